@@ -24,10 +24,10 @@ import psycopg
 import trio
 
 from store.fleet import statements
-from store.fleet.driver import Database, listen
+from store.fleet.driver import Database, PostgresOrders, listen
 from store.fleet.migrations import migrate
 from store.fleet.shared import FleetUnavailable
-from store.fleet.tokens import DatabaseTokens
+from store.tokens import TokenStore
 from tests.store.throw_away_postgres import Cluster, throw_away_postgres
 
 NOTE_BYTES = 1000
@@ -138,7 +138,7 @@ class Size:
 
     async def call(self, database: Database, key: str, worker: str) -> None:
         """Let a call in, by a webhook on one worker and a stream on another; end it some seconds later."""
-        tokens, other = DatabaseTokens(database), f"w{self.rng.randrange(self.workers)}"
+        tokens, other = TokenStore(PostgresOrders(database)), f"w{self.rng.randrange(self.workers)}"
         reserve = {"key": key, "worker": other, "seconds": 10, "careful": False, "left": None}
         with self.timed("reserve (webhook)"):
             self.refused += not await database.ask(statements.RESERVE, reserve)

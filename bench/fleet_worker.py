@@ -26,12 +26,12 @@ from store.checkpoints import Checkpoints, keep_news
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall, ignore
-from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue, SameKey
 from store.records import CallRecord, RunningRecord
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from store.tokens import TokenStore
 from tests.web.fakes import FakeLine, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
@@ -170,7 +170,7 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
             services(FakeLine(), MemoryRecords()),
             line,
             Slots(max_calls, fleet),
-            DatabaseTokens(database),
+            TokenStore(PostgresOrders(database)),
             OrderQueue(PostgresOrders(database)),
         ),
     )

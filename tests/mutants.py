@@ -448,7 +448,7 @@ MUTANTS = (
     Mutant(
         4,
         "a caller comes back from a person though the database is away: the webhook fails",
-        "web/calls/token_store.py",
+        "store/tokens.py",
         "return otherwise",
         "raise",
         ("tests/web/test_texts_away.py",),

@@ -33,11 +33,11 @@ from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
+from store.tokens import TokenStore
 from web.calls.context import Opened
 from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.returning import TwilioTransfers
 from web.calls.slots import Slots
-from web.calls.token_store import MemoryTokenStore, SharedTokenStore, TokenStore
 from web.calls.webhooks import PostWebhook
 from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient
@@ -123,17 +123,17 @@ def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStor
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
-    from store.fleet.tokens import DatabaseTokens  # noqa: PLC0415
 
     database = Database(settings.database_url)
-    return PostgresFleet(database, settings.max_calls), DatabaseTokens(database), PostgresOrders(database)
+    orders = PostgresOrders(database)
+    return PostgresFleet(database, settings.max_calls), TokenStore(orders), orders
 
 
 def token_store_of(settings: Settings) -> TokenStore:
     """Return a token store that every worker of this machine sees, if there is a folder for it."""
     if settings.recordings_dir is None:
-        return MemoryTokenStore()
-    return SharedTokenStore(settings.recordings_dir / ".pending")
+        return TokenStore()
+    return TokenStore(SqliteOrders(str(settings.recordings_dir / ".tokens.db"), is_durable=False))
 
 
 def file_of_orders(records: CallRecords) -> str:

@@ -257,7 +257,7 @@ def _for_postgres(sql: str) -> str:
     plain = sql.format(
         now="extract(epoch FROM clock_timestamp())::double precision",
         skip="FOR UPDATE SKIP LOCKED",
-        texts="SELECT json_array_elements_text(CAST(:texts AS json))",
+        texts="SELECT value FROM json_array_elements_text(CAST(:texts AS json))",
         rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
     )
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)

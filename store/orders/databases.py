@@ -1,8 +1,8 @@
-"""The two databases that keep orders, as one interface: a statement in, its rows out.
+"""The two databases that keep orders and small texts, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}` and `{rows}` for what the two
 databases say differently. Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the server's; on
-SQLite it is `now`.
+SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are there too.
 """
 
 import sqlite3
@@ -74,6 +74,8 @@ class SqliteOrders:
     """
 
     file: str = IN_MEMORY
+    is_durable: bool = True
+    """Whether a row that was answered is on the disk, whatever becomes of the power."""
     now: Callable[[], float] = attrs.field(
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
     )
@@ -122,9 +124,11 @@ class SqliteOrders:
         if self.file != IN_MEMORY:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA secure_delete=ON")
-            connection.execute("PRAGMA synchronous=FULL")  # an order that was answered is on the disk
+            connection.execute(f"PRAGMA synchronous={'FULL' if self.is_durable else 'NORMAL'}")
             for suffix in ("-wal", "-shm"):
                 narrow_file(Path(self.file + suffix))
+        connection.create_function("to_timestamp", 1, float, deterministic=True)
+        connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection)
         return connection
 

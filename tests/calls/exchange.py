@@ -32,12 +32,12 @@ from simulators.twilio import SimulatedCall, TwilioKnobs, TwilioSimulator
 from simulators.twilio.dialling import DialStream, Headers, StreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
+from store.tokens import TokenStore
 from testkit.harness import unavailable
 from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.calls.context import Opened
 from web.calls.slots import Slots
-from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import TwilioLine
 from web.clients.twilio_api import TwilioApi
 from web.from_settings import has_person, transfers_of
@@ -65,7 +65,7 @@ class Switchboard:
     records: MemoryRecords
     slots: Slots
     settings: Settings
-    tokens: MemoryTokenStore
+    tokens: TokenStore
     app: QuartTrio
     streams: list[MemoryWebSocket]
     """Twilio's ends of the media streams there have been."""
@@ -198,7 +198,7 @@ async def open_switchboard(
     knobs = DeepgramKnobs(slice_ms=160)
     faults = FaultPlan(scenario.faults)
     deepgram = DeepgramExchange(scenario, knobs=knobs, faults=faults, refuse=unavailable, prompt=True)
-    records, slots, tokens = MemoryRecords(), Slots(chosen.max_calls), MemoryTokenStore(now=trio.current_time)
+    records, slots, tokens = MemoryRecords(), Slots(chosen.max_calls), TokenStore()
     async with deepgram, trio.open_nursery() as simulators, trio.open_nursery() as server:
         door = Door(server)
 

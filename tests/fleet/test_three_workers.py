@@ -16,10 +16,11 @@ from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
 from store.checkpoints import keep_news
+from store.fleet.driver import PostgresOrders
 from store.fleet.postgres import PostgresFleet
-from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import CallRecord
+from store.tokens import TokenStore
 from tests.store.fleets import Workers, hidden
 from tests.web.console.test_watching import Running, parsed, words
 from tests.web.console.visitors import signed_in
@@ -99,7 +100,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
 
     for name in "abc":
         fleet = PostgresFleet(workers.database(), int(changes.get("MAX_CALLS", "50")), name)
-        tokens = DatabaseTokens(fleet.database)
+        tokens = TokenStore(PostgresOrders(fleet.database))
         slots = Slots(50, fleet)
         chosen, offered = settings(**changes), attrs.evolve(services(line, records), roster=roster_of(settings()))
         app = create_app(chosen, Opened(offered, line, slots, tokens), run_call=call)

@@ -10,13 +10,13 @@ from trio.testing import wait_all_tasks_blocked
 
 from store.fleet.commands import hear, hear_on
 from store.fleet.cut_calls import adopt_cut, close_dead
-from store.fleet.driver import Database
+from store.fleet.driver import Database, PostgresOrders
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore, skew
-from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.records import RunningRecord
+from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
 from tests.web.fakes import settings
@@ -392,11 +392,11 @@ async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_whe
 async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Workers) -> None:
     databases = [workers.database() for _ in range(3)]
     await migrate(databases[0])
-    await DatabaseTokens(databases[0]).put("token 1", b"who calls", 60)
+    await TokenStore(PostgresOrders(databases[0])).put("token 1", b"who calls", 60)
     taken: list[bytes | None] = []
 
     async def take(database: Database) -> None:
-        taken.append(await DatabaseTokens(database).take("token 1"))
+        taken.append(await TokenStore(PostgresOrders(database)).take("token 1"))
 
     async with trio.open_nursery() as nursery:
         for database in databases:
@@ -406,8 +406,9 @@ async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Worker
 
 
 async def test_tokens_expire_are_replaced_and_are_claimed_once(workers: Workers) -> None:
-    tokens = DatabaseTokens(workers.database())
-    await migrate(tokens.database)
+    database = workers.database()
+    await migrate(database)
+    tokens = TokenStore(PostgresOrders(database))
     await tokens.put("old", b"1", 0)
     await tokens.put("new", b"1", 60)
     await tokens.put("new", b"2", 60)
@@ -418,8 +419,9 @@ async def test_tokens_expire_are_replaced_and_are_claimed_once(workers: Workers)
 
 
 async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(workers: Workers) -> None:
-    tokens, others = DatabaseTokens(workers.database()), DatabaseTokens(workers.database())
-    await migrate(tokens.database)
+    databases = [workers.database() for _ in range(2)]
+    await migrate(databases[0])
+    tokens, others = (TokenStore(PostgresOrders(database)) for database in databases)
     await tokens.put("token", b"who calls", 60)
     taken = [await one.exchange("token", "streamed", 60) for one in (others, tokens)]
 
@@ -427,7 +429,7 @@ async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(
 
 
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
-    tokens = DatabaseTokens(Database(workers.url))
+    tokens = TokenStore(PostgresOrders(Database(workers.url)))
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"
@@ -436,7 +438,7 @@ async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Worke
 
 
 async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say_of_others() -> None:
-    tokens = DatabaseTokens(Database(AWAY))
+    tokens = TokenStore(PostgresOrders(Database(AWAY)))
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"

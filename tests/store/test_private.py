@@ -17,14 +17,15 @@ from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.erasing import Subject, scrub
+from store.orders.databases import SqliteOrders
 from store.private import make_folders, own_folder, write_private
 from store.records import RunningRecord
 from store.running_log import RunningLog
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
+from store.tokens import TokenStore
 from tests.store.samples import FULL
 from tests.web.fakes import settings
-from web.calls.token_store import SharedTokenStore
 from web.services import open_services
 
 
@@ -64,7 +65,7 @@ async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> No
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
     own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
     own.update(1, {FULL.call_sid: RunningRecord(FULL)})
-    await SharedTokenStore(tmp_path / "a" / ".pending").put("token", b"secret", 60)
+    await TokenStore(SqliteOrders(str(tmp_path / "a" / ".tokens.db"))).put("token", b"secret", 60)
 
     assert_private(tmp_path / "a")
     own.let_go()
@@ -152,9 +153,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         lambda folder: trio.run(Scribe(folder, records_audio=False).finish, FULL),
         lambda folder: scrub(folder / "call.wav", Subject("+15557650000")),
         lambda folder: add_earlier(folder, folder / "call.wav"),
-        lambda folder: trio.run(SharedTokenStore(folder).put, "token", b"content", 60),
     ],
-    ids=["waiting", "transcript", "scrubbed", "joined", "token"],
+    ids=["waiting", "transcript", "scrubbed", "joined"],
 )
 def test_a_full_disk_leaves_no_half_of_a_file(
     write: Callable[[Path], object], opened: list[str], tmp_path: Path
@@ -163,7 +163,7 @@ def test_a_full_disk_leaves_no_half_of_a_file(
     whole.parent.mkdir()
     whole.write_bytes(bytes(900))
 
-    with suppress(OSError):  # a token is kept in memory then
+    with suppress(OSError):
         write(whole.parent)
 
     assert "wb" in opened

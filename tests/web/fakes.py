@@ -24,12 +24,12 @@ from store.memory import MemoryRecords
 from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
+from store.tokens import TokenStore
 from tests.routes import compile_routes_once
 from web.app import create_app
 from web.calls.admission import Admission, Admissions
 from web.calls.context import AppContext, Opened
 from web.calls.slots import Slots
-from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
 from web.console.phone import CallerVoice
@@ -225,7 +225,7 @@ def exchange(
     slots = Slots(chosen.max_calls)
     offered = services(line, records)
     run = run_call or calls
-    opened = Opened(offered, line, slots, tokens or MemoryTokenStore(), objects=objects)
+    opened = Opened(offered, line, slots, tokens or TokenStore(), objects=objects)
     if orders is not None:
         opened = attrs.evolve(opened, orders=orders)
     app = create_app(chosen, opened, run_call=run, voice=voice)

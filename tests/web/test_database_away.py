@@ -14,9 +14,9 @@ from trio.testing import MockClock
 from store.calls import RecordsUnavailable
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
-from store.fleet.tokens import DatabaseTokens
 from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue
+from store.tokens import TokenStore
 from tests.web.console.visitors import signed_in, target_of
 from tests.web.fakes import (
     CALL_SID,
@@ -67,7 +67,7 @@ def nowhere(**changes: str) -> Exchange:
     database = Database("postgresql://me@/calls?host=/nowhere/at/all")
     line, records, calls, chosen = FakeLine(), NoRecords(), FakeCalls(), settings(**changes)
     slots, offered = Slots(50, PostgresFleet(database, 50, "w1")), services(line, records)
-    opened = Opened(offered, line, slots, DatabaseTokens(database), OrderQueue(PostgresOrders(database)))
+    opened = Opened(offered, line, slots, TokenStore(PostgresOrders(database)), OrderQueue(PostgresOrders(database)))
     return Exchange(create_app(chosen, opened, run_call=calls), line, calls, records, slots, chosen, offered.intercom)
 
 

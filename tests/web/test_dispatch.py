@@ -13,13 +13,13 @@ from store.memory import MemoryRecords
 from store.orders import statements
 from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
+from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
 from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.slots import Slots
-from web.calls.token_store import MemoryTokenStore
 from web.calls.unfinished import LATE, NOT_THERE, UnfinishedOrders
 from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
@@ -55,13 +55,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(
-    line: FakeLine | None = None, tokens: MemoryTokenStore | None = None, **changes: str
-) -> AsyncIterator[World]:
+async def world(line: FakeLine | None = None, tokens: TokenStore | None = None, **changes: str) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
     chosen = settings(**changes)
     slots = Slots(chosen.calls_per_worker, MemoryFleet(chosen.max_calls))
-    context = build_context(chosen, Opened(services(line, records), line, slots, tokens or MemoryTokenStore()))
+    context = build_context(chosen, Opened(services(line, records), line, slots, tokens or TokenStore()))
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
@@ -316,7 +314,7 @@ async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autoj
 
 
 @attrs.define
-class Stuck(MemoryTokenStore):
+class Stuck(TokenStore):
     """A store that takes nothing whose name begins so, and does not say so."""
 
     prefix: str = attrs.field(kw_only=True)

@@ -11,11 +11,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.messages import NoteCallOver
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
+from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
-from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio_api import LineError
 from web.routes.media import MediaStreams
 
@@ -56,7 +56,7 @@ async def following(*workers: Exchange) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-class CountingTokenStore(MemoryTokenStore):
+class CountingTokenStore(TokenStore):
     """Counts how often somebody looks."""
 
     looks = 0
@@ -174,7 +174,7 @@ async def test_a_lost_call_is_counted_when_the_server_is_stopped(autojump_clock:
 
 
 def two_workers(line: FakeLine) -> tuple[Exchange, Exchange]:
-    tokens, records = MemoryTokenStore(), MemoryRecords()
+    tokens, records = TokenStore(), MemoryRecords()
     return exchange(tokens=tokens, records=records, line=line), exchange(tokens=tokens, records=records, line=line)
 
 

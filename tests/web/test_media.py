@@ -12,6 +12,7 @@ from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.wire import WebSocket
 from store.memory import MemoryRecords
+from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -25,7 +26,6 @@ from tests.web.fakes import (
     record,
     voice_form,
 )
-from web.calls.token_store import MemoryTokenStore
 
 
 async def token_of(there: Exchange, call_sid: str = CALL_SID) -> str:
@@ -147,7 +147,7 @@ async def test_a_replayed_token_reaches_no_actor(autojump_clock: MockClock) -> N
 
 
 async def test_an_expired_token_reaches_no_actor(autojump_clock: MockClock) -> None:
-    there = exchange(tokens=MemoryTokenStore(now=trio.current_time))
+    there = exchange(tokens=TokenStore())
     token = await token_of(there)
     await trio.sleep(61)
 
@@ -365,7 +365,7 @@ async def test_a_call_that_asks_what_to_do_once_more_goes_on_from_its_record(
     elsewhere: bool, outbound: bool, autojump_clock: MockClock
 ) -> None:
     """The number's fallback URL, a redirect back to us: with the same CallSid, after a conversation."""
-    tokens, records = MemoryTokenStore(), MemoryRecords()
+    tokens, records = TokenStore(), MemoryRecords()
     there = exchange(tokens=tokens, records=records)
     then = exchange(tokens=tokens, records=records) if elsewhere else there
     order = (await there.operator("POST", "/calls", {"to": LEAD})).json() if outbound else {"call_sid": CALL_SID}
@@ -439,7 +439,7 @@ async def test_a_call_that_is_over_is_not_connected(autojump_clock: MockClock) -
 async def test_an_error_of_a_stream_is_in_its_record_whichever_worker_hears_of_it(
     hears: str, autojump_clock: MockClock
 ) -> None:
-    tokens, records, peer = MemoryTokenStore(), MemoryRecords(), Peer()
+    tokens, records, peer = TokenStore(), MemoryRecords(), Peer()
     there, other = (exchange(tokens=tokens, records=records) for _ in range(2))
     token = await token_of(there)
     error = voice_form() | {"StreamEvent": "stream-error", "StreamError": "31930", "StreamSid": STREAM_SID}

@@ -10,12 +10,12 @@ from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord
+from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.campaigns import settle
 from web.calls.live_calls import KnownCall
 from web.calls.outcomes import OrderEnds, Outcomes
-from web.calls.token_store import MemoryTokenStore
 
 
 @attrs.define
@@ -48,7 +48,7 @@ class Full(MemoryRecords):
 
 
 def outcomes_in(records: MemoryRecords) -> Outcomes:
-    return Outcomes(records, Admissions(MemoryTokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
+    return Outcomes(records, Admissions(TokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
 
 
 def a_call() -> KnownCall:

@@ -11,6 +11,7 @@ from actors.record.resumption import Resumption
 from agents.brief import Brief
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
+from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -26,7 +27,6 @@ from tests.web.fakes import (
     record,
 )
 from web.calls.returning import Returns, TwilioTransfers, whispered
-from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio_api import LineError
 
 PERSON = "+15559870000"
@@ -84,7 +84,7 @@ async def test_an_address_that_was_changed_is_not_signed(autojump_clock: MockClo
 
 
 async def test_the_person_hears_who_is_calling_and_why(autojump_clock: MockClock) -> None:
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
     there = exchange(tokens=tokens)
     await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
@@ -183,7 +183,7 @@ async def test_a_caller_who_hung_up_meanwhile_is_gone(path: str, autojump_clock:
 
 async def test_a_stream_that_was_stopped_by_the_transfer_goes_on_with_it(autojump_clock: MockClock) -> None:
     """Nobody documents whether `<Connect action>` is asked for after a redirect: if it is, it changes nothing."""
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
     there = exchange(tokens=tokens)
     await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
@@ -215,14 +215,14 @@ def test_a_whisper_says_what_is_known(order: TransferOrder, words: str) -> None:
 async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock) -> None:
     line = FakeLine()
     own = attrs.evolve(ORDER, number="+15551112222")
-    await TwilioTransfers(line, MemoryTokenStore(), ORIGIN, LINE, PERSON, whispers=False).put_through(CALL_SID, own)
+    await TwilioTransfers(line, TokenStore(), ORIGIN, LINE, PERSON, whispers=False).put_through(CALL_SID, own)
 
     ((call_sid, document),) = line.redirected
     assert (call_sid, "<Number>+15551112222</Number>" in document) == (CALL_SID, True)
 
 
 async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clock: MockClock) -> None:
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
     there = exchange(tokens=tokens, line=FakeLine(refusal=LineError("down", code=20500)))
     with pytest.raises(LineError):
         await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
@@ -301,7 +301,7 @@ async def test_the_carriers_answer_is_told_to_the_agent(autojump_clock: MockCloc
 async def test_a_call_that_is_hung_up_on_while_a_person_has_it_was_answered(
     elsewhere: bool, autojump_clock: MockClock
 ) -> None:
-    tokens, records = MemoryTokenStore(), MemoryRecords()
+    tokens, records = TokenStore(), MemoryRecords()
     there, other = (exchange(tokens=tokens, records=records) for _ in range(2))
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
     await context_of(there).services.records.save(PARKED)
@@ -361,7 +361,7 @@ async def test_the_end_of_a_call_whose_person_was_asked_for_the_key_is_known_wit
 
 async def test_what_a_person_did_counts_for_one_transfer(autojump_clock: MockClock) -> None:
     """Put through, taken back, and put through once more: nobody is asked for the key this time."""
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
     there = exchange(tokens=tokens)
     transfers = TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON)
     for _ in range(2):
@@ -384,7 +384,7 @@ async def test_a_webhook_that_comes_after_the_end_changes_nothing(path: str, aut
 
 
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
-    tokens, records = MemoryTokenStore(), MemoryRecords()
+    tokens, records = TokenStore(), MemoryRecords()
     one, other = (exchange(tokens=tokens, records=records) for _ in range(2))
     await context_of(one).services.records.save(PARKED)
     answer = await other.twilio("/twilio/dialled", dialled_form("busy"))
@@ -415,4 +415,4 @@ async def test_a_database_that_is_away_costs_the_conversation_and_not_the_call(a
 
 async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="no person's number"):
-        await TwilioTransfers(FakeLine(), MemoryTokenStore(), ORIGIN, LINE).put_through(CALL_SID, ORDER)
+        await TwilioTransfers(FakeLine(), TokenStore(), ORIGIN, LINE).put_through(CALL_SID, ORDER)

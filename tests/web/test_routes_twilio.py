@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from actors.messages import MachineAnswered, NoteCallOver, NoteStreamError
 from store.memory import MemoryRecords
 from store.records import CallRecord
+from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -30,7 +31,6 @@ from tests.web.fakes import (
 from web.calls.admission import Admissions
 from web.calls.follow_up import NoShows
 from web.calls.outcomes import why_stream
-from web.calls.token_store import MemoryTokenStore
 from web.clients.twilio import PLAIN_CALL, CallOptions
 
 PATHS = ["/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after"]
@@ -223,7 +223,7 @@ async def test_a_call_that_nobody_spoke_on_has_a_record(
 
 
 async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autojump_clock: MockClock) -> None:
-    tokens, records = MemoryTokenStore(), MemoryRecords()
+    tokens, records = TokenStore(), MemoryRecords()
     first, second = exchange(tokens=tokens, records=records), exchange(tokens=tokens, records=records)
     placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
     over = voice_form(placed["call_sid"], outbound=True) | {"CallStatus": "busy", "SequenceNumber": "3"}
@@ -234,7 +234,7 @@ async def test_the_end_of_an_order_is_kept_by_whichever_worker_hears_of_it(autoj
 
 
 async def test_a_call_that_was_carried_elsewhere_is_not_said_to_have_had_no_agent(autojump_clock: MockClock) -> None:
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
     there = exchange(tokens=tokens)
     await note_streamed(Admissions(tokens), CALL_SID)
     over = voice_form(outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
@@ -471,7 +471,7 @@ async def test_a_caller_who_comes_back_is_not_told_again(tmp_path: Path) -> None
     assert "<Say>" not in again.text
 
 
-class CountedPeeks(MemoryTokenStore):
+class CountedPeeks(TokenStore):
     """Notes what is looked up."""
 
     def __init__(self) -> None:

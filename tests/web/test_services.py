@@ -10,12 +10,12 @@ from trio.testing import MockClock
 
 from actors.policy import SummaryMode
 from store.memory import MemoryRecords
+from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.returning import TwilioTransfers
-from web.calls.token_store import MemoryTokenStore, SharedTokenStore
 from web.from_settings import fleet_of, policy_of, records_of, roster_of, token_store_of
 from web.services import open_services, writing
 
@@ -105,9 +105,13 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
     assert records.crashes == 0
 
 
-def test_pigeonholes_are_shared_when_there_is_a_folder_for_them() -> None:
-    assert isinstance(token_store_of(settings()), MemoryTokenStore)
-    assert token_store_of(settings(RECORDINGS_DIR="here")) == SharedTokenStore(Path("here/.pending"))
+def test_tokens_are_shared_when_there_is_a_folder_for_them() -> None:
+    databases = [token_store_of(settings(**chosen)).database for chosen in ({}, {"RECORDINGS_DIR": "here"})]
+
+    assert [database.file for database in databases if isinstance(database, SqliteOrders)] == [
+        IN_MEMORY,
+        "here/.tokens.db",
+    ]
 
 
 def test_the_deadlines_of_a_call_are_the_settings() -> None:

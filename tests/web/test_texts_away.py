@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from store.erasing import Subject
 from store.records import TransferRecord
+from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -27,11 +28,10 @@ from web.calls.follow_up import FollowUp
 from web.calls.live_calls import KnownCall
 from web.calls.placing import Job, Placing
 from web.calls.returning import Returns, TwilioTransfers
-from web.calls.token_store import MemoryTokenStore
 
 
 @attrs.define
-class TextsAway(MemoryTokenStore):
+class TextsAway(TokenStore):
     """Keeps what is left here, as the store of a database does that is away, and finds nothing."""
 
     def _away(self) -> OSError:

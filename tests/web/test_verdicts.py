@@ -10,11 +10,11 @@ from trio.testing import MockClock
 from actors.call_services import CallPlan
 from actors.messages import MachineAnswered
 from protocol.wire import WebSocket
+from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
 from web.calls.admission import EXPECTED_SECONDS, LOOK_SECONDS, Admissions, Verdicts
 from web.calls.context import AppContext
-from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.routes.media import MediaStreams
 
 
@@ -48,13 +48,13 @@ async def hears_elsewhere(verdict: str, carrier: TokenStore, other: TokenStore) 
 async def test_a_verdict_at_another_worker_is_told_to_the_call_once_and_hangs_nobody_up(
     verdict: str, autojump_clock: MockClock
 ) -> None:
-    tokens = MemoryTokenStore()
+    tokens = TokenStore()
 
     assert await hears_elsewhere(verdict, tokens, tokens) == ([MachineAnswered(verdict)], [])
 
 
 async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump_clock: MockClock) -> None:
-    assert await hears_elsewhere("machine_start", MemoryTokenStore(), MemoryTokenStore()) == ([], [])
+    assert await hears_elsewhere("machine_start", TokenStore(), TokenStore()) == ([], [])
 
 
 async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
@@ -87,7 +87,7 @@ async def test_a_verdict_that_overtakes_the_stream_waits_for_the_call_which_deci
     assert (answer.status_code, told, there.line.hung_up) == (204, MachineAnswered(verdict), [])
 
 
-class CountingTokenStore(MemoryTokenStore):
+class CountingTokenStore(TokenStore):
     """Counts how often somebody looks."""
 
     looks = 0

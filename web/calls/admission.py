@@ -25,8 +25,8 @@ from actors.endings.intercom import Intercom
 from actors.messages import MachineAnswered
 from actors.supervision import unharmed
 from protocol.phone_numbers import identity_of
+from store.tokens import KnownTexts, TokenStore
 from web.calls.orders import OrderNote
-from web.calls.token_store import KnownTexts, TokenStore
 
 TOKEN_SECONDS = 60.0
 STREAMED_SECONDS = 4 * 3600.0

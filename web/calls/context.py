@@ -17,6 +17,7 @@ from store.orders.campaigns import CampaignStore
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.outbox import Outbox
+from store.tokens import TokenStore
 from web.calls.admission import Admissions, Verdicts
 from web.calls.after_call import AfterCalls
 from web.calls.call_files import CallFiles
@@ -30,7 +31,6 @@ from web.calls.outcomes import OrderEnds, Outcomes
 from web.calls.rate_limits import PendingStreams, RateLimits
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
-from web.calls.token_store import MemoryTokenStore, TokenStore
 from web.calls.uploads import Uploads
 from web.calls.watching import WatchedCalls
 from web.calls.webhooks import PostWebhook, Webhooks
@@ -46,7 +46,7 @@ class Opened:
     line: Line
     slots: Slots
     """The server's drain has them too."""
-    tokens: TokenStore = attrs.field(factory=MemoryTokenStore)
+    tokens: TokenStore = attrs.field(factory=TokenStore)
     orders: OrderQueue = attrs.field(factory=lambda: OrderQueue(SqliteOrders()))
     places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
     """Where else something of a call may lie, by name."""

@@ -20,10 +20,10 @@ from actors.messages import NoteStreamError
 from agents.quoting import neutral
 from store.calls import RecordsUnavailable
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
+from store.tokens import KnownTexts
 from web.calls.admission import NEWS_SECONDS, Admission, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
-from web.calls.token_store import KnownTexts
 from web.clients import twiml
 from web.clients.twilio import Line
 from web.clients.twilio_api import LineError

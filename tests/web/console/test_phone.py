@@ -13,10 +13,10 @@ from actors.call_services import CallPlan, CallServices
 from actors.messages import EndCallNow
 from protocol.wire import PacedWebSocket, WebSocket
 from store.records import CallRecord
+from store.tokens import TokenStore
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import STREAM_SID, Exchange, FakeCalls, Peer, at_home, context_of, exchange, record, voice_form
 from web.calls.page_calls import PAGE_CALLER, PageLine
-from web.calls.token_store import MemoryTokenStore
 from web.console.english import PHONE_TOLD
 from web.console.phone import LONGEST_SENTENCE, SpeechFailed
 from web.console.rendering import read_files
@@ -159,7 +159,7 @@ async def test_a_token_of_another_visitor_lets_nobody_in_and_is_used_up(autojump
 
 
 async def test_a_token_expires(autojump_clock: MockClock) -> None:
-    there = exchange(tokens=MemoryTokenStore(now=trio.current_time))
+    there = exchange(tokens=TokenStore())
     visitor = signed_in(there)
     ids = await ticket(visitor)
     await trio.sleep(61)

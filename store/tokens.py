@@ -1,0 +1,191 @@
+"""Small texts that one request leaves for the next, on whichever worker: stream tokens, and news of a call.
+
+`TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
+PostgreSQL that workers share, in a file of SQLite that those of one machine see, or in memory, for one worker. Taking
+one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in its own
+memory and finds there: a call whose stream comes to the worker of its webhook is let in all the same. `KnownTexts` is
+how webhooks read them: what cannot be looked up is not there.
+"""
+
+import errno
+import hashlib
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar, TypeVarTuple, cast
+
+import attrs
+import orjson
+import structlog
+import trio
+
+from store.erasing import Subject
+from store.memory import MemoryTexts
+from store.orders.databases import OrderDatabase, Rows, SqliteOrders
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+ANSWER_SECONDS = 2.0
+"""For the database to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
+SWEEP_SECONDS = 60.0
+"""Between two removals of what has expired."""
+
+_THESE = "name IN (SELECT decode(value, 'hex') FROM ({texts}) AS asked)"
+_PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, to_timestamp({now} + :seconds))
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
+_CLAIM = f"{_PUT} WHERE tokens.expires <= to_timestamp({{now}}) RETURNING 1"
+_PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
+_TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
+_ALL = "SELECT name, content FROM tokens"
+_ERASE = f"DELETE FROM tokens WHERE {_THESE} OR expires <= to_timestamp({{now}})"  # noqa: S608 - constants
+_SWEEP = "DELETE FROM tokens WHERE expires <= to_timestamp({now})"
+
+_log = structlog.stdlib.get_logger()
+
+
+def _key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _listed(keys: Sequence[bytes]) -> str:
+    return orjson.dumps([key.hex() for key in keys]).decode()
+
+
+@attrs.define(eq=False)
+class TokenStore:
+    """Keeps a text under a name until it is taken or too old.
+
+    Every method but `put` raises `OSError` where the texts of all workers cannot be asked.
+    """
+
+    database: OrderDatabase = attrs.field(factory=SqliteOrders)
+    _own: MemoryTexts = attrs.field(factory=MemoryTexts, init=False)
+    """What the database did not take."""
+    _failing: bool = attrs.field(default=False, init=False)
+    _swept: float = attrs.field(default=-math.inf, init=False)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` for so long; here, where the database does not take it."""
+        try:
+            await self._ask(_PUT, name=_key(name), content=content, seconds=float(seconds))
+        except OSError as exc:
+            if not self._failing:
+                _log.error("texts_not_shared", why=str(exc))
+            self._failing = True
+            self._own.put(name, content, seconds)
+        else:
+            self._failing = False
+            self._own.take(name)
+            await self._sweep()
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
+        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
+        own = self._own.peek(name)
+        if own is not None:
+            return own
+        while True:
+            if await self._ask(_CLAIM, name=_key(name), content=content, seconds=float(seconds)):
+                return None
+            if (found := await self.peek(name)) is not None:
+                return found
+            await trio.lowlevel.checkpoint()  # it has expired, or was taken, in between
+
+    async def peek(self, name: str) -> bytes | None:
+        """Return what lies under `name` and leave it there."""
+        return (await self.peek_all([name])).get(name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what lies under each of `names`, for all of them with one question."""
+        own = {name: content for name in names if (content := self._own.peek(name)) is not None}
+        others = {_key(name): name for name in names if name not in own}
+        rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
+        found = cast("Sequence[tuple[bytes, bytes]]", rows)
+        return {**own, **{others[key]: content for key, content in found}}
+
+    async def take(self, name: str) -> bytes | None:
+        """Return what lies under `name`, to one taker only."""
+        own = self._own.take(name)
+        if own is not None:
+            return own
+        rows = await self._ask(_TAKE, name=_key(name))
+        return cast("bytes", rows[0][0]) if rows else None
+
+    async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
+        """Take what lies under `name`; if something does, leave an empty text under `into` for so long."""
+        found = await self.take(name)
+        if found is not None:
+            await self.put(into, b"", seconds)
+        return found
+
+    async def erase(self, subject: Subject) -> int:
+        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
+        kept = cast("Sequence[tuple[bytes, bytes]]", await self._ask(_ALL))
+        keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
+        await self._ask(_ERASE, texts=_listed(keys))
+        if keys and isinstance(self.database, SqliteOrders):
+            await self.database.overwrite()
+        return len(keys) + self._own.erase(subject)
+
+    async def _ask(self, sql: str, **arguments: object) -> Rows:
+        with trio.move_on_after(ANSWER_SECONDS):
+            return await self.database.ask(sql, arguments)
+        raise OSError(errno.ETIMEDOUT, "the database did not answer in time")
+
+    async def _sweep(self) -> None:
+        if trio.current_time() < self._swept + SWEEP_SECONDS:
+            return
+        self._swept = trio.current_time()
+        with suppress(OSError):
+            await self._ask(_SWEEP)
+
+
+@attrs.define(eq=False)
+class KnownTexts:
+    """The texts of a store as far as it can be asked now: where it cannot, none is there, and the log has it once.
+
+    For what webhooks and tasks leave each other about a call, which goes on without. Where "not there" and "not known"
+    are two answers (a stream's token), ask the store itself.
+    """
+
+    store: TokenStore
+    _is_away: bool = attrs.field(default=False, init=False)
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        await self.store.put(name, content, seconds)
+
+    async def claim(self, name: str, content: bytes, seconds: float) -> None:
+        """Keep `content` under `name` if nothing lies there, as far as is known."""
+        try:
+            await self.store.claim(name, content, seconds)
+        except OSError as exc:
+            self._fails(exc)
+            await self.store.put(name, content, seconds)
+
+    async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
+        """Return what lies under `name` and leave it there; `if_unknown` where that cannot be looked up."""
+        return await self._or(if_unknown, self.store.peek, name)
+
+    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        nothing: Mapping[str, bytes] = {}
+        if not names:
+            await trio.lowlevel.checkpoint()
+            return nothing  # which says nothing about the store
+        return await self._or(nothing, self.store.peek_all, names)
+
+    async def take(self, name: str) -> bytes | None:
+        return await self._or(None, self.store.take, name)
+
+    async def _or(self, otherwise: T, ask: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        try:
+            answer = await ask(*args)
+        except OSError as exc:
+            self._fails(exc)
+            return otherwise
+        self._is_away = False
+        return answer
+
+    def _fails(self, exc: OSError) -> None:
+        if not self._is_away:
+            _log.warning("texts_away", why=str(exc))
+        self._is_away = True

@@ -1,0 +1,284 @@
+"""What one request leaves is there for one other, once, and not for long; on this worker or on the next."""
+
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from store.erasing import Subject
+from store.orders.databases import IN_MEMORY, OrdersUnavailable, SqliteOrders
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore
+
+
+@attrs.define
+class Clock:
+    """A clock that stands still until it is set."""
+
+    time: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def tokens(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[TokenStore]:
+    database = SqliteOrders(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
+    yield TokenStore(database)
+    database.close()
+
+
+@attrs.define(eq=False)
+class Full(SqliteOrders):
+    """A file on a disk that is full, for as long as it is."""
+
+    is_full: bool = True
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        if self.is_full and sql.startswith("INSERT"):
+            raise OrdersUnavailable("the disk is full")
+        return await super().ask(sql, arguments)
+
+
+async def test_what_was_put_is_taken_once(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
+
+    assert [await tokens.take("name"), await tokens.take("name")] == [b"content", None]
+
+
+async def test_what_was_put_can_be_looked_at_more_than_once(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
+
+    assert [await tokens.peek("name"), await tokens.peek("name")] == [b"content", b"content"]
+
+
+async def test_many_names_are_looked_at_together(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("old", b"old", 60)
+    clock.time += 60
+    await tokens.put("one", b"1", 60)
+    await tokens.put("two", b"2", 60)
+
+    assert [await tokens.peek_all(["one", "none", "two", "old"]), await tokens.peek_all([])] == [
+        {"one": b"1", "two": b"2"},
+        {},
+    ]
+
+
+async def test_however_many_names_are_looked_at_the_database_is_asked_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def ask(_: SqliteOrders, sql: str, __: object) -> Sequence[Sequence[object]]:
+        await trio.lowlevel.checkpoint()
+        asked.append(sql)
+        return ()
+
+    monkeypatch.setattr(SqliteOrders, "ask", ask)
+    await TokenStore(SqliteOrders(now=clock)).peek_all([f"ended {call}" for call in range(100)])
+
+    assert len(asked) == 1
+
+
+async def test_an_unknown_name_holds_nothing(tokens: TokenStore) -> None:
+    assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
+
+
+async def test_what_is_too_old_is_gone(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("name", b"content", 60)
+    clock.time += 60
+
+    assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
+
+
+async def test_only_one_of_many_takers_wins(tokens: TokenStore) -> None:
+    await tokens.put("name", b"content", 60)
+    taken: list[bytes | None] = []
+
+    async def take() -> None:
+        taken.append(await tokens.take("name"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(take)
+
+    assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
+
+
+async def test_a_name_is_claimed_once_until_it_is_taken_or_too_old(tokens: TokenStore, clock: Clock) -> None:
+    claims = [await tokens.claim("name", content, 60) for content in (b"first", b"second")]
+    clock.time += 60
+    later = [await tokens.claim("name", content, 60) for content in (b"third", b"fourth")]
+    await tokens.take("name")
+
+    assert (claims, later) == ([None, b"first"], [None, b"third"])
+    assert await tokens.claim("name", b"fifth", 60) is None
+
+
+async def test_only_one_of_many_claims_wins(tokens: TokenStore) -> None:
+    found: list[bytes | None] = []
+
+    async def claim(content: bytes) -> None:
+        found.append(await tokens.claim("name", content, 60))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(claim, b"%d" % number)
+
+    assert found.count(None) == 1
+    assert {content for content in found if content is not None} == {await tokens.peek("name")}
+
+
+async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> None:
+    one, other = (SqliteOrders(str(tmp_path / "tokens.db"), is_durable=False) for _ in range(2))
+    await TokenStore(one).put("name", b"content", 60)
+
+    assert await TokenStore(other).take("name") == b"content"
+    one.close()
+    other.close()
+
+
+async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    databases = {content: SqliteOrders(str(tmp_path / "tokens.db"), is_durable=False) for content in (b"1", b"2", b"3")}
+
+    async def put(content: bytes) -> None:
+        for _ in range(20):
+            await TokenStore(databases[content]).put("name", content, 60)
+
+    with capture_logs() as lines:
+        async with trio.open_nursery() as nursery:
+            for content in databases:
+                nursery.start_soon(put, content)
+
+    assert await TokenStore(databases[b"1"]).take("name") in databases
+    assert lines == []
+    for database in databases.values():
+        database.close()
+
+
+async def test_what_the_database_does_not_take_is_kept_by_this_worker() -> None:
+    tokens = TokenStore(Full())
+    with capture_logs() as lines:
+        await tokens.put("token one", b"content", 60)
+        await tokens.put("token two", b"content", 60)
+
+    assert [await tokens.peek("token one"), await tokens.take("token one")] == [b"content", b"content"]
+    assert await tokens.claim("token two", b"other", 60) == b"content"
+    assert [line["event"] for line in lines] == ["texts_not_shared"]
+    assert "token" not in str(lines)
+
+
+async def test_what_the_database_takes_again_is_not_hidden_by_what_it_did_not() -> None:
+    database = Full()
+    tokens = TokenStore(database)
+    await tokens.put("name", b"old", 60)
+    database.is_full = False
+    await tokens.put("name", b"new", 60)
+
+    assert [await tokens.take("name"), await tokens.take("name")] == [b"new", None]
+
+
+async def test_what_the_database_does_not_take_in_exchange_is_kept_by_this_worker() -> None:
+    database = Full(is_full=False)
+    tokens = TokenStore(database)
+    await tokens.put("token", b"content", 60)
+    database.is_full = True
+    taken = await tokens.exchange("token", "streamed", 60)
+
+    assert (taken, await tokens.peek("streamed"), await tokens.take("token")) == (b"content", b"", None)
+
+
+async def test_what_this_worker_keeps_alone_is_exchanged() -> None:
+    database = Full()
+    tokens = TokenStore(database)
+    await tokens.put("token", b"content", 60)
+    database.is_full = False
+    taken = await tokens.exchange("token", "streamed", 60)
+
+    assert (taken, await TokenStore(database).peek("streamed")) == (b"content", b"")
+
+
+async def test_what_has_expired_is_removed_once_a_minute_and_not_with_every_word(autojump_clock: MockClock) -> None:
+    database = SqliteOrders()
+    tokens = TokenStore(database)
+    await tokens.put("first", b"content", 1)
+    there = []
+    for _ in range(3):
+        await trio.sleep(SWEEP_SECONDS / 2 - 1)
+        await tokens.put("word", b"content", 3600)
+        there.append(len(await database.ask("SELECT name FROM tokens", {})))
+
+    assert there == [2, 2, 1]
+
+
+def _files_in(folder: Path) -> list[tuple[int, bytes]]:
+    return [(path.stat().st_mode & 0o777, path.read_bytes()) for path in folder.iterdir()]
+
+
+async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: Path) -> None:
+    database = SqliteOrders(str(tmp_path / ".tokens.db"), is_durable=False)
+    await TokenStore(database).put("token secret", b"content", 60)
+
+    files = _files_in(tmp_path)
+    assert {mode for mode, _ in files} == {0o600}
+    assert not any(b"secret" in content for _, content in files)
+    database.close()
+
+
+async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path) -> None:
+    database = SqliteOrders(str(tmp_path / ".tokens.db"), is_durable=False)
+    tokens = TokenStore(database)
+    for name, number in (("hers", b"+15557650000"), ("another's", b"+15558880000")):
+        await tokens.put(name, b"from " + number, 60)
+    with closing(sqlite3.connect(database.file)):  # another worker
+        erased = await tokens.erase(Subject("+15557650000"))
+
+        assert (erased, await tokens.peek("hers"), await tokens.peek("another's")) == (1, None, b"from +15558880000")
+        assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
+    database.close()
+
+
+async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
+    over = threading.Event()
+    monkeypatch.setattr(SqliteOrders, "_ask", lambda *_: over.wait(30))
+    tokens = TokenStore(SqliteOrders(str(tmp_path / "tokens.db")))
+
+    await tokens.put("token", b"mine", 60)
+    with pytest.raises(OSError, match="did not answer in time"):
+        await tokens.peek("another")
+
+    assert await tokens.peek("token") == b"mine"
+    assert trio.current_time() == 2 * ANSWER_SECONDS
+    over.set()
+
+
+async def test_what_is_exchanged_is_taken_once_and_leaves_an_empty_text(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("token", b"content", 60)
+    taken = [await tokens.exchange("token", "streamed", 3600) for _ in range(2)]
+    clock.time += 60
+    left = await tokens.peek("streamed")
+    clock.time += 3540
+
+    assert (taken, left, await tokens.peek("streamed")) == ([b"content", None], b"", None)
+
+
+async def test_where_there_is_nothing_to_take_nothing_is_left(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("old", b"content", 60)
+    clock.time += 60
+    taken = [await tokens.exchange(name, "streamed", 3600) for name in ("none", "old")]
+
+    assert (taken, await tokens.peek("streamed")) == ([None, None], None)
