@@ -65,8 +65,6 @@ class ArgumentsRefused(Exception):
 
 @attrs.frozen
 class _Argument:
-    """One field of an argument class, as the model sees it."""
-
     name: str
     kind: Kind
     required: bool

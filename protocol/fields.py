@@ -43,7 +43,6 @@ def json_or(text: str | bytes, otherwise: object) -> Any:  # noqa: ANN401 - as `
 
 
 def load_object(frame: str | bytes) -> dict[str, JSON]:
-    """Read one JSON object from a frame."""
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:

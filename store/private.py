@@ -58,7 +58,6 @@ def keep_private(path: Path) -> None:
 
 
 def narrow_file(path: Path) -> None:
-    """Narrow a file, if it is there."""
     with suppress(FileNotFoundError):
         _narrow(path, FILE)
 

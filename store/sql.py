@@ -240,7 +240,6 @@ class SqlRecords:
         return ()
 
     async def _ask(self, ask: Callable[[sa.Connection], T], *, writes: bool = False) -> T:
-        """Have `ask` use a connection, in one transaction."""
 
         def ask_connected() -> T:
             with self._writing() if writes else self._engine.connect() as connection:

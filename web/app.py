@@ -107,7 +107,6 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
 def _routes_of(
     context: AppContext, dispatcher: Dispatcher, views: CallViews, operating: OperatorRoutes
 ) -> list[Blueprint]:
-    """Return all routes but the console's."""
     routes = (
         TwilioRoutes(context),
         TransferRoutes(context),

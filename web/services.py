@@ -175,8 +175,6 @@ async def asking(
 
 
 class _Traced(TypedDict, total=False):
-    """What a call needs to be traced."""
-
     trace_id: Callable[[str], str]
     followers: tuple[Callable[[CallPlan], JournalReader], ...]
 

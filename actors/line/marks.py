@@ -35,7 +35,6 @@ class Marks:
         return next(iter(self._out), None)
 
     def note_sent(self, sent: int, size: int, now: float) -> None:
-        """Note that audio of this size was sent, `sent` with it."""
         self._end = max(self._end, now) + size / BYTES_PER_SECOND
         self._ends.append((sent, self._end))
 

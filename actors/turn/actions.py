@@ -208,7 +208,6 @@ class Actions(TurnState):
         self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
 
     def _next_filler(self) -> str:
-        """Return another filler than the last one."""
         self.fillers_said += 1
         return self.wording.fillers[(self.fillers_said - 1) % len(self.wording.fillers)]
 

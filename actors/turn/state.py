@@ -43,8 +43,6 @@ class Debt(Enum):
 
 
 class Phase(Enum):
-    """The phases of a call."""
-
     CONVERSING = auto()
     HANDING_OVER = auto()  # another agent was asked for; the session keeps the floor and is not heard
     TRANSFERRING = auto()  # the sentence before a transfer to a person is being said

@@ -37,8 +37,6 @@ class OrdersUnavailable(OSError):
 
 
 class OrderDatabase(Protocol):
-    """A database with the tables of orders."""
-
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows.
 

@@ -252,5 +252,4 @@ class OrderQueue:
 
 
 def _line(history: OrderHistory | None) -> str:
-    """Return one line of an order's history, as JSON."""
     return "" if history is None else orjson.dumps(history, option=orjson.OPT_APPEND_NEWLINE).decode()

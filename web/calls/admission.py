@@ -233,7 +233,6 @@ class Verdicts:
             await unharmed(self.look, "verdicts_not_looked_for")
 
     async def look(self) -> None:
-        """Tell each call its verdict, if there is one."""
         now, expected = trio.current_time(), dict(self._expected)
         verdicts = await self.admissions.recall_verdicts([*expected])
         for call_sid, until in expected.items():

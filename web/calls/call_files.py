@@ -65,7 +65,6 @@ class CallFiles:
         )
 
     async def is_here(self, call_sid: str, name: str) -> bool:
-        """Tell whether there is a file of this name of a call on the disk."""
         path = self.path(call_sid, name)
         return path is not None and await self.in_thread(path.is_file)
 

@@ -46,8 +46,6 @@ class _Open:
 
 @attrs.define(eq=False)
 class CallTrace:
-    """The trace of one stream of a call."""
-
     plan: CallPlan
     tracing: Tracing
     models: Models

@@ -67,7 +67,6 @@ class CampaignRules:
 
 
 def rules_of(kept: Mapping[str, object], at_once: int = 1) -> CampaignRules:
-    """Read rules that were checked."""
     usual = CampaignRules(at_once=at_once)
     hours, days = usual.hours.written()
     retry = cast("Mapping[str, Mapping[str, float]] | None", kept.get("retry"))

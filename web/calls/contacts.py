@@ -176,7 +176,6 @@ def _zone_problems(
 
 
 def _zones_of(fields: Mapping[str, str]) -> Sequence[str]:
-    """Return the time zones in which a callee may be."""
     if (given := fields.get("time_zone")) is not None:
         return (given,) if is_zone(given) else ()
     # 1 MB and a fifth of a second, which a server without campaigns does without

@@ -65,7 +65,6 @@ class ParkedCalls:
         self._parked[record.call_sid] = ParkedCall(record, now, now + seconds, self.now())
 
     def find(self, call_sid: str) -> CallRecord | None:
-        """Return what the record of a parked call says."""
         parked = self._parked.get(call_sid)
         return parked.record if parked is not None else None
 
@@ -137,7 +136,6 @@ class Announced:
     """Is told of each call that is over, once its record is kept."""
 
     async def save(self, record: CallRecord) -> None:
-        """Announce a record and keep it."""
         is_over = record.outcome not in {TRANSFERRING, *LOST}
         if record.outcome == TRANSFERRING:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))

@@ -220,7 +220,6 @@ class Forgetting:
         return found
 
     def _forget_here(self, subject: Subject) -> None:
-        """Forget what this worker remembers of calls that are over."""
         for call in list(self.live_calls.newest()):
             is_theirs = bool(subject.number) and call.caller == subject.number
             if is_theirs or {call.call_sid, call.id} & subject.calls:
@@ -275,7 +274,6 @@ def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], records: Mappi
 
 
 def _pack_stored(objects: ObjectStore, names: Mapping[str, Sequence[str]], packed: IO[bytes]) -> None:
-    """Add the recordings that are in the object store."""
     with zipfile.ZipFile(packed, "a") as whole:
         for call_sid, name in _members(names):
             member = f"{call_sid}/{name}"

@@ -6,7 +6,7 @@ was never there. It raises what the records do.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -15,16 +15,9 @@ from actors.commands import (
     KINDS,
     OVER,
     Action,
-    ChangePrompt,
     Command,
     CommandAnswer,
     GiveBack,
-    HandoffTo,
-    RestartAgent,
-    Say,
-    TakeOver,
-    TransferTo,
-    Whisper,
     answer_of,
     failed,
     refused,
@@ -52,16 +45,7 @@ LOOK_SECONDS: Final = 0.25
 LONGEST_BY: Final = 100
 
 Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], Iterator[OrderProblem]]
-"""Yields the problems of a body; the second argument is the agents of the roster."""
-
-
-@attrs.frozen
-class Form:
-    """The body of one kind of command: its fields, their problems, and the resulting action."""
-
-    fields: tuple[str, ...]
-    checks: tuple[Check, ...]
-    action: Callable[[Mapping[str, str]], Action]
+"""Yields the problems of one field of a body; the second argument is the agents of the roster."""
 
 
 def _text(field: str, longest: int, example: str, *, is_needed: bool = True) -> Check:
@@ -97,48 +81,24 @@ _REASON: Final = _text("reason", LONGEST_FACT, "wants to cancel", is_needed=Fals
 _NOTES: Final = _text("notes", LONGEST_FACT, "has called twice", is_needed=False)
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-FORMS: Final[Mapping[str, Form]] = {
-    "say": Form(
-        ("text",),
-        (_text("text", LONGEST_SENTENCE, "We will call you back within the hour."),),
-        lambda given: Say(_line(given["text"])),
-    ),
-    "whisper": Form(
-        ("text",),
-        (_text("text", LONGEST_FACT, "The order was delivered this morning."),),
-        lambda given: Whisper(_line(given["text"])),
-    ),
-    "prompt": Form(
-        ("text",),
-        (_text("text", LONGEST_PROMPT, "You are Alex. Only take the customer's address, and say goodbye."),),
-        lambda given: ChangePrompt(given["text"].strip()),
-    ),
-    "handoff": Form(
-        ("to", "reason", "notes", "how"),
-        (_agent, _REASON, _NOTES, _how),
-        lambda given: HandoffTo(given["to"], _line(given["reason"]), _line(given["notes"]), given["how"]),
-    ),
-    "restart": Form((), (), lambda _: RestartAgent()),
-    "transfer": Form(
-        ("number", "reason", "notes"),
-        (_number, _REASON, _NOTES),
-        lambda given: TransferTo(given["number"], _line(given["reason"]), _line(given["notes"])),
-    ),
-    "take-over": Form(("number",), (_number,), lambda given: TakeOver(given["number"])),
-    "give-back": Form((), (), lambda _: GiveBack()),
-}
-"""By the command's name; every kind there is has one."""
-assert FORMS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can ask for
-
-
-def _by_problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
+def _by(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
     by = given.get("by", "")
     if not isinstance(by, str) or len(by) > LONGEST_BY or not (by or "-").isprintable():
         yield OrderProblem("by", f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.')
+
+
+CHECKS: Final[Mapping[str, Mapping[str, Check]]] = {
+    "say": {"text": _text("text", LONGEST_SENTENCE, "We will call you back within the hour.")},
+    "whisper": {"text": _text("text", LONGEST_FACT, "The order was delivered this morning.")},
+    "prompt": {"text": _text("text", LONGEST_PROMPT, "You are Alex. Only take the address, and say goodbye.")},
+    "handoff": {"to": _agent, "reason": _REASON, "notes": _NOTES, "how": _how},
+    "restart": {},
+    "transfer": {"number": _number, "reason": _REASON, "notes": _NOTES},
+    "take-over": {"number": _number},
+    "give-back": {},
+}
+"""The fields of each command's body, besides `by`."""
+assert CHECKS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can ask for
 
 
 def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[Action, str]:
@@ -146,15 +106,17 @@ def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[A
 
     Raises: `OrderError`, with every mistake.
     """
-    form = FORMS[name]
     given = object_of(body, "Write a JSON object.")
-    known = (*form.fields, "by")
-    found = (problem for check in form.checks for problem in check(given, agents))
-    problems = (*unknown_fields(given, known, ""), *found, *_by_problems(given))
-    if problems:
+    checks = {**CHECKS[name], "by": _by}
+    found = (problem for check in checks.values() for problem in check(given, agents))
+    if problems := (*unknown_fields(given, (*checks,), ""), *found):
         raise OrderError(problems)
-    texts = {field: str(given.get(field, "")) for field in form.fields}
-    return form.action(texts), str(given.get("by", ""))
+    written = {field: str(given.get(field, "")) for field in CHECKS[name]}
+    has_lines = name == "prompt"
+    texts: dict[str, Any] = {
+        field: text.strip() if has_lines else " ".join(text.split()) for field, text in written.items()
+    }
+    return KINDS[name](**texts), str(given.get("by", ""))
 
 
 @attrs.frozen

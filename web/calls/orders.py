@@ -36,8 +36,6 @@ _SPARE_SECONDS = 120
 
 @attrs.frozen
 class OrderProblem:
-    """One mistake in an order."""
-
     field: str
     problem: str
     fix: str
@@ -299,7 +297,6 @@ class AlreadyRinging:
 
 
 def new_order_id() -> str:
-    """Return an id for an order that nobody has, or can guess."""
     return f"OR{secrets.token_hex(12)}"
 
 

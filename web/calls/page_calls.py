@@ -20,7 +20,6 @@ PAGE_ACCOUNT = "AC" + "0" * 32
 
 
 def is_page_call(call: KnownCall | None) -> bool:
-    """Tell whether a call came from a page."""
     return call is not None and call.caller == PAGE_CALLER
 
 
@@ -31,7 +30,6 @@ def new_admission(visitor: str, takes_over: str = "") -> Admission:
 
 
 def new_stream_sid() -> str:
-    """Return the id of a new stream."""
     return f"MZ{secrets.token_hex(16)}"
 
 

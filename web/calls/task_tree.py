@@ -44,7 +44,6 @@ def _walk(name: str, task: trio.lowlevel.Task, depth: int) -> Iterator[tuple[int
 
 
 def _waits_for(task: trio.lowlevel.Task) -> tuple[str, str]:
-    """Return what a task waits for, and where."""
     ours: tuple[FrameType, int | None] | None = None
     inside = list[str]()
     for frame, line in task.iter_await_frames():

@@ -153,7 +153,6 @@ class Webhooks:
             nursery.start_soon(self._send, event, lambda place=place: places.release_on_behalf_of(place))
 
     async def _next(self) -> Event:
-        """Wait for an event that may be sent."""
         while True:
             self._wake = trio.Event()
             seconds = LOOK_SECONDS

@@ -26,7 +26,6 @@ def text(entry: JournalEntry, key: str) -> str:
 
 
 def number(entry: JournalEntry, key: str, missing: float = 0.0) -> float:
-    """Read a number, `missing` when there is none."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return missing

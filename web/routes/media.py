@@ -85,7 +85,6 @@ class MediaStreams:
     """By route; the one of Twilio's streams is always there."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one ASGI connection."""
         if scope["type"] != "lifespan" and is_clear_http2(scope):  # our own connection has ended it before
             await refuse_http2(scope, receive, send)
             return

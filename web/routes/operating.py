@@ -50,7 +50,6 @@ class OperatorRoutes:
         return routes
 
     def add_to(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:
-        """Add a route for each command, below a prefix."""
         for command in KINDS:
             routes.add_url_rule(
                 f"{prefix}/<name>/{command}",

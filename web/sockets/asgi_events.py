@@ -95,7 +95,6 @@ class AsgiEvents:
         """Do nothing: the server reads when it likes."""
 
     async def send(self, message: str | bytes) -> None:
-        """Send one message."""
         if isinstance(message, str):
             await self._send(WebsocketSendEvent(type="websocket.send", bytes=None, text=message))
         else:
