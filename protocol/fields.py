@@ -6,6 +6,7 @@ missing key and an explicit `null` for the same thing. Nothing here knows which 
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -40,6 +41,21 @@ def json_or(text: str | bytes, otherwise: object) -> Any:  # noqa: ANN401 - as `
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return otherwise
+
+
+def names_twice(text: bytes) -> Sequence[str]:
+    """Return the names that stand more than once in one object of a JSON text, in order: which of them counts?"""
+    twice: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        twice.update(dict.fromkeys(name for name in counts if counts[name] > 1))
+
+    try:
+        json.loads(text, object_pairs_hook=note)
+    except (ValueError, RecursionError):  # it is no JSON, or as deep as orjson alone reads
+        return ()
+    return tuple(twice)
 
 
 def load_object(frame: str | bytes) -> dict[str, JSON]:

@@ -151,6 +151,7 @@ def create_app(
     app.after_request(harden)
     count_requests(app, context.counts)
     app.before_request(credentials.refuse_unauthenticated)
+    app.before_request(openapi.refuse_misasked)
     app.after_serving(context.after_calls.finish)
     if context.uploads is not None:
         app.after_serving(context.uploads.finish)

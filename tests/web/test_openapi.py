@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.web.fakes import exchange
-from web.routes.openapi import OPERATIONS, document
+from web.routes.openapi import OPERATIONS, Operation, document
 
 NOT_FOR_PROGRAMS = frozenset({"twilio", "transfer", "console"})
 """Blueprints that Twilio signs its requests to, or that operators use in a browser."""
@@ -44,6 +44,38 @@ async def test_what_is_said_to_be_open_is_open_and_nothing_else(path: str) -> No
         answer = await client.get(path, headers={"Authorization": "Bearer wrong"})
 
     assert said.is_open is (answer.status_code != 401)
+
+
+CHECKED = [one for one in OPERATIONS if one.asks is not None]
+
+
+@pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.method} {one.path}")
+async def test_an_argument_that_the_document_does_not_have_is_refused(one: Operation) -> None:
+    path = one.path.replace("{number}", "+15557650000").replace("{name}", "CA" + "1" * 32)
+    answer = await exchange().operator(one.method, f"{path}?nonsense=1")
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "nonsense")
+    assert all(name in answer.json()["fix"] for name in one.asks or ())
+
+
+def test_platforms_and_scrapers_may_add_what_they_like() -> None:
+    assert {one.path for one in OPERATIONS if one.asks is None} == {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+
+
+def test_the_document_names_the_arguments_and_what_they_may_be() -> None:
+    paths = document()["paths"]
+    assert isinstance(paths, dict)
+    (goodbye,) = [one for one in paths["/calls/{name}"]["delete"]["parameters"] if one["in"] == "query"]
+
+    assert goodbye == {"name": "goodbye", "in": "query", "schema": {"type": "string", "pattern": "^(?:yes|no)$"}}
+
+
+async def test_a_refusal_is_of_the_type_that_the_document_names() -> None:
+    paths = document()["paths"]
+    assert isinstance(paths, dict)
+    answer = await exchange().operator("GET", "/calls?limit=0")
+
+    assert list(paths["/calls"]["get"]["responses"]["default"]["content"]) == [answer.headers["content-type"]]
 
 
 def test_a_path_names_its_parameters() -> None:

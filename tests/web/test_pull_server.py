@@ -240,6 +240,29 @@ async def test_what_is_no_websocket_is_hypercorns_as_before(monkeypatch: pytest.
 
 
 @pytest.mark.real_time
+@pytest.mark.parametrize(("sent", "closes"), [(b"half", True), (b"whole", False)])
+async def test_a_connection_says_that_it_closes_where_an_answer_came_before_the_body(
+    sent: bytes, closes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client with a pool would send its next request into it, and hear nothing."""
+
+    async def refuse(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 413, "headers": [], "trailers": False})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with serving(refuse, monkeypatch) as port:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            length = len(sent) + 1000 * closes
+            await stream.send_all(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%b" % (length, sent))
+
+            answer = bytes(await stream.receive_some())
+            assert answer.startswith(b"HTTP/1.1 413")
+            assert (b"connection: close\r\n" in answer.lower()) is closes
+            assert (await is_closed(stream)) is closes
+
+
+@pytest.mark.real_time
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux gives such a peer up")
 async def test_a_peer_that_reads_nothing_keeps_no_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     """It came before anybody could set a limit on the listening socket, as under hypercorn's own command."""

@@ -93,6 +93,22 @@ async def test_every_mistake_in_an_order_is_named(order: object, fields: list[st
     assert there.line.placed == []
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"to": "+15557650000", "to": "+15557650001"}', "to"),
+        (b'{"to": "+15557650000", "context": {"name": "Ann", "name": "Bob"}}', "name"),
+        (b'{"to": "+15557650000", "metadata": {"a": [{"b": 1, "\\u0062": 2}]}}', "b"),
+    ],
+)
+async def test_of_two_values_of_one_field_none_is_taken(body: bytes, field: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    answer = await there.operator("POST", "/calls", body)
+
+    told = {"field": field, "problem": "is there more than once", "fix": "Write it once."}
+    assert (answer.status_code, answer.json()["problems"], there.line.placed) == (400, [told], [])
+
+
 async def test_a_misspelt_field_is_answered_with_the_one_that_was_meant(autojump_clock: MockClock) -> None:
     answer = await exchange().operator("POST", "/calls", {"to": LEAD, "context": {"nmae": "John"}})
 
@@ -329,6 +345,9 @@ async def test_a_limit_that_is_none_is_refused(limit: str, autojump_clock: MockC
         ("GET", "?outcome=failed", "Leave it out; there are limit, live."),
         ("GET", "?limti=1", "Did you mean limit?"),
         ("GET", "?live=true", "live=yes"),
+        ("GET", "?limit=5&limit=6", "Write limit once."),
+        ("POST", "?to=%2B15557650000", "Write it in the JSON body."),
+        ("DELETE", "?goodbye=no&goodbye=yes", "Write goodbye once."),
         ("DELETE", "?godbye=yes", "Did you mean goodbye?"),
         ("DELETE", "?goodbye=please", "goodbye=yes"),
     ],
@@ -337,9 +356,10 @@ async def test_an_argument_that_would_be_passed_over_is_refused(
     method: str, query: str, fix: str, autojump_clock: MockClock
 ) -> None:
     there = exchange()
-    answer = await there.operator(method, f"/calls{'' if method == 'GET' else f'/{CALL_SID}'}{query}")
+    answer = await there.operator(method, f"/calls{f'/{CALL_SID}' if method == 'DELETE' else ''}{query}")
 
-    assert (answer.status_code, answer.json()["fix"], there.line.hung_up) == (400, fix, [])
+    assert (answer.status_code, answer.json()["fix"]) == (400, fix)
+    assert (there.line.hung_up, there.line.placed) == ([], [])
 
 
 @pytest.mark.parametrize(

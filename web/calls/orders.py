@@ -16,6 +16,7 @@ import orjson
 
 from actors.policy import OnMachine
 from agents.brief import Brief
+from protocol.fields import names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
 from store.orders.queue import DoNotCall, SameKey
@@ -203,6 +204,8 @@ def object_of(body: bytes, fix: str) -> dict[str, Any]:
         raise OrderError((OrderProblem("body", f"is not JSON: {exc}", fix),)) from exc
     if not isinstance(given, dict):
         raise OrderError((OrderProblem("body", "is not an object", fix),))
+    if twice := names_twice(body):
+        raise OrderError([OrderProblem(name, "is there more than once", "Write it once.") for name in twice])
     return given
 
 

@@ -45,7 +45,6 @@ from web.routes.problems import (
     is_call_sid,
     json_answer,
     key_of_request,
-    misasked,
     no_such_call,
     problem,
     unreachable,
@@ -178,8 +177,6 @@ class CallRoutes:
         return response
 
     async def listed(self) -> Response:
-        if (refusal := misasked(limit=".*", live="yes|no")) is not None:
-            return refusal
         text = request.args.get("limit", "50")
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
@@ -224,8 +221,6 @@ class CallRoutes:
         return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
     async def hung_up(self, name: str) -> Response:
-        if (refusal := misasked(goodbye="yes|no")) is not None:
-            return refusal
         call_sid, call = await self.views.call_sid(name), self.context.live_calls.find(name)
         if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
             call = self.context.live_calls.find(name)

@@ -5,13 +5,14 @@ not for programs. A test holds it against the application's own routes: one that
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from protocol.fields import JSON
-from web.routes.problems import json_answer
+from web.routes.problems import json_answer, misasked
 
 
 @attrs.frozen
@@ -26,8 +27,13 @@ class Operation:
     kind: str = "application/json"
     is_open: bool = False
     """It needs no token."""
+    asks: Mapping[str, str] | None = attrs.field(factory=dict[str, str])
+    """The pattern of each argument that its address may have; None lets any pass."""
     once: bool = False
     """With an `Idempotency-Key` it is done once, however often it is sent."""
+
+
+_ANY: Final = r"[\s\S]*"
 
 
 def _command(name: str, does: str) -> Operation:
@@ -36,9 +42,10 @@ def _command(name: str, does: str) -> Operation:
 
 OPERATIONS: Final = (
     Operation("POST", "/calls", "Place a call.", (201, 202), takes_json=True, once=True),
-    Operation("GET", "/calls", "List live and recent calls, newest first."),
+    Operation("GET", "/calls", "List live and recent calls, newest first.", asks={"limit": _ANY, "live": "yes|no"}),
     Operation("GET", "/calls/{name}", "Show one call, with its record once it is over."),
-    Operation("DELETE", "/calls/{name}", "Hang a call up: at once, or after a goodbye.", (202,)),
+    Operation("DELETE", "/calls/{name}", "Hang a call up: at once, or after a goodbye.", (202,),
+              asks={"goodbye": "yes|no"}),
     Operation("GET", "/calls/{name}/audio", "Send both sides of a call that goes on.", kind="application/octet-stream"),
     Operation("GET", "/calls/{name}/events", "Send the journal as it goes on.", kind="text/event-stream"),
     Operation("GET", "/calls/{name}/journal", "Send the journal, a JSON object a line.", kind="application/x-ndjson"),
@@ -59,20 +66,21 @@ OPERATIONS: Final = (
     Operation("POST", "/campaigns/{name}/pause", "Place no more calls of it for now."),
     Operation("POST", "/campaigns/{name}/resume", "Go on with it."),
     Operation("POST", "/campaigns/{name}/cancel", "End it."),
-    Operation("GET", "/campaigns/{name}/export", "Give the results: a line for each number.", kind="text/csv"),
-    Operation("GET", "/do-not-call", "List numbers, in order, from behind `after`."),
+    Operation("GET", "/campaigns/{name}/export", "Give the results: a line for each number.", kind="text/csv",
+              asks={"format": "csv|jsonl"}),
+    Operation("GET", "/do-not-call", "List numbers, in order, from behind `after`.", asks={"after": _ANY}),
     Operation("GET", "/do-not-call/{number}", "Show whether a number is on the list."),
-    Operation("PUT", "/do-not-call/{number}", "Put a number on the list.", (200,)),
+    Operation("PUT", "/do-not-call/{number}", "Put a number on the list.", asks={"why": _ANY}),
     Operation("DELETE", "/do-not-call/{number}", "Take a number from the list.", (204,)),
     Operation("POST", "/kept", "List what is kept of a person, by call or by number.", takes_json=True),
     Operation("POST", "/export", "Send all of it as a ZIP file.", takes_json=True, kind="application/zip"),
     Operation("POST", "/forget", "Erase all of it, and answer with the proof.", takes_json=True),
-    Operation("GET", "/webhooks", "List the newest webhooks in one state."),
+    Operation("GET", "/webhooks", "List the newest webhooks in one state.", asks={"state": "dead|waiting|sent"}),
     Operation("POST", "/webhooks/resend", "Let dead webhooks wait to be sent again.", takes_json=True),
-    Operation("GET", "/healthz", "Say that the worker answers.", is_open=True),
-    Operation("GET", "/readyz", "Say whether a new call would be let in.", (200, 503), is_open=True),
-    Operation("GET", "/metrics", "Render the counts.", kind="text/plain"),
-    Operation("GET", "/openapi.json", "Give this document.", is_open=True),
+    Operation("GET", "/healthz", "Say that the worker answers.", asks=None, is_open=True),
+    Operation("GET", "/readyz", "Say whether a new call would be let in.", (200, 503), asks=None, is_open=True),
+    Operation("GET", "/metrics", "Render the counts.", kind="text/plain", asks=None),
+    Operation("GET", "/openapi.json", "Give this document.", asks=None, is_open=True),
 )  # fmt: skip
 
 
@@ -96,12 +104,16 @@ def _described(one: Operation) -> JSON:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", one.path)
     ]
+    asked: list[JSON] = [
+        {"name": name, "in": "query", "schema": {"type": "string", "pattern": f"^(?:{pattern})$"}}
+        for name, pattern in (one.asks or {}).items()
+    ]
     key: JSON = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
     done: dict[str, JSON] = {str(status): {"description": "Done.", "content": {one.kind: {}}} for status in one.answers}
-    refused: JSON = {"description": "It was refused, and why.", "content": {"application/problem+json": {}}}
+    refused: JSON = {"description": "It was refused, and why.", "content": {"application/json": {}}}
     described: dict[str, JSON] = {
         "summary": one.does,
-        "parameters": [*named, *([key] if one.once else [])],
+        "parameters": [*named, *asked, *([key] if one.once else [])],
         "responses": {**done, "default": refused},
     }
     if one.takes_json:
@@ -109,6 +121,16 @@ def _described(one: Operation) -> JSON:
     if one.is_open:
         described["security"] = []
     return described
+
+
+_BY_ROUTE: Final = {(one.method, one.path): one for one in OPERATIONS}
+
+
+async def refuse_misasked() -> Response | None:
+    """Answer 400 to arguments of an address that the document does not have."""
+    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule) if request.url_rule is not None else ""
+    one = _BY_ROUTE.get(("GET" if request.method == "HEAD" else request.method, path))
+    return None if one is None or one.asks is None else misasked(one.asks, takes_json=one.takes_json)
 
 
 def blueprint() -> Blueprint:

@@ -20,7 +20,7 @@ from quart import Response, abort, current_app, has_request_context, jsonify, re
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from protocol.fields import json_or
+from protocol.fields import json_or, names_twice
 from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
@@ -70,8 +70,9 @@ async def body_of_request() -> bytes:
 
 
 async def json_of_request() -> object:
-    """Return the body as JSON; None if it is none."""
-    return json_or(await body_of_request(), None)
+    """Return the body as JSON; None if it is none, or says something twice."""
+    body = await body_of_request()
+    return None if names_twice(body) else json_or(body, None)
 
 
 def key_of_request() -> str | None:
@@ -83,16 +84,20 @@ def key_of_request() -> str | None:
     return key
 
 
-def misasked(**known: str) -> Response | None:
+def misasked(known: Mapping[str, str], *, takes_json: bool) -> Response | None:
     """Answer 400 to an argument of the address that the route does not know, or a value it does not take.
 
-    `known` has the pattern of each argument. What is passed over in silence lists too much, or ends a call unsaid.
+    `known` has the pattern of each argument. What is passed over in silence lists too much, ends a call unsaid, or
+    calls another number than the one that was given.
     """
     for name, value in request.args.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            fix = f"Did you mean {near[0]}?" if near else f"Leave it out; there are {', '.join(known)}."
+            there_are = f"Leave it out; there are {', '.join(known) or 'none'}."
+            fix = f"Did you mean {near[0]}?" if near else "Write it in the JSON body." if takes_json else there_are
             return problem(400, f"{name[:_LONGEST_PATH]} is no argument of this address", field=name, fix=fix)
+        if len(request.args.getlist(name)) > 1:
+            return problem(400, f"{name} is there more than once", field=name, fix=f"Write {name} once.")
         if re.fullmatch(known[name], value) is None:
             wanted = known[name].replace("|", " or ")
             return problem(400, f"{name} is not {wanted}", field=name, fix=f"{name}={known[name].partition('|')[0]}")

@@ -37,6 +37,7 @@ from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
     ASGISendCallable,
+    ASGISendEvent,
     ConnectionState,
     Scope,
     TaskGroup,
@@ -164,6 +165,8 @@ class PullServer(TCPServer):
             scope["extensions"][VOUCHER] = {"vouch": self._vouch}
         if scope["type"] == "websocket" and scope["http_version"] == "1.1":
             scope["extensions"][CARRIER] = {"accept": partial(self._accept, send, over)}
+        if scope["type"] == "http":
+            send = partial(self._answer, send)
         self._applications += 1
         self._reader.deadline = math.inf
         try:
@@ -173,6 +176,14 @@ class PullServer(TCPServer):
             self._applications -= 1
             if not self._applications:
                 self._reader.deadline = self._closing_time()
+
+    async def _answer(self, send: ASGISendCallable, message: ASGISendEvent) -> None:
+        """Send; an answer that comes before the body has been read tells the client that the connection closes then."""
+        protocol = self.protocol.protocol
+        is_early = isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
+        if message["type"] == "http.response.start" and is_early:
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
 
     def _vouch(self) -> None:
         self.vouched = True
