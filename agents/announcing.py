@@ -1,9 +1,9 @@
 """Finds the functions that an agent has announced to the caller.
 
 A model may say "I'll put you through" and call nothing: words alone do nothing. `announced` reads what an agent has
-said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it. An offer, a question, a condition
-and a refusal announce nothing. `asks_to_wait` finds the general form: "One moment, please." Pure functions;
-`actors/turn/` reminds the model.
+said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it, or whose names it says aloud. An
+offer, a question, a condition and a refusal announce nothing. `asks_to_wait` finds the general form: "One moment,
+please."; `asks_for_time` finds it in what the caller says. Pure functions; `actors/turn/` reminds the model.
 """
 
 import re
@@ -37,22 +37,40 @@ def asks_to_wait(text: str) -> bool:
 
     "Let me see, that is on Tuesday" does not: what was looked for follows in the same sentence.
     """
-    sentence = (_SENTENCE.findall(text) or [""])[-1]
-    clauses = [words for clause in _CLAUSE.split(sentence) if (words := plain_words(clause))]
-    if sentence.rstrip().endswith("?") or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
+    clauses = _last_clauses(text)
+    if _is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
         return False
-    waits = [_WAIT.search(" ".join(words)) is not None for words in clauses]
-    return any(waits) and (waits[-1] or clauses[-1][0] in _GOES_ON)
+    return any(map(_waits, clauses)) and (_waits(clauses[-1]) or clauses[-1][0] in _GOES_ON)
+
+
+def asks_for_time(text: str) -> bool:
+    """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
+    return any(map(_waits, _last_clauses(text)[-1 if _is_question(text) else 0 :]))
+
+
+def _last_clauses(text: str) -> list[list[str]]:
+    """Return the words of each clause of the last sentence."""
+    sentence = (_SENTENCE.findall(text) or [""])[-1]
+    return [words for clause in _CLAUSE.split(sentence) if (words := plain_words(clause))]
+
+
+def _is_question(text: str) -> bool:
+    return text.rstrip().endswith("?")
+
+
+def _waits(clause: list[str]) -> bool:
+    return _WAIT.search(" ".join(clause)) is not None
 
 
 def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
-    sentences = [plain_words(sentence) for sentence in _SENTENCE.findall(text) if not sentence.rstrip().endswith("?")]
+    sentences = [plain_words(sentence) for sentence in _SENTENCE.findall(text) if not _is_question(sentence)]
     said = [_in_spaces(words) for words in sentences if _NO_ANNOUNCEMENT.isdisjoint(words)]
     return tuple(
         function
         for function in functions
-        if any(_phrase(phrase) in sentence for phrase in function.announced_by for sentence in said)
+        if ("_" in function.name and function.name in text)
+        or any(_phrase(phrase) in sentence for phrase in function.announced_by for sentence in said)
     )
 
 

@@ -61,7 +61,7 @@ from actors.turn.events import (
 )
 from actors.turn.state import Phase
 from actors.turn_driver import ForSession
-from agents.announcing import announced, asks_to_wait
+from agents.announcing import announced, asks_for_time, asks_to_wait
 from agents.spec import AgentSpec
 from protocol import deepgram
 from protocol.wire import PacedWebSocket
@@ -316,7 +316,7 @@ class AgentSession:
             self.put(NothingUnderstood())
         else:
             self._note_turn(text, text)
-            self.put(CallerSaid(text))
+            self.put(CallerSaid(text, asks_for_time(text)))
         if turn.phase is not Phase.CLOSING:  # the last sentence goes on
             self.state.ledger.end_reply(self.voice)
 

@@ -23,6 +23,7 @@ class CallerSaid:
     """The service has transcribed a turn of the caller's, or repeats what it was told as the caller's words."""
 
     text: str
+    asks_for_time: bool = False
 
 
 @attrs.frozen

@@ -152,7 +152,7 @@ class Turn(Actions):
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
-                self.rest, self.at.wanted = "", self.now
+                self.rest, self.is_away, self.at.wanted = "", event.asks_for_time, self.now
             case events.ToldEchoed():
                 self.transcript, self.told, self.at.wanted = self.told, "", self.now
                 self.expect_words()
@@ -240,8 +240,8 @@ class Turn(Actions):
     def _note_service(self, event: Recognised) -> None:
         match event:
             case events.AudioDone():
-                self.at.done, self.transcript = self.now, ""
                 self._take_words_for_granted()
+                self.at.done, self.transcript = self.now, ""
                 self.withholds_end = self.is_unended = False
                 self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
             case events.Played() if self.sounding:
@@ -264,7 +264,7 @@ class Turn(Actions):
         """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
         has_words, self.has_words = self.has_words, False
         is_awaited = self.outstanding is not None or self.late_filler != ""
-        is_other = is_awaited or max(self.at.outstanding, self.at.cut) >= self.at.wanted
+        is_other = is_awaited or self.at.outstanding >= self.at.wanted or self.at.cut > self.at.done
         if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.at.began, True
 

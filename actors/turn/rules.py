@@ -68,10 +68,6 @@ def end_of_reply(state: TurnState) -> float:
     return state.at.said + state.deadlines.silence_budget
 
 
-def vacancy_time(state: TurnState) -> float:
-    return max(state.last_sound + state.deadlines.silence_budget, state.at.vacated + state.deadlines.filler_lead)
-
-
 def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
     """Return when nobody speaks any more, by the service and by the line, or when that is waited for no longer."""
     since = max(state.at.quiet, state.at.phase)
@@ -95,14 +91,12 @@ def end_without_goodbye(state: TurnState) -> float:
     return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
-def pause_or_limit_of_remark(state: TurnState) -> float:
-    return AT_ONCE if state.is_pause else max(state.at.remark, state.at.refused) + state.deadlines.remark_within
-
-
 def end_of_callers_silence(state: TurnState) -> float:
-    silent, deadlines = max(state.callers_turn_since, state.at.asked, state.at.refused), state.deadlines
-    due = max(silent + deadlines.caller_silence, state.at.key + deadlines.digit_pause)
-    return max(due, state.at.voiced + deadlines.longest_turn) if state.is_loud and state.is_asked_out else due
+    at, deadlines, is_away = state.at, state.deadlines, state.is_away and not state.times_asked
+    patience = max(deadlines.caller_silence, deadlines.longest_turn if is_away else 0.0)
+    noise = deadlines.longest_turn if state.is_asked_out else deadlines.shortest_word
+    silent = max(state.callers_turn_since, at.asked, at.refused) + patience
+    return max(silent, at.key + deadlines.digit_pause, at.voiced + noise if state.is_loud else AT_ONCE)
 
 
 # The rules
@@ -161,7 +155,9 @@ RULES: tuple[Rule, ...] = (
          "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget),
     Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
          Actions.play_clip,
-         "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter", vacancy_time),
+         "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter",
+         lambda state: max(
+             state.last_sound + state.deadlines.silence_budget, state.at.vacated + state.deadlines.filler_lead)),
     Rule("an injection is not begun", _ALWAYS, ("something is outstanding",), Actions.expire_injection,
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
     Rule("the last sentence is heard", (CLOSING,),
@@ -187,13 +183,16 @@ RULES: tuple[Rule, ...] = (
          "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer),
     Rule("a remark is said", (CONVERSING,),
          ("a remark waits", "the agent is idle", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
-         "In a pause; else made, or refused, + `remark_within`", pause_or_limit_of_remark),
+         "In a pause; else made, or refused, + `remark_within`",
+         lambda state: AT_ONCE if state.is_pause else
+         max(state.at.remark, state.at.refused) + state.deadlines.remark_within),
     Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), Actions.renew),
     Rule("words are followed by no deed", (CONVERSING,),
          ("a function was announced, or the caller asked to wait", "it is a pause"), Actions.remind,
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
     Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), Actions.ask_caller,
-         "Their turn, asked or refused + `caller_silence`; a key + `digit_pause`; a loud line + `longest_turn`",
+         "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; a key "
+         "+ `digit_pause`; a voice + `shortest_word`, + `longest_turn` before a goodbye",
          end_of_callers_silence),
 )  # fmt: skip
 RULES_IN = {phase: tuple(each for each in RULES if phase in each.phases) for phase in Phase}

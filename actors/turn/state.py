@@ -136,6 +136,7 @@ class TurnState:
     deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
     owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
     is_unread: bool = False  # the caller has spoken to a session that is lost, or to none
+    is_away: bool = False  # the caller has asked for time
 
     # Functions
     running: set[str] = attrs.field(factory=set)

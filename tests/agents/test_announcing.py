@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.announcing import announced, asks_to_wait
+from agents.announcing import announced, asks_for_time, asks_to_wait
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
@@ -49,6 +49,18 @@ def test_putting_somebody_through_is_announced(text: str) -> None:
 )
 def test_an_end_and_a_note_are_announced(text: str, name: str) -> None:
     assert name in names(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'end_conversation(reason="task_complete")',
+        '<function=end_conversation>{"reason": "task_complete"}</function>',
+        'Should I? {"name": "end_conversation", "arguments": {}}',
+    ],
+)
+def test_a_function_that_is_spoken_and_not_called_is_announced(text: str) -> None:
+    assert names(text) == ["end_conversation"]
 
 
 @pytest.mark.parametrize(
@@ -114,3 +126,16 @@ def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
 )
 def test_what_is_followed_by_its_answer_asks_for_no_patience(text: str) -> None:
     assert not asks_to_wait(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hold on, I have to find my card.", "Just a second.", "Could you hold on a minute?", "Okay. Let me get a pen."],
+)
+def test_the_caller_asks_for_time(text: str) -> None:
+    assert asks_for_time(text)
+
+
+@pytest.mark.parametrize("text", ["", "Wait a minute, how much is that?", "Hold on. I have found it.", "On Tuesday."])
+def test_who_goes_on_asks_for_no_time(text: str) -> None:
+    assert not asks_for_time(text)

@@ -107,6 +107,16 @@ def test_audio_that_has_no_words_is_an_answer_once_it_was_received() -> None:
     assert (turn.debt, state_of(turn).has_spoken) == (Debt.SETTLED, True)
 
 
+def test_the_rest_of_a_reply_whose_end_is_late_is_no_answer() -> None:
+    """It had no words yet when the caller interrupted it, and its last frames come behind what they have said."""
+    turn = on_floor()
+    cut: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.2, CallerStartedSpeaking()), (3.3, CallerSaid("Well?"))]
+
+    got = play(turn, [*cut, (3.3, AudioBegan()), (3.4, AudioDone()), (3.6, Played())], 6.7)
+
+    assert without_notes(got)[-1] == (6.6, filler_asked())
+
+
 def test_audio_without_words_is_no_answer_where_a_filler_was_asked_for() -> None:
     script: list[Step] = [*caller_says(1), (5.5, AudioBegan()), (5.8, AudioDone()), (6.5, Played())]
 

@@ -62,6 +62,7 @@ from tests.actors.turn.script import (
     play,
     question_asked,
     reply,
+    seen,
     state_of,
     without_notes,
 )
@@ -256,6 +257,19 @@ def test_a_word_begins_the_count_of_questions_anew() -> None:
 def test_nobody_is_asked_while_they_type() -> None:
     turn = on_floor()
     assert play(turn, [(9.5, KeyPressed()), (11, KeyPressed())], 13.4) == []
+
+
+def test_nobody_is_asked_into_their_first_word() -> None:
+    assert seen((9.9, VoiceBegan()), (10.1, CallerStartedSpeaking()), until=11) == []
+    assert seen((9.9, VoiceBegan()), until=11) == [(10.3, question_asked(10.3))]  # a noise
+
+
+def test_a_caller_who_has_asked_for_time_is_asked_later() -> None:
+    script: list[Step] = [(1, CallerSaid("Hold on.", asks_for_time=True)), *reply(2, "Of course.", played=1)]
+
+    got = seen(*script, *reply(63.5, ASK, played=1), until=75)
+
+    assert got == [(63, question_asked(60.0)), (74.5, question_asked())]
 
 
 def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
