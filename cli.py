@@ -28,7 +28,7 @@ from cli_shared import err, fail, out, print_lines, settings_here
 from cli_testing import probe, replay
 from settings import Settings, SettingsError, environment
 from starter.command import new
-from web.clients.operator import OperatorError
+from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def _call_from_here(settings: Settings, address: str, number: str | None) 
     headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
-            await follow_call(client, number, {}, {})
+            await follow_call(Operator(client), number, {}, {})
     except OperatorError as exc:
         err.print(str(exc), style="red", markup=False, soft_wrap=True)
     err.print("The server goes on; Ctrl-C ends it.")

@@ -24,10 +24,9 @@ def _context(pairs: Sequence[str]) -> Mapping[str, str]:
 
 
 async def follow_call(
-    client: httpx.AsyncClient, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
+    operator: Operator, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
 ) -> int:
     """Order a call, print how it goes until it is over, and return the status to end with."""
-    operator = Operator(client)
     placed = await operator.place(number, context, **options)
     out.print(_ordered(placed))
     shown: Shown = placed
@@ -80,7 +79,7 @@ def call(  # noqa: PLR0917 - one for each option
         "record": record or None,
     }
     context = _context(about or ())
-    raise typer.Exit(ask_server(server, lambda client: follow_call(client, number, context, options)))
+    raise typer.Exit(ask_server(server, lambda operator: follow_call(operator, number, context, options)))
 
 
 def calls(
@@ -91,8 +90,8 @@ def calls(
     """List live and recent calls."""
     from web.showing import call_lines
 
-    async def recent(client: httpx.AsyncClient) -> tuple[httpx.URL, Sequence[Shown]]:
-        return client.base_url, await Operator(client).recent(limit)
+    async def recent(operator: Operator) -> tuple[httpx.URL, Sequence[Shown]]:
+        return operator.http.base_url, await operator.recent(limit)
 
     address, shown = ask_server(server, recent)
     if as_json:
@@ -111,7 +110,7 @@ def show(
     from store.records import RecordError
     from web.showing import lines
 
-    shown = ask_server(server, lambda client: Operator(client).show(name))
+    shown = ask_server(server, lambda operator: operator.show(name))
     if as_json:
         print_json(shown)
         return

@@ -3,10 +3,10 @@
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, cast
 
 import trio
 import typer
@@ -15,7 +15,6 @@ from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, text_of
 from web.clients.operator import Operator, Shown, time_left
 
-T = TypeVar("T")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
 NumberArgument = Annotated[str, typer.Argument(metavar="NUMBER", help="E.164: + and 7 to 15 digits.")]
 FOLLOW_SECONDS = 2.0
@@ -28,10 +27,6 @@ do_not_call = typer.Typer(help="The numbers that no order calls.", no_args_is_he
 class ExportFormat(Enum):
     CSV = "csv"
     JSONL = "jsonl"
-
-
-def _ask(server: str | None, do: Callable[[Operator], Awaitable[T]]) -> T:
-    return ask_server(server, lambda client: do(Operator(client)))
 
 
 def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
@@ -73,13 +68,13 @@ def create(  # noqa: PLR0917 - one for each option
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
     given |= {"record": record or None, "paused": paused or None}
     written = {key: value for key, value in given.items() if value is not None}
-    _print(_ask(server, lambda client: client.create_campaign(written)))
+    _print(ask_server(server, lambda operator: operator.create_campaign(written)))
 
 
 @campaign.command("list")
 def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """List the campaigns, newest first."""
-    shown = _ask(server, lambda client: client.campaigns())
+    shown = ask_server(server, lambda operator: operator.campaigns())
     if as_json:
         print_json(shown)
         return
@@ -98,23 +93,23 @@ def status(
 ) -> None:
     """Show how a campaign goes: a bar, the time left at its pace, and outcomes."""
     if follow:
-        _ask(server, lambda client: _follow(client, name))
+        ask_server(server, lambda operator: _follow(operator, name))
         return
-    shown = _ask(server, lambda client: client.campaign(name))
+    shown = ask_server(server, lambda operator: operator.campaign(name))
     if as_json:
         print_json(shown)
     else:
         _print(shown)
 
 
-async def _follow(client: Operator, name: str) -> None:
+async def _follow(operator: Operator, name: str) -> None:
     """Redraw the bar until every number is done."""
     from rich.live import Live
     from rich.text import Text
 
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            shown = await client.campaign(name)
+            shown = await operator.campaign(name)
             live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
             progress = cast("Mapping[str, int]", shown["progress"])
             if progress["done"] == progress["numbers"]:
@@ -123,7 +118,7 @@ async def _follow(client: Operator, name: str) -> None:
 
 
 def _turned(command: str, name: str, server: str | None) -> None:
-    _print(_ask(server, lambda client: client.turn_campaign(name, command)))
+    _print(ask_server(server, lambda operator: operator.turn_campaign(name, command)))
 
 
 @campaign.command()
@@ -154,7 +149,7 @@ def export(
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
 ) -> None:
     """Give the results: a line for each number, with records and extracted fields."""
-    text = _ask(server, lambda client: client.export_campaign(name, form.value))
+    text = ask_server(server, lambda operator: operator.export_campaign(name, form.value))
     if to is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
@@ -173,21 +168,21 @@ def add(
     why: Annotated[str, typer.Option(help="Kept with the number.")] = "",
 ) -> None:
     """Put a number on the list: no order calls it from now on."""
-    _ask(server, lambda client: client.refuse_number(number, why))
+    ask_server(server, lambda operator: operator.refuse_number(number, why))
     out.print(f"{number} is not called any more.")
 
 
 @do_not_call.command()
 def remove(number: NumberArgument, server: ServerOption = None) -> None:
     """Take a number from the list."""
-    _ask(server, lambda client: client.allow_number(number))
+    ask_server(server, lambda operator: operator.allow_number(number))
     out.print(f"{number} may be called.")
 
 
 @do_not_call.command("list")
 def list_numbers(server: ServerOption = None) -> None:
     """List the numbers, in order."""
-    for entry in _ask(server, lambda client: client.refused_numbers()):
+    for entry in ask_server(server, lambda operator: operator.refused_numbers()):
         print_lines(f"{entry['number']}  {entry['why']}".rstrip())
 
 

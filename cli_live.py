@@ -32,7 +32,7 @@ def live(
 ) -> None:
     """Show the calls that go on: the agent on the floor, for how long, and the last words. Ctrl-C ends it."""
     with suppress(KeyboardInterrupt):
-        ask_server(server, lambda client: _watch(Operator(client), once or not out.is_terminal, as_json))
+        ask_server(server, lambda operator: _watch(operator, once or not out.is_terminal, as_json))
 
 
 async def _watch(operator: Operator, is_once: bool, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def _table(calls: Sequence[Shown]) -> Table:
 def _command(name: str, command: str, server: str | None, key: str | None, **fields: str) -> None:
     """Give a call a command, print what became of it, and end with 1 if it was not done."""
     given = {**fields, "by": getpass.getuser()}
-    answer = ask_server(server, lambda client: Operator(client).command(name, command, given, key))
+    answer = ask_server(server, lambda operator: operator.command(name, command, given, key))
     print_lines(f"{answer['outcome']}: {answer['why']}" if answer.get("why") else str(answer["outcome"]))
     raise typer.Exit(0 if answer["outcome"] == "done" else 1)
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import httpx
 import trio
 import typer
 
@@ -21,7 +20,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A numb
 
 def kept(name: NameArgument, server: ServerOption = None) -> None:
     """List what is kept of a person or of a call."""
-    found = ask_server(server, lambda client: Operator(client).kept(name))
+    found = ask_server(server, lambda operator: operator.kept(name))
     calls = cast("Sequence[Mapping[str, Any]]", found["calls"])
     for call in calls:
         print_lines(", ".join([str(call["call_sid"]), *(["record"] if call["record"] else []), *call["files"]]))
@@ -39,11 +38,11 @@ def export(
     """Write everything that is kept of a person or of a call into a ZIP file."""
     from store.private import open_private
 
-    async def write(client: httpx.AsyncClient) -> None:
+    async def write(operator: Operator) -> None:
         part = file.with_name(f".{file.name}.part")
         try:
             with open_private(part, "wb") as target:
-                async for chunk in Operator(client).export(name):
+                async for chunk in operator.export(name):
                     target.write(chunk)
             part.replace(file)
         finally:
@@ -64,7 +63,7 @@ def forget(
     """Erase everything that is kept of a person or of a call, for good, and print the proof."""
     if not yes:
         typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
-    proof = ask_server(server, lambda client: Operator(client).forget(name))
+    proof = ask_server(server, lambda operator: operator.forget(name))
     proof = {**proof, **_vacuumed()} if vacuum else proof
     print_json(proof)
     if proof["left"]:
@@ -98,9 +97,9 @@ def webhooks(
     """List webhooks that have not arrived for a day, or send them again."""
     if resend:
         ids = [] if resend == ["all"] else resend
-        print_lines(f"{ask_server(server, lambda client: Operator(client).resend(ids))} to be sent again.")
+        print_lines(f"{ask_server(server, lambda operator: operator.resend(ids))} to be sent again.")
         return
-    for one in ask_server(server, lambda client: Operator(client).webhooks(state)):
+    for one in ask_server(server, lambda operator: operator.webhooks(state)):
         print_lines("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
 
 

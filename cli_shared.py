@@ -22,7 +22,7 @@ from settings import (
     read_one,
     unknown_names,
 )
-from web.clients.operator import OperatorError
+from web.clients.operator import Operator, OperatorError
 
 T = TypeVar("T")
 
@@ -75,13 +75,13 @@ def client_of(server: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
 
 
-def ask_server(server: str | None, ask: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T:
     """Ask a server something; end the command with its error, if there is one."""
     client = client_of(server)
 
     async def within() -> T:
         async with client:
-            return await ask(client)
+            return await ask(Operator(client))
 
     try:
         return trio.run(within)

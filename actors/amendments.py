@@ -1,7 +1,7 @@
 """An operator's changes to the agents' prompts, for the rest of one call.
 
 `Amendments` is part of the call's shared state. Settings of new sessions are written with it, and the session on the
-floor is told of each change (`UpdateThink`), so that a restart, a handoff or a second look loses nothing. It owns no
+floor is told of each change (`UpdateThink`), so no restart and no handoff loses one. It owns no
 task and raises nothing.
 """
 

@@ -1,4 +1,4 @@
-"""One call: the nursery in which its actors live, and the boundary at which its trouble ends.
+"""One call: the nursery in which its actors live, and the boundary at which its errors end.
 
 `run_call` makes the shared state and the mailboxes, starts bridge, Summarizer and Scribe, and runs the Supervisor in
 the body of the nursery. The bridge's end is the call's end; the conversation's end is too. Whatever happens, when it
@@ -122,7 +122,7 @@ def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed:
 def _listeners(
     scribe: Scribe | None, watch: CallWatch | None
 ) -> tuple[list[Callable[[bytes], None]], list[Callable[[float, bytes], None]]]:
-    """Return who gets the caller's audio, and who gets what the caller has heard, with its second of the call."""
+    """Return the readers of the caller's audio, and of the audio that the caller has heard, with its second."""
     on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
     if scribe is not None:
         on_audio.append(scribe.recording.caller.put)

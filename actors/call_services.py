@@ -1,6 +1,6 @@
-"""What a call is given: the plan, which is its own, and the services, which all calls of a server share.
+"""The inputs of a call: its own plan, and the services that all calls of a server share.
 
-`CallServices` holds what the server opened, and makes of it what is one call's own. It closes nothing.
+`CallServices` holds what the server opened, and makes the parts that one call owns. It closes nothing.
 """
 
 import math

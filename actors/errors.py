@@ -1,6 +1,6 @@
 """Errors of a call, besides those of the other side's protocol (`protocol.errors`).
 
-Third-party exceptions are translated into these once, at the edge that owns the third party.
+The module that calls a library translates its exceptions into these, once.
 """
 
 

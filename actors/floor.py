@@ -1,4 +1,4 @@
-"""The floor: which session speaks for the agents, and how it comes to it and leaves it.
+"""The floor: which session speaks for the agents, and how a session takes and leaves it.
 
 A `LiveSession` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter,
 and moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does):
@@ -38,7 +38,7 @@ from protocol.errors import RemoteProtocolError
 
 @attrs.define(eq=False)
 class LiveSession:
-    """One session, and what it takes to end it."""
+    """One session, and the scope that ends it."""
 
     number: int
     on_call: AgentOnCall

@@ -1,6 +1,6 @@
 """A soft handoff: the session that is open becomes the next agent's, step by step.
 
-`SoftHandoff` has the service take over the next agent's mind (UpdateThink) and then its voice (UpdateSpeak), each
+`SoftHandoff` gives the service the next agent's prompt and model (UpdateThink) and then its voice (UpdateSpeak), each
 within a deadline; the floor changes hands when both are acknowledged. Before the first step the old voice loses the
 line, so nothing of the session is heard until it is the next agent's. What cannot be done so is told, never raised:
 then the next agent gets a session of its own, and one that was half changed is never heard again.

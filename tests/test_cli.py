@@ -521,7 +521,8 @@ async def _listen(settings: Settings, *, task_status: trio.TaskStatus[Sequence[s
 def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     ordered: list[tuple[str, str | None, str | None]] = []
 
-    async def follow(client: httpx.AsyncClient, to: str | None, *_: object) -> int:
+    async def follow(operator: Operator, to: str | None, *_: object) -> int:
+        client = operator.http
         await client.aclose()
         ordered.append((str(client.base_url).rstrip("/"), to, client.headers.get("authorization")))
         return 0
@@ -535,8 +536,8 @@ def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, mo
 
 
 def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def follow(client: httpx.AsyncClient, *_: object) -> int:
-        await client.aclose()
+    async def follow(operator: Operator, *_: object) -> int:
+        await operator.http.aclose()
         raise OperatorError("LEAD_PHONE_NUMBER is not set.")
 
     monkeypatch.setattr("web.serving.serve_calls", _listen)

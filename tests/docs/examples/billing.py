@@ -1,4 +1,4 @@
-"""The one for invoices: finds out which one it is about and promises a call from accounts."""
+"""The billing agent: it finds out which invoice the call is about, and promises a call from accounts."""
 
 from agents.functions import END_CONVERSATION
 from agents.phone import phone_prompt
