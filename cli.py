@@ -292,11 +292,15 @@ def main() -> None:
     Without arguments, `switchboard serve` does not go through Typer, which reads them with pydantic: 8 MB in a process
     that lives for months.
     """
-    if sys.argv[1:] != ["serve"]:
-        commands()
-        return
     try:
-        serve()
+        if sys.argv[1:] != ["serve"]:
+            commands()
+        else:
+            serve()
+    except OSError as exc:  # most often a disk or a terminal that takes no more of what is printed
+        sys.stdout = None  # or Python would try again when it ends
+        err.print(f"Cannot go on: {exc.strerror or exc}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
 

@@ -12,7 +12,7 @@ import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, text_of
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, text_of, writing
 from web.clients.operator import Operator, Shown, time_left
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
@@ -154,11 +154,9 @@ def export(
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
         return
-    try:
+    with writing(to):
         to.write_bytes(text)
-    except OSError as exc:
-        fail(f"{to} cannot be written: {exc.strerror}.")
-    out.print(f"Wrote {to}")
+    print_lines(f"Wrote {to}")
 
 
 @do_not_call.command()
@@ -169,14 +167,14 @@ def add(
 ) -> None:
     """Put a number on the list: no order calls it from now on."""
     ask_server(server, lambda operator: operator.refuse_number(number, why))
-    out.print(f"{number} is not called any more.")
+    print_lines(f"{number} is not called any more.")
 
 
 @do_not_call.command()
 def remove(number: NumberArgument, server: ServerOption = None) -> None:
     """Take a number from the list."""
     ask_server(server, lambda operator: operator.allow_number(number))
-    out.print(f"{number} may be called.")
+    print_lines(f"{number} may be called.")
 
 
 @do_not_call.command("list")

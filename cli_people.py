@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import trio
 import typer
 
-from cli_shared import ServerOption, ask_server, fail, print_json, print_lines
+from cli_shared import ServerOption, ask_server, fail, print_json, print_lines, writing
 from web.clients.operator import Operator
 
 NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
@@ -48,7 +48,8 @@ def export(
         finally:
             part.unlink(missing_ok=True)  # half of it is no export; what was there before stays
 
-    ask_server(server, write)
+    with writing(file):
+        ask_server(server, write)
     print_lines(f"Written to {file}.")
 
 

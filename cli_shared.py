@@ -1,7 +1,8 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -97,6 +98,15 @@ def text_of(file: Path) -> str:
         fail(f"{file} cannot be read: {exc.strerror}.", 2)
     except UnicodeDecodeError:
         fail(f"{file} is not UTF-8. Save it as UTF-8.", 2)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """End the command if a file cannot be written."""
+    try:
+        yield
+    except OSError as exc:
+        fail(f"{file} cannot be written: {exc.strerror}.")
 
 
 def print_lines(*lines: str) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from actors.policy import SummaryMode
 from keeping_settings import KeepingSettings, check_webhooks
@@ -97,8 +98,18 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
         raise SettingsError((problem,)) from exc
     if "\0" in text:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
+    odd = [statement for statement in parse_stream(StringIO(text)) if statement.error]
+    if odd:
+        wanted = "Write NAME=VALUE, with quotes that are closed."
+        raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
     found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _first_line(statement: Binding) -> int:
+    """Return the line of a statement itself: empty lines before it are a part of it."""
+    written = statement.original.string
+    return statement.original.line + written[: len(written) - len(written.lstrip())].count("\n")
 
 
 SHORTEST_TOKEN = 16

@@ -57,7 +57,10 @@ def import_roster(source: str) -> ModuleType:
     if not is_path(source):
         _look_in(Path.cwd())
         return import_module(source)
-    path = Path(source).expanduser().absolute()
+    try:
+        path = Path(source).expanduser().absolute()
+    except RuntimeError as exc:
+        raise RosterError([RosterProblem("AGENTS", source, "nobody's home has this name")]) from exc
     file = _file_at(path, source)
     package, top = _package_of(file)
     _look_in(package, first=True)

@@ -9,6 +9,7 @@ import keyword
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
@@ -105,12 +106,23 @@ def _named(text: str, name: str) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> tuple[Path, ...]:
+    """Write every file, or none: a roster that is there keeps what it says until all the rest is on the disk."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in files}
+    folders = {folder for path in files for folder in path.parents if not folder.exists()}
+    path = next(iter(files))
     try:
-        for path, text in files.items():
+        for path, part in parts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
+            part.write_text(files[path], "utf-8")
+        for path, part in parts.items():
+            part.replace(path)
     except OSError as exc:
-        raise CannotWrite(f"{exc.filename} cannot be written: {exc.strerror}") from exc
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+        for folder in sorted(folders, reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+        raise CannotWrite(f"{path} cannot be written: {exc.strerror}") from exc
     return tuple(files)
 
 

@@ -1,6 +1,8 @@
 """The command line asks, prints, and says with its exit status how it went."""
 
+import errno
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -570,6 +572,24 @@ def test_a_dotenv_file_in_another_encoding_is_told(command: str, written: bytes,
     assert (done.exit_code, told in done.output, "Save it as UTF-8" in done.output) == (2, True, True), done.output
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ('A=1\nAPI_TOKEN="half\nB=2\n', 2),
+        ("set API_TOKEN=x\n", 1),
+        ("A=1\n# B\n\nAPI_TOKEN: x\n", 4),
+        ("A='it's'\n", 1),
+    ],
+)
+def test_a_line_of_a_dotenv_file_that_nobody_can_read_is_told(written: str, line: int, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(written)
+
+    told = run("calls")
+
+    assert told.exit_code == 2
+    assert f".env cannot be read in line {line}. Write NAME=VALUE, with quotes that are closed." in told.stderr
+
+
 def test_a_dotenv_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("\ufeffSWITCHBOARD_PROBE=5\n".encode())
 
@@ -617,6 +637,41 @@ def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
     assert (proof.get("vacuumed"), proof["not_erased"]) == expected
     assert (done.exit_code, busy.exit_code) == (0, int(is_vacuumed))
     assert ("lock timeout" in busy.output) is is_vacuumed
+
+
+@pytest.mark.parametrize("where", ["nowhere/kept.zip", "folder"])
+def test_an_export_that_cannot_be_written_is_told(where: str, there: Exchange, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    keep(there, record())
+
+    told = run("export", LEAD, "--out", where)
+
+    assert (told.exit_code, told.stderr[: len(where) + 19]) == (1, f"{where} cannot be written:")
+
+
+def test_what_cannot_be_printed_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.argv", ["switchboard", "calls"])
+    monkeypatch.setattr("cli.commands", full)
+    monkeypatch.setattr("sys.stdout", sys.stdout)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert (ended.value.code, sys.stdout) == (1, None)
+    assert capsys.readouterr().err == "Cannot go on: No space left on device\n"
+
+
+def test_a_long_identity_moves_no_other_line() -> None:
+    call = {"call_sid": CALL_SID, "direction": "inbound", "caller": LEAD, "status": "completed"}
+    alone = list(call_lines([call]))
+    heading, long, line = call_lines([{**call, "caller": "sip:" + "a" * 2000 + "@acme.example"}, call])
+
+    assert [heading, line] == alone
+    assert "a" * 2000 in long
 
 
 def test_an_export_that_fails_leaves_what_was_there(there: Exchange, tmp_path: Path) -> None:

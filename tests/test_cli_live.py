@@ -76,6 +76,21 @@ def test_a_command_is_sent_as_the_server_reads_it(name: str, server: Server, tmp
     assert read_action(name, request.content, ["advisor"])
 
 
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 12345"), OSError("no user name")])
+def test_a_user_without_a_name_can_give_commands(
+    error: Exception, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run as a number."""
+
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+
+    assert run("say", "CA1", "Hello.").exit_code == 0
+    assert json.loads(server.asked[-1].content) == {"text": "Hello."}
+
+
 def test_a_prompt_that_is_no_text_is_not_sent(server: Server, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_bytes(b"Gr\xfcezi.")
     done = run("prompt", CALL_SID, "prompt.txt")

@@ -48,7 +48,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
 def call_lines(calls: Sequence[Mapping[str, object]], width: int | None = None) -> Iterator[str]:
     """Write a list of calls, a line each; where `width` columns are too few, the agents go on a line of their own."""
     rows = [_HEADINGS, *map(_row, calls)]
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sizes = [max(len(field) for field in column if len(field) <= _WIDEST) for column in zip(*rows, strict=True)]
     is_narrow = width is not None and sum(sizes) + 2 * len(sizes) > width
     for row in rows:
         *fields, agents = (field.ljust(size) for field, size in zip(row, sizes, strict=True))
@@ -60,6 +60,8 @@ def call_lines(calls: Sequence[Mapping[str, object]], width: int | None = None) 
             yield f"            {agents.rstrip()}"
 
 
+_WIDEST = 40
+"""Characters of a column: a longer field, such as a SIP address, moves nothing but the rest of its own line."""
 _HEADINGS = ("started", "call", "caller", "state", "s", "agents")
 
 

@@ -115,6 +115,7 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
     [
         ("nowhere.agents", "", "nowhere.agents: import: cannot be imported: ModuleNotFoundError"),
         ("./nowhere", "", "AGENTS: ./nowhere: there is no folder or file"),
+        ("~nobody-of-this-name/acme", "", "AGENTS: ~nobody-of-this-name/acme: nobody's home has this name"),
         ("./empty", "", "AGENTS: ./empty: there is no roster in"),
         ("shop.agents", "X = 1", "shop/agents/__init__.py: ROSTER: is missing: list the agents"),
         ("shop.agents", "ROSTER = 'desk'", "shop/agents/__init__.py: ROSTER: is no list of agents"),

@@ -1,5 +1,6 @@
 """`switchboard new` writes a project that works, and nothing where it cannot."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +126,36 @@ def test_an_agent_that_cannot_be_added_changes_nothing(
 def test_outside_of_a_project_there_is_no_agent_to_add(here: Path) -> None:
     with pytest.raises(CannotWrite, match="go to a project of `switchboard new`"):
         write_agent("complaints", Path())
+
+
+@pytest.mark.parametrize("room", [0, 1, 5, 11])
+def test_a_disk_that_is_full_leaves_nothing_of_a_project(
+    room: int, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, text: str, encoding: str) -> None:
+        if len(list(here.rglob("*.part"))) == room:
+            path.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(text.encode(encoding))
+
+    monkeypatch.setattr(Path, "write_text", write)
+
+    with pytest.raises(CannotWrite, match=r"^acme/\S+ cannot be written: No space left on device"):
+        write_project(Path("acme"))
+    assert list(here.iterdir()) == []
+
+
+def test_a_disk_that_is_full_leaves_the_roster_as_it_was(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(here / "acme")
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+
+    def write(path: Path, text: str, encoding: str) -> None:
+        path.write_bytes(text.encode(encoding)[:100])
+        if "__init__" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write)
+
+    with pytest.raises(CannotWrite, match="cannot be written"):
+        write_agent("complaints", here / "acme")
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
