@@ -64,9 +64,8 @@ class Actions(TurnState):
         self.told = ""
 
     def renew(self) -> None:
-        is_old = self.is_aged
+        self.emit(effects.RenewSession(self.is_aged))
         self.lose_session()
-        self.emit(effects.RenewSession(is_old))
 
     def _restart(self, why: str) -> None:
         self.lose_session()

@@ -83,7 +83,8 @@ def end_of_closing(state: TurnState) -> float:
 
 def end_of_goodbye(state: TurnState) -> float:
     sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
-    return max(state.at.quiet, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
+    answer = state.deadlines.silence_budget if state.has_asked else 0.0
+    return max(state.at.quiet + answer, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_without_goodbye(state: TurnState) -> float:
@@ -165,7 +166,8 @@ RULES: tuple[Rule, ...] = (
          "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
          end_of_closing),
     Rule("the goodbye is heard", (ENDING,), ("nothing is owed", "nothing comes or sounds"), Actions.end_completed,
-         "Played, received + `goodbye_onset`, and nobody speaks: `longest_turn` at most, a noise `farewell_noise`",
+         "Played (+ `silence_budget` after a question), received + `goodbye_onset`, and nobody speaks: `longest_turn` "
+         "at most, a noise `farewell_noise`",
          end_of_goodbye),
     Rule("no goodbye comes", (ENDING,), ("nothing sounds",), Actions.end_completed,
          "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),

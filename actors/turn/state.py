@@ -119,6 +119,7 @@ class TurnState:
     # What the agent says
     kind: SpeechKind = SpeechKind.ANSWER  # of the reply that is coming, or was the last
     has_own_words: bool = False  # it has words that the model chose
+    has_asked: bool = False  # its last words are a question
     has_words: bool = False  # words of any kind have come, heard or not, since the last AgentAudioDone
     sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again
     has_spoken: bool = False  # the agent has said something of its own accord since the caller, or a function, spoke
