@@ -4,7 +4,7 @@
 survived, the facts noted so far make a `CallRecord`. It raises nothing and owns nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import attrs
@@ -51,12 +51,11 @@ class RecordBuilder:
     trace_id: str = ""
     recording: str = ""
     """Where the audio will be."""
-    _call: facts.CallStarted = attrs.field(factory=lambda: facts.CallStarted("", "", ""))
+    _known: CallRecord = attrs.field(init=False)
+    """All but its functions, words and usage, which are below."""
     _end: facts.CallEnded | None = None
     _now: float = 0.0
     _held: bool = False
-    _agents: list[AgentPeriod] = attrs.field(factory=list)
-    _handoffs: list[HandoffRecord] = attrs.field(factory=list)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
     _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(pack_turns, unpack_turns))
     _cut_off: list[TurnRecord] = attrs.field(factory=list)
@@ -66,40 +65,35 @@ class RecordBuilder:
     """Deepgram's latency reports on replies that are under way, by their generation."""
     _speech_began: float | None = None
     _asked_at: float | None = None
-    _restarts: int = 0
     _early_restarts: int = 0
     """Restarts of an agent that has not had the floor yet."""
-    _faults: list[str] = attrs.field(factory=list)
-    _transfers: list[TransferRecord] = attrs.field(factory=list)
-    _facts: dict[str, str] = attrs.field(factory=dict)
-    _frames: FrameCounts = attrs.field(factory=FrameCounts)
-    _answered_by: str = ""
-    _listeners: int = 0
-    _commands: list[CommandRecord] = attrs.field(factory=list)
     _meter: Meter = attrs.field(factory=Meter)
     _is_parted: bool = False
     """Whether there was a time without agents since the last one had the floor."""
 
     def __attrs_post_init__(self) -> None:
-        if (earlier := self.earlier) is not None:
-            self._call = facts.CallStarted(earlier.call_sid, earlier.stream_sid, earlier.direction)
-            self._now, self._frames, self._restarts = earlier.duration, earlier.frames, earlier.restarts
-            self._agents, self._handoffs = list(earlier.agents), list(earlier.handoffs)
-            self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
-            self._faults = list(earlier.faults)
-            for turn in earlier.transcript:
-                self._turns.append(turn)
-            self._transfers, self._facts = list(earlier.transfers), dict(earlier.facts)
-            self._answered_by, self._listeners = earlier.answered_by, earlier.listeners
-            self._commands = list(earlier.commands)
-            self._meter = Meter(earlier.usage)
+        earlier = self.earlier or CallRecord("", "", "", self.caller, self.line, self.started_at, 0.0, "")
+        self._known = attrs.evolve(
+            earlier,
+            caller=self.caller,
+            line=self.line,
+            started_at=self.started_at,
+            trace_id=self.trace_id,
+            recording=self.recording,
+            metadata=self.metadata or earlier.metadata,
+        )
+        self._now = earlier.duration
+        self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
+        for turn in earlier.transcript:
+            self._turns.append(turn)
+        self._meter = Meter(earlier.usage)
 
     def read(self, entry: Entry) -> None:
         self._now = at = round(entry.at, 3)
         self._meter.read(entry)
         match entry.fact:
-            case facts.CallStarted() as call:
-                self._call = call
+            case facts.CallStarted(call_sid=call_sid, stream_sid=stream_sid, direction=direction):
+                self._known = attrs.evolve(self._known, call_sid=call_sid, stream_sid=stream_sid, direction=direction)
             case facts.CallEnded() as end:
                 self._end = end
             case facts.FloorTaken(agent=agent):
@@ -135,58 +129,46 @@ class RecordBuilder:
         return _with_parts(turn, self._latencies.get(reply.generation))
 
     def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:
-        agents, turns = list(self._agents), [*turns, *self._cut_off]
-        if self._held and agents:
-            agents[-1] = attrs.evolve(agents[-1], ended=round(end.duration, 3))
-        return CallRecord(
-            call_sid=self._call.call_sid,
-            stream_sid=self._call.stream_sid,
-            direction=self._call.direction,
-            caller=self.caller,
-            line=self.line,
-            started_at=self.started_at,
-            duration=round(end.duration, 3),
+        duration, agents = round(end.duration, 3), self._known.agents
+        return attrs.evolve(
+            self._known,
+            duration=duration,
             outcome=end.outcome,
-            agents=tuple(agents),
-            handoffs=tuple(self._handoffs),
+            agents=_with_last(agents, lambda last: attrs.evolve(last, ended=duration)) if self._held else agents,
             functions=tuple(self._functions.values()),
-            transcript=tuple(sorted(turns, key=lambda turn: turn.at)),
-            restarts=self._restarts,
-            frames=_sum(self._frames, FrameCounts(**end.frames)),
-            faults=tuple(self._faults),
-            transfers=tuple(self._transfers),
-            facts=dict(self._facts),
-            answered_by=self._answered_by,
-            listeners=self._listeners,
-            commands=tuple(self._commands),
+            transcript=tuple(sorted([*turns, *self._cut_off], key=lambda turn: turn.at)),
+            frames=_sum(self._known.frames, FrameCounts(**end.frames)),
             usage=self._meter.total(end.duration),
-            trace_id=self.trace_id,
-            recording=self.recording,
-            metadata=self.metadata or (self.earlier.metadata if self.earlier else {}),
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
-        self._held = True
-        last = self._agents[-1] if self._agents else None
-        is_parted, self._is_parted = self._is_parted, False
-        if last is not None and last.agent == agent and not is_parted:
-            self._agents[-1] = attrs.evolve(last, ended=at)
+        if self._goes_on(agent):
+            agents = _with_last(self._known.agents, lambda last: attrs.evolve(last, ended=at))
         else:
             early, self._early_restarts = self._early_restarts, 0
-            self._agents.append(AgentPeriod(agent, at, at, restarts=early))
+            agents = (*self._known.agents, AgentPeriod(agent, at, at, restarts=early))
+        self._known = attrs.evolve(self._known, agents=agents)
+        self._held, self._is_parted = True, False
+
+    def _goes_on(self, agent: str) -> bool:
+        """Whether this agent was the last one that had the floor, and nobody else was on the line since."""
+        agents = self._known.agents
+        return bool(agents) and agents[-1].agent == agent and not self._is_parted
 
     def _on_restarting(self, agent: str) -> None:
         """Count a restart of the call, and of the agent; one that has not had the floor yet has it counted later."""
-        self._restarts += 1
-        last = self._agents[-1] if self._agents else None
-        if last is None or last.agent != agent or self._is_parted:
-            self._early_restarts += 1
+        agents = self._known.agents
+        if self._goes_on(agent):
+            agents = _with_last(agents, lambda last: attrs.evolve(last, restarts=last.restarts + 1))
         else:
-            self._agents[-1] = attrs.evolve(last, restarts=last.restarts + 1)
+            self._early_restarts += 1
+        self._known = attrs.evolve(self._known, agents=agents, restarts=self._known.restarts + 1)
 
     def _leave_floor(self, at: float) -> None:
-        if self._held and self._agents:
-            self._agents[-1] = attrs.evolve(self._agents[-1], ended=at)
+        if self._held:
+            self._known = attrs.evolve(
+                self._known, agents=_with_last(self._known.agents, lambda last: attrs.evolve(last, ended=at))
+            )
         self._held = False
 
     def _on_words(self, fact: facts.Fact, at: float) -> None:
@@ -233,7 +215,7 @@ class RecordBuilder:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
                 self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", ok=False)
             case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
-                self._facts.update(fact.facts)
+                self._known = attrs.evolve(self._known, facts={**self._known.facts, **fact.facts})
                 self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)
             case _:
                 """An answer to nothing that was asked."""
@@ -243,28 +225,28 @@ class RecordBuilder:
         fact: facts.HandoffAsked | facts.BriefReady | facts.HandoffGap | facts.HandoffCommitted,
         at: float,
     ) -> None:
-        if isinstance(fact, facts.HandoffAsked):
-            self._handoffs.append(HandoffRecord(fact.agent, fact.to, at, cause=fact.reason))
-            return
-        if not self._handoffs:
-            return
+        handoffs = self._known.handoffs
         match fact:
+            case facts.HandoffAsked(agent=agent, to=to, reason=reason):
+                handoffs = (*handoffs, HandoffRecord(agent, to, at, cause=reason))
             case facts.BriefReady(source=source, brief=brief):
-                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], brief_source=source, brief=brief)
+                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, brief_source=source, brief=brief))
             case facts.HandoffGap(gap=gap):
-                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], gap=gap)
+                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, gap=gap))
             case facts.HandoffCommitted(took=took, how=how):
-                self._handoffs[-1] = attrs.evolve(self._handoffs[-1], took=took, how=how)
+                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, took=took, how=how))
+        self._known = attrs.evolve(self._known, handoffs=handoffs)
 
     def _on_transfer(self, fact: facts.Fact, at: float) -> None:
         match fact:
             case facts.MachineDetected(verdict=verdict):
-                self._answered_by = verdict
+                self._known = attrs.evolve(self._known, answered_by=verdict)
             case facts.TransferAsked(agent=agent, reason=reason):
-                self._transfers.append(TransferRecord(agent, at, reason))
+                asked = TransferRecord(agent, at, reason)
+                self._known = attrs.evolve(self._known, transfers=(*self._known.transfers, asked))
             case facts.TransferFailed(why=why):
                 self._end_transfer(f"failed: {why}")
-            case facts.CallerHungUp() if self._transfers and not self._transfers[-1].outcome:
+            case facts.CallerHungUp() if self._known.transfers and not self._known.transfers[-1].outcome:
                 self._end_transfer("canceled")
             case facts.CallParked(duration=duration, frames=frames):
                 self._end = facts.CallEnded(TRANSFERRING, duration, frames)
@@ -278,45 +260,50 @@ class RecordBuilder:
     def _on_operator(self, fact: facts.Fact, at: float) -> None:
         match fact:
             case facts.ListeningStarted():
-                self._listeners += 1
+                self._known = attrs.evolve(self._known, listeners=self._known.listeners + 1)
             case facts.CommandAnswered(id=command_id, by=by, command=command):
-                told = fact.outcome, fact.why, fact.fields
-                self._commands.append(CommandRecord(at, command_id, by, command, *told))
+                answered = CommandRecord(at, command_id, by, command, fact.outcome, fact.why, fact.fields)
+                self._known = attrs.evolve(self._known, commands=(*self._known.commands, answered))
             case _:
                 """Nothing that an operator has done."""
 
     def _end_transfer(self, outcome: str) -> None:
-        self._transfers[-1:] = [attrs.evolve(one, outcome=outcome) for one in self._transfers[-1:]]
-
-    def _on_handoff_fault(self, fact: facts.HandoffFailed | facts.SoftHandoffGivenUp | facts.SummaryFailed) -> None:
-        match fact:
-            case facts.HandoffFailed(agent=agent, to=to, why=why):
-                self._faults.append(f"handoff from {agent} to {to} failed: {why}")
-            case facts.SoftHandoffGivenUp(agent=agent, to=to, step=step, why=why) if step:
-                self._faults.append(f"{agent} could not become {to} on its session: {step}: {why}")
-            case facts.SummaryFailed(reader=reader, why=why):
-                self._faults.append(f"no summary for {reader}: {why}")
-            case _:
-                """Nothing had been tried."""
+        self._known = attrs.evolve(
+            self._known, transfers=_with_last(self._known.transfers, lambda last: attrs.evolve(last, outcome=outcome))
+        )
 
     def _on_fault(self, fact: facts.Fact) -> None:
-        match fact:
-            case facts.SessionCrashed(agent=agent, error=error):
-                self._faults.append(f"{agent} crashed: {error}")
-            case facts.SessionFailed(agent=agent, error=error):
-                self._faults.append(f"{agent} could not start: {error}")
-            case facts.HandoffFailed() | facts.SoftHandoffGivenUp() | facts.SummaryFailed():
-                self._on_handoff_fault(fact)
-            case facts.ActorCrashed(actor=actor, error=error):
-                self._faults.append(f"{actor} crashed: {error}")
-            case facts.StreamFailed(why=why):
-                self._faults.append(stream_fault(why))
-            case facts.CallerHungUp(how=how) if how in facts.GIVEN_UP:
-                self._faults.append(stream_fault(facts.GIVEN_UP[how]))
-            case facts.FrameRefused(where=where, why=why):
-                self._faults.append(f"malformed message from {where}: {why}")
-            case _:
-                """Not a fault."""
+        if (fault := _fault(fact)) is not None:
+            self._known = attrs.evolve(self._known, faults=(*self._known.faults, fault))
+
+
+_FAULTS: Mapping[type[facts.Fact], str] = {
+    facts.HandoffFailed: "handoff from {agent} to {to} failed: {why}",
+    facts.SoftHandoffGivenUp: "{agent} could not become {to} on its session: {step}: {why}",
+    facts.SummaryFailed: "no summary for {reader}: {why}",
+    facts.SessionCrashed: "{agent} crashed: {error}",
+    facts.SessionFailed: "{agent} could not start: {error}",
+    facts.ActorCrashed: "{actor} crashed: {error}",
+    facts.FrameRefused: "malformed message from {where}: {why}",
+}
+
+
+def _fault(fact: facts.Fact) -> str | None:
+    match fact:
+        case facts.StreamFailed(why=why):
+            return stream_fault(why)
+        case facts.CallerHungUp(how=how):
+            return stream_fault(facts.GIVEN_UP[how]) if how in facts.GIVEN_UP else None
+        case facts.SoftHandoffGivenUp(step=""):
+            return None  # nothing had been tried
+        case _:
+            told = _FAULTS.get(type(fact))
+            return told.format(**attrs.asdict(fact)) if told is not None else None
+
+
+def _with_last(records: tuple[T, ...], change: Callable[[T], T]) -> tuple[T, ...]:
+    """Change the last of some records, if there is one."""
+    return (*records[:-1], *map(change, records[-1:]))
 
 
 def _with_parts(turn: TurnRecord, parts: facts.LatencyReported | None) -> TurnRecord:

@@ -20,15 +20,10 @@ from store.records import Usage
 
 @attrs.define
 class Meter:
-    """Counts for one call. `earlier` is what its earlier streams have used."""
+    """Counts for one call, on top of what its earlier streams have used."""
 
-    earlier: Usage = attrs.field(factory=Usage)
+    _used: Usage = attrs.field(factory=Usage)
     _open: dict[int, tuple[str, float]] = attrs.field(factory=dict, init=False)
-    _seconds: dict[str, float] = attrs.field(factory=dict, init=False)
-    _characters: int = attrs.field(default=0, init=False)
-    _summaries: int = attrs.field(default=0, init=False)
-    _tokens_in: int = attrs.field(default=0, init=False)
-    _tokens_out: int = attrs.field(default=0, init=False)
 
     def read(self, entry: Entry) -> None:
         match entry.fact:
@@ -43,34 +38,32 @@ class Meter:
                 for number in [number for number, (who, _) in self._open.items() if who == agent]:
                     self._close(number, entry.at)
             case facts.ReplyText(text=text):
-                self._characters += len(text)
+                self._used = attrs.evolve(self._used, spoken_characters=self._used.spoken_characters + len(text))
             case facts.SummaryStarted():
-                self._summaries += 1
+                self._used = attrs.evolve(self._used, summaries=self._used.summaries + 1)
             case facts.SummaryWritten() | facts.SummaryFailed() as told:
-                self._summaries += told.requests - 1
-                self._tokens_in += told.tokens_in
-                self._tokens_out += told.tokens_out
+                self._used = attrs.evolve(
+                    self._used,
+                    summaries=self._used.summaries + told.requests - 1,
+                    summary_tokens_in=self._used.summary_tokens_in + told.tokens_in,
+                    summary_tokens_out=self._used.summary_tokens_out + told.tokens_out,
+                )
             case _:
                 """Free."""
 
     def total(self, now: float) -> Usage:
         """Return what was used up to `now` (seconds of the call)."""
-        seconds = dict(self.earlier.agent_seconds)
-        spent = [*self._seconds.items(), *((agent, now - since) for agent, since in self._open.values())]
-        for agent, more in spent:
-            seconds[agent] = round(seconds.get(agent, 0.0) + more, 3)
-        return Usage(
-            agent_seconds=seconds,
-            spoken_characters=self.earlier.spoken_characters + self._characters,
-            summaries=self.earlier.summaries + self._summaries,
-            summary_tokens_in=self.earlier.summary_tokens_in + self._tokens_in,
-            summary_tokens_out=self.earlier.summary_tokens_out + self._tokens_out,
-        )
+        seconds = dict(self._used.agent_seconds)
+        for agent, since in self._open.values():
+            seconds[agent] = round(seconds.get(agent, 0.0) + now - since, 3)
+        return attrs.evolve(self._used, agent_seconds=seconds)
 
     def _close(self, number: int, at: float) -> None:
         agent, since = self._open.pop(number, ("", at))
         if agent:
-            self._seconds[agent] = self._seconds.get(agent, 0.0) + at - since
+            seconds = self._used.agent_seconds
+            spent = round(seconds.get(agent, 0.0) + at - since, 3)
+            self._used = attrs.evolve(self._used, agent_seconds={**seconds, agent: spent})
 
 
 @attrs.define(eq=False)
