@@ -26,7 +26,8 @@ from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
 from cli_shared import err, fail, out, print_lines, settings_here
 from cli_testing import probe, replay
-from settings import Settings, SettingsError, environment
+from setting_reader import SettingsError
+from settings import Settings, environment
 from starter.command import new
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs

@@ -74,7 +74,8 @@ def forget(
 
 def _vacuumed() -> Mapping[str, Any]:
     """Write the tables of DATABASE_URL anew; return what changes in the proof. SQLite's are new already."""
-    from settings import DATABASE_URL, environment, read_one
+    from setting_reader import read_one
+    from settings import DATABASE_URL, environment
 
     url = read_one(environment(), DATABASE_URL)
     if not url.startswith("postgres"):
@@ -130,7 +131,8 @@ async def _make_tables(url: str) -> str:
 
 def migrate() -> None:
     """Make the tables of DATABASE_URL, or change them for this version; workers do it themselves where they may."""
-    from settings import DATABASE_URL, SettingsError, environment, read_one
+    from setting_reader import SettingsError, read_one
+    from settings import DATABASE_URL, environment
 
     try:
         print_lines(trio.run(_make_tables, read_one(environment(), DATABASE_URL)))

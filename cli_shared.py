@@ -12,17 +12,9 @@ import trio
 import typer
 from rich.console import Console
 
+from setting_reader import SettingsError, read_one
 from setting_values import http_url
-from settings import (
-    API_TOKEN,
-    LEAD_SERVER_EXTERNAL_URL,
-    LEAD_SERVER_PORT,
-    Settings,
-    SettingsError,
-    environment,
-    read_one,
-    unknown_names,
-)
+from settings import API_TOKEN, LEAD_SERVER_EXTERNAL_URL, LEAD_SERVER_PORT, Settings, environment, unknown_names
 from web.clients.operator import Operator, OperatorError
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ import typer
 
 from actors.supervision import root_cause
 from cli_shared import err, fail, print_lines
-from settings import SettingsError, environment
+from setting_reader import SettingsError
+from settings import environment
 
 
 def replay(

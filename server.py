@@ -23,7 +23,8 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 
 from agents.roster import RosterError
-from settings import Settings, SettingsError, environment, unknown_names
+from setting_reader import SettingsError
+from settings import Settings, environment, unknown_names
 from web.serving import Started, started
 from web.sockets.write_limits import limit_our_listeners
 from web.worker.draining import draining, leave_handlers

@@ -20,13 +20,10 @@ from dotenv.parser import Binding, parse_stream
 from actors.policy import SummaryMode
 from keeping_settings import KeepingSettings, check_webhooks
 from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices_in
-from protocol.phone_numbers import is_phone_number
 from setting_reader import (
     Reading,
     SettingsError,
-    Variable,
     misspelt,
-    read_one,
     setting,
     variable_of,
     variables_of,
@@ -56,18 +53,6 @@ from setting_values import (
     yes_or_no,
 )
 from store.prices import Prices
-
-__all__ = [
-    "Settings",
-    "SettingsError",
-    "TransferMode",
-    "Variable",
-    "environment",
-    "is_loopback",
-    "is_phone_number",
-    "read_one",
-    "unknown_names",
-]
 
 
 class TransferMode(Enum):

@@ -29,7 +29,7 @@ from demo.summary import summary
 from demo.telling import person_acted, whispered
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
-from settings import SettingsError
+from setting_reader import SettingsError
 from simulators.hum import NOTICE, ONLY_HUMS
 from simulators.scenario import Scenario
 from simulators.speech import SpeechError

@@ -26,7 +26,8 @@ from demo.options import OptionsError, usual_scenario
 from demo.stage import HOST, Door, Keys, configured, serve_app
 from demo.warmup import warm_up
 from model_settings import AGENTS
-from settings import LEAD_SERVER_PORT, Settings, SettingsError, environment, read_one
+from setting_reader import SettingsError, read_one
+from settings import LEAD_SERVER_PORT, Settings, environment
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.deepgram.ear import MakeHearing
 from simulators.groq import GroqSimulator

@@ -9,7 +9,8 @@ from trio.testing import MockClock
 
 from agents.roster import Roster, roster_from
 from model_settings import AGENTS
-from settings import RECORDINGS_DIR, read_one
+from setting_reader import read_one
+from settings import RECORDINGS_DIR
 from testkit.play import roster_of
 from testkit.recording import ReplayRefused, anonymise, find_journal, read_journal
 from testkit.replay import replay, report

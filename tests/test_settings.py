@@ -10,14 +10,10 @@ import settings
 from actors.policy import SummaryMode
 from model_settings import REFERENCE_VOICES, misspelt_voices
 from model_values import ThinkEndpoint
-from settings import (
-    Settings,
-    SettingsError,
-    environment,
-    is_loopback,
-    is_phone_number,
-    unknown_names,
-)
+from protocol.phone_numbers import is_phone_number
+from setting_reader import SettingsError
+from setting_values import is_loopback
+from settings import Settings, environment, unknown_names
 from testkit.probe.command import PROBE_VARIABLES
 
 REQUIRED: Mapping[str, str] = {

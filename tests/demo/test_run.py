@@ -14,7 +14,8 @@ from demo.options import DemoOptions
 from demo.run import FAILED, keep, main, run_demo
 from demo.stage import HOST, LINE, Door, Keys, demo_settings
 from demo.verdict import spoken_words
-from settings import SettingsError, is_phone_number
+from protocol.phone_numbers import is_phone_number
+from setting_reader import SettingsError
 from simulators.deepgram import ServedAt
 from simulators.scenario import load_scenario, shipped_scenarios
 from simulators.speech import SpeechError

@@ -16,7 +16,7 @@ from demo import talk
 from demo.stage import HOST, Door
 from demo.talk import Talk, TalkOptions, TypedVoice, open_browser, talk_settings
 from protocol.audio import FRAME_BYTES, silence
-from settings import SettingsError
+from setting_reader import SettingsError
 from simulators.hearing import SpeechEnded
 from simulators.scenario import load_scenario
 from simulators.vocabulary import Vocabulary

@@ -16,7 +16,7 @@ import pytest
 import trio
 from twilio.request_validator import RequestValidator
 
-from settings import SettingsError
+from setting_reader import SettingsError
 from tests.e2e.test_processes import free_port
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, ORIGIN, context_of, exchange, settings, voice_form
 from tests.web.test_credentials import BEARER, SIGNED

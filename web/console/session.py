@@ -20,7 +20,8 @@ from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_cookie
 
-from settings import Settings, is_loopback
+from setting_values import is_loopback
+from settings import Settings
 from web.calls.context import AppContext
 from web.console.rendering import render
 from web.routes.credentials import is_here, is_token

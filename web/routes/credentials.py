@@ -16,7 +16,7 @@ from quart import Response, request
 from quart_trio.wrappers import TrioRequest
 from werkzeug.datastructures import Headers
 
-from settings import is_loopback
+from setting_values import is_loopback
 from web.calls.context import AppContext
 from web.routes.problems import problem
 from web.sockets.connections import vouch

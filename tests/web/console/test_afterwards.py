@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from protocol.audio import write_wav_header
-from settings import SettingsError
+from setting_reader import SettingsError
 from store.memory import MemoryRecords
 from store.prices import costs_of, read_prices
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord, Usage
