@@ -13,13 +13,7 @@ from contextlib import AsyncExitStack
 
 import attrs
 import structlog
-from hypercorn.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    LifespanScope,
-    LifespanStartupFailedEvent,
-    Scope,
-)
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, LifespanScope, LifespanStartupFailedEvent, Scope
 from quart_trio import QuartTrio
 
 from agents.roster import RosterError

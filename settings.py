@@ -20,14 +20,7 @@ from dotenv.parser import Binding, parse_stream
 from actors.policy import SummaryMode
 from keeping_settings import KeepingSettings, check_webhooks
 from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices_in
-from setting_reader import (
-    Reading,
-    SettingsError,
-    misspelt,
-    setting,
-    variable_of,
-    variables_of,
-)
+from setting_reader import Reading, SettingsError, misspelt, setting, variable_of, variables_of
 from setting_values import (
     account_sid,
     folder,

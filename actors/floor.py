@@ -15,14 +15,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import (
-    FloorLeft,
-    FloorTaken,
-    FunctionAnswered,
-    HandoffCommitted,
-    SessionConnecting,
-    SessionFailed,
-)
+from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
 from actors.facts.handoff import HandoffKind
 from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
 from actors.session.agent_session import AgentSession, Connect

@@ -9,16 +9,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from protocol.deepgram.settings import (
-    ONE_OR_MANY,
-    HistoryCalls,
-    HistoryText,
-    Listen,
-    Settings,
-    Speak,
-    Think,
-    ThinkLive,
-)
+from protocol.deepgram.settings import ONE_OR_MANY, HistoryCalls, HistoryText, Listen, Settings, Speak, Think, ThinkLive
 from protocol.fields import JSON, Fields
 
 InjectionBehavior: TypeAlias = Literal["default", "queue", "interrupt"]

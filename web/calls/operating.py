@@ -11,18 +11,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import trio
 
-from actors.commands import (
-    KINDS,
-    OVER,
-    Action,
-    Command,
-    CommandAnswer,
-    GiveBack,
-    answer_of,
-    failed,
-    refused,
-    wanted_by,
-)
+from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
 from actors.endings.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from protocol.phone_numbers import is_phone_number

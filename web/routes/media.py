@@ -20,13 +20,7 @@ from typing import TypeAlias
 import attrs
 import structlog
 import trio
-from hypercorn.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    Scope,
-    WebsocketCloseEvent,
-    WebsocketScope,
-)
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WebsocketCloseEvent, WebsocketScope
 from structlog.contextvars import bound_contextvars
 from trio_websocket import ConnectionClosed
 
@@ -48,14 +42,7 @@ from web.calls.context import AppContext
 from web.calls.returning import SETTLE_SECONDS, Returns
 from web.clients.signatures import SIGNATURE
 from web.routes.problems import is_call_sid, is_stream_sid
-from web.sockets.asgi_events import (
-    POLICY_VIOLATION,
-    accept,
-    headers_of,
-    is_clear_http2,
-    refuse_http2,
-    target_of,
-)
+from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
 from web.sockets.open_socket import OpenSocket
 
 PATH = "/twilio"
