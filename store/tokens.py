@@ -53,13 +53,26 @@ def _listed(keys: Sequence[bytes]) -> str:
 
 
 @attrs.define(eq=False)
+class SqliteTokens(SqliteOrders):
+    """Small texts in a file of SQLite, or in this process's memory. PostgreSQL's table is one of the fleet's."""
+
+    steps = (
+        (
+            "CREATE TABLE tokens (name blob PRIMARY KEY, content blob NOT NULL, expires double precision NOT NULL)",
+            "CREATE INDEX tokens_expires ON tokens (expires)",
+        ),
+    )
+    synchronous = "NORMAL"  # they are gone in minutes
+
+
+@attrs.define(eq=False)
 class TokenStore:
     """Keeps a text under a name until it is taken or too old.
 
     Every method but `put` raises `OSError` where the texts of all workers cannot be asked.
     """
 
-    database: OrderDatabase = attrs.field(factory=SqliteOrders)
+    database: OrderDatabase = attrs.field(factory=SqliteTokens)
     _own: MemoryTexts = attrs.field(factory=MemoryTexts, init=False)
     """What the database did not take."""
     _failing: bool = attrs.field(default=False, init=False)

@@ -33,7 +33,7 @@ from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from store.tokens import TokenStore
+from store.tokens import SqliteTokens, TokenStore
 from web.calls.context import Opened
 from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.returning import TwilioTransfers
@@ -133,7 +133,7 @@ def token_store_of(settings: Settings) -> TokenStore:
     """Return a token store that every worker of this machine sees, if there is a folder for it."""
     if settings.recordings_dir is None:
         return TokenStore()
-    return TokenStore(SqliteOrders(str(settings.recordings_dir / ".tokens.db"), is_durable=False))
+    return TokenStore(SqliteTokens(str(settings.recordings_dir / ".tokens.db")))
 
 
 def file_of_orders(records: CallRecords) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import attrs
 import trio
@@ -71,9 +71,10 @@ class SqliteOrders:
     Closes: `close` closes the connection; the next statement opens it again.
     """
 
+    steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
+    synchronous: ClassVar[str] = "FULL"
+    """An order that was answered is on the disk, whatever becomes of the power."""
     file: str = IN_MEMORY
-    is_durable: bool = True
-    """Whether a row that was answered is on the disk, whatever becomes of the power."""
     now: Callable[[], float] = attrs.field(
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
     )
@@ -122,12 +123,12 @@ class SqliteOrders:
         if self.file != IN_MEMORY:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA secure_delete=ON")
-            connection.execute(f"PRAGMA synchronous={'FULL' if self.is_durable else 'NORMAL'}")
+            connection.execute(f"PRAGMA synchronous={self.synchronous}")
             for suffix in ("-wal", "-shm"):
                 narrow_file(Path(self.file + suffix))
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
-        _make_tables(connection)
+        _make_tables(connection, self.steps)
         return connection
 
     def close(self) -> None:
@@ -140,14 +141,14 @@ class SqliteOrders:
             self._connection = None
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
     """Create missing tables, one step at a time, under SQLite's own lock."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
-        _refuse_newer(made)
-        for number, step in enumerate(SQLITE_STEPS[made:], made + 1):
+        _refuse_newer(made, len(steps))
+        for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
                 connection.execute(statement)
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))
@@ -157,6 +158,6 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _refuse_newer(made: int) -> None:
-    if made > len(SQLITE_STEPS):
+def _refuse_newer(made: int, known: int) -> None:
+    if made > known:
         raise OrdersUnavailable("its tables of orders were made by a newer switchboard. Update this one.")

@@ -79,11 +79,5 @@ CREATE TABLE outbox (
 )
 """News of calls for others (`store/outbox.py`)."""
 
-_TOKENS: Sequence[str] = (
-    "CREATE TABLE tokens (name blob PRIMARY KEY, content blob NOT NULL, expires double precision NOT NULL)",
-    "CREATE INDEX tokens_expires ON tokens (expires)",
-)
-"""Small texts (`store/tokens.py`); PostgreSQL's are made with the fleet's tables."""
-
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, _TOKENS)
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3)
 """By number, from 1 on: forward only."""

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.erasing import Subject
-from store.orders.databases import IN_MEMORY, OrdersUnavailable, SqliteOrders
-from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore
+from store.orders.databases import IN_MEMORY, OrdersUnavailable
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 
 
 @attrs.define
@@ -34,13 +34,13 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def tokens(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[TokenStore]:
-    database = SqliteOrders(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
+    database = SqliteTokens(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
     yield TokenStore(database)
     database.close()
 
 
 @attrs.define(eq=False)
-class Full(SqliteOrders):
+class Full(SqliteTokens):
     """A file on a disk that is full, for as long as it is."""
 
     is_full: bool = True
@@ -80,13 +80,13 @@ async def test_however_many_names_are_looked_at_the_database_is_asked_once(
 ) -> None:
     asked: list[str] = []
 
-    async def ask(_: SqliteOrders, sql: str, __: object) -> Sequence[Sequence[object]]:
+    async def ask(_: SqliteTokens, sql: str, __: object) -> Sequence[Sequence[object]]:
         await trio.lowlevel.checkpoint()
         asked.append(sql)
         return ()
 
-    monkeypatch.setattr(SqliteOrders, "ask", ask)
-    await TokenStore(SqliteOrders(now=clock)).peek_all([f"ended {call}" for call in range(100)])
+    monkeypatch.setattr(SqliteTokens, "ask", ask)
+    await TokenStore(SqliteTokens(now=clock)).peek_all([f"ended {call}" for call in range(100)])
 
     assert len(asked) == 1
 
@@ -141,7 +141,7 @@ async def test_only_one_of_many_claims_wins(tokens: TokenStore) -> None:
 
 
 async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> None:
-    one, other = (SqliteOrders(str(tmp_path / "tokens.db"), is_durable=False) for _ in range(2))
+    one, other = (SqliteTokens(str(tmp_path / "tokens.db")) for _ in range(2))
     await TokenStore(one).put("name", b"content", 60)
 
     assert await TokenStore(other).take("name") == b"content"
@@ -150,7 +150,7 @@ async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> 
 
 
 async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
-    databases = {content: SqliteOrders(str(tmp_path / "tokens.db"), is_durable=False) for content in (b"1", b"2", b"3")}
+    databases = {content: SqliteTokens(str(tmp_path / "tokens.db")) for content in (b"1", b"2", b"3")}
 
     async def put(content: bytes) -> None:
         for _ in range(20):
@@ -210,7 +210,7 @@ async def test_what_this_worker_keeps_alone_is_exchanged() -> None:
 
 
 async def test_what_has_expired_is_removed_once_a_minute_and_not_with_every_word(autojump_clock: MockClock) -> None:
-    database = SqliteOrders()
+    database = SqliteTokens()
     tokens = TokenStore(database)
     await tokens.put("first", b"content", 1)
     there = []
@@ -227,7 +227,7 @@ def _files_in(folder: Path) -> list[tuple[int, bytes]]:
 
 
 async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: Path) -> None:
-    database = SqliteOrders(str(tmp_path / ".tokens.db"), is_durable=False)
+    database = SqliteTokens(str(tmp_path / ".tokens.db"))
     await TokenStore(database).put("token secret", b"content", 60)
 
     files = _files_in(tmp_path)
@@ -237,7 +237,7 @@ async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: 
 
 
 async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path) -> None:
-    database = SqliteOrders(str(tmp_path / ".tokens.db"), is_durable=False)
+    database = SqliteTokens(str(tmp_path / ".tokens.db"))
     tokens = TokenStore(database)
     for name, number in (("hers", b"+15557650000"), ("another's", b"+15558880000")):
         await tokens.put(name, b"from " + number, 60)
@@ -254,8 +254,8 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
 ) -> None:
     """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
     over = threading.Event()
-    monkeypatch.setattr(SqliteOrders, "_ask", lambda *_: over.wait(30))
-    tokens = TokenStore(SqliteOrders(str(tmp_path / "tokens.db")))
+    monkeypatch.setattr(SqliteTokens, "_ask", lambda *_: over.wait(30))
+    tokens = TokenStore(SqliteTokens(str(tmp_path / "tokens.db")))
 
     await tokens.put("token", b"mine", 60)
     with pytest.raises(OSError, match="did not answer in time"):
