@@ -102,8 +102,15 @@ async def play(
 
 
 def _check(direction: str, agents: str, excused: Iterable[int | str], roster: Roster) -> None:
+    if not trio.lowlevel.in_trio_run():
+        raise CannotPlay(
+            "play() runs in trio: leave the test without a mark of asyncio or anyio, in their strict modes"
+        )
     if not isinstance(trio.lowlevel.current_clock(), MockClock):
-        raise CannotPlay("play() needs trio's mock clock: with pytest-trio, let the test ask for autojump_clock")
+        raise CannotPlay(
+            "play() needs trio's mock clock: leave the test without a mark of anyio, or with pytest-trio ask for "
+            "autojump_clock"
+        )
     _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
     _refuse_unknown("agents", filter(None, [agents]), roster.beginners)
     _refuse_unknown("excused", excused, [*PROMISES, *RULES])

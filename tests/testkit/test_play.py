@@ -315,6 +315,14 @@ async def test_play_on_the_real_clock_is_refused() -> None:
         await play(roster(), GOOD)
 
 
+def test_play_in_another_loop_is_refused_with_what_to_change() -> None:
+    """As by pytest-asyncio, whose `asyncio_mode = auto` takes every async test."""
+    playing = play(roster(), GOOD)
+
+    with pytest.raises(CannotPlay, match="runs in trio: leave the test without a mark of asyncio or anyio, in their"):
+        playing.send(None)
+
+
 async def test_what_a_call_cannot_keep_is_excused_with_a_reason(autojump_clock: MockClock) -> None:
     call = await play(roster(), NO_CONSENT, excused={"consent": "the desk hands every caller on"})
 
