@@ -248,7 +248,7 @@ def check() -> None:
 def demo(
     scenario: OwnScenarioOption = "",
     speed: Annotated[
-        float, typer.Option(help="Playback speed, as a multiple of real time.")
+        float, typer.Option(help="Playback speed at most, as a multiple of real time.")
     ] = 8.0,  # as demo.options says; importing it here would cost every command its start-up
     folder: Annotated[Path, typer.Option("--out", help="Where the recording and the picture go.")] = Path(
         "switchboard-demo"

@@ -2,8 +2,8 @@
 
 `main` is the demo from its options to its exit status; `run_demo` is the same inside trio. One call is placed through
 the real server's own route, shown while it goes on, and judged against its scenario; what the server kept of it is
-moved to the folder asked for, with a picture. Everything lives in one trio run, whose clock may run fast, and Ctrl-C
-cancels all of it.
+moved to the folder asked for, with a picture. Everything lives in one trio run, whose clock may run fast
+(`simulators/pacing.py`), and Ctrl-C cancels all of it.
 """
 
 import logging
@@ -17,7 +17,6 @@ import orjson
 import trio
 from rich.console import Console
 from rich.text import Text
-from trio.testing import MockClock
 
 from actors.journal import Entry
 from actors.supervision import root_cause
@@ -31,6 +30,7 @@ from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
 from setting_reader import SettingsError
 from simulators.hum import NOTICE, ONLY_HUMS
+from simulators.pacing import PacedClock
 from simulators.scenario import Scenario
 from simulators.speech import SpeechError
 from simulators.stopping import until_stopped
@@ -58,7 +58,7 @@ def main(options: DemoOptions, console: Console | None = None) -> int:
     status, problem = FAILED, ""
     try:
         rehearsal = read_options(options)
-        status = trio.run(partial(_until_interrupted, rehearsal, console), clock=MockClock(rate=rehearsal.speed))
+        status = trio.run(partial(_until_interrupted, rehearsal, console), clock=PacedClock(rehearsal.speed))
     except* OptionsError as group:
         status, problem = MISUSED, f"switchboard demo: {root_cause(group)}"
     except* (RosterError, SettingsError, SpeechError, OSError) as group:
@@ -109,14 +109,12 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
 
 
 async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") -> SimulatedCall:
-    # A fast clock turns a moment of this machine's into seconds of the caller's, and nobody should apologise for it.
-    budget, demo = min(max(4.0, rehearsal.speed), 60.0), rehearsal.roster.extras.demo
+    demo = rehearsal.roster.extras.demo
     with audience.view:
         async with open_stage(
             rehearsal.scenario,
             recordings,
             audience.observe,
-            silence_budget=budget,
             overhear=audience.overhear,
             changes=rehearsal.changes,
             answers=demo.http if demo is not None else None,
@@ -225,12 +223,12 @@ def _judge(
 def _announce(rehearsal: Rehearsal, console: Console) -> None:
     scenario = rehearsal.scenario
     _tell(console, f"{scenario.name}: {scenario.description}", "bold")
-    pace = "in real time" if rehearsal.speed == 1 else f"at {rehearsal.speed:g} times real time"
+    pace = "in real time" if rehearsal.speed == 1 else f"at up to {rehearsal.speed:g} times real time"
     _tell(console, f"A call on this machine's loopback, {pace}.", "dim")
     if ONLY_HUMS:
         _tell(console, f"{NOTICE}.", "yellow")
     if rehearsal.speed > 1:
-        _tell(console, "Times are the caller's: this machine's own work counts as many times over.", "dim")
+        _tell(console, "Times are the caller's: this machine's own work counts once.", "dim")
     for fault in scenario.faults:
         _tell(console, f"fault: {fault.line}", "yellow")
 

@@ -92,14 +92,13 @@ async def open_stage(
     recordings: Path,
     observe: Callable[[Entry], None],
     *,
-    silence_budget: float = 4.0,
     overhear: Callable[[str, LogEntry], None] | None = None,
     changes: Mapping[str, str] | None = None,
     answers: Callable[[httpx.Request], httpx.Response] | None = None,
     twilio_knobs: TwilioKnobs | None = None,
     deepgram_knobs: DeepgramKnobs | None = None,
 ) -> AsyncIterator[Stage]:
-    """Start the world, and end it in order when the block is left. `silence_budget` is in the demo's seconds.
+    """Start the world, and end it in order when the block is left.
 
     `changes` are settings by name, over those of a demo. `answers` is what functions hear of the services they ask.
     """
@@ -123,7 +122,6 @@ async def open_stage(
             twilio=twilio_door.url,
             server=server_door.url,
             recordings=recordings,
-            silence_budget=silence_budget,
             person=PERSON if scenario.human is not None else "",
             changes=changes,
         )
@@ -142,7 +140,6 @@ def demo_settings(
     twilio: str,
     server: str,
     recordings: Path,
-    silence_budget: float = 4.0,
     person: str = "",
     changes: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -163,7 +160,6 @@ def demo_settings(
             "API_TOKEN": keys.operator,
             "MAX_CALLS": "1",
             "TRANSFER_PHONE_NUMBER": person,
-            "SILENCE_BUDGET": f"{silence_budget:g}",
             "RECORDINGS_DIR": str(recordings),
             "DATABASE_URL": "memory:",
             **(changes or {}),

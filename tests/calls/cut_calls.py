@@ -12,11 +12,11 @@ from pathlib import Path
 
 import attrs
 import trio
-from trio.testing import MockClock
 
 from actors.facts import CallStarted, ReplyText, TurnHeard
 from actors.journal import Entry
 from simulators.deepgram import DeepgramKnobs
+from simulators.pacing import PacedClock
 from simulators.twilio.frames import StreamIdentity
 from store.checkpoints import Checkpoints
 from store.sql import SqlRecords
@@ -75,4 +75,4 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(partial(main, Path(sys.argv[1])), clock=MockClock(rate=RATE))
+    trio.run(partial(main, Path(sys.argv[1])), clock=PacedClock(RATE))

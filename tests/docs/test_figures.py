@@ -13,6 +13,7 @@ from actors.ticks import TICK_SECONDS
 from demo.options import DEFAULT_SPEED
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram import DeepgramKnobs
+from simulators.pacing import HELD_UP_SECONDS, LONGEST_WAIT_SECONDS
 from testkit.harness import play
 from tests.docs.computed import restart_sum, until_budget_is_spent
 from tests.docs.pages import ROOT, page_text
@@ -46,7 +47,8 @@ def test_a_budget_is_spent_after_the_sum_of_its_restarts_however_long_a_start_ta
 
 def test_the_demo_is_described_as_it_is() -> None:
     assert f"At the default speed of {DEFAULT_SPEED:g} " in page_text("README.md")
-    assert f"longest silence there is {max(4.0, DEFAULT_SPEED):g} s" in page_text("docs/simulators.md")
+    assert f"up to {DEFAULT_SPEED:g} times real time" in page_text("docs/simulators.md")
+    assert LONGEST_WAIT_SECONDS == 2 * HELD_UP_SECONDS == FRAME_SECONDS  # "half a frame"
 
 
 def test_as_many_promises_are_broken_as_the_page_says() -> None:

@@ -19,8 +19,8 @@ import hypercorn.trio.run
 import orjson
 import pytest
 import trio
-from trio.testing import MockClock
 
+from simulators.pacing import PacedClock
 from tests.e2e.line import open_line
 from tests.e2e.test_processes import ROOT, interrupt, running, simulators_of, wait_for
 from tests.e2e.test_stalled_peers import FORM, H2_PREFACE, H2_UPGRADE, JSON, LENGTH, ONE_REQUEST
@@ -72,7 +72,7 @@ async def a_crowd(port: int, size: int, *, every: float) -> AsyncIterator[None]:
 
 
 async def test_a_crowd_keeps_no_call_from_its_end(
-    tmp_path: Path, fast_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fast_clock: PacedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Idle connections have no end of their own here: the demo's server keeps them, so they must give way."""
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", hypercorn.trio.run.TCPServer)  # type: ignore[attr-defined]

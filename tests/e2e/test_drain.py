@@ -5,9 +5,9 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.facts import CallStarted
+from simulators.pacing import PacedClock
 from simulators.scenario import Scenario
 from simulators.twilio.log import StreamOpened, VerbExecuted
 from tests.e2e.line import SHORT, Line, open_line
@@ -28,9 +28,8 @@ async def wait_carried(line: Line, calls: int) -> None:
 
 
 async def test_ten_calls_that_are_live_when_the_server_is_told_to_stop_all_finish(
-    tmp_path: Path, fast_clock: MockClock
+    tmp_path: Path, fast_clock: PacedClock
 ) -> None:
-    fast_clock.rate = 2  # ten calls are ten times the work
     async with open_line(tmp_path, MAX_CALLS="11", DRAIN_TIMEOUT="60") as line:
         calls = [line.call_in(f"+1555123{number:04}") for number in range(10)]
         await wait_carried(line, 10)
@@ -62,20 +61,22 @@ async def seconds_of_ending(folder: Path, scenario: Scenario, signals: int, pati
 
 
 async def test_a_call_that_does_not_end_is_said_goodbye_to_at_the_end_of_the_drain(
-    tmp_path: Path, fast_clock: MockClock
+    tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     took, outcome = await seconds_of_ending(tmp_path, SILENT, 1, "5")
 
     assert (outcome, 5 < took < 20) == ("drained", True)
 
 
-async def test_a_second_signal_ends_what_is_left_at_once_with_its_record(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_second_signal_ends_what_is_left_at_once_with_its_record(
+    tmp_path: Path, fast_clock: PacedClock
+) -> None:
     took, outcome = await seconds_of_ending(tmp_path, SILENT, 2, "300")
 
     assert (outcome, took < 20) == ("cut", True)
 
 
-async def test_a_call_is_counted_from_its_ring_to_its_end(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_call_is_counted_from_its_ring_to_its_end(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path) as line:
         await line.call_out()
         text = (await line.operator.get("/metrics")).text

@@ -10,11 +10,11 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.policy import CallPolicy
 from agents.roster import default_roster
 from demo.warmup import rehearse_speech
+from simulators.pacing import PacedClock
 from simulators.scenario import Caller, parse_scenario
 from simulators.speech import synthesise
 from simulators.twilio import SimulatedCall, TwilioKnobs
@@ -31,6 +31,7 @@ SENTENCES = (
     POLICY.wording.length_goodbye,
     POLICY.wording.closing,
 )
+ORDERS_PER_SECOND = 20
 VOICEMAIL = "This is Alex from Acme. Please call us back."
 
 AGENT = """
@@ -86,6 +87,7 @@ async def place(line: Line, number: str) -> SimulatedCall:
     """Have the server call one of the callers."""
     answer = await line.operator.post("/calls", json={"to": number})
     assert answer.status_code == 201, answer.text
+    await trio.sleep(2 / ORDERS_PER_SECOND)
     return line.stage.twilio.calls[answer.json()["call_sid"]]
 
 
@@ -98,7 +100,7 @@ async def everybody_calls(folder: Path) -> dict[str, CallRecord]:
         MAX_CALL_SECONDS="30",
         VOICEMAIL_MESSAGE=VOICEMAIL,
         DRAIN_TIMEOUT="0",
-        CALLS_PER_SECOND="20",
+        CALLS_PER_SECOND=f"{ORDERS_PER_SECOND}",
     ) as line:
         line.stage.twilio.callers = CALLERS
         calls = {number: await place(line, number) for number in CALLERS}
@@ -116,7 +118,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CallRecord]:
     voice = default_roster().agents["qualifier"].voice
     for sentence in (*SENTENCES, VOICEMAIL, *EVERYBODY.agents["qualifier"].fallback):
         synthesise(sentence, voice)
-    return trio.run(everybody_calls, tmp_path_factory.mktemp("calls"), clock=MockClock(rate=FAST_RATE))
+    return trio.run(everybody_calls, tmp_path_factory.mktemp("calls"), clock=PacedClock(FAST_RATE))
 
 
 def test_a_silent_caller_is_asked_twice_and_said_goodbye_to(records: dict[str, CallRecord]) -> None:
@@ -151,7 +153,7 @@ def test_the_end_of_the_drain_is_a_closing_sentence(records: dict[str, CallRecor
     assert heard(records["drained"])[-1] == POLICY.wording.closing
 
 
-async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: MockClock, tmp_path: Path) -> None:
+async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: PacedClock, tmp_path: Path) -> None:
     async with open_line(tmp_path, EVERYBODY) as line:
         line.stage.twilio.callers = CALLERS
         call = await place(line, MACHINE)
@@ -164,7 +166,7 @@ async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: Moc
 
 @pytest.mark.parametrize("verdict_after", [0.0, 0.1])
 async def test_a_machine_that_is_known_before_the_stream_begins_is_left_the_message(
-    verdict_after: float, fast_clock: MockClock, tmp_path: Path
+    verdict_after: float, fast_clock: PacedClock, tmp_path: Path
 ) -> None:
     knobs = TwilioKnobs(bundle=10, verdict_after=verdict_after)
     async with open_line(tmp_path, EVERYBODY, twilio=knobs, VOICEMAIL_MESSAGE=VOICEMAIL) as line:

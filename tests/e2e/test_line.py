@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from trio.testing import MockClock
 
 from actors.policy import CallPolicy
+from simulators.pacing import PacedClock
 from tests.e2e.line import open_line
 from tests.e2e.test_drain import SILENT, wait_carried
 
 pytestmark = pytest.mark.real_time
 
 
-async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path) as line:
         call = line.call_in()
         await line.wait_over(call)
@@ -23,7 +23,7 @@ async def test_a_call_that_comes_in_is_carried_to_its_goodbye(tmp_path: Path, fa
 
 
 async def test_the_recording_of_a_call_is_in_the_object_store_when_it_is_over(
-    tmp_path: Path, fast_clock: MockClock
+    tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     url, folder = f"file://{tmp_path}/far/away", tmp_path / "here"
     async with open_line(folder, RECORDINGS_URL=url) as line:
@@ -39,7 +39,7 @@ async def test_the_recording_of_a_call_is_in_the_object_store_when_it_is_over(
 
 @pytest.mark.parametrize(("goodbye", "is_said"), [("no", False), ("yes", True)])
 async def test_an_operator_ends_a_call_at_once_or_with_a_goodbye(
-    goodbye: str, is_said: bool, tmp_path: Path, fast_clock: MockClock
+    goodbye: str, is_said: bool, tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     async with open_line(tmp_path, SILENT) as line:
         call = line.call_in()

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-from trio.testing import MockClock
 
+from simulators.pacing import PacedClock
 from simulators.scenario import Answers
 from simulators.twilio import SimulatedCall, TwilioKnobs
 from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
@@ -29,7 +29,7 @@ async def settled(line: Line, order: httpx.Response) -> dict[str, object]:
         await trio.sleep(1)
 
 
-async def test_a_lead_is_called_and_talked_to(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_lead_is_called_and_talked_to(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path) as line:
         call = await line.call_out(context={"name": "John"})
 
@@ -47,7 +47,7 @@ async def test_a_lead_is_called_and_talked_to(tmp_path: Path, fast_clock: MockCl
     ],
 )
 async def test_a_call_that_is_not_answered_has_an_outcome(
-    answers: Answers, outcome: str, says: str, tmp_path: Path, fast_clock: MockClock
+    answers: Answers, outcome: str, says: str, tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     fast_clock.rate = 200  # it rings for a minute, and nothing else goes on
     async with open_line(tmp_path, answers=answers, MAX_CALLS="1") as line:
@@ -60,7 +60,7 @@ async def test_a_call_that_is_not_answered_has_an_outcome(
     assert (shown["status"], shown["outcome"], ready) == (answers, outcome, 200)
 
 
-async def test_a_machine_is_hung_up_on(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_machine_is_hung_up_on(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, answers="machine") as line:
         call = await line.call_out(machine_detection="hang_up")
 
@@ -68,7 +68,7 @@ async def test_a_machine_is_hung_up_on(tmp_path: Path, fast_clock: MockClock) ->
     assert (record.outcome, record.answered_by) == ("machine", "machine_start")
 
 
-async def test_a_machine_is_talked_to_where_nobody_is_to_find_out(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_machine_is_talked_to_where_nobody_is_to_find_out(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, answers="machine") as line:
         call = await line.call_out(machine_detection="off")
 
@@ -76,7 +76,7 @@ async def test_a_machine_is_talked_to_where_nobody_is_to_find_out(tmp_path: Path
     assert (record.outcome, record.answered_by) == ("completed", "")
 
 
-async def test_orders_beyond_capacity_are_told_when_to_try_again(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_orders_beyond_capacity_are_told_when_to_try_again(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, MAX_CALLS="1", CALLS_PER_SECOND=FREELY) as line:
         first = await line.order()
         refused = await line.order()
@@ -93,7 +93,7 @@ def said_by_twilio(call: SimulatedCall) -> str:
     return " ".join(verb.detail for verb in call.log.of(VerbExecuted) if verb.verb == "Say")
 
 
-async def test_orders_are_placed_one_after_the_other(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_orders_are_placed_one_after_the_other(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, answers="busy", CALLS_PER_SECOND="0.5") as line:
         answers = [await line.order(to=f"+1555765000{number}") for number in range(3)]
         shown = [await settled(line, answer) for answer in answers]
@@ -104,7 +104,7 @@ async def test_orders_are_placed_one_after_the_other(tmp_path: Path, fast_clock:
     assert [later - earlier > 1.5 for earlier, later in pairwise(placed)] == [True, True]
 
 
-async def test_a_call_that_twilio_places_and_never_says_so_is_carried(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_call_that_twilio_places_and_never_says_so_is_carried(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, twilio=TwilioKnobs(bundle=10, creations="unanswered")) as line:
         order = await line.order()
         shown = await settled(line, order)
@@ -114,7 +114,7 @@ async def test_a_call_that_twilio_places_and_never_says_so_is_carried(tmp_path: 
     assert shown["call_sid"] == line.calls[0].sid
 
 
-async def test_a_call_that_twilio_answers_too_late_is_carried_once(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_call_that_twilio_answers_too_late_is_carried_once(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, answers="busy", twilio=TwilioKnobs(creation_takes=20)) as line:
         order = await line.order()
         shown = await settled(line, order)
@@ -122,7 +122,7 @@ async def test_a_call_that_twilio_answers_too_late_is_carried_once(tmp_path: Pat
     assert (order.status_code, shown["outcome"], len(line.calls)) == (202, "busy", 1)
 
 
-async def test_every_state_of_a_call_is_told_by_twilio_and_taken(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_every_state_of_a_call_is_told_by_twilio_and_taken(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path) as line:
         call = await line.call_out()
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from trio.testing import MockClock
 
 from actors import facts
+from simulators.pacing import PacedClock
 from simulators.scenario import Human, load_scenario
 from simulators.twilio import PersonActed, SimulatedCall
 from store.records import CallRecord
@@ -29,7 +29,7 @@ async def carried(folder: Path, human: Human, mode: str) -> tuple[Line, Simulate
 
 
 @pytest.mark.parametrize("mode", ["cold", "warm"])
-async def test_a_person_takes_the_call(mode: str, tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_person_takes_the_call(mode: str, tmp_path: Path, fast_clock: PacedClock) -> None:
     _, call, record = await carried(tmp_path, TAKES, mode)
 
     assert (record.outcome, record.transfers[0].outcome) == ("transferred", "answered")
@@ -43,7 +43,7 @@ async def test_a_person_takes_the_call(mode: str, tmp_path: Path, fast_clock: Mo
     ids=["cold", "warm"],
 )
 async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
-    human: Human, mode: str, tmp_path: Path, fast_clock: MockClock
+    human: Human, mode: str, tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     line, call, record = await carried(tmp_path, human, mode)
 

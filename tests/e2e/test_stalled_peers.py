@@ -14,7 +14,6 @@ import pytest
 import trio
 from hypercorn.trio import serve
 from hypercorn.typing import Framework
-from trio.testing import MockClock
 from wsproto.utilities import generate_accept_token
 
 from actors.facts import CallerHungUp, SessionCrashed, SessionFailed
@@ -25,6 +24,7 @@ from protocol import frames
 from protocol.frames import FrameReader
 from protocol.twilio import MediaArrived
 from simulators.deepgram import ServedAt
+from simulators.pacing import PacedClock
 from simulators.twilio.codec import encode_event
 from tests.actors.fakes import STREAM_SID, Watched, speech, words
 from tests.e2e.line import SHORT, open_line
@@ -62,12 +62,13 @@ async def listening(talk: Talk, *, buffer: int | None = None) -> AsyncIterator[i
     [(True, {"reads nothing", "plays nothing"}, 10 + 2), (False, {"no media"}, 10)],
     ids=["it does not read", "it does not speak"],
 )
-async def test_a_line_that_stalls_is_left(speaks: bool, died_of: set[str], after: float, fast_clock: MockClock) -> None:
+async def test_a_line_that_stalls_is_left(
+    speaks: bool, died_of: set[str], after: float, fast_clock: PacedClock
+) -> None:
     """The buffers between hold less than two seconds of audio; and nobody waits long for a goodbye.
 
     Who does not read plays nothing either: which of the two is noticed first depends on what the buffers took.
     """
-    fast_clock.rate = 5  # the slack is for the machine alone: the line's own two seconds are taken, too
     watched, ends = Watched(), list[tuple[CallerHungUp, float]]()
 
     async def carry(stream: trio.SocketStream) -> None:
@@ -99,7 +100,7 @@ async def test_a_line_that_stalls_is_left(speaks: bool, died_of: set[str], after
 
 
 async def test_a_service_that_accepts_and_says_nothing_is_given_up_whatever_it_has_accepted(
-    tmp_path: Path, fast_clock: MockClock
+    tmp_path: Path, fast_clock: PacedClock
 ) -> None:
     """The upgrade, the Welcome, SettingsApplied: what never comes costs 5 s, and after three of them none is tried."""
     faults = ["deepgram: no upgrade", "deepgram: no welcome on connection 2", "deepgram: stall on connection 3"]
@@ -114,7 +115,7 @@ async def test_a_service_that_accepts_and_says_nothing_is_given_up_whatever_it_h
     assert 15 <= record.duration <= 15.3 + 2 * SLACK
 
 
-async def test_a_service_that_answers_pings_and_nothing_else_is_noticed(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_service_that_answers_pings_and_nothing_else_is_noticed(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with open_line(tmp_path, SHORT, "deepgram: silent drop after 200 ms", SILENCE_BUDGET="10") as line:
         call = line.call_in()
         await line.wait_over(call)
@@ -150,7 +151,7 @@ async def drip(stream: trio.SocketStream, text: bytes) -> None:
         await trio.sleep_forever()
 
 
-async def test_a_service_that_drips_is_given_up(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_a_service_that_drips_is_given_up(tmp_path: Path, fast_clock: PacedClock) -> None:
     """First with the upgrade, then with the Welcome behind it."""
     calls = itertools.cycle([drip_upgrade, drip_welcome])
 
@@ -240,7 +241,7 @@ async def seconds_until_hung_up_on(port: int, begin: bytes) -> float:
     return took
 
 
-async def test_requests_that_never_end_are_hung_up_on(tmp_path: Path, fast_clock: MockClock) -> None:
+async def test_requests_that_never_end_are_hung_up_on(tmp_path: Path, fast_clock: PacedClock) -> None:
     took = dict[str, float]()
 
     async def stall(kind: str, begin: bytes) -> None:

@@ -21,7 +21,6 @@ from hypercorn.trio import serve
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Framework, WebsocketScope
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from demo.stage import Door
 from protocol.wire import PacedWebSocket, WebSocket
@@ -29,6 +28,7 @@ from settings import Settings
 from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
+from simulators.pacing import PacedClock
 from simulators.scenario import load_scenario
 from simulators.twilio import TwilioSimulator
 from simulators.twilio.dialling import dial_stream
@@ -144,7 +144,7 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
     watch(seen, monkeypatch)
 
     with capture_logs() as lines:
-        record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=MockClock(rate=FAST_RATE / 2))
+        record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=PacedClock(FAST_RATE / 2))
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
     assert sorted(told) == sorted(case.unknown)
