@@ -1,12 +1,15 @@
 """A Groq that answers every question with the same Brief, 300 ms later, over keep-alive HTTP/1.1.
 
-Twilio's REST API has the same address in a benchmark: what it is asked, at most, is to end a call.
+Two others have the same address in a benchmark: Twilio's REST API, which is asked to end a call at most, and Deepgram's
+text-to-speech API, whose answer is a second of silence. Without it the server would ask again while it is measured.
 """
 
 import asyncio  # noqa: TID251 - see bench.control
 import re
 
 import orjson
+
+from protocol.audio import BYTES_PER_SECOND, SILENCE
 
 THINKING_SECONDS = 0.3
 
@@ -34,8 +37,9 @@ _COMPLETION = orjson.dumps(
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }
 )
+_CLIP = bytes([SILENCE]) * BYTES_PER_SECOND
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +49,8 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             length = _LENGTH.search(head)
             await reader.readexactly(int(length[1]) if length else 0)
             await asyncio.sleep(THINKING_SECONDS)
-            writer.write(_HEAD % len(_COMPLETION) + _COMPLETION)
+            kind, body = (b"audio/basic", _CLIP) if b"/speak" in head else (b"application/json", _COMPLETION)
+            writer.write(_HEAD % (kind, len(body)) + body)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
