@@ -9,8 +9,10 @@ from enum import Enum
 
 import attrs
 
-_SCARCE = 0.1
-"""Seconds of audio left to hear, below which every piece is waited for."""
+_SHORTEST_STRIDE = 0.025
+"""Seconds: for less, audio does not gather."""
+_START = 1.0
+"""Seconds from a caller's sound to the service's word that they speak, at the latest."""
 
 
 class SummaryMode(Enum):
@@ -105,7 +107,8 @@ class Deadlines:
 
     # The line
     stride: float = 0.08
-    """The most that agent audio may gather before it is read; so long what the service says with it may wait, too."""
+    """The most that agent audio may gather before it is read, twice that while the caller is silent; so long what the
+    service says with it may wait, too."""
     hold: float = 0.02
     """The most that a piece of agent audio waits for the next one where it comes no faster than it is spoken."""
     starved: float = 2.0
@@ -172,15 +175,21 @@ class Deadlines:
         """For a call that is told to close to be over, whatever fails."""
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
 
-    def stride_for(self, unplayed: float, piece: float = math.inf, late: float = 0.0) -> float:
-        """Return how long agent audio may gather while the caller has so much left to hear: a quarter of it.
+    def stride_for(self, lead: float, since_voice: float) -> float:
+        """Return how long agent audio may gather while the caller has so much left to hear: half of it.
 
-        With nothing left it is read as it comes, unless it flows on and on in pieces of so many seconds. Then what
-        comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears. `late`
+        The caller's line carried voice `since_voice` seconds ago. While the service may be about to say that they
+        speak, it is a quarter, and `stride` at the most; else twice that. With little left, audio is read as it comes.
+        """
+        share, most = (4, self.stride) if since_voice < _START else (2, 2 * self.stride)
+        return min(most, lead / share) if lead >= share * _SHORTEST_STRIDE else 0.0
+
+    def hold_for(self, piece: float, late: float = 0.0) -> float:
+        """Return how long audio may gather that flows on and on, in pieces of so many seconds, to a starved caller.
+
+        What comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears. `late`
         seconds ago the last one should have come, from which they are counted.
         """
-        if unplayed >= _SCARCE:
-            return min(self.stride, unplayed / 4)
         return max(0.0, self.hold + piece - late) if piece <= self.hold else 0.0
 
 

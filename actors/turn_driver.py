@@ -196,6 +196,10 @@ class TurnDriver:
         elif is_voiced and not self.turn.is_loud:
             self.put(VoiceBegan())
 
+    def since_voice(self, now: float) -> float:
+        """Return for how many seconds the caller's line has been silent."""
+        return 0.0 if self.turn.is_loud else now - self.turn.at.voiced
+
     def wake(self) -> None:
         """Have `run` look when something is due now."""
         self._changed.unpark_all()

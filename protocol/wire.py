@@ -32,5 +32,5 @@ class PacedWebSocket(WebSocket, Protocol):
         """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
         ...
 
-    def gather(self, seconds: float, /) -> None:
-        """Let what comes within so many seconds come together, from now on, if that saves work."""
+    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
+        """Let what comes within so many seconds come together, from now on, if that saves work; `exactly`, or about."""

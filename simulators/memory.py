@@ -127,7 +127,7 @@ class MemoryWebSocket:
             trio.lowlevel.reschedule(pipe.readers.popleft())
         return True
 
-    def gather(self, seconds: float) -> None:
+    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:  # noqa: ARG002 - all comes exactly
         """Take note of it, and hand over every message at once: there is no work to be saved."""
         self.stride = seconds
 
@@ -218,7 +218,7 @@ class Unpaced:
         """Send nothing."""
         return False
 
-    def gather(self, _seconds: float) -> None:
+    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
         """Do nothing."""
 
 

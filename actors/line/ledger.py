@@ -252,6 +252,12 @@ class Ledger:
         return self.buffered + self._queued / BYTES_PER_SECOND
 
     @property
+    def surely_unplayed(self) -> float:
+        """The same if the line has played each piece as soon as it was there: a mark is read a while after it comes."""
+        soonest = min(self._play_end, self._marks.soonest_end)
+        return max(0.0, soonest - self._now()) + self._queued / BYTES_PER_SECOND
+
+    @property
     def buffered(self) -> float:
         """Seconds of audio sent and, by the clock and the last mark, not yet played."""
         return max(0.0, self._play_end - self._now())

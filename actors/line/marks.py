@@ -27,7 +27,8 @@ class Marks:
     _flushed: set[str] = attrs.field(factory=set, init=False)
     _ends: deque[tuple[int, float]] = attrs.field(factory=deque, init=False)
     """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
-    _end: float = attrs.field(default=0.0, init=False)
+    soonest_end: float = attrs.field(default=0.0, init=False)
+    """When all that was sent can have been played."""
 
     @property
     def oldest(self) -> str | None:
@@ -35,8 +36,8 @@ class Marks:
         return next(iter(self._out), None)
 
     def note_sent(self, sent: int, size: int, now: float) -> None:
-        self._end = max(self._end, now) + size / BYTES_PER_SECOND
-        self._ends.append((sent, self._end))
+        self.soonest_end = max(self.soonest_end, now) + size / BYTES_PER_SECOND
+        self._ends.append((sent, self.soonest_end))
 
     def new(self, sent: int) -> str:
         """Return the name of a mark behind all that was sent."""
@@ -64,5 +65,5 @@ class Marks:
         self._flushed |= self._out.keys()
         self._out.clear()
         self._ends.clear()
-        self._end = min(self._end, now)
+        self.soonest_end = min(self.soonest_end, now)
         self.marked = self.told = sent

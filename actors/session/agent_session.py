@@ -223,9 +223,8 @@ class AgentSession:
             raise
 
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
-        stride_for, flow = self.state.policy.deadlines.stride_for, wire.flow
         while True:
-            wire.socket.gather(stride_for(self.state.ledger.unplayed, flow.piece, flow.late(wire.last_heard)))
+            self._pace(wire)
             match await wire.receive():
                 case deepgram.AgentAudio(data=data):
                     self.service.note_speaking()
@@ -238,6 +237,13 @@ class AgentSession:
                     self._on_functions(message)
                 case message:
                     self._on_event(message)
+
+    def _pace(self, wire: AgentWire) -> None:
+        """Let what comes next gather, as far as the caller has something to hear meanwhile."""
+        state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
+        stride = deadlines.stride_for(state.ledger.surely_unplayed, state.turn.since_voice(wire.last_heard))
+        hold = 0.0 if stride else deadlines.hold_for(flow.piece, flow.late(wire.last_heard))
+        wire.socket.gather(stride or hold, exactly=hold > 0.0)
 
     def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
         match message:

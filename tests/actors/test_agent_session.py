@@ -392,11 +392,18 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
         ]
 
 
-async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_to_hear(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize(
+    ("spoke", "expected"), [(False, [0.0, 0.06, 0.12, 0.0]), (True, [0.0, 0.03, 0.06, 0.0])], ids=["silent", "loud"]
+)
+async def test_agent_audio_gathers_for_a_part_of_what_the_caller_has_left_to_hear(
+    spoke: bool, expected: list[float], autojump_clock: MockClock
 ) -> None:
+    """For a quarter while the service may be about to say that the caller speaks, for half if nobody has spoken."""
     async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
+        await trio.sleep(1.5)
         strides = []
+        if spoke:
+            scene.watched.state.turn.put_voice(is_voiced=True, spoke=None)
         for seconds in (0.02, 0.1, 0.4):
             await scene.far.say(words(seconds))
             await wait_all_tasks_blocked()
@@ -406,7 +413,24 @@ async def test_agent_audio_may_gather_for_a_quarter_of_what_the_caller_has_left_
         await wait_all_tasks_blocked()
         strides.append(scene.far.stride)
 
-    assert strides == [0.0, 0.03, 0.06, 0.0]
+    assert strides == expected
+
+
+async def test_a_caller_who_has_fallen_silent_may_still_be_heard_by_the_service(autojump_clock: MockClock) -> None:
+    """A word is over before the service says that they speak: then that is not to be read later than it was."""
+    async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
+        await trio.sleep(1.5)
+        journal, turn, strides = scene.watched.state.journal, scene.watched.state.turn, []
+        turn.put_voice(is_voiced=True, spoke=None)
+        await trio.sleep(0.8)
+        turn.put_voice(is_voiced=False, spoke=(journal.now - 0.8, journal.now - 0.4))
+        for _ in range(2):
+            await scene.far.say(words(1))
+            await wait_all_tasks_blocked()
+            strides.append(round(scene.far.stride, 3))
+            await trio.sleep(0.7)
+
+    assert strides == [0.06, 0.12]
 
 
 async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were(autojump_clock: MockClock) -> None:
@@ -418,7 +442,7 @@ async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were
         await scene.far.say(AgentThinking("before the audio"))
         await trio.sleep(0.01)
 
-        assert (during, scene.far.stride) == (0.06, 0.0)
+        assert (during, scene.far.stride) == (0.12, 0.0)
 
 
 async def test_a_turn_asked_again_is_put_to_the_model_and_its_echo_is_no_new_turn(autojump_clock: MockClock) -> None:

@@ -44,7 +44,7 @@ class Gone:
     def send_nowait(self, *messages: str | bytes) -> bool:
         return False
 
-    def gather(self, seconds: float) -> None:
+    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
         pass
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

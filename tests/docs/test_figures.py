@@ -81,7 +81,10 @@ def test_the_strides_are_described_as_they_are() -> None:
     assert f"{policy.numbers.chunk_frames * FRAME_SECONDS * 1000:g} ms apart" in page
     assert f"{policy.deadlines.stride * 1000:g} ms at most" in page
     assert f"one clock of {TICK_SECONDS * 1000:g} ms" in page
-    assert policy.deadlines.stride_for(0.3) < policy.deadlines.stride <= policy.deadlines.stride_for(0.32)
+    stride_for, stride = policy.deadlines.stride_for, policy.deadlines.stride
+    assert f"{2 * stride * 1000:g} ms while" in page
+    assert stride_for(0.3, 0.0) < stride_for(0.32, 0.0) == stride == stride_for(9.0, 0.0)
+    assert stride_for(0.3, 9.0) < stride_for(0.32, 9.0) == 2 * stride == stride_for(9.0, 9.0)
     assert f"the tape keeps {KEPT_FRAMES * FRAME_SECONDS:g} s at most" in page.lower()
 
 

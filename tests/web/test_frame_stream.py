@@ -167,6 +167,31 @@ async def test_what_is_gathered_comes_together_in_order(autojump_clock: MockCloc
     assert await arrivals(0.08, count=9) == [0.001, *[0.09] * 4, *[0.17] * 4]
 
 
+@pytest.mark.parametrize(
+    ("exactly", "expected"), [(False, [0.001, 0.04, 0.04, 0.07]), (True, [0.001, 0.036, 0.036, 0.071])]
+)
+async def test_what_is_gathered_exactly_keeps_to_no_tick_of_all_calls(
+    exactly: bool, expected: list[float], autojump_clock: MockClock
+) -> None:
+    """To the millisecond after it was asked for, and not up to a tick of 10 ms after the last read."""
+    came = []
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+
+        async def speak() -> None:
+            for number in range(4):
+                await trio.sleep_until(0.001 + 0.015 * number)
+                await other.send(str(number))
+
+        nursery.start_soon(speak)
+        for number in range(4):
+            assert await server.receive() == str(number)
+            came.append(round(trio.current_time(), 3))
+            if number != 1:  # it has come with the next one
+                server.gather(0.035, exactly=exactly)
+
+    assert came == expected
+
+
 @pytest.mark.parametrize("each", [0.02, 0.003])
 async def test_who_does_not_gather_hears_at_once(autojump_clock: MockClock, each: float) -> None:
     """Between two ticks as well."""

@@ -207,7 +207,7 @@ class PlainSocket:
         """Send nothing: the library always waits."""
         return False
 
-    def gather(self, _seconds: float, /) -> None:
+    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
         """Do nothing: the library reads when it likes."""
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

@@ -91,7 +91,7 @@ class AsgiEvents:
         """Send nothing: an event is always waited for."""
         return False
 
-    def gather(self, _seconds: float) -> None:
+    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
         """Do nothing: the server reads when it likes."""
 
     async def send(self, message: str | bytes) -> None:

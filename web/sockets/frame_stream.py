@@ -24,8 +24,6 @@ from web.sockets.tls import Tls, socket_below
 
 _MOST_AT_ONCE = 2**14
 _ROUNDING = 1e-6
-_SHORT = 0.05
-"""Seconds: a shorter stride is kept to the fine tick; rounded up to the other, it would be half as long again."""
 _MESSAGE = (str, bytes)
 """A tuple: a union is asked for each frame at twice the price."""
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
@@ -48,11 +46,12 @@ class FrameStream:
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
-    _stride: float = attrs.field(default=0.0, init=False)
+    _stride: int = attrs.field(default=0, init=False)
+    """Ticks that are to lie between two reads."""
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
-    _asked: float = attrs.field(default=-10_000, init=False)
-    """On which tick `gather` was called last with a short stride, or between which two."""
+    _next_read: float | None = attrs.field(default=None, init=False)
+    """Between which two ticks that is to be, if `gather` was told exactly."""
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -88,11 +87,10 @@ class FrameStream:
             arrived.popleft()
         return messages
 
-    def gather(self, seconds: float) -> None:
-        """Let what comes within so many seconds come together: of the last read, or of now if they are few."""
-        self._stride = seconds
-        if 0.0 < seconds < _SHORT:
-            self._asked = self._now() / TICK_SECONDS
+    def gather(self, seconds: float, *, exactly: bool = False) -> None:
+        """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now."""
+        self._stride = int(seconds / TICK_SECONDS + _ROUNDING)
+        self._next_read = (self._now() + seconds) / TICK_SECONDS if exactly else None
 
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
@@ -116,11 +114,11 @@ class FrameStream:
             return already
         if self._tls is not None and self._tls.is_over:
             return b""
-        is_short = 0.0 < self._stride < _SHORT
-        ticks = self._stride / TICK_SECONDS if is_short else int(self._stride / TICK_SECONDS + _ROUNDING)
-        due = (self._asked if is_short else math.ceil(self._last_read)) + ticks
-        if ticks and self._socket is not None and due * TICK_SECONDS > self._now():
-            await self._sleeper.sleep_until(due * TICK_SECONDS, FINE_SECONDS if is_short else TICK_SECONDS)
+        due, tick = self._next_read, FINE_SECONDS
+        if due is None and self._stride:
+            due, tick = math.ceil(self._last_read) + self._stride, TICK_SECONDS
+        if due is not None and self._socket is not None and due * TICK_SECONDS > self._now():
+            await self._sleeper.sleep_until(due * TICK_SECONDS, tick)
             self._last_read = due
             if (come := self._read_nowait(self._socket)) is not None:
                 return come

@@ -39,7 +39,7 @@ class Carrier(Protocol):
         """Say that nothing more will come."""
         ...
 
-    def gather(self, seconds: float, /) -> None:
+    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together, if that saves work."""
         ...
 
@@ -103,9 +103,9 @@ class OpenSocket:
             raise ConnectionClosed(self._closed)
         await self._carrier.send(message)
 
-    def gather(self, seconds: float, /) -> None:
+    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together, if that saves work."""
-        self._carrier.gather(seconds)
+        self._carrier.gather(seconds, exactly=exactly)
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""
