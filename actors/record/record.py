@@ -78,8 +78,6 @@ class RecordBuilder:
             caller=self.caller,
             line=self.line,
             started_at=self.started_at,
-            trace_id=self.trace_id,
-            recording=self.recording,
             metadata=self.metadata or earlier.metadata,
         )
         self._now = earlier.duration
@@ -139,6 +137,8 @@ class RecordBuilder:
             transcript=tuple(sorted([*turns, *self._cut_off], key=lambda turn: turn.at)),
             frames=_sum(self._known.frames, FrameCounts(**end.frames)),
             usage=self._meter.total(end.duration),
+            trace_id=self.trace_id,
+            recording=self.recording,
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
