@@ -25,12 +25,7 @@ def json_text(value: object, *, indent: bool = False) -> bytes:
         text = orjson.dumps(value, option=option)
     except (orjson.JSONEncodeError, RecursionError):
         text = orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)
-    return in_its_size(text)
-
-
-def in_its_size(text: bytes) -> bytes:
-    """Return a copy that takes no more memory than it says: what orjson returns takes 4 kB, however short it is."""
-    return bytes(memoryview(text))
+    return bytes(memoryview(text))  # what orjson returns takes 4 kB, however short it is
 
 
 def compressed(text: bytes) -> bytes:

@@ -1,17 +1,14 @@
-"""Call records, and small texts, that live as long as the process.
+"""Call records that live as long as the process.
 
-`MemoryRecords` keeps the newest `capacity` calls and forgets the oldest beyond it. Neither class ever fails.
+`MemoryRecords` keeps the newest `capacity` calls and forgets the oldest beyond it. It never fails.
 """
 
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 import trio
 
 from store.erasing import Subject
-from store.json_text import in_its_size
 from store.records import CallRecord, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
 
@@ -55,37 +52,3 @@ class MemoryRecords:
         """Nothing: memory keeps nothing of what was erased."""
         await trio.lowlevel.checkpoint()
         return ()
-
-
-@attrs.define
-class MemoryTexts:
-    """Small texts under names, each until its expiry."""
-
-    now: Callable[[], float] = time.monotonic
-    _kept: dict[str, tuple[float, bytes]] = attrs.field(factory=dict, init=False, repr=False)
-
-    def put(self, name: str, content: bytes, seconds: float) -> None:
-        self._drop_stale()
-        self._kept[name] = (self.now() + seconds, in_its_size(content))
-
-    def peek(self, name: str) -> bytes | None:
-        expires, content = self._kept.get(name, (-math.inf, b""))
-        return content if expires > self.now() else None
-
-    def take(self, name: str) -> bytes | None:
-        """Return what lies under `name`, and forget it."""
-        found = self.peek(name)
-        self._kept.pop(name, None)
-        return found
-
-    def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
-        found = [name for name, (_, text) in self._kept.items() if subject.is_in(text.decode(errors="replace"))]
-        for name in found:
-            del self._kept[name]
-        self._drop_stale()
-        return len(found)
-
-    def _drop_stale(self) -> None:
-        now = self.now()
-        self._kept = {name: kept for name, kept in self._kept.items() if kept[0] > now}

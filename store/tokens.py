@@ -2,9 +2,9 @@
 
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
 PostgreSQL that workers share, in a file of SQLite that those of one machine see, or in memory, for one worker. Taking
-one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in its own
-memory and finds there: a call whose stream comes to the worker of its webhook is let in all the same. `KnownTexts` is
-how webhooks read them: what cannot be looked up is not there.
+one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in
+its own memory: a call whose stream comes to the worker of its webhook is let in all the same. `KnownTexts` is how
+webhooks read them: what cannot be looked up is not there.
 """
 
 import errno
@@ -20,7 +20,6 @@ import structlog
 import trio
 
 from store.erasing import Subject
-from store.memory import MemoryTexts
 from store.orders.databases import OrderDatabase, Rows, SqliteOrders
 
 T = TypeVar("T")
@@ -73,8 +72,8 @@ class TokenStore:
     """
 
     database: OrderDatabase = attrs.field(factory=SqliteTokens)
-    _own: MemoryTexts = attrs.field(factory=MemoryTexts, init=False)
-    """What the database did not take."""
+    _own: "TokenStore | None" = attrs.field(default=None, init=False)
+    """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
 
@@ -86,16 +85,17 @@ class TokenStore:
             if not self._failing:
                 _log.error("texts_not_shared", why=str(exc))
             self._failing = True
-            self._own.put(name, content, seconds)
+            self._own = self._own or TokenStore()
+            await self._own.put(name, content, seconds)
         else:
             self._failing = False
-            self._own.take(name)
+            if self._own is not None:
+                await self._own.take(name)
             await self._sweep()
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
         """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
-        own = self._own.peek(name)
-        if own is not None:
+        if self._own is not None and (own := await self._own.peek(name)) is not None:
             return own
         while True:
             if await self._ask(_CLAIM, name=_key(name), content=content, seconds=float(seconds)):
@@ -110,7 +110,7 @@ class TokenStore:
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return what lies under each of `names`, for all of them with one question."""
-        own = {name: content for name in names if (content := self._own.peek(name)) is not None}
+        own = await self._own.peek_all(names) if self._own is not None else {}
         others = {_key(name): name for name in names if name not in own}
         rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
         found = cast("Sequence[tuple[bytes, bytes]]", rows)
@@ -118,8 +118,7 @@ class TokenStore:
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
-        own = self._own.take(name)
-        if own is not None:
+        if self._own is not None and (own := await self._own.take(name)) is not None:
             return own
         rows = await self._ask(_TAKE, name=_key(name))
         return cast("bytes", rows[0][0]) if rows else None
@@ -138,7 +137,7 @@ class TokenStore:
         await self._ask(_ERASE, texts=_listed(keys))
         if keys and isinstance(self.database, SqliteOrders):
             await self.database.overwrite()
-        return len(keys) + self._own.erase(subject)
+        return len(keys) + (await self._own.erase(subject) if self._own is not None else 0)
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):

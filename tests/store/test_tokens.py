@@ -253,8 +253,12 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
-    over = threading.Event()
-    monkeypatch.setattr(SqliteTokens, "_ask", lambda *_: over.wait(30))
+    over, ask = threading.Event(), SqliteTokens._ask
+
+    def hang(database: SqliteTokens, sql: str, given: Mapping[str, object]) -> object:
+        return ask(database, sql, given) if database.file == IN_MEMORY else over.wait(30)
+
+    monkeypatch.setattr(SqliteTokens, "_ask", hang)
     tokens = TokenStore(SqliteTokens(str(tmp_path / "tokens.db")))
 
     await tokens.put("token", b"mine", 60)
