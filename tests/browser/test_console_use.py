@@ -98,11 +98,33 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 page = browser.new_page()
                 page.goto(console.origin)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 1)
+                page.locator("ul.live a").focus()
+                name = page.locator("ul.live a").get_attribute("href")
                 trio.from_thread.run_sync(come)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 2)
+                assert page.evaluate("document.activeElement.getAttribute('href')") == name
                 assert LEAD not in page.content()
                 trio.from_thread.run_sync(go)
                 wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
+
+        await visit(drive)
+
+
+@pytest.mark.parametrize(
+    ("path", "asks"), [("/", "**/console/live?*"), (PAGES["campaigns"], "**/console/campaigns/progress?*")]
+)
+async def test_a_page_that_is_left_open_asks_to_sign_in_again(path: str, asks: str, tmp_path: Path) -> None:
+    """Else it would show calls that were over long ago as going on."""
+    async with served(tmp_path) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page, loaded = browser.new_page(), list[str]()
+                page.goto(console.origin + path)
+                page.on("framenavigated", lambda frame: loaded.append(frame.url))
+                page.route(asks, lambda route: route.fulfill(status=401, json={"error": "not signed in"}))
+                wait_until(page, lambda: loaded != [])
+                assert loaded[0] == page.url
 
         await visit(drive)
 

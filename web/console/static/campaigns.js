@@ -24,6 +24,7 @@ async function refresh() {
     try {
       const wanted = new URLSearchParams(cards.map((card) => ["name", card.dataset.name]));
       const answer = await fetch(`/console/campaigns/progress?${wanted}`);
+      if (answer.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
       const { campaigns } = answer.ok ? await answer.json() : { campaigns: [] };
       for (const told of campaigns) {
         const card = cards.find((one) => one.dataset.name === told.name);

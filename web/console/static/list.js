@@ -18,15 +18,23 @@ function row(call) {
   return item;
 }
 
+// Put new rows in the place of the old ones; whoever is on a link by keyboard stays on it.
+function put(rows) {
+  const held = list.contains(document.activeElement) ? document.activeElement.href : null;
+  list.replaceChildren(...rows);
+  if (held) [...list.querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
+}
+
 let shown = null;
 async function refresh() {
   if (!document.hidden) {
     try {
       const answer = await fetch(`/console/live?numbers=${section.dataset.numbers}`);
+      if (answer.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
       const text = answer.ok ? await answer.text() : shown;
       if (text !== shown && text !== null) {
         const calls = JSON.parse(text).calls;
-        if (shown !== null || calls.length !== list.children.length) list.replaceChildren(...calls.map(row));
+        if (shown !== null || calls.length !== list.children.length) put(calls.map(row));
         empty.hidden = calls.length > 0;
         shown = text;
       }
