@@ -75,6 +75,12 @@ def key(value: str) -> str:
     return value
 
 
+def keys(value: str) -> str:
+    """Read one key, or several with commas between them."""
+    found = [key(each.strip()) for each in value.split(",")]
+    return ",".join(found) if all(found) else key(" ")
+
+
 def account_sid(value: str) -> str:
     if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
         raise ValueError("an account SID: AC and 32 hexadecimal digits")

@@ -28,6 +28,7 @@ from setting_values import (
     http_url,
     is_loopback,
     key,
+    keys,
     member_of,
     number,
     optional,
@@ -140,9 +141,10 @@ class Settings(KeepingSettings):
         "the Twilio account that places the calls", "AC0123456789abcdef0123456789abcdef", account_sid
     )
     twilio_auth_token: str = setting(
-        "the account's primary auth token, which also proves that a request is Twilio's",
+        "the account's primary auth token, which also proves that a request is Twilio's; while it is changed, the new"
+        " one and the old one, with a comma between them",
         "0123456789abcdef0123456789abcdef",
-        key,
+        keys,
         secret=True,
     )
     twilio_phone_number: str = setting("our line: the Twilio number that rings and calls", "+15551230000", phone_number)
@@ -315,13 +317,24 @@ class Settings(KeepingSettings):
         """Return the number of the person for transfers; empty where there is none."""
         return self.transfer_phone_number or self.fallback_phone_number or ""
 
+    @property
+    def rest_token(self) -> str:
+        """The auth token with which we ask Twilio: the first."""
+        return self.twilio_auth_token.partition(",")[0]
+
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets, for logs to strike out."""
         password = urlsplit(self.database_url).password
         passwords = (password, unquote(password)) if password else ()
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
-        keys = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.twilio_auth_token, self.api_token)
-        kept = (*keys, *passwords, *headers, *(header.rpartition(" ")[2] for header in headers))
+        ours = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.api_token)
+        kept = (
+            *ours,
+            *self.twilio_auth_token.split(","),
+            *passwords,
+            *headers,
+            *(header.rpartition(" ")[2] for header in headers),
+        )
         signing = self.environ.get("CALL_WEBHOOK_SECRET", "").replace(",", " ").split()
         kept = (*kept, *signing)
         named = (value.strip() for name, value in self.environ.items() if _SECRET_WORDS & {*name.upper().split("_")})

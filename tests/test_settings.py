@@ -311,6 +311,21 @@ def test_secrets_are_in_no_repr() -> None:
     assert [secret for secret in chosen.secrets() if secret in repr(chosen)] == []
 
 
+def test_the_auth_token_may_be_two_while_it_is_changed() -> None:
+    chosen = read(TWILIO_AUTH_TOKEN="the-new-one, the-old-one")
+
+    assert (chosen.twilio_auth_token, chosen.rest_token) == ("the-new-one,the-old-one", "the-new-one")
+    assert {"the-new-one", "the-old-one"} <= set(chosen.secrets())
+
+
+@pytest.mark.parametrize("given", ["the-new-one,", ",", "the-new-one,,the-old-one", "one, two three"])
+def test_no_auth_token_is_empty(given: str) -> None:
+    """A request that is signed with nothing would be Twilio's."""
+    (problem,) = problems(TWILIO_AUTH_TOKEN=given)
+
+    assert problem.startswith("TWILIO_AUTH_TOKEN is a value that is not a key in plain letters and digits")
+
+
 def test_a_malformed_secret_is_not_repeated_back() -> None:
     (problem,) = problems(TWILIO_AUTH_TOKEN="very secret")
 

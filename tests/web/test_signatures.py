@@ -16,7 +16,7 @@ from store.memory import MemoryRecords
 from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
 from web.calls.context import Opened, build_context
 from web.calls.slots import Slots
-from web.clients.signatures import TwilioSignatures, is_signed
+from web.clients.signatures import SIGNATURE, TwilioSignatures, is_signed
 from web.routes.twilio import TwilioRoutes
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "twilio-signatures.jsonl"
@@ -165,6 +165,19 @@ def test_a_signature_that_is_none_is_refused_quietly(signature: str) -> None:
 
 def test_an_unreadable_address_is_refused_quietly() -> None:
     assert not is_signed(AUTH_TOKEN, "https://agent.example.com:port/voice", {"x-twilio-signature": "x"})
+
+
+def test_while_the_auth_token_is_changed_either_may_have_signed() -> None:
+    signatures = TwilioSignatures(ORIGIN, f"the-new-one,{AUTH_TOKEN}")
+    url, upgrade = f"{ORIGIN}/twilio/voice", "wss://agent.example.com/twilio"
+    allowed = []
+    for token in ("the-new-one", AUTH_TOKEN, "", ",", f"the-new-one,{AUTH_TOKEN}"):
+        signer = RequestValidator(token)
+        webhook = signatures.accepts_webhook("/twilio/voice", {SIGNATURE: signer.compute_signature(url, {})})
+        socket = signatures.accepts_upgrade("/twilio", {SIGNATURE: signer.compute_signature(upgrade, {})})
+        allowed.append((webhook, socket))
+
+    assert allowed == [(True, True), (True, True), (False, False), (False, False), (False, False)]
 
 
 def test_the_auth_token_is_not_in_the_repr() -> None:

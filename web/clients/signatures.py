@@ -79,10 +79,17 @@ def is_signed(
 
 @attrs.frozen
 class TwilioSignatures:
-    """Checks signatures of requests to one public origin (`https://agent.example.com`)."""
+    """Checks signatures of requests to one public origin (`https://agent.example.com`).
+
+    `auth_token` is the account's, or several with commas: while it is changed, Twilio may sign with either.
+    """
 
     origin: str
     auth_token: str = attrs.field(repr=False)
+
+    @property
+    def _tokens(self) -> list[str]:
+        return self.auth_token.split(",")
 
     @property
     def socket_origin(self) -> str:
@@ -98,8 +105,8 @@ class TwilioSignatures:
         body: bytes = b"",
     ) -> bool:
         """Tell whether Twilio signed this request; `target` is the path and the query as they came, undecoded."""
-        return is_signed(self.auth_token, self.origin + target, headers, form=form, body=body)
+        return any(is_signed(token, self.origin + target, headers, form=form, body=body) for token in self._tokens)
 
     def accepts_upgrade(self, target: str, headers: Mapping[str, str]) -> bool:
         """Tell whether Twilio signed this WebSocket upgrade."""
-        return is_signed(self.auth_token, self.socket_origin + target, headers)
+        return any(is_signed(token, self.socket_origin + target, headers) for token in self._tokens)
