@@ -17,6 +17,7 @@ from quart import Blueprint, Response, request, send_file
 from quart.typing import ResponseReturnValue
 from quart.wrappers.response import ResponseBody
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import parse_range_header
 
 from store.objects import BLOCK
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
@@ -83,12 +84,13 @@ class CallViews:
         call_sid = await self.call_sid(name)
         path = self.context.files.path(call_sid, RECORDING)
         if path is not None and await self.context.files.is_here(call_sid, RECORDING):
+            _tidy_range((await self.context.files.in_thread(path.stat)).st_size)
             response = await send_file(path, mimetype="audio/wav", conditional=True)
         elif (size := await self.context.files.stored_bytes(call_sid)) is not None:
             response = await _stored_recording(self.context.files, call_sid, size)
         else:
             return no_such("recording")
-        response.headers["Cache-Control"] = "no-store"
+        response.headers["Cache-Control"], response.headers["Accept-Ranges"] = "no-store", "bytes"
         return response
 
     async def timeline(self, name: str) -> ResponseReturnValue:
@@ -221,14 +223,27 @@ class StoredRecording(ResponseBody):
     async def make_conditional(self, begin: int, end: int | None) -> int:
         """Take the range that the client wants, in Quart's words; return how long the whole is."""
         size = self.end
-        self.begin = begin if begin >= 0 else max(0, size + begin)  # the last so many bytes
+        self.begin = begin
         self.end = min(size, size if end is None else end)
         if not 0 <= self.begin < self.end:
             raise RequestedRangeNotSatisfiable
         return size
 
 
+def _tidy_range(size: int) -> None:
+    """Write the `Range` of the request as Quart takes it: from where to where.
+
+    Quart fails for the last so many bytes, and refuses what is to be passed over: another unit, several ranges.
+    """
+    asked = parse_range_header(request.headers.get("Range"))
+    if asked is None or asked.units != "bytes" or len(asked.ranges) > 1:
+        request.headers.pop("Range", None)
+    elif asked.ranges[0][0] < 0:
+        request.headers["Range"] = f"bytes={max(0, size + asked.ranges[0][0])}-"
+
+
 async def _stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:
+    _tidy_range(size)
     response = Response(StoredRecording(files, call_sid, 0, size), 200, content_type="audio/wav")
     response.content_length = size
     return await response.make_conditional(request, accept_ranges=True, complete_length=size)
