@@ -416,3 +416,12 @@ async def test_a_database_that_is_away_costs_the_conversation_and_not_the_call(a
 async def test_without_a_number_nobody_is_dialled(autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="no person's number"):
         await TwilioTransfers(FakeLine(), TokenStore(), ORIGIN, LINE).put_through(CALL_SID, ORDER)
+
+
+async def test_our_own_line_is_nobody(autojump_clock: MockClock) -> None:
+    """A function or an operator may name it: an agent would talk with an agent, who may do the same."""
+    line = FakeLine()
+    with pytest.raises(LineError, match="our own line"):
+        await TwilioTransfers(line, TokenStore(), ORIGIN, LINE).put_through(CALL_SID, attrs.evolve(ORDER, number=LINE))
+
+    assert line.redirected == []

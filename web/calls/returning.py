@@ -213,6 +213,8 @@ class TwilioTransfers:
         number = order.number or self.number
         if not number:
             raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")
+        if number == self.our_number:
+            raise LineError("the person's number is our own line", fix="Give the number of a person.")
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
         await self._note_take_over(call_sid, order)
