@@ -228,6 +228,9 @@ class Wording:
     reopened: str = (
         '{"ended": false, "next": "The caller has spoken again. Answer, say goodbye, and end the conversation again."}'
     )
+    taken_back: str = (
+        '{"error": "The caller has spoken again. Answer them, and put them through only if they still want it."}'
+    )
     refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
     go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
     reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"

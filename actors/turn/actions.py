@@ -276,6 +276,9 @@ class Actions(TurnState):
     def start_transfer(self) -> None:
         if isinstance(self.event, TransferWanted):
             self.transfer = self.wish = self.event.id
+        if self.end.id:
+            self._answer(self.end.id, self.wording.refused)
+        self.end = NO_END
 
     def announce_transfer(self) -> None:
         self.enter(Phase.TRANSFERRING)
@@ -292,19 +295,17 @@ class Actions(TurnState):
 
     def fail_transfer(self) -> None:
         """Where a function asked, its task answers it; where none did, or its session is gone, the agent is told."""
-        if not self.transfer and isinstance(self.event, PutThroughFailed):
-            self.why_no_person = self.event.why
+        why = self.event.why if isinstance(self.event, PutThroughFailed) else self.wording.unanswered
+        if not self.transfer:
+            self.why_no_person = why
         self.transfer = ""
         self.wait_anew()
 
     def give_up_transfer(self) -> None:
         self.enter(Phase.CONVERSING)
-        self.wait_anew()
         if self.transfer:
             self._answer(self.transfer, self.wording.unanswered)
-        else:
-            self.why_no_person = self.wording.unanswered
-        self.transfer = ""
+        self.fail_transfer()
 
     def start_ending(self) -> None:
         if isinstance(self.event, EndWanted):
@@ -318,10 +319,11 @@ class Actions(TurnState):
             self._answer(self.end.id, self.wording.ask_goodbye)
 
     def reopen(self) -> None:
-        """The caller has spoken after the goodbye: it is answered, and the agent ends the conversation anew."""
+        """The caller has spoken: it is answered, and the agent ends the conversation, or puts them through, anew."""
         self.times_reopened += 1
-        self._answer(self.end.id, self.wording.reopened)
-        self.end = NO_END
+        text = self.wording.taken_back if self.transfer else self.wording.reopened
+        self._answer(self.transfer or self.end.id, text)
+        self.end, self.transfer, self.wish = NO_END, "", ""
 
     def end_completed(self) -> None:
         self.phase = Phase.OVER

@@ -152,7 +152,7 @@ class Turn(Actions):
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
-                self.rest, self.is_away, self.at.wanted = "", event.asks_for_time, self.now
+                self.rest, self.is_away, self.has_asked, self.at.wanted = "", event.asks_for_time, False, self.now
             case events.ToldEchoed():
                 self.transcript, self.told, self.at.wanted = self.told, "", self.now
                 self.expect_words()
@@ -251,8 +251,7 @@ class Turn(Actions):
                 refused = self.outstanding
                 if refused is not None and not refused.interrupts:
                     self.outstanding = None
-                    if refused.kind is SpeechKind.REMARK and self.remark is None:
-                        self.remark = refused
+                    self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
             case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
             case events.ThinkingBegan() | events.ThinkingSlow():

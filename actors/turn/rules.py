@@ -56,7 +56,7 @@ def end_of_false_start(state: TurnState) -> float:
     deadlines = state.deadlines
     someone_waits = state.aside is not None or state.debt is Debt.OWED
     wait = deadlines.false_start if someone_waits else deadlines.latest_transcript
-    if state.phase is Phase.ENDING:  # the caller waits for the end of the call
+    if state.phase in (Phase.ENDING, Phase.TRANSFERRING):  # the caller waits for what was decided
         wait = min(wait, deadlines.silence_budget)
     return max(state.at.heard, state.at.voiced) + wait
 
@@ -83,8 +83,7 @@ def end_of_closing(state: TurnState) -> float:
 
 def end_of_goodbye(state: TurnState) -> float:
     sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
-    answer = state.deadlines.silence_budget if state.has_asked else 0.0
-    return max(state.at.quiet + answer, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
+    return max(state.at.quiet + state.time_to_answer, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
 
 
 def end_without_goodbye(state: TurnState) -> float:
@@ -126,10 +125,9 @@ RULES: tuple[Rule, ...] = (
          "When it is refused; else asked for + `goodbye_onset`",
          lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
-         "Last heard + `latest_transcript`; `false_start` if something is aside or owed; at the end `silence_budget`",
-         end_of_false_start),
-    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"),
-         Actions.false_start,
+         "Last heard + `latest_transcript`; `false_start` if something is aside or owed; `silence_budget` at the end, "
+         "and before a transfer", end_of_false_start),
+    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
@@ -157,8 +155,8 @@ RULES: tuple[Rule, ...] = (
     Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
          Actions.play_clip,
          "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter",
-         lambda state: max(
-             state.last_sound + state.deadlines.silence_budget, state.at.vacated + state.deadlines.filler_lead)),
+         lambda state: max(state.last_sound + state.deadlines.silence_budget,
+                           state.at.vacated + state.deadlines.filler_lead)),
     Rule("an injection is not begun", _ALWAYS, ("something is outstanding",), Actions.expire_injection,
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
     Rule("the last sentence is heard", (CLOSING,),
@@ -172,12 +170,13 @@ RULES: tuple[Rule, ...] = (
     Rule("no goodbye comes", (ENDING,), ("nothing sounds",), Actions.end_completed,
          "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
-         ("the transfer is announced", "nothing comes or sounds"), Actions.put_through,
-         "Played, and received + `goodbye_onset`",
-         lambda state: max(state.at.quiet, max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
-    Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds",), Actions.put_through,
-         "Wanted, or played, + 2 `goodbye_onset`",
-         lambda state: max(state.at.phase, state.at.quiet) + 2 * state.deadlines.goodbye_onset),
+         ("the transfer is announced", "nothing comes or sounds", "nobody is heard"), Actions.put_through,
+         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
+         lambda state: max(state.at.quiet + state.time_to_answer,
+                           max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
+    Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds", "nobody is heard"),
+         Actions.put_through, "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",
+         lambda state: max(state.at.phase, state.at.quiet + state.time_to_answer) + 2 * state.deadlines.goodbye_onset),
     Rule("a transfer waits no longer", (TRANSFERRING,), (), Actions.put_through,
          "Wanted + `goodbye_audio` + `goodbye_grace`, whatever is said",
          lambda state: state.at.phase + state.deadlines.goodbye_audio + state.deadlines.goodbye_grace),
@@ -194,8 +193,7 @@ RULES: tuple[Rule, ...] = (
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
     Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), Actions.ask_caller,
          "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; a key "
-         "+ `digit_pause`; a voice + `shortest_word`, + `longest_turn` before a goodbye",
-         end_of_callers_silence),
+         "+ `digit_pause`; a voice + `shortest_word`, + `longest_turn` before a goodbye", end_of_callers_silence),
 )  # fmt: skip
 RULES_IN = {phase: tuple(each for each in RULES if phase in each.phases) for phase in Phase}
 """The rules of each phase."""

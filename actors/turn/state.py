@@ -243,17 +243,17 @@ class TurnState:
 
     @property
     def may_be_reopened(self) -> bool:
-        """Whether the caller's words bring back a conversation that the agent has ended."""
-        return self.times_reopened < self.numbers.reopenings and self.closing is None
+        """Whether the caller's words take back what the agent has decided, as it did not do upon them."""
+        return self.times_reopened < self.numbers.reopenings and self.closing is None and not self.ends_upon_words
 
     @property
     def ends_upon_words(self) -> bool:
-        """Whether the words that come now are those upon which the agent has ended: a function may come before them.
+        """Whether the words that come now are those that the agent's decision answers: a function may come before them.
 
         (Deepgram reference, 6.3.) The caller had spoken for a word by then, and no longer than a breath since.
         """
         at, limits = self.at, self.deadlines
-        is_heard = self.phase is Phase.ENDING and self.caller is CallerState.HEARD
+        is_heard = self.phase in (Phase.ENDING, Phase.TRANSFERRING) and self.caller is CallerState.HEARD
         return is_heard and at.heard + limits.shortest_word <= at.phase and self.now <= at.phase + limits.goodbye_onset
 
     @property
@@ -262,6 +262,11 @@ class TurnState:
         if self.ends_upon_words:
             return self.has_answered_speech
         return self.phase is Phase.ENDING and not self.may_be_reopened
+
+    @property
+    def time_to_answer(self) -> float:
+        """How long the caller is waited for before they are hung up on, or put through: the agent may have asked."""
+        return self.deadlines.silence_budget if self.has_asked else 0.0
 
     @property
     def has_answered_speech(self) -> bool:
@@ -298,7 +303,7 @@ class TurnState:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
         if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
-        self.outstanding, self.rest, self.at.outstanding = asked, "", self.now
+        self.outstanding, self.rest, self.has_asked, self.at.outstanding = asked, "", False, self.now
         self.emit(asked)
 
     def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:

@@ -21,18 +21,6 @@ Action: TypeAlias = Callable[[Actions], None] | Effect
 
 # Conditions
 
-
-def _a_start_may_cut_it(state: TurnState) -> bool:
-    """What a false start has cut already is cut again only if the line, too, carries a voice."""
-    return state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed)
-
-
-def _nobody_is_spoken_over(state: TurnState) -> bool:
-    """The service refuses a question while it hears the caller; it never refuses what interrupts."""
-    event = state.event
-    return not state.is_loud or (isinstance(event, events.InjectionBegan) and event.begun.kind is SpeechKind.QUESTION)
-
-
 CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "always": lambda _: True,
     # The line
@@ -40,12 +28,16 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the line is quiet": lambda state: not state.is_loud,
     "nothing sounds": lambda state: not state.sounding,
     "nothing comes or sounds": lambda state: state.voice in (VoiceState.IDLE, VoiceState.ABSENT) and not state.sounding,
-    "something sounds that a start may cut": lambda state: state.sounding and _a_start_may_cut_it(state),
+    "something sounds that a start may cut": lambda state: state.sounding and CONDITIONS["a start may cut it"](state),
     "a resumed reply sounds": lambda state: state.phase is Phase.CONVERSING and state.is_resumed,
     # The caller
     "somebody is heard": lambda state: state.caller is CallerState.HEARD,
     "nobody is heard": lambda state: state.caller is CallerState.QUIET,
-    "nobody is spoken over": _nobody_is_spoken_over,
+    # The service refuses a question while it hears the caller; it never refuses what interrupts
+    "nobody is spoken over": lambda state: (
+        not state.is_loud
+        or (isinstance(state.event, events.InjectionBegan) and state.event.begun.kind is SpeechKind.QUESTION)
+    ),
     # The service does not speak while it hears the caller; but a sentence of a goodbye may come late
     "the service hears nobody": lambda state: (
         not state.is_loud and state.voice is not VoiceState.CUT and state.phase is not Phase.ENDING
@@ -61,7 +53,8 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the agent is idle": lambda state: state.voice is VoiceState.IDLE,
     "a reply comes": lambda state: state.voice in (VoiceState.COMING, VoiceState.LATE),
     "a reply is cut": lambda state: state.voice is VoiceState.CUT,
-    "a start may cut it": _a_start_may_cut_it,
+    # What a false start has cut already is cut again only if the line, too, carries a voice
+    "a start may cut it": lambda state: state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed),
     "nothing is aside": lambda state: state.aside is None,
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
@@ -103,6 +96,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "they converse": lambda state: state.phase is Phase.CONVERSING,
     "no goodbye or transfer is under way": lambda state: state.phase not in (Phase.ENDING, Phase.TRANSFERRING),
     "the end answers them": lambda state: state.ends_upon_words,
+    "it may be taken back": lambda state: state.transfer != "" and state.may_be_reopened,
     "the call may go on": lambda state: state.may_be_reopened,
     "the call is to close": lambda state: state.closing is not None,
     "the call is to go on": lambda state: state.closing is None,
@@ -232,11 +226,12 @@ _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Act
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
     events.HandoffEnded: {HANDING_OVER: to(CONVERSING, FreeTape())},
-    events.TransferWanted: _refused_in | {CONVERSING: to(TRANSFERRING, Actions.start_transfer)},
+    events.TransferWanted: _refused_in | each((CONVERSING, ENDING), to(TRANSFERRING, Actions.start_transfer)),
     events.DecisionCancelled: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
     events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
     events.EndWanted: _refused_in | {CONVERSING: to(ENDING, Actions.start_ending)},
     events.CallerSaid: {
+        TRANSFERRING: to(CONVERSING, Actions.reopen, when="it may be taken back"),
         ENDING: do(Actions.ask_goodbye, when="the end answers them")
         + to(CONVERSING, Actions.reopen, when="the call may go on"),
     },

@@ -8,13 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallClosing, GoodbyeStarted, SessionCrashed, TurnHeard
+from actors.facts import CallClosing, GoodbyeStarted, SessionCrashed, TransferAsked, TurnHeard
 from actors.policy import CallPolicy, Deadlines
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
     ConversationText,
     FunctionCallCancelled,
+    FunctionCallResponse,
     InjectAgentMessage,
     InjectionRefused,
     InjectUserMessage,
@@ -22,6 +23,7 @@ from protocol.deepgram import (
 )
 from tests.actors.fakes import END, calls
 from tests.calls.by_hand import HandCall, a_call, sentence, voice
+from tests.calls.test_turns import SlowLine, with_a_person
 from tests.examples import one_in
 
 ASK = CallPolicy().wording.still_there
@@ -211,3 +213,22 @@ async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: boo
     assert call.phone.heard(1) == 1.0
     assert [function.result for function in call.ended.functions] == [{"ended": True}]
     assert ("completed", 1) == (call.ended.outcome, len(call.facts(GoodbyeStarted)))
+
+
+async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_put_through(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call(with_a_person(), transfers=SlowLine()) as call:
+        await call.greet()
+        await call.speak("A person, please.")
+        asks = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
+        await call.far.say(*sentence(1, "I'll put you through.", 2.0), asks)
+        await call.far.hear_for(1.5)
+        await call.speak("No, wait, I have one more question.", 2.0)
+        await call.far.hear(FunctionCallResponse)
+        await call.far.say(*sentence(2, "Of course. What is it?", 1.0))
+        await call.far.hear_for(6)
+
+    assert (call.phone.heard(1), call.phone.heard(2)) == (2.0, 1.0)
+    assert call.facts(TransferAsked) == []
+    assert call.far.said(InjectAgentMessage) == []

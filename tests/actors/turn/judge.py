@@ -258,7 +258,8 @@ class Judge:
     def _answer(self, call_id: str, text: str) -> None:
         if call_id == self.end and text in {POLICY.wording.refused, POLICY.wording.reopened}:
             self.end, self.end_by = "", math.inf
-        if text == POLICY.wording.unanswered or (call_id == self.transfer and text == POLICY.wording.refused):
+        is_over = text in {POLICY.wording.unanswered, POLICY.wording.taken_back}
+        if is_over or (call_id == self.transfer and text == POLICY.wording.refused):
             self.transfer, self.transfer_by = None, math.inf
 
     # What is true

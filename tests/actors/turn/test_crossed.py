@@ -193,12 +193,12 @@ def test_a_late_filler_without_words_is_no_answer() -> None:
 
 def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
     """The first one may still come."""
-    script: list[Step] = [*caller_says(1), (5.1, FunctionsAsked(("t",))), (5.2, TransferWanted("t"))]
-    failed: list[Step] = [(6.6, PutThroughFailed("nobody")), (6.6, FunctionDone("t"))]
+    script: list[Step] = [*caller_says(1), (6.2, FunctionsAsked(("t",))), (6.3, TransferWanted("t"))]
+    failed: list[Step] = [(7.6, PutThroughFailed("nobody")), (7.6, FunctionDone("t"))]
 
     got = seen(*script, *caller_says(5.3, "Well?", length=0.5, wait=0.3), *failed, until=8.9)
 
-    assert got == [(5, filler_asked()), (6.2, PutThrough("t"))]
+    assert got == [(5, filler_asked()), (7.3, PutThrough("t"))]
 
 
 # A handoff that is denied, and the reply that it interrupted

@@ -27,6 +27,7 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
+    KeysEntered,
     Played,
     PutThroughFailed,
     ThinkingBegan,
@@ -152,6 +153,61 @@ def test_a_goodbye_that_is_a_question_is_waited_for_to_be_answered(last: str, en
     script: list[Step] = [*caller_says(1), *asked, (3.5, EndWanted("e", "done")), (5, Played())]
 
     assert seen(*script, until=10) == [(ends_at, EndConversation("completed", "done", heard=True))]
+
+
+TO_A_PERSON: list[Step] = [
+    *caller_says(1),
+    (2.8, FunctionsAsked(("t",))),
+    *reply(3, "I put you through.", sent=0.3, played=2),
+    (3.1, TransferWanted("t")),
+]
+
+
+def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_takes_it_back() -> None:
+    """They are heard out, though the sentence ends before."""
+    got = seen(*TO_A_PERSON, *caller_says(3.5, "No, wait.", length=2.5), *reply(7, "As you like."), until=12)
+
+    assert got == [(6.5, AnswerFunction("t", POLICY.wording.taken_back))]
+
+
+def test_a_noise_in_the_sentence_before_a_transfer_holds_it_up_and_takes_nothing_back() -> None:
+    assert seen(*TO_A_PERSON, (4, CallerStartedSpeaking()), until=8.5) == [(8, PutThrough("t"))]
+
+
+def test_who_has_pressed_a_key_for_a_person_does_not_take_it_back_by_a_word() -> None:
+    key: list[Step] = [(3, KeysEntered("0", wants_person=True)), *reply(3.4, POLICY.wording.putting_through)]
+
+    assert effects_of(seen(*key, (4, CallerSaid("A person!")), until=7))[-1] == PutThrough("")
+
+
+def test_the_words_that_a_transfer_answers_do_not_take_it_back() -> None:
+    """A function may come before the transcript upon which it was called."""
+    early: list[Step] = [*caller_says(1, "A person!"), (2.1, FunctionsAsked(("t",))), (2.2, TransferWanted("t"))]
+
+    assert effects_of(seen(*early, *reply(2.7, "I put you through.", sent=0.3), until=6)) == [PutThrough("t")]
+
+
+def test_who_is_asked_whether_they_want_a_person_can_answer() -> None:
+    asked: list[Step] = [*reply(3, "Shall I put you through?", sent=0.3, played=2), (3.1, TransferWanted("t"))]
+    script: list[Step] = [*caller_says(1), *asked]
+
+    assert seen(*script, until=9.1)[0] == (9, PutThrough("t"))
+    assert PutThrough("t") not in effects_of(seen(*script, (7.5, CallerSaid("No.")), until=10))
+
+
+def test_a_question_that_was_answered_is_waited_for_no_longer() -> None:
+    asked: list[Step] = [*reply(1, "Shall I put you through?", played=1), *caller_says(2.2, "Yes.", length=0.5)]
+
+    assert seen(*asked, (4, FunctionsAsked(("t",))), (4, TransferWanted("t")), until=6.1) == [(5, PutThrough("t"))]
+
+
+def test_a_transfer_and_an_end_in_one_request_are_a_transfer() -> None:
+    """Whatever order they come in: the caller has been told of a person."""
+    both: list[Step] = [(2.8, FunctionsAsked(("e", "t"))), (2.9, EndWanted("e", "done")), (2.9, TransferWanted("t"))]
+
+    got = seen(*caller_says(1), *both, *reply(3, "I put you through. Goodbye.", played=2), until=7)
+
+    assert got[1:] == [(2.9, AnswerFunction("e", POLICY.wording.refused)), (5, PutThrough("t"))]
 
 
 def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:

@@ -171,8 +171,9 @@ OTHER_CASES: dict[str, Case] = {
     "a transfer without a word leaves the debt": ({"debt": OWED}, [TransferWanted("t")], {"debt": OWED}, []),
     "an end without a word leaves the debt": (
         {"debt": OWED}, [END], {"debt": OWED, "phase": ENDING}, [AnswerFunction("e", POLICY.wording.ask_goodbye)]),
-    "a transfer during a goodbye is refused": (
-        {"phase": ENDING}, [TransferWanted("t")], {"phase": ENDING}, [AnswerFunction("t", REFUSED)]),
+    "a transfer during a goodbye takes its place": (
+        {"phase": ENDING, "end": END}, [TransferWanted("t")],
+        {"phase": Phase.TRANSFERRING, "transfer": "t"}, [AnswerFunction("e", REFUSED)]),
     "a handoff during a goodbye is refused, and the goodbye goes on": (
         {"voice": COMING, "phase": ENDING, "has_spoken": True}, [HandoffWanted("h")],
         {"voice": COMING, "debt": Debt.SETTLED}, [AnswerFunction("h", REFUSED)]),

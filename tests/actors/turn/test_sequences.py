@@ -331,7 +331,7 @@ def test_a_transfer_waits_for_its_sentence() -> None:
         (3.5, AudioDone()),
         (5, Played()),
     ]
-    assert play(turn, script, 6) == [(5, PutThrough("t"))]
+    assert play(turn, script, 8) == [(7.3, PutThrough("t"))]
     assert play(turn, [(10, PutThroughFailed("no")), (10, FunctionDone("t"))]) == [(9.0, clip())]
 
 
