@@ -100,6 +100,9 @@ async def test_a_campaign_that_there_is_not_is_not_found(method: str, target: st
     assert (await exchange().operator(method, target)).status_code == 404
 
 
+FORMULAS = {"need": "=SUM(A1)", "name": "+cmd|' /C calc'!A0", "location": "\r=1+1", "timeline": "@A1", "reason": "-1+1"}
+
+
 async def test_results_have_records_and_what_was_found_out(autojump_clock: MockClock) -> None:
     there = exchange()
     await there.operator("POST", "/campaigns", SPRING)
@@ -109,18 +112,21 @@ async def test_results_have_records_and_what_was_found_out(autojump_clock: MockC
     first = (await store.contacts(campaign.campaign))[0]
     placed = await orders.placed(first.order_id, SID, 60)
     assert placed is not None
-    await there.records.save(record(SID, facts={"need": "=SUM(A1)"}, answered_by="human"))
+    await there.records.save(record(SID, facts=FORMULAS, answered_by="human"))
     await settle(orders, placed, HowEnded("completed"))
 
     sheet = (await there.operator("GET", "/campaigns/spring/export")).text
     lines = (await there.operator("GET", "/campaigns/spring/export?format=jsonl")).text.splitlines()
 
-    rows = list(csv.DictReader(io.StringIO(sheet)))
+    rows = list(csv.DictReader(io.StringIO(sheet, newline="")))
     assert [(row["line"], row["to"], row["state"], row["outcome"], row["calls"]) for row in rows] == [
         ("2", "+12125550123", "over", "completed", "1"),
         ("3", "+14155550123", "waiting", "", "0"),
     ]
-    assert (rows[0]["call_sid"], rows[0]["duration"], rows[0]["facts.need"]) == (SID, "12.5", "'=SUM(A1)")
+    assert (rows[0]["call_sid"], rows[0]["duration"]) == (SID, "12.5")
+    assert {name: rows[0][f"facts.{name}"] for name in FORMULAS} == {
+        name: f"'{text}" for name, text in FORMULAS.items()
+    }
     assert [call["record"]["answered_by"] for call in orjson.loads(lines[0])["calls"]] == ["human"]
     assert orjson.loads(lines[1])["calls"] == []
     assert (await there.operator("GET", "/campaigns/spring/export?format=xls")).status_code == 400

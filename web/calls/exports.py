@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
 
 import attrs
 import orjson
@@ -103,12 +105,16 @@ def _columns(order: KeptOrder, record: CallRecord | None) -> Sequence[object]:
 
 
 def _csv_line(fields: Sequence[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(map(_cell, fields))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(map(_cell, fields))  # with CRLF, as RFC 4180 has it: else a CR in a field is not quoted
     return text.getvalue().encode()
+
+
+_FORMULA: Final = re.compile(r"[=@\t\r-]|\+(?![0-9]+\Z)")
+"""The beginning of what is a formula to a spreadsheet; a phone number is none."""
 
 
 def _cell(value: object) -> str | int | float:
     """Write lists and objects as JSON; what a spreadsheet would take for a formula is text to it."""
     cell = value if isinstance(value, str | int | float) else orjson.dumps(value).decode()
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "@", "\t", "-"} else cell
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
