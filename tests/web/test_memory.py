@@ -1,6 +1,7 @@
 """Memory is collected when it disturbs least, and given back now and then, as long as the server lasts."""
 
 import gc
+import linecache
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -38,6 +39,18 @@ async def test_free_memory_is_given_back_now_and_then_until_the_end(autojump_clo
     await trio.sleep(10 * LOOK_SECONDS)
 
     assert kept == [0, 0, 0, 0]  # the first one at once
+
+
+@linux
+async def test_the_source_that_a_traceback_has_read_is_let_go_of(autojump_clock: MockClock) -> None:
+    async with keeping_memory_free(Slots(1), None):
+        await trio.sleep(LOOK_SECONDS / 2)
+        read = linecache.getlines(__file__)
+        await trio.sleep(LOOK_SECONDS)
+        kept = __file__ in linecache.cache
+
+    assert read
+    assert not kept
 
 
 @linux
