@@ -106,7 +106,7 @@ class Scribe:
 
     def read(self, entry: Entry) -> None:
         if len(self._lines) < _LONGEST_BUFFER:
-            self._lines.append(json_text(entry.as_json()))
+            self._lines.append(entry.line)
         else:
             self._missing += 1
 

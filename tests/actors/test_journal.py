@@ -1,5 +1,6 @@
 """One order for everything that happens on a call, and one clock."""
 
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock
@@ -52,12 +53,13 @@ def test_an_entry_is_one_flat_json_object() -> None:
 
     assert entry.as_json() == {
         "seq": 7,
-        "at": 1.234568,
+        "at": 1.235,
         "event": "call_ended",
         "outcome": "completed",
         "duration": 1.2,
         "frames": {"caller_in": 60},
     }
+    assert orjson.loads(entry.line) == entry.as_json()
 
 
 def test_an_event_is_the_name_of_its_fact_in_snake_case() -> None:

@@ -31,7 +31,7 @@ from actors.record.packed import VOLUME, PackedList
 from actors.record.watching import CallUnderWay
 from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
-from store.json_text import compressed, json_text
+from store.json_text import compressed
 from web.calls.task_tree import TaskNode, names_of, tree_of
 
 MOST_VOLUMES = 1600
@@ -106,7 +106,7 @@ class WatchedCall:
         self._call, self.over = call, False
 
     def read(self, entry: Entry) -> None:
-        self._log.append(json_text(entry.as_json()))
+        self._log.append(entry.line)
         self.count += 1
         if len(self._log.volumes) > MOST_VOLUMES:
             del self._log.volumes[0]
