@@ -201,18 +201,9 @@ class Call:
 
     async def _converse(self) -> ConversationOutcome:
         """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""
-        ended: ConversationOutcome
-
-        async def wait_concluded() -> None:
-            nonlocal ended
-            ended = await self.state.turn.wait_concluded()
-            nursery.cancel_scope.cancel(reason="conversation over")
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait_concluded)
-            ended = await self._supervisor().run()
-            nursery.cancel_scope.cancel(reason="no agent is left")
-        return ended
+        with self.state.turn.talk:
+            return await self._supervisor().run()
+        return self.state.turn.conclusion
 
     @property
     def roster(self) -> Roster:

@@ -48,8 +48,8 @@ class CallState:
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
     mail: Mailboxes = attrs.field(factory=Mailboxes.open)
-    over: trio.Event = attrs.field(factory=trio.Event)
-    """Set once Twilio says that the call is over: its stream need not be waited for."""
+    stream: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Of reading the stream: cancelled once Twilio says that the call is over, and when the line is dead."""
     amendments: Amendments = attrs.field(factory=Amendments)
     commands: CommandBook = attrs.field(
         default=attrs.Factory(lambda state: CommandBook(state.journal), takes_self=True)

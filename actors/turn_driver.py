@@ -126,8 +126,10 @@ class TurnDriver:
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
     """The agent whose turn it is, with or without a session: a clip has its voice."""
     _may_end_turns: bool = attrs.field(default=True, init=False)
-    _conclusion: Conclusion | None = attrs.field(default=None, init=False)
-    _concluded: trio.Event = attrs.field(factory=trio.Event, init=False)
+    talk: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Of the conversation: cancelled once it is over, as `conclusion` says."""
+    conclusion: Conclusion = attrs.field(init=False, repr=False)
+    """Set once the conversation is over."""
     _closing: CloseAsked | None = attrs.field(default=None, init=False)
     """The closing that is noted."""
     _says_goodbye: bool = attrs.field(default=False, init=False)
@@ -258,11 +260,6 @@ class TurnDriver:
         if self.session is not None:
             self.session.amend()
 
-    async def wait_concluded(self) -> Conclusion:
-        while self._conclusion is None:
-            await self._concluded.wait()
-        return self._conclusion
-
     # Effects
 
     def _perform(self, effect: Effect) -> None:
@@ -335,8 +332,8 @@ class TurnDriver:
                     self.journal.note(GoodbyeHeard(self._name, complete))
             case SayByLine(outcome=outcome):
                 self.journal.note(ClosingUnsaid(outcome))
-        self._conclusion = effect
-        self._concluded.set()
+        self.conclusion = effect
+        self.talk.cancel(reason="conversation over")
 
     def _note_closing(self) -> None:
         before, self._closing = self._closing, self.turn.closing

@@ -64,11 +64,10 @@ class TwilioBridge:
     async def run(self) -> CallerHungUp:
         """Carry audio both ways until the caller's side ends the stream."""
         left: CallerHungUp | None = None
-        with trio.CancelScope() as stream:
+        with self.state.stream:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                nursery.start_soon(self._give_up, stream)
-                nursery.start_soon(self._leave, stream)
+                nursery.start_soon(self._give_up)
                 left = await self._read()
                 nursery.cancel_scope.cancel(reason="stream over")
         if left is None:
@@ -78,12 +77,8 @@ class TwilioBridge:
             self.state.journal.note(left)
         return left
 
-    async def _give_up(self, stream: trio.CancelScope) -> None:
-        stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
-
-    async def _leave(self, stream: trio.CancelScope) -> None:
-        await self.state.over.wait()
-        stream.cancel(reason="Twilio says that the call is over")
+    async def _give_up(self) -> None:
+        self.state.stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)

@@ -41,7 +41,7 @@ class Attendant:
                 if (beep := self.machine.told(verdict)) is not None:
                     nursery.start_soon(self.machine.wait_beep, beep)
             case NoteCallOver():
-                state.over.set()
+                state.stream.cancel(reason="Twilio says that the call is over")
             case NoteStreamError(why=why):
                 state.journal.note(StreamFailed(why))
             case CommandGiven(command=command):

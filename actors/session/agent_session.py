@@ -101,7 +101,7 @@ class AgentSession:
     amended: int = attrs.field(default=0, init=False)
     """Which version of the operator's amendments the service has."""
     _think: tuple[deepgram.Think, ...] = attrs.field(default=(), init=False)
-    """The models with their functions, as the Settings named them."""
+    """The models with their functions, as the Settings named them; a prompt is 7 kB, and written anew."""
     _is_flux: bool = attrs.field(default=False, init=False)
     """Whether its recogniser can be told that a turn is over."""
     _forces_end: bool = attrs.field(default=False, init=False)
@@ -157,7 +157,7 @@ class AgentSession:
         settings = await self.opening.settings()
         self.amended = self.state.amendments.version  # no step lies between the writing of the prompt and this one
         if not isinstance(settings.agent, str):
-            self._think = settings.agent.think
+            self._think = _without_prompt(settings.agent.think)
             self._is_flux = settings.agent.listen is not None and settings.agent.listen.provider.version == "v2"
         return settings
 
@@ -368,7 +368,7 @@ class AgentSession:
         self._runner.hand_over(asked.number, self.state.policy.wording.handed_over.format(agent=agent.name))
         self.agent, self.has_acted, self.is_changing = agent, False, False
         self.opening = attrs.evolve(self.opening, prompt=takeover.prompt)
-        self._think, self.amended = takeover.think.think, takeover.amended
+        self._think, self.amended = _without_prompt(takeover.think.think), takeover.amended
         self.voice = Voice(agent.name, asked.at, how="soft")
         self._latency = LatencyMeter(self.state.journal, self.voice)
         self._runner = attrs.evolve(self._runner, agent=agent)
@@ -430,3 +430,7 @@ class AgentSession:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
         self.post(deepgram.InjectUserMessage(effect.text))
+
+
+def _without_prompt(think: tuple[deepgram.Think, ...]) -> tuple[deepgram.Think, ...]:
+    return tuple(attrs.evolve(each, prompt=None) for each in think)

@@ -126,7 +126,7 @@ class Scene:
 
     async def concluded(self) -> Conclusion:
         with trio.fail_after(PATIENCE):
-            return await self.watched.state.turn.wait_concluded()
+            return await self.watched.concluded()
 
     async def settle(self) -> None:
         await wait_all_tasks_blocked()

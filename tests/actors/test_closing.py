@@ -237,7 +237,7 @@ async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watched.state.turn.run)
         watched.state.turn.put(closing)
-        conclusion = await watched.state.turn.wait_concluded()
+        conclusion = await watched.concluded()
         nursery.cancel_scope.cancel()
     return watched, conclusion, trio.current_time() - began
 

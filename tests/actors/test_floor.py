@@ -223,9 +223,7 @@ async def test_the_end_of_the_conversation_is_the_turns_to_say(autojump_clock: M
         _, far = await scene.live()
         await far.say(words(1), says("Goodbye."), AgentAudioDone(), END)
 
-        assert await scene.watched.state.turn.wait_concluded() == EndConversation(
-            "completed", "task_complete", heard=True
-        )
+        assert await scene.watched.concluded() == EndConversation("completed", "task_complete", heard=True)
         assert scene.mailbox.statistics().current_buffer_used == 0
 
 

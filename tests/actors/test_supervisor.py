@@ -81,15 +81,11 @@ class Scene:
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._wait_concluded, nursery.cancel_scope)
+        turn = self.watched.state.turn
+        with turn.talk:
             self.outcome = await self.supervisor.run()
-            nursery.cancel_scope.cancel(reason="no agent is left")
+        self.outcome = self.outcome or turn.conclusion
         self.over.set()
-
-    async def _wait_concluded(self, conversation: trio.CancelScope) -> None:
-        self.outcome = await self.watched.state.turn.wait_concluded()
-        conversation.cancel(reason="conversation over")
 
     async def ended(self) -> Conclusion | NoAgentLeft:
         with trio.fail_after(PATIENCE):

@@ -12,7 +12,7 @@ from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
 from actors.turn_driver import TurnDriver
-from tests.actors.fakes import Speaker, Watched, words
+from tests.actors.fakes import Speaker, Watched, conclusion_of, words
 
 POLICY = CallPolicy()
 
@@ -128,7 +128,7 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn.run)
         turn.put(CloseAsked("drained", "Goodbye."))
-        assert await turn.wait_concluded() == SayByLine("drained", "Goodbye.")
+        assert await conclusion_of(turn) == SayByLine("drained", "Goodbye.")
         nursery.cancel_scope.cancel()
 
     assert trio.current_time() == POLICY.deadlines.closing
