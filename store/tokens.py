@@ -150,6 +150,8 @@ class TokenStore:
         self._swept = trio.current_time()
         with suppress(OSError):
             await self._ask(_SWEEP)
+            if isinstance(self.database, SqliteOrders):  # leave nothing of them in the log beside the file
+                await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @attrs.define(eq=False)

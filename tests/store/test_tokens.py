@@ -226,6 +226,20 @@ def _files_in(folder: Path) -> list[tuple[int, bytes]]:
     return [(path.stat().st_mode & 0o777, path.read_bytes()) for path in folder.iterdir()]
 
 
+async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path, autojump_clock: MockClock) -> None:
+    clock = Clock()
+    database = SqliteTokens(str(tmp_path / ".tokens.db"), now=clock)
+    tokens = TokenStore(database)
+    await tokens.put("first", b"", 3600)
+    await tokens.put("hers", b"from +15557650000", 60)
+    clock.time += 61
+    await trio.sleep(SWEEP_SECONDS + 1)
+    await tokens.put("another's", b"from +15558880000", 60)
+
+    assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
+    database.close()
+
+
 async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: Path) -> None:
     database = SqliteTokens(str(tmp_path / ".tokens.db"))
     await TokenStore(database).put("token secret", b"content", 60)
