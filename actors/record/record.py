@@ -79,6 +79,8 @@ class RecordBuilder:
             line=self.line,
             started_at=self.started_at,
             metadata=self.metadata or earlier.metadata,
+            why="",
+            extracted={},
         )
         self._now = earlier.duration
         self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import attrs
 import pytest
 
 from actors import facts
@@ -350,6 +351,7 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
         (4.0, facts.TransferAsked("qualifier", "wants a person", "")),
         (5.0, facts.CallParked(5.0, {"caller_in": 200})),
     )
+    first = attrs.evolve(first, why="our server closed the stream", extracted={"wants": "a person"})
     builder = RecordBuilder(first.caller, first.line, first.started_at, first)
     second: list[tuple[float, Fact]] = [
         (9.0, facts.CallResumed("MZ2", "busy")),
@@ -366,6 +368,7 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
     assert [turn.text for turn in record.transcript] == ["A person, please.", "Call me back then."]
     assert ([one.name for one in record.functions], record.facts) == (["look_up"], {"need": "a pension"})
     assert record.frames.caller_in == 300
+    assert (record.why, record.extracted) == ("", {})  # which were of a call that had ended so
     assert record.transfers == (TransferRecord("qualifier", 4.0, "wants a person", "busy"),)
 
 
