@@ -292,7 +292,8 @@ class Turn(Actions):
                 self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
                 self.times_asked, self.at.key = 0, LONG_AGO
-                if self.has_room_for(keys):
+                is_granted = wants_person and self.phase in (Phase.TRANSFERRING, Phase.PUTTING_THROUGH)
+                if self.has_room_for(keys) and not is_granted:
                     self.keys += (keys,)
                     self.wants_person = wants_person and self.keys == (keys,)
             case events.RemarkMade(text=text, for_wait=True):

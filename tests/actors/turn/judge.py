@@ -132,6 +132,8 @@ class Judge:
 
     def _take_request(self, event: KeysEntered | RemarkMade | SessionAged | CloseAsked, now: float) -> None:
         match event:
+            case KeysEntered(wants_person=True) if self.transfer is not None:
+                pass  # they are being put through already
             case KeysEntered(keys=keys):
                 self.keys.append(keys)
             case RemarkMade(text=text):

@@ -180,6 +180,15 @@ def test_who_has_pressed_a_key_for_a_person_does_not_take_it_back_by_a_word() ->
     assert effects_of(seen(*key, (4, CallerSaid("A person!")), until=7))[-1] == PutThrough("")
 
 
+@pytest.mark.parametrize("at", [4, 5.5], ids=["it is announced", "the line is asked"])
+def test_who_is_being_put_through_and_presses_the_key_for_it_is_put_through_once(at: float) -> None:
+    failed: list[Step] = [(6, PutThroughFailed("nobody")), (6, FunctionDone("t"))]
+
+    got = seen(*TO_A_PERSON, (at, KeysEntered("0", wants_person=True)), *failed, until=7.5)
+
+    assert got == [(5, PutThrough("t"))]
+
+
 def test_the_words_that_a_transfer_answers_do_not_take_it_back() -> None:
     """A function may come before the transcript upon which it was called."""
     early: list[Step] = [*caller_says(1, "A person!"), (2.1, FunctionsAsked(("t",))), (2.2, TransferWanted("t"))]
