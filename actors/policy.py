@@ -9,8 +9,12 @@ from enum import Enum
 
 import attrs
 
-_SHORTEST_STRIDE = 0.025
-"""Seconds: for less, audio does not gather."""
+_LITTLE = 0.035
+"""Seconds of audio left to hear, below which every piece is waited for …"""
+_SCARCE = 0.1
+"""… and below which the caller has no lead."""
+_SPARE = 0.02
+"""Seconds for which a read may be late: by two ticks."""
 _START = 1.0
 """Seconds from a caller's sound to the service's word that they speak, at the latest."""
 
@@ -176,21 +180,22 @@ class Deadlines:
         return self.closing + 2 * self.goodbye_onset + self.goodbye_audio + self.goodbye_grace + self.hang_up
 
     def stride_for(self, lead: float, since_voice: float) -> float:
-        """Return how long agent audio may gather while the caller has so much left to hear: half of it.
+        """Return how long agent audio may gather while the caller has so much left to hear: about half of it.
 
         The caller's line carried voice `since_voice` seconds ago. While the service may be about to say that they
         speak, it is a quarter, and `stride` at the most; else twice that. With little left, audio is read as it comes.
         """
-        share, most = (4, self.stride) if since_voice < _START else (2, 2 * self.stride)
-        return min(most, lead / share) if lead >= share * _SHORTEST_STRIDE else 0.0
+        if lead < _LITTLE:
+            return 0.0
+        return min(self.stride, lead / 4) if since_voice < _START else min(2 * self.stride, (lead - _SPARE) / 2)
 
-    def hold_for(self, piece: float, late: float = 0.0) -> float:
-        """Return how long audio may gather that flows on and on, in pieces of so many seconds, to a starved caller.
+    def hold_for(self, lead: float, piece: float, late: float = 0.0) -> float:
+        """Return how long audio may gather that flows on and on, in pieces of so many seconds, and leaves no lead.
 
         What comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears. `late`
         seconds ago the last one should have come, from which they are counted.
         """
-        return max(0.0, self.hold + piece - late) if piece <= self.hold else 0.0
+        return max(0.0, self.hold + piece - late) if piece <= self.hold and lead < _SCARCE else 0.0
 
 
 @attrs.frozen

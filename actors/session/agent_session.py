@@ -241,9 +241,10 @@ class AgentSession:
     def _pace(self, wire: AgentWire) -> None:
         """Let what comes next gather, as far as the caller has something to hear meanwhile."""
         state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
-        stride = deadlines.stride_for(state.ledger.surely_unplayed, state.turn.since_voice(wire.last_heard))
-        hold = 0.0 if stride else deadlines.hold_for(flow.piece, flow.late(wire.last_heard))
-        wire.socket.gather(stride or hold, exactly=hold > 0.0)
+        lead = state.ledger.surely_unplayed
+        hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
+        stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
+        wire.socket.gather(stride, exactly=hold > 0.0)
 
     def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
         match message:
