@@ -145,8 +145,8 @@ def file_of_orders(records: CallRecords) -> str:
             return IN_MEMORY
 
 
-def make_recordings_dir(folder: Path) -> None:
-    """Make the folder of recordings, and see whether it can be written to. Blocks.
+def make_folder(folder: Path, setting: str) -> None:
+    """Make a folder that a setting names, and see whether it can be written to. Blocks.
 
     Raises: `OSError`, with the setting that names it.
     """
@@ -155,7 +155,7 @@ def make_recordings_dir(folder: Path) -> None:
         with TemporaryFile(dir=folder):
             """It can be written to."""
     except OSError as exc:
-        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check RECORDINGS_DIR.") from exc
+        raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check {setting}.") from exc
 
 
 @attrs.frozen
@@ -176,8 +176,10 @@ class CallStores:
         Raises: `OSError`, with the setting that names a folder.
         """
         if settings.recordings_dir is not None:
-            make_recordings_dir(settings.recordings_dir)
+            make_folder(settings.recordings_dir, "RECORDINGS_DIR")
         records = records_of(settings)
+        if (file := file_of_orders(records)) != IN_MEMORY:
+            make_folder(Path(file).parent, "DATABASE_URL")
         fleet, tokens, orders = fleet_of(settings, records)
         checkpoints = checkpoints_of(records)
         if checkpoints is not None:

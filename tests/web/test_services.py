@@ -189,6 +189,9 @@ async def test_without_a_key_groq_is_not_asked() -> None:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody may write, not even root")
 async def test_a_folder_that_cannot_be_written_to_is_told_with_its_setting() -> None:
+    with pytest.raises(OSError, match=r"/proc .*Check DATABASE_URL"):
+        async with open_services(settings(DATABASE_URL="sqlite:////proc/calls.db")):
+            """Never reached."""
     with pytest.raises(OSError, match=r"/proc .*Check RECORDINGS_DIR"):
         async with open_services(settings(RECORDINGS_DIR="/proc")):
             """Never reached."""
@@ -202,3 +205,14 @@ async def test_a_folder_that_cannot_be_made_is_told_with_its_setting(tmp_path: P
             """Never reached."""
 
     assert "Not a directory" in str(refused.value)
+
+
+async def test_the_folder_of_the_database_is_made(tmp_path: Path) -> None:
+    """Else calls would leave no record, and nothing could be ordered, until somebody looks into the log."""
+    file = tmp_path / "new" / "deep" / "calls.db"
+    async with open_services(settings(DATABASE_URL=f"sqlite:///{file}")) as opened:
+        await opened.services.records.save(record())
+        kept = await opened.services.records.get(CALL_SID)
+
+    assert kept is not None
+    assert (file.exists(), file.parent.stat().st_mode & 0o777) == (True, 0o700)
