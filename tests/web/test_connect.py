@@ -1,5 +1,6 @@
 """A Voice Agent socket is opened with our key, or the reason why not says whether to try again."""
 
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +11,7 @@ import pytest
 import trio
 import trustme
 from structlog.testing import capture_logs
+from trio.testing import wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from wsproto.utilities import generate_accept_token
 
@@ -91,6 +93,29 @@ async def test_a_secure_socket_is_checked_against_the_shared_context(
 ) -> None:
     async with serving(greet, server_context) as port:
         assert (await opened(port, "wss", client_context))[0] == f"Token key {PATH}"
+
+
+def clients_of_tls() -> int:
+    return sum(isinstance(each, ssl.SSLObject) and not each.server_side for each in gc.get_objects())
+
+
+@pytest.mark.parametrize(("service", "is_trusted"), [(greet, True), (partial(refuse, 429), True), (greet, False)])
+async def test_a_connection_that_is_over_takes_its_tls_with_it(
+    service: Service, is_trusted: bool, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """A stream of trio's refers to itself, and to 33 kB that the collector would leave until no call runs."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = clients_of_tls()
+        async with serving(service, server_context) as port:
+            for _ in range(3):
+                with suppress(AgentUnavailable):
+                    await opened(port, "wss", client_context if is_trusted else None)
+            await wait_all_tasks_blocked()
+            assert clients_of_tls() == before
+    finally:
+        gc.enable()
 
 
 async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:

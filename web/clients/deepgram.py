@@ -27,6 +27,7 @@ from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
+from web.sockets.tls import let_go
 from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
@@ -107,10 +108,14 @@ def _unavailable(trouble: Exception) -> AgentUnavailable:
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 
 
-def _trouble(group: BaseExceptionGroup) -> AgentUnavailable | None:
-    """Return what ended the library's nursery, in our words; None if it was only a cancellation."""
+def _raise_trouble(group: BaseExceptionGroup) -> None:
+    """Raise what ended the library's nursery, in our words; nothing if it was only a cancellation.
+
+    A function that kept it while it raises it would be kept by it, and with it the connection.
+    """
     trouble = group.split(trio.Cancelled)[1]
-    return _unavailable(root_cause(trouble)) if isinstance(trouble, ExceptionGroup) else None
+    if isinstance(trouble, ExceptionGroup):
+        raise _unavailable(root_cause(trouble)) from group
 
 
 async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
@@ -121,6 +126,7 @@ async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
     try:
         await tls.do_handshake()
     except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
+        let_go(tls)
         await trio.aclose_forcefully(tcp)
         raise
     return tls
@@ -136,6 +142,7 @@ async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) 
     try:
         yield stream
     finally:
+        let_go(stream)
         await trio.aclose_forcefully(stream)
 
 
@@ -149,9 +156,8 @@ async def _upgrade(
             await _wrap(library, handshake, address, headers, deadline)
             library.cancel_scope.cancel(reason="upgraded")
     except BaseExceptionGroup as group:
-        if (trouble := _trouble(group)) is None:
-            raise
-        raise trouble from group
+        _raise_trouble(group)
+        raise
     if handshake.rest is None:
         raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
@@ -237,9 +243,8 @@ async def _open_plain(
         except BaseExceptionGroup as group:
             if isinstance(failed, Exception):
                 raise failed from failed.__cause__  # alone, and not in the nursery's group
-            if (trouble := _trouble(group)) is None:
-                raise
-            raise trouble from group
+            _raise_trouble(group)
+            raise
 
 
 async def _wrap(
