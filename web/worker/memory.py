@@ -29,8 +29,8 @@ MOST_GROWTH = 64_000_000
 _THRESHOLDS = (500, 0, 1_000_000)
 """The collector looks when there are 500 more objects than before, at all new ones and in turns at those before, too.
 
-What a call holds for a moment comes and goes, 150 objects each: these are looked at as well. That takes up to 4 ms in
-a server with 50 calls, 6 at 1,000. It never looks at all objects by itself.
+What a call holds for a moment comes and goes, 150 objects each: these are looked at as well. That takes 2 to 4 ms in a
+server with 50 calls, up to 6 at 1,000. It never looks at all objects by itself.
 """
 _M_ARENA_MAX = -8
 """Of glibc's `mallopt` (malloc.h)."""
