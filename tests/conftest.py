@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -17,6 +18,9 @@ from hypothesis import settings
 from tests.examples import DRAWN
 from tests.first_run import import_own_part_first, look_for_compiled
 from tests.shelf import open_shelf, share_speech
+
+if TYPE_CHECKING:
+    from simulators.pacing import PacedClock
 
 # Half of what the suite would cost where PYTHONDONTWRITEBYTECODE is set is compiling the same modules in each worker
 # and in each process that a test starts.
@@ -43,8 +47,16 @@ VIRTUAL_DAY = 86_400.0
 REAL_LIMIT = 60.0
 SLOW_LIMIT = 300.0
 """For what is marked `slow` or `real_time`: a browser on a busy machine."""
-FAST_RATE = float(os.environ.get("FAST_RATE", "10"))
-"""Seconds of `fast_clock` (`tests/e2e`) in a real one; fewer on a machine that does not keep up."""
+FAST_RATE = 10.0
+"""Seconds of `fast_clock` in a real one, while every task waits."""
+
+
+@pytest.fixture
+def fast_clock() -> "PacedClock":
+    """Run this test, whose every party is in it, on a paced clock; it must ask for it itself."""
+    from simulators.pacing import PacedClock
+
+    return PacedClock(FAST_RATE)
 
 
 def with_deadline(

@@ -25,6 +25,7 @@ from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
 from protocol.twilio import FromTwilio, MarkReached, MediaArrived, StreamStopped
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
+from simulators.pacing import PacedClock
 from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, decode_command, encode_event
 from store.memory import MemoryRecords
 from store.records import CallRecord
@@ -543,7 +544,7 @@ async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: 
         assert (tmp_path / CALL_SID / "record.json").exists()
 
 
-async def test_a_recorded_call_leaves_its_files(tmp_path: Path) -> None:
+async def test_a_recorded_call_leaves_its_files(tmp_path: Path, fast_clock: PacedClock) -> None:
     async with a_call(recordings=tmp_path) as scene:
         far = await scene.service.live()
         await scene.phone.say(MediaArrived(speech(50), None))

@@ -12,6 +12,7 @@ import trio
 
 from simulators.deepgram import DeepgramKnobs, serve_deepgram
 from simulators.deepgram.server import PATH
+from simulators.pacing import PacedClock
 from simulators.scenario import CallerLine
 from simulators.tls import certificate
 from simulators.twilio import TwilioKnobs, TwilioSimulator, dialling
@@ -154,7 +155,7 @@ async def ends_of_calls(*servers: Misbehaviour, hangs_up: bool = False) -> list[
     """Let calls meet these media servers, all at once, in one simulated Twilio; return how they ended."""
     lines = (CallerLine(hangs_up=True, after=0.1),) if hangs_up else ()
     pages: dict[str, str] = {}
-    knobs = TwilioKnobs(0.0, 0.0, stream_close_deadline=0.2)
+    knobs = TwilioKnobs(0.0, 0.0, stream_close_deadline=2.0)
     async with (
         httpx.AsyncClient(transport=httpx.ASGITransport(FarEnd(pages))) as client,
         trio.open_nursery() as nursery,
@@ -197,14 +198,14 @@ async def answer_without_an_upgrade(answer: bytes, stream: trio.SocketStream) ->
     await reset(stream)
 
 
-async def test_servers_out_of_turn_cost_their_streams_only() -> None:
+async def test_servers_out_of_turn_cost_their_streams_only(fast_clock: PacedClock) -> None:
     ends = await ends_of_calls(*(partial(serve_out_of_turn, what) for what in FROM_SERVER))
 
     assert set(ends) == {"completed"}
 
 
 @pytest.mark.slow
-async def test_servers_out_of_turn_while_twilios_close_waits_cost_their_streams_only() -> None:
+async def test_servers_out_of_turn_while_twilios_close_waits_cost_their_streams_only(fast_clock: PacedClock) -> None:
     ends = await ends_of_calls(*(partial(serve_out_of_turn_at_the_end, what) for what in FROM_SERVER), hangs_up=True)
 
     assert set(ends) == {"completed"}

@@ -50,7 +50,7 @@ def run_pytest(folder: Path, *options: str, tests: str = TESTS) -> subprocess.Co
     root = Path(__file__).parent.parent.parent
     environ = {"PYTHONPATH": str(root), "PATH": ""}
     return subprocess.run(  # noqa: S603 - the interpreter of this test
-        command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=120
+        command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=280
     )
 
 

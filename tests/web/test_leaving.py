@@ -34,7 +34,7 @@ DEAF = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 @pytest.mark.parametrize("work", DEAF)
 def test_a_handler_that_does_not_listen_keeps_no_process(work: str) -> None:
     began = time.monotonic()

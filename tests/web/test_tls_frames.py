@@ -10,6 +10,7 @@ import trustme
 
 from protocol import frames
 from protocol.frames import FrameReader
+from simulators.pacing import PacedClock
 from web.sockets import frame_stream, tls
 from web.sockets.frame_stream import FrameStream
 
@@ -64,7 +65,7 @@ async def test_a_read_writes_nothing_when_tls_has_no_answer(monkeypatch: pytest.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stride", [0.02, 0.04, 0.08])
-async def test_audio_that_gathers_does_not_fall_behind(stride: float) -> None:
+async def test_audio_that_gathers_does_not_fall_behind(stride: float, fast_clock: PacedClock) -> None:
     heard, late = 0, 0.0
     async with connected() as (ours, theirs), trio.open_nursery() as nursery:
 

@@ -200,7 +200,7 @@ def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None
     assert b"John" not in b"".join(request.SerializeToString() for request in receiver.requests)
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 @pytest.mark.parametrize("is_there", [True, False], ids=["slow", "down"])
 async def test_a_collector_that_is_slow_or_down_costs_a_call_nothing(
     is_there: bool, receiver: Receiver, monkeypatch: pytest.MonkeyPatch

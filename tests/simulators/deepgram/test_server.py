@@ -202,7 +202,7 @@ def test_entries_are_described_in_a_line() -> None:
     assert "FaultInjected {'fault': 'drop'}" in describe(entries[2])
 
 
-@pytest.mark.slow
+@pytest.mark.real_time
 async def test_it_runs_by_hand_as_a_module() -> None:
     command = [sys.executable, "-m", "simulators.deepgram", "--port", "0", "--speed", "50"]
     async with trio.open_nursery() as nursery:
