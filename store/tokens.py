@@ -132,12 +132,13 @@ class TokenStore:
 
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
+        own = await self._own.erase(subject) if self._own is not None else 0
         kept = cast("Sequence[tuple[bytes, bytes]]", await self._ask(_ALL))
         keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
         await self._ask(_ERASE, texts=_listed(keys))
-        if keys and isinstance(self.database, SqliteOrders):
+        if isinstance(self.database, SqliteOrders):  # what was taken may have left something, too
             await self.database.overwrite()
-        return len(keys) + (await self._own.erase(subject) if self._own is not None else 0)
+        return own + len(keys)
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):

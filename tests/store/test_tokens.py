@@ -257,7 +257,22 @@ async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path)
 
         assert (erased, await tokens.peek("hers"), await tokens.peek("another's")) == (1, None, b"from +15558880000")
         assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
+
+        await tokens.put("hers", b"from +15557650000", 60)
+        await tokens.take("hers")
+        assert await tokens.erase(Subject("+15557650000")) == 0
+        assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
     database.close()
+
+
+async def test_what_this_worker_keeps_alone_is_erased_while_the_database_is_away(tmp_path: Path) -> None:
+    tokens = TokenStore(SqliteTokens(str(tmp_path / "missing" / "tokens.db")))
+    await tokens.put("hers", b"from +15557650000", 60)
+    with pytest.raises(OSError, match="missing"):
+        await tokens.erase(Subject("+15557650000"))
+
+    assert tokens._own is not None
+    assert await tokens._own.peek("hers") is None
 
 
 async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
