@@ -13,16 +13,20 @@ from actors.record.record import RecordBuilder
 from store.records import (
     AgentPeriod,
     CallRecord,
+    CommandRecord,
     FrameCounts,
     FunctionRecord,
     HandoffRecord,
     TransferRecord,
     TurnRecord,
+    Usage,
     decode_record,
     encode_running,
     record_as_json,
     record_from_json,
+    stream_fault,
 )
+from tests.store.samples import FULL
 
 STARTED = facts.CallStarted("CA1", "MZ1", "inbound")
 
@@ -138,7 +142,7 @@ def test_restarts_are_counted() -> None:
 def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> None:
     record = record_of(
         (5.0, facts.HandoffAsked("qualifier", "advisor", "agreed", "", 250)),
-        (5.2, facts.BriefReady("advisor", "groq", 0.2)),
+        (5.2, facts.BriefReady("advisor", "groq", 0.2, brief={"need": "a pension"})),
         (5.6, facts.HandoffCommitted("qualifier", "advisor", 0.6)),
         (5.9, facts.HandoffGap("advisor", 0.9)),
         (9.0, facts.HandoffAsked("advisor", "closer", "agreed", "", 450)),
@@ -146,7 +150,7 @@ def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> Non
     )
 
     assert record.handoffs == (
-        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq", "agreed", how="hard", took=0.6),
+        HandoffRecord("qualifier", "advisor", 5.0, 0.9, "groq", "agreed", {"need": "a pension"}, "hard", 0.6),
         HandoffRecord("advisor", "closer", 9.0, cause="agreed"),
     )
     assert record.faults == ("handoff from advisor to closer failed: no answer",)
@@ -370,6 +374,59 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
     assert record.frames.caller_in == 300
     assert (record.why, record.extracted) == ("", {})  # which were of a call that had ended so
     assert record.transfers == (TransferRecord("qualifier", 4.0, "wants a person", "busy"),)
+
+
+def test_a_second_stream_loses_nothing_that_the_first_has_written() -> None:
+    every = attrs.evolve(
+        FULL,
+        transfers=(TransferRecord("advisor", 50.0, "wants a person", "busy"),),
+        facts={"need": "a pension"},
+        answered_by="human",
+        why="our server closed the stream",
+        usage=Usage({"qualifier": 31.5, "advisor": 31.0}, 12, 2, 300, 40),
+        metadata={"order": "A-17"},
+        extracted={"wants": "a person"},
+        listeners=2,
+        commands=(CommandRecord(20.0, "k1", "ana", "say", "done", "", {"text": "Soon."}),),
+        trace_id="1" * 32,
+        recording="s3://bucket/first.wav",
+    )
+    assert all(getattr(every, field.name) for field in attrs.fields(CallRecord))
+    builder = RecordBuilder(every.caller, every.line, every.started_at, every)
+    builder.trace_id, builder.recording = "2" * 32, "s3://bucket/second.wav"
+    goes_on = attrs.evolve(
+        every, outcome="cut", why="", extracted={}, trace_id=builder.trace_id, recording=builder.recording
+    )
+
+    assert (builder.record(), builder.so_far(every.duration, {}, []).record) == (goes_on, goes_on)
+
+    second: list[Fact] = [
+        facts.ListeningStarted(),
+        facts.CommandAnswered("k2", "bob", "whisper", "failed", "mute", 0.1, {"text": "Late."}),
+        facts.FunctionCalled("advisor", "f1", "look_up", "{}"),
+        facts.FunctionAnswered("advisor", "f1", "look_up", "{}", True, 0.1, {"name": "Ann"}),
+        facts.MachineDetected("machine_start", True),
+        facts.StreamFailed("our server closed it"),
+        facts.SoftHandoffGivenUp("advisor", "closer", "", "no such model", 0.0),
+        facts.SoftHandoffGivenUp("advisor", "closer", "UpdateThink", "no answer", 5.0),
+        facts.TransferAsked("advisor", "asks again", ""),
+        facts.CallerHungUp("no media"),
+    ]
+    for seq, fact in enumerate(second):
+        builder.read(Entry(seq, 62.0, fact))
+    record = builder.record()
+
+    assert (record.listeners, record.answered_by) == (3, "machine_start")
+    answered = CommandRecord(62.0, "k2", "bob", "whisper", "failed", "mute", {"text": "Late."})
+    assert record.commands == (*every.commands, answered)
+    assert record.facts == {"need": "a pension", "name": "Ann"}
+    assert record.faults == (
+        *every.faults,
+        stream_fault("our server closed it"),
+        "advisor could not become closer on its session: UpdateThink: no answer",
+        stream_fault(facts.GIVEN_UP["no media"]),
+    )
+    assert record.transfers == (*every.transfers, TransferRecord("advisor", 62.0, "asks again", "canceled"))
 
 
 def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:

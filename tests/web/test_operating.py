@@ -89,6 +89,7 @@ WRONG: Sequence[tuple[str, object, list[str]]] = [
     ("prompt", {"text": "x" * (LONGEST_PROMPT + 1)}, ["text"]),
     ("handoff", {}, ["to"]),
     ("handoff", {"to": "nobody", "how": "fast", "reason": 7}, ["to", "reason", "how"]),
+    ("handoff", {"to": ["advisor"], "how": {}}, ["to", "how"]),
     ("restart", {"text": "now"}, ["text"]),
     ("transfer", {"number": "5557650000"}, ["number"]),
     ("take-over", {"number": 7}, ["number"]),
@@ -97,13 +98,13 @@ WRONG: Sequence[tuple[str, object, list[str]]] = [
 
 @pytest.mark.parametrize(("name", "body", "action"), WELL)
 def test_a_body_that_is_right_is_read(name: str, body: dict[str, object], action: Action) -> None:
-    assert read_action(name, orjson.dumps(body), ["advisor"]) == (action, body.get("by", ""))
+    assert read_action(name, orjson.dumps(body), frozenset({"advisor"})) == (action, body.get("by", ""))
 
 
 @pytest.mark.parametrize(("name", "body", "fields"), WRONG)
 def test_every_mistake_is_named_with_its_fix(name: str, body: object, fields: list[str]) -> None:
     with pytest.raises(OrderError) as refusal:
-        read_action(name, orjson.dumps(body), ["advisor"])
+        read_action(name, orjson.dumps(body), frozenset({"advisor"}))
 
     assert [one.field for one in refusal.value.problems] == fields
     assert all(one.problem and one.fix for one in refusal.value.problems)

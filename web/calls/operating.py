@@ -49,13 +49,13 @@ def _text(field: str, longest: int, example: str, *, is_needed: bool = True) -> 
 
 
 def _agent(given: Mapping[str, object], agents: Collection[str]) -> Iterator[OrderProblem]:
-    if given.get("to") not in agents:
+    if given.get("to") not in [*agents]:  # nor what cannot be looked up in a set, as a list
         wrong = "is missing" if "to" not in given else "is no agent that there is"
         yield OrderProblem("to", wrong, f"Write one of {', '.join(sorted(agents))}.")
 
 
 def _how(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
-    if given.get("how", "") not in {"", "hard", "soft"}:
+    if given.get("how", "") not in ("", "hard", "soft"):
         yield OrderProblem("how", "is not hard or soft", "Write one of them, or leave it out: as the roster has it.")
 
 
