@@ -119,6 +119,8 @@ class TokenStore:
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
         if self._own is not None and (own := await self._own.take(name)) is not None:
+            with suppress(OSError):  # its answer may have been late, or lost
+                await self._ask(_TAKE, name=_key(name))
             return own
         rows = await self._ask(_TAKE, name=_key(name))
         return cast("bytes", rows[0][0]) if rows else None

@@ -51,6 +51,17 @@ class Full(SqliteTokens):
         return await super().ask(sql, arguments)
 
 
+@attrs.define(eq=False)
+class Mute(SqliteTokens):
+    """A file that takes what is put, and says that it did not."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        rows = await super().ask(sql, arguments)
+        if sql.startswith("INSERT"):
+            raise OrdersUnavailable("no answer")
+        return rows
+
+
 async def test_what_was_put_is_taken_once(tokens: TokenStore) -> None:
     await tokens.put("name", b"content", 60)
 
@@ -177,6 +188,13 @@ async def test_what_the_database_does_not_take_is_kept_by_this_worker() -> None:
     assert await tokens.claim("token two", b"other", 60) == b"content"
     assert [line["event"] for line in lines] == ["texts_not_shared"]
     assert "token" not in str(lines)
+
+
+async def test_what_the_database_has_taken_without_saying_so_is_taken_once() -> None:
+    tokens = TokenStore(Mute())
+    await tokens.put("token", b"content", 60)
+
+    assert [await tokens.take("token"), await tokens.take("token")] == [b"content", None]
 
 
 async def test_what_the_database_takes_again_is_not_hidden_by_what_it_did_not() -> None:
