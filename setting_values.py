@@ -87,6 +87,12 @@ def account_sid(value: str) -> str:
     return value
 
 
+def api_key_sid(value: str) -> str:
+    if re.fullmatch(r"SK[0-9a-fA-F]{32}", value) is None:
+        raise ValueError("the SID of an API key: SK and 32 hexadecimal digits; its secret is TWILIO_API_SECRET")
+    return value
+
+
 def phone_number(value: str) -> str:
     if not is_phone_number(value):
         raise ValueError("a phone number in E.164: + and 7 to 15 digits, no spaces")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from enum import Enum
 from io import StringIO
+from itertools import permutations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices
 from setting_reader import Reading, SettingsError, misspelt, setting, variable_of, variables_of
 from setting_values import (
     account_sid,
+    api_key_sid,
     folder,
     host_url,
     http_url,
@@ -146,6 +148,16 @@ class Settings(KeepingSettings):
         "0123456789abcdef0123456789abcdef",
         keys,
         secret=True,
+    )
+    twilio_api_key: str | None = setting(
+        "an API key of the account, with which we ask Twilio instead of with the auth token (which still proves that a"
+        " request is Twilio's)",
+        "SK0123456789abcdef0123456789abcdef",
+        optional(api_key_sid),
+        "",
+    )
+    twilio_api_secret: str | None = setting(
+        "the secret of TWILIO_API_KEY", "0123456789abcdef0123456789abcdef", optional(key), "", secret=True
     )
     twilio_phone_number: str = setting("our line: the Twilio number that rings and calls", "+15551230000", phone_number)
     twilio_api_url: str = setting(
@@ -297,6 +309,12 @@ class Settings(KeepingSettings):
             read.refuse("REDACT", "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
         if self.recordings_url is not None and self.recordings_dir is None:
             read.refuse("RECORDINGS_URL", "RECORDINGS_URL is set, and RECORDINGS_DIR is none: a recording grows there.")
+        self._check_twilio(read)
+
+    def _check_twilio(self, read: Reading) -> None:
+        for name, other in permutations(("TWILIO_API_KEY", "TWILIO_API_SECRET")):
+            if read.given(other) and not read.given(name):
+                read.refuse(name, f"{name} is missing, and {other} is set.")
         ours = self.twilio_phone_number
         for name in ("LEAD_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER", "TRANSFER_PHONE_NUMBER"):
             if ours and getattr(self, name.lower()) == ours:
@@ -318,16 +336,23 @@ class Settings(KeepingSettings):
         return self.transfer_phone_number or self.fallback_phone_number or ""
 
     @property
-    def rest_token(self) -> str:
-        """The auth token with which we ask Twilio: the first."""
+    def newest_auth_token(self) -> str:
+        """The auth token with which we sign: the first."""
         return self.twilio_auth_token.partition(",")[0]
+
+    @property
+    def rest_credentials(self) -> tuple[str, str]:
+        """With what we ask Twilio: an API key and its secret, or the account and its auth token."""
+        if self.twilio_api_key and self.twilio_api_secret:
+            return self.twilio_api_key, self.twilio_api_secret
+        return self.twilio_account_sid, self.newest_auth_token
 
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets, for logs to strike out."""
         password = urlsplit(self.database_url).password
         passwords = (password, unquote(password)) if password else ()
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
-        ours = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.api_token)
+        ours = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.api_token, self.twilio_api_secret)
         kept = (
             *ours,
             *self.twilio_auth_token.split(","),

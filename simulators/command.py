@@ -98,7 +98,13 @@ class _Simulation:
             voice_url=f"{ours}/twilio/voice" if ours else "", dials_plaintext=self.options.plaintext_streams
         )
         serve = partial(
-            twilio.serve_twilio, self.scenario, account_sid=sid, auth_token=token, faults=self.faults, knobs=knobs
+            twilio.serve_twilio,
+            self.scenario,
+            account_sid=sid,
+            auth_token=token,
+            api_keys=twilio.api_keys_from(self.environ),
+            faults=self.faults,
+            knobs=knobs,
         )
         bound: int = await nursery.start(partial(serve, port=self.options.port, certificate=self.certificate))
         self.say(f"TWILIO_API_URL={self.origin(bound)}")

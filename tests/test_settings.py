@@ -314,8 +314,32 @@ def test_secrets_are_in_no_repr() -> None:
 def test_the_auth_token_may_be_two_while_it_is_changed() -> None:
     chosen = read(TWILIO_AUTH_TOKEN="the-new-one, the-old-one")
 
-    assert (chosen.twilio_auth_token, chosen.rest_token) == ("the-new-one,the-old-one", "the-new-one")
+    assert (chosen.twilio_auth_token, chosen.newest_auth_token) == ("the-new-one,the-old-one", "the-new-one")
     assert {"the-new-one", "the-old-one"} <= set(chosen.secrets())
+
+
+def test_twilio_is_asked_with_an_api_key_where_there_is_one() -> None:
+    sid = "SK" + "1" * 32
+    chosen = read(TWILIO_API_KEY=sid, TWILIO_API_SECRET="the-secret-of-it")
+
+    assert chosen.rest_credentials == (sid, "the-secret-of-it")
+    assert chosen.newest_auth_token == chosen.twilio_auth_token  # signatures are made with it still
+    assert "the-secret-of-it" in chosen.secrets()
+    assert read().rest_credentials == (chosen.twilio_account_sid, chosen.twilio_auth_token)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"TWILIO_API_KEY": "SK" + "1" * 32}, "TWILIO_API_SECRET is missing"),
+        ({"TWILIO_API_SECRET": "the-secret-of-it"}, "TWILIO_API_KEY is missing"),
+        ({"TWILIO_API_KEY": "AC" + "1" * 32, "TWILIO_API_SECRET": "the-secret-of-it"}, "SK and 32 hexadecimal"),
+    ],
+)
+def test_half_an_api_key_is_refused(given: dict[str, str], missing: str) -> None:
+    (problem,) = problems(**given)
+
+    assert missing in problem
 
 
 @pytest.mark.parametrize("given", ["the-new-one,", ",", "the-new-one,,the-old-one", "one, two three"])

@@ -262,7 +262,7 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
     context = httpx.create_ssl_context()
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
     async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
-        api = TwilioApi(settings.twilio_account_sid, settings.rest_token, settings.twilio_api_url, http)
+        api = TwilioApi(settings.twilio_account_sid, settings.rest_credentials, settings.twilio_api_url, http)
         nursery.start_soon(note, "Deepgram", partial(check_session, connect, settings, http))
         nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
         nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))

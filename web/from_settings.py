@@ -203,7 +203,7 @@ class CallStores:
 
 
 def line_of(settings: Settings, http: httpx.AsyncClient, rng: Random) -> TwilioLine:
-    api = TwilioApi(settings.twilio_account_sid, settings.rest_token, settings.twilio_api_url, http, rng)
+    api = TwilioApi(settings.twilio_account_sid, settings.rest_credentials, settings.twilio_api_url, http, rng)
     return TwilioLine(settings.twilio_phone_number, settings.lead_server_external_url, api)
 
 

@@ -143,7 +143,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     """Ask our public address as Twilio does, and once without a signature."""
     subject = "Public address"
     url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
-    signature = RequestValidator(settings.rest_token).compute_signature(url, {})
+    signature = RequestValidator(settings.newest_auth_token).compute_signature(url, {})
     invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
@@ -161,7 +161,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
 
 async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding | None:
     """Post to our webhooks, unsigned and signed; return the problems of the answers."""
-    origin, token = settings.lead_server_external_url, settings.rest_token
+    origin, token = settings.lead_server_external_url, settings.newest_auth_token
     voice, stream, form = f"{origin}/twilio/voice", f"{origin}/twilio/stream", {"StreamEvent": "check"}
     signed = {SIGNATURE: RequestValidator(token).compute_signature(stream, form)}
     async with httpx.AsyncClient(verify=context) as http:

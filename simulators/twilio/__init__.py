@@ -25,7 +25,7 @@ from simulators.twilio.log import (
 from simulators.twilio.media import MediaCaller, StreamSummary
 from simulators.twilio.playout import HeardRecording, Playout
 from simulators.twilio.rest import TwilioSimulator
-from simulators.twilio.serving import credentials_from, serve_simulator, serve_twilio
+from simulators.twilio.serving import api_keys_from, credentials_from, serve_simulator, serve_twilio
 
 __all__ = [
     "BufferCleared",
@@ -56,6 +56,7 @@ __all__ = [
     "VerbExecuted",
     "WarningRaised",
     "WebhookAnswered",
+    "api_keys_from",
     "credentials_from",
     "dial_stream",
     "serve_simulator",

@@ -11,7 +11,7 @@ import trio
 
 from simulators.scenario import load_scenario
 from simulators.twilio.log import LogEntry
-from simulators.twilio.serving import credentials_from, serve_twilio
+from simulators.twilio.serving import api_keys_from, credentials_from, serve_twilio
 
 DEFAULTS = ("sale", "8321")
 
@@ -31,6 +31,7 @@ async def main(arguments: Sequence[str]) -> None:
         port=int(port),
         account_sid=account_sid,
         auth_token=auth_token,
+        api_keys=api_keys_from(),
         observe=show,
     )
     async with trio.open_nursery() as nursery:

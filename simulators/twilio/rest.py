@@ -67,6 +67,8 @@ class TwilioSimulator:
     """Instead of the scenario's."""
     callers: Mapping[str, Caller] = attrs.field(factory=dict)
     """The person at a number, where that is not the scenario's caller."""
+    api_keys: Mapping[str, str] = attrs.field(factory=dict)
+    """The secrets of API keys, which are taken instead of the account and its auth token."""
     dial: DialStream = dial_stream
     observe: Callable[[str, LogEntry], None] | None = None
     """Sees every log entry with its call's SID; must not block."""
@@ -145,8 +147,9 @@ class TwilioSimulator:
         if self.knobs.outage is not None:
             raise ApiError(20503 if self.knobs.outage == 503 else 20500, "Service unavailable", self.knobs.outage)
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        expected = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode()).decode()
-        if scheme.lower() != "basic" or not hmac.compare_digest(credentials.encode(), expected.encode()):
+        pairs = {self.account_sid: self.auth_token, **self.api_keys}.items()
+        expected = [base64.b64encode(f"{user}:{secret}".encode()) for user, secret in pairs]
+        if scheme.lower() != "basic" or not any(hmac.compare_digest(credentials.encode(), each) for each in expected):
             raise ApiError(20003, "Authenticate", 401)
 
     def _route(self, request: Request) -> Response:

@@ -26,11 +26,17 @@ DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 # a documented default
 
 
 def credentials_from(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Return the account SID and auth token that the environment names, or the documented defaults."""
+    """Return the account SID and auth token that the environment names (the newer of two), or documented defaults."""
     return (
         environ.get("TWILIO_ACCOUNT_SID") or DEFAULT_ACCOUNT_SID,
-        environ.get("TWILIO_AUTH_TOKEN") or DEFAULT_AUTH_TOKEN,
+        environ.get("TWILIO_AUTH_TOKEN", "").partition(",")[0].strip() or DEFAULT_AUTH_TOKEN,
     )
+
+
+def api_keys_from(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the secret of the API key that the environment names, if it names one."""
+    sid, secret = environ.get("TWILIO_API_KEY"), environ.get("TWILIO_API_SECRET")
+    return {sid: secret} if sid and secret else {}
 
 
 async def serve_simulator(
@@ -61,6 +67,7 @@ async def serve_twilio(
     port: int = 0,
     account_sid: str = DEFAULT_ACCOUNT_SID,
     auth_token: str = DEFAULT_AUTH_TOKEN,
+    api_keys: Mapping[str, str] | None = None,
     knobs: TwilioKnobs | None = None,
     faults: tuple[Fault, ...] | None = None,
     ssl_context: ssl.SSLContext | None = None,
@@ -82,6 +89,7 @@ async def serve_twilio(
             auth_token,
             knobs or TwilioKnobs(),
             faults,
+            api_keys=api_keys or {},
             dial=partial(dial_stream, ssl_context=ssl_context),
             observe=observe,
         )

@@ -216,9 +216,7 @@ async def open_switchboard(
                 dial=trouble.dial(door.dial),
             )
             async with httpx.AsyncClient(transport=httpx.ASGITransport(trouble.rest(twilio))) as rest:
-                api = TwilioApi(
-                    chosen.twilio_account_sid, chosen.twilio_auth_token, "http://api.twilio.test", rest, rng
-                )
+                api = TwilioApi(chosen.twilio_account_sid, chosen.rest_credentials, "http://api.twilio.test", rest, rng)
                 line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, api)
                 transfers = transfers_of(chosen, line, tokens)
                 services = CallServices(

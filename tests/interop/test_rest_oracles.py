@@ -53,7 +53,7 @@ async def twilio() -> AsyncIterator[tuple[TwilioSimulator, Recorder, httpx.Async
 
 async def test_twilios_openapi_knows_every_request_and_answer(autojump_clock: MockClock) -> None:
     async with twilio() as (simulator, recorder, http):
-        api = TwilioApi(ACCOUNT, TOKEN, "http://api.twilio.invalid", http)
+        api = TwilioApi(ACCOUNT, (ACCOUNT, TOKEN), "http://api.twilio.invalid", http)
         line = TwilioLine(OURS, ORIGIN, api)
         for detects, limit, records in product((False, True), (None, 600), (False, True)):
             sid = await line.place_call(LEAD, "order-1", CallOptions(detects, limit, records))

@@ -136,7 +136,7 @@ class World(httpx.AsyncBaseTransport):
         """Run a process until the block ends, or for as long as it lives: then the block is cancelled."""
         chosen, self.life = settings(**self.changes), Life(ends_at)
         account, token = chosen.twilio_account_sid, chosen.twilio_auth_token
-        api = TwilioApi(account, token, "http://twilio.test", self.rest, Random(0))
+        api = TwilioApi(account, (account, token), "http://twilio.test", self.rest, Random(0))
         line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, api)
         slots = Slots(chosen.max_calls, MemoryFleet(chosen.max_calls))
         app = create_app(

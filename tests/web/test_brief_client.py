@@ -257,7 +257,7 @@ def ask_groq(http: httpx.AsyncClient) -> Awaitable[object]:
 
 
 def ask_twilio(http: httpx.AsyncClient) -> Awaitable[object]:
-    return TwilioApi("AC1", "secret", "https://api.twilio.test", http).get("/Calls.json")
+    return TwilioApi("AC1", ("AC1", "secret"), "https://api.twilio.test", http).get("/Calls.json")
 
 
 @pytest.mark.parametrize("ask", [ask_groq, ask_twilio])

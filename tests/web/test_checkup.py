@@ -368,7 +368,7 @@ def numbers(*urls: str, voice: bool = True) -> httpx.Response:
 async def test_twilio_is_found_as_it_is(
     answer: httpx.Response | Exception, well: bool, fix: str, autojump_clock: MockClock
 ) -> None:
-    api = TwilioApi("AC" + "0" * 32, "token", "http://twilio.test", http(answer))
+    api = TwilioApi("AC" + "0" * 32, ("AC" + "0" * 32, "token"), "http://twilio.test", http(answer))
 
     finding = await check_twilio(settings(), api)
 
@@ -382,7 +382,7 @@ async def test_the_simulated_twilio_is_found_to_have_our_number(autojump_clock: 
     async with httpx.AsyncClient() as unused:
         simulated = TwilioSimulator(plot, unused, chosen.twilio_account_sid, chosen.twilio_auth_token, knobs)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(simulated)) as http:
-            api = TwilioApi(chosen.twilio_account_sid, chosen.twilio_auth_token, "http://twilio.test", http)
+            api = TwilioApi(chosen.twilio_account_sid, chosen.rest_credentials, "http://twilio.test", http)
             finding = await check_twilio(chosen, api)
 
     assert finding == Finding("Twilio", well=True, says="has our number, and sends its calls here")

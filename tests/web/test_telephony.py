@@ -50,7 +50,7 @@ class Api:
 
     def line(self) -> TwilioLine:
         http = httpx.AsyncClient(transport=httpx.MockTransport(self))
-        api = TwilioApi(ACCOUNT, "token", "http://twilio.test:8125", http, random.Random(7))
+        api = TwilioApi(ACCOUNT, (ACCOUNT, "token"), "http://twilio.test:8125", http, random.Random(7))
         return TwilioLine("+15551230000", "https://agent.example.com", api)
 
 

@@ -50,7 +50,9 @@ async def found(number: Mapping[str, object], app: Mapping[str, object] | None =
         return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
-        return await check_twilio(settings(), TwilioApi("AC" + "0" * 32, "token", "http://twilio.test", http))
+        return await check_twilio(
+            settings(), TwilioApi("AC" + "0" * 32, ("AC" + "0" * 32, "token"), "http://twilio.test", http)
+        )
 
 
 @pytest.mark.parametrize(

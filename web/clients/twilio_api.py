@@ -24,7 +24,8 @@ Resource: TypeAlias = Mapping[str, Any]
 """A resource as Twilio's OpenAPI document has it: a JSON object."""
 
 _FIXES: Mapping[int, str] = {
-    20003: "Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (and TWILIO_API_URL, if the account is in another region).",
+    20003: "Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and its secret if they are set (and"
+    " TWILIO_API_URL, if the account is in another region).",
     10004: "The account's limit of concurrent calls is reached; wait, or raise it in the Twilio console.",
     21205: "LEAD_SERVER_EXTERNAL_URL must be an address that Twilio can reach.",
     21210: "TWILIO_PHONE_NUMBER must be a number of this account, or a verified caller id.",
@@ -57,7 +58,8 @@ class TwilioApi:
     """
 
     account_sid: str
-    auth_token: str = attrs.field(repr=False)
+    credentials: tuple[str, str] = attrs.field(repr=False)
+    """The account and its auth token, or the SID of an API key and its secret."""
     url: str
     http: httpx.AsyncClient
     rng: random.Random = attrs.field(factory=random.Random)
@@ -95,7 +97,7 @@ class TwilioApi:
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Send a request, again while Twilio answers 429."""
-        auth = httpx.BasicAuth(self.account_sid, self.auth_token)
+        auth = httpx.BasicAuth(*self.credentials)
         response = await self.http.send(request, auth=auth)
         for attempt in range(1, ATTEMPTS):
             if response.status_code != httpx.codes.TOO_MANY_REQUESTS:

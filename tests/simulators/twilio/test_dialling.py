@@ -9,7 +9,7 @@ import trustme
 
 from simulators.twilio import dialling
 from simulators.twilio.dialling import StreamError, dial_stream
-from simulators.twilio.serving import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, credentials_from
+from simulators.twilio.serving import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, api_keys_from, credentials_from
 
 HEADERS = [(b"x-twilio-signature", b"abc")]
 
@@ -113,3 +113,6 @@ async def test_a_server_that_never_answers_the_upgrade_is_31901(monkeypatch: pyt
 def test_the_account_comes_from_the_environment_or_is_the_documented_default() -> None:
     assert credentials_from({}) == (DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN)
     assert credentials_from({"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}) == ("AC1", "t")
+    assert credentials_from({"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "new, old"}) == ("AC1", "new")
+    assert api_keys_from({"TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "s"}) == {"SK1": "s"}
+    assert api_keys_from({"TWILIO_API_KEY": "SK1"}) == {}

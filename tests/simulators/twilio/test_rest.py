@@ -170,11 +170,14 @@ async def test_what_is_not_there_or_not_allowed_has_twilios_code(
 
 async def test_wrong_credentials_are_20003(autojump_clock: MockClock) -> None:
     async with line_open(FarEnd()) as line:
+        line.simulator.api_keys = {"SK1": "secret"}
+        key = await line.rest.get(f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json", auth=("SK1", "secret"))
         wrong = await line.rest.get(f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json", auth=(ACCOUNT, "wrong"))
         none = await httpx.AsyncClient(transport=httpx.ASGITransport(line.simulator), base_url="http://x.invalid").get(
             f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
         )
 
+    assert key.status_code == 200
     assert (wrong.status_code, wrong.json()["code"]) == (401, 20003)
     assert (none.status_code, none.json()["code"]) == (401, 20003)
 
