@@ -26,8 +26,7 @@ from store.sql import SqlRecords
 
 SHORT = load_scenario(Path(__file__).with_name("short.toml"))
 PATIENCE = 120.0
-_PATIENT: Mapping[str, str] = {"MAX_CALLS": "50", "SILENCE_BUDGET": "60", "CALLER_SILENCE": "off"}
-"""A moment of this machine's is seconds of the caller's, and nobody should apologise for it."""
+_USUAL: Mapping[str, str] = {"MAX_CALLS": "50", "CALLER_SILENCE": "off"}
 
 T = TypeVar("T")
 
@@ -115,7 +114,7 @@ async def open_line(
         scenario,
         folder,
         entries.append,
-        changes={**_PATIENT, "DATABASE_URL": f"sqlite:///{folder}/calls.db", **changes},
+        changes={**_USUAL, "DATABASE_URL": f"sqlite:///{folder}/calls.db", **changes},
         twilio_knobs=twilio or TwilioKnobs(bundle=10),
         deepgram_knobs=DeepgramKnobs(slice_ms=200),
     ) as stage:
