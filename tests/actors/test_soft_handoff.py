@@ -88,14 +88,21 @@ async def test_each_step_waits_for_the_acknowledgement_of_the_one_before(autojum
         before_speak = [type(message) for message in far.heard[1:]]
         await far.say(SpeakUpdated())
         await far.hear(InjectAgentMessage)
+        scene.watched.state.amendments.amend("second", note="It was delivered.")
+        scene.watched.state.turn.amend()
+        amended = await far.hear(UpdateThink)
 
         assert before_think == [UpdateThink]
         assert before_speak == [UpdateThink, UpdateSpeak]
-        assert [type(message) for message in far.heard[3:]] == [FunctionCallResponse, InjectAgentMessage]
+        assert [type(message) for message in far.heard[3:]] == [FunctionCallResponse, InjectAgentMessage, UpdateThink]
         assert "You are the second." in str(mind.think[0].prompt)
         assert "Ada wants a pension." in str(mind.think[0].prompt)
         assert [function.name for function in mind.think[0].functions] == ["end_conversation"]
         assert voice.speak[0].provider.model == "aura-2-mars-en"
+        assert "You are the second." in str(amended.think[0].prompt)
+        assert [attrs.evolve(each, prompt=None) for each in amended.think] == [
+            attrs.evolve(each, prompt=None) for each in mind.think
+        ]
 
 
 async def test_the_next_agent_greets_in_its_own_voice_on_the_same_session(autojump_clock: MockClock) -> None:

@@ -396,7 +396,9 @@ def free_port() -> int:
 
 async def test_our_own_door_is_tried_signed_and_unsigned() -> None:
     port = free_port()
-    there = at_home(LEAD_SERVER_EXTERNAL_URL=f"http://127.0.0.1:{port}", LEAD_SERVER_PORT=str(port))
+    tokens = "the-new-one,the-old-one"  # while it is changed
+    origin = f"http://127.0.0.1:{port}"
+    there = at_home(LEAD_SERVER_EXTERNAL_URL=origin, LEAD_SERVER_PORT=str(port), TWILIO_AUTH_TOKEN=tokens)
     async with listening(there, port):
         finding = await check_way_in(there.settings, ssl.create_default_context())
 

@@ -1,8 +1,11 @@
 """Settings become the services of a call."""
 
+from base64 import b64encode
 from pathlib import Path
+from random import Random
 
 import attrs
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -16,7 +19,7 @@ from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.returning import TwilioTransfers
-from web.from_settings import fleet_of, policy_of, records_of, roster_of, token_store_of
+from web.from_settings import fleet_of, line_of, policy_of, records_of, roster_of, token_store_of
 from web.services import open_services, writing
 
 
@@ -216,3 +219,17 @@ async def test_the_folder_of_the_database_is_made(tmp_path: Path) -> None:
 
     assert kept is not None
     assert (file.exists(), file.parent.stat().st_mode & 0o777) == (True, 0o700)
+
+
+async def test_while_the_auth_token_is_changed_twilio_is_asked_with_the_new_one() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["authorization"])
+        return httpx.Response(200, json={"sid": CALL_SID})
+
+    chosen = settings(TWILIO_AUTH_TOKEN="the-new-one,the-old-one")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        await line_of(chosen, http, Random(0)).hang_up(CALL_SID)
+
+    assert asked == ["Basic " + b64encode(f"{chosen.twilio_account_sid}:the-new-one".encode()).decode()]
