@@ -68,6 +68,7 @@ from protocol.deepgram import (
     UserStartedSpeaking as SpeechStarted,
 )
 from protocol.errors import RemoteProtocolError
+from simulators.memory import MemoryWebSocket
 from tests.actors.fakes import (
     END,
     HAND_OFF,
@@ -400,10 +401,10 @@ async def test_agent_audio_gathers_for_a_part_of_what_the_caller_has_left_to_hea
 ) -> None:
     """For a quarter while the service may be about to say that the caller speaks, for half if nobody has spoken."""
     async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
-        await trio.sleep(1.5)
         strides = []
         if spoke:
             scene.watched.state.turn.put_voice(is_voiced=True, spoke=None)
+        await trio.sleep(1.5)
         for seconds in (0.02, 0.1, 0.4):
             await scene.far.say(words(seconds))
             await wait_all_tasks_blocked()
@@ -431,6 +432,25 @@ async def test_a_caller_who_has_fallen_silent_may_still_be_heard_by_the_service(
             await trio.sleep(0.7)
 
     assert strides == [0.06, 0.12]
+
+
+async def test_audio_that_leaves_no_lead_is_gathered_exactly(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it adds to what the caller hears is not rounded up to a tick of all calls."""
+    asked: list[tuple[bool, bool]] = []
+
+    def gather(_: MemoryWebSocket, seconds: float, /, *, exactly: bool = False) -> None:
+        asked.append((seconds > 0.0, exactly))
+
+    async with on_the_floor() as scene:
+        monkeypatch.setattr(MemoryWebSocket, "gather", gather)
+        for _ in range(100):
+            await scene.far.say(words(0.02))
+            await trio.sleep(0.02)
+
+    assert (True, True) in asked
+    assert (False, True) not in asked
 
 
 async def test_the_first_words_of_a_reply_are_not_gathered_as_the_last_ones_were(autojump_clock: MockClock) -> None:
