@@ -4,6 +4,7 @@ Nothing here runs a task or asks the network. `web.services` opens what these fu
 checks before a start (`web.checkup`) ask them too.
 """
 
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -133,6 +134,7 @@ def token_store_of(settings: Settings) -> TokenStore:
     """Return a token store that every worker of this machine sees, if there is a folder for it."""
     if settings.recordings_dir is None:
         return TokenStore()
+    shutil.rmtree(settings.recordings_dir / ".pending", ignore_errors=True)  # an earlier version's, with people in it
     return TokenStore(SqliteTokens(str(settings.recordings_dir / ".tokens.db")))
 
 

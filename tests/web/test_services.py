@@ -117,6 +117,15 @@ def test_tokens_are_shared_when_there_is_a_folder_for_them() -> None:
     ]
 
 
+def test_what_an_earlier_version_kept_of_people_beside_its_tokens_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".pending").mkdir()
+    (tmp_path / ".pending" / "text").write_bytes(b"+15557650000")
+
+    token_store_of(settings(RECORDINGS_DIR=str(tmp_path)))
+
+    assert not (tmp_path / ".pending").exists()
+
+
 def test_the_deadlines_of_a_call_are_the_settings() -> None:
     policy = policy_of(
         settings(
