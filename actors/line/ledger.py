@@ -181,7 +181,6 @@ class Ledger:
             self.journal.note(BargeIn(speaking.agent, speaking.generation, heard, round(unheard, 3)))
         self._clear_due = self._clear_due or self._play_end > now
         unplayed, unsent = [(piece.reply, piece.unplayed(now)) for piece in self._out], [*self._queue]
-        self._queue.clear()
         self._queued = 0
         self._reset(now)
         for reply in left:
@@ -237,9 +236,7 @@ class Ledger:
     @property
     def quiet_at(self) -> float:
         """When (trio time) the caller will have heard all there is, if nothing else comes."""
-        if not self._queue:
-            return self._play_end
-        return max(self._play_end, self._now()) + self._queued / BYTES_PER_SECOND
+        return max(self._play_end, self._now()) + self._queued / BYTES_PER_SECOND if self._queue else self._play_end
 
     @property
     def oldest_mark(self) -> str | None:
@@ -254,8 +251,7 @@ class Ledger:
     @property
     def surely_unplayed(self) -> float:
         """The same if the line has played each piece as soon as it was there: a mark is read a while after it comes."""
-        soonest = min(self._play_end, self._marks.soonest_end)
-        return max(0.0, soonest - self._now()) + self._queued / BYTES_PER_SECOND
+        return max(0.0, min(self._play_end, self._marks.soonest_end) - self._now()) + self._queued / BYTES_PER_SECOND
 
     @property
     def buffered(self) -> float:
@@ -273,8 +269,7 @@ class Ledger:
     def close(self) -> None:
         """End the book: what was not heard by now will not be."""
         self.forget()
-        now = self._now()
-        left = self._play_until(now)
+        left = self._play_until(now := self._now())
         self._reset(now)
         for reply in left:
             reply.cut = not (reply.whole and 0 < reply.received <= reply.played)
@@ -446,9 +441,8 @@ class Ledger:
     def _end(self, reply: Reply) -> None:
         started = self.journal.started
         for start, stop in reply.end():
-            self.journal.note(
-                AgentSpoke(reply.agent, reply.generation, round(start - started, 3), round(stop - started, 3))
-            )
+            span = round(start - started, 3), round(stop - started, 3)
+            self.journal.note(AgentSpoke(reply.agent, reply.generation, *span))
         self.journal.note(ReplyEnded(reply.agent, reply.generation, reply.text, reply.heard_text(), reply.complete))
 
     def _wake(self) -> None:
