@@ -16,9 +16,9 @@ import trio
 from trio.testing import active_thread_count
 
 LONGEST_WAIT_SECONDS = 0.02
-"""One frame of audio. Who is held up while waiting for a socket, where no deadline is near, loses no more."""
+"""One frame of audio. A program that is held up while it waits for a socket, with no deadline near, loses no more."""
 HELD_UP_SECONDS = 0.01
-"""Half a frame, so that nobody who is late misses a turn; at ten times the pace, the millisecond that waits are off."""
+"""Half a frame: a task that is late by it misses no frame. At ten times the pace, a wait is off by a millisecond."""
 
 
 @attrs.define(eq=False)

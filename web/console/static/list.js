@@ -18,7 +18,7 @@ function row(call) {
   return item;
 }
 
-// Put new rows in the place of the old ones; whoever is on a link by keyboard stays on it.
+// Put new rows in the place of the old ones; the keyboard's focus stays on its link.
 function put(rows) {
   const held = list.contains(document.activeElement) ? document.activeElement.href : null;
   list.replaceChildren(...rows);
