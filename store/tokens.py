@@ -35,9 +35,18 @@ _PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, t
     ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
 _CLAIM = f"{_PUT} WHERE tokens.expires <= to_timestamp({{now}}) RETURNING 1"
 _PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
+_FOUND = "SELECT name, content FROM tokens WHERE name = :name AND expires > to_timestamp({now})"
 _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
+_EXCHANGE = f"""INSERT INTO tokens (name, content, expires)
+    SELECT CAST(:into AS {{bytes}}), CAST(:empty AS {{bytes}}), to_timestamp({{now}} + :seconds)
+        FROM ({_FOUND}) AS found
+    UNION ALL SELECT name, content, to_timestamp(0) FROM ({_FOUND}) AS found WHERE TRUE
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires
+    WHERE tokens.name <> :name OR tokens.expires > to_timestamp({{now}}) RETURNING name, content"""  # noqa: S608
+"""One statement, so that nothing comes between: `into` is put, and `name` has expired. Of several, one gets `name`."""
 _ALL = "SELECT name, content FROM tokens"
 _ERASE = f"DELETE FROM tokens WHERE {_THESE} OR expires <= to_timestamp({{now}})"  # noqa: S608 - constants
+_DROP = "DELETE FROM tokens WHERE name = :name AND expires <= to_timestamp({now})"
 _SWEEP = "DELETE FROM tokens WHERE expires <= to_timestamp({now})"
 
 _log = structlog.stdlib.get_logger()
@@ -126,10 +135,26 @@ class TokenStore:
         return cast("bytes", rows[0][0]) if rows else None
 
     async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
-        """Take what lies under `name`; if something does, leave an empty text under `into` for so long."""
-        found = await self.take(name)
-        if found is not None:
+        """Take what lies under `name`; if something does, leave an empty text under `into` for so long.
+
+        Cancellation: did both or neither, where the database takes both.
+        """
+        if self._own is not None and (own := await self._own.exchange(name, into, seconds)) is not None:
             await self.put(into, b"", seconds)
+            with suppress(OSError):  # its answer may have been late, or lost
+                await self._ask(_TAKE, name=_key(name))
+            return own
+        keys = {"name": _key(name), "into": _key(into)}
+        try:
+            rows = await self._ask(_EXCHANGE, **keys, empty=b"", seconds=float(seconds))
+        except OSError:  # a full disk may still give, and `into` is kept by this worker then
+            if (found := await self.take(name)) is not None:
+                await self.put(into, b"", seconds)
+            return found
+        found = dict(cast("Sequence[tuple[bytes, bytes]]", rows)).get(keys["name"])
+        if found is not None:
+            with suppress(OSError):  # it has expired, and is swept
+                await self._ask(_DROP, name=keys["name"])
         return found
 
     async def erase(self, subject: Subject) -> int:

@@ -259,6 +259,7 @@ def _for_postgres(sql: str) -> str:
         skip="FOR UPDATE SKIP LOCKED",
         texts="SELECT value FROM json_array_elements_text(CAST(:texts AS json))",
         rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
+        bytes="bytea",
     )
     return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
 

@@ -1,8 +1,8 @@
 """The two databases that keep orders and small texts, as one interface: a statement in, its rows out.
 
-Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}` and `{rows}` for what the two
-databases say differently. Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the server's; on
-SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are there too.
+Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}` and `{bytes}` for
+what the two databases say differently. Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the
+server's; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are there too.
 """
 
 import sqlite3
@@ -49,7 +49,9 @@ class OrderDatabase(Protocol):
 
 @lru_cache(maxsize=200)
 def _for_sqlite(sql: str) -> str:
-    return sql.format(now=":now", skip="", texts="SELECT value FROM json_each(:texts)", rows="json_each(:rows)")
+    return sql.format(
+        now=":now", skip="", texts="SELECT value FROM json_each(:texts)", rows="json_each(:rows)", bytes="blob"
+    )
 
 
 def moving_wall() -> Callable[[], float]:

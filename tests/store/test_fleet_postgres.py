@@ -428,6 +428,25 @@ async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(
     assert (taken, await tokens.peek("streamed")) == ([b"who calls", None], b"")
 
 
+async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(workers: Workers) -> None:
+    databases = [workers.database() for _ in range(3)]
+    await migrate(databases[0])
+    stores = [TokenStore(PostgresOrders(database)) for database in databases]
+    names, taken = [f"token {number}" for number in range(20)], list[str]()
+    for name in names:
+        await stores[0].put(name, name.encode(), 60)
+
+    async def exchange(store: TokenStore) -> None:
+        taken.extend([name for name in names if await store.exchange(name, "streamed", 60) == name.encode()])
+
+    async with trio.open_nursery() as nursery:
+        for store in stores:
+            nursery.start_soon(exchange, store)
+
+    assert sorted(taken) == sorted(names)
+    assert await stores[1].peek_all([*names, "streamed"]) == {"streamed": b""}
+
+
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
     tokens = TokenStore(PostgresOrders(Database(workers.url)))
     await tokens.put("mine", b"1", 60)

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
@@ -225,6 +225,74 @@ async def test_what_this_worker_keeps_alone_is_exchanged() -> None:
     taken = await tokens.exchange("token", "streamed", 60)
 
     assert (taken, await TokenStore(database).peek("streamed")) == (b"content", b"")
+
+
+async def test_what_is_exchanged_is_gone_and_what_it_became_is_there(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("token", b"content", 60)
+    await tokens.put("old", b"content", 60)
+    taken = [await tokens.exchange("token", "streamed", 3600), await tokens.exchange("token", "again", 3600)]
+    clock.time += 60
+    taken += [await tokens.exchange("old", "again", 3600), await tokens.exchange("none", "again", 3600)]
+
+    assert taken == [b"content", None, None, None]
+    assert await tokens.peek_all(["token", "old", "streamed", "again"]) == {"streamed": b""}
+    assert len(await tokens.database.ask("SELECT name FROM tokens WHERE length(content) > 0", {})) == 1  # the old one
+
+
+async def test_a_second_exchange_into_the_same_name_prolongs_it(tokens: TokenStore, clock: Clock) -> None:
+    for _ in range(2):
+        await tokens.put("token", b"content", 60)
+        assert await tokens.exchange("token", "streamed", 100) == b"content"
+        clock.time += 59
+
+    assert await tokens.peek("streamed") == b""
+
+
+@attrs.define(eq=False)
+class Killed(SqliteTokens):
+    """A file that a process is killed at, behind so many statements."""
+
+    left: int = 0
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        if self.left <= 0:
+            raise Cut
+        self.left -= 1
+        return await super().ask(sql, arguments)
+
+
+class Cut(BaseException):
+    """The end of a process."""
+
+
+async def test_wherever_an_exchange_is_cut_off_it_did_both_or_neither(tmp_path: Path) -> None:
+    file, both = str(tmp_path / "tokens.db"), []
+    for statements in range(4):
+        kept = SqliteTokens(file)
+        await TokenStore(kept).put(f"token {statements}", b"content", 60)
+        cut = Killed(file, left=statements)
+        with suppress(Cut):
+            await TokenStore(cut).exchange(f"token {statements}", f"streamed {statements}", 60)
+        cut.close()
+        names = [f"token {statements}", f"streamed {statements}"]
+        both.append(sorted(await TokenStore(kept).peek_all(names)))
+        kept.close()
+
+    assert both == [["token 0"], ["streamed 1"], ["streamed 2"], ["streamed 3"]]
+
+
+async def test_only_one_of_many_exchanges_wins(tokens: TokenStore) -> None:
+    await tokens.put("token", b"content", 60)
+    taken: list[bytes | None] = []
+
+    async def exchange() -> None:
+        taken.append(await tokens.exchange("token", "streamed", 60))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(exchange)
+
+    assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
 
 
 async def test_what_has_expired_is_removed_once_a_minute_and_not_with_every_word(autojump_clock: MockClock) -> None:
