@@ -2,7 +2,9 @@
 
 A deleted row stays in its page until something is written over it: a plain VACUUM only lets that happen, VACUUM FULL
 writes the table anew, and locks it meanwhile. So small tables are written anew, at once; large ones when an operator
-asks for it. Samples of columns, which ANALYZE takes for the planner, stay in `pg_statistic` for as long as the table is
+asks for it. Neither takes away a row that a transaction which began before its deletion can still see: a statement of
+another worker's, an ANALYZE, a backup; so the end of such transactions is waited for, and if it does not come, that is
+said. Samples of columns, which ANALYZE takes for the planner, stay in `pg_statistic` for as long as the table is
 there: so none are taken of columns that are about a person. The write-ahead log has everything until its files
 (segments) are used again: after a checkpoint they may be, and then something else is written into each. All of it
 blocks.
@@ -10,7 +12,8 @@ blocks.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -40,6 +43,10 @@ QUICK_SECONDS = 0.7
 COPIES = "replicas, archived write-ahead log, backups and snapshots of PostgreSQL, for as long as they are kept"
 LOCK_SECONDS = 5
 """For a table to be free; behind a VACUUM FULL that waits, everybody else waits too."""
+SEEN_SECONDS = 5.0
+"""For the end of transactions that can see deleted rows; nobody waits meanwhile."""
+SEEN_PAUSES = (0.02, 0.5)
+"""Between two looks for that: the first, and the longest one."""
 PLAIN_SECONDS = 20
 """For a plain VACUUM of one table (autovacuum goes on with it), and for a checkpoint."""
 LOG_NOT_OURS = (
@@ -51,7 +58,11 @@ MOST_SEGMENTS = 16
 _SAMPLES = "pg_statistic"
 Connection: TypeAlias = "psycopg.Connection[psycopg.rows.TupleRow]"
 _OURS = """SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::text[]) name
-    WHERE to_regclass(name) IS NOT NULL"""
+    WHERE to_regclass(name) IS NOT NULL ORDER BY 2"""
+_NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text"
+"""The first transaction that is not over: what was deleted before now was deleted by an earlier one."""
+_IS_SEEN = "SELECT age(relfrozenxid) > age(%s::xid) FROM pg_class WHERE oid = to_regclass(%s)"
+"""Is a table not rid of all that transactions before this one have deleted? VACUUM FULL notes how far it is rid."""
 _SEGMENT = "pg_size_bytes(current_setting('wal_segment_size'))"
 _FILL = f"""SELECT pg_logical_emit_message(false, 'switchboard', repeat(' ', ({_SEGMENT} / 16)::integer))
     FROM generate_series(1, 16 * %s)"""  # noqa: S608 - constants
@@ -103,36 +114,80 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
 
     Raises: `OSError`: with `full` a table is in use; or one cannot be reached, or belongs to somebody else.
     """
-    took, large, refused = dict[str, float](), list[str](), list[str]()
+    took, refused = dict[str, float](), list[str]()
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+            tables = _Tables(connection, refused, took, _get_now(connection))
             for table, size in connection.execute(_OURS, [list(PERSONAL)]).fetchall():
-                began = time.monotonic()
-                if not _is_written_anew(connection, table, size, full=full):
-                    large.append(table)
-                took[table] = round(time.monotonic() - began, 3)
-            if not took:
-                raise OSError("this role can see no table of ours")
+                tables.clean(table, size, full=full)
             if refused:  # PostgreSQL warns, and goes on
                 raise OSError("; ".join(refused))
-            if full:
-                began = time.monotonic()
-                _write_anew(connection, _SAMPLES)
-                if not refused:  # old samples are the database owner's to take away
-                    took[_SAMPLES] = round(time.monotonic() - began, 3)
+            if not took:
+                raise OSError("this role can see no table of ours")
+            if full:  # old samples are the database owner's to take away
+                tables.clean(_SAMPLES, 0, full=True)
             left = _renew_log(connection, math.inf if full else MOST_SEGMENTS)
     except psycopg.Error as exc:
         raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {' '.join(str(exc).split())}") from exc
-    return Vacuumed(took, [*([free_space(large)] if large else []), *left, COPIES])
+    return Vacuumed(took, [*(say(where) for say, where in tables.left.items()), *left, COPIES])
+
+
+def _get_now(connection: Connection) -> str:
+    ((now,),) = connection.execute(_NOW).fetchall()
+    return str(now)
+
+
+@attrs.frozen
+class _Tables:
+    """Takes away what transactions before `now` have deleted; notes how long that took, and in which tables some stays.
+
+    What PostgreSQL warns of is in `refused`.
+    """
+
+    connection: Connection
+    refused: Sequence[str]
+    took: dict[str, float]
+    now: str
+    until: float = attrs.field(factory=lambda: time.monotonic() + SEEN_SECONDS)
+    left: dict[Callable[[Sequence[str]], str], list[str]] = attrs.field(factory=lambda: defaultdict(list))
+
+    def clean(self, table: str, size: int, *, full: bool) -> None:
+        """Write a table anew, again and again while others can see deleted rows of it.
+
+        Once they are gone from one table, no other one is seen: so the small ones, which are soon written, come first.
+        """
+        began, (pause, longest) = time.monotonic(), SEEN_PAUSES
+        while _is_written_anew(self.connection, table, size, full=full):
+            if self.refused:
+                return
+            if not self._is_seen(table):
+                break
+            if time.monotonic() > self.until:
+                self.left[still_seen].append(table)
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
+        else:
+            self.left[free_space].append(table)
+        self.took[table] = round(time.monotonic() - began, 3)
+
+    def _is_seen(self, table: str) -> bool:
+        return self.connection.execute(_IS_SEEN, [self.now, table]).fetchall() != [(False,)]
 
 
 def free_space(tables: Sequence[str]) -> str:
     """Say that bytes stay in tables, and what takes them away."""
     names = ", ".join(tables)
     return f"PostgreSQL's files of {names}, until others are written over them: repeat it with --vacuum"
+
+
+def still_seen(tables: Sequence[str]) -> str:
+    """Say that rows stay in tables, and for how long."""
+    names = ", ".join(tables)
+    return f"rows of {names} that a transaction which goes on can still see: repeat it when that is over"
 
 
 def _write_anew(connection: Connection, table: str, seconds: float = 0) -> None:

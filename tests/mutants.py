@@ -591,6 +591,14 @@ MUTANTS = (
     ),
     Mutant(
         14,
+        "what is forgotten is gone: rows that somebody can still see are said to be gone",
+        "store/postgres_pages.py",
+        "age(relfrozenxid) > age(%s::xid)",
+        "age(relfrozenxid) > age(%s::xid) AND false",
+        ("tests/store/test_forgetting.py",),
+    ),
+    Mutant(
+        14,
         "what is forgotten is gone: files of the write-ahead log wait to be used again",
         "store/postgres_pages.py",
         "[ready + 1]",

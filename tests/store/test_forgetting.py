@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +18,24 @@ import psycopg
 import pytest
 import structlog
 import trio
+from psycopg.rows import TupleRow
 
 from actors.facts import FunctionAnswered, TurnHeard
 from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
-from store.erasing import ERASED, Subject
+from store.erasing import ERASED, Subject, overwrite_erased
 from store.orders.queue import NewOrder
-from store.postgres_pages import COPIES, LOG_NOT_OURS, PERSONAL, free_space, let_overwrite, unsampled, vacuum
+from store.postgres_pages import (
+    COPIES,
+    LOG_NOT_OURS,
+    PERSONAL,
+    free_space,
+    let_overwrite,
+    still_seen,
+    unsampled,
+    vacuum,
+)
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
@@ -175,6 +185,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/calls.db"
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time to write small tables anew: no fleet waits for these."""
+    monkeypatch.setattr("store.postgres_pages.QUICK_SECONDS", 3.0)
+
+
 def search(url: str, folder: Path) -> bytes:
     return everything_on(folder) + (everything_in(url) if url.startswith("postgres") else b"")
 
@@ -252,6 +268,26 @@ async def test_no_byte_of_a_number_or_a_name_is_left(
     assert proof["digest"] == hmac.new(bytes.fromhex(proof["key"]), LEAD.encode(), hashlib.sha256).hexdigest()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_an_sqlite_file_that_somebody_reads_is_refused_and_is_overwritten_when_nobody_does(
+    mode: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "calls.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode={mode}")
+        leave_old_pages(file)()
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM old").fetchall()
+        with pytest.raises(OSError, match="cannot be overwritten yet"):
+            overwrite_erased(str(file))
+        held = NAME.encode() in everything_on(tmp_path)
+        other.execute("COMMIT")
+        overwrite_erased(str(file))
+
+        assert (held, NAME.encode() in everything_on(tmp_path)) == (True, False)
+
+
 def everything_of(cluster: Cluster) -> dict[str, bytes]:
     """Return every file of PostgreSQL's: tables, write-ahead log, statistics, its own log."""
     with psycopg.connect(cluster.url, autocommit=True) as connection:
@@ -326,6 +362,66 @@ async def test_what_a_replica_holds_back_and_what_others_use_is_said(workers: Wo
 
     assert (left[0], left[2:]) == (free_space(["calls"]), [COPIES])
     assert "that replication, archiving or wal_keep_size holds back" in left[1]
+
+
+def begin(connection: psycopg.Connection[TupleRow], how: str) -> None:
+    """Begin a transaction that can see what is there now, until it ends."""
+    match how:
+        case "snapshot":
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT")
+        case "cursor":
+            connection.execute("DECLARE half_read CURSOR FOR SELECT n FROM generate_series(1, 9) n")
+        case _:
+            connection.execute("SELECT pg_current_xact_id()")  # it writes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [False, True], ids=["small", "full"])
+@pytest.mark.parametrize("how", ["snapshot", "cursor", "writing"])
+async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone_when_nobody_can(
+    cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch, how: str, full: bool
+) -> None:
+    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 0.2)
+    with psycopg.connect(workers.url, autocommit=True) as connection, psycopg.connect(workers.url) as other:
+        connection.execute("CREATE TABLE calls (call_sid text, record text); CREATE TABLE slots (key text)")
+        connection.execute("ALTER TABLE calls ALTER record SET STORAGE EXTERNAL")  # long values are kept beside it
+        connection.execute("INSERT INTO calls VALUES (%s, repeat(%s, 1000))", [CALLS[0], f"{NAME} {LEAD} "])
+        begin(other, how)
+        connection.execute("DELETE FROM calls")
+        held = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=full))
+        kept = found_in(everything_of(cluster), [NAME])
+        other.rollback()
+        done = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=full))
+        last = found_in(everything_of(cluster))
+
+    assert held.left == [still_seen([*held.took]), COPIES]
+    assert {"calls", "slots"} <= held.took.keys()
+    assert ("base", NAME) in kept
+    assert (done.left, last) == ([COPIES], set())
+
+
+@pytest.mark.slow
+async def test_the_end_of_a_statement_that_can_see_deleted_rows_is_waited_for(
+    cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 60.0)
+    with psycopg.connect(workers.url, autocommit=True) as connection, psycopg.connect(workers.url) as other:
+        connection.execute("CREATE TABLE calls (call_sid text, record text)")
+        connection.execute("INSERT INTO calls VALUES (%s, %s)", [CALLS[0], f"{NAME} {LEAD}"])
+        begin(other, "snapshot")
+        connection.execute("DELETE FROM calls")
+
+        def end() -> None:
+            other.execute("SELECT pg_sleep(0.5)")
+            other.rollback()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, end)
+            left = await trio.to_thread.run_sync(let_overwrite, workers.url)
+        last = found_in(everything_of(cluster))
+
+    assert (left, last) == ([COPIES], set())
 
 
 @pytest.mark.slow
