@@ -40,7 +40,7 @@ from actors.session.settings_form import SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor
-from actors.turn.effects import EndConversation, SayByLine
+from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
@@ -51,7 +51,7 @@ from store.redaction import CallRedaction
 log = structlog.stdlib.get_logger()
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
-ConversationOutcome: TypeAlias = EndConversation | SayByLine | NoAgentLeft
+ConversationOutcome: TypeAlias = EndConversation | NoAgentLeft
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -245,10 +245,10 @@ class Call:
 
     async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:
-            case EndConversation(outcome=name):
+            case EndConversation(outcome=name, unsaid=""):
                 self._end_as(name)
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
-            case SayByLine(outcome=name, sentence=sentence):
+            case EndConversation(outcome=name, unsaid=sentence):
                 self._end_as(name)
                 await self._redirect(say_and_end(sentence))
             case NoAgentLeft():

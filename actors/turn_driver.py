@@ -37,7 +37,6 @@ from actors.turn.effects import (
     RestartSession,
     Resume,
     SayAsAgent,
-    SayByLine,
     SpeechKind,
     TellAsCaller,
 )
@@ -108,8 +107,6 @@ class SessionOnFloor(Protocol):
         """Note that the conversation is over as its function has asked for."""
 
 
-Conclusion: TypeAlias = EndConversation | SayByLine
-"""The effects that the call performs: the conversation is over."""
 _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
 """The words of these phases are heard to the last one."""
 
@@ -128,7 +125,7 @@ class TurnDriver:
     _may_end_turns: bool = attrs.field(default=True, init=False)
     talk: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Of the conversation: cancelled once it is over, as `conclusion` says."""
-    conclusion: Conclusion = attrs.field(init=False, repr=False)
+    conclusion: EndConversation = attrs.field(init=False, repr=False)
     """Set once the conversation is over."""
     _closing: CloseAsked | None = attrs.field(default=None, init=False)
     """The closing that is noted."""
@@ -274,7 +271,7 @@ class TurnDriver:
                 pass  # the words before the keys come when the service finds their end
             case PutThrough(id=call_id):
                 self.switch.allow(call_id)
-            case EndConversation() | SayByLine():
+            case EndConversation():
                 self._conclude(effect)
             case _:
                 self._perform_by_session(effect)
@@ -321,18 +318,16 @@ class TurnDriver:
             case _:
                 pass  # the words themselves are noted when they come
 
-    def _conclude(self, effect: Conclusion) -> None:
-        match effect:
-            case EndConversation(reason=reason, heard=heard):
-                if self.session is not None:
-                    self.session.conclude()
-                if heard or reason:
-                    last = self.conversation.last_reply
-                    complete = heard and last is not None and last.complete
-                    self.journal.note(GoodbyeHeard(self._name, complete))
-            case SayByLine(outcome=outcome):
-                self.journal.note(ClosingUnsaid(outcome))
-        self.conclusion = effect
+    def _conclude(self, ended: EndConversation) -> None:
+        if ended.unsaid:
+            self.journal.note(ClosingUnsaid(ended.outcome))
+        elif self.session is not None:
+            self.session.conclude()
+        if ended.heard or ended.reason:
+            last = self.conversation.last_reply
+            complete = ended.heard and last is not None and last.complete
+            self.journal.note(GoodbyeHeard(self._name, complete))
+        self.conclusion = ended
         self.talk.cancel(reason="conversation over")
 
     def _note_closing(self) -> None:

@@ -326,8 +326,7 @@ class Actions(TurnState):
         self.end, self.transfer, self.wish = NO_END, "", ""
 
     def end_completed(self) -> None:
-        self.phase = Phase.OVER
-        self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
+        self._end(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
 
     # The last sentence of a call that is to close
 
@@ -368,10 +367,12 @@ class Actions(TurnState):
 
     def close_unsaid(self) -> None:
         if self.closing is not None:
-            self.phase = Phase.OVER
-            self.emit(effects.SayByLine(self.closing.outcome, self.closing.sentence))
+            self._end(effects.EndConversation(self.closing.outcome, unsaid=self.closing.sentence))
 
     def end_closed(self) -> None:
         if self.closing is not None:
-            self.phase = Phase.OVER
-            self.emit(effects.EndConversation(self.closing.outcome, "", heard=self.is_closing_sent))
+            self._end(effects.EndConversation(self.closing.outcome, heard=self.is_closing_sent))
+
+    def _end(self, ended: effects.EndConversation) -> None:
+        self.phase = Phase.OVER
+        self.emit(ended)

@@ -138,22 +138,18 @@ class RenewSession:
 
 @attrs.frozen
 class EndConversation:
-    """End the call. `reason` is the agent's own, "" where the call was closed; `heard`: last words were played."""
+    """End the call. `reason` is the agent's own, "" where the call was closed; `heard`: last words were played.
+
+    `unsaid` is the last sentence where no agent can say it: the telephone network says it.
+    """
 
     outcome: str
-    reason: str
-    heard: bool
-
-
-@attrs.frozen
-class SayByLine:
-    """No agent can say the last sentence: have the telephone network say it, and end the call."""
-
-    outcome: str
-    sentence: str
+    reason: str = ""
+    heard: bool = False
+    unsaid: str = ""
 
 
 Effect: TypeAlias = (
     SayAsAgent | TellAsCaller | Cut | Resume | Forget | PlayClip | NoteSilence | HoldTape | FreeTape
-    | EndCallersTurn | AnswerFunction | PutThrough | RestartSession | RenewSession | EndConversation | SayByLine
+    | EndCallersTurn | AnswerFunction | PutThrough | RestartSession | RenewSession | EndConversation
 )  # fmt: skip

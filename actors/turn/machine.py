@@ -106,8 +106,9 @@ class Turn(Actions):
                 return events.ToldEchoed()
             case events.CallerSaid(text=text) if self.repeats(text):
                 return events.TimePassed()
-            case events.CallerStartedSpeaking() if self.may_be_told_heard:
-                return events.ToldHeard()
+            case events.CallerStartedSpeaking() if self.told and not self.is_loud:
+                is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
+                return event if is_answered else events.ToldHeard()
             case events.AgentSaid():
                 return self._recognise_words(event)
             case events.FunctionCancelled(id=call_id):

@@ -231,12 +231,6 @@ class TurnState:
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
 
     @property
-    def may_be_told_heard(self) -> bool:
-        """Whether a voice that the service hears now is what it was told: it has not answered it yet."""
-        is_answering = self.at.alive >= self.at.told + self.deadlines.shortest_word
-        return self.told != "" and not (self.is_loud or is_answering)
-
-    @property
     def has_closing_begun(self) -> bool:
         """Whether the service says the last sentence of the call, or has said it."""
         return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.phase

@@ -20,7 +20,8 @@ from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
-from actors.turn_driver import Conclusion, ForSession, TurnDriver
+from actors.turn.effects import EndConversation
+from actors.turn_driver import ForSession, TurnDriver
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -157,14 +158,14 @@ class Watched:
     def facts(self, kind: type[F]) -> list[F]:
         return facts_in(self.entries, kind)
 
-    async def concluded(self) -> Conclusion:
+    async def concluded(self) -> EndConversation:
         return await conclusion_of(self.state.turn)
 
     def times(self, kind: type[Fact]) -> list[float]:
         return [round(entry.at, 3) for entry in self.entries if isinstance(entry.fact, kind)]
 
 
-async def conclusion_of(turn: TurnDriver) -> Conclusion:
+async def conclusion_of(turn: TurnDriver) -> EndConversation:
     """Wait, once, until the conversation is over; return how."""
     with turn.talk:
         await trio.sleep_forever()

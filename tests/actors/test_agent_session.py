@@ -38,7 +38,6 @@ from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
 from actors.turn.effects import EndCallersTurn, EndConversation, Gate
 from actors.turn.events import CallerStartedSpeaking, FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
-from actors.turn_driver import Conclusion
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
@@ -125,7 +124,7 @@ class Scene:
         assert self.outcome is not None
         return self.outcome
 
-    async def concluded(self) -> Conclusion:
+    async def concluded(self) -> EndConversation:
         with trio.fail_after(PATIENCE):
             return await self.watched.concluded()
 

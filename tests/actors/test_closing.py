@@ -12,9 +12,8 @@ from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHear
 from actors.messages import CloseCall, EndCallNow, ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
-from actors.turn.effects import EndConversation, SayByLine
+from actors.turn.effects import EndConversation
 from actors.turn.events import CloseAsked
-from actors.turn_driver import Conclusion
 from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
@@ -231,7 +230,7 @@ async def test_nothing_is_heard_behind_it(autojump_clock: MockClock) -> None:
 # Nobody does
 
 
-async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
+async def left_unsaid(closing: CloseAsked) -> tuple[Watched, EndConversation, float]:
     """Close a call in which no agent is; return how it ended, and after how long."""
     watched, began = Watched(), trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -245,7 +244,7 @@ async def left_unsaid(closing: CloseAsked) -> tuple[Watched, Conclusion, float]:
 async def test_where_no_agent_says_it_in_time_the_line_has_to(autojump_clock: MockClock) -> None:
     watched, conclusion, took = await left_unsaid(CLOSING)
 
-    assert (conclusion, took) == (SayByLine("drained", CLOSING.sentence), POLICY.deadlines.closing)
+    assert (conclusion, took) == (EndConversation("drained", unsaid=CLOSING.sentence), POLICY.deadlines.closing)
     assert watched.facts(CallClosing) == [CallClosing("drained")]
     assert watched.facts(ClosingUnsaid) == [ClosingUnsaid("drained")]
 
@@ -259,7 +258,7 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
         await trio.sleep(0.5)
         began = trio.current_time()
         await scene.far.say(words(60), says("We have to end this call now."))
-        assert await scene.concluded() == SayByLine("drained", CLOSING.sentence)
+        assert await scene.concluded() == EndConversation("drained", unsaid=CLOSING.sentence)
 
     spoken = POLICY.deadlines.longest_closing - POLICY.deadlines.closing - POLICY.deadlines.hang_up
     assert trio.current_time() - began == pytest.approx(spoken, abs=0.1)
@@ -268,7 +267,7 @@ async def test_an_agent_that_has_begun_is_given_the_time_of_a_goodbye(autojump_c
 async def test_a_message_whose_beep_never_comes_is_given_up(autojump_clock: MockClock) -> None:
     _, conclusion, took = await left_unsaid(attrs.evolve(CLOSING, waits_for_beep=True))
 
-    assert conclusion == SayByLine("drained", CLOSING.sentence)
+    assert conclusion == EndConversation("drained", unsaid=CLOSING.sentence)
     assert took == 2 * POLICY.deadlines.machine_greeting + POLICY.deadlines.closing
 
 

@@ -27,7 +27,6 @@ from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn.effects import EndConversation
-from actors.turn_driver import Conclusion
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -77,7 +76,7 @@ class Scene:
     supervisor: Supervisor
     address: trio.MemorySendChannel[ToSupervisor]
     clerk: Clerk
-    outcome: Conclusion | NoAgentLeft | None = None
+    outcome: EndConversation | NoAgentLeft | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
@@ -87,7 +86,7 @@ class Scene:
         self.outcome = self.outcome or turn.conclusion
         self.over.set()
 
-    async def ended(self) -> Conclusion | NoAgentLeft:
+    async def ended(self) -> EndConversation | NoAgentLeft:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
         assert self.outcome is not None

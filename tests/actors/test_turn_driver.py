@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import Voice
 from actors.policy import CallPolicy
-from actors.turn.effects import Effect, Gate, SayByLine
+from actors.turn.effects import Effect, EndConversation, Gate
 from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
@@ -128,7 +128,7 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn.run)
         turn.put(CloseAsked("drained", "Goodbye."))
-        assert await conclusion_of(turn) == SayByLine("drained", "Goodbye.")
+        assert await conclusion_of(turn) == EndConversation("drained", unsaid="Goodbye.")
         nursery.cancel_scope.cancel()
 
     assert trio.current_time() == POLICY.deadlines.closing

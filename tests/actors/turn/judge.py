@@ -21,7 +21,6 @@ from actors.turn.effects import (
     RestartSession,
     Resume,
     SayAsAgent,
-    SayByLine,
     SpeechKind,
     TellAsCaller,
 )
@@ -211,7 +210,7 @@ class Judge:
             case PutThrough():
                 self.progress, self.transfer = now, ""
                 self.transfer_by = now + POLICY.deadlines.transfer + UNCERTAIN
-            case EndConversation() | SayByLine():
+            case EndConversation():
                 self.over_by = self.end_by = math.inf
             case _:
                 pass  # the line's business

@@ -12,7 +12,6 @@ from actors.turn.effects import (
     PlayClip,
     Resume,
     SayAsAgent,
-    SayByLine,
     SpeechKind,
     TellAsCaller,
 )
@@ -226,13 +225,13 @@ def test_a_message_waits_for_the_beep_in_any_phase(phase: Phase) -> None:
 def test_a_call_that_cannot_say_its_last_words_has_the_line_say_them(phase: Phase) -> None:
     fields = {"phase": phase, "closing": ENDED, "voice": ABSENT, "debt": OWED, "transfer": "t", "sounding": True}
 
-    assert (15.0, SayByLine("ended", ENDED.sentence)) in left_alone(5.1, **fields, is_insisting=True)
+    assert (15.0, EndConversation("ended", unsaid=ENDED.sentence)) in left_alone(5.1, **fields, is_insisting=True)
 
 
 def test_a_goodbye_that_does_not_end_is_cut_short_where_the_call_is_to_close() -> None:
     seen = left_alone(20, phase=Phase.ENDING, closing=ENDED, sounding=True)
 
-    assert seen == [(27.0, SayByLine("ended", ENDED.sentence))]
+    assert seen == [(27.0, EndConversation("ended", unsaid=ENDED.sentence))]
 
 
 def test_a_closing_waits_for_a_session() -> None:

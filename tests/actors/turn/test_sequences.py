@@ -15,7 +15,6 @@ from actors.turn.effects import (
     RestartSession,
     Resume,
     SayAsAgent,
-    SayByLine,
     SpeechKind,
     TellAsCaller,
 )
@@ -413,7 +412,7 @@ def test_a_closing_that_is_refused_interrupts_and_then_the_line_says_it() -> Non
     assert got[:2] == [(4.5, HoldTape()), (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop."))]
     assert got[-1] == (
         7,
-        SayByLine("ended", "Stop."),
+        EndConversation("ended", unsaid="Stop."),
     )
 
 

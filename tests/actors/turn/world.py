@@ -27,7 +27,6 @@ from actors.turn.effects import (
     RestartSession,
     Resume,
     SayAsAgent,
-    SayByLine,
     SpeechKind,
     TellAsCaller,
 )
@@ -235,7 +234,7 @@ class World:
                 self.later(0.2, self.think)
             case PutThrough(id=call_id) if self.rng.random() < 0.8:
                 self.later(self.rng.uniform(0.5, 5), self.transfer_fails, call_id, session=False)
-            case EndConversation() | SayByLine():
+            case EndConversation():
                 self.end(effect)
             case _:
                 pass  # it asks for nothing more
@@ -264,7 +263,7 @@ class World:
                     assert reason, f"the caller is robbed of {reply.text!r}, which nothing has cut"
                 self.line.aside.clear()
 
-    def end(self, effect: EndConversation | SayByLine) -> None:
+    def end(self, effect: EndConversation) -> None:
         self.is_over = True
         if effect.outcome != "completed":
             return
