@@ -171,6 +171,23 @@ async def keep_running(run: Callable[[], Awaitable[object]], crashed: str, rest:
         await trio.sleep(rest)
 
 
+@attrs.define(eq=False)
+class UnharmedAgain:
+    """Runs what is tried each second or so, as `unharmed` does: a crash is logged once, until it is over or another."""
+
+    crashed: str
+    _why: str = attrs.field(default="", init=False)
+
+    async def __call__(self, run: Callable[[], Awaitable[object]], **facts: str) -> bool:
+        """Run `run()`; return whether it came to its end."""
+        ended = await guard(run)
+        why = ended.reason if isinstance(ended, Crashed) else ""
+        if why and why != self._why:
+            log.error(self.crashed, **facts, error=why)
+        self._why = why
+        return not why
+
+
 @asynccontextmanager
 async def in_background(run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run a task for as long as the `async with` lasts; it is cancelled at the end."""

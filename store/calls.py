@@ -18,6 +18,14 @@ class RecordsUnavailable(OSError):
     """The store did not answer, or could not do it now; the message says which store and why."""
 
 
+class DatabaseRefused(OSError):
+    """The database is of another version of this program: no other try succeeds, and the message says what helps."""
+
+
+class RecordsRefused(RecordsUnavailable, DatabaseRefused):
+    """The records are of another version of this program."""
+
+
 class CallRecords(Protocol):
     """Keeps the record of every call that ended. Each method raises `OSError` when another try may succeed."""
 

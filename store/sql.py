@@ -22,7 +22,7 @@ import structlog
 import trio
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from store.calls import RecordsUnavailable
+from store.calls import RecordsRefused, RecordsUnavailable
 from store.engines import engine_of
 from store.erasing import Subject, overwrite_erased
 from store.private import keep_private, narrow_file
@@ -273,7 +273,7 @@ class SqlRecords:
             if found != VERSION:
                 fix = "update this switchboard" if found > VERSION else "name another database, which is made at once"
                 why = f"its tables are of version {found}, and this switchboard knows {VERSION} only: {fix}"
-                raise RecordsUnavailable(f"{self.name}: {why}")
+                raise RecordsRefused(f"{self.name}: {why}")
             self._take_no_samples()
             self._made = True
 

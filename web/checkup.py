@@ -25,8 +25,11 @@ from actors.session.wire import AgentWire
 from protocol import deepgram
 from protocol.errors import RemoteProtocolError
 from settings import Settings
+from store.calls import DatabaseRefused
 from store.memory import MemoryRecords
 from store.objects import open_objects
+from store.orders.databases import SqliteOrders
+from store.orders.queue import OrderQueue
 from store.spill import SpillingRecords
 from web.calls.call_files import CallFiles
 from web.clients.agent_options import options_of
@@ -42,7 +45,8 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio_api import TwilioApi
-from web.from_settings import brief_client_of, records_of, roster_of, speech_client_of, voices_of
+from web.from_settings import brief_client_of, file_of_orders, records_of, roster_of, speech_client_of, voices_of
+from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 CHECK_SECONDS = 10.0
@@ -128,9 +132,12 @@ async def check_records(settings: Settings) -> Finding:
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
         if settings.database_url.startswith("postgres"):
             await _check_shared(settings.database_url)
+        else:
+            await _check_orders(file_of_orders(records))
     except (OSError, ValueError) as exc:
         is_database = isinstance(records, SpillingRecords)
         fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
+        fix = CHANGE_VERSION if isinstance(exc, DatabaseRefused) else fix
         return Finding(subject, well=False, says=str(exc), fix=fix)
     return Finding(subject, well=True, says="the database answers")
 
@@ -144,6 +151,15 @@ async def _check_shared(url: str) -> None:
     database = Database(url)
     try:
         await check_writable(database)
+    finally:
+        database.close()
+
+
+async def _check_orders(file: str) -> None:
+    """See whether a file of SQLite takes orders, and is of this version. Raises: `OSError`."""
+    database = SqliteOrders(file)
+    try:
+        await OrderQueue(database).next_due()
     finally:
         database.close()
 

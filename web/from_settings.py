@@ -189,6 +189,12 @@ class CallStores:
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
         return cls(records, checkpoints, fleet, tokens, orders, objects)
 
+    def close(self) -> None:
+        """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""
+        for database in (self.tokens.database, self.orders):
+            if isinstance(database, SqliteOrders):
+                database.close()
+
     def opened(self, settings: Settings, services: CallServices, line: Line, post: PostWebhook | None) -> Opened:
         slots = Slots(settings.calls_per_worker, self.fleet)
         return Opened(services, line, slots, self.tokens, OrderQueue(self.orders), self.places, post, self.objects)

@@ -83,6 +83,7 @@ async def open_services(
     context, rng = httpx.create_ssl_context(), random.Random()
     clips, voice_agent, refusals = ClipBook(), VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
+        closing_at_end(stores),
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
         writing(stores.records),
@@ -115,6 +116,16 @@ def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | N
     if transport is not None:
         return httpx.AsyncClient(transport=transport, timeout=FUNCTION_TIMEOUT, trust_env=False)
     return httpx.AsyncClient(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
+
+
+@asynccontextmanager
+async def closing_at_end(stores: CallStores) -> AsyncIterator[None]:
+    """Close the stores behind the `async with`: SQLite leaves no log beside its files then."""
+    try:
+        yield
+    finally:
+        with trio.move_on_after(LAST_RECORDS_SECONDS, shield=True):
+            await trio.to_thread.run_sync(stores.close, abandon_on_cancel=True)
 
 
 @asynccontextmanager

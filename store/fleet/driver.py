@@ -163,7 +163,7 @@ class Database:
     """Whether the last statement had no answer; until `ask(even_away=True)` has one, others fail at once."""
     is_ready: bool = attrs.field(default=False, init=False)
     """Whether there are tables, as far as is known: until then, only `ask(even_away=True)` asks."""
-    _refused: str = attrs.field(default="", init=False)
+    _refusal: FleetUnavailable | None = attrs.field(default=None, init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
@@ -173,13 +173,13 @@ class Database:
         Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
         """
         if not even_away and (self.is_away or not self.is_ready):
-            raise FleetUnavailable("the database is away" if self.is_away else "the database has no tables of ours yet")
+            raise self._absence
         try:
             with trio.fail_after(PATIENCE):
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
-            raise self.refuse(one_line(exc)) from exc
+            raise self.refuse(FleetUnavailable(one_line(exc))) from exc
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
                 _log.warning("database_away", why=one_line(exc))
@@ -225,12 +225,20 @@ class Database:
             connection.pgconn.finish()
         self._idle.clear()
 
-    def refuse(self, why: str) -> FleetUnavailable:
+    @property
+    def _absence(self) -> FleetUnavailable:
+        """Why nothing can be asked before the database is back, or has tables."""
+        if self.is_away:
+            return FleetUnavailable("the database is away")
+        refusal = self._refusal or FleetUnavailable("the database has no tables of ours yet")
+        return type(refusal)(str(refusal))
+
+    def refuse(self, why: FleetUnavailable) -> FleetUnavailable:
         """Return why this program does not work with the database; the log has it once."""
-        if why != self._refused:
-            _log.warning("database_refused", why=why)
-        self._refused = why
-        return FleetUnavailable(why)
+        if str(why) != str(self._refusal):
+            _log.warning("database_refused", why=str(why))
+        self._refusal = type(why)(str(why))  # which no traceback hangs on
+        return why
 
 
 async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import attrs
 
 from store.fleet.driver import Database
-from store.fleet.shared import FleetUnavailable
+from store.fleet.shared import FleetRefused, FleetUnavailable
 from store.orders import schema
 from store.postgres_pages import PERSONAL, unsampled
 
@@ -154,7 +154,8 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
     number, oldest = await _found(database)
     if oldest > program:
         why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
-        raise database.refuse(f"the database was made ready by a newer switchboard: {why}. Update this one.")
+        told = f"the database was made ready by a newer switchboard: {why}. Update this one."
+        raise database.refuse(FleetRefused(told))
     return number
 
 

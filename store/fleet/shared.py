@@ -17,6 +17,7 @@ import attrs
 import structlog
 import trio
 
+from store.calls import DatabaseRefused
 from store.erasing import Subject
 from store.records import CallRecord, RunningRecord
 
@@ -33,6 +34,10 @@ _log = structlog.stdlib.get_logger()
 
 class FleetUnavailable(OSError):
     """The database did not answer in time, or not at all; the message says why."""
+
+
+class FleetRefused(FleetUnavailable, DatabaseRefused):
+    """The database was made ready by a newer version of this program."""
 
 
 @attrs.frozen

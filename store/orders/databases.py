@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 import attrs
+import structlog
 import trio
 
+from store.calls import DatabaseRefused
 from store.erasing import overwrite_erased
 from store.orders.schema import SQLITE_STEPS
 from store.private import keep_private, narrow_file
@@ -27,6 +29,8 @@ BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes."""
 IN_MEMORY = ":memory:"
 
+_log = structlog.stdlib.get_logger()
+
 
 class Conflict(Exception):
     """A statement met a constraint: somebody else was faster."""
@@ -34,6 +38,10 @@ class Conflict(Exception):
 
 class OrdersUnavailable(OSError):
     """The database did not take a statement; the message says why."""
+
+
+class OrdersRefused(OrdersUnavailable, DatabaseRefused):
+    """The tables are of a newer version of this program."""
 
 
 class OrderDatabase(Protocol):
@@ -70,6 +78,8 @@ def moving_wall() -> Callable[[], float]:
 class SqliteOrders:
     """Orders in a file of SQLite, or in this process's memory.
 
+    A file that is taken away, or replaced, while it is open is opened anew: other processes see the new one only.
+
     Closes: `close` closes the connection; the next statement opens it again.
     """
 
@@ -81,6 +91,11 @@ class SqliteOrders:
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
     )
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False)
+    _opened: tuple[int, int] | None = attrs.field(default=None, init=False)
+    """The file that the connection has open, whatever its name leads to now."""
+    _abandoned: list[sqlite3.Connection] = attrs.field(factory=list, init=False)
+    """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
+    _refused: str = attrs.field(default="", init=False)
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
@@ -107,13 +122,26 @@ class SqliteOrders:
     def _ask(self, sql: str, given: Arguments) -> Rows:
         with self._one:
             try:
+                self._leave_lost_file()
                 return (self._connection or self._open()).execute(sql, given).fetchall()
             except sqlite3.IntegrityError as exc:
                 raise Conflict(str(exc)) from exc
+            except OrdersRefused as exc:
+                self._close()
+                if not self._refused:
+                    _log.error("database_refused", file=self.file, why=str(exc))
+                self._refused = str(exc)
+                raise OrdersRefused(f"{self.file}: {exc}") from exc
             except (sqlite3.Error, OSError) as exc:
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise OrdersUnavailable(f"{self.file}: {exc}") from exc
+
+    def _leave_lost_file(self) -> None:
+        if self._connection is not None and self.file != IN_MEMORY and _identity(self.file) != self._opened:
+            _log.error("database_lost", file=self.file, why="it was taken away or replaced while it was in use")
+            self._abandoned.append(self._connection)
+            self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         if self.file != IN_MEMORY:
@@ -131,6 +159,7 @@ class SqliteOrders:
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection, self.steps)
+        self._opened = _identity(self.file)
         return connection
 
     def close(self) -> None:
@@ -141,6 +170,15 @@ class SqliteOrders:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Return which file a name leads to; None where it leads to none, as in memory."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
@@ -162,4 +200,4 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
 
 def _refuse_newer(made: int, known: int) -> None:
     if made > known:
-        raise OrdersUnavailable("its tables of orders were made by a newer switchboard. Update this one.")
+        raise OrdersRefused("its tables of orders were made by a newer switchboard. Update this one.")

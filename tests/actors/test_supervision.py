@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.errors import AgentUnavailable, NoRestartLeft
@@ -13,6 +14,7 @@ from actors.supervision import (
     Crashed,
     RestartBudget,
     RestartTotal,
+    UnharmedAgain,
     contain,
     describe,
     guard,
@@ -240,3 +242,19 @@ def test_the_root_cause_is_what_we_know_by_name_before_what_came_first() -> None
 )
 def test_an_error_is_described_in_one_line(error: Exception, line: str) -> None:
     assert describe(error) == line
+
+
+async def test_what_fails_again_and_again_is_logged_when_it_begins_and_when_it_changes() -> None:
+    answers: list[str] = ["away", "away", "locked", "locked", "", "locked"]
+    unharmed_again = UnharmedAgain("not_looked_after")
+
+    async def look() -> None:
+        await trio.lowlevel.checkpoint()
+        if why := answers.pop(0):
+            raise OSError(why)
+
+    with capture_logs() as lines:
+        well = [await unharmed_again(look) for _ in range(6)]
+
+    assert well == [False, False, False, False, True, False]
+    assert [line["error"] for line in lines] == ["OSError: away", "OSError: locked", "OSError: locked"]

@@ -1,5 +1,9 @@
 """Calls to keep."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import attrs
 
 from store.records import AgentPeriod, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord, Usage
@@ -30,3 +34,11 @@ FULL = CallRecord(
 def at(minute: int) -> CallRecord:
     """Return a call of that minute."""
     return attrs.evolve(FULL, call_sid=f"CA{minute:032}", started_at=f"2026-11-22T09:{minute:02}:00.000+00:00")
+
+
+def newer_tables(file: Path) -> str:
+    """Make a file whose tables of orders are of a later version; return its name."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE orders_schema (number integer PRIMARY KEY)")
+        connection.execute("INSERT INTO orders_schema VALUES (99)")
+    return str(file)

@@ -1,19 +1,28 @@
 """What only a file of SQLite does: it is private, survives its process, refuses a newer one, and can be locked."""
 
+import gc
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from store.orders import databases
-from store.orders.databases import OrdersUnavailable, SqliteOrders
+from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
 from store.orders.queue import OrderQueue
+from tests.store.samples import newer_tables
 from tests.store.test_orders_contract import put, state_of
 
 
 def modes(folder: Path) -> set[int]:
     return {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def take_away(file: Path, *beside: str) -> None:
+    for suffix in ("", *beside):
+        Path(f"{file}{suffix}").unlink()
 
 
 async def test_an_order_survives_its_process_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -29,15 +38,40 @@ async def test_an_order_survives_its_process_and_only_its_owner_reads_it(tmp_pat
     later.close()
 
 
-async def test_tables_of_a_newer_program_are_refused(tmp_path: Path) -> None:
-    file = str(tmp_path / "calls.db")
-    with sqlite3.connect(file) as connection:
-        connection.execute("CREATE TABLE orders_schema (number integer PRIMARY KEY)")
-        connection.execute("INSERT INTO orders_schema VALUES (99)")
-    connection.close()
+async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp_path: Path) -> None:
+    queue = OrderQueue(SqliteOrders(newer_tables(tmp_path / "calls.db")))
+    with capture_logs() as lines:
+        for _ in range(3):
+            with pytest.raises(OrdersRefused, match="newer switchboard"):
+                await queue.find("OR1")
 
-    with pytest.raises(OrdersUnavailable, match="newer switchboard"):
-        await OrderQueue(SqliteOrders(file)).find("OR1")
+    assert [(line["event"], "Update" in line["why"]) for line in lines] == [("database_refused", True)]
+
+
+@pytest.mark.parametrize("what", ["taken away", "with all beside it", "replaced"])
+async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: str, tmp_path: Path) -> None:
+    file = tmp_path / "calls.db"
+    databases = [SqliteOrders(str(file)) for _ in range(3)]
+    one, other, later = (OrderQueue(database) for database in databases)
+    await put(one, "OR1")
+    await other.find("OR1")
+    take_away(file, *(("-wal", "-shm") if what == "with all beside it" else ()))
+    if what == "replaced":
+        sqlite3.connect(file).close()
+    await put(later, "OR2", "+15557650001")
+    with capture_logs() as lines:
+        for queue, order, number in ((one, "OR3", "+15557650002"), (other, "OR4", "+15557650003")):
+            await put(queue, order, number)
+        gc.collect()
+
+    assert [[await state_of(queue, f"OR{n}") for n in (1, 2, 3, 4)] for queue in (one, other, later)] == [
+        ["gone", "waiting", "waiting", "waiting"]
+    ] * 3
+    assert [line["event"] for line in lines] == ["database_lost"] * 2
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    for database in databases:
+        database.close()
 
 
 async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(

@@ -19,6 +19,7 @@ from protocol.wire import PacedWebSocket
 from simulators.deepgram.dialogue import encode_server
 from simulators.scenario import Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
+from tests.store.samples import newer_tables
 from tests.web.fakes import HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
@@ -325,6 +326,13 @@ async def test_a_database_that_is_away_is_found_without_its_password(tmp_path: P
     assert [finding.well for finding in findings] == [False, False]
     assert all("DATABASE_URL" in finding.fix for finding in findings)
     assert "s3cret" not in str(findings)
+
+
+async def test_a_database_of_a_newer_version_is_found(tmp_path: Path) -> None:
+    finding = await check_records(settings(DATABASE_URL=f"sqlite:///{newer_tables(tmp_path / 'calls.db')}"))
+
+    assert (finding.well, "newer switchboard" in finding.says) == (False, True)
+    assert "Update this switchboard" in finding.fix
 
 
 async def test_records_without_a_database_are_told() -> None:

@@ -1,6 +1,7 @@
 """What an operator may do, and in which words a mistake is answered."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
 import httpx
@@ -16,6 +17,7 @@ from store.memory import MemoryRecords
 from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord, TurnRecord
+from tests.store.samples import newer_tables
 from tests.web.fakes import (
     API_TOKEN,
     CALL_SID,
@@ -264,6 +266,20 @@ async def test_an_order_that_cannot_be_kept_is_not_taken(autojump_clock: MockClo
 
     assert (answer.status_code, "retry-after" in answer.headers, there.line.placed) == (503, True, [])
     assert there.slots.accepting
+
+
+@pytest.mark.parametrize(
+    ("method", "target"), [("POST", "/calls"), ("GET", "/campaigns"), ("GET", f"/do-not-call/{LEAD}")]
+)
+async def test_a_database_of_a_newer_version_says_what_helps(
+    method: str, target: str, tmp_path: Path, fast_clock: MockClock
+) -> None:
+    there = exchange(orders=OrderQueue(SqliteOrders(newer_tables(tmp_path / "calls.db"))))
+
+    answer = await there.operator(method, target, {"to": LEAD} if method == "POST" else None)
+
+    assert (answer.status_code, "retry-after" in answer.headers, there.line.placed) == (503, False, [])
+    assert "Update this switchboard" in answer.json()["fix"]
 
 
 async def test_an_order_is_shown_by_a_process_that_never_saw_it(autojump_clock: MockClock) -> None:

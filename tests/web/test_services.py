@@ -75,6 +75,20 @@ async def test_what_waited_for_the_database_is_written_while_the_services_are_op
     assert SpillFolder(tmp_path / "calls.db.waiting").waiting() == []
 
 
+def logs_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*-wal")}
+
+
+async def test_at_the_end_every_file_of_sqlite_is_closed(tmp_path: Path) -> None:
+    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", RECORDINGS_DIR=str(tmp_path / "recordings"))
+    async with open_services(chosen) as opened:
+        await opened.tokens.put("name", b"content", 60)
+        await opened.orders.next_due()
+        there = logs_in(tmp_path)
+
+    assert (there, logs_in(tmp_path)) == ({".tokens.db-wal", "calls.db-wal"}, set())
+
+
 async def test_a_call_that_ends_is_in_the_database(tmp_path: Path) -> None:
     chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db")
     async with open_services(chosen) as opened:

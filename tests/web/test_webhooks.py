@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors import facts
@@ -149,14 +150,16 @@ async def test_a_slow_receiver_of_one_call_keeps_no_other_waiting(autojump_clock
 
 async def test_news_outlive_a_database_that_is_away(autojump_clock: MockClock) -> None:
     database, receiver = Flaky(is_away=True), Receiver()
-    async with webhooks(receiver, database) as made:
-        await a_call(made)
-        await trio.sleep(30)
-        assert receiver.arrived == []
-        database.is_away = False
-        await trio.sleep(10)
+    with capture_logs() as lines:
+        async with webhooks(receiver, database) as made:
+            await a_call(made)
+            await trio.sleep(30)
+            assert receiver.arrived == []
+            database.is_away = False
+            await trio.sleep(10)
 
     assert [one["type"] for one in receiver.arrived] == ALL
+    assert [line["event"] for line in lines].count("webhook_not_kept_yet") == 1
 
 
 async def test_what_a_killed_process_has_sent_is_sent_again_by_the_next(autojump_clock: MockClock) -> None:

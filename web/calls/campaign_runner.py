@@ -9,7 +9,7 @@ nothing.
 import attrs
 import trio
 
-from actors.supervision import unharmed
+from actors.supervision import UnharmedAgain
 from store.orders.campaigns import Campaign
 from store.orders.queue import KeptOrder
 from web.calls.campaigns import CampaignRules, rules_of
@@ -35,6 +35,7 @@ class CampaignRunner:
     _gap: float = attrs.field(default=LOOK_SECONDS, init=False)
     """Until the next look: the shortest pace of the campaigns that called somebody in this one."""
     _swept: float = attrs.field(default=0.0, init=False)
+    _unharmed: UnharmedAgain = attrs.field(factory=lambda: UnharmedAgain("campaigns_not_looked_after"), init=False)
 
     async def run(self) -> None:
         """Run them until cancelled, or until the worker drains."""
@@ -42,7 +43,7 @@ class CampaignRunner:
             nursery.start_soon(self.context.slots.end_at_drain, nursery.cancel_scope)
             while True:
                 self._gap = LOOK_SECONDS
-                await unharmed(self.look, "campaigns_not_looked_after")
+                await self._unharmed(self.look)
                 await trio.sleep(max(self._gap, SHORTEST_GAP))
 
     async def look(self) -> None:

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from actors.supervision import unharmed
+from store.calls import DatabaseRefused
 from store.orders.queue import KeptOrder, NewOrder, Put
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -101,7 +102,7 @@ class Dispatcher:
             return await self.context.orders.put(new, self.worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
         except OSError as exc:
             _log.warning("order_not_kept", why=str(exc))
-            return NoLine(Lack.DATABASE, BUSY_SECONDS)
+            return NoLine(Lack.REFUSED if isinstance(exc, DatabaseRefused) else Lack.DATABASE, BUSY_SECONDS)
 
     async def _claim_or_drop(self, call_id: str) -> float | NoLine | None:
         """Claim a slot and a turn, and forget the order where there are none; None where it could not be forgotten.

@@ -281,6 +281,7 @@ class Lack(Enum):
     FULL = "full"
     QUEUE = "queue"
     DATABASE = "database"
+    REFUSED = "database_refused"
 
 
 @attrs.frozen

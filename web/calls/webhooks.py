@@ -135,13 +135,17 @@ class Webhooks:
             await self._send_on(nursery, trio.CapacityLimiter(AT_ONCE))
 
     async def _keep(self) -> None:
+        told = ""
         async for one in self._to_keep:
             while True:
                 try:
                     await self.outbox.put(one.call_sid, one.kind, one.ordinal, one.body)
+                    told = ""
                     break
                 except OSError as exc:
-                    _log.warning("webhook_not_kept_yet", call_sid=one.call_sid, kind=one.kind, why=str(exc))
+                    if str(exc) != told:
+                        _log.warning("webhook_not_kept_yet", call_sid=one.call_sid, kind=one.kind, why=str(exc))
+                    told = str(exc)
                     await trio.sleep(1)
             self._wake.set()
 

@@ -41,6 +41,8 @@ from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
 from web.routes.problems import (
+    CHANGE_VERSION,
+    OTHER_VERSION,
     body_of_request,
     is_call_sid,
     json_answer,
@@ -55,6 +57,7 @@ _NO_LINE: Mapping[Lack, str] = {
     Lack.DRAINING: "the server is being shut down",
     Lack.FULL: "every line is taken",
     Lack.DATABASE: "the database is away, and an order could be lost",
+    Lack.REFUSED: OTHER_VERSION,
     Lack.QUEUE: "more than a minute of orders wait already",
 }
 
@@ -256,5 +259,7 @@ class CallRoutes:
 
     def _no_free_line(self, none: NoLine) -> Response:
         self.context.counts.refused(none.lack.value)
+        if none.lack is Lack.REFUSED:
+            return problem(503, _NO_LINE[none.lack], fix=CHANGE_VERSION)
         status, wait = 503 if none.lack in _AWAY else 429, math.ceil(none.seconds)
         return problem(status, _NO_LINE[none.lack], fix="Try again later.", retry_seconds=wait)

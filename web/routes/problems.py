@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from protocol.fields import json_or, names_twice
+from store.calls import DatabaseRefused
 from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
@@ -32,6 +33,8 @@ _FIXES: Mapping[int, str] = {
     413: "Send a shorter body.",
     500: "See the log of the server.",
 }
+OTHER_VERSION = "the database is of another version of switchboard"
+CHANGE_VERSION = "Update this switchboard, or name another database: DATABASE_URL."
 _METHODS = ("POST", "GET", "DELETE", "PUT")
 _LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
@@ -60,6 +63,8 @@ def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callab
 
     async def answer(exc: OSError) -> Response:
         _log.warning(event, why=f"{type(exc).__name__}: {exc}")
+        if isinstance(exc, DatabaseRefused):
+            return problem(503, OTHER_VERSION, fix=CHANGE_VERSION)
         return problem(503, error, fix=fix, retry_seconds=10)
 
     return answer
