@@ -67,7 +67,7 @@ class Switchboard:
                 limit_our_listeners()
                 self._running = ready.app
                 stack.callback(self._stop)
-                drain = draining(ready.slots, settings.drain_timeout, ready.close_calls)
+                drain = draining(ready.slots, settings.drain_timeout, ready.close_calls, ready.end_at_once)
                 await stack.enter_async_context(drain)
                 freeze_gc()
                 await self._running(scope, receive, send)

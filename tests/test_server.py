@@ -26,6 +26,15 @@ from web.calls.slots import Slots
 SCOPE: LifespanScope = {"type": "lifespan", "asgi": {"spec_version": "2.0", "version": "3.0"}, "state": {}}
 
 
+HALF_A_REQUEST = b"""\
+POST /twilio/voice HTTP/1.1\r
+Host: agent.example.com\r
+Content-Type: application/x-www-form-urlencoded\r
+Content-Length: 9\r
+\r
+"""
+
+
 @attrs.define
 class Host:
     """An ASGI server that starts and stops an application."""
@@ -92,10 +101,10 @@ async def test_the_collector_spares_what_stays_for_as_long_as_it_serves(environ:
 
 
 @asynccontextmanager
-async def under_hypercorn(told: trio.Event) -> AsyncIterator[str]:
+async def under_hypercorn(told: trio.Event, grace: float = 0.1) -> AsyncIterator[str]:
     """Serve `server:app` as hypercorn's worker does, which is told to stop by `told`; yields where."""
     config = Config()
-    config.bind, config.graceful_timeout, config.loglevel = ["127.0.0.1:0"], 0.1, "ERROR"
+    config.bind, config.graceful_timeout, config.loglevel = ["127.0.0.1:0"], grace, "ERROR"
     async with trio.open_nursery() as nursery:
         serve = partial(hypercorn_serve, Switchboard(), config, shutdown_trigger=told.wait, mode="asgi")
         (address,) = await nursery.start(serve)
@@ -136,6 +145,24 @@ async def test_a_second_ctrl_c_hurries_a_worker(environ: Mapping[str, str], monk
             signal.raise_signal(signal.SIGINT)
             await slots.wait_draining()
             signal.raise_signal(signal.SIGINT)
+
+    assert slots.draining
+
+
+async def test_a_second_ctrl_c_leaves_no_grace_to_what_goes_on(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = Slots(9)
+    monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
+    with trio.fail_after(5), slots.take("call"):
+        async with under_hypercorn(trio.Event(), grace=60.0) as address:
+            peer = await trio.open_tcp_stream("127.0.0.1", int(address.rpartition(":")[2]))
+            await peer.send_all(HALF_A_REQUEST)
+            await trio.sleep(0.1)
+            signal.raise_signal(signal.SIGINT)
+            await slots.wait_draining()
+            signal.raise_signal(signal.SIGINT)
+        await peer.aclose()
 
     assert slots.draining
 

@@ -54,6 +54,7 @@ class Started:
     app: QuartTrio
     slots: Slots
     close_calls: Callable[[], float]
+    end_at_once: Callable[[], None]
 
 
 @asynccontextmanager
@@ -70,10 +71,11 @@ async def started(
     """
     share_one_heap()
     async with open_services(settings, observe=observe, functions=functions) as opened:
-        install(Connections.beside(settings.calls_per_worker, descriptors_allowed()))
+        connections = Connections.beside(settings.calls_per_worker, descriptors_allowed())
+        install(connections)
         app = create_app(settings, opened, voice=voice)
         async with keeping_memory_free(opened.slots, find_trim()):
-            yield Started(app, opened.slots, partial(close_calls, opened.services))
+            yield Started(app, opened.slots, partial(close_calls, opened.services), connections.end_at_once)
 
 
 async def serve_calls(

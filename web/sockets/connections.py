@@ -22,6 +22,7 @@ from typing import Protocol
 
 import attrs
 import structlog
+from hypercorn.config import Config
 from hypercorn.typing import WWWScope
 
 MOST = 1000
@@ -87,6 +88,8 @@ class Connections:
 
     most: int = MOST
     now: Callable[[], float] = time.monotonic
+    config: Config | None = None
+    """Of the server whose connections these are, once there was one."""
     _open: dict[Connection, str] = attrs.field(factory=dict, init=False)
     """In the order in which they came, with their addresses."""
     _displaced: int = attrs.field(default=0, init=False)
@@ -116,6 +119,11 @@ class Connections:
     def release(self, connection: Connection) -> None:
         """Count a connection no more: it is closed, or a call's."""
         self._open.pop(connection, None)
+
+    def end_at_once(self) -> None:
+        """Have the server give those that are left no time when it closes."""
+        if self.config is not None:
+            self.config.graceful_timeout = 0.0
 
     def _make_room(self, whence: str) -> bool:
         of_one = [connection for connection, other in self._open.items() if other == whence]

@@ -103,6 +103,7 @@ class PullServer(TCPServer):
         self._applications = 0
         self.vouched = False
         self._connections = connections or Connections()
+        self._connections.config = config
         self._whole, self._reader, self._watch = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
         self._reads = False
         self._reader_aside = trio.Event()
