@@ -2,16 +2,29 @@
 
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+import attrs
 import httpx
 import orjson
 import pytest
 import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    Scope,
+    WebsocketAcceptEvent,
+    WebsocketCloseEvent,
+)
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
+from twilio.request_validator import RequestValidator
 
 from actors.errors import AgentUnavailable
 from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
@@ -20,7 +33,7 @@ from simulators.deepgram.dialogue import encode_server
 from simulators.scenario import Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
 from tests.store.samples import newer_tables
-from tests.web.fakes import HERE, at_home, settings
+from tests.web.fakes import ENVIRON, HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
     check_clock,
@@ -506,3 +519,69 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
         "Think models",
         "Twilio",
     ]
+
+
+@attrs.define
+class Listening:
+    """Everything that is asked: it notes who shows which credential where, and has nothing."""
+
+    shown: dict[str, set[str]] = attrs.field(factory=dict)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        event = await receive()
+        if scope["type"] == "lifespan":
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        kind = "socket " if scope["type"] == "websocket" else ""
+        told = headers.get("authorization", headers.get("x-twilio-signature", "nothing"))
+        self.shown.setdefault(f"{kind}{scope['path']}", set()).add(told)
+        if event["type"] == "websocket.connect":
+            is_signed = "x-twilio-signature" in headers
+            accept = WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[])
+            close = WebsocketCloseEvent(type="websocket.close", code=1000, reason=None)
+            await send(accept if is_signed else close)
+            return
+        status = {"/twilio/voice": 403, "/twilio/stream": 204}.get(scope["path"], 404)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize(
+    ("more", "rest"),
+    [
+        ({}, (ENVIRON["TWILIO_ACCOUNT_SID"], "the-new-one")),
+        ({"TWILIO_API_KEY": "SK" + "1" * 32, "TWILIO_API_SECRET": "a-secret"}, ("SK" + "1" * 32, "a-secret")),
+    ],
+    ids=["auth token", "API key"],
+)
+async def test_each_service_is_shown_its_own_credential_and_nobody_else_one(
+    more: dict[str, str], rest: tuple[str, str]
+) -> None:
+    theirs, closing = Listening(), trio.Event()
+    config = Config()
+    config.bind, config.loglevel = ["127.0.0.1:0"], "ERROR"
+    async with trio.open_nursery() as nursery:
+        serve = partial(hypercorn_serve, theirs, config, shutdown_trigger=closing.wait, mode="asgi")
+        (origin,) = await nursery.start(serve)
+        urls = dict.fromkeys(("LEAD_SERVER_EXTERNAL_URL", "TWILIO_API_URL", "GROQ_BASE_URL"), origin)
+        agent = {"DEEPGRAM_AGENT_URL": f"ws{origin.removeprefix('http')}/agent/converse"}
+        speak = {"DEEPGRAM_SPEAK_URL": f"{origin}/v1/speak"}
+        await check_everything(settings(TWILIO_AUTH_TOKEN="the-new-one,the-old-one", **urls, **agent, **speak, **more))
+        closing.set()
+    signed, rest_url = RequestValidator("the-new-one").compute_signature, "/2010-04-01/Accounts/"
+    deepgram, basic = {"Token deepgram-key"}, f"Basic {b64encode(':'.join(rest).encode()).decode()}"
+
+    assert theirs.shown == {
+        "socket /agent/converse": deepgram,
+        "/agent/settings/think/models": deepgram,
+        "/v1/speak": deepgram,
+        "/openai/v1/models": {"Bearer groq-key"},
+        f"{rest_url}{ENVIRON['TWILIO_ACCOUNT_SID']}/IncomingPhoneNumbers.json": {basic},
+        "/": {"nothing"},
+        "socket /twilio": {"nothing", signed(f"ws{origin.removeprefix('http')}/twilio", {})},
+        "/twilio/voice": {"nothing"},
+        "/twilio/stream": {signed(f"{origin}/twilio/stream", {"StreamEvent": "check"})},
+    }
