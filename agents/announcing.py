@@ -13,9 +13,8 @@ from typing import Final
 
 from agents.functions import FunctionSpec
 from agents.quoting import word_set
-from agents.unknown import plain_words
+from agents.unknown import is_question, plain_words, sentences_of
 
-_SENTENCE: Final = re.compile(r"[^.?!;]+[.?!;]*")
 _NO_ANNOUNCEMENT: Final = word_set(
     "if could can would should shall may might cant cannot couldnt wouldnt wont not never unless whether before until "
     "like unable unfortunately didnt dont"
@@ -38,24 +37,20 @@ def asks_to_wait(text: str) -> bool:
     "Let me see, that is on Tuesday" does not: what was looked for follows in the same sentence.
     """
     clauses = _last_clauses(text)
-    if _is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
+    if is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
         return False
     return any(map(_waits, clauses)) and (_waits(clauses[-1]) or clauses[-1][0] in _GOES_ON)
 
 
 def asks_for_time(text: str) -> bool:
     """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
-    return any(map(_waits, _last_clauses(text)[-1 if _is_question(text) else 0 :]))
+    return any(map(_waits, _last_clauses(text)[-1 if is_question(text) else 0 :]))
 
 
 def _last_clauses(text: str) -> list[list[str]]:
     """Return the words of each clause of the last sentence."""
-    sentence = (_SENTENCE.findall(text) or [""])[-1]
+    sentence = (sentences_of(text) or [""])[-1]
     return [words for clause in _CLAUSE.split(sentence) if (words := plain_words(clause))]
-
-
-def _is_question(text: str) -> bool:
-    return text.rstrip().endswith("?")
 
 
 def _waits(clause: list[str]) -> bool:
@@ -64,8 +59,8 @@ def _waits(clause: list[str]) -> bool:
 
 def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
-    sentences = [plain_words(sentence) for sentence in _SENTENCE.findall(text) if not _is_question(sentence)]
-    said = [_in_spaces(words) for words in sentences if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    stated = [plain_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
+    said = [_in_spaces(words) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
     return tuple(
         function
         for function in functions

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agents.quoting import CALLER, SpokenTurn, word_set
-from agents.unknown import is_no_name
+from agents.unknown import is_no_name, is_question
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _SENTENCE: Final = re.compile(r"[^.?!]+[.?!]*")
@@ -106,7 +106,7 @@ def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
         if turn.speaker == CALLER:
             yield from ((asked, sentence.strip()) for sentence in _SENTENCE.findall(text) if sentence.strip(" .?!"))
         else:
-            asked = " ".join(sentence for sentence in _SENTENCE.findall(text) if sentence.endswith("?"))
+            asked = " ".join(sentence for sentence in _SENTENCE.findall(text) if is_question(sentence))
 
 
 def _name_in(sentence: str, asked: str) -> str:
@@ -114,7 +114,7 @@ def _name_in(sentence: str, asked: str) -> str:
         return _name(stated[1])
     if introduced := _INTRODUCES.search(sentence):
         return _name(introduced[1], capitals=True)
-    if not _ASKS_NAME.search(asked) or sentence.endswith("?"):
+    if not _ASKS_NAME.search(asked) or is_question(sentence):
         return ""
     answer = _without_fillers(sentence)
     presented = _PRESENTS.search(answer)
@@ -139,7 +139,7 @@ def _place_in(sentence: str, asked: str) -> str:
     wanted = bool(_ASKS_PLACE.search(asked))
     if stated := _STATES_PLACE.search(sentence):
         return _place(stated[1], capitals=not wanted)
-    if not wanted or sentence.endswith("?"):
+    if not wanted or is_question(sentence):
         return ""
     return _place(_without_fillers(sentence), whole=True)
 
@@ -172,7 +172,7 @@ def _is_all(name: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def _need_in(sentence: str, asked: str) -> str:
-    if sentence.endswith("?") or _DENIES.search(sentence):
+    if is_question(sentence) or _DENIES.search(sentence):
         return ""
     if stated := _STATES_NEED.search(sentence):
         return _phrase(stated[1], 8)

@@ -16,11 +16,27 @@ _LETTERS: Final = str.maketrans(
 )
 
 
+_MARKS: Final = "?？؟⸮‽⁇⁈⁉﹖፧꘏꛷\u037e"
+"""The question marks of all scripts, but the Armenian one, which stands in a word, and the Greek `;`."""
+_SENTENCE: Final = re.compile(rf"[^.!;。！।{_MARKS}]+[.!;。！।{_MARKS}]*")
+_QUESTION: Final = re.compile(rf"(?:[{_MARKS}]|(?<=[Ͱ-Ͽἀ-῿]);|՞\w*)\W*$")
+
+
 def plain_words(text: str) -> list[str]:
     """Split a text into words, without case, accents, vowel signs and apostrophes."""
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
     bare = "".join(each for each in unicodedata.normalize("NFKD", folded) if unicodedata.category(each)[0] != "M")
     return _WORDS.findall(unicodedata.normalize("NFC", bare))
+
+
+def sentences_of(text: str) -> list[str]:
+    """Split a text into sentences, each with the marks behind it."""
+    return _SENTENCE.findall(text)
+
+
+def is_question(text: str) -> bool:
+    """Whether a text ends with a question, in quotes or not, in any script."""
+    return _QUESTION.search(text) is not None
 
 
 def _plain_set(text: str) -> frozenset[str]:

@@ -63,6 +63,7 @@ from actors.turn.state import Phase
 from actors.turn_driver import ForSession
 from agents.announcing import announced, asks_for_time, asks_to_wait
 from agents.spec import AgentSpec
+from agents.unknown import is_question
 from protocol import deepgram
 from protocol.wire import PacedWebSocket
 
@@ -338,7 +339,7 @@ class AgentSession:
         self.service.note_speaking()
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
-        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text)))
+        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text), is_question(text)))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.kind is SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))

@@ -50,12 +50,13 @@ class AudioBegan:
 class AgentSaid:
     """A sentence of the agent's. `announces` names the function that its words promise, by the agent's own phrases.
 
-    `asks_to_wait`: they promise that something follows, whatever it is.
+    `asks_to_wait`: they promise that something follows, whatever it is. `asks`: they end with a question.
     """
 
     text: str
     announces: str = ""
     asks_to_wait: bool = False
+    asks: bool = False
 
 
 @attrs.frozen

@@ -206,7 +206,7 @@ class Turn(Actions):
         self.at.began = min(self.at.began, self.now)
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
-        self.at.said, self.rest, self.has_asked = self.now, "", event.text.rstrip(" \"'”»").endswith(("?", "？", "؟"))
+        self.at.said, self.rest, self.has_asked = self.now, "", event.asks
         self.overtake_filler()
         if not self.is_audible:
             if self.aside is not None:

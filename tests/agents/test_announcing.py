@@ -13,6 +13,7 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
+from agents.unknown import is_question
 from tests.examples import UNICODE
 
 HANDOFF = handoff_to_next_agent("advisor")
@@ -139,3 +140,35 @@ def test_the_caller_asks_for_time(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "Wait a minute, how much is that?", "Hold on. I have found it.", "On Tuesday."])
 def test_who_goes_on_asks_for_no_time(text: str) -> None:
     assert not asks_for_time(text)
+
+
+QUESTIONS = [
+    "When?",
+    "「いつですか？」",
+    "متى؟",
+    "You said “when?”",
+    "Really?!",
+    "When? …",
+    "(Which day?)",
+    "Πότε;",
+    "Πότε\u037e",
+    "Ե՞րբ։",
+    "መቼ፧",
+    "« Quand ? »",
+]
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+def test_a_question_is_one_in_any_script_and_in_quotes(text: str) -> None:
+    assert is_question(text)
+
+
+@pytest.mark.parametrize("text", ["", "?", "When? On Tuesday.", "I see;", "いつ？火曜日です。"])
+def test_what_goes_on_behind_its_question_is_none(text: str) -> None:
+    assert is_question(text) is (text == "?")
+
+
+@pytest.mark.parametrize("question", ["お繋ぎしますか？I'll put you through", "هل أحولك؟ I'll put you through"])
+def test_a_sentence_ends_with_the_mark_of_its_script(question: str) -> None:
+    assert names(f"{question}.") == ["handoff_to_next_agent"]
+    assert names(f"I'll put you through？{question[:5]}") == []

@@ -161,7 +161,7 @@ def reply(
     """A reply: its first frame, its words, the end of its audio, and the end of its sound."""
     return [
         (at, AudioBegan()),
-        (at + 0.02, AgentSaid(text, announces)),
+        (at + 0.02, AgentSaid(text, announces, asks=text.endswith("?"))),
         (at + sent, AudioDone()),
         (at + played, Played()),
     ]
