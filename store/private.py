@@ -11,6 +11,7 @@ had was left by a process that is dead, in whatever container it ran.
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO
 
 import attrs
 
+_MAKING = threading.Lock()
 FOLDER = 0o700
 FILE = 0o600
 HALF_SECONDS = 60.0
@@ -53,8 +55,17 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def keep_private(path: Path) -> None:
-    """Make an empty file if there is none, for a library that would make it for everybody to read."""
-    open_private(path, "ab").close()
+    """Make an empty file if there is none, for a library that would make it for everybody to read.
+
+    A file that is there is not opened: SQLite's locks on it are the process's, and the kernel drops all when any
+    descriptor of the file is closed (https://sqlite.org/howtocorrupt.html, 2.2). Nor does anybody use a new file before
+    it is closed here.
+    """
+    with _MAKING:
+        if path.exists():
+            narrow_file(path)
+        else:
+            open_private(path, "ab").close()
 
 
 def narrow_file(path: Path) -> None:

@@ -3,16 +3,19 @@
 import gc
 import sqlite3
 import stat
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
 from structlog.testing import capture_logs
 
 from store.orders import databases
 from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
 from store.orders.queue import OrderQueue
-from tests.store.samples import newer_tables
+from store.sql import SqlRecords
+from tests.store.samples import FULL, newer_tables
 from tests.store.test_orders_contract import put, state_of
 
 
@@ -92,6 +95,42 @@ async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
 
     assert (await put(queue, "OR1")).state == "waiting"
     database.close()
+
+
+LOOK = "import sqlite3, sys; found = sqlite3.connect(sys.argv[1]); found.execute(sys.argv[2]).fetchall(); found.close()"
+"""What `switchboard check`, a backup and a second worker do: open the file, ask something, and close it."""
+
+
+def log_of(file: Path) -> int:
+    return Path(f"{file}-wal").stat().st_ino
+
+
+async def look_elsewhere(file: Path) -> None:
+    await trio.run_process([sys.executable, "-c", LOOK, str(file), "SELECT count(*) FROM orders_schema"])
+
+
+@pytest.mark.parametrize("is_made", [False, True], ids=["a new file", "a file that is there"])
+@pytest.mark.parametrize("had_trouble", [False, True], ids=["at first", "after an error"])
+async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_into_it(
+    is_made: bool, had_trouble: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "calls.db"
+    if is_made:
+        file.touch()
+    orders, records = SqliteOrders(str(file)), SqlRecords(f"sqlite:///{file}")
+    await put(OrderQueue(orders), "OR1")
+    await records.save(FULL)
+    if had_trouble:
+        records._made = False
+        await records.save(FULL)
+    log = log_of(file)
+
+    await look_elsewhere(file)
+
+    assert log_of(file) == log
+    await put(OrderQueue(orders), "OR2")
+    assert await records.get(FULL.call_sid) == FULL
+    orders.close()
 
 
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
