@@ -197,8 +197,7 @@ class Turn(Actions):
 
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
-        waits = self.debt is Debt.OWED and self.caller is CallerState.QUIET and not self.sounding
-        if waits and self.at.filler >= self.silent_since:
+        if self.waits_in_silence and self.at.filler >= self.silent_since:
             self.emit(NoteSilence(self.now - self.silent_since))
         self.sounding = True
         if self.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:

@@ -193,6 +193,11 @@ class TurnState:
         return self.at.waiting < NEVER
 
     @property
+    def waits_in_silence(self) -> bool:
+        """Whether the caller waits for words of an agent, and hears nothing of ours."""
+        return self.debt is Debt.OWED and self.caller is CallerState.QUIET and not self.sounding
+
+    @property
     def silent_since(self) -> float:
         """Since when the caller waits and hears nothing. A clip without audio ends a silence like one with."""
         silent = max(self.at.owed, self.at.quiet)

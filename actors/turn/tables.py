@@ -68,9 +68,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "nothing is told": lambda state: state.told == "",
     # The debt
     "nothing is owed": lambda state: state.debt is Debt.SETTLED,
-    "the caller waits in silence": lambda state: (
-        state.debt is Debt.OWED and state.caller is CallerState.QUIET and not state.sounding
-    ),
+    "the caller waits in silence": lambda state: state.waits_in_silence,
     "this silence is unfilled": lambda state: state.at.filler < state.silent_since,
     # The agent's words are what the caller waits for, and not a person
     "it is answered": lambda state: state.is_answered and state.phase is not Phase.PUTTING_THROUGH,

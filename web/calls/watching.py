@@ -191,12 +191,12 @@ class WatchedCall:
         if self._call is None:
             return {"levels": [0, 0]}
         turn = self._call.turn
-        silent = trio.current_time() - turn.silent_since
+        silent = trio.current_time() - turn.silent_since if turn.waits_in_silence else -1.0
         return {
             "at": round(self._call.journal.now, 3),
             "levels": loudest,
             "turn": [part.name.lower() for part in (turn.caller, turn.voice, turn.debt, turn.phase)],
-            "silent": round(silent, 2) if 0 <= silent < 3600 else None,
+            "silent": round(silent, 2) if 0 <= silent < 3600 else None,  # the first words are owed since long ago
         }
 
     def task_names(self) -> list[tuple[int, str]]:

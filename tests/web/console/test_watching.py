@@ -16,6 +16,7 @@ from actors.record.packed import BLOCK, VOLUME
 from actors.record.record import RecordBuilder
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
+from actors.turn.state import CallerState, Debt
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange
 from web.calls.call_files import CallFiles
@@ -31,13 +32,14 @@ class Running:
 
     watch: WatchedCall
     journal: Journal
+    turn: Turn
 
     @classmethod
     def of(cls, watch: WatchedCall) -> "Running":
         journal = Journal.read_by([watch.read])
         turn = Turn(CallPolicy(), trio.current_time())
         watch.begin(CallUnderWay(journal, turn, trio.lowlevel.current_task()))
-        return cls(watch, journal)
+        return cls(watch, journal, turn)
 
     def says(self, *words: str) -> None:
         for word in words:
@@ -164,6 +166,24 @@ async def test_the_tree_of_the_tasks_and_whose_turn_it_is_are_told(autojump_cloc
     assert isinstance(now.data, dict)
     assert [[0, "call"], [1, "bridge"]] == [task[:2] for task in now.data["tasks"]]
     assert now.data["turn"] == ["quiet", "absent", "settled", "conversing"]
+
+
+async def test_the_silence_that_is_told_is_what_a_caller_waits_who_hears_nothing(autojump_clock: MockClock) -> None:
+    call = WatchedCall(CALL_SID, "w1")
+    turn = Running.of(call).turn
+    turn.at.owed = trio.current_time()
+    await trio.sleep(1.5)
+    told = list[object]()
+    for debt, is_sounding, caller in (
+        (Debt.OWED, False, CallerState.QUIET),
+        (Debt.OWED, True, CallerState.QUIET),
+        (Debt.OWED, False, CallerState.HEARD),
+        (Debt.SETTLED, False, CallerState.QUIET),
+    ):
+        turn.debt, turn.sounding, turn.caller = debt, is_sounding, caller
+        told.append(call.moment()["silent"])
+
+    assert told == [1.5, None, None, None]
 
 
 async def test_levels_are_measured_while_somebody_watches(autojump_clock: MockClock) -> None:

@@ -111,7 +111,7 @@ function onNow(now) {
   if (now.at !== undefined) byId("clock").textContent = shown(now.at);
   [byId("level-caller").value, byId("level-agents").value] = now.levels;
   if (now.turn) byId("turn").textContent = turnText(now.turn);
-  const silent = now.turn?.[2] === "owed" && now.silent !== null ? now.silent : 0;
+  const silent = now.silent ?? 0;
   byId("silence").max = deadlines.silence;
   byId("silence").value = silent;
   byId("silence-text").textContent = `${silent.toFixed(1)} s / ${deadlines.silence} s`;
