@@ -1,8 +1,8 @@
 """A phone on the bench: the real page's modules and the real server, and a call in which we say what happens.
 
 `Bench` stands in for `run_call`: it notes what the page sends, and when, and does what its `conduct` does. `begin`
-places a call from the page without its buttons, with a tap behind the loudspeaker that tells when sound begins and ends
-in truth. Page and server share the machine's clock.
+places a call from the page without its buttons, with a tap in the audio thread: it tells what comes there and goes, and
+when sound begins and ends in truth. Page and server share the machine's clock.
 """
 
 import time
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 PAGE = "/console/phone"
 TAP = Path(__file__).with_name("tap.js")
-BEGIN = """async ({ typed, constraints }) => {
+BEGIN = """async ({ typed, constraints, latency }) => {
+  const { addModule } = AudioWorklet.prototype;
+  AudioWorklet.prototype.addModule = async function (url) {
+    await addModule.call(this, "/console/static/phone/tap.js");
+    await addModule.call(this, url);
+  };
+  if (latency !== null) Object.defineProperty(AudioContext.prototype, "outputLatency", { get: () => latency });
   const { call, constrain } = await import("/console/static/phone/phone.js");
   constrain(constraints);
   const headers = { "X-CSRF-Token": document.querySelector("#phone").dataset.csrf };
@@ -38,9 +44,8 @@ BEGIN = """async ({ typed, constraints }) => {
   globalThis.taps = [];
   const url = location.origin.replace("http", "ws") + "/phone";
   const phone = globalThis.phone = await call({ url, ticket, typed, tell: (told) => news.push(told) });
-  await phone.context.audioWorklet.addModule("/console/static/phone/tap.js");
   const tap = new AudioWorkletNode(phone.context, "tap");
-  tap.port.onmessage = ({ data }) => taps.push(data);
+  tap.port.onmessage = ({ data }) => taps.push(...data);
   phone.playback.connect(tap).connect(phone.context.destination);
 }"""
 
@@ -109,6 +114,11 @@ class Bench:
         """Return when each mark came back."""
         return {str(message["mark"]["name"]): at for at, message in self.of("mark")}  # type: ignore[index]
 
+    async def wait_mark(self, name: str) -> None:
+        """Wait until a mark is back."""
+        while name not in self.marks():  # noqa: ASYNC110 - the page sets no event
+            await trio.sleep(0.01)
+
     async def _send(self, message: str) -> None:
         assert self._media is not None
         await self._media.send_message(message)
@@ -142,25 +152,55 @@ async def on_the_bench(bench: Bench, **changes: str) -> AsyncIterator[str]:
             yield f"http://{at}"
 
 
-def begin(page: "Page", origin: str, *, typed: bool = False, constraints: Mapping[str, bool] | None = None) -> None:
-    """Open the phone's page, and place a call."""
+def begin(
+    page: "Page",
+    origin: str,
+    *,
+    typed: bool = False,
+    constraints: Mapping[str, bool] | None = None,
+    latency: float | None = None,
+) -> None:
+    """Open the phone's page, and place a call; `latency` is what the loudspeaker says of itself."""
     page.goto(origin + PAGE)
-    page.evaluate(BEGIN, {"typed": typed, "constraints": dict(constraints or {})})
+    page.evaluate(BEGIN, {"typed": typed, "constraints": dict(constraints or {}), "latency": latency})
+
+
+@attrs.frozen
+class Noted:
+    """What the tap has noted: `at` and `now` by the audio thread's clock, `wall` by the machine's."""
+
+    what: str
+    at: float
+    name: str
+    now: float
+    wall: float
 
 
 @attrs.frozen
 class Heard:
-    """When sound began and ended at the ear, by the wall's clock."""
+    """What came to the audio thread (audio, mark, clear), what it answered, and when sound was on and off."""
 
-    began: Sequence[float]
-    ended: Sequence[float]
+    noted: Sequence[Noted]
 
     @classmethod
-    def on(cls, page: "Page", *, latency: bool = True) -> "Heard":
-        """Read the tap; without `latency`, when the sound left the page."""
-        taps: list[dict[str, float | str]] = page.evaluate("taps")
-        behind = page.evaluate("phone.context.outputLatency") if latency else 0.0
-        offsets = sorted(float(tap["wall"]) - float(tap["now"]) for tap in taps)
-        offset = offsets[len(offsets) // 10] + behind
-        began, ended = ([float(tap["at"]) + offset for tap in taps if tap["what"] == what] for what in ("on", "off"))
-        return cls(began, ended)
+    def on(cls, page: "Page") -> "Heard":
+        """Read the tap."""
+        return cls([Noted(**tap) for tap in page.evaluate("taps")])
+
+    def of(self, what: str) -> Sequence[Noted]:
+        """Return the notes of one kind."""
+        return [note for note in self.noted if note.what == what]
+
+    def named(self, what: str) -> Mapping[str, Noted]:
+        """Return the notes of one kind by name."""
+        return {note.name: note for note in self.of(what)}
+
+    @property
+    def sounds(self) -> Sequence[tuple[float, float]]:
+        """When each stretch of sound began and ended, by the audio thread's clock."""
+        return [(on.at, off.at) for on, off in zip(self.of("on"), self.of("off"), strict=False)]
+
+    def ended(self, behind: float) -> Sequence[float]:
+        """Return when sound ended at an ear that is so many seconds behind, by the machine's clock."""
+        offsets = sorted(note.wall - note.now for note in self.noted)
+        return [off.at + offsets[len(offsets) // 10] + behind for off in self.of("off")]

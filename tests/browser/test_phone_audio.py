@@ -3,9 +3,10 @@
 import base64
 import math
 import wave
-from collections.abc import Callable, Sequence
+from bisect import bisect
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -37,6 +38,10 @@ def tone(seconds: float, hertz: float = 1000.0, rate: int = 8000, size: float = 
 
 
 BEEP, LONG_BEEP = linear_to_ulaw(tone(0.3)), linear_to_ulaw(tone(2.0))
+BEHIND = 0.1
+"""Seconds that the loudspeaker is behind the page, as it says itself."""
+EXACT = 0.01
+"""For the audio thread, by its own clock, in which no machine is busy."""
 
 
 def in_ms(seconds: Sequence[float]) -> str:
@@ -46,23 +51,33 @@ def in_ms(seconds: Sequence[float]) -> str:
 async def marks(bench: Bench) -> None:
     await trio.sleep(1)
     for n in range(12):
-        await bench.play(BEEP)
+        await bench.play(BEEP[:800])
+        if n % 3 == 2:
+            await trio.sleep(0.3)  # the rest comes late: the sound is torn
+        await bench.play(BEEP[800:])
         await bench.mark(f"m{n}")
-        await trio.sleep(0.6 + 0.017 * n)
+        await bench.wait_mark(f"m{n}")
+        await trio.sleep(0.1 + 0.017 * n)
 
 
 async def clears(bench: Bench) -> None:
     await trio.sleep(1)
     for n in range(8):
-        await bench.play(LONG_BEEP)
+        await bench.play(LONG_BEEP[:800])
+        await bench.mark(f"b{n}")
+        await bench.play(LONG_BEEP[800:])
         await bench.mark(f"c{n}")
-        await trio.sleep(0.5 + 0.013 * n)
+        await bench.wait_mark(f"b{n}")
+        await trio.sleep(0.2 + 0.013 * n)
         await bench.clear()
-        await trio.sleep(0.4)
+        await bench.wait_mark(f"c{n}")
+        await trio.sleep(0.3)
+    await bench.play(BEEP)
+    await bench.mark("end")
 
 
-async def listen_to(conduct: Callable[[Bench], "object"], count: int, *, latency: bool) -> tuple[Bench, Heard]:
-    """Have a typed call, which needs no microphone, until so many marks are back."""
+async def listen_to(conduct: Callable[[Bench], "object"], last: str) -> tuple[Bench, Heard]:
+    """Have a typed call, which needs no microphone, until the last mark is back."""
     bench = Bench(conduct)  # type: ignore[arg-type]
     async with on_the_bench(bench) as origin:
 
@@ -70,10 +85,10 @@ async def listen_to(conduct: Callable[[Bench], "object"], count: int, *, latency
             with open_browser([PLAYS]) as browser:
                 page = browser.new_page()
                 troubles = watch(page)
-                begin(page, origin, typed=True)
-                wait_until(page, lambda: len(bench.marks()) == count)
-                page.wait_for_timeout(300)
-                heard = Heard.on(page, latency=latency)
+                begin(page, origin, typed=True, latency=BEHIND)
+                wait_until(page, lambda: last in bench.marks())
+                wait_until(page, lambda: last in Heard.on(page).named("answer"))
+                heard = Heard.on(page)
                 page.evaluate("phone.hangUp()")
                 wait_until(page, bench.over.is_set)
                 assert troubles == []
@@ -82,31 +97,56 @@ async def listen_to(conduct: Callable[[Bench], "object"], count: int, *, latency
         return bench, await visit(drive)
 
 
+def ends_of_beeps(heard: Heard, count: int) -> Sequence[float]:
+    """Return when each beep was over. The parts of one that is torn are as long as the whole."""
+    lengths = list(accumulate(off - on for on, off in heard.sounds))
+    assert lengths[-1] == pytest.approx(0.3 * count, abs=0.05), "all of it is heard, and no more"
+    reached = [bisect(lengths, 0.3 * (n + 1) - 0.1) for n in range(count)]
+    return [heard.sounds[at][1] for at in reached]
+
+
 async def test_a_mark_comes_back_when_what_was_before_it_is_heard() -> None:
-    """Within 40 ms; measured anew if the machine was busy: marks were late, or a sound was torn and ended twice."""
+    """Within 10 ms by the audio thread's clock; and the way from there to the server takes no 40 ms."""
+    ways = []
     for _ in range(TRIES):
-        bench, heard = await listen_to(marks, 12, latency=True)
-        came = [bench.marks()[f"m{n}"] for n in range(12)]
-        errors = [back - end for back, end in zip(came, heard.ended, strict=False)]
-        if len(heard.ended) == 12 and max(map(abs, errors)) <= 0.04:
+        bench, heard = await listen_to(marks, "m11")
+        came, answered = heard.named("mark"), heard.named("answer")
+        due = [max(end, came[f"m{n}"].at) + BEHIND for n, end in enumerate(ends_of_beeps(heard, 12))]
+        errors = [answered[f"m{n}"].at - at for n, at in enumerate(due)]
+        assert max(map(abs, errors)) <= EXACT, f"marks minus true ends: {in_ms(errors)} ms"
+        ways.append([at - answered[name].wall for name, at in bench.marks().items()])
+        if median(ways[-1]) <= 0.04:
             return
-    pytest.fail(f"{len(heard.ended)} ends of 12 sounds; marks minus true ends: {in_ms(errors)} ms")
+    pytest.fail("\n".join(f"from the page to the server: {in_ms(way)} ms" for way in ways))
 
 
 async def test_a_clear_silences_the_page_within_20_ms_and_gives_the_marks_back() -> None:
-    """Each at another moment of a frame, the same in each try: no machine is slow at the same one thrice."""
+    """Each at another moment of a frame; within 10 ms of its arrival by the audio thread's clock."""
     kept, seen = set[int](), list[str]()
     for _ in range(TRIES):
-        bench, heard = await listen_to(clears, 8, latency=False)
-        cleared = bench.when_sent("clear")
-        silent = [end - at for end, at in zip(heard.ended, cleared, strict=False)]
-        back = [bench.marks()[f"c{n}"] - at for n, at in enumerate(cleared)]
-        seen.append(f"{len(heard.ended)} ends of 8, {in_ms(silent)} ms after clears; marks after {in_ms(back)} ms")
-        if len(heard.ended) == 8:
-            kept |= {n for n in range(8) if silent[n] <= 0.02 and back[n] <= 0.04}
-        if len(kept) == 8:
+        bench, heard = await listen_to(clears, "end")
+        answered, cleared = heard.named("answer"), heard.of("clear")
+        silent, back = after_clears(heard), [answered[f"c{n}"].at - clear.at for n, clear in enumerate(cleared)]
+        assert max([*silent.values(), *back]) <= EXACT, f"sound and marks after clears: {silent}, {in_ms(back)} ms"
+        kept |= silent.keys()
+        sent = bench.when_sent("clear")
+        ways = [clear.wall - at for clear, at in zip(cleared, sent, strict=True)]
+        whole = [bench.marks()[f"c{n}"] - at for n, at in enumerate(sent)]
+        seen.append(f"{len(silent)} of 8 cut; to the page {in_ms(ways)} ms; marks after {in_ms(whole)} ms")
+        if len(kept) == 8 and median(ways) + max(silent.values()) <= 0.02 and median(whole) <= 0.04:
             return
     pytest.fail("\n".join(seen))
+
+
+def after_clears(heard: Heard) -> Mapping[int, float]:
+    """Return for how long sound went on after each clear that cut some, unless more was there at once to be played."""
+    silent, notes = {}, list(heard.noted)
+    for n, clear in enumerate(heard.of("clear")):
+        next_sound = next(note.at for note in notes[notes.index(clear) :] if note.what == "audio")
+        cut = [off - clear.at for on, off in heard.sounds if on < next_sound and off > clear.at]
+        if cut and next_sound - clear.at > 5 * EXACT:
+            silent[n] = max(cut)
+    return silent
 
 
 async def test_the_page_says_what_twilio_says() -> None:

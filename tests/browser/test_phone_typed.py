@@ -40,9 +40,9 @@ async def silenced_after(folder: Path) -> float:
                     page.wait_for_timeout(1500)
                     spoke = float(page.evaluate(INTERRUPT))
                     page.wait_for_timeout(1200)
-                    heard = Heard.on(page)
+                    ended = Heard.on(page).ended(page.evaluate("phone.context.outputLatency"))
                     page.evaluate("phone.hangUp()")
-                    return max(end for end in heard.ended if end < spoke + 1) - spoke
+                    return max(end for end in ended if end < spoke + 1) - spoke
 
             return await visit(drive)
 
