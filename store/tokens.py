@@ -40,10 +40,17 @@ _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now})
 _EXCHANGE = f"""INSERT INTO tokens (name, content, expires)
     SELECT CAST(:into AS {{bytes}}), CAST(:empty AS {{bytes}}), to_timestamp({{now}} + :seconds)
         FROM ({_FOUND}) AS found
-    UNION ALL SELECT name, content, to_timestamp(0) FROM ({_FOUND}) AS found WHERE TRUE
-    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires
-    WHERE tokens.name <> :name OR tokens.expires > to_timestamp({{now}}) RETURNING name, content"""  # noqa: S608
-"""One statement, so that nothing comes between: `into` is put, and `name` has expired. Of several, one gets `name`."""
+    UNION ALL SELECT name, CAST(:empty AS {{bytes}}), to_timestamp(-1) FROM ({_FOUND}) AS found WHERE TRUE
+    ON CONFLICT (name) DO UPDATE SET
+        content = CASE tokens.name WHEN :name THEN tokens.content ELSE excluded.content END,
+        expires = CASE tokens.name WHEN :name THEN to_timestamp(0) ELSE excluded.expires END
+    WHERE tokens.name <> :name OR tokens.expires > to_timestamp({{now}})
+    RETURNING name, content, expires > to_timestamp(-1)"""  # noqa: S608 - constants
+"""One statement, so that nothing comes between: `into` is put, and `name` has expired. Of several, one gets `name`.
+
+It is got where it was still there to expire. To one that PostgreSQL had wait for `into`, it may have gone since it was
+found: then it is left under that name anew, empty and expired for longer than any that was got.
+"""
 _ALL = "SELECT name, content FROM tokens"
 _ERASE = f"DELETE FROM tokens WHERE {_THESE} OR expires <= to_timestamp({{now}})"  # noqa: S608 - constants
 _DROP = "DELETE FROM tokens WHERE name = :name AND expires <= to_timestamp({now})"
@@ -151,7 +158,10 @@ class TokenStore:
             if (found := await self.take(name)) is not None:
                 await self.put(into, b"", seconds)
             return found
-        found = dict(cast("Sequence[tuple[bytes, bytes]]", rows)).get(keys["name"])
+        got = {
+            key: content for key, content, was_there in cast("Sequence[tuple[bytes, bytes, bool]]", rows) if was_there
+        }
+        found = got.get(keys["name"])
         if found is not None:
             with suppress(OSError):  # it has expired, and is swept
                 await self._ask(_DROP, name=keys["name"])

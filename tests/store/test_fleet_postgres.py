@@ -25,6 +25,7 @@ from web.twilio_checks import Finding
 
 pytestmark = pytest.mark.slow
 AWAY = "postgresql://me@/calls?host=/nowhere/at/all"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 OLDER = "UPDATE workers SET beat = beat - interval '11 s' WHERE worker = %s"
 
 
@@ -445,6 +446,34 @@ async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(worke
 
     assert sorted(taken) == sorted(names)
     assert await stores[1].peek_all([*names, "streamed"]) == {"streamed": b""}
+
+
+@pytest.mark.parametrize("content", [b"who calls", b""], ids=["a token", "an empty text"])
+async def test_a_token_that_goes_while_an_exchange_waits_is_not_got_again(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr("store.fleet.driver.PATIENCE", 30.0)
+    monkeypatch.setattr("store.tokens.ANSWER_SECONDS", 30.0)
+    databases = [workers.database() for _ in range(2)]
+    await migrate(databases[0])
+    first, second = (TokenStore(PostgresOrders(database)) for database in databases)
+    await first.put("token", content, 60)
+    await first.put("streamed", b"", 60)
+    taken: list[bytes | None] = []
+
+    async def exchange() -> None:
+        taken.append(await second.exchange("token", "streamed", 60))
+
+    with psycopg.connect(workers.url) as locking:
+        locking.execute("SELECT FROM tokens WHERE name = sha256('streamed') FOR UPDATE")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange)
+            while not execute(workers.url, WAITING):  # noqa: ASYNC110 - another process
+                await trio.sleep(0.01)
+            taken.append(await first.take("token"))
+            locking.rollback()
+
+    assert (taken, await first.peek("token")) == ([content, None], None)
 
 
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
