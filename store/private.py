@@ -1,8 +1,9 @@
 """Files and folders that only their owner may read, whatever the umask: they hold what people said on the telephone.
 
-A file that exists with wider permissions is narrowed when it is written to, if it is ours. `write_whole` writes a file
-whole or not at all: under another name, renamed when the disk has it; a crash leaves the old content, and at worst a
-hidden file beside it. All of it blocks, and raises `OSError` as `open` and `mkdir` do.
+A file that exists with wider permissions is narrowed when it is written to, if it is ours; a device or a pipe is not:
+it keeps nothing, and others use it (`/dev/null`). `write_whole` writes a file whole or not at all: under another name,
+renamed when the disk has it; a crash leaves the old content, and at worst a hidden file beside it. All of it blocks,
+and raises `OSError` as `open` and `mkdir` do.
 
 A `ProcessLock` lasts as long as its process, however that ends: the kernel lets go of it. A lock file whose lock can be
 had was left by a process that is dead, in whatever container it ran.
@@ -10,6 +11,7 @@ had was left by a process that is dead, in whatever container it ran.
 
 import fcntl
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -75,16 +77,20 @@ def narrow_file(path: Path) -> None:
 
 def _opener(name: str, flags: int) -> int:
     descriptor = os.open(name, flags, FILE)
-    if (os.fstat(descriptor).st_mode & 0o777) != FILE:
+    if _is_wide(os.fstat(descriptor).st_mode, FILE):
         with suppress(PermissionError):  # somebody else's
             os.fchmod(descriptor, FILE)
     return descriptor
 
 
 def _narrow(path: Path, mode: int) -> None:
-    if (path.stat().st_mode & 0o777) != mode:
+    if _is_wide(path.stat().st_mode, mode):
         with suppress(PermissionError):
             path.chmod(mode)
+
+
+def _is_wide(found: int, mode: int) -> bool:
+    return (stat.S_ISREG(found) or stat.S_ISDIR(found)) and (found & 0o777) != mode
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.erasing import Subject, scrub
-from store.private import make_folders, own_folder, write_private
+from store.private import keep_private, make_folders, narrow_file, own_folder, write_private
 from store.records import RunningRecord
 from store.running_log import RunningLog
 from store.spill_folder import SpillFolder
@@ -112,6 +113,25 @@ def test_a_folder_of_the_operators_stays_as_it_is_and_one_of_ours_is_narrowed(tm
     write_private(tmp_path / "call" / "x", b"content")
 
     assert modes(tmp_path) == {".": "0o755", "call": "0o700", "call/x": "0o600"}
+
+
+@pytest.mark.parametrize("use", [narrow_file, keep_private, lambda path: write_private(path, b"x")])
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_a_device_or_a_pipe_stays_as_wide_as_it_is(use: Callable[[Path], object], kind: str, tmp_path: Path) -> None:
+    ends = [*os.openpty()]
+    path = Path(os.ttyname(ends[1]))
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        ends.append(os.open(path, os.O_RDWR))  # nobody waits for a reader
+    path.chmod(0o646)
+    try:
+        use(path)
+
+        assert stat.S_IMODE(path.stat().st_mode) == 0o646
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
