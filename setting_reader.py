@@ -5,6 +5,7 @@ names in the mapping that look like one of ours and are not. Nothing here knows 
 """
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar, cast
 
@@ -13,6 +14,8 @@ import attrs
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+_HIDDEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Categories of Unicode of which nothing is seen."""
 ALIKE, HALF_ALIKE = 0.85, 0.7
 """How much of two names must be the same for one to be a slip of the other; the less where it can be nobody else's."""
 
@@ -82,7 +85,7 @@ class Reading:
             return variable.parse(given or variable.default or "")
         except ValueError as wanted:
             value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
-            return self._note(variable, f"{variable.name} is {value} {wanted}.")
+            return self._note(variable, f"{variable.name} is {value} {wanted}.{_hint(given)}")
 
     def given(self, name: str) -> str:
         """Return the text of a variable; empty where it is not set."""
@@ -95,6 +98,16 @@ class Reading:
     def _note(self, variable: Variable[T], problem: str) -> T:
         self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
+
+
+def _hint(given: str) -> str:
+    """Say what one does not see, or takes for no part of a value."""
+    hidden = next((each for each in given if each != " " and unicodedata.category(each) in _HIDDEN), None)
+    if hidden is not None:
+        return f" There is an invisible character in it (U+{ord(hidden):04X}): type it anew."
+    if len(given) > 1 and given[0] == given[-1] and given[0] in "\"'":
+        return " Leave the quotes out: only a shell and a .env file take them away."
+    return ""
 
 
 def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:

@@ -161,21 +161,40 @@ def _in_ascii(host: str) -> str:
         return ""
 
 
+def bound_host(value: str) -> str:
+    """Check an address to bind, or a name of this machine."""
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        ip_address(bare)
+    except ValueError:
+        if any(_LABEL.fullmatch(label) is None for label in bare.lower().split(".")) or value != bare:
+            raise ValueError("an address to bind, without a scheme and a port: 127.0.0.1, 0.0.0.0 or ::") from None
+    return value
+
+
 def host_url(value: str) -> str:
     wanted = "a scheme and a host: https://host or http://host:port"
     url = _split(value, ("https", "http"), wanted)
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
+    _refuse_plain(url)
     return f"{url.scheme}://{url.netloc}"
 
 
+def _refuse_plain(url: SplitResult) -> None:
+    """Refuse to send a key to a service of its vendor's where anybody on the way could read it."""
+    host = url.hostname or ""
+    if url.scheme in {"http", "ws"} and f".{host}".endswith((".twilio.com", ".deepgram.com", ".groq.com")):
+        raise ValueError(f"{url.scheme}s://{host}: on the way there anybody could read our key")
+
+
 def http_url(value: str) -> str:
-    _split(value, ("https", "http"), "a URL that begins with https:// or http://")
+    _refuse_plain(_split(value, ("https", "http"), "a URL that begins with https:// or http://"))
     return value.rstrip("/")
 
 
 def socket_url(value: str) -> str:
-    _split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://")
+    _refuse_plain(_split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://"))
     return value
 
 
@@ -189,11 +208,24 @@ def records_url(value: str) -> str:
     if value == "memory:":
         return value
     if database == "sqlite" and rest.startswith("///") and rest.partition("?")[0].strip("/"):
-        return value
+        return _sqlite_url(kind, rest)
     if database in {"postgresql", "postgres"} and rest.startswith("//") and _can_be_split(value):
         return value
     wanted = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME or memory:"
     raise ValueError(f"{wanted} (in a PASSWORD, @ : / ? # are written %40 %3A %2F %3F %23)")
+
+
+def _sqlite_url(kind: str, rest: str) -> str:
+    """Check what SQLite makes of a file's name: each use opens it anew, and records and orders are in the same."""
+    name, mark, query = rest.removeprefix("///").partition("?")
+    if name.startswith((":memory:", "file:")):
+        raise ValueError("sqlite:///FILE with the plain path of a file (memory: keeps nothing)")
+    file = _path(name)
+    if file.is_dir() or name.endswith("/"):
+        raise ValueError("sqlite:///FILE with a file: this is a folder")
+    if query and re.fullmatch(r"timeout=[0-9.]+", query) is None:
+        raise ValueError("sqlite:///FILE, with nothing behind it but ?timeout=SECONDS")
+    return f"{kind}:///{file}{mark}{query}"
 
 
 def _can_be_split(url: str) -> bool:
@@ -213,6 +245,10 @@ def object_url(value: str) -> str:
 
 
 def folder(value: str) -> Path | None:
+    if "://" in value:
+        raise ValueError("a folder on this machine, or none (an object store goes into RECORDINGS_URL)")
+    if value.lower() in {"off", "no", "false"}:
+        raise ValueError(f"a folder, or none (a folder of this name is ./{value})")
     return None if value.lower() == "none" else _path(value)
 
 

@@ -7,6 +7,7 @@ in a `repr`. Blank means unset. Settings of models and voices are in `model_sett
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import Enum
 from io import StringIO
@@ -25,6 +26,7 @@ from setting_reader import Reading, SettingsError, misspelt, setting, variable_o
 from setting_values import (
     account_sid,
     api_key_sid,
+    bound_host,
     folder,
     host_url,
     http_url,
@@ -43,7 +45,6 @@ from setting_values import (
     seconds_or_off,
     socket_url,
     spoken,
-    text,
     whole,
     why_unreachable,
     yes_or_no,
@@ -83,8 +84,25 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
     if odd:
         wanted = "Write NAME=VALUE, with quotes that are closed."
         raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
+    refuse_unset(dotenv, text)
     found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value is not None}
+
+
+_REFERENCE = re.compile(r"\$\{([^}:]*)\}")
+"""As python-dotenv reads it, in single quotes too: one that is not set would leave a hole in the value."""
+
+
+def refuse_unset(dotenv: Path, text: str) -> None:
+    """Refuse references to what is not set. Raises: `SettingsError`."""
+    known, problems = set(os.environ), []
+    for statement in parse_stream(StringIO(text)):
+        unset = [name for name in _REFERENCE.findall(statement.value or "") if name not in known]
+        told = f"{dotenv} refers in line {_first_line(statement)} to"
+        problems += [f"{told} ${{{name}}}, which is set neither before it nor in the environment." for name in unset]
+        known.add(statement.key or "")
+    if problems:
+        raise SettingsError(tuple(problems))
 
 
 def _first_line(statement: Binding) -> int:
@@ -166,7 +184,7 @@ class Settings(KeepingSettings):
         host_url,
         "https://api.twilio.com",
     )
-    lead_server_host: str = setting("the address the server binds", "0.0.0.0", text, "127.0.0.1")  # noqa: S104 - an example
+    lead_server_host: str = setting("the address the server binds", "0.0.0.0", bound_host, "127.0.0.1")  # noqa: S104 - an example
     lead_server_port: int = setting("the port the server binds", "8000", whole(0, 65535), "8000")
     lead_server_external_url: str = setting(
         "the one public origin of this server: Twilio is sent there and its signatures are checked against it",

@@ -137,6 +137,25 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///"),
         ("DATABASE_URL", "sqlite:switchboard.db"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "sqlite:///file:calls.db?uri=true"),
+        ("DATABASE_URL", "sqlite:///calls.db?mode=ro"),
+        ("DATABASE_URL", "sqlite:///calls.db?timeout=long"),
+        ("DATABASE_URL", "sqlite:////"),
+        ("DATABASE_URL", f"sqlite:///{EXAMPLE.parent}"),
+        ("LEAD_SERVER_HOST", "http://0.0.0.0"),
+        ("LEAD_SERVER_HOST", "0.0.0.0:8000"),
+        ("LEAD_SERVER_HOST", "0.0.0.0, ::"),
+        ("LEAD_SERVER_HOST", "*"),
+        ("LEAD_SERVER_HOST", "[localhost]"),
+        ("LEAD_SERVER_HOST", "unix:/run/switchboard"),
+        ("RECORDINGS_DIR", "s3://bucket/calls"),
+        ("RECORDINGS_DIR", "off"),
+        ("TWILIO_API_URL", "http://api.twilio.com"),
+        ("DEEPGRAM_AGENT_URL", "ws://agent.deepgram.com/v1/agent/converse"),
+        ("DEEPGRAM_SPEAK_URL", "http://api.deepgram.com/v1/speak"),
+        ("GROQ_BASE_URL", "http://api.groq.com"),
+        ("SUMMARY_URL", "http://api.groq.com/openai/v1"),
         ("DATABASE_URL", "mysql://db/calls"),
         ("DATABASE_URL", "postgresql:calls"),
         ("DATABASE_URL", "postgresql://me:pass@word@db/calls"),
@@ -297,6 +316,37 @@ def test_a_folder_may_be_below_somebodys_home(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_records_may_be_kept_in_any_of_these(url: str) -> None:
     assert read(DATABASE_URL=url).database_url == url
+
+
+def test_the_home_of_a_database_is_written_as_the_one_of_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alex")
+    chosen = read(DATABASE_URL="sqlite:///~/calls.db?timeout=5", RECORDINGS_DIR="~/calls")
+
+    assert (chosen.database_url, str(chosen.recordings_dir)) == (
+        "sqlite:////home/alex/calls.db?timeout=5",
+        "/home/alex/calls",
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::", "[::1]", "localhost", "switchboard-7", "web.internal"])
+def test_what_can_be_bound_is_taken_as_it_is_written(host: str) -> None:
+    assert read(LEAD_SERVER_HOST=host, API_TOKEN=32 * "a").lead_server_host == host
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("\ufeff+15551230000", "U+FEFF"),
+        ("+1555\u00a01230000", "U+00A0"),
+        ("+1555\u200b1230000", "U+200B"),
+        ('"+15551230000"', "quotes"),
+        ("'+15551230000'", "quotes"),
+    ],
+)
+def test_what_one_does_not_see_in_a_value_is_told(value: str, hint: str) -> None:
+    (problem,) = problems(TWILIO_PHONE_NUMBER=value)
+
+    assert hint in problem
 
 
 def test_records_are_kept_in_sqlite_unless_told_otherwise() -> None:
@@ -562,6 +612,16 @@ def test_the_example_file_is_a_working_one(tmp_path: Path, monkeypatch: pytest.M
     chosen = Settings.from_environ(environment(EXAMPLE))
 
     assert chosen.lead_server_external_url == "https://agent.example.com"
+
+
+def test_a_reference_to_what_is_not_set_leaves_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "word")
+    written = "A=${WORD}${B}\n\nB=${A:-none}\nC='${D:-}x${A}${E}'\nE=$F\n"
+    (tmp_path / ".env").write_text(written)
+    with pytest.raises(SettingsError) as caught:
+        environment(tmp_path / ".env")
+
+    assert [(line.split()[4], line.split()[6]) for line in caught.value.problems] == [("1", "${B},"), ("4", "${E},")]
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
