@@ -182,3 +182,42 @@ def test_while_the_auth_token_is_changed_either_may_have_signed() -> None:
 
 def test_the_auth_token_is_not_in_the_repr() -> None:
     assert AUTH_TOKEN not in repr(TwilioSignatures(ORIGIN, AUTH_TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("signed", "headers", "origin"),
+    [
+        ("https://new.tunnel.app", {"host": "new.tunnel.app"}, "https://new.tunnel.app"),
+        ("https://new.tunnel.app", {"host": "10.0.0.7", "x-forwarded-host": "new.tunnel.app, proxy"}, "https://new"),
+        ("http://agent.example.com", {"host": "10.0.0.7:8000"}, "http://agent.example.com"),
+        ("http://agent.example.com", {}, "http://agent.example.com"),
+    ],
+)
+def test_a_signature_for_another_origin_is_refused_and_says_which(
+    signed: str, headers: dict[str, str], origin: str
+) -> None:
+    signatures = TwilioSignatures(ORIGIN, f"another,{AUTH_TOKEN}")
+    form = MultiDict({"CallSid": "CA1"})
+    given = {**headers, "x-twilio-signature": RequestValidator(AUTH_TOKEN).compute_signature(f"{signed}/voice", form)}
+    refusal = signatures.refusal("/voice", given, form=form)
+
+    assert not signatures.accepts_webhook("/voice", given, form=form)
+    assert f"for {origin}" in refusal["why"]
+    assert "LEAD_SERVER_EXTERNAL_URL" in refusal["why"]
+
+
+def test_an_upgrade_for_another_origin_says_which() -> None:
+    given = {"x-twilio-signature": sign("wss://new.tunnel.app/twilio"), "host": "new.tunnel.app"}
+
+    assert (
+        "for wss://new.tunnel.app,"
+        in TwilioSignatures(ORIGIN, AUTH_TOKEN).refusal("/twilio", given, socket=True)["why"]
+    )
+
+
+def test_a_signature_of_nobody_names_the_token_and_one_that_is_missing_nothing() -> None:
+    signatures, nobody = TwilioSignatures(ORIGIN, AUTH_TOKEN), {"x-twilio-signature": "x", "host": "evil.example"}
+    refusals = [signatures.refusal("/voice", given, form=MultiDict()) for given in (nobody, {"host": "evil.example"})]
+
+    assert ["TWILIO_AUTH_TOKEN" in refusal.get("fix", "") for refusal in refusals] == [True, False]
+    assert "evil" not in str(refusals)

@@ -7,6 +7,7 @@ from trio.testing import MockClock
 from tests.web.fakes import CALL_SID, STREAM_SID, Peer, context_of, exchange, record, voice_form
 from web.routes.problems import count_of
 
+OF_A_CALL = ("/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/after", "/twilio/dialled")
 BAD_IDS = ["../../x", "CA" + "1" * 31, "CA" + "1" * 33, "CA" + "g" * 32, CALL_SID + "\n", "MZ" + "1" * 32, "x" * 9000]
 WEBHOOKS = [
     "/twilio/voice", "/twilio/status", "/twilio/amd", "/twilio/stream", "/twilio/after", "/twilio/whisper",
@@ -24,6 +25,20 @@ async def test_a_signed_webhook_with_an_id_that_is_none_is_refused(target: str, 
     assert [line["field"] for line in logs if line["event"] == "webhook_malformed"] == len(BAD_IDS) * ["CallSid"]
     assert list(context_of(there).live_calls.newest()) == []
     assert there.slots.expected == 0
+
+
+@pytest.mark.parametrize("target", [*OF_A_CALL, "/twilio/after?again=1", "/twilio/status?order=OR1"])
+async def test_a_webhook_that_does_not_say_of_which_call_it_is_changes_nothing(
+    target: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    form = {key: value for key, value in voice_form().items() if key != "CallSid"}
+    with capture_logs() as logs:
+        answer = await there.twilio(target, {**form, "CallStatus": "completed", "AnsweredBy": "human"})
+
+    assert answer.status_code == 400
+    assert [line["field"] for line in logs if line["event"] == "webhook_malformed"] == ["CallSid"]
+    assert await context_of(there).admissions.tokens.database.ask("SELECT name FROM tokens", {}) == []
 
 
 @pytest.mark.parametrize(

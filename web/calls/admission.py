@@ -83,9 +83,10 @@ def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
 
 @attrs.frozen
 class NotAdmitted:
-    """A stream may not start, and why."""
+    """A stream may not start, and why; `fix` says what an operator can do about it."""
 
     why: str
+    fix: str = ""
 
 
 @attrs.frozen

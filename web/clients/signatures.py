@@ -20,6 +20,7 @@ from werkzeug.datastructures import MultiDict
 
 SIGNATURE = "x-twilio-signature"
 SIGNATURE_SETTINGS = SIGNATURE_SETTINGS_HEADER.lower()
+NOT_SIGNED = "not signed by Twilio for our public address"
 _DEFAULT_PORTS = {"https": (443,), "http": (80,), "wss": (443, 80), "ws": (80,)}
 """The SDK's own validator tries 80 for wss; Twilio may as well sign the 443 that is meant."""
 
@@ -110,3 +111,28 @@ class TwilioSignatures:
     def accepts_upgrade(self, target: str, headers: Mapping[str, str]) -> bool:
         """Tell whether Twilio signed this WebSocket upgrade."""
         return any(is_signed(token, self.socket_origin + target, headers) for token in self._tokens)
+
+    def refusal(
+        self,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        socket: bool = False,
+        form: MultiDict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Mapping[str, str]:
+        """Say of a request that is not signed for our origin why that may be, and what helps.
+
+        A signature of ours for another origin, as after a tunnel's restart, tells which origin Twilio has.
+        """
+        if not headers.get(SIGNATURE):
+            return {"why": NOT_SIGNED}
+        called = (headers.get("x-forwarded-host", "").partition(",")[0].strip(), headers.get("host", ""))
+        hosts = dict.fromkeys(host for host in (*called, urlsplit(self.origin).netloc) if host)
+        schemes = ("wss", "ws", "https") if socket else ("https", "http")
+        for origin in (f"{scheme}://{host}" for scheme in schemes for host in hosts):
+            if any(is_signed(token, origin + target, headers, form=form, body=body) for token in self._tokens):
+                why = f"signed by Twilio for {origin}, which is not LEAD_SERVER_EXTERNAL_URL ({self.origin})"
+                return {"why": why, "fix": "Make the two the same: the setting, and the number's webhook at Twilio."}
+        fix = "Check TWILIO_AUTH_TOKEN, and that a proxy passes path and query unchanged."
+        return {"why": NOT_SIGNED, "fix": fix}

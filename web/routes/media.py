@@ -84,11 +84,12 @@ class MediaStreams:
         await self.application(scope, receive, send)
 
     def _signed_by_twilio(self, scope: WebsocketScope) -> str | NotAdmitted:
-        headers = headers_of(scope)
-        if self.context.signatures.accepts_upgrade(target_of(scope), headers):
+        headers, signatures = headers_of(scope), self.context.signatures
+        if signatures.accepts_upgrade(target_of(scope), headers):
             return ""
         self.context.counts.refused("unsigned_upgrade")
-        return NotAdmitted("not signed by Twilio for our public address")
+        told = signatures.refusal(target_of(scope), headers, socket=True)
+        return NotAdmitted(told["why"], told.get("fix", ""))
 
     def _tell_misrouted(self, scope: WebsocketScope) -> None:
         """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
@@ -106,7 +107,7 @@ class MediaStreams:
     ) -> None:
         await receive()
         if isinstance(visitor, NotAdmitted):
-            _log.warning("upgrade_refused", why=visitor.why)
+            _log.warning("upgrade_refused", why=visitor.why, **({"fix": visitor.fix} if visitor.fix else {}))
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
         socket = OpenSocket(await accept(scope, receive, send))

@@ -34,6 +34,8 @@ RINGING = "ringing"
 """Twilio's word for a call that no TwiML has answered yet."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
+_OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "transfer.dialled"})
+"""Endpoints of webhooks that are about one call: without its CallSid nothing can be done."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _log = structlog.stdlib.get_logger()
@@ -64,28 +66,29 @@ class TwilioRoutes:
         form = MultiDict(await request.form) if is_form else None
         body = b"" if is_form else await body_of_request()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if self.context.signatures.accepts_webhook(target_of(request.scope), headers, form=form, body=body):
+        signatures, target = self.context.signatures, target_of(request.scope)
+        if signatures.accepts_webhook(target, headers, form=form, body=body):
             vouch(request.scope)
             return None
         self.context.counts.refused("unsigned_webhook")
-        _log.warning("webhook_refused", path=request.path, why="not signed by Twilio for our public address")
+        _log.warning("webhook_refused", path=request.path, **signatures.refusal(target, headers, form=form, body=body))
         return self.context.rate_limits.answer(Response("", 403))
 
     async def refuse_malformed(self) -> Response | None:
-        """Answer 400 to ids that are none."""
-        field = malformed(await request.form, request.args)
-        if not field:
+        """Answer 400 to ids that are none, and where the call's is missing."""
+        form = await request.form
+        field = malformed(form, request.args)
+        is_missing = not field and not form.get("CallSid") and request.endpoint in _OF_A_CALL
+        if not (field or is_missing):
             return None
         self.context.counts.refused("malformed_webhook")
-        _log.warning("webhook_malformed", path=request.path, field=field)
-        return Response(f"{field} is malformed", 400)
+        _log.warning("webhook_malformed", path=request.path, field=field or "CallSid")
+        return Response("CallSid is missing" if is_missing else f"{field} is malformed", 400)
 
     async def voice(self) -> Response:
         """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
         form = await request.form
-        order, call_sid = request.args.get("order", ""), form.get("CallSid", "")
-        if not call_sid:
-            return Response("CallSid is missing", 400)
+        order, call_sid = request.args.get("order", ""), form["CallSid"]
         known = self.context.live_calls.find(call_sid)
         is_over = known is not None and not known.streamed and known.status in FINAL_STATUSES
         if is_over or form.get("CallStatus", "") in FINAL_STATUSES:
