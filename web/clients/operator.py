@@ -167,7 +167,7 @@ class Operator:
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
         """Return the newest webhooks in a state: dead, waiting or sent."""
-        return await self._listed(f"/webhooks?state={state}", "webhooks")
+        return await self._listed(f"/webhooks?state={in_address(state)}", "webhooks")
 
     async def resend(self, ids: Sequence[str]) -> int:
         """Have dead webhooks sent again, all where no ids are given; return how many."""
