@@ -49,7 +49,7 @@ from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, write_some
-from web.sockets.tls import socket_below
+from web.sockets.tls import let_go, socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES
 from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
@@ -116,6 +116,7 @@ class PullServer(TCPServer):
                 limit_stalled_writes([self._socket], STALL_SECONDS)
                 await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
         self._reads = False
+        let_go(self.stream)
         for name in ("app", "protocol"):  # they refer to us, and all would stay until the collector looks at everything
             self.__dict__.pop(name, None)
 
