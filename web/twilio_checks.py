@@ -40,14 +40,16 @@ async def check_twilio(settings: Settings, api: TwilioApi) -> Finding:
     subject = "Twilio"
     try:
         query: Mapping[str, str | int] = {"PhoneNumber": settings.twilio_phone_number, "PageSize": 1}
-        numbers = (await api.get("/IncomingPhoneNumbers.json", query)).get("incoming_phone_numbers")
+        found = (await api.get("/IncomingPhoneNumbers.json", query)).get("incoming_phone_numbers")
     except LineError as refused:
         fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
         return Finding(subject, well=False, says=refused.reason, fix=fix)
+    numbers = [number for number in found if isinstance(number, dict)] if isinstance(found, list) else []
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
         return Finding(subject, well=False, says="the account does not have our number", fix=fix)
-    if not (numbers[0].get("capabilities") or {}).get("voice", True):
+    capabilities = numbers[0].get("capabilities")
+    if isinstance(capabilities, dict) and not capabilities.get("voice", True):
         fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
         return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
     return await _inbound(numbers[0], f"{settings.lead_server_external_url}/twilio/voice", api)

@@ -260,12 +260,13 @@ async def test_calls_to_somebody_are_listed_from_a_moment_on(autojump_clock: Moc
     def made(sid: str, at: str) -> dict[str, object]:
         return {**CREATED, "sid": sid, "date_created": f"Wed, 25 Nov 2026 {at} +0000"}
 
-    page = {"calls": [made("CA2", "12:00:05"), made("CA1", "11:59:00")], "page": 0, "next_page_uri": None}
+    later, earlier = "CA" + "2" * 32, "CA" + "1" * 32
+    page = {"calls": [made(later, "12:00:05"), made(earlier, "11:59:00")], "page": 0, "next_page_uri": None}
     there = api(httpx.Response(200, json=page))
 
     found = await there.line().calls_to("+15557650000", datetime(2026, 11, 25, 12, tzinfo=UTC))
 
-    assert found == ["CA2"]
+    assert found == [later]
     assert (there.requests[0].url.params["To"], there.requests[0].url.params["From"]) == (
         "+15557650000",
         "+15551230000",
@@ -275,3 +276,22 @@ async def test_calls_to_somebody_are_listed_from_a_moment_on(autojump_clock: Moc
 async def test_a_list_that_is_not_to_be_had_is_told(autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="cannot be reached"):
         await api(httpx.ConnectError("refused")).line().calls_to("+15557650000", datetime(2026, 11, 25, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("sid", [None, "", 5, "CA1", "../../x", CALL + "\n", [CALL], {"sid": CALL}])
+async def test_a_call_whose_sid_is_none_may_ring_all_the_same(sid: object, autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError) as failed:
+        await api(httpx.Response(201, json={"sid": sid, "status": "queued"})).line().place_call("+15557650000", "OR1")
+    assert failed.value.maybe_done
+
+
+@pytest.mark.parametrize("page", [{}, {"calls": None}, {"calls": {}}, {"calls": ["x"]}, {"calls": [CREATED, {}]}])
+async def test_a_list_that_is_none_tells_of_no_call(page: object, autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError, match="no list of calls"):
+        await api(httpx.Response(200, json=page)).line().calls_to("+15557650000", datetime(2026, 11, 25, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("call", [{}, {"status": None}, {"status": 5}, {"status": ["busy"]}])
+async def test_a_call_without_a_status_has_none_that_is_known(call: object, autojump_clock: MockClock) -> None:
+    with pytest.raises(LineError, match="no call"):
+        await api(httpx.Response(200, json=call)).line().status_of(CALL)

@@ -201,3 +201,21 @@ async def test_our_own_webhooks_are_heard_signed_and_unsigned() -> None:
 
     assert (finding.well, finding.says) == (True, "takes signed upgrades and refuses others")
     assert list(context_of(there).live_calls.newest()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "is_well"),
+    [
+        ({"capabilities": None}, True),
+        ({"capabilities": ["voice"]}, True),
+        ({"capabilities": {"voice": False}}, False),
+        ({"voice_url": 5}, True),
+        ({"voice_url": None, "voice_method": None}, True),
+        ({"voice_url": "https://[::1/voice"}, True),
+        ({"trunk_sid": 0}, True),
+    ],
+)
+async def test_whatever_a_number_looks_like_the_check_comes_to_an_end(
+    number: dict[str, object], is_well: bool, autojump_clock: MockClock
+) -> None:
+    assert (await found(number)).well is is_well

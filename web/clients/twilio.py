@@ -4,6 +4,7 @@
 error to those who want it over.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -12,7 +13,7 @@ from typing import Protocol
 import attrs
 import structlog
 
-from web.clients.twilio_api import LineError, Resource, TwilioApi
+from web.clients.twilio_api import CALL_SID, LineError, Resource, TwilioApi
 
 MOST_LISTED = 20
 OVER_ALREADY = frozenset({21220, 20404})
@@ -101,14 +102,17 @@ class TwilioLine:
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
             **options.parameters(self.origin),
         }
-        placed = await self.api.post("/Calls.json", form)
-        if not placed.get("sid"):
-            raise LineError("Twilio placed a call and gave it no sid", maybe_done=True)
-        return str(placed["sid"])
+        call_sid = _sid_of(await self.api.post("/Calls.json", form))
+        if not call_sid:
+            raise LineError("Twilio placed a call and gave it no CallSid", maybe_done=True)
+        return call_sid
 
     async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
         page = await self.api.get("/Calls.json", {"To": to, "From": self.number, "PageSize": MOST_LISTED})
-        return [str(call["sid"]) for call in page.get("calls", ()) if _is_made_since(call, since)]
+        calls = page.get("calls")
+        if not isinstance(calls, list) or not all(map(_sid_of, calls)):
+            raise LineError("Twilio answered with something that is no list of calls")
+        return [_sid_of(call) for call in calls if _is_made_since(call, since)]
 
     async def hang_up(self, call_sid: str) -> None:
         await self._update(call_sid, {"Status": "completed"})
@@ -123,7 +127,9 @@ class TwilioLine:
             if exc.code not in OVER_ALREADY:
                 raise
             return None
-        return str(call.get("status"))
+        if not isinstance(status := call.get("status"), str):
+            raise LineError("Twilio answered with something that is no call")
+        return status
 
     async def _update(self, call_sid: str, change: Mapping[str, str]) -> None:
         try:
@@ -132,6 +138,12 @@ class TwilioLine:
             if exc.code not in OVER_ALREADY:
                 raise
             _log.info("call_over_already", call_sid=call_sid)
+
+
+def _sid_of(call: object) -> str:
+    """Return the id of a call; empty where what Twilio gave is none."""
+    sid = call.get("sid") if isinstance(call, dict) else None
+    return sid if isinstance(sid, str) and re.fullmatch(CALL_SID, sid) else ""
 
 
 def _is_made_since(call: Resource, since: datetime) -> bool:

@@ -17,6 +17,8 @@ import attrs
 import httpx
 import trio
 
+CALL_SID = r"CA[0-9a-fA-F]{32}"
+"""What the id of a call looks like."""
 ATTEMPTS = 4
 LONGEST_PAUSE = 5.0
 Form: TypeAlias = Mapping[str, str | Sequence[str]]

@@ -26,6 +26,7 @@ from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
 from web.clients.signatures import SIGNATURE
+from web.clients.twilio_api import CALL_SID
 
 _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
@@ -187,14 +188,13 @@ class Misrouted:
         return f"{whose}set {webhook} to {origin}{route}, HTTP POST."
 
 
-_CALL_SID = r"CA[0-9a-fA-F]{32}"
 _IDS: Mapping[str, str] = {
-    "CallSid": _CALL_SID,
-    "ParentCallSid": _CALL_SID,
-    "DialCallSid": _CALL_SID,
+    "CallSid": CALL_SID,
+    "ParentCallSid": CALL_SID,
+    "DialCallSid": CALL_SID,
     "StreamSid": r"MZ[0-9a-fA-F]{32}",
     "RecordingSid": r"RE[0-9a-fA-F]{32}",
-    "call": _CALL_SID,  # of our own addresses, which Twilio gives back
+    "call": CALL_SID,  # of our own addresses, which Twilio gives back
     "order": r"[A-Za-z0-9_-]{1,64}",
 }
 """Fields and arguments that are ids. Other fields are not looked at: Twilio may send what it likes."""
@@ -212,7 +212,7 @@ def malformed(*given: Mapping[str, str]) -> str:
 
 
 def is_call_sid(text: str) -> bool:
-    return re.fullmatch(_CALL_SID, text) is not None
+    return re.fullmatch(CALL_SID, text) is not None
 
 
 def is_stream_sid(text: str) -> bool:
