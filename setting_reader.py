@@ -5,17 +5,16 @@ names in the mapping that look like one of ours and are not. Nothing here knows 
 """
 
 import difflib
-import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar, cast
 
 import attrs
 
+from protocol.fields import hidden_in
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_HIDDEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-"""Categories of Unicode of which nothing is seen."""
 ALIKE, HALF_ALIKE = 0.85, 0.7
 """How much of two names must be the same for one to be a slip of the other; the less where it can be nobody else's."""
 
@@ -102,9 +101,8 @@ class Reading:
 
 def _hint(given: str) -> str:
     """Say what one does not see, or takes for no part of a value."""
-    hidden = next((each for each in given if each != " " and unicodedata.category(each) in _HIDDEN), None)
-    if hidden is not None:
-        return f" There is an invisible character in it (U+{ord(hidden):04X}): type it anew."
+    if hidden := hidden_in(given):
+        return f" {hidden}"
     if len(given) > 1 and given[0] == given[-1] and given[0] in "\"'":
         return " Leave the quotes out: only a shell and a .env file take them away."
     return ""

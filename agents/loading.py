@@ -195,7 +195,11 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     if isinstance(source, AgentSpec):
         return source, f"agent {source.name!r}" if roster is None else file_of(roster)
     package = roster.__package__ if roster is not None else None
-    if isinstance(source, str) and source.startswith(".") and package:
+    if isinstance(source, str) and source.startswith("."):
+        if not package:
+            wanted = "a file by itself has no package: list the agents themselves, or make a folder with __init__.py"
+            where = "roster" if roster is None else file_of(roster)
+            raise RosterError([RosterProblem(where, "ROSTER", f"{source!r}: {wanted}")])
         source = f"{package}{source}"
     module = import_module(source) if isinstance(source, str) else source
     if not isinstance(module, ModuleType):

@@ -6,6 +6,7 @@ missing key and an explicit `null` for the same thing. Nothing here knows which 
 
 import json
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -24,6 +25,8 @@ EXACT = 2**53
 """JSON numbers beyond this are not exact, and no counter is."""
 
 _DIGITS_OF_64_BITS = 19
+_HIDDEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Categories of Unicode of which nothing is seen."""
 
 _KINDS: Mapping[type, str] = {
     dict: "an object",
@@ -41,6 +44,12 @@ def json_or(text: str | bytes, otherwise: object) -> Any:  # noqa: ANN401 - as `
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return otherwise
+
+
+def hidden_in(text: str) -> str:
+    """Say which character of a text one does not see, as one that was copied may have; empty if there is none."""
+    hidden = next((each for each in text if each != " " and unicodedata.category(each) in _HIDDEN), None)
+    return "" if hidden is None else f"There is an invisible character in it (U+{ord(hidden):04X}): type it anew."
 
 
 def names_twice(text: bytes) -> Sequence[str]:

@@ -68,6 +68,13 @@ def test_one_file_with_one_agent_is_a_roster(project: Path) -> None:
     assert names(roster_from(["alone"])) == ("alone",)
 
 
+def test_a_file_by_itself_has_nothing_beside_it(project: Path) -> None:
+    (project / "alone.py").write_text(spec("alone") + "ROSTER = ('.nobody',)")
+
+    with pytest.raises(RosterError, match=r"alone.py: ROSTER: '.nobody': a file by itself has no package"):
+        roster_from(["./alone.py"])
+
+
 def test_agents_may_stand_in_the_roster_itself(project: Path) -> None:
     (project / "both.py").write_text(spec("one", "two") + "ONE = AGENT\n" + spec("two") + "ROSTER = [ONE, AGENT]\n")
 

@@ -73,6 +73,10 @@ def test_a_mobile_number_is_called_when_it_is_day_wherever_it_may_be() -> None:
         ("to,metadata.\n+12125550123,x\n", [(1, "metadata.")]),
         ("to,name,name\n+12125550123,a,b\n", [(1, "name"), (1, "name")]),
         ('to\n"+1212\n', [(1, "csv")]),
+        ("sep=,\nto\n+12125550123\n", [(1, "csv")]),
+        ("to,metadata.line\n+12125550123,x\n", [(1, "metadata.line")]),
+        ('to,name\n+12125550123,"a\nb"\n5,c\n', [(4, "to")]),
+        ('to,name\n+12125550123,"a\nb"\n\n5,"c\nd"\n', [(5, "to")]),
         ("to\n5\n", [(2, "to")]),
         ("to\n12125550123\n", [(2, "to")]),
         ("to\n+1212555\n", [(2, "to")]),
@@ -88,6 +92,15 @@ def test_a_mobile_number_is_called_when_it_is_day_wherever_it_may_be() -> None:
 )  # fmt: skip
 def test_every_bad_line_is_named(text: str, found: list[tuple[int, str]]) -> None:
     assert problems(text) == found
+
+
+def test_a_number_with_a_character_that_one_does_not_see_says_so() -> None:
+    with pytest.raises(OrderError) as refused:
+        trio.run(reader().read, "to\n\u202a+12125550123\u202c\n")
+
+    assert [one.fix for one in refused.value.problems] == [
+        "There is an invisible character in it (U+202A): type it anew."
+    ]
 
 
 def test_a_number_that_may_be_anywhere_needs_a_time_zone_where_the_hours_are_short() -> None:

@@ -24,6 +24,7 @@ from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, new_order_
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
 METADATA = "metadata."
+_OURS = frozenset({f"{METADATA}campaign", f"{METADATA}line"})
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MOST_NUMBERS = 10_000
 MOST_PROBLEMS = 1000
@@ -122,21 +123,31 @@ _WHOLE_FIX = 'Save it as CSV in UTF-8, with commas: the first line "to,name,need
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Go through the lines that are not empty, with their numbers."""
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    begun = 1
     for row in reader:
         if any(field.strip() for field in row):
-            yield reader.line_num, row
+            yield begun, row  # which may have line breaks in its quotes
+        begun = reader.line_num + 1
         if any(len(field) > _LONGEST_FIELD for field in row):
             raise csv.Error(f"line {reader.line_num} has a field of more than {_LONGEST_FIELD} characters")
 
 
-def _column_problems(names: Sequence[str]) -> Iterator[LineProblem]:
+def _not_csv(names: Sequence[str]) -> Iterator[LineProblem]:
     if not names:
         yield LineProblem(1, "csv", "is empty", _WHOLE_FIX)
-        return
-    if len(names) == 1 and (found := next((sign for sign in _SEPARATORS if sign in names[0]), None)):
+    elif names[0].lower().startswith("sep="):
+        yield LineProblem(1, "csv", "begins with a line for Excel", f"Take the line {names[0]} out.")
+    elif len(names) == 1 and (found := next((sign for sign in _SEPARATORS if sign in names[0]), None)):
         yield LineProblem(1, "csv", f"has {_SEPARATORS[found]} between its fields", _WHOLE_FIX)
+
+
+def _column_problems(names: Sequence[str]) -> Iterator[LineProblem]:
+    if problems := list(_not_csv(names)):
+        yield from problems
         return
     for name in names:
+        if name in _OURS:
+            yield LineProblem(1, name, "is what the campaign writes itself", "Give the column another name.")
         if name not in COLUMNS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
             near = difflib.get_close_matches(name.lower(), COLUMNS, 1)
             fix = f"Did you mean {near[0]}?" if near else f"The columns are {', '.join(COLUMNS)}, {METADATA}NAME."

@@ -16,7 +16,7 @@ import orjson
 
 from actors.policy import OnMachine
 from agents.brief import Brief
-from protocol.fields import names_twice
+from protocol.fields import hidden_in, names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
 from store.orders.queue import DoNotCall, SameKey
@@ -128,7 +128,9 @@ def _to_problems(given: Mapping[str, object], settings: Settings) -> Iterator[Or
     if to is None and "to" not in given:
         yield OrderProblem("to", "is missing", "Give the number to call in E.164, or set LEAD_PHONE_NUMBER.")
     elif not isinstance(to, str) or not is_phone_number(to):
-        yield OrderProblem("to", "is not a phone number in E.164", 'Write + and 7 to 15 digits: "+15557650000".')
+        hidden = hidden_in(to) if isinstance(to, str) else ""
+        fix = hidden or 'Write + and 7 to 15 digits: "+15557650000".'
+        yield OrderProblem("to", "is not a phone number in E.164", fix)
     elif to == settings.twilio_phone_number:
         yield OrderProblem("to", "is our own number", "Give the number of the person to call.")
 
