@@ -19,7 +19,7 @@ class RecordsUnavailable(OSError):
 
 
 class DatabaseRefused(OSError):
-    """The database is of another version of this program: no other try succeeds, and the message says what helps."""
+    """The database is of another version, of another program, or none: no other try succeeds; the message says why."""
 
 
 class RecordsRefused(RecordsUnavailable, DatabaseRefused):

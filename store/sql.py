@@ -25,6 +25,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.engines import engine_of
 from store.erasing import Subject, overwrite_erased
+from store.orders.databases import is_damaged
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
@@ -258,6 +259,8 @@ class SqlRecords:
             raise ValueError(f"{self.name}: {_words(exc)}") from exc
         except SQLAlchemyError as exc:
             self._made = False  # the file may have been taken away: look again next time
+            if isinstance(exc, DBAPIError) and is_damaged(exc.orig):
+                raise RecordsRefused(f"{self.name}: {_words(exc)}. Restore it, or name another.") from exc
             raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
 
     def _make_tables(self) -> None:

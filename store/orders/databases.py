@@ -127,15 +127,21 @@ class SqliteOrders:
             except sqlite3.IntegrityError as exc:
                 raise Conflict(str(exc)) from exc
             except OrdersRefused as exc:
-                self._close()
-                if not self._refused:
-                    _log.error("database_refused", file=self.file, why=str(exc))
-                self._refused = str(exc)
-                raise OrdersRefused(f"{self.file}: {exc}") from exc
+                raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
+                if is_damaged(exc):
+                    raise self._refuse(OrdersRefused(f"{exc}. Restore it, or name another: DATABASE_URL.")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise OrdersUnavailable(f"{self.file}: {exc}") from exc
+
+    def _refuse(self, why: OrdersRefused) -> OrdersRefused:
+        """Return why this file is of no use; the log has it once."""
+        self._close()
+        if not self._refused:
+            _log.error("database_refused", file=self.file, why=str(why))
+        self._refused = str(why)
+        return OrdersRefused(f"{self.file}: {why}")
 
     def _leave_lost_file(self) -> None:
         if self._connection is not None and self.file != IN_MEMORY and _identity(self.file) != self._opened:
@@ -172,6 +178,11 @@ class SqliteOrders:
             self._connection = None
 
 
+def is_damaged(error: BaseException | None) -> bool:
+    """Tell whether SQLite says of a file that it is no database, or a broken one: that does not pass."""
+    return type(error) is sqlite3.DatabaseError
+
+
 def _identity(file: str) -> tuple[int, int] | None:
     """Return which file a name leads to; None where it leads to none, as in memory."""
     try:
@@ -188,6 +199,7 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
         _refuse_newer(made, len(steps))
+        _refuse_foreign(connection, made)
         for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
                 connection.execute(statement)
@@ -201,3 +213,8 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
 def _refuse_newer(made: int, known: int) -> None:
     if made > known:
         raise OrdersRefused("its tables of orders were made by a newer switchboard. Update this one.")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
+    if not made and connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone():
+        raise OrdersRefused("it has tables of another program. Name another: DATABASE_URL.")

@@ -51,6 +51,32 @@ async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp
     assert [(line["event"], "Update" in line["why"]) for line in lines] == [("database_refused", True)]
 
 
+@pytest.mark.parametrize("what", ["no database", "broken", "of another program"])
+async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what: str, tmp_path: Path) -> None:
+    file = tmp_path / "calls.db"
+    if what == "of another program":
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE orders (article text)")
+    else:
+        database = SqliteOrders(str(file))
+        await put(OrderQueue(database), "OR1")
+        database.close()
+        spoil(file, 0 if what == "no database" else 4096)
+    queue = OrderQueue(SqliteOrders(str(file)))
+    with capture_logs() as lines:
+        for _ in range(3):
+            with pytest.raises(OrdersRefused, match=r"calls.db: .*DATABASE_URL"):
+                await queue.find("OR1")
+
+    assert [line["event"] for line in lines] == ["database_refused"]
+
+
+def spoil(file: Path, begin: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[begin:] = b"x" * len(content[begin:])
+    file.write_bytes(content)
+
+
 @pytest.mark.parametrize("what", ["taken away", "with all beside it", "replaced"])
 async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: str, tmp_path: Path) -> None:
     file = tmp_path / "calls.db"

@@ -15,7 +15,7 @@ import pytest
 import trio
 from sqlalchemy import Engine, NullPool, create_engine, event
 
-from store.calls import RecordsUnavailable
+from store.calls import RecordsRefused, RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import RecordError, TurnRecord, encode_record
 from store.search import CallQuery, summary_of
@@ -281,3 +281,10 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
         took = time.monotonic() - began
         assert page.text.count('<th scope="row">') == 50, target
         assert took < (0.2 if target == "/" else 1.0), target
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "calls.db").write_bytes(b"x" * 8192)
+
+    with pytest.raises(RecordsRefused, match="not a database"):
+        await SqlRecords(f"sqlite:///{tmp_path}/calls.db").list()

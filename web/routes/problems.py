@@ -34,8 +34,8 @@ _FIXES: Mapping[int, str] = {
     413: "Send a shorter body.",
     500: "See the log of the server.",
 }
-OTHER_VERSION = "the database is of another version of switchboard"
-CHANGE_VERSION = "Update this switchboard, or name another database: DATABASE_URL."
+OTHER_VERSION = "the database is none that this switchboard can use"
+CHANGE_VERSION = "See the log. Update this switchboard, or name another database: DATABASE_URL."
 _METHODS = ("POST", "GET", "DELETE", "PUT")
 _LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
