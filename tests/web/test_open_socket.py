@@ -213,3 +213,10 @@ def test_the_target_is_what_was_asked_for_undecoded() -> None:
 
 def test_a_server_that_keeps_no_raw_path_is_understood() -> None:
     assert target_of({"path": "/a b", "query_string": b""}) == "/a%20b"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("raw", ["https://agent.example.com/twilio/voice", "http://10.0.0.7:8000/twilio/voice"])
+def test_a_target_with_its_host_is_the_path_behind_it(raw: str) -> None:
+    scope = {"raw_path": raw.encode(), "path": "/twilio/voice", "query_string": b""}
+
+    assert target_of(scope) == "/twilio/voice"  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ CARRIER = "switchboard.carrier"
 def target_of(scope: WWWScope) -> str:
     """Return the path and the query of a request as they came, undecoded: what Twilio signed of it."""
     path = (scope.get("raw_path") or quote(scope["path"]).encode()).partition(b"?")[0]
+    if not path.startswith(b"/"):  # with scheme and host in front of it, as to a proxy
+        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
     query = scope["query_string"]
     return (path + (b"?" + query if query else b"")).decode("latin1")
 
