@@ -165,7 +165,9 @@ class Call:
         """Run the actors until the call is over; return its outcome."""
         plan, state = self.plan, self.state
         if self.watch is not None:
-            self.watch.begin(CallUnderWay(state.journal, state.turn.turn, trio.lowlevel.current_task()))
+            on_written = self.watch.begin(CallUnderWay(state.journal, state.turn.turn, trio.lowlevel.current_task()))
+            if self.scribe is not None:
+                self.scribe.on_written = on_written
         if (resumption := plan.resumption) is None:
             state.journal.note(CallStarted(plan.call_sid, plan.stream_sid, plan.direction))
         else:

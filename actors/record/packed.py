@@ -57,6 +57,17 @@ class PackedList(Generic[T]):
             self.volumes.append(self.pack([item for block in self.blocks for item in self.unpack(block)]))
             self.blocks.clear()
 
+    def drop(self, count: int) -> int:
+        """Drop the oldest items and return how many: `count`, or fewer, since what is packed together goes together."""
+        dropped = 0
+        for kept, size in ((self.volumes, VOLUME), (self.blocks, BLOCK), (self.recent, 1)):
+            gone = min(len(kept), max(0, count - dropped) // size)
+            dropped += gone * size
+            del kept[:gone]
+            if kept:
+                break
+        return dropped
+
     def since(self, index: int = 0) -> list[T]:
         """Return the items from this one on."""
         items, passed = list[T](), 0

@@ -19,6 +19,7 @@ from outcome import Error, Outcome, Value, capture
 
 from actors.journal import Entry
 from actors.record.recording import Recording
+from actors.record.watching import Written, untold
 from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.leisure import leisurely
@@ -88,9 +89,16 @@ class Scribe:
     writer: str = ""
     """This process, among those that write into the same recordings folder."""
     records_audio: bool = True
+    on_written: Written = attrs.field(default=untold, init=False)
+    """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
+    _first_line: int | None = attrs.field(default=None, init=False)
+    """How many lines of an earlier stream are in the journal file; None until the first write."""
+    _count: int = attrs.field(default=0, init=False)
+    """How many entries were taken, to be written."""
     _lines: list[bytes] = attrs.field(factory=list, init=False)
     _missing: int = attrs.field(default=0, init=False)
+    _is_whole: bool = attrs.field(default=True, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """Data that the disk has not taken: written before anything newer, by the one task that writes."""
     _unwritten: deque[tuple[list[bytes], tuple[bytes, bytes]]] = attrs.field(factory=deque, init=False)
@@ -107,8 +115,10 @@ class Scribe:
     def read(self, entry: Entry) -> None:
         if len(self._lines) < _LONGEST_BUFFER:
             self._lines.append(entry.line)
+            self._count += 1
         else:
             self._missing += 1
+            self._is_whole = False
 
     async def run(self) -> None:
         """Write once a second, when all scribes do, until cancelled."""
@@ -116,11 +126,13 @@ class Scribe:
         while True:
             await sleeper.sleep_until((trio.current_time() // _EVERY + 1) * _EVERY)
             self._put_out()
+            count = self._count
             try:
                 await self.threads.run(self._write)
             except OSError:
                 self.recording.give_up()
                 raise
+            self._tell_written(count)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call."""
@@ -128,6 +140,11 @@ class Scribe:
         await trio.to_thread.run_sync(
             partial(self._finish, record), limiter=self.threads.limiter, abandon_on_cancel=True
         )
+        self._tell_written(self._count)
+
+    def _tell_written(self, count: int) -> None:
+        if self._is_whole and self._first_line is not None:
+            self.on_written(self._first_line, count)
 
     def _put_out(self) -> None:
         self._unwritten.append((self._take_lines(), self.recording.take()))
@@ -147,7 +164,10 @@ class Scribe:
     def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
         self._refused += lines
         own_folder(self.folder)
-        _append_whole(self.folder / "journal.jsonl", self._refused)
+        journal = self.folder / "journal.jsonl"
+        if self._first_line is None:
+            self._first_line = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+        _append_whole(journal, self._refused)
         self._refused.clear()
         if self.records_audio and not self._has_begun:
             self.recording.begin(self.writer)

@@ -25,9 +25,13 @@ class CallUnderWay:
     task: trio.lowlevel.Task
 
 
+Written: TypeAlias = Callable[[int, int], None]
+"""Told that so many facts of a stream are in the call's journal on disk, from such a line of it on."""
+
+
 class CallWatch(Protocol):
-    def begin(self, call: CallUnderWay) -> None:
-        """The call begins, or goes on with another stream."""
+    def begin(self, call: CallUnderWay) -> Written:
+        """The call begins, or goes on with another stream; return what is to be told of this stream's facts on disk."""
 
     def read(self, entry: Entry) -> None:
         """A fact was noted."""
@@ -44,6 +48,10 @@ Watch: TypeAlias = Callable[[str], CallWatch | None]
 
 def unwatched(_: str) -> None:
     """Watch no call."""
+
+
+def untold(_line: int, _count: int) -> None:
+    """Tell nobody what is written."""
 
 
 def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:

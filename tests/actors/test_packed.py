@@ -35,6 +35,24 @@ def test_it_reads_like_a_list(length: int, index: int) -> None:
     assert list(kept.newest_first()) == items[::-1]
 
 
+@given(st.integers(0, 3 * VOLUME), st.lists(st.integers(-1, 2 * VOLUME), max_size=4))
+def test_what_is_dropped_are_the_oldest_and_what_stays_behind_is_less_than_a_volume(
+    length: int, counts: list[int]
+) -> None:
+    items = [str(number) for number in range(length)]
+    kept, gone = packed_list(*items), 0
+    for count in counts:
+        dropped = kept.drop(count)
+        gone += dropped
+        assert 0 <= dropped <= max(0, count)
+        assert min(len(kept), max(0, count) - dropped) < VOLUME
+        assert kept.since() == items[gone:]
+
+    kept.append("new")
+    assert kept.since() == [*items[gone:], "new"]
+    assert kept.drop(len(kept)) == length + 1 - gone
+
+
 def test_the_newest_are_kept_as_they_are_and_the_others_packed() -> None:
     kept = packed_list(*map(str, range(5 * BLOCK)))
 

@@ -30,7 +30,7 @@ from web.sockets.open_socket import OpenSocket
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
 MINUTES = 7
-MOST = 2_000
+MOST = 1_200
 """Bytes that a minute of a conversation may take for good."""
 PERIOD = 10.0
 """Seconds of a conversation in which the caller speaks once and the agent twice: minutes are whole numbers of it."""

@@ -27,6 +27,8 @@ T = TypeVar("T")
 THREADS = 4
 STORE_SECONDS = 10.0
 """For an answer of the object store."""
+LINES_BYTES = 64 * 1024
+"""Of a file that is read line by line, at a time."""
 JOURNAL, RECORDING, RECORD = "journal.jsonl", "call.wav", "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -57,6 +59,11 @@ class CallFiles:
         """Return one file of a call from byte `start` on; None where there is none."""
         path = self.path(call_sid, name)
         return await self.in_thread(partial(_read, path, start)) if path is not None else None
+
+    async def lines(self, call_sid: str, name: str, start: int) -> list[bytes]:
+        """Return whole lines of a file from byte `start` on, some kilobytes of them; none where no more are there."""
+        path = self.path(call_sid, name)
+        return await self.in_thread(partial(_read_lines, path, start)) if path is not None else []
 
     async def has(self, call_sid: str, name: str) -> bool:
         """Tell whether there is a file of this name of a call, on the disk or in the object store."""
@@ -120,6 +127,16 @@ def _erase(folder: Path) -> None:
     if folder.is_dir():
         with alone_in(folder):  # no upload of it is being finished then
             shutil.rmtree(folder)
+
+
+def _read_lines(path: Path, start: int) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.readlines(LINES_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return lines if lines and lines[-1].endswith(b"\n") else lines[:-1]
 
 
 def _read(path: Path, start: int) -> bytes | None:

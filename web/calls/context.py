@@ -101,7 +101,8 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     after = AfterCalls(services.roster.extras, services.ask_json, services.records)
     ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
     webhooks = Webhooks(outbox, services.records, opened.post_webhook) if opened.post_webhook is not None else None
-    watched, files = WatchedCalls(), CallFiles(settings.recordings_dir, objects)
+    files = CallFiles(settings.recordings_dir, objects)
+    watched = WatchedCalls(files)
     uploads = Uploads(files, objects) if objects is not None else None
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))

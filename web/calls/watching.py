@@ -2,14 +2,16 @@
 
 `WatchedCalls` has one `WatchedCall` a call that goes on, and the last few that are over. The call writes to it and
 never waits; a watcher reads at its own pace, by index, and has no buffer here: one that stops reading costs nothing.
-Older entries are packed, and what no longer fits is forgotten, oldest first. Levels are measured while somebody
-watches, audio is kept while somebody listens.
+What the Scribe has written is read from the call's journal on disk. Where nothing is written, older entries are packed,
+and what no longer fits is forgotten, oldest first. Levels are measured while somebody watches, audio is kept while
+somebody listens.
 """
 
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -28,10 +30,11 @@ from actors.facts import (
 )
 from actors.journal import Entry
 from actors.record.packed import VOLUME, PackedList
-from actors.record.watching import CallUnderWay
+from actors.record.watching import CallUnderWay, Written
 from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from store.json_text import compressed
+from web.calls.call_files import CallFiles
 from web.calls.task_tree import TaskNode, names_of, tree_of
 
 MOST_VOLUMES = 1600
@@ -85,8 +88,9 @@ class WatchedCall:
     epoch: str = ""
     """This log of the call, as against one of another process: indexes are of one epoch."""
     over: bool = False
+    files: CallFiles = attrs.field(factory=lambda: CallFiles(None))
     first: int = 0
-    """The index of the oldest entry that is left."""
+    """The index of the oldest entry that is kept here."""
     count: int = 0
     watchers: int = 0
     listeners: int = 0
@@ -96,23 +100,32 @@ class WatchedCall:
     """Who spoke last, and what they said."""
     changed: ParkingLot = attrs.field(factory=ParkingLot)
     _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(_pack, _unpack))
+    _streams: list[tuple[int, int]] = attrs.field(factory=list)
+    """For each stream whose entries are on disk: the index of its first one, and its line in the journal."""
     _call: CallUnderWay | None = None
     _loudest: list[int] = attrs.field(factory=lambda: [0, 0])
     _caller: RecentAudio = attrs.field(factory=RecentAudio)
     _agents: RecentAudio = attrs.field(factory=RecentAudio)
 
-    def begin(self, call: CallUnderWay) -> None:
+    def begin(self, call: CallUnderWay) -> Written:
         """Take the call, or its next stream."""
         self._call, self.over = call, False
+        return partial(self._written, self.count)
 
     def read(self, entry: Entry) -> None:
         self._log.append(entry.line)
         self.count += 1
         if len(self._log.volumes) > MOST_VOLUMES:
-            del self._log.volumes[0]
-            self.first += VOLUME
+            self.first += self._log.drop(VOLUME)
         self._note(entry.fact)
         self.changed.unpark_all()
+
+    def _written(self, begins: int, line: int, count: int) -> None:
+        """Keep no entry that is on disk, unless an earlier stream has entries that are not."""
+        if self.first >= begins:
+            if (begins, line) not in self._streams:
+                self._streams.append((begins, line))
+            self.first += self._log.drop(begins + count - self.first)
 
     def _note(self, fact: Fact) -> None:
         match fact:
@@ -169,8 +182,17 @@ class WatchedCall:
             if self._call is not None:
                 self._call.journal.note(ListeningEnded(round(trio.current_time() - began, 3)))
 
+    def on_disk(self, index: int) -> tuple[int, int]:
+        """Return the line of the journal on disk that an entry is, and how many go on from there; 0 if it is here."""
+        ends = self.first
+        for begins, line in reversed(self._streams):
+            if begins <= index:
+                return line + index - begins, max(0, ends - index)
+            ends = begins
+        return 0, 0
+
     def lines(self, index: int) -> Sequence[bytes]:
-        """Return entries from an index on, `TOGETHER` or some more if there are as many."""
+        """Return entries that are kept here, from an index on, `TOGETHER` or some more if there are as many."""
         lines = list[bytes]()
         while len(lines) < TOGETHER and (batch := self._log.batch(index - self.first + len(lines))):
             lines += batch
@@ -210,6 +232,7 @@ class WatchedCall:
 
 @attrs.define(eq=False)
 class WatchedCalls:
+    files: CallFiles = attrs.field(factory=lambda: CallFiles(None))
     _calls: OrderedDict[str, WatchedCall] = attrs.field(factory=OrderedDict)
     _made: int = 0
 
@@ -218,7 +241,9 @@ class WatchedCalls:
         found = self._calls.pop(call_sid, None)
         if found is None:
             self._made += 1
-            found = WatchedCall(call_sid, f"w{trio.current_time():.3f}.{self._made}".replace(".", "_"))
+            found = WatchedCall(
+                call_sid, f"w{trio.current_time():.3f}.{self._made}".replace(".", "_"), files=self.files
+            )
         self._calls[call_sid] = found
         over = [name for name, call in self._calls.items() if call.over]
         for name in over[: max(0, len(over) - REMEMBERED)]:

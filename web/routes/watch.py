@@ -13,6 +13,7 @@ A watcher that takes nothing for `STALL_SECONDS` is dropped. Nothing here is wai
 
 import math
 import re
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
@@ -41,6 +42,29 @@ LOOK_SECONDS = 5.0
 DISK = "disk"
 MOST_WATCHERS = 200
 """Of all calls of a worker: each costs a connection and some messages a second."""
+
+
+@attrs.define
+class JournalOnDisk:
+    """The journal of a call on disk, as one reader goes through it."""
+
+    files: CallFiles
+    call_sid: str
+    _line: int = attrs.field(default=0, init=False)
+    _byte: int = attrs.field(default=0, init=False)
+    """Where the next line begins."""
+
+    async def lines(self, first: int, most: int = sys.maxsize) -> list[bytes]:
+        """Return some lines from number `first` on, `most` at most; none where no more are there yet."""
+        if first < self._line:
+            self._line = self._byte = 0
+        while found := await self.files.lines(self.call_sid, JOURNAL, self._byte):
+            skipped = first - self._line
+            lines = found[: skipped + most]
+            self._line, self._byte = self._line + len(lines), self._byte + sum(map(len, lines))
+            if len(lines) > skipped:
+                return lines[skipped:]
+        return []
 
 
 @attrs.define
@@ -105,6 +129,15 @@ def _place(last_event_id: str, epoch: str) -> int | None:
     return int(index) + 1 if given == epoch and re.fullmatch(r"[0-9]{1,9}", index) else None
 
 
+async def _next(call: WatchedCall, journal: JournalOnDisk, index: int) -> tuple[int, list[bytes]]:
+    """Return entries from an index on, and the index of the first one that is left."""
+    line, count = call.on_disk(index)
+    if count and (lines := await journal.lines(line, count)):
+        return index, lines
+    first = max(index, call.first)
+    return first, list(call.lines(first))
+
+
 @attrs.define
 class EventStream(Stream):
     """The events of a call that goes on here, or has lately."""
@@ -123,6 +156,7 @@ class EventStream(Stream):
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         call, place = self.call, _place(self.last_event_id, self.call.epoch)
+        journal = JournalOnDisk(call.files, call.call_sid)
         index = place if place is not None and place <= call.count else 0
         tick_at = trio.current_time() + TICK
         yield b"retry: 1000\n\n" + (event_of("reset", {}) if place != index else b"") + self._now()
@@ -134,9 +168,8 @@ class EventStream(Stream):
                 if has_moved:
                     return
             elif index < call.count:
-                first = max(index, call.first)
+                first, lines = await _next(call, journal, index)
                 missing = event_of("missing", {"count": first - index}) if index < first else b""
-                lines = list(call.lines(first))
                 index = first + len(lines)
                 yield missing + _entries(call.epoch, first, lines)
             elif call.over:
@@ -170,20 +203,14 @@ class DiskStream(Stream):
     last_event_id: str = ""
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
-        place = _place(self.last_event_id, DISK)
+        place, journal = _place(self.last_event_id, DISK), JournalOnDisk(self.files, self.call_sid)
         yield b"retry: 1000\n\n" + (event_of("reset", {}) if place is None else b"")
-        read = index = 0
+        index = place or 0
         while True:
             is_finished = await self.files.has(self.call_sid, RECORD)
-            text = await self.files.read(self.call_sid, JOURNAL, read) or b""
-            whole = text[: text.rfind(b"\n") + 1]
-            read += len(whole)
-            lines = whole.splitlines()
-            behind = max(0, min((place or 0) - index, len(lines)))  # those that the client has
-            events = _entries(DISK, index + behind, lines[behind:])
-            index += len(lines)
-            if events:
-                yield events
+            if lines := await journal.lines(index):
+                yield _entries(DISK, index, lines)
+                index += len(lines)
             elif is_finished:
                 yield event_of("over", {})
                 return
