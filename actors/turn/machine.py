@@ -311,13 +311,15 @@ class Turn(Actions):
     def _note_function(self, event: Recognised) -> None:
         match event:
             case events.FunctionsAsked(ids=ids):
-                self.at.alive = self.at.wanted = self.now
+                self.at.alive = self.now
+                self._want_words()
                 self.own_filler = self.own_filler if self.running else ""
                 self.running.update(ids)
                 self.announced, self.asks_to_wait, self.is_unended, self.owes_deed = "", False, False, False
             case events.FunctionDone(id=call_id):
                 self.running.discard(call_id)
-                self.at.alive = self.at.wanted = self.at.result = self.now
+                self.at.alive = self.at.result = self.now
+                self._want_words()
                 self.wait_anew()
                 self._forget_said()
             case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
@@ -338,6 +340,11 @@ class Turn(Actions):
                 self.end, self.transfer = NO_END, ""
             case _:
                 pass  # of another group
+
+    def _want_words(self) -> None:
+        """Have the model say what a function has found out, unless it has asked the caller with the call of it."""
+        if not self.has_asked_them:
+            self.at.wanted = self.now
 
     def _forget_said(self) -> None:
         """What was said before the end of the last function is no goodbye after it."""

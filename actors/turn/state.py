@@ -231,6 +231,11 @@ class TurnState:
         return self.has_sound and not self.running and self.at.answered >= self.at.wanted
 
     @property
+    def has_asked_them(self) -> bool:
+        """Whether the agent's answer has ended with a question: what a function finds out meanwhile can wait."""
+        return self.has_asked and self.at.answered >= self.at.wanted
+
+    @property
     def is_audible(self) -> bool:
         """Whether words that come now will be heard: no reply that was cut, and nothing behind the last sentence."""
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE

@@ -210,7 +210,10 @@ DEBT = Table("debt", Debt, {
     },
     events.ToldEchoed: {SETTLED: to(OWED, Actions.owe)},
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
-    events.FunctionDone: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
+    events.FunctionDone: {
+        SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way"),
+        OWED: to(SETTLED, Actions.settle, when="it is answered"),
+    },
     events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
     events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe_withdrawn)},
     events.AudioDone: {OWED: to(SETTLED, Actions.settle, when="it is answered")},

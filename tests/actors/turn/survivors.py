@@ -20,7 +20,6 @@ SURVIVORS: dict[str, str] = {
     "change added: voice: AgentSaid in CUT as in IDLE": '"words are audible" does not hold there',
     "change added: debt: ToldEchoed in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: debt: FunctionsAsked in OWED as in SETTLED": _WAITS_ALREADY,
-    "change added: debt: FunctionDone in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: debt: DecisionCancelled in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: phase: DecisionCancelled in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: FloorGiven in CONVERSING as in HANDING_OVER": _SAME_STATE,

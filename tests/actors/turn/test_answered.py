@@ -1,0 +1,47 @@
+"""What answers the caller and what does not, and how long a noise keeps them from it."""
+
+import pytest
+
+from actors.turn.events import AgentSaid, AudioBegan, AudioDone, FunctionDone, FunctionsAsked, Played
+from actors.turn.state import Debt
+from tests.actors.turn.script import Step, caller_says, clip, filler_asked, on_floor, play, question_asked, seen
+
+# A question with a function
+
+
+def asks_and_calls(asked: float, done: float, received: float) -> list[Step]:
+    """Ask "Which day?" from second 3 on, heard by 4.5, and call a function with it."""
+    function: list[Step] = [(asked, FunctionsAsked(("f",))), (done, FunctionDone("f"))]
+    words = AgentSaid("Which day?", asks=True)
+    return [*caller_says(1), (3, AudioBegan()), (3.1, words), *function, (received, AudioDone()), (4.5, Played())]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [[3.2, 3.3, 3.5], [3.2, 3.6, 3.5], [3.4, 3.6, 3.3]],
+    ids=["done with the words", "done after the audio", "asked after it"],
+)
+def test_a_question_that_comes_with_a_function_is_the_callers_to_answer(times: list[float]) -> None:
+    turn = on_floor()
+
+    assert play(turn, asks_and_calls(*times), 14.6) == [(14.5, question_asked())]
+
+
+def test_while_the_function_runs_the_silence_behind_the_question_is_filled() -> None:
+    """And who was asked to wait waits for an answer."""
+    turn = on_floor()
+
+    assert play(turn, asks_and_calls(3.2, 9.0, 3.5), 9.5) == [(7.5, filler_asked()), (8.5, clip())]
+    assert turn.debt is Debt.OWED
+
+
+def test_words_that_ask_nothing_are_no_answer_to_the_function_behind_them() -> None:
+    script: list[Step] = [(3.2, AgentSaid("Let me see.")), (3.3, FunctionsAsked(("f",))), (3.4, FunctionDone("f"))]
+
+    assert seen(*asks_and_calls(3.15, 3.16, 3.5), *script, until=8) == [(7.5, filler_asked())]
+
+
+def test_what_the_caller_answers_is_to_be_answered_whatever_was_asked_before() -> None:
+    script = [*asks_and_calls(3.2, 3.3, 3.5), *caller_says(6), (8, FunctionsAsked(("g",))), (8.2, FunctionDone("g"))]
+
+    assert seen(*script, until=10.5) == [(10, filler_asked())]
