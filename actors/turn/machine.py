@@ -161,6 +161,7 @@ class Turn(Actions):
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
             case events.VoiceEnded(at=at):
                 is_word = at >= self.at.voiced + self.deadlines.shortest_word
+                self.at.spoken = at if is_word else self.at.spoken
                 self.is_unread = self.is_unread or (is_word and self.voice is VoiceState.ABSENT)
                 if self.is_loud and self.at.owed >= self.at.voiced:  # they have spoken, or a noise was heard, since
                     self.at.owed = at

@@ -58,7 +58,7 @@ def end_of_false_start(state: TurnState) -> float:
     wait = deadlines.false_start if someone_waits else deadlines.latest_transcript
     if state.phase in (Phase.ENDING, Phase.TRANSFERRING):  # the caller waits for what was decided
         wait = min(wait, deadlines.silence_budget)
-    return max(state.at.heard, state.at.voiced) + wait
+    return max(state.at.heard, state.at.spoken) + wait
 
 
 def end_of_reply(state: TurnState) -> float:
@@ -125,13 +125,13 @@ RULES: tuple[Rule, ...] = (
          "When it is refused; else asked for + `goodbye_onset`",
          lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
-         "Last heard + `latest_transcript`; `false_start` if something is aside or owed; `silence_budget` at the end, "
-         "and before a transfer", end_of_false_start),
+         "Heard, or the last word on the line, + `latest_transcript`; `false_start` if something is aside or owed; "
+         "`silence_budget` at the end, and before a transfer", end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
-         "Last heard, asked or refused + `longest_turn`",
+         "Heard, asked or refused + `longest_turn`",
          lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn),
     Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"), Actions.end_reply,
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",

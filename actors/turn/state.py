@@ -64,6 +64,7 @@ class Clocks:
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
+    spoken: float = LONG_AGO  # a voice ended that was long enough for a word
     key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
     quiet: float = LONG_AGO  # the last sound of ours ended
     cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come

@@ -162,7 +162,7 @@ class Table:
 
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
-    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.hear), HEARD: do(Actions.hear, when="the line is loud")},
+    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.hear)},
     events.CallerSaid: {HEARD: to(QUIET)},
     events.NothingUnderstood: {HEARD: to(QUIET, Actions.false_start)},
     events.AgentSaid: {HEARD: to(QUIET, when="the service hears nobody")},

@@ -2,9 +2,20 @@
 
 import pytest
 
-from actors.turn.events import AgentSaid, AudioBegan, AudioDone, FunctionDone, FunctionsAsked, Played
+from actors.turn.effects import Cut, Resume
+from actors.turn.events import (
+    AgentSaid,
+    AudioBegan,
+    AudioDone,
+    CallerStartedSpeaking,
+    FunctionDone,
+    FunctionsAsked,
+    Played,
+    VoiceBegan,
+    VoiceEnded,
+)
 from actors.turn.state import Debt
-from tests.actors.turn.script import Step, caller_says, clip, filler_asked, on_floor, play, question_asked, seen
+from tests.actors.turn.script import Step, caller_says, clip, filler_asked, on_floor, play, question_asked, reply, seen
 
 # A question with a function
 
@@ -45,3 +56,32 @@ def test_what_the_caller_answers_is_to_be_answered_whatever_was_asked_before() -
     script = [*asks_and_calls(3.2, 3.3, 3.5), *caller_says(6), (8, FunctionsAsked(("g",))), (8.2, FunctionDone("g"))]
 
     assert seen(*script, until=10.5) == [(10, filler_asked())]
+
+
+# Noises
+
+
+def noises(*begun: float, length: float) -> list[Step]:
+    """Noises of which the service says each time that the caller speaks."""
+    each = [
+        [(at, VoiceBegan()), (at + 0.1, CallerStartedSpeaking()), (at + length + 0.4, VoiceEnded(at + length))]
+        for at in begun
+    ]
+    return [step for steps in each for step in steps]
+
+
+@pytest.mark.parametrize("begun", [[4.0, 6.0, 8.0], [4.0, 5.0, 6.2, 7.4]])
+def test_noises_close_together_keep_a_reply_aside_no_longer_than_one(begun: list[float]) -> None:
+    got = seen(*caller_says(1), *reply(3, played=30), *noises(*begun, length=0.3), until=14)
+
+    cuts, resumed = ([at for at, effect in got if isinstance(effect, kind)] for kind in (Cut, Resume))
+    assert len(cuts) == len(resumed) > 0
+    assert all(resume - cut < 3 for cut, resume in zip(cuts, resumed, strict=True))
+
+
+def test_words_with_breaths_between_them_are_waited_for() -> None:
+    heard = [step for step in noises(4, 5.5, 7, length=0.9) if not isinstance(step[1], CallerStartedSpeaking)]
+
+    got = seen(*caller_says(1), *reply(3, played=30), (4.1, CallerStartedSpeaking()), *heard, until=11)
+
+    assert got == [(4.1, Cut()), (10.4, Resume())]
