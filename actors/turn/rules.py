@@ -52,13 +52,23 @@ def closing_limit(state: TurnState) -> float:
     return min(at.close_asked + deadlines.closing, silence)
 
 
+def someone_waits(state: TurnState) -> bool:
+    """Whether the caller is to hear something, as soon as it is known that it is not they who speak."""
+    return state.aside is not None or state.debt is Debt.OWED
+
+
 def end_of_false_start(state: TurnState) -> float:
     deadlines = state.deadlines
-    someone_waits = state.aside is not None or state.debt is Debt.OWED
-    wait = deadlines.false_start if someone_waits else deadlines.latest_transcript
+    wait = deadlines.false_start if someone_waits(state) else deadlines.latest_transcript
     if state.phase in (Phase.ENDING, Phase.TRANSFERRING):  # the caller waits for what was decided
         wait = min(wait, deadlines.silence_budget)
     return max(state.at.heard, state.at.spoken) + wait
+
+
+def end_of_speech(state: TurnState) -> float:
+    at, deadlines = state.at, state.deadlines
+    patience = min(deadlines.longest_turn, deadlines.caller_silence if someone_waits(state) else NEVER)
+    return max(at.heard, at.asked, at.refused) + patience
 
 
 def end_of_reply(state: TurnState) -> float:
@@ -131,8 +141,7 @@ RULES: tuple[Rule, ...] = (
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
-         "Heard, asked or refused + `longest_turn`",
-         lambda state: max(state.at.heard, state.at.asked, state.at.refused) + state.deadlines.longest_turn),
+         "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside or owed", end_of_speech),
     Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"), Actions.end_reply,
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",
          end_of_reply),

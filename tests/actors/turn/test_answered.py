@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.turn.effects import Cut, Resume
+from actors.turn.effects import Cut, Resume, SayAsAgent
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -11,6 +11,7 @@ from actors.turn.events import (
     FunctionDone,
     FunctionsAsked,
     Played,
+    SayRefused,
     VoiceBegan,
     VoiceEnded,
 )
@@ -85,3 +86,28 @@ def test_words_with_breaths_between_them_are_waited_for() -> None:
     got = seen(*caller_says(1), *reply(3, played=30), (4.1, CallerStartedSpeaking()), *heard, until=11)
 
     assert got == [(4.1, Cut()), (10.4, Resume())]
+
+
+# A line that stays loud after one start of speech
+
+TELEVISION: list[Step] = [(5, VoiceBegan()), (5.1, CallerStartedSpeaking())]
+LONG_REPLY = reply(4, played=30)
+
+
+@pytest.mark.parametrize("before", [LONG_REPLY, []], ids=["a reply is cut", "an answer is owed"])
+def test_where_the_caller_waits_a_loud_line_is_asked_about_as_soon_as_a_silent_one(before: list[Step]) -> None:
+    got = seen(*caller_says(2), *before, *TELEVISION, until=15.2)
+
+    assert next(step for step in got if isinstance(step[1], SayAsAgent)) == (15.1, question_asked(0.0))
+
+
+def test_where_nothing_is_owed_it_is_a_story() -> None:
+    assert seen(*caller_says(1), *reply(3, played=1), *TELEVISION, until=65) == []
+
+
+def test_a_service_that_refuses_the_question_hears_the_caller_and_is_asked_again() -> None:
+    refused: list[Step] = [(15.2, SayRefused()), (25.3, SayRefused())]
+
+    got = seen(*caller_says(2), *LONG_REPLY, *TELEVISION, *refused, until=35)
+
+    assert got == [(5.1, Cut()), (15.1, question_asked(0.0)), (25.2, question_asked(0.0))]

@@ -449,7 +449,7 @@ def test_a_reply_that_goes_on_is_not_cut_again_by_a_start_alone() -> None:
 def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
     noises: list[Step] = [(4, CallerStartedSpeaking()), (7, VoiceBegan()), (7.1, CallerStartedSpeaking())]
 
-    got = seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=8)
+    got = seen(*caller_says(1), *reply(3, sent=0.5, played=9), *noises, until=8)
 
     assert got == [(4, Cut()), (6.5, Resume()), (7.1, Cut())]
 
