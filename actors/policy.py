@@ -271,7 +271,7 @@ class Numbers:
     silent_asks: int = 2
     """How often a silent caller is asked before the call ends."""
     reopenings: int = 2
-    """How often a caller's words bring a conversation back that the agent has ended."""
+    """How often a caller's words take back a goodbye; the same for a transfer, and for the end of a silent call."""
     slowest_speech: float = 10.0
     """Characters a second."""
     most_keys: int = 64

@@ -229,7 +229,7 @@ class Actions(TurnState):
         if self.is_asked_out:
             goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
-            self.may_stay = self.times_reopened < self.numbers.reopenings
+            self.may_stay = self.is_rarely_reopened(Phase.CLOSING)
         else:
             self.ask(self.now - self.callers_turn_since)
 
@@ -320,7 +320,7 @@ class Actions(TurnState):
 
     def reopen(self) -> None:
         """The caller has spoken: it is answered, and the agent ends the conversation, or puts them through, anew."""
-        self.times_reopened += 1
+        self.reopened.append(Phase.TRANSFERRING if self.transfer else Phase.ENDING)
         text = self.wording.taken_back if self.transfer else self.wording.reopened
         self._answer(self.transfer or self.end.id, text)
         self.end, self.transfer, self.wish = NO_END, "", ""
@@ -356,6 +356,7 @@ class Actions(TurnState):
 
     def stay(self) -> None:
         """Close no more: the caller is there after all. What they say is read from the tape."""
+        self.reopened.append(self.phase)
         self.enter(Phase.CONVERSING)
         self.outstanding = None
         if self.voice is VoiceState.COMING:
@@ -363,7 +364,7 @@ class Actions(TurnState):
         self.drop()
         self.emit(effects.FreeTape())
         self.closing, self.is_closing_sent, self.rest = None, False, ""
-        self.times_reopened, self.times_asked = self.times_reopened + 1, 0
+        self.times_asked = 0
 
     def close_unsaid(self) -> None:
         if self.closing is not None:

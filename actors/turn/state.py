@@ -146,7 +146,7 @@ class TurnState:
     end: EndWanted = NO_END  # what the agent has ended the conversation with; what else wanted to end it was refused
     transfer: str = ""  # the function that has asked for a person, and waits for the answer
     wish: str = ""  # the function that has asked for a person, also when its session is gone; "" for a key
-    times_reopened: int = 0
+    reopened: list[Phase] = attrs.field(factory=list)  # the phases that the caller's words have taken back
     announced: str = ""  # a function that the agent has announced and not called
     asks_to_wait: bool = False  # the agent's last words ask the caller to wait
     is_reminded: bool = False
@@ -249,7 +249,7 @@ class TurnState:
     @property
     def may_be_reopened(self) -> bool:
         """Whether the caller's words take back what the agent has decided, as it did not do upon them."""
-        return self.times_reopened < self.numbers.reopenings and self.closing is None and not self.ends_upon_words
+        return self.is_rarely_reopened(self.phase) and self.closing is None and not self.ends_upon_words
 
     @property
     def ends_upon_words(self) -> bool:
@@ -281,6 +281,10 @@ class TurnState:
     def is_to_say(self, *kinds: SpeechKind) -> bool:
         """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""
         return self.outstanding is not None and self.outstanding.kind in kinds
+
+    def is_rarely_reopened(self, phase: Phase) -> bool:
+        """Whether the caller's words may take such a phase back once more."""
+        return self.reopened.count(phase) < self.numbers.reopenings
 
     def is_whole(self, now: float) -> bool:
         """Whether a reply that ends now has been sent to its end: an interruption is told at once."""

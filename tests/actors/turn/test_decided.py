@@ -64,7 +64,7 @@ BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]
 def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
     """The caller has brought the conversation back as often as they may."""
     turn = on_floor()
-    state_of(turn).times_reopened = POLICY.numbers.reopenings
+    state_of(turn).reopened = [Phase.ENDING] * POLICY.numbers.reopenings
     script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
 
     assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
@@ -315,10 +315,28 @@ def test_a_call_that_is_to_close_for_another_reason_is_not_kept() -> None:
 
 def test_a_caller_is_not_kept_for_ever() -> None:
     turn = on_floor()
-    state_of(turn).times_reopened = POLICY.numbers.reopenings
+    state_of(turn).reopened = [Phase.CLOSING] * POLICY.numbers.reopenings
     play(turn, [*COMES, *closes(), (34, VoiceBegan())], 35)
 
     assert turn.phase is Phase.CLOSING
+
+
+KEPT: dict[Phase, list[Step]] = {
+    Phase.TRANSFERRING: [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (5, CallerSaid("Wait."))],
+    Phase.ENDING: [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5, CallerSaid("Wait."))],
+    Phase.CLOSING: [*COMES, *closes(), (34, VoiceBegan())],
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_what_a_caller_has_taken_back_often_keeps_them_from_nothing_else(kept: Phase) -> None:
+    turn = on_floor()
+    state_of(turn).reopened = [phase for phase in KEPT if phase is not kept] * POLICY.numbers.reopenings
+
+    play(turn, KEPT[kept], max(at for at, _ in KEPT[kept]) + 0.5)
+
+    assert turn.phase is Phase.CONVERSING
+    assert state_of(turn).reopened[-1] is kept
 
 
 # What was said is not asked for again

@@ -189,7 +189,8 @@ OTHER_CASES: dict[str, Case] = {
     "a session lost behind its goodbye has said all": (
         {"phase": ENDING, "sounding": True}, [FloorVacated()], {"phase": ENDING}, []),
     "a caller who never lets go is not answered for ever": (
-        {"phase": ENDING, "sounding": True, "times_reopened": 2, "end": END}, [CallerSaid("x")], {"phase": ENDING}, []),
+        {"phase": ENDING, "sounding": True, "reopened": [ENDING] * 2, "end": END}, [CallerSaid("x")],
+        {"phase": ENDING}, []),
     "a call that is to close is not reopened": (
         {"phase": ENDING, "sounding": True, "closing": CloseAsked("ended", "x"), "end": END}, [CallerSaid("x")],
         {"phase": ENDING}, []),
