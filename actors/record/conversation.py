@@ -90,8 +90,11 @@ class Conversation:
         self._said.append(past)
         self.caller_turns += isinstance(past, CallerTurn)
 
-    def add_caller(self, text: str) -> None:
+    def add_caller(self, text: str, *, is_answered: bool = False) -> None:
+        """Note a turn of the caller's; one that `is_answered` by the last reply stands before it."""
         self._said.append(CallerTurn(text))
+        if is_answered and self._said.recent[-2:-1] == [self.last_reply]:
+            self._said.recent[-2:] = reversed(self._said.recent[-2:])
         self._answers.clear()
         self._at_work.clear()
         self.functions_in_turn = 0

@@ -58,6 +58,7 @@ from actors.turn.events import (
     SessionAged,
     ThinkingBegan,
     ThinkingSlow,
+    TurnToldLate,
 )
 from actors.turn.state import Phase
 from actors.turn_driver import ForSession
@@ -323,13 +324,13 @@ class AgentSession:
         elif not text.strip():
             self.put(NothingUnderstood())
         else:
-            self._note_turn(text, text)
+            self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
             self.put(CallerSaid(text, asks_for_time(text)))
-        if turn.phase is not Phase.CLOSING:  # the last sentence goes on
+        if not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):  # else the reply goes on
             self.state.ledger.end_reply(self.voice)
 
-    def _note_turn(self, text: str, shown: str) -> None:
-        self.state.conversation.add_caller(text)
+    def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:
+        self.state.conversation.add_caller(text, is_answered=is_answered)
         self.state.journal.note(TurnHeard(self.agent.name, shown))
         for name in self.agent.likely_readers(self.before):
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session

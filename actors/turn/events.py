@@ -251,6 +251,13 @@ class ToldEchoed:
 
 
 @attrs.frozen
+class TurnToldLate:
+    """`CallerSaid`, behind the beginning of the reply that answers these words."""
+
+    said: CallerSaid
+
+
+@attrs.frozen
 class ToldHeard:
     """`CallerStartedSpeaking`, for the words that the service was told: the caller is silent."""
 
@@ -294,7 +301,7 @@ Event: TypeAlias = (
 )  # fmt: skip
 """The events that the driver sends."""
 Recognised: TypeAlias = (
-    Event | ToldEchoed | ToldHeard | InjectionBegan | InjectionWentOn | LateFillerBegan | HandoffEnded
+    Event | ToldEchoed | TurnToldLate | ToldHeard | InjectionBegan | InjectionWentOn | LateFillerBegan | HandoffEnded
     | DecisionCancelled
 )  # fmt: skip
 """The events that the tables look up."""

@@ -102,10 +102,8 @@ class Turn(Actions):
         it never classifies what a model has said.
         """
         match event:
-            case events.CallerSaid(text=text) if self.echoes(text):
-                return events.ToldEchoed()
-            case events.CallerSaid(text=text) if self.repeats(text):
-                return events.TimePassed()
+            case events.CallerSaid(text=text):
+                return self._recognise_turn(event, text)
             case events.CallerStartedSpeaking() if self.told and not self.is_loud:
                 is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
                 return event if is_answered else events.ToldHeard()
@@ -115,6 +113,13 @@ class Turn(Actions):
                 return self._recognise_cancelled(event, call_id)
             case _:
                 return event
+
+    def _recognise_turn(self, event: events.CallerSaid, text: str) -> Recognised:
+        if self.echoes(text):
+            return events.ToldEchoed()
+        if self.repeats(text):
+            return events.TimePassed()
+        return events.TurnToldLate(event) if self.answers_late_words else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
         text, asked = event.text.strip(), self.outstanding
@@ -151,11 +156,16 @@ class Turn(Actions):
             case events.CallerSaid(text=text):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
                 self.is_unended = self.is_unread = self.owes_deed = False
+                self.at.understood = self.at.wanted = self.now
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
-                self.rest, self.is_away, self.has_asked, self.at.wanted = "", event.asks_for_time, False, self.now
+                self.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
+            case events.TurnToldLate(said=said):
+                self.last_turn, self.transcript, self.deaf_words, self.times_asked = said.text, said.text.strip(), 0, 0
+                self.is_away, self.at.understood = said.asks_for_time, self.now
             case events.ToldEchoed():
-                self.transcript, self.told, self.at.wanted = self.told, "", self.now
+                self.transcript, self.told = self.told, ""
+                self.at.understood = self.at.wanted = self.now
                 self.expect_words()
             case events.VoiceBegan():
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
@@ -273,7 +283,8 @@ class Turn(Actions):
             case events.FloorGiven(owes=owes, ask=ask):
                 if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak, and has heard the caller
                     self.at.quiet, self.is_unread = self.now, False
-                self.at.turned, self.transcript = self.now, ""
+                self.at.turned = self.at.understood = self.now
+                self.transcript = ""
                 if owes or ask:
                     self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say

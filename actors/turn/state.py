@@ -64,6 +64,7 @@ class Clocks:
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
+    understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
     key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
     quiet: float = LONG_AGO  # the last sound of ours ended
@@ -277,6 +278,16 @@ class TurnState:
     def has_answered_speech(self) -> bool:
         """Whether the agent has said anything since the caller began to speak."""
         return self.at.answered >= self.at.heard
+
+    @property
+    def answers_late_words(self) -> bool:
+        """Whether words that come now were spoken before the reply began, and after all that was asked before."""
+        at, is_other = (
+            self.at,
+            self.kind is not SpeechKind.ANSWER or self.outstanding is not None or self.late_filler != "",
+        )
+        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING) and not self.is_loud
+        return they_talk and not is_other and at.understood < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
 
     def is_to_say(self, *kinds: SpeechKind) -> bool:
         """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""

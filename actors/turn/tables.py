@@ -164,6 +164,7 @@ QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
     events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.hear)},
     events.CallerSaid: {HEARD: to(QUIET)},
+    events.TurnToldLate: {HEARD: to(QUIET)},
     events.NothingUnderstood: {HEARD: to(QUIET, Actions.false_start)},
     events.AgentSaid: {HEARD: to(QUIET, when="the service hears nobody")},
     events.InjectionBegan: {HEARD: to(QUIET, Actions.wait_anew, when="nobody is spoken over")},

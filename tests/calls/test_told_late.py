@@ -4,10 +4,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallerSilent
-from protocol.deepgram import AgentAudioDone, FunctionCallResponse, InjectAgentMessage, InjectionRefused
+from actors.facts import CallerSilent, SilenceMet
+from protocol.deepgram import (
+    AgentAudioDone,
+    ConversationText,
+    FunctionCallResponse,
+    InjectAgentMessage,
+    InjectionRefused,
+    ServerMessage,
+)
 from tests.actors.fakes import END, calls
-from tests.calls.by_hand import STARTED, HandCall, a_call, sentence
+from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.calls.test_turns import BUDGET, POLICY, said_for, was_hung_up_on
 
 
@@ -94,3 +101,48 @@ async def test_a_caller_who_was_asked_something_together_with_a_function_is_left
 
         assert said_for(call) == []
         assert call.phone.heard(1) == 2.0
+
+
+# A transcript that comes behind the answer
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("words", [False, True])
+async def test_a_transcript_behind_the_answer_takes_nothing_of_it_and_asks_for_no_other(
+    words: bool, done: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("", 0.8, heard=False)
+        await call.far.hear_for(0.6)
+        text = ConversationText("assistant", "On Tuesday.")
+        end: list[ServerMessage] = [AgentAudioDone()]
+        await call.far.say(voice(1, 1.0), *([text] if words else []))
+        await call.far.hear_for(0.4)
+        await call.far.say(voice(1, 1.0), *(end if done else []), ConversationText("user", "When can you come?"))
+        await call.far.hear_for(0.2)
+        await call.far.say(*([] if words else [text]), *([] if done else end))
+        await call.far.hear_for(8)
+
+        assert call.phone.heard(1) == pytest.approx(2.0, abs=0.05)
+        assert said_for(call) == []
+        assert call.facts(SilenceMet) == []
+
+    assert [(turn.speaker, turn.text) for turn in call.ended.transcript][-2:] == [
+        ("caller", "When can you come?"),
+        ("first", "On Tuesday."),
+    ]
+
+
+async def test_words_that_the_goodbye_answers_do_not_bring_the_conversation_back(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("", 0.8, heard=False)
+        await call.far.hear_for(0.6)
+        await call.far.say(*sentence(1, "Goodbye then.", 1.0), END, ConversationText("user", "That is all, thank you."))
+        with trio.fail_after(5):
+            await call.over.wait()
+
+        assert call.phone.heard(1) == 1.0
+        assert call.far.said(FunctionCallResponse) == []
+        assert call.ended.outcome == "completed"

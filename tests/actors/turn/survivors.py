@@ -9,6 +9,7 @@ _WAITS_ALREADY = "`owe` leaves the silence of a caller who waits already as it i
 SURVIVORS: dict[str, str] = {
     "change added: * in OVER as in *": "a call that is over takes no event: `Turn.on` returns before the tables",
     "change added: caller: CallerSaid in QUIET as in HEARD": _SAME_STATE,
+    "change added: caller: TurnToldLate in QUIET as in HEARD": _SAME_STATE,
     "change added: caller: AgentSaid in QUIET as in HEARD": _SAME_STATE,
     "change added: caller: FloorVacated in QUIET as in HEARD": _SAME_STATE,
     "change added: caller: SayRefused in HEARD as in QUIET": "the clock that it moves counts on a quiet line only",

@@ -2,21 +2,38 @@
 
 import pytest
 
-from actors.turn.effects import Cut, Resume, SayAsAgent
+from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
     AudioDone,
+    CallerSaid,
     CallerStartedSpeaking,
+    FloorGiven,
+    FloorVacated,
     FunctionDone,
     FunctionsAsked,
+    NothingUnderstood,
     Played,
     SayRefused,
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.state import Debt
-from tests.actors.turn.script import Step, caller_says, clip, filler_asked, on_floor, play, question_asked, reply, seen
+from actors.turn.state import CallerState, Debt
+from tests.actors.turn.script import (
+    GOODBYE,
+    Step,
+    caller_says,
+    clip,
+    effects_of,
+    filler_asked,
+    on_floor,
+    play,
+    question_asked,
+    reply,
+    seen,
+    state_of,
+)
 
 # A question with a function
 
@@ -111,3 +128,76 @@ def test_a_service_that_refuses_the_question_hears_the_caller_and_is_asked_again
     got = seen(*caller_says(2), *LONG_REPLY, *TELEVISION, *refused, until=35)
 
     assert got == [(5.1, Cut()), (15.1, question_asked(0.0)), (25.2, question_asked(0.0))]
+
+
+# A transcript that comes behind the answer
+
+SPEECH = caller_says(1)[:-1]
+"""From second 1 to 2."""
+
+
+@pytest.mark.parametrize("told", [3.1, 3.3, 3.6, 5.5], ids=["its audio", "its words", "its end", "all of it"])
+def test_words_that_are_told_behind_their_answer_are_answered(told: float) -> None:
+    turn = on_floor()
+    answer: list[Step] = [(3, AudioBegan()), (3.2, AgentSaid("On Tuesday.")), (3.5, AudioDone()), (5, Played())]
+
+    assert play(turn, [*SPEECH, *answer, (told, CallerSaid("When?"))], 14.9) == []
+    assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
+
+
+def test_the_service_hears_nobody_any_more_once_it_has_told_the_words() -> None:
+    turn = on_floor()
+
+    play(turn, [*SPEECH, (3, AudioBegan()), (3.1, CallerSaid("When?"))])
+
+    assert turn.caller is CallerState.QUIET
+
+
+SPOKEN_INTO: dict[str, list[Step]] = {
+    "another turn": [(3.1, CallerSaid("When?")), (3.3, CallerSaid("And where?"))],
+    "a voice on the line": [(3.1, VoiceBegan()), (3.3, CallerSaid("Stop."))],
+    "a voice that has ended": [(3.1, VoiceBegan()), (3.3, VoiceEnded(3.2)), (3.4, CallerSaid("Stop."))],
+}
+
+
+@pytest.mark.parametrize("into", SPOKEN_INTO)
+def test_words_that_are_spoken_into_a_reply_are_another_turn(into: str) -> None:
+    turn = on_floor()
+
+    got = play(turn, [*SPEECH, (3, AudioBegan()), (3, AgentSaid("On Tuesday.")), *SPOKEN_INTO[into]])
+
+    assert effects_of(got) == [Cut(), Forget()]
+    assert turn.debt is Debt.OWED
+
+
+@pytest.mark.parametrize("late", [5.3, 6.3], ids=["a filler that was asked for", "a filler that is late"])
+def test_what_may_be_a_filler_answers_no_words(late: float) -> None:
+    turn = on_floor()
+    script: list[Step] = [*caller_says(1), (4, CallerStartedSpeaking()), (4.1, NothingUnderstood())]
+
+    play(turn, [*script, (late, AudioBegan()), (late + 0.1, CallerSaid("Hello?"))])
+
+    assert state_of(turn).at.wanted == late + 0.1
+
+
+def test_words_upon_which_the_agent_ends_are_its_decisions_to_answer() -> None:
+    ends: list[Step] = [*SPEECH, *GOODBYE, (3.6, CallerSaid("That is all."))]
+
+    assert EndConversation("completed", "done", heard=True) in effects_of(seen(*ends, (5, Played()), until=9))
+
+
+def test_words_before_a_function_are_heard_though_the_words_that_they_answer_come_behind_both() -> None:
+    turn = on_floor()
+    calls: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Let me see.")), (3.2, FunctionsAsked(("f",)))]
+
+    assert play(turn, [*SPEECH, *calls, (3.4, CallerSaid("When?"))], 6) == []
+    assert turn.debt is Debt.OWED
+
+
+def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> None:
+    turn = on_floor()
+    given: list[Step] = [(2.5, FloorVacated()), (2.9, FloorGiven(owes=False))]
+
+    play(turn, [*SPEECH, *given, (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
+
+    assert turn.debt is Debt.OWED
