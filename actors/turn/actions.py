@@ -73,6 +73,9 @@ class Actions(TurnState):
 
     # The caller speaks, or seems to
 
+    def notice(self) -> None:
+        self.at.noticed = self.at.heard = self.now
+
     def hear(self) -> None:
         self.at.heard = self.now
 

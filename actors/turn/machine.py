@@ -176,7 +176,7 @@ class Turn(Actions):
                 if self.is_loud and self.at.owed >= self.at.voiced:  # they have spoken, or a noise was heard, since
                     self.at.owed = at
                 self.is_loud, self.at.voiced = False, at
-                self.at.heard = min(self.at.heard, at)  # it was told late
+                self.at.heard, self.at.noticed = min(self.at.heard, at), min(self.at.noticed, at)  # it was told late
             case _:
                 pass  # of another group
 

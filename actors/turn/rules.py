@@ -58,11 +58,12 @@ def someone_waits(state: TurnState) -> bool:
 
 
 def end_of_false_start(state: TurnState) -> float:
-    deadlines = state.deadlines
-    wait = deadlines.false_start if someone_waits(state) else deadlines.latest_transcript
-    if state.phase in (Phase.ENDING, Phase.TRANSFERRING):  # the caller waits for what was decided
-        wait = min(wait, deadlines.silence_budget)
-    return max(state.at.heard, state.at.spoken) + wait
+    deadlines, at = state.deadlines, state.at
+    is_decided = state.phase in (Phase.ENDING, Phase.TRANSFERRING)  # they wait for it, but any sound may be a word
+    last = max(at.heard, at.voiced)
+    if someone_waits(state):
+        return (last if is_decided else max(at.noticed, at.spoken)) + deadlines.false_start
+    return last + min(deadlines.latest_transcript, deadlines.silence_budget if is_decided else NEVER)
 
 
 def end_of_speech(state: TurnState) -> float:
@@ -135,8 +136,8 @@ RULES: tuple[Rule, ...] = (
          "When it is refused; else asked for + `goodbye_onset`",
          lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
-         "Heard, or the last word on the line, + `latest_transcript`; `false_start` if something is aside or owed; "
-         "`silence_budget` at the end, and before a transfer", end_of_false_start),
+         "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed; "
+         "last heard + `silence_budget` at the end, and before a transfer", end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),

@@ -63,6 +63,7 @@ class Clocks:
     """
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
+    noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
     understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
@@ -282,12 +283,11 @@ class TurnState:
     @property
     def answers_late_words(self) -> bool:
         """Whether words that come now were spoken before the reply began, and after all that was asked before."""
-        at, is_other = (
-            self.at,
-            self.kind is not SpeechKind.ANSWER or self.outstanding is not None or self.late_filler != "",
-        )
-        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING) and not self.is_loud
-        return they_talk and not is_other and at.understood < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
+        at, is_awaited = self.at, self.outstanding is not None or self.late_filler != ""
+        is_reply = self.kind is SpeechKind.ANSWER and not (is_awaited or self.is_loud)
+        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
+        is_theirs = max(at.understood, at.result) < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
+        return they_talk and is_reply and is_theirs
 
     def is_to_say(self, *kinds: SpeechKind) -> bool:
         """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""

@@ -162,13 +162,13 @@ class Table:
 
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
-    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.hear)},
+    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear, when="the line is loud")},
     events.CallerSaid: {HEARD: to(QUIET)},
     events.TurnToldLate: {HEARD: to(QUIET)},
     events.NothingUnderstood: {HEARD: to(QUIET, Actions.false_start)},
     events.AgentSaid: {HEARD: to(QUIET, when="the service hears nobody")},
     events.InjectionBegan: {HEARD: to(QUIET, Actions.wait_anew, when="nobody is spoken over")},
-    events.SayRefused: {QUIET: to(HEARD, Actions.hear, when="the refusal proves speech")},
+    events.SayRefused: {QUIET: to(HEARD, Actions.notice, when="the refusal proves speech")},
     events.FloorVacated: {HEARD: to(QUIET)},
     # What was said before the keys is to be understood before them
     events.KeysEntered: {HEARD: do(EndCallersTurn(), when="they converse")},

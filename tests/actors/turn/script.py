@@ -66,7 +66,7 @@ def prepared_turn(**fields: object) -> tuple[Turn, TurnState]:
     state = state_of(turn)
     state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
     at = state.at
-    at.turned = at.quiet = at.heard = at.voiced = at.phase = 10.0
+    at.turned = at.quiet = at.noticed = at.heard = at.voiced = at.phase = 10.0
     at.told = at.outstanding = at.vacated = at.close_asked = 10.0
     for name, value in fields.items():
         assert hasattr(state, name), name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent
+from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
     AudioBegan,
@@ -97,12 +97,35 @@ def test_noises_close_together_keep_a_reply_aside_no_longer_than_one(begun: list
     assert all(resume - cut < 3 for cut, resume in zip(cuts, resumed, strict=True))
 
 
+def test_nor_do_they_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
+    """The turn is asked again, since nothing has come, and is filled like any other."""
+    got = seen(*caller_says(1), *noises(2.7, 4.2, 5.7, length=0.3), until=8)
+
+    assert [at for at, effect in got if isinstance(effect, TellAsCaller)] == [5.3]
+
+
 def test_words_with_breaths_between_them_are_waited_for() -> None:
     heard = [step for step in noises(4, 5.5, 7, length=0.9) if not isinstance(step[1], CallerStartedSpeaking)]
 
     got = seen(*caller_says(1), *reply(3, played=30), (4.1, CallerStartedSpeaking()), *heard, until=11)
 
     assert got == [(4.1, Cut()), (10.4, Resume())]
+
+
+def test_behind_a_goodbye_any_sound_may_be_a_word() -> None:
+    """Two noises, the second of which the service hears: its words may come as late as those of the first."""
+    turn = on_floor()
+    noises_behind = [(4.5, CallerStartedSpeaking()), *noises(8.2, length=0.3)]
+
+    got = play(turn, [*GOODBYE, (5, Played()), *noises_behind], 20)
+
+    assert got == [(12.5, EndConversation("completed", "done", heard=True))]
+
+
+def test_a_goodbye_is_not_kept_up_by_what_only_the_service_hears() -> None:
+    heard = [(at, CallerStartedSpeaking()) for at in (4.5, 6, 8)]
+
+    assert seen(*GOODBYE, (5, Played()), *heard, until=20) == [(8.5, EndConversation("completed", "done", heard=True))]
 
 
 # A line that stays loud after one start of speech
@@ -192,6 +215,15 @@ def test_words_before_a_function_are_heard_though_the_words_that_they_answer_com
 
     assert play(turn, [*SPEECH, *calls, (3.4, CallerSaid("When?"))], 6) == []
     assert turn.debt is Debt.OWED
+
+
+def test_an_answer_to_a_function_is_none_to_the_words_that_were_spoken_before_its_end() -> None:
+    turn = on_floor()
+    function: list[Step] = [(0.5, FunctionsAsked(("f",))), (2.6, FunctionDone("f"))]
+
+    play(turn, [*SPEECH, *function, (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
+
+    assert state_of(turn).at.wanted == 3.4
 
 
 def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> None:

@@ -36,6 +36,7 @@ from actors.turn.events import (
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
+    ASK,
     Seen,
     Step,
     caller_says,
@@ -65,6 +66,12 @@ def left_alone(seconds: float, **fields: object) -> Seen:
 
 
 # The caller, and what was taken for them
+
+
+def test_a_service_that_hears_the_caller_anew_is_not_asked_to_probe() -> None:
+    script: list[Step] = [(1, CallerStartedSpeaking()), (1, VoiceBegan()), (40, CallerStartedSpeaking())]
+
+    assert play(on_floor(), script, 100) == [(100, SayAsAgent(SpeechKind.QUESTION, ASK))]
 
 
 def test_speech_that_goes_on_is_no_false_start_yet() -> None:
