@@ -29,7 +29,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "nothing sounds": lambda state: not state.sounding,
     "nothing comes or sounds": lambda state: state.voice in (VoiceState.IDLE, VoiceState.ABSENT) and not state.sounding,
     "something sounds that a start may cut": lambda state: state.sounding and CONDITIONS["a start may cut it"](state),
-    "a resumed reply sounds": lambda state: state.phase is Phase.CONVERSING and state.is_resumed,
+    "an answer sounds": lambda state: state.phase is Phase.CONVERSING and state.sounding and state.sounds_wanted,
     # The caller
     "somebody is heard": lambda state: state.caller is CallerState.HEARD,
     "nobody is heard": lambda state: state.caller is CallerState.QUIET,
@@ -193,7 +193,7 @@ VOICE = Table("voice", VoiceState, {
         IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
     },
     events.CallerSaid: {
-        IDLE: do(Actions.drop, when="a resumed reply sounds") + do(Actions.forget),
+        IDLE: do(Actions.drop, when="an answer sounds") + do(Actions.forget),
         COMING: to(IDLE, Actions.drop, when="they converse"),
         CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE),

@@ -146,3 +146,22 @@ async def test_words_that_the_goodbye_answers_do_not_bring_the_conversation_back
         assert call.phone.heard(1) == 1.0
         assert call.far.said(FunctionCallResponse) == []
         assert call.ended.outcome == "completed"
+
+
+async def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Tell me more.")
+        await call.far.say(*sentence(1, "It is a long story.", 20.0))
+        await call.far.hear_for(2)
+        call.phone.is_loud = True
+        await call.far.hear_for(1)
+        call.phone.is_loud = False
+        await call.far.hear_for(0.5)
+        await call.far.say(ConversationText("user", "Stop."))
+        await call.far.hear_for(0.5)
+        await call.far.say(*sentence(2, "Of course.", 1.0))
+        await call.far.hear_for(3)
+
+        assert call.phone.heard(1) == pytest.approx(3.5, abs=0.1)
+        assert call.phone.heard(2) == 1.0

@@ -26,6 +26,7 @@ from tests.actors.turn.script import (
     caller_says,
     clip,
     effects_of,
+    filler,
     filler_asked,
     on_floor,
     play,
@@ -233,3 +234,19 @@ def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> N
     play(turn, [*SPEECH, *given, (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
 
     assert turn.debt is Debt.OWED
+
+
+# Words of which the service has not said that they begin
+
+
+@pytest.mark.parametrize("sent", [0.5, 4.5], ids=["sent", "coming"])
+def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(sent: float) -> None:
+    voice: list[Step] = [(5, VoiceBegan()), (6.4, VoiceEnded(6)), (6.5, CallerSaid("Stop."))]
+
+    got = seen(*caller_says(1), *reply(3, sent=sent, played=9), *voice, until=6.6)
+
+    assert got[:2] == [(6.5, Cut()), (6.5, Forget())]
+
+
+def test_they_do_not_cut_a_filler_short() -> None:
+    assert seen(*caller_says(1), *filler(5.2), (5.6, CallerSaid("Well?")), until=7) == [(5, filler_asked())]
