@@ -282,12 +282,12 @@ class TurnState:
 
     @property
     def answers_late_words(self) -> bool:
-        """Whether words that come now were spoken before the reply began, and after all that was asked before."""
+        """Whether words that come now were spoken before the reply began, and nothing else is left to be answered."""
         at, is_awaited = self.at, self.outstanding is not None or self.late_filler != ""
         is_reply = self.kind is SpeechKind.ANSWER and not (is_awaited or self.is_loud)
         they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
-        is_theirs = max(at.understood, at.result) < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
-        return they_talk and is_reply and is_theirs
+        is_theirs = at.understood < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
+        return they_talk and is_reply and is_theirs and (self.debt is Debt.SETTLED or at.owed >= at.heard)
 
     def is_to_say(self, *kinds: SpeechKind) -> bool:
         """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""
