@@ -196,7 +196,7 @@ class Turn(Actions):
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.rest = self.now, rest
             case events.LateFillerBegan():
-                self.at.said, self.late_filler = self.now, ""
+                self.at.said, self.late_filler, self.kind = self.now, "", SpeechKind.FILLER
             case _:
                 pass  # of another group
 

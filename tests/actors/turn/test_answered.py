@@ -21,6 +21,7 @@ from actors.turn.events import (
 )
 from actors.turn.state import CallerState, Debt
 from tests.actors.turn.script import (
+    FIRST,
     GOODBYE,
     Step,
     caller_says,
@@ -202,6 +203,16 @@ def test_what_may_be_a_filler_answers_no_words(late: float) -> None:
     play(turn, [*script, (late, AudioBegan()), (late + 0.1, CallerSaid("Hello?"))])
 
     assert state_of(turn).at.wanted == late + 0.1
+
+
+def test_a_filler_that_comes_behind_the_answer_answers_nothing_said_before_it() -> None:
+    turn = on_floor()
+    answer: list[Step] = [*caller_says(1), *reply(5.2, sent=0.5, played=2)]
+    behind: list[Step] = [(6, VoiceBegan()), (6.2, AudioBegan()), (6.3, AgentSaid(FIRST)), (6.4, VoiceEnded(6.1))]
+
+    play(turn, [*answer, (6.1, CallerStartedSpeaking()), *behind, (7, CallerSaid("Well?"))])
+
+    assert turn.debt is Debt.OWED
 
 
 def test_words_upon_which_the_agent_ends_are_its_decisions_to_answer() -> None:
