@@ -4,6 +4,7 @@
 about the call, and a call without a journal (nothing is recorded, or the files are gone) has no picture.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -18,6 +19,8 @@ from web.picture.facts import JournalEntry, arguments_text, result_text
 from web.picture.speech import Speech
 from web.picture.timeline import synopsis, time_map
 
+_ONSET = 0.5
+"""The service hears the caller begin so much earlier or later, at the most, than their sound does."""
 _EARLY = 1.5
 """The words of an agent are noted when its reply begins; sound begins about then."""
 
@@ -91,13 +94,17 @@ def _turns(transcript: Sequence[TurnRecord], speech: Sequence[Speech]) -> Iterat
 
 
 def _start_of(turn: TurnRecord, since: float, before: float, speech: Sequence[Speech]) -> float:
-    """Return where a turn begins to sound: a caller's was heard before it was noted, an agent's follows.
+    """Return where a turn begins to sound: an agent's follows what was noted.
 
-    No two turns begin `before` or at the same sound.
+    A caller's is noted when the service hears them begin; where it has not said so, when they were understood, which
+    is later. No two turns of agents begin `before` or at the same sound.
     """
-    own = (span.start for span in speech if span.speaker == turn.speaker)
+    own = [span.start for span in speech if span.speaker == turn.speaker]
     if turn.speaker == "caller":
-        return min((start for start in own if since <= start < turn.at), default=max(since, turn.at - 3.0))
+        nearest = min(own, key=lambda start: abs(start - turn.at), default=math.inf)
+        if abs(nearest - turn.at) <= _ONSET:
+            return nearest
+        return min((start for start in own if since <= start < turn.at), default=turn.at)
     return min((start for start in own if start >= turn.at - _EARLY and start > before), default=max(turn.at, before))
 
 

@@ -162,6 +162,20 @@ async def test_a_turn_is_heard_from_where_it_begins(tmp_path: Path) -> None:
     assert all(turn.start in spoken and turn.start < turn.at for turn in turns)
 
 
+@pytest.mark.parametrize("late", [-0.2, 0.0, 0.001, 0.3])
+def test_a_caller_is_heard_from_the_sound_that_the_service_took_for_the_beginning(late: float) -> None:
+    spoken = {"event": "caller_spoke"}
+    sounds = ((1.0, 2.0), (2.8, 3.0), (9.0, 9.4), (20.0, 21.0))
+    journal = [{**spoken, "at": end + 0.4, "start": start, "end": end} for start, end in sounds]
+    turns = ((1.0, "My name is … John."), (9.0, "Yes."), (20.0, "Seattle."))
+    transcript = tuple(TurnRecord(at + late, "caller", text, text) for at, text in turns)
+
+    shown = retold(record(transcript=transcript), journal)["turns"]
+
+    assert isinstance(shown, list)
+    assert [turn.start for turn in shown] == [1.0, 9.0, 20.0]
+
+
 def test_two_turns_of_an_agent_are_heard_from_two_places() -> None:
     spoken = {"event": "agent_spoke", "agent": "closer"}
     journal = [
