@@ -112,9 +112,10 @@ def _draw_words(canvas: Canvas, chart: Chart, band: Band, speech: Speech, lane: 
         min(SPEECH_HEIGHT, lane.height),
     )
     most, words = int(height // ROW_HEIGHT), speech.words or NO_WORDS
+    widest = width + max(0.0, _room_beside(chart, band, speech))
     rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
-    if " ".join(rows) != words:  # they begin in the box, and go on over its edge as far as there is room
-        width += max(0.0, _room_beside(chart, band, speech))
+    while " ".join(rows) != words and width < widest:  # they go on over the box's edge, no further than they must
+        width = min(width + TEXT_SIZE, widest)
         rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
     clip = canvas.draw("svg", x=x, y=lane.top, width=max(width - 2, 1.0), height=height)
     first = (height - ROW_HEIGHT * len(rows)) / 2 + 9.4

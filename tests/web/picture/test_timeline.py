@@ -269,6 +269,15 @@ def test_no_box_of_speech_is_empty() -> None:
     assert empty == []
 
 
+def test_words_go_over_the_edge_of_their_box_no_further_than_they_must() -> None:
+    spoken = {"event": "caller_spoke", "at": 2.2, "start": 1.0, "end": 2.0}
+    heard = {"event": "turn_heard", "at": 2.3, "agent": "qualifier", "text": "My name is John Smith."}
+    picture = drawn([spoken, heard, {"event": "call_ended", "at": 20.0, "outcome": "completed"}])
+    clips = [words(clip) for clip in picture.iter(SVG + "svg") if clip is not picture]
+
+    assert ["My name", "is John", "Smith."] in clips
+
+
 def journal_of(played: Witnessed) -> list[dict[str, object]]:
     return [dict(entry.as_json()) for entry in played.entries]
 
