@@ -36,6 +36,10 @@ async def on_page(
         await visit(drive)
 
 
+def level_of(page: "Page") -> float:
+    return float(page.evaluate("document.querySelector('#mine').value"))
+
+
 def connect(page: "Page") -> None:
     page.click("#call")
     wait_text(page, "#status", PHONE_TOLD["connected"])
@@ -46,9 +50,10 @@ async def test_one_click_calls_and_one_hangs_up() -> None:
 
     def use(page: "Page") -> None:
         connect(page)
-        wait_until(page, lambda: len(bench.of("media")) > 20)
+        wait_until(page, lambda: len(bench.of("media")) > 20 and level_of(page) > 0)
         page.click("#hang-up")
         wait_text(page, "#status", PHONE_TOLD["caller_hung_up"])
+        assert level_of(page) == 0
         wait_until(page, lambda: page.is_visible("#call") and not page.is_visible("#hang-up"))
 
     await on_page(bench, use)

@@ -54,6 +54,7 @@ class Console:
         routes.post("/console/sign-out")(self.gate.sign_out)
         routes.get("/")(self.calls)
         routes.get("/console")(self.home)
+        routes.get("/console/")(self.home)
         routes.get("/console/live")(self.live)
         self.phone.add_to(routes)
         self.campaigns.add_to(routes)
@@ -62,6 +63,7 @@ class Console:
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
         self.views.add_to(routes, CALLS)
         self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
+        routes.get("/console/<path:anything>")(self.nowhere)
         routes.before_request(self.gate.refuse_unauthenticated)
         routes.before_request(self.refuse_malformed)
         routes.after_request(self.gate.dress)
@@ -77,6 +79,10 @@ class Console:
     async def home(self) -> ResponseReturnValue:
         """Send a visitor of the console's own address to the list of calls."""
         return redirect("/")
+
+    async def nowhere(self, anything: str) -> ResponseReturnValue:  # noqa: ARG002 - the address has it
+        """Tell a browser that an address of the console leads nowhere."""
+        return await message_page(404, TEXT["no_page"], TEXT["no_page_hint"])
 
     async def calls(self) -> ResponseReturnValue:
         asked = asked_by(request.args)

@@ -59,6 +59,17 @@ async def test_an_empty_list_says_why(target: str, autojump_clock: MockClock) ->
     assert TEXT[why] in page
 
 
+@pytest.mark.parametrize("address", ["/console/nothing", "/console/campaigns/", "/console/calls/CA1/nothing"])
+async def test_an_address_that_leads_nowhere_has_a_page(address: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+
+    answer = await signed_in(there).ask("GET", address)
+
+    assert answer.status_code == 404
+    assert TEXT["no_page_hint"] in answer.text
+    assert (await Visitor(there).ask("GET", address)).status_code == 401
+
+
 async def test_a_store_that_is_away_is_told(autojump_clock: MockClock) -> None:
     class Away(MemoryRecords):
         async def search(self, query: CallQuery) -> list[CallSummary]:

@@ -28,6 +28,8 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     **{("POST", f"/console/calls/<name>/{command}"): (401, 401, 403, 400) for command in KINDS},
     ("GET", "/console"): (401, 401, 302, 302),
+    ("GET", "/console/"): (401, 401, 302, 302),
+    ("GET", "/console/<path:anything>"): (401, 401, 404, 404),
     ("GET", "/console/campaigns"): (401, 401, 200, 200),
     ("GET", "/console/campaigns/progress"): (401, 401, 200, 200),
     ("GET", "/console/campaigns/<campaign>/export"): (401, 401, 404, 404),
@@ -48,7 +50,8 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
 
 def target_of(rule: str) -> str:
     """Fill in what a rule leaves open."""
-    return rule.replace("<path:filename>", "console.css").replace("<name>", CALL_SID).replace("<campaign>", "spring")
+    path = rule.replace("<path:filename>", "console.css").replace("<path:anything>", "nothing")
+    return path.replace("<name>", CALL_SID).replace("<campaign>", "spring")
 
 
 @attrs.define

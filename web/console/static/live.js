@@ -114,7 +114,7 @@ function onNow(now) {
   const silent = now.silent ?? 0;
   byId("silence").max = deadlines.silence;
   byId("silence").value = silent;
-  byId("silence-text").textContent = `${silent.toFixed(1)} s / ${deadlines.silence} s`;
+  byId("silence-text").textContent = `${silent.toFixed(1)} s ${words.of_at_most} ${deadlines.silence} s`;
   if (now.tasks) showTasks(now.tasks);
 }
 

@@ -129,7 +129,7 @@ function inCall(talking) {
 }
 
 function show(name, level) {
-  levels[name] = Math.max(level, levels[name] * DECAY);
+  levels[name] = phone ? Math.max(level, levels[name] * DECAY) : 0; // of a call that is over nothing sounds
   find(name).value = Math.sqrt(levels[name]); // as loud as it sounds
 }
 
