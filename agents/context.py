@@ -53,7 +53,10 @@ class CallContext:
         *Raises* `RuntimeError` in a context that was made without one.
         """
         if self._http is None:
-            raise RuntimeError("this context has no HTTP client: CallContext(…, http=httpx.AsyncClient(…))")
+            raise RuntimeError(
+                "this context has no HTTP client: write CallContext(…, http=httpx.AsyncClient(…)), or for play() give"
+                " the roster DEMO = Demo(…, http=…), or the function a double"
+            )
         return self._http
 
     def say(self, sentence: str) -> None:

@@ -164,7 +164,7 @@ def watched(
             try:
                 with watch.watching(), _threads_in_real_time(spec.handler), _raising(at, spec.name, noted):
                     outcome = await spec.handler(arguments, context)
-                if problem := _unfit(outcome):
+                if problem := _unfit(outcome) or _unknown_agent(outcome, roster):
                     noted.append(HandlerFailed(at, spec.name, problem))
                 return outcome
             finally:
@@ -198,6 +198,13 @@ def _unfit(outcome: object) -> str:
     except UnfitOutcome as unfit:
         return str(unfit)
     return ""
+
+
+def _unknown_agent(outcome: object, roster: Roster) -> str:
+    if not isinstance(outcome, HandOff) or outcome.back or outcome.to in roster.agents:
+        return ""
+    there_are = ", ".join(sorted(roster.agents))
+    return f"it handed the call to {outcome.to!r}, which is no agent of the roster; there are {there_are}"
 
 
 def _plain(arguments: Any) -> object:  # noqa: ANN401 - whatever class a function has for its arguments

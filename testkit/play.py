@@ -27,7 +27,7 @@ from testkit.excuses import excused_by_faults
 from testkit.functions import Double, watched, with_doubles
 from testkit.oracle import PROMISES, check
 from testkit.played_call import PLAYED, PlayedCall
-from testkit.roster_rules import RULES, find_bad_manners
+from testkit.roster_rules import OF_ENGLISH, RULES, find_bad_manners
 from testkit.transcript import PromiseBroken
 
 RosterLike: TypeAlias = Roster | str | ModuleType | Sequence[str | ModuleType | AgentSpec]
@@ -130,7 +130,15 @@ def judge(call: PlayedCall, excused: Excused) -> None:
     words = {name for name in (*excused, *excused_by_faults(call)) if isinstance(name, str)}
     call.broken = [*check(call, excused=numbers), *find_bad_manners(call, excused=words)]
     if call.broken:
-        raise PromiseBroken(call.broken, call.transcript)
+        raise PromiseBroken(call.broken, call.transcript, _how_to_excuse(call.broken))
+
+
+def _how_to_excuse(broken: Iterable[str]) -> str:
+    """Say how a rule that judges English words is left out for a roster that speaks another language, or means it."""
+    names = [name for name in (sentence.partition(":")[0] for sentence in broken) if name in OF_ENGLISH]
+    if not names:
+        return ""
+    return f"Rules such as {names[0]} judge English words. To leave one out: play(…, excused={{{names[0]!r}: 'why'}})."
 
 
 def roster_of(roster: RosterLike) -> Roster:

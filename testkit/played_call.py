@@ -5,18 +5,21 @@ place. A turn is a turn of the caller's, counted from 1: "after turn 3" is any t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
 import attrs
 
 from actors import facts
 from actors.facts.handoff import HandoffKind
+from actors.line.ledger import SWITCHBOARD
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import json_or
 from simulators.deepgram.brain import words_of
 from simulators.speech import synthesise
+from simulators.toml_reader import nearest
+from store.records import OPERATOR
 from testkit.silence import silences
 from testkit.transcript import ExpectationFailed, Transcript, transcript_of
 from testkit.witness import Witnessed
@@ -56,6 +59,10 @@ class PlayedCall(Witnessed):
     roster: Roster = attrs.field(kw_only=True)
     broken: list[str] = attrs.field(factory=list)
     """What the oracle has found."""
+
+    def __str__(self) -> str:
+        """Write its transcript."""
+        return str(self.transcript)
 
     @property
     def transcript(self) -> Transcript:
@@ -137,6 +144,7 @@ class PlayedCall(Witnessed):
 
     def expect_agents(self, *names: str) -> Self:
         """Expect these agents to have had the call, in this order, and nobody else."""
+        self._refuse_unknown("agent", names)
         if list(names) != self.agents:
             place = next((stint.started for stint, want in zip(self.the_record.agents, names, strict=False)
                           if stint.agent != want), None)  # fmt: skip
@@ -154,6 +162,7 @@ class PlayedCall(Witnessed):
 
         `how`: hard, soft, or back.
         """
+        self._refuse_unknown("agent", [to])
         every = [handoff for handoff in self.handoffs if handoff.to == to]
         found = [handoff for handoff in every if how in (None, handoff.how)]
         wanted = f"a {f'{how} ' if how else ''}handoff to {to}{_between(after_turn, before_turn)}"
@@ -172,6 +181,7 @@ class PlayedCall(Witnessed):
 
     def expect_no_handoff(self, to: str | None = None) -> Self:
         """Expect nobody to have taken the call over; or only not this agent."""
+        self._refuse_unknown("agent", filter(None, [to]))
         for handoff in self.handoffs:
             if to in (None, handoff.to):
                 raise self.failure(
@@ -181,6 +191,7 @@ class PlayedCall(Witnessed):
 
     def expect_called(self, name: str, times: int | None = None, **arguments: object) -> Self:
         """Expect the model to have called a function with these arguments among others, so many times."""
+        self._refuse_unknown("function", [name])
         found = [called for called in self.calls if called.name == name]
         matching = [called for called in found if all(called.arguments.get(key) == arguments[key] for key in arguments)]
         wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
@@ -194,6 +205,7 @@ class PlayedCall(Witnessed):
 
     def expect_not_called(self, name: str, **arguments: object) -> Self:
         """Expect the model not to have called a function, with these arguments."""
+        self._refuse_unknown("function", [name])
         for called in self.calls:
             if called.name == name and all(called.arguments.get(key) == arguments[key] for key in arguments):
                 raise self.failure(
@@ -203,6 +215,7 @@ class PlayedCall(Witnessed):
 
     def expect_heard(self, text: str, by: str | None = None) -> Self:
         """Expect the caller to have heard these words, from this agent; case and punctuation do not count."""
+        self._refuse_unknown("agent", filter(None, [by]))
         heard = [turn for turn in self.the_record.transcript if turn.speaker != "caller" and by in (None, turn.speaker)]
         if not any(_says(turn.heard, text) for turn in heard):
             unheard = next((turn for turn in heard if _says(turn.text, text)), None)
@@ -241,6 +254,7 @@ class PlayedCall(Witnessed):
 
     def expect_brief(self, to: str, **fields: str) -> Self:
         """Expect the Brief of an agent to hold these words in these fields."""
+        self._refuse_unknown("agent", [to])
         told = self.brief(to)
         for field, text in fields.items():
             if not _says(told.get(field, ""), text):
@@ -258,6 +272,17 @@ class PlayedCall(Witnessed):
                     f"expected no silence of {seconds:g} s; there were {end - start:.2f} s from {start:.2f} s", start
                 )
         return self
+
+    def _refuse_unknown(self, kind: str, names: Iterable[str]) -> None:
+        """Refuse a misspelt name: that nobody called it, or handed the call to it, is true of any."""
+        agents = self.roster.agents
+        functions = {spec.name for agent in agents.values() for spec in agent.functions}
+        known = {*agents, SWITCHBOARD, OPERATOR} if kind == "agent" else functions | {each.name for each in self.calls}
+        for name in names:
+            if name not in known:
+                there_are = ", ".join(sorted(agents if kind == "agent" else functions))
+                near = nearest(name, known)
+                raise self.failure(f"the roster has no {kind} {name!r}{near}; there are {there_are}")
 
     def failure(self, sentence: str, place: float | None = None) -> ExpectationFailed:
         """Say what was expected, with the transcript and the place."""

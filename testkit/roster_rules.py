@@ -132,3 +132,5 @@ RULES: Final[Mapping[str, Callable[[PlayedCall], Iterator[str]]]] = {
     "handler": handlers_work,
 }
 """By the names under which a call is excused from them."""
+OF_ENGLISH: Final = frozenset({"consent", "answer", "announced", "names"})
+"""Those that look for English words."""

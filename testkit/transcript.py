@@ -35,6 +35,10 @@ class Transcript:
 
     lines: tuple[Line, ...]
 
+    def __str__(self) -> str:
+        """Write it, one line each."""
+        return self.text()
+
     def text(self, place: float | None = None) -> str:
         """Write it, one line each; `place` is the second to which an arrow points."""
         marked = None
@@ -59,11 +63,11 @@ class ExpectationFailed(AssertionError):
 class PromiseBroken(AssertionError):
     """A call has broken promises that every call must keep; `broken` is a sentence for each."""
 
-    def __init__(self, broken: Sequence[str], transcript: Transcript) -> None:
-        """Write every sentence, and the transcript."""
+    def __init__(self, broken: Sequence[str], transcript: Transcript, advice: str = "") -> None:
+        """Write every sentence, the advice, and the transcript."""
         self.broken = tuple(broken)
-        sentences = "\n".join(f"- {sentence}" for sentence in broken)
-        super().__init__(f"the call broke {len(broken)} promise(s):\n{sentences}\n\n{transcript.text()}")
+        sentences = "\n".join([*(f"- {sentence}" for sentence in broken), *filter(None, [advice])])
+        super().__init__(f"the call broke {len(broken)} promise(s):\n{sentences}\n\n{transcript}")
 
 
 def transcript_of(entries: Sequence[Entry]) -> Transcript:

@@ -6,7 +6,15 @@ from typing import cast
 import attrs
 import trio
 
-from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
+from agents.functions import (
+    END_CONVERSATION,
+    Answer,
+    CallContext,
+    FunctionSpec,
+    HandOff,
+    Outcome,
+    handoff_to_next_agent,
+)
 from agents.roster import Roster, load_roster
 from agents.spec import AgentSpec
 from testkit import answers, calls, conversation, says
@@ -50,6 +58,10 @@ async def look_up_and_raise(arguments: Order, context: CallContext) -> Outcome:
 
 async def look_up_and_say_nothing(arguments: Order, context: CallContext) -> Outcome:
     return cast("Outcome", None)
+
+
+async def look_up_and_hand_to_nobody(arguments: Order, context: CallContext) -> Outcome:
+    return HandOff("retours", "wants to send it back")
 
 
 async def look_up_the_key(arguments: Order, context: CallContext) -> Outcome:

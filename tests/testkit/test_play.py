@@ -90,6 +90,11 @@ async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, sce
             r"handler: .* look_up had a mistake at .* returned NoneType, which is no",
         ),
         (
+            mistakes.look_up_and_hand_to_nobody,
+            GOOD,
+            r"handler: .* look_up had a mistake at .* handed the call to 'retours', which is no agent .* desk, returns",
+        ),
+        (
             mistakes.look_up_the_key,
             GOOD,
             r"secrets: look_up told the model the value of SHOP_API_KEY, called at \d+\.\d\d s",
@@ -108,7 +113,15 @@ async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, sce
     ],
     ids=[
         *("handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost", "blocking below"),
-        *("handler raises", "handler returns nothing", "secret", "never hands on", "never ends", "another name"),
+        *(
+            "handler raises",
+            "handler returns nothing",
+            "to nobody",
+            "secret",
+            "never hands on",
+            "never ends",
+            "another name",
+        ),
     ],
 )
 async def test_a_planted_mistake_is_told_with_its_time(
@@ -217,6 +230,42 @@ def test_every_expectation_can_fail(good: PlayedCall, expectation: object) -> No
     assert callable(expectation)
     with pytest.raises(ExpectationFailed, match="over: completed"):
         expectation(good)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "told"),
+    [
+        (lambda call: call.expect_not_called("look_upp"), "no function 'look_upp'; did you mean 'look_up'?"),
+        (lambda call: call.expect_called("look_upp", times=0), "no function 'look_upp'; did you mean 'look_up'?"),
+        (
+            lambda call: call.expect_no_handoff("return"),
+            "no agent 'return'; did you mean 'returns'?",
+        ),
+        (lambda call: call.expect_handoff("return"), "no agent 'return'; did you mean 'returns'?"),
+        (lambda call: call.expect_agents("desk", "return"), "no agent 'return'; did you mean 'returns'?"),
+        (lambda call: call.expect_heard("on its way", by="dask"), "no agent 'dask'; did you mean 'desk'?"),
+        (lambda call: call.expect_brief("return", order="A-1744"), "no agent 'return'; did you mean 'returns'?"),
+    ],
+)
+def test_a_misspelt_name_is_told_and_never_expected_in_vain(good: PlayedCall, expectation: object, told: str) -> None:
+    assert callable(expectation)
+    with pytest.raises(ExpectationFailed) as failed:
+        expectation(good)
+
+    assert f"the roster has {told}" in str(failed.value)
+
+
+def test_a_call_that_is_printed_is_its_transcript(good: PlayedCall) -> None:
+    assert str(good) == str(good.transcript) == good.transcript.text()
+
+
+async def test_a_broken_rule_of_english_words_says_how_it_is_left_out(autojump_clock: MockClock) -> None:
+    with pytest.raises(PromiseBroken, match=r"consent: (?s:.*)leave one out: play\(…, excused={'consent': 'why'}\)"):
+        await play(roster(), NO_CONSENT)
+    with pytest.raises(PromiseBroken) as broken:
+        await play(roster(mistakes.look_up_and_raise), GOOD)
+
+    assert "excused" not in str(broken.value)
 
 
 async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: MockClock) -> None:
