@@ -51,7 +51,9 @@ def create(  # noqa: PLR0917 - one for each option
     retry: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="RULE", help="busy=2x15m, once for each: no_answer, machine, voicemail, failed. Replaces the usual."
+            metavar="RULE",
+            help="busy=2x15m: two more calls, each 15 minutes later. Also no_answer, machine, voicemail, failed; m, h"
+            " or d. Replaces the usual rules.",
         ),
     ] = None,
     most_calls: Annotated[int | None, typer.Option(help="Calls to one number; 3 if unset.")] = None,

@@ -45,7 +45,7 @@ class ModelSettings:
 
     agents: tuple[str, ...] = setting(
         "the agents: a package (acme.agents), a folder (./acme) or a file, or several with commas between them;"
-        " agents are those that come with the program",
+        " the package `agents` has those that come with the program",
         "acme.agents",
         agent_sources,
         "agents",

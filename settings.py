@@ -227,25 +227,25 @@ class Settings(KeepingSettings):
         member_of(SummaryMode),
         "eager",
     )
-    summary_deadline: float = setting("how long a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
+    summary_deadline: float = setting("how many seconds a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
     silence_budget: float = setting(
-        "the longest silence a caller meets when it is the agents' turn", "4", seconds(1, 60), "4"
+        "the longest silence a caller meets when it is the agents' turn, in seconds", "4", seconds(1, 60), "4"
     )
     think_patience: float = setting(
-        "how long an answer is waited for, with fillers, as long as the service gives signs of life",
+        "how many seconds an answer is waited for, with fillers, as long as the service gives signs of life",
         "20",
         seconds(5, 120),
         "20",
     )
     caller_silence: float = setting(
-        "how long a caller may be silent in their turn before they are asked whether they are there; twice, then"
-        " the call ends. off waits for ever",
+        "how many seconds a caller may be silent in their turn before they are asked whether they are there; twice,"
+        " then the call ends. off waits for ever",
         "10",
         seconds_or_off(3, 120),
         "10",
     )
     max_call_seconds: float = setting(
-        "the longest that a conversation may take; the caller is warned a minute before. off has no end",
+        "the longest that a conversation may take, in seconds; the caller is warned a minute before. off has no end",
         "1800",
         seconds_or_off(30, 7000),
         "1800",
@@ -284,12 +284,15 @@ class Settings(KeepingSettings):
         member_of(TransferMode),
         "warm",
     )
-    drain_timeout: float = setting("how long running calls may go on after SIGTERM", "30", seconds(0, 3600), "30")
+    drain_timeout: float = setting(
+        "how many seconds running calls may go on after SIGTERM", "30", seconds(0, 3600), "30"
+    )
     recordings_dir: Path | None = setting(
         "one folder a call: recording, transcript, journal; none keeps nothing", "recordings", folder, "recordings"
     )
     database_url: str = setting(
-        "where call records are kept: SQLite, PostgreSQL, or memory: which forgets them",
+        "where call records are kept: sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, or memory:, which forgets"
+        " them",
         "postgresql://switchboard:password@db.example.com/switchboard",
         records_url,
         "sqlite:///switchboard.db",

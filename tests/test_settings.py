@@ -605,6 +605,18 @@ def test_the_example_file_names_every_variable_with_its_example() -> None:
     assert written == {*(variable.name for variable in (*VARIABLES, *PROBE_VARIABLES)), *REFERENCE_VOICES}
 
 
+def test_a_setting_that_is_a_time_says_its_unit_wherever_it_is_explained() -> None:
+    comments = EXAMPLE.read_text().split("\n\n")
+    optional = {name: "soon" for name in settings.VARIABLES if name not in REQUIRED}
+    times = [told.split()[0] for told in problems(**optional) if " number of seconds" in told]
+
+    assert len(times) >= 6
+    for name in times:
+        (comment,) = [one for one in comments if f"# {name}=" in one]
+        assert "seconds" in comment
+        assert "seconds" in settings.VARIABLES[name].purpose
+
+
 def test_the_example_file_is_a_working_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES:
         monkeypatch.delenv(variable.name, raising=False)
