@@ -24,7 +24,6 @@ from docs.lesson.world import CONNECTS_SECOND
 
 VERSIONS = ("first_try", "flags", "task_group", "task_group_guarded", "scopes")
 FAULTS = ("", "cancel", "hang_up", "hang_up_twice", "break_reader", "withdraw")
-_WIDTH = 27
 
 
 @attrs.frozen
@@ -82,15 +81,15 @@ def sweep_named(name: str, seed: int = 0) -> Result:
 
 def table(results: dict[str, Result]) -> str:
     """Write the results as a table, a column a version."""
-    lines = [f"{'promise':<52}" + "".join(f"{name:<{_WIDTH}}" for name in results)]
-    for promise, words in PROMISES.items():
-        cells = (
-            f"{result.counts[promise]}x: {result.first[promise]}" if promise in result.first else "ok"
-            for result in results.values()
-        )
-        lines.append(f"{words:<52}" + "".join(f"{cell:<{_WIDTH}}" for cell in cells))
-    lines.append(f"{'runs':<52}" + "".join(f"{result.runs:<{_WIDTH}}" for result in results.values()))
-    return "\n".join(line.rstrip() for line in lines)
+    columns = [["promise", *PROMISES.values(), "runs"]]
+    for name, result in results.items():
+        broken = [
+            f"{result.counts[each]}x: {result.first[each]}" if each in result.first else "ok" for each in PROMISES
+        ]
+        columns.append([name, *broken, str(result.runs)])
+    widths = [max(map(len, column)) + 2 for column in columns]
+    rows = zip(*columns, strict=True)
+    return "\n".join("".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def main() -> None:

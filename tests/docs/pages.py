@@ -36,6 +36,10 @@ PAGES = (
     "docs/reference/record.md",
     "docs/reference/journal.md",
 )
+EVERY_PAGE = (
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+)
 _QUOTE = re.compile(
     r"^<!-- (?P<kind>source|file): (?P<path>\S+)(?: (?P<name>\S+))? -->\n```\w+\n(?P<text>.*?)^```$"
     r"|^<!-- computed: (?P<what>\w+) -->\n(?P<table>.*?)^<!-- end -->$",

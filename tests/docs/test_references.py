@@ -9,7 +9,7 @@ import typer.core
 import typer.main
 
 from cli import commands
-from tests.docs.pages import PAGES, ROOT, fenced, headings, page_text, prose
+from tests.docs.pages import EVERY_PAGE, PAGES, ROOT, fenced, headings, page_text, prose
 from tests.mutants import MUTANTS
 from tests.web.fakes import exchange
 
@@ -31,7 +31,7 @@ def the_settings() -> frozenset[str]:
     return frozenset(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_every_link_leads_somewhere(page: str) -> None:
     here = ROOT / page
     for link in LINK.finditer(prose(page_text(page))):
@@ -48,10 +48,20 @@ def test_every_file_that_is_named_exists(page: str) -> None:
         assert name in KEPT or any((folder / name).exists() for folder in folders), name
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_every_test_that_is_named_exists(page: str) -> None:
     for name in re.findall(r"`(?:\w+/)*(?:\w+\.py::)?(test_\w+)`", page_text(page)):
         assert f"def {name}(" in the_tests(), name
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_a_private_name_is_in_the_files_that_its_page_quotes(page: str) -> None:
+    text = page_text(page)
+    quoted = {*re.findall(r"<!-- source: (\S+)", text), *re.findall(r"`((?:\w+/)+\w+\.py)`", text)}
+    code = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in quoted if (ROOT / file).exists())
+
+    named = set(re.findall(r"`(_[a-z_]+)`", prose(text))) if "<!-- source: " in text else set()
+    assert [name for name in named if not re.search(rf"(?<!\w){name}(?!\w)", code)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -79,7 +89,7 @@ def test_every_route_that_is_named_is_served(page: str) -> None:
 
 
 def _command_lines() -> list[str]:
-    lines = "".join("".join(fenced(page_text(page), "sh")) for page in PAGES).splitlines()
+    lines = "".join("".join(fenced(page_text(page), "sh")) for page in EVERY_PAGE).splitlines()
     found = [line.partition("uv run switchboard ")[2] for line in lines if "uv run switchboard " in line]
     return sorted(set(found))
 
