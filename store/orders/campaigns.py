@@ -41,9 +41,12 @@ _TURN_TO = f"""UPDATE campaigns SET state = :state, why = :why
     WHERE campaign = :campaign AND state <> 'canceled' RETURNING {_CAMPAIGN}"""  # noqa: S608
 _PAUSE_OF = """UPDATE campaigns SET state = 'paused', why = :why
     WHERE campaign = (SELECT o.campaign FROM orders o WHERE o.order_id = :order_id) AND state = 'running' RETURNING 1"""
-_CALL_OFF = f"""UPDATE orders SET state = 'over', ended = {{now}}, due = {NEVER},
-    outcome = CASE WHEN outcome = '' THEN 'canceled' ELSE outcome END, attempt = attempt - 1
-    WHERE campaign = :campaign AND {_WAITS}"""  # noqa: S608
+_CALLED_OFF = f"""state = 'over', ended = {{now}}, due = {NEVER},
+    outcome = CASE WHEN outcome = '' THEN 'canceled' ELSE outcome END, attempt = attempt - 1"""
+_CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} WHERE campaign = :campaign AND state = 'waiting'"  # noqa: S608
+"""Numbers that a worker has taken and not asked for, as well."""
+_CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF} WHERE order_id = :order_id AND {_WAITS}
+    AND EXISTS (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled')"""  # noqa: S608
 _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND next_turn <= {{now}} AND EXISTS
     (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND {_WAITS_THERE}
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
@@ -57,7 +60,7 @@ _TAKE = f"""UPDATE orders SET worker = :worker, due = {{now}} + :lease, latest =
         WHERE campaign = :campaign AND {_WAITS} AND not_before <= {{now}} ORDER BY not_before, line LIMIT 1 {{skip}})
     RETURNING {FIELDS}"""  # noqa: S608
 _PUT_BACK = f"""UPDATE orders SET due = {NEVER}, latest = {NEVER}, worker = '', not_before = {{now}} + :seconds
-    WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' RETURNING 1"""  # noqa: S608
+    WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND campaign <> '' RETURNING 1"""  # noqa: S608
 _COUNTS = f"""SELECT state, CASE WHEN {_UNDER_WAY} THEN 1 ELSE 0 END, outcome, count(*), sum(attempt)
     FROM orders WHERE campaign = :campaign GROUP BY 1, 2, 3"""  # noqa: S608
 _CONTACTS = f"SELECT {FIELDS} FROM orders WHERE campaign = :campaign AND line > :after ORDER BY line LIMIT :most"  # noqa: S608
@@ -169,8 +172,14 @@ class CampaignStore:
         return KeptOrder(*rows[0]) if rows else None  # type: ignore[arg-type]
 
     async def put_back(self, order_id: str, worker: str, seconds: float) -> bool:
-        """Let a number wait again that was taken and not asked for; it may be called after so many seconds."""
-        return bool(await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds))
+        """Let a number wait again that was taken and not asked for; it may be called after so many seconds.
+
+        One of a campaign that was canceled meanwhile is called off. False for what is no campaign's, or not `worker`'s.
+        """
+        if not await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds):
+            return False
+        await self._ask(_CALL_OFF_LATE, order_id=order_id)
+        return True
 
     async def counts(self, campaign: str) -> Sequence[Count]:
         return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]  # type: ignore[arg-type]

@@ -89,12 +89,25 @@ async def test_a_paused_campaign_asks_for_nothing_and_a_canceled_one_is_over(sto
     assert [one.name for one in await store.runnable()] == ["spring"]
     assert await queue.ask(taken.order_id, "w1", 30)
 
+    assert await take(store, campaign) is not None
     await store.turn_to(campaign.campaign, "canceled")
     assert sorted((one.state, one.outcome, one.numbers) for one in await store.counts(campaign.campaign)) == [
         ("asking", "", 1),
         ("over", "canceled", 2),
     ]
     assert await store.turn_to(campaign.campaign, "running") is None
+
+
+async def test_a_number_that_was_not_to_be_had_is_called_off_if_its_campaign_was_canceled(store: CampaignStore) -> None:
+    campaign, queue = await create(store, count=1), OrderQueue(store.database)
+    taken = await take(store, campaign)
+    assert taken is not None
+    assert await queue.ask(taken.order_id, "w1", 30)
+    await store.turn_to(campaign.campaign, "canceled")
+    await queue.unask(taken.order_id, "w1")
+
+    assert await store.put_back(taken.order_id, "w1", 60)
+    assert [(one.state, one.outcome) for one in await store.counts(campaign.campaign)] == [("over", "canceled")]
 
 
 async def test_turns_are_apart_and_only_so_many_calls_are_under_way(store: CampaignStore) -> None:

@@ -143,10 +143,16 @@ class Placing:
         return is_ours
 
     async def put_off(self, call: KnownCall, seconds: float) -> None:
-        """Have somebody look after an order in so many seconds; it takes no slot meanwhile."""
+        """Have somebody look after an order in so many seconds; it takes no slot meanwhile.
+
+        A campaign's number goes back to its campaign, and is no call until that takes it again.
+        """
         self.context.slots.release(call.id)
         with suppress(OSError):
-            await self.context.orders.hold(call.id, self.worker, seconds)
+            if await self.context.campaigns.put_back(call.id, self.worker, seconds):
+                self.context.live_calls.remove(call.id)
+            else:
+                await self.context.orders.hold(call.id, self.worker, seconds)
 
     async def note_placed(self, call: KnownCall, call_sid: str) -> None:
         """Note that Twilio has the call of an order, and follow it."""

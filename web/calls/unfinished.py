@@ -121,7 +121,8 @@ class UnfinishedOrders:
 
     async def _put_back(self, order: KeptOrder, seconds: float) -> None:
         """Let the number of a campaign wait until the campaign takes it again."""
-        await self.context.campaigns.put_back(order.order_id, self.dispatcher.worker, seconds)
+        if await self.context.campaigns.put_back(order.order_id, self.dispatcher.worker, seconds):
+            self.context.live_calls.remove(order.order_id)
 
     async def _find_out(self, order: KeptOrder) -> None:
         """Look for the call of an order in Twilio's list, and have it placed when it is not there."""
