@@ -218,6 +218,7 @@ class WatchedCall:
             "at": round(self._call.journal.now, 3),
             "levels": loudest,
             "turn": [part.name.lower() for part in (turn.caller, turn.voice, turn.debt, turn.phase)],
+            "sounding": turn.sounding,
             "silent": round(silent, 2) if 0 <= silent < 3600 else None,  # the first words are owed since long ago
         }
 

@@ -181,9 +181,10 @@ async def test_the_silence_that_is_told_is_what_a_caller_waits_who_hears_nothing
         (Debt.SETTLED, False, CallerState.QUIET),
     ):
         turn.debt, turn.sounding, turn.caller = debt, is_sounding, caller
-        told.append(call.moment()["silent"])
+        now = call.moment()
+        told.append((now["silent"], now["sounding"]))
 
-    assert told == [1.5, None, None, None]
+    assert told == [(1.5, False), (None, True), (None, False), (None, False)]
 
 
 async def test_levels_are_measured_while_somebody_watches(autojump_clock: MockClock) -> None:

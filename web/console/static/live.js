@@ -101,16 +101,16 @@ function onFact(fact) {
   add(byId("journal"), `${at.toFixed(2)} ${event} ${JSON.stringify(rest)}`);
 }
 
-function turnText([caller, voice, debt, phase]) {
+function turnText([caller, voice, debt, phase], sounding) {
   if (caller === "heard") return words.caller_heard;
-  if (voice === "coming") return words.coming;
+  if (sounding || voice === "coming") return words.coming; // a service sends faster than a line plays
   return phase === "conversing" ? words[debt] : phase.replaceAll("_", " ");
 }
 
 function onNow(now) {
   if (now.at !== undefined) byId("clock").textContent = shown(now.at);
   [byId("level-caller").value, byId("level-agents").value] = now.levels;
-  if (now.turn) byId("turn").textContent = turnText(now.turn);
+  if (now.turn) byId("turn").textContent = turnText(now.turn, now.sounding);
   const silent = now.silent ?? 0;
   byId("silence").max = deadlines.silence;
   byId("silence").value = silent;
