@@ -42,7 +42,7 @@ def _lines(axes: Axes, rounds: Sequence[Round], title: str, of: Callable[[Run], 
             for number in calls
         ]
         axes.plot(calls, values, marker="o", label=server)
-    axes.set(title=title, xlabel="calls", ylim=(0, None))
+    axes.set(title=title, xlabel="calls", ylim=(0, None), xticks=sorted({each.run.calls for each in rounds}))
     axes.legend()
     axes.grid(alpha=0.3)
 
@@ -56,5 +56,6 @@ def _curves(axes: Axes, rounds: Sequence[Round], title: str, of: Callable[[Run],
             values = [max(0.01, median(curve[percent] for curve in curves)) for percent in range(101)]
             axes.plot(values, range(101), label=server)
     axes.set(title=title, xlabel="ms", ylabel="% of frames", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.legend()
     axes.grid(alpha=0.3)
