@@ -8,7 +8,6 @@ Supervisor does.
 """
 
 import math
-from typing import assert_never
 
 import attrs
 import trio
@@ -17,12 +16,12 @@ from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitted, SessionConnecting, SessionFailed
 from actors.facts.handoff import HandoffKind
-from actors.messages import AskHandoff, SessionLost, SessionRunOut, Spent
+from actors.messages import AskHandoff, SessionOver
 from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import answer_text
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
-from actors.supervision import Crashed, contain
+from actors.supervision import contain
 from actors.turn.events import FloorGiven
 from actors.turn.state import Debt
 from protocol.deepgram import CompletedCall
@@ -108,13 +107,7 @@ class Floor:
 
         with live.scope:
             outcome = await contain(live.session.run, ready)
-            match outcome:
-                case Crashed():
-                    await self.state.mail.to_supervisor.send(SessionLost(live.number, outcome))
-                case Spent():
-                    await self.state.mail.to_supervisor.send(SessionRunOut(live.number))
-                case _:
-                    assert_never(outcome)
+            await self.state.mail.to_supervisor.send(SessionOver(live.number, outcome))
 
     def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""

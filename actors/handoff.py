@@ -19,7 +19,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.facts.handoff import HandoffKind
 from actors.floor import Floor, FloorChange, LiveSession
-from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, WithdrawHandoff
+from actors.messages import AskHandoff, SessionOver, TakeFloor, WithdrawHandoff
 from actors.session.function_calls import error_text
 from actors.session.opening import AgentOnCall, Openings
 from actors.soft_handoff import SoftHandoff
@@ -189,9 +189,9 @@ class Handoff:
                     self._on_withdrawn(number, turn)
                 case AskHandoff() | TakeFloor():
                     message.refuse("A handoff is under way already.")
-                case SessionLost(crash=crash):
+                case SessionOver(outcome=Crashed() as crash):
                     self._on_lost(crash)
-                case SessionRunOut():
+                case SessionOver():
                     self._on_lost(Crashed(AgentUnavailable("the session has run out")))
                 case _:
                     assert_never(message)

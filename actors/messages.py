@@ -109,18 +109,11 @@ class Spent:
 
 
 @attrs.frozen
-class SessionRunOut:
-    """From the task of a session, when it is spent."""
+class SessionOver:
+    """From the task of a session, when it has crashed or is spent."""
 
     session: int
-
-
-@attrs.frozen
-class SessionLost:
-    """From the task of a session, when it has crashed."""
-
-    session: int
-    crash: Crashed
+    outcome: Crashed | Spent
 
 
 @attrs.frozen(eq=False)
@@ -136,7 +129,7 @@ class TakeFloor:
     """Leaves the floor where it is."""
 
 
-ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionRunOut | SessionLost | TakeFloor
+ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionOver | TakeFloor
 
 # To the Summarizer
 

@@ -18,7 +18,7 @@ from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.handoff import Brought, HalfChanged, Handoff, Kept, Lost
-from actors.messages import AskHandoff, SessionLost, SessionRunOut, TakeFloor, ToSupervisor, WithdrawHandoff
+from actors.messages import AskHandoff, SessionOver, TakeFloor, ToSupervisor, WithdrawHandoff
 from actors.record.resumption import Resumption
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
@@ -62,10 +62,10 @@ class Supervisor:
 
     async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: LiveSession) -> LiveSession:
         match message:
-            case SessionRunOut():
-                return await self._renew(sessions, holder)
-            case SessionLost(crash=crash):
+            case SessionOver(outcome=Crashed() as crash):
                 return await self._recover(sessions, holder, crash)
+            case SessionOver():
+                return await self._renew(sessions, holder)
             case AskHandoff():
                 return await self._hand_off(sessions, FloorChange(holder, message))
             case TakeFloor():

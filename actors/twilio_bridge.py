@@ -139,7 +139,7 @@ class TwilioBridge:
             case twilio.UnknownEvent(event=name):
                 self.state.journal.note_unrecognised("twilio", name)
             case _:
-                """`connected` or a second `start`: nothing that this stream does not know."""
+                pass  # `connected`, or a second `start`: nothing that this stream does not know
 
     def _on_refused(self, refused: RemoteProtocolError) -> None:
         self.refused += 1

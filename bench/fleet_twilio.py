@@ -103,7 +103,7 @@ class FleetTwilio:
             case "refused":
                 return {"error": 400}
             case _:
-                """It never arrives."""
+                pass  # it never arrives
         return None
 
     def _make(self, asked: "dict[str, str]") -> str:

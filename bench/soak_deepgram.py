@@ -193,7 +193,7 @@ class SoakSession(WSListener):
             case "InjectUserMessage":
                 self._if_live(self._answer, ())
             case _:
-                """Nothing that this service minds."""
+                pass  # nothing that this service minds
 
     def _set_up(self, settings: dict[str, object]) -> None:
         tags = settings.get("tags")
@@ -238,7 +238,7 @@ class SoakSession(WSListener):
             case Trouble.SURPRISE:
                 self._tell("MoodChanged", mood="curious")
             case Trouble.NONE | Trouble.LATE | Trouble.NEVER:
-                """Not after it was applied."""
+                pass  # not after it was applied
 
     def _fall_mute(self) -> None:
         self._is_mute = True

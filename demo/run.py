@@ -171,7 +171,7 @@ class Audience:
             case VerbExecuted(verb="Whisper", detail=words):
                 self.view.tell(whispered(words), at)
             case _:
-                """The journal has the rest."""
+                pass  # the journal has the rest
 
     def frames(self) -> int | None:
         """Count the frames of audio that the caller has sent."""

@@ -11,64 +11,13 @@ from actors.facts.handoff import *
 from actors.facts.session import *
 
 Fact: TypeAlias = (
-    CallStarted
-    | SessionConnecting
-    | SessionReady
-    | SessionFailed
-    | FloorTaken
-    | FloorLeft
-    | UserStartedSpeaking
-    | TurnHeard
-    | TurnCutOff
-    | ReplyStarted
-    | ReplyText
-    | ReplyEnded
-    | AgentSpoke
-    | CallerSpoke
-    | BargeIn
-    | ReplyResumed
-    | FillerSaid
-    | FunctionCalled
-    | FunctionAnswered
-    | FunctionWithdrawn
-    | ArgumentsForgiven
-    | LatencyReported
-    | SummaryStarted
-    | SummaryWritten
-    | SummaryFailed
-    | BriefReady
-    | HandoffAsked
-    | SoftHandoffGivenUp
-    | HandoffCommitted
-    | HandoffGap
-    | HandoffFailed
-    | HandoffWithdrawn
-    | SessionCrashed
-    | SessionRestarting
-    | RestartsExhausted
-    | GoodbyeStarted
-    | GoodbyeHeard
-    | MachineDetected
-    | CallScreened
-    | CallClosing
-    | ClosingUnsaid
-    | TransferAsked
-    | TransferFailed
-    | CallParked
-    | CallResumed
-    | SilenceMet
-    | SessionSpent
-    | DigitPressed
-    | KeysPressed
-    | CallerSilent
-    | CallerHungUp
-    | WarningReported
-    | Unrecognised
-    | FrameRefused
-    | StreamFailed
-    | ActorCrashed
-    | ListeningStarted
-    | ListeningEnded
-    | CommandAnswered
-    | CallEnded
-)
+    CallStarted | SessionConnecting | SessionReady | SessionFailed | FloorTaken | FloorLeft | UserStartedSpeaking
+    | TurnHeard | TurnCutOff | ReplyStarted | ReplyText | ReplyEnded | AgentSpoke | CallerSpoke | BargeIn
+    | ReplyResumed | FillerSaid | FunctionCalled | FunctionAnswered | FunctionWithdrawn | ArgumentsForgiven
+    | LatencyReported | SummaryStarted | SummaryWritten | SummaryFailed | BriefReady | HandoffAsked
+    | SoftHandoffGivenUp | HandoffCommitted | HandoffGap | HandoffFailed | HandoffWithdrawn | SessionCrashed
+    | SessionRestarting | RestartsExhausted | GoodbyeStarted | GoodbyeHeard | MachineDetected | CallScreened
+    | CallClosing | ClosingUnsaid | TransferAsked | TransferFailed | CallParked | CallResumed | SilenceMet
+    | SessionSpent | DigitPressed | KeysPressed | CallerSilent | CallerHungUp | WarningReported | Unrecognised
+    | FrameRefused | StreamFailed | ActorCrashed | ListeningStarted | ListeningEnded | CommandAnswered | CallEnded
+)  # fmt: skip

@@ -195,7 +195,7 @@ class RecordBuilder:
             case facts.LatencyReported(generation=generation) if generation in self._reply_began:
                 self._latencies[generation] = fact
             case _:
-                """Not words."""
+                pass  # not words
 
     def _on_waiting(self, fact: facts.ReplyStarted | facts.FillerSaid, at: float) -> None:
         """The caller waits for an answer: any reply is one, but for fillers and the switchboard's own clips."""
@@ -209,7 +209,7 @@ class RecordBuilder:
                 self._asked_at = self._asked_at if latency is None else began_at - latency
                 self._reply_began[generation] = (began_at, None)
             case _:
-                """It is over, and was counted."""
+                pass  # it is over, and was counted
 
     def _on_function(self, fact: facts.FunctionCalled | facts.FunctionAnswered, at: float) -> None:
         key = f"{fact.number}" if fact.number else f"{fact.agent}/{fact.id}"
@@ -220,7 +220,7 @@ class RecordBuilder:
                 self._known = attrs.evolve(self._known, facts={**self._known.facts, **fact.facts})
                 self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)
             case _:
-                """An answer to nothing that was asked."""
+                pass  # an answer to nothing that was asked
 
     def _on_handoff(
         self,
@@ -257,7 +257,7 @@ class RecordBuilder:
                 if unreached or given_back:
                     self._end_transfer(unreached or "given back")
             case _:
-                """Not about a person, or a second stream."""
+                pass  # not about a person, or a second stream
 
     def _on_operator(self, fact: facts.Fact, at: float) -> None:
         match fact:
@@ -267,7 +267,7 @@ class RecordBuilder:
                 answered = CommandRecord(at, command_id, by, command, fact.outcome, fact.why, fact.fields)
                 self._known = attrs.evolve(self._known, commands=(*self._known.commands, answered))
             case _:
-                """Nothing that an operator has done."""
+                pass  # nothing that an operator has done
 
     def _end_transfer(self, outcome: str) -> None:
         self._known = attrs.evolve(

@@ -49,7 +49,7 @@ class Meter:
                     summary_tokens_out=self._used.summary_tokens_out + told.tokens_out,
                 )
             case _:
-                """Free."""
+                pass  # it costs nothing
 
     def total(self, now: float) -> Usage:
         """Return what was used up to `now` (seconds of the call)."""

@@ -5,7 +5,7 @@ session over while the service still says something of its own, or is about to a
 """
 
 import attrs
-import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import ServerMessage
 
@@ -17,7 +17,7 @@ class ServiceActivity:
     has_heard: bool = attrs.field(default=False, init=False)
     """It has heard the caller since the tape was held: it will answer that."""
     _acknowledged: list[type[ServerMessage]] = attrs.field(factory=list[type[ServerMessage]], init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def note_speaking(self) -> None:
         self.is_speaking = True
@@ -26,27 +26,23 @@ class ServiceActivity:
         """Take note that it hears the caller; their turn is the end of what it was saying."""
         self.has_heard = True
         self.is_speaking = self.is_speaking and not is_turn
-        self._change()
+        self._changed.unpark_all()
 
     def note_done(self) -> None:
         self.is_speaking = False
-        self._change()
+        self._changed.unpark_all()
 
     def note_acknowledged(self, kind: type[ServerMessage]) -> None:
         self._acknowledged.append(kind)
-        self._change()
+        self._changed.unpark_all()
 
     async def wait_quiet(self) -> None:
         """Wait until it says nothing, or hears the caller."""
         while self.is_speaking and not self.has_heard:
-            await self._changed.wait()
+            await self._changed.park()
 
     async def wait_acknowledged(self, kind: type[ServerMessage]) -> None:
         """Wait for the acknowledgement of an update; each counts once."""
         while kind not in self._acknowledged:
-            await self._changed.wait()
+            await self._changed.park()
         self._acknowledged.remove(kind)
-
-    def _change(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()

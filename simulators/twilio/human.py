@@ -139,7 +139,7 @@ class HumanLeg:
             case Hangup() | Reject():
                 return Declined()
             case _:
-                """Nothing that belongs into a whisper."""
+                pass  # nothing that belongs into a whisper
         return Went()
 
     async def _gather(self, verb: Gather) -> Next:

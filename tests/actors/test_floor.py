@@ -12,11 +12,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, FloorChange, LiveSession
-from actors.messages import AskHandoff, HandoffRefused, SessionLost, SessionRunOut, ToSupervisor
+from actors.messages import AskHandoff, HandoffRefused, SessionOver, Spent, ToSupervisor
 from actors.policy import RestartPolicy
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
-from actors.supervision import RestartBudget
+from actors.supervision import Crashed, RestartBudget
 from actors.turn.effects import EndConversation
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, ServiceWarning, Settings, SettingsApplied, Welcome
@@ -212,9 +212,10 @@ async def test_a_crash_on_the_floor_is_reported_and_hurts_nobody(autojump_clock:
         far.socket.drop()
         message = await scene.mailbox.receive()
 
-        assert isinstance(message, SessionLost)
+        assert isinstance(message, SessionOver)
         assert message.session == 1
-        assert "closed" in message.crash.reason
+        assert isinstance(message.outcome, Crashed)
+        assert "closed" in message.outcome.reason
         assert scene.service.open == 0
 
 
@@ -234,7 +235,7 @@ async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClo
         await trio.sleep(2)
         await far.say(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
 
-        assert await scene.mailbox.receive() == SessionRunOut(1)
+        assert await scene.mailbox.receive() == SessionOver(1, Spent())
 
 
 async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) -> None:

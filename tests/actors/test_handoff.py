@@ -20,7 +20,7 @@ from actors.facts import (
     SessionFailed,
 )
 from actors.handoff import Brought, Kept, Lost
-from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionRunOut, WithdrawHandoff
+from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionOver, Spent, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines, Numbers
 from protocol.audio import silence
 from protocol.deepgram import (
@@ -310,7 +310,7 @@ async def test_when_the_old_session_has_run_out_and_no_successor_comes_the_floor
     autojump_clock: MockClock,
 ) -> None:
     async with a_handoff_asked_for(refusals=(AgentUnavailable("down"), AgentUnavailable("down"))) as scene:
-        await scene.supervisor.send(SessionRunOut(1))
+        await scene.supervisor.send(SessionOver(1, Spent()))
         outcome = await scene.decided()
 
         assert isinstance(outcome, Lost)
@@ -367,7 +367,7 @@ async def test_a_request_for_a_session_that_has_lost_the_floor_is_refused() -> N
     mail = Mailboxes.open()
     send, receive = trio.open_memory_channel[HandoffRefused](1)
     mail.to_supervisor.send_nowait(AskHandoff(1, "k1", "", "second", "", "", 0.0, 0, send))
-    mail.to_supervisor.send_nowait(SessionRunOut(2))
+    mail.to_supervisor.send_nowait(SessionOver(2, Spent()))
 
-    assert await mail.next_from(2) == SessionRunOut(2)
+    assert await mail.next_from(2) == SessionOver(2, Spent())
     assert receive.receive_nowait().why

@@ -20,7 +20,8 @@ from actors.facts import (
     SoftHandoffGivenUp,
 )
 from actors.handoff import Brought, HalfChanged, Kept, Lost
-from actors.messages import AskHandoff, SessionLost, WithdrawHandoff
+from actors.messages import AskHandoff, SessionOver, WithdrawHandoff
+from actors.supervision import Crashed
 from actors.turn.events import SessionAged
 from agents.functions import END_CONVERSATION
 from agents.roster import load_roster
@@ -208,8 +209,9 @@ async def test_a_greeting_that_never_begins_is_a_lost_session_of_the_next_agent(
         await scene.first.hear_for(6)
         lost = scene.watched.state.mail.supervisor.receive_nowait()
 
-        assert isinstance(lost, SessionLost)
-        assert "second: it does not say what it is asked to" in lost.crash.reason
+        assert isinstance(lost, SessionOver)
+        assert isinstance(lost.outcome, Crashed)
+        assert "second: it does not say what it is asked to" in lost.outcome.reason
 
 
 # It cannot be, and the next agent gets a session of its own
@@ -451,7 +453,8 @@ async def test_a_session_that_is_lost_in_the_step_of_the_commit_is_the_next_agen
         message = await scene.watched.state.mail.next_from(1)
 
         assert isinstance(outcome, Brought)
-        assert isinstance(message, SessionLost) or outcome.live.number == 2
+        is_lost = isinstance(message, SessionOver) and isinstance(message.outcome, Crashed)
+        assert is_lost or outcome.live.number == 2
 
 
 async def test_the_next_agent_may_hand_on_in_its_turn(autojump_clock: MockClock) -> None:

@@ -23,6 +23,7 @@ import attrs
 import orjson
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.supervision import unharmed
 from protocol.fields import json_or
@@ -76,7 +77,7 @@ class _Reading:
     ended: str = ""
     _expected: int = 0
     _pieces: deque[bytes] = attrs.field(factory=deque)
-    _changed: trio.Event = attrs.field(factory=trio.Event)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot)
 
     def take(self, message: Message) -> None:
         """Take the next piece, or the end; a piece that is not the next one is the end, too."""
@@ -92,13 +93,12 @@ class _Reading:
                 self.ended = self.ended or why
             case _:
                 pass  # of another version
-        self._changed.set()
+        self._changed.unpark_all()
 
     async def wait_any(self) -> bool:
         """Wait for a piece, or for the end; return whether there is a piece."""
         while not self._pieces and not self.ended:
-            self._changed = trio.Event()
-            await self._changed.wait()
+            await self._changed.park()
         return bool(self._pieces)
 
     def pop(self) -> bytes:
@@ -112,14 +112,14 @@ class _Sending:
     sent: int = 0
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _taken: int = 0
-    _changed: trio.Event = attrs.field(factory=trio.Event)
+    _changed: ParkingLot = attrs.field(factory=ParkingLot)
 
     def take(self, message: Message) -> None:
         """Learn how many pieces were taken, or that the watcher has left."""
         match message:
             case {"taken": int(taken)}:
                 self._taken = max(self._taken, taken)
-                self._changed.set()
+                self._changed.unpark_all()
             case {"left": True}:
                 self.scope.cancel(reason="the watcher has left")
             case _:
@@ -128,8 +128,7 @@ class _Sending:
     async def wait_room(self) -> None:
         """Wait until another piece may be sent."""
         while self.sent - self._taken >= WINDOW:
-            self._changed = trio.Event()
-            await self._changed.wait()
+            await self._changed.park()
 
 
 @attrs.define
