@@ -7,7 +7,7 @@ a list of calls does not take two seconds.
 # ruff: noqa: PLC0415 - see above: measured, `switchboard calls` starts in a third of the time
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import partial
 from importlib.metadata import version
@@ -229,7 +229,7 @@ def check() -> None:
     from web.checkup import check_everything
     from web.twilio_checks import Finding
 
-    findings: Sequence[Finding] = ()
+    findings: Mapping[str, Finding] = {}
     problem = ""
     try:
         findings = trio.run(check_everything, settings_here())
@@ -237,11 +237,11 @@ def check() -> None:
         problem = f"Cannot check: {root_cause(group)}"
     if problem:
         fail(problem)
-    for finding in findings:
-        print_lines(f"{'ok ' if finding.well else 'NOT'}  {finding.subject}: {finding.says}")
+    for subject, finding in findings.items():
+        print_lines(f"{'ok ' if finding.well else 'NOT'}  {subject}: {finding.says}")
         if finding.fix:
             print_lines(f"       {finding.fix}")
-    raise typer.Exit(0 if all(finding.well for finding in findings) else 1)
+    raise typer.Exit(0 if all(finding.well for finding in findings.values()) else 1)
 
 
 @commands.command(cls=ListsScenarios)

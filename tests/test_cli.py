@@ -4,7 +4,7 @@ import errno
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -396,9 +396,9 @@ def test_a_simulator_without_a_port_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("well", "status"), [(True, 0), (False, 1)])
 def test_a_check_says_what_to_do(well: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def check_everything(_: Settings) -> Sequence[Finding]:
+    async def check_everything(_: Settings) -> Mapping[str, Finding]:
         await trio.lowlevel.checkpoint()
-        return [Finding("Deepgram", well=well, says="HTTP 401", fix="Check DEEPGRAM_API_KEY.")]
+        return {"Deepgram": Finding(well=well, says="HTTP 401", fix="Check DEEPGRAM_API_KEY.")}
 
     monkeypatch.setattr("web.checkup.check_everything", check_everything)
     done = run("check")
@@ -409,9 +409,9 @@ def test_a_check_says_what_to_do(well: bool, status: int, monkeypatch: pytest.Mo
 def test_a_setting_that_is_misspelt_is_told_by_every_command_that_reads_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def check_everything(_: Settings) -> Sequence[Finding]:
+    async def check_everything(_: Settings) -> Mapping[str, Finding]:
         await trio.lowlevel.checkpoint()
-        return []
+        return {}
 
     monkeypatch.setattr("web.checkup.check_everything", check_everything)
     monkeypatch.setenv("THINK_PROVIDR", "groq")

@@ -6,7 +6,7 @@ for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -56,7 +56,6 @@ CERTIFICATE_DAYS = 7.0
 
 async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
     """Open a Voice Agent session with the first agent's settings, and close it again."""
-    subject = "Deepgram"
     try:
         async with connect() as socket:
             wire = AgentWire(socket, CHECK_SECONDS)
@@ -64,10 +63,10 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
             await wire.send(opening)
             await wire.receive_until(deepgram.SettingsApplied)
     except AgentUnavailable as exc:
-        return Finding(subject, well=False, says=exc.reason, fix=_session_fix(exc))
+        return Finding(well=False, says=exc.reason, fix=_session_fix(exc))
     except RemoteProtocolError as exc:
-        return Finding(subject, well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")
-    return Finding(subject, well=True, says="opened a session and took the first agent's settings")
+        return Finding(well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")
+    return Finding(well=True, says="opened a session and took the first agent's settings")
 
 
 _SESSION_FIXES = (
@@ -90,44 +89,43 @@ def _session_fix(refused: AgentUnavailable) -> str:
 
 async def check_think_models(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Ask Deepgram whether it has the LLMs that our agents may think with."""
-    subject, wanted, offered = "Think models", wanted_of(settings, roster_of(settings)), Offered()
+    wanted, offered = wanted_of(settings, roster_of(settings)), Offered()
     try:
         offered.think = await ask_think_models(settings, http)
     except NotTold as why:
         if why.status == httpx.codes.NOT_FOUND:
-            return Finding(subject, well=True, says="this Deepgram does not list its models")
+            return Finding(well=True, says="this Deepgram does not list its models")
         is_ours = why.status in {401, 403}
         fix = "Check DEEPGRAM_API_KEY." if is_ours else "Check the network and DEEPGRAM_AGENT_URL."
-        return Finding(subject, well=False, says=why.reason, fix=fix)
+        return Finding(well=False, says=why.reason, fix=fix)
     missing = missing_think(wanted, offered)
     if missing:
         settings_named = dict.fromkeys(each.setting for each in wanted if not offered.has(each.model))
-        return Finding(subject, well=False, says=missing, fix=f"Change {' and '.join(settings_named)}.")
+        return Finding(well=False, says=missing, fix=f"Change {' and '.join(settings_named)}.")
     names = dict.fromkeys(str(each.model) for each in wanted)
-    return Finding(subject, well=True, says=f"has {', '.join(names)}")
+    return Finding(well=True, says=f"has {', '.join(names)}")
 
 
 async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Have the filler for a silence spoken in the voice of each agent."""
-    subject = "Fillers"
     speech = speech_client_of(settings, http)
     for voice in voices_of(roster_of(settings)):
         try:
             await speech.speak(voice, CallPolicy().wording.filler)
         except ClipRefused as exc:
             fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
-            return Finding(subject, well=False, says=f"{voice}: {exc}", fix=fix)
+            return Finding(well=False, says=f"{voice}: {exc}", fix=fix)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             fix = "Check the network and DEEPGRAM_SPEAK_URL."
-            return Finding(subject, well=False, says=f"{voice}: {type(exc).__name__}", fix=fix)
-    return Finding(subject, well=True, says="gives the fillers in every voice")
+            return Finding(well=False, says=f"{voice}: {type(exc).__name__}", fix=fix)
+    return Finding(well=True, says="gives the fillers in every voice")
 
 
 async def check_records(settings: Settings) -> Finding:
     """See whether the database of the call records answers."""
-    subject, records = "Records", records_of(settings)
+    records = records_of(settings)
     if isinstance(records, MemoryRecords):
-        return Finding(subject, well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
+        return Finding(well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
     try:
         await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
         if settings.database_url.startswith("postgres"):
@@ -138,8 +136,8 @@ async def check_records(settings: Settings) -> Finding:
         is_database = isinstance(records, SpillingRecords)
         fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
         fix = CHANGE_VERSION if isinstance(exc, DatabaseRefused) else fix
-        return Finding(subject, well=False, says=str(exc), fix=fix)
-    return Finding(subject, well=True, says="the database answers")
+        return Finding(well=False, says=str(exc), fix=fix)
+    return Finding(well=True, says="the database answers")
 
 
 async def _check_shared(url: str) -> None:
@@ -166,12 +164,11 @@ async def _check_orders(file: str) -> None:
 
 async def check_recordings(url: str) -> Finding:
     """Write a few bytes to the object store, read them back, and remove them."""
-    subject = "Recordings"
     try:
         await CallFiles(None, open_objects(url)).in_store(partial(_try_out, url), CHECK_SECONDS)
     except OSError as exc:
-        return Finding(subject, well=False, says=str(exc), fix="Check RECORDINGS_URL, and its driver's credentials.")
-    return Finding(subject, well=True, says=f"{url} keeps what it is sent")
+        return Finding(well=False, says=str(exc), fix="Check RECORDINGS_URL, and its driver's credentials.")
+    return Finding(well=True, says=f"{url} keeps what it is sent")
 
 
 def _try_out(url: str) -> None:
@@ -184,44 +181,41 @@ def _try_out(url: str) -> None:
 
 async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Ask Groq, or the LLM service used instead, for the models that write Briefs."""
-    subject = "Groq" if settings.summary_url is None else "Briefs"
     client = brief_client_of(settings, http)
     if client is None:
-        return Finding(subject, well=True, says="not used: Briefs are made from the facts of the call")
+        return Finding(well=True, says="not used: Briefs are made from the facts of the call")
     key, url = ("GROQ_API_KEY", "GROQ_BASE_URL") if settings.summary_url is None else ("SUMMARY_API_KEY", "SUMMARY_URL")
     try:
         client.offered = await ask_summary_models(client)
     except NotTold as why:
         fix = f"Try again, and check {url}." if why.status else f"Check the network and {url}."
         fix = f"Check {key}." if why.status in {401, 403} else fix
-        return Finding(subject, well=False, says=why.reason, fix=fix)
+        return Finding(well=False, says=why.reason, fix=fix)
     setting = summary_setting(settings)
     missing = missing_summary(setting, client)
     if missing:
-        return Finding(subject, well=False, says=missing, fix=f"Change {setting}.")
-    return Finding(subject, well=True, says=f"has {', '.join(client.models)}")
+        return Finding(well=False, says=missing, fix=f"Change {setting}.")
+    return Finding(well=True, says=f"has {', '.join(client.models)}")
 
 
 async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:
     """Compare this machine's clock with Twilio's, in whole seconds."""
-    subject = "Clock"
     try:
         answer = await http.get(settings.twilio_api_url)
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (httpx.HTTPError, KeyError, ValueError) as exc:
-        return Finding(subject, well=True, says=f"not compared: Twilio gave no date ({type(exc).__name__})")
+        return Finding(well=True, says=f"not compared: Twilio gave no date ({type(exc).__name__})")
     off = abs(now() - theirs)
     if off > CLOCK_SECONDS:
-        return Finding(subject, well=False, says=f"{off:.0f} s off", fix="Synchronise this machine's clock (NTP).")
-    return Finding(subject, well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
+        return Finding(well=False, says=f"{off:.0f} s off", fix="Synchronise this machine's clock (NTP).")
+    return Finding(well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
 
 
 async def check_certificate(settings: Settings, context: ssl.SSLContext) -> Finding:
     """See how long the public address's certificate is good for: Twilio connects to no other."""
-    subject = "Certificate"
     url = urlsplit(settings.lead_server_external_url)
     if url.scheme != "https":
-        return Finding(subject, well=True, says="none: the public address is plain HTTP, for the simulators only")
+        return Finding(well=True, says="none: the public address is plain HTTP, for the simulators only")
     try:
         stream = await trio.open_ssl_over_tcp_stream(url.hostname or "", url.port or 443, ssl_context=context)
         try:
@@ -231,24 +225,22 @@ async def check_certificate(settings: Settings, context: ssl.SSLContext) -> Find
             await trio.aclose_forcefully(stream)
     except (OSError, trio.BrokenResourceError, KeyError) as exc:
         why = str(exc.__cause__ or exc)
-        return Finding(
-            subject, well=False, says=why, fix="Twilio refuses it too (31910): a public authority must sign it."
-        )
+        return Finding(well=False, says=why, fix="Twilio refuses it too (31910): a public authority must sign it.")
     days = (expires - time.time()) / 86_400
     fix = "" if days > CERTIFICATE_DAYS else "Renew it."
-    return Finding(subject, well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
+    return Finding(well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
 
 
 def check_token(settings: Settings) -> Finding:
     """See whether an operator from elsewhere could place calls."""
     says = "required of every operator" if settings.api_token else "not set: calls are placed from this machine only"
-    return Finding("API token", well=True, says=says)
+    return Finding(well=True, says=says)
 
 
-async def _within(subject: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _within(check: Callable[[], Awaitable[Finding]]) -> Finding:
     with trio.move_on_after(CHECK_SECONDS):
         return await check()
-    return Finding(subject, well=False, says=f"no answer within {CHECK_SECONDS:g} s", fix="Check the network.")
+    return Finding(well=False, says=f"no answer within {CHECK_SECONDS:g} s", fix="Check the network.")
 
 
 async def check_session(connect: Connect, settings: Settings, http: httpx.AsyncClient) -> Finding:
@@ -267,13 +259,12 @@ def first_settings(settings: Settings, offered: Offered | None = None) -> deepgr
     )
 
 
-async def check_everything(settings: Settings) -> Sequence[Finding]:
-    """Make every check, side by side; each has `CHECK_SECONDS`."""
-    token = check_token(settings)
-    findings: dict[str, Finding] = {token.subject: token}
+async def check_everything(settings: Settings) -> Mapping[str, Finding]:
+    """Make every check, side by side, each within `CHECK_SECONDS`; return what they find, by subject."""
+    findings = {"API token": check_token(settings)}
 
     async def note(subject: str, check: Callable[[], Awaitable[Finding]]) -> None:
-        findings[subject] = await _within(subject, check)
+        findings[subject] = await _within(check)
 
     context = httpx.create_ssl_context()
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
@@ -285,9 +276,11 @@ async def check_everything(settings: Settings) -> Sequence[Finding]:
         nursery.start_soon(note, "Records", partial(check_records, settings))
         if settings.recordings_url is not None:
             nursery.start_soon(note, "Recordings", partial(check_recordings, settings.recordings_url))
-        nursery.start_soon(note, "Groq", partial(check_groq, settings, http))
+        nursery.start_soon(
+            note, "Groq" if settings.summary_url is None else "Briefs", partial(check_groq, settings, http)
+        )
         nursery.start_soon(note, "Twilio", partial(check_twilio, settings, api))
         nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))
         nursery.start_soon(note, "Certificate", partial(check_certificate, settings, context))
         nursery.start_soon(note, "Clock", partial(check_clock, settings, http))
-    return [findings[subject] for subject in sorted(findings)]
+    return dict(sorted(findings.items()))

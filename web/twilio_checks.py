@@ -29,7 +29,6 @@ NumberProblem: TypeAlias = tuple[str, str]
 class Finding:
     """The result of a check; `fix` is empty when there is nothing to do."""
 
-    subject: str
     well: bool
     says: str
     fix: str = ""
@@ -37,27 +36,26 @@ class Finding:
 
 async def check_twilio(settings: Settings, api: TwilioApi) -> Finding:
     """Look our number up in the account, and where its calls go."""
-    subject = "Twilio"
     try:
         query: Mapping[str, str | int] = {"PhoneNumber": settings.twilio_phone_number, "PageSize": 1}
         found = (await api.get("/IncomingPhoneNumbers.json", query)).get("incoming_phone_numbers")
     except LineError as refused:
         fix = refused.fix or "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_API_URL."
-        return Finding(subject, well=False, says=refused.reason, fix=fix)
+        return Finding(well=False, says=refused.reason, fix=fix)
     numbers = [number for number in found if isinstance(number, dict)] if isinstance(found, list) else []
     if not numbers:
         fix = "Buy it, or set TWILIO_PHONE_NUMBER to a number of this account."
-        return Finding(subject, well=False, says="the account does not have our number", fix=fix)
+        return Finding(well=False, says="the account does not have our number", fix=fix)
     capabilities = numbers[0].get("capabilities")
     if isinstance(capabilities, dict) and not capabilities.get("voice", True):
         fix = "Set TWILIO_PHONE_NUMBER to a number that can do voice."
-        return Finding(subject, well=False, says="our number takes messages only, and no calls", fix=fix)
+        return Finding(well=False, says="our number takes messages only, and no calls", fix=fix)
     return await _inbound(numbers[0], f"{settings.lead_server_external_url}/twilio/voice", api)
 
 
 async def _inbound(number: Resource, ours: str, api: TwilioApi) -> Finding:
     """Say whether the calls of our number come here: several of its fields decide that, one over the other."""
-    subject, url = "Twilio", str(number.get("voice_url") or "")
+    url = str(number.get("voice_url") or "")
     app = await _application_problem(str(number.get("voice_application_sid") or ""), ours, api)
     problems = [*_number_problems(number, ours), *([app] if app is not None else [])]
     has_app = bool(number.get("voice_application_sid"))
@@ -66,12 +64,12 @@ async def _inbound(number: Resource, ours: str, api: TwilioApi) -> Finding:
         fix = f"For inbound calls, set the number's voice webhook to {ours} (POST)."
         problems.append((f"its voice webhook is {url}" if url else "it has no voice webhook", fix))
     if not problems:
-        return Finding(subject, well=True, says="has our number, and sends its calls here")
+        return Finding(well=True, says="has our number, and sends its calls here")
     fix = " ".join(fix for _, fix in problems)
     if not is_meant:
-        return Finding(subject, well=True, says="has our number, for outbound calls only", fix=fix)
+        return Finding(well=True, says="has our number, for outbound calls only", fix=fix)
     what = "; ".join(what for what, _ in problems)
-    return Finding(subject, well=False, says=f"has our number, but inbound calls do not come here: {what}", fix=fix)
+    return Finding(well=False, says=f"has our number, but inbound calls do not come here: {what}", fix=fix)
 
 
 def _number_problems(number: Resource, ours: str) -> Iterator[NumberProblem]:
@@ -143,22 +141,19 @@ async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SS
 
 async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     """Ask our public address as Twilio does, and once without a signature."""
-    subject = "Public address"
     url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
     signature = RequestValidator(settings.newest_auth_token).compute_signature(url, {})
     invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
         fix = " ".join(filter(None, [fix, _port_fix(settings)]))
-        return Finding(subject, well=False, says=f"{url}: {invited}", fix=fix)
+        return Finding(well=False, says=f"{url}: {invited}", fix=fix)
     unsigned = await _upgrade(url, [], context)
     if unsigned != "HTTP 403":
-        return Finding(
-            subject, well=False, says=f"{url}: an unsigned upgrade got {unsigned}", fix="Is this our server?"
-        )
+        return Finding(well=False, says=f"{url}: an unsigned upgrade got {unsigned}", fix="Is this our server?")
     if (refused := await _ask_webhooks(settings, context)) is not None:
         return refused
-    return Finding(subject, well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
+    return Finding(well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
 
 
 async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding | None:
@@ -181,7 +176,7 @@ async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding 
 
 def _unheard(says: str) -> Finding:
     fix = "The tunnel or proxy must pass POST /twilio/... as it passes upgrades: to this server, and unchanged."
-    return Finding("Public address", well=False, says=says, fix=fix)
+    return Finding(well=False, says=says, fix=fix)
 
 
 def _port_fix(settings: Settings) -> str:

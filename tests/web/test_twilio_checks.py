@@ -23,7 +23,7 @@ from web.twilio_checks import Finding, check_twilio, check_way_in
 OURS = "https://agent.example.com/twilio/voice"
 ELSEWHERE = "https://elsewhere.example/voice"
 APP, TRUNK = "AP" + "0" * 32, "TK" + "0" * 32
-HERE = Finding("Twilio", well=True, says="has our number, and sends its calls here")
+HERE = Finding(well=True, says="has our number, and sends its calls here")
 
 
 async def found(number: Mapping[str, object], app: Mapping[str, object] | None = None) -> Finding:
