@@ -116,9 +116,9 @@ SHORTEST_TOKEN = 16
 
 
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
-"""A setting of whatever name that has one of these in it is a secret of somebody's."""
+"""A setting whose name has one of these words in it is taken for a secret."""
 _SHORTEST = 8
-"""A shorter one would strike out words of every day."""
+"""A shorter secret would strike everyday words out of the log."""
 
 OURS = ("LISTEN_", "SPEAK_", "SUMMARY_", "THINK_")
 """Beginnings of names that nobody else uses."""

@@ -49,7 +49,7 @@ class Entry:
 
     @cached_property
     def line(self) -> bytes:
-        """The same as text, with a line end; written once for all readers."""
+        """The entry as JSON text with a line end, written once for all readers."""
         return json_text(self.as_json())
 
 

@@ -32,7 +32,7 @@ class OnMachine(Enum):
     """The reaction to an answering machine that picks up."""
 
     OFF = "off"
-    """Nothing: it is not found out."""
+    """Answering machines are not detected."""
     HANG_UP = "hang_up"
     VOICEMAIL = "voicemail"
 
@@ -63,7 +63,7 @@ class Deadlines:
     session_start: float = 5.0
     """From connecting to SettingsApplied, for the first session and for a restart."""
     handoff_start: float = 4.0
-    """The same for the next agent of a handoff, each attempt."""
+    """From connecting to SettingsApplied, for each attempt to start the next agent of a handoff."""
     soft_step: float = 1.0
     """For each step of a soft handoff: the service is quiet, and acknowledges an update."""
     busy_patience: float = 4.0
@@ -229,7 +229,7 @@ class Wording:
     ask_goodbye: str = (
         '{"ok": true, "next": "Say goodbye now, in one short sentence. The call ends when you have said it."}'
     )
-    """It has ended the conversation without a word."""
+    """To an agent that has ended the conversation without a word."""
     reopened: str = (
         '{"ended": false, "next": "The caller has spoken again. Answer, say goodbye, and end the conversation again."}'
     )

@@ -21,7 +21,7 @@ LONGEST_SENTENCE = 500
 
 
 def say_nothing(_: str) -> None:
-    """Stand where there is no call to speak on, as in a test of a handler alone."""
+    """Say nothing: there is no call, as in a test of a handler alone."""
 
 
 @attrs.frozen

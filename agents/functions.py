@@ -129,7 +129,7 @@ Handler: TypeAlias = Callable[..., Awaitable[Outcome]]
 
 
 async def no_handler(arguments: object, context: CallContext) -> Outcome:
-    """Stand where a handler is missing; a roster that holds it does not load."""
+    """Takes the place of a missing handler: a roster that has it does not load."""
     raise NotImplementedError(f"{type(arguments).__name__} of agent {context.agent} has no handler")
 
 

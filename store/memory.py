@@ -49,6 +49,6 @@ class MemoryRecords:
         return [sid for sid, record in self._kept.items() if subject.is_in(encode_record(record).decode())]
 
     async def overwrite(self) -> Sequence[str]:
-        """Nothing: memory keeps nothing of what was erased."""
+        """Return no place: memory keeps nothing of what was erased."""
         await trio.lowlevel.checkpoint()
         return ()

@@ -155,7 +155,7 @@ def make_folder(folder: Path, setting: str) -> None:
     try:
         make_folders(folder)
         with TemporaryFile(dir=folder):
-            """It can be written to."""
+            pass  # it can be written to
     except OSError as exc:
         raise OSError(f"{folder} cannot be written to: {exc.strerror}. Check {setting}.") from exc
 

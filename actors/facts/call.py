@@ -128,7 +128,7 @@ class ListeningStarted:
 
 @attrs.frozen
 class ListeningEnded:
-    """They have listened for so many seconds."""
+    """The operator has listened for so many seconds."""
 
     seconds: float
 

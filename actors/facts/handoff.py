@@ -19,7 +19,7 @@ class SummaryStarted:
 
 @attrs.frozen
 class SummaryWritten:
-    """It gave one, `took` seconds later."""
+    """The language model gave a Brief, `took` seconds after it was asked."""
 
     reader: str
     took: float
@@ -32,7 +32,7 @@ class SummaryWritten:
 
 @attrs.frozen
 class SummaryFailed:
-    """It gave none, and why."""
+    """The language model gave no Brief, and why."""
 
     reader: str
     took: float

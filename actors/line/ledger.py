@@ -250,7 +250,7 @@ class Ledger:
 
     @property
     def surely_unplayed(self) -> float:
-        """The same if the line has played each piece as soon as it was there: a mark is read a while after it comes."""
+        """Seconds yet to be heard if the line has played each piece at once: a mark is read a while after it comes."""
         return max(0.0, min(self._play_end, self._marks.soonest_end) - self._now()) + self._queued / BYTES_PER_SECOND
 
     @property
@@ -267,7 +267,7 @@ class Ledger:
         return list({reply.generation: reply for reply in replies if not reply.is_over}.values())
 
     def close(self) -> None:
-        """End the book: what was not heard by now will not be."""
+        """End the ledger: what was not heard by now will not be."""
         self.forget()
         left = self._play_until(now := self._now())
         self._reset(now)

@@ -151,7 +151,7 @@ class Tape:
         self._lookers = [other for other in self._lookers if other != look]
 
     def wake(self) -> None:
-        """Let everybody who waits look."""
+        """Have all that wait for a frame look now."""
         lookers, self._lookers, self._wanted = self._lookers, [], math.inf
         for look in lookers:
             look()

@@ -360,7 +360,7 @@ class FunctionRunner:
     # Handing the call on, putting the caller through, and ending the call
 
     async def _hand_off(self, asked: Running, handoff: HandOff) -> str:
-        """Fall silent and ask for a successor. Being refused is the only answer; a handoff that succeeds cancels us."""
+        """Fall silent and ask for the next agent. The only answer is a refusal: a handoff cancels this task."""
         self._decide(asked, HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
@@ -392,7 +392,7 @@ class FunctionRunner:
         return error_text(refused.why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
-        """Have the caller hear that they are put through, and the line asked. To be told why not is the only answer."""
+        """Have the caller told that they are put through, and the line asked. The only answer says why it failed."""
         if self.state.switch.transfers is None:
             return error_text(NOBODY)
         self._decide(asked, TransferWanted(asked.id))

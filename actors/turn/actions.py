@@ -1,4 +1,4 @@
-"""What rows and rules do, by subject. A method whose name says it all has no more words."""
+"""The actions of rows and rules, by subject. A method has no docstring where its name says enough."""
 
 import attrs
 
@@ -8,7 +8,7 @@ from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted,
 from actors.turn.state import NO_END, CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
-"""So many words in a row that the service does not hear are its fault, and no noise."""
+"""After so many words in a row that the service does not hear, it is deaf: they were no noise."""
 SILENT = "caller_silent"
 """The outcome of a call whose caller does not answer."""
 
@@ -95,7 +95,7 @@ class Actions(TurnState):
         self.forget()
 
     def false_start(self) -> None:
-        """The speech was none: resume the reply that it cut, or have the lost turn answered."""
+        """Nobody has spoken: resume the reply that was cut, or have the lost turn answered."""
         self.caller = CallerState.QUIET
         self.wait_anew()  # nobody could speak into it
         if self.aside is SpeechKind.ANSWER:
@@ -116,7 +116,7 @@ class Actions(TurnState):
         self.emit(effects.Resume())
 
     def _doubt(self, since: float) -> None:
-        """Owe nothing but a word: the caller has been answered, and whether the service is there is not known."""
+        """Owe the caller a few words only: they have their answer, and the service may be gone."""
         self.is_unended = True
         self.at.wanted = min(self.at.wanted, self.at.answered)
         self.owe(since)
@@ -129,7 +129,7 @@ class Actions(TurnState):
             self.tell(text)  # which is owed already
 
     def owe_withdrawn(self) -> None:
-        """Owe an answer to what has withdrawn a decision: if it was a noise, to the last turn, or owe a word only."""
+        """Owe an answer to the speech that cancelled a decision; if it was a noise, to the last turn or a few words."""
         (self.owe if self.last_turn else self._doubt)(self.last_sound)
 
     def doubt_hearing(self) -> None:
@@ -146,9 +146,9 @@ class Actions(TurnState):
     # A reply ends, or does not come
 
     def end_reply(self) -> None:
-        """Take the reply for received; what a noise has cancelled of it is asked for, once.
+        """Take the reply as received; ask once for the part of it that a noise has cancelled.
 
-        A caller who was answered may also have been left in the middle of it: which, the next silence shows.
+        The caller may have heard all of the answer, or only a part: the next silence shows which.
         """
         if not self.has_sound:
             self.unsay_words()

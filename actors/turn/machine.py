@@ -271,7 +271,7 @@ class Turn(Actions):
                 pass  # of another group
 
     def _take_words_for_granted(self) -> None:
-        """Take a reply that was received whole, and not one word of it, for an answer: its words are lost."""
+        """Take a reply for an answer that came whole, but without its words: they were lost."""
         has_words, self.has_words = self.has_words, False
         is_awaited = self.outstanding is not None or self.late_filler != ""
         is_other = is_awaited or self.at.outstanding >= self.at.wanted or self.at.cut > self.at.done

@@ -342,7 +342,7 @@ class TurnState:
         self.phase, self.at.phase = phase, self.now
 
     def owe(self, since: float | None = None) -> None:
-        """Have the caller wait for an agent since then, or now; who waits already waits in the same silence."""
+        """Have the caller wait for an agent since then, or now; a caller who waits already goes on waiting."""
         if not self.is_waited_for:
             self.at.owed = self.now if since is None else since
             self.at.waiting = self.now
@@ -359,7 +359,7 @@ class TurnState:
         at.waiting = min(at.waiting, self.now)
 
     def wait_anew(self) -> None:
-        """Begin to be patient anew: a session may speak that could not before, or its model has what it asked for."""
+        """Count the wait anew: a session can speak that could not before, or its model has what it asked for."""
         if self.is_waited_for:
             self.at.waiting = self.now
 
@@ -371,7 +371,7 @@ class TurnState:
         self.overtake_filler()
 
     def overtake_filler(self) -> bool:
-        """Want no more the filler that is outstanding; return whether one was."""
+        """Give up the filler that is outstanding; return whether there was one."""
         if self.outstanding is None or self.outstanding.kind is not SpeechKind.FILLER:
             return False
         self.late_filler, self.outstanding = self.outstanding.text, None

@@ -76,7 +76,7 @@ async def _listen_as(database: Database, name: Callable[[], str], tell: Callable
     async with trio.open_nursery() as nursery:
 
         async def until_renamed() -> None:
-            while name() == worker:  # noqa: ASYNC110 - it changes once in a blue moon, and nobody waits
+            while name() == worker:  # noqa: ASYNC110 - it changes rarely, and nobody waits for it
                 await trio.sleep(LOOK_SECONDS)
             nursery.cancel_scope.cancel(reason="this worker has a new name")
 

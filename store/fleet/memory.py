@@ -19,7 +19,7 @@ class NobodyElse:
     """The other workers of a process by itself."""
 
     def on_erase(self, erase: Erase) -> None:
-        """Nothing: nobody asks."""
+        """Do nothing: nobody asks."""
 
     async def erase(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - the interface
         await trio.lowlevel.checkpoint()
@@ -75,7 +75,7 @@ class MemoryFleet:
         self._calls.pop(key, None)
 
     def note(self, call_sid: str, record: RunningRecord) -> None:
-        """Nothing: nobody is left to read it when this process has died. Checkpoints are on the disk."""
+        """Do nothing: no other process reads notes. Checkpoints are on the disk."""
 
     async def noted(self, call_sid: str) -> CallRecord | None:  # noqa: ARG002 - the interface
         await trio.lowlevel.checkpoint()
@@ -98,7 +98,7 @@ class MemoryFleet:
         return False
 
     def on_post(self, inbox: Inbox) -> None:
-        """Nothing: nobody posts."""
+        """Do nothing: nobody posts."""
 
     async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - the interface
         await trio.lowlevel.checkpoint()
@@ -117,7 +117,7 @@ class MemoryFleet:
         return 0
 
     def drain(self) -> None:
-        """Nothing: there is nobody to know."""
+        """Do nothing: no other worker has to know."""
 
     async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - the interface
         await trio.sleep_forever()

@@ -28,7 +28,7 @@ DEAD_SECONDS = 10.0
 
 
 CLOCK_SECONDS = 5.0
-"""So far may two clocks be apart: an answer of the database takes up to a second."""
+"""How far two clocks may be apart: an answer of the database takes up to a second."""
 _log = structlog.stdlib.get_logger()
 
 

@@ -16,9 +16,9 @@ from store.orders.schema import NEVER
 from store.orders.statements import FIELDS
 
 BATCH = 1000
-"""So many numbers are kept by one statement."""
+"""How many numbers one statement keeps."""
 LEFT_SECONDS = 3600.0
-"""After so long, the numbers of an import that was cut off are removed."""
+"""How long the numbers of an import that was cut off stay."""
 _CAMPAIGN = "campaign, name, state, rules, created, why"
 _WAITS = f"state = 'waiting' AND due >= {NEVER}"
 _UNDER_WAY = f"state <> 'over' AND due < {NEVER}"

@@ -22,7 +22,7 @@ OrderHistory: TypeAlias = Mapping[str, object]
 KEPT_SECONDS = 86_400.0
 """For so long an order is known after its call is over."""
 LOOKS = 2
-"""So often Twilio's list must lack a call before it is asked for again."""
+"""How often Twilio's list must lack a call before the call is asked for again."""
 
 
 def json_object(text: str) -> Mapping[str, object]:

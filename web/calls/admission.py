@@ -97,7 +97,7 @@ class Admissions:
     texts: KnownTexts = attrs.field(
         default=attrs.Factory(lambda self: KnownTexts(self.tokens), takes_self=True), init=False
     )
-    """The same, for news of a call: it goes on without what cannot be looked up now."""
+    """The tokens for news of a call, which goes on without what cannot be looked up now."""
 
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""

@@ -41,7 +41,7 @@ from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, ORDER_SECONDS, RING_
 from web.clients.twilio_api import LineError
 
 LONGEST_WAIT = 60.0
-"""An order that would wait longer is not taken: who orders calls wants them soon."""
+"""An order that would wait longer is not taken: operators want their calls soon."""
 LEASE_SECONDS = 20.0
 """For so long beyond its turn an order is this worker's: another takes it then, for this one must have died."""
 _LEAVE_SECONDS = 2.0

@@ -118,7 +118,7 @@ def _announce(record: CallRecord) -> None:
 
 
 def forget(_: CallRecord) -> None:
-    """Stand where nobody wants to know."""
+    """Do nothing: nobody is to be told."""
 
 
 @attrs.frozen

@@ -29,7 +29,7 @@ FIRST_ASK = 120.0
 """From the transfer to the first question how it goes: ringing, whisper and key take less than a minute."""
 ASK_SECONDS = 60.0
 RECALLED = 200
-"""So many of the newest records are looked through for calls that were put through when the server was stopped."""
+"""How many of the newest records are searched for calls that were put through when the server stopped."""
 
 OVERDUE_SECONDS = 60.0
 """From the last news of a call: by then Twilio has given up on our stream, and on the second one we offer it."""

@@ -37,7 +37,7 @@ from web.calls.watching import WatchedCalls
 EXPORT_SECONDS = 600.0
 """For the recordings of one person to come from the object store."""
 _PASSES = 2
-"""After the first one: the last one that finds nothing is the proof."""
+"""Searches after the first one; the proof is the last one, which finds nothing."""
 SILENT = "workers that do not answer"
 _log = structlog.stdlib.get_logger()
 

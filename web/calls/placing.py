@@ -29,7 +29,7 @@ RING_SECONDS = 150.0
 ORDER_SECONDS = 900.0
 """Above one call a second Twilio queues; the facts about the lead must outlive that queue."""
 LATEST_SECONDS = 900.0
-"""An order that nobody could place in so long fails: who orders calls wants them soon."""
+"""An order that nobody could place in so long fails: operators want their calls soon."""
 PLACE_SECONDS = 15.0
 """For Twilio to take a call, with all that is repeated on the way."""
 SEND_SECONDS = 5.0

@@ -119,7 +119,7 @@ class Returns:
             await self.context.admissions.texts.take(f"ended-by {call_sid}")
 
     async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
-        """The same for a call that ended while it was put through, unless it is known that the person had taken it."""
+        """Conclude a call that ended while it was put through; if the person had taken it, as transferred."""
         talked = await self.talked(call_sid)
         if talked is None:
             await self.conclude(call_sid, outcome, transfer)

@@ -223,7 +223,7 @@ class WatchedCall:
         }
 
     def task_names(self) -> list[tuple[int, str]]:
-        """Return the same without what they wait for, which costs a fifth."""
+        """Return the names of the call's tasks: a fifth of the work of `tasks`."""
         return list(names_of(self._call.task)) if self._call is not None else []
 
     def tasks(self) -> list[TaskNode]:

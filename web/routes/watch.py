@@ -105,7 +105,7 @@ class Stream(ResponseBody):
 
 
 async def here() -> str:
-    """Know no other worker."""
+    """Return no worker: there is no other one."""
     return ""
 
 
