@@ -83,7 +83,7 @@ def test_what_the_caller_answers_is_to_be_answered_whatever_was_asked_before() -
 
 def noises(*begun: float, length: float) -> list[Step]:
     """Noises of which the service says each time that the caller speaks."""
-    each = [
+    each: list[list[Step]] = [
         [(at, VoiceBegan()), (at + 0.1, CallerStartedSpeaking()), (at + length + 0.4, VoiceEnded(at + length))]
         for at in begun
     ]
