@@ -125,7 +125,7 @@ async def closing_at_end(stores: CallStores) -> AsyncIterator[None]:
         yield
     finally:
         with trio.move_on_after(LAST_RECORDS_SECONDS, shield=True):
-            await trio.to_thread.run_sync(stores.close, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(stores.close, limiter=trio.CapacityLimiter(1), abandon_on_cancel=True)
 
 
 @asynccontextmanager
