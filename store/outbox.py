@@ -45,6 +45,7 @@ _RESEND = """UPDATE outbox SET state = 'waiting', created = {now}, due = {now}, 
     WHERE state = 'dead' AND (:every = 1 OR id IN ({texts})) RETURNING 1"""
 _PRUNE = """DELETE FROM outbox
     WHERE (state = 'sent' AND created < {now} - :sent) OR (state = 'dead' AND created < {now} - :dead)"""
+_REMOVE = "DELETE FROM outbox WHERE created < {now} - :seconds RETURNING 1"
 _KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
 _SINCE = "SELECT min(created) FROM outbox"
 _BODIES = "SELECT id, call_sid, body FROM outbox"
@@ -110,6 +111,10 @@ class Outbox:
     async def prune(self) -> None:
         """Forget what was sent two days ago, and what was given up a month ago."""
         await self.database.ask(_PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
+
+    async def remove_older(self, seconds: float) -> int:
+        """Forget what was kept longer ago, sent or not; return how many that were."""
+        return len(await self.database.ask(_REMOVE, {"seconds": seconds}))
 
     async def unknown(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of these events were never kept here."""

@@ -92,9 +92,12 @@ class TokenStore:
     """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
+    _last: float = attrs.field(default=-math.inf, init=False)
+    """When the last of what was put here has expired."""
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long; here, where the database does not take it."""
+        self._last = max(self._last, trio.current_time() + seconds)
         try:
             await self._ask(_PUT, name=_key(name), content=content, seconds=float(seconds))
         except OSError as exc:
@@ -111,6 +114,7 @@ class TokenStore:
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
         """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
+        self._last = max(self._last, trio.current_time() + seconds)
         if self._own is not None and (own := await self._own.peek(name)) is not None:
             return own
         while True:
@@ -176,6 +180,16 @@ class TokenStore:
         if isinstance(self.database, SqliteOrders):  # what was taken may have left something, too
             await self.database.overwrite()
         return own + len(keys)
+
+    async def sweep_on(self) -> None:
+        """Remove what has expired also when nothing more is put, until cancelled; first, what an earlier process left.
+
+        A worker without calls asks nothing any more once all that it has put is gone.
+        """
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            if self._swept <= self._last or self._swept == -math.inf:
+                await self._sweep()
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):

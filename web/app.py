@@ -92,6 +92,7 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
         FollowUp(context).run,
         NoShows(context).run,
         context.verdicts.run,
+        context.admissions.tokens.sweep_on,
         context.counts.watch_lag,
         Watchdog(context.counts.blocked).run,
     ]

@@ -308,6 +308,43 @@ async def test_what_has_expired_is_removed_once_a_minute_and_not_with_every_word
     assert there == [2, 2, 1]
 
 
+async def test_what_has_expired_goes_also_when_nobody_puts_anything_more(autojump_clock: MockClock) -> None:
+    database = SqliteTokens()
+    tokens = TokenStore(database)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tokens.sweep_on)
+        await tokens.put("hers", b"from +15557650000", 100)
+        await trio.sleep(200)
+        there = await database.ask("SELECT name FROM tokens", {})
+        tokens.database = counting = Counting()
+        await trio.sleep(3600)
+        nursery.cancel_scope.cancel(reason="seen enough")
+
+    assert (there, counting.asked) == ([], [])
+
+
+async def test_what_an_earlier_process_left_goes_without_a_word(autojump_clock: MockClock) -> None:
+    database = SqliteTokens()
+    await TokenStore(database).put("hers", b"from +15557650000", 10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(TokenStore(database).sweep_on)
+        await trio.sleep(2 * SWEEP_SECONDS)
+        nursery.cancel_scope.cancel(reason="seen enough")
+
+    assert await database.ask("SELECT name FROM tokens", {}) == []
+
+
+@attrs.define(eq=False)
+class Counting(SqliteTokens):
+    """Notes what it is asked."""
+
+    asked: list[str] = attrs.field(factory=list)
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        self.asked.append(sql)
+        return await super().ask(sql, arguments)
+
+
 def _files_in(folder: Path) -> list[tuple[int, bytes]]:
     return [(path.stat().st_mode & 0o777, path.read_bytes()) for path in folder.iterdir()]
 

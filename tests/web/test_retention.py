@@ -1,5 +1,6 @@
 """What is older than RETENTION_DAYS is gone, each kind in its time, and what is younger is not."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from trio.testing import MockClock
 
 from keeping_settings import Retention
 from store.memory import MemoryRecords
+from store.orders.databases import SqliteOrders
+from store.outbox import Outbox
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary
 from tests.web.fakes import exchange, record, settings
@@ -114,3 +117,15 @@ async def test_a_server_with_retention_removes_and_one_without_does_not(tmp_path
 def test_nothing_that_was_said_is_in_a_record_without_words() -> None:
     assert "John" in repr(aged(SIDS[0], 1))
     assert "John" not in repr(without_words(aged(SIDS[0], 1)))
+
+
+async def test_news_of_a_call_that_did_not_arrive_go_with_its_record(autojump_clock: MockClock) -> None:
+    database, now = SqliteOrders(now=lambda: now[0]), [1_800_000_000.0]
+    outbox, left = Outbox(database), []
+    await outbox.put("CA1", "call.ended", 1, {"caller": "+15557650000"})
+    now[0] += 3 * 86_400
+    for days in (math.inf, 4.0, 2.0):
+        await Removal(Retention(records=days), MemoryRecords(), CallFiles(None), outbox).look()
+        left.append(len(await outbox.listed("waiting", 9)))
+
+    assert left == [1, 1, 0]

@@ -2,7 +2,8 @@
 
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
 their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
-everything of its call. Errors of disk, store or database are logged, and the next hour finds what is left.
+everything of its call, and news of it that have not arrived. Errors of disk, store or database are logged, and the next
+hour finds what is left.
 """
 
 import math
@@ -19,6 +20,8 @@ import structlog
 from actors.supervision import keep_running
 from keeping_settings import Retention
 from store.calls import CallRecords
+from store.orders.databases import SqliteOrders
+from store.outbox import DAY, Outbox
 from store.records import CallRecord, RecordError
 from store.search import MOST, CallQuery, CallSummary
 from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
@@ -37,12 +40,13 @@ class Removal:
     retention: Retention
     records: CallRecords
     files: CallFiles
+    outbox: Outbox = attrs.field(factory=lambda: Outbox(SqliteOrders()))
     _worded_since: str = attrs.field(default="", init=False)
     """Calls that started before are without words, as far as this process has seen to it."""
 
     @classmethod
     def of(cls, context: AppContext) -> "Removal":
-        return cls(context.settings.retention_days, context.announced.kept_in, context.files)
+        return cls(context.settings.retention_days, context.announced.kept_in, context.files, context.outbox)
 
     async def run(self) -> None:
         """Look now and each hour, until cancelled."""
@@ -58,6 +62,7 @@ class Removal:
             "transcripts": await self._remove_words(),
             "files": await self._remove_files(),
             "objects": await self._remove_objects(),
+            "webhooks": await self._remove_webhooks(),
         }
         if any(removed.values()):
             _log.info("retention_kept", removed=removed)
@@ -80,6 +85,11 @@ class Removal:
                     count += 1
         self._worded_since = until
         return count
+
+    async def _remove_webhooks(self) -> int:
+        """Remove news of calls that nobody has taken, or that nobody is sent any more: they say who called whom."""
+        days = self.retention.records
+        return 0 if days == math.inf else await self.outbox.remove_older(days * DAY)
 
     @staticmethod
     def _until(days: float) -> str:
