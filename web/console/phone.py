@@ -24,7 +24,7 @@ from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
 from web.console.english import LIVE, OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
-from web.console.session import SignInCheck, current_session, is_own_request
+from web.console.session import SignInCheck, current_session
 from web.routes.credentials import is_here
 from web.routes.problems import json_answer, problem
 from web.sockets.asgi_events import headers_of
@@ -84,7 +84,7 @@ class PhoneRoutes:
 
     def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:
         host = headers.get("host", "")
-        if not is_own_request(headers, host):
+        if not self.gate.is_own(headers, host):
             return "asked for by a page of another site"
         if self.context.settings.api_token is None and not is_here(scope.get("client"), host):
             return "without an API_TOKEN, only this machine is served"

@@ -15,6 +15,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 import attrs
+import structlog
 from quart import Response, g, redirect, request
 from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
@@ -47,6 +48,8 @@ PAGE_HEADERS = {
 """`trusted-types line`: the phone's worker needs the one policy of that name (web/console/static/phone)."""
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST_COOKIE = 300
+
+_log = structlog.stdlib.get_logger()
 
 
 @attrs.frozen
@@ -117,10 +120,24 @@ def current_session() -> OperatorSession:
     return session
 
 
-def is_own_request(headers: Mapping[str, str] | Headers, host: str) -> bool:
-    """Tell whether a browser says that one of our own pages, or its address bar, asks; a program says nothing."""
+def is_own_request(headers: Mapping[str, str] | Headers, host: str, public: str = "") -> bool:
+    """Tell whether a browser says that one of our own pages, or its address bar, asks; a program says nothing.
+
+    A page is ours if it is at `host`, the request's own, or at the `public` origin: a proxy may write its own name, or
+    the address of this server, into the Host header.
+    """
     site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
-    return site in {"none", "same-origin"} and (origin is None or urlsplit(origin).netloc == host)
+    if site not in {"none", "same-origin"}:
+        return False
+    if origin is None or (public and origin == _as_browsers_write(public)):
+        return True
+    return bool(host) and origin.partition("://")[2] == host  # an origin has nothing behind its host and port
+
+
+def _as_browsers_write(origin: str) -> str:
+    """Return an origin as a browser's header has it: in small letters, and without the port of its scheme."""
+    url = urlsplit(origin.lower())
+    return f"{url.scheme}://{url.netloc.removesuffix(':443' if url.scheme == 'https' else ':80')}"
 
 
 def local_path(wanted: str) -> str:
@@ -135,6 +152,10 @@ class SignInCheck:
 
     context: AppContext
     sessions: Sessions
+
+    def is_own(self, headers: Mapping[str, str] | Headers, host: str) -> bool:
+        """Tell whether one of our own pages asks, or no page at all."""
+        return is_own_request(headers, host, self.context.settings.lead_server_external_url)
 
     async def refuse_unauthenticated(self) -> ResponseReturnValue | None:
         """Answer 401 without a session, 403 to a change without its CSRF token; note the session otherwise."""
@@ -155,7 +176,7 @@ class SignInCheck:
     def _of_this_machine(self, session: OperatorSession | None) -> OperatorSession | None:
         """Return the session where there is no token; a browser on this machine that has none gets one."""
         here = is_here(request.scope.get("client"), request.host)
-        if not here or not is_own_request(request.headers, request.host):
+        if not here or not self.is_own(request.headers, request.host):
             return None
         if session is None and request.method not in _CHANGING:
             g.console_cookie = self.sessions.issue()
@@ -185,8 +206,11 @@ class SignInCheck:
             return await self._form(200, request.args.get("next", "/"))
         form = await request.form
         wanted = local_path(form.get("next", "/"))
-        own = is_own_request(request.headers, request.host)
-        if expected is None or not own or not is_token(form.get("token", ""), expected):
+        own, knows = self.is_own(request.headers, request.host), is_token(form.get("token", ""), expected or "")
+        if knows and not own:
+            fix = "Open the console at LEAD_SERVER_EXTERNAL_URL, or have the proxy pass the Host header on."
+            _log.warning("sign_in_refused", why="asked for by a page at another address", fix=fix)
+        if expected is None or not own or not knows:
             self.context.counts.refused("no_token")
             return self.context.rate_limits.answer(await self._form(401, wanted, wrong=expected is not None))
         vouch(request.scope)

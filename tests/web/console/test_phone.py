@@ -224,6 +224,19 @@ async def test_an_upgrade_that_none_of_our_pages_asks_for_is_not_accepted(case: 
     assert (peer.said, there.calls.plans) == (["close 1008"], [])
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "switchboard", ""])
+async def test_our_page_has_its_phone_behind_a_proxy_that_writes_its_own_host(
+    host: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    visitor = signed_in(there)
+    ids = await ticket(visitor)
+
+    peer = await page(visitor, host=host).starts(ids["token"], call_sid=ids["callSid"]).says("hello").visit(there.app)
+
+    assert (peer.said, len(there.calls.plans)) == (["accept", "send", "close 1000"], 1)
+
+
 LOCAL_ROWS: Mapping[str, tuple[Mapping[str, str], str, list[str]]] = {
     "here": ({}, "127.0.0.1", ["accept", "send", "close 1000"]),
     "from elsewhere": ({}, "10.0.0.1", ["close 1008"]),

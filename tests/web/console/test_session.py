@@ -4,6 +4,7 @@ import hmac
 from http.cookies import SimpleCookie
 
 import pytest
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from tests.web.console.visitors import CONSOLE, Visitor, signed_in, target_of
@@ -145,6 +146,40 @@ def test_own_requests_are_known_by_what_browsers_say() -> None:
     assert is_own_request({}, "127.0.0.1:8000")
     assert not is_own_request({"sec-fetch-site": "same-site"}, "127.0.0.1:8000")
     assert not is_own_request({"origin": "http://127.0.0.1:3000"}, "127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    ("public", "origin", "is_own"),
+    [
+        ("https://agent.example.com", "https://agent.example.com", True),
+        ("https://Agent.example.com:443", "https://agent.example.com", True),
+        ("https://agent.example.com:8443", "https://agent.example.com:8443", True),
+        ("https://agent.example.com", "http://agent.example.com", False),
+        ("https://agent.example.com", "https://agent.example.com.evil.example", False),
+        ("https://agent.example.com", "null", False),
+        ("https://agent.example.com", "http://[", False),
+        ("", "", False),
+    ],
+)
+def test_behind_a_proxy_that_writes_its_own_host_our_pages_are_those_of_the_public_address(
+    public: str, origin: str, is_own: bool
+) -> None:
+    for host in ("10.0.0.7:8000", "switchboard", ""):
+        assert is_own_request({"origin": origin, "sec-fetch-site": "same-origin"}, host, public) is is_own
+    assert not is_own_request({"origin": origin, "sec-fetch-site": "cross-site"}, "10.0.0.7:8000", public)
+
+
+async def test_an_operator_signs_in_through_a_proxy_that_writes_its_own_host(autojump_clock: MockClock) -> None:
+    there, statuses = exchange(), []
+    with capture_logs() as lines:
+        for origin in (ORIGIN, "https://console.example.com"):
+            async with there.client() as client:
+                form, headers = {"token": API_TOKEN}, {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+                answer = await client.post("/console/sign-in", data=form, headers=headers)
+                statuses.append(answer.status_code)
+
+    assert statuses == [303, 401]
+    assert ["Host header" in line["fix"] for line in lines if line["event"] == "sign_in_refused"] == [True]
 
 
 # Without a token
