@@ -206,7 +206,7 @@ class SignInCheck:
             return await self._form(200, request.args.get("next", "/"))
         form = await request.form
         wanted = local_path(form.get("next", "/"))
-        own, knows = self.is_own(request.headers, request.host), is_token(form.get("token", ""), expected or "")
+        own, knows = self.is_own(request.headers, request.host), is_token(form.get("token", "").strip(), expected or "")
         if knows and not own:
             fix = "Open the console at LEAD_SERVER_EXTERNAL_URL, or have the proxy pass the Host header on."
             _log.warning("sign_in_refused", why="asked for by a page at another address", fix=fix)

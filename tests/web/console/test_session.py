@@ -182,6 +182,12 @@ async def test_an_operator_signs_in_through_a_proxy_that_writes_its_own_host(aut
     assert ["Host header" in line["fix"] for line in lines if line["event"] == "sign_in_refused"] == [True]
 
 
+@pytest.mark.parametrize("pasted", [f" {API_TOKEN}", f"{API_TOKEN}\t", f"{API_TOKEN} \r\n"])
+async def test_a_token_is_pasted_with_what_was_copied_around_it(pasted: str, autojump_clock: MockClock) -> None:
+    async with exchange().client() as client:
+        assert (await client.post("/console/sign-in", data={"token": pasted})).status_code == 303
+
+
 # Without a token
 
 
