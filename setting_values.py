@@ -221,8 +221,8 @@ def _sqlite_url(kind: str, rest: str) -> str:
     if name.startswith((":memory:", "file:")):
         raise ValueError("sqlite:///FILE with the plain path of a file (memory: keeps nothing)")
     file = _path(name)
-    if file.is_dir() or name.endswith("/"):
-        raise ValueError("sqlite:///FILE with a file: this is a folder")
+    if name.endswith("/") or (file.exists() and not file.is_file()):
+        raise ValueError("sqlite:///FILE with a file: this is a folder, or a device")
     if query and re.fullmatch(r"timeout=[0-9.]+", query) is None:
         raise ValueError("sqlite:///FILE, with nothing behind it but ?timeout=SECONDS")
     return f"{kind}:///{file}{mark}{query}"

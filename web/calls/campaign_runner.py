@@ -51,6 +51,8 @@ class CampaignRunner:
 
         Raises: `OSError`.
         """
+        if not self._has_lines():
+            return
         if trio.current_time() > self._swept + SWEEP_SECONDS:
             self._swept = trio.current_time()
             await self.context.campaigns.sweep()
