@@ -63,6 +63,18 @@ async def test_whatever_twilio_sends_astray_is_told(target: str, autojump_clock:
     assert told["fix"] == SET_IT
 
 
+@pytest.mark.parametrize("target", ["/twilio", "/phone", "/app/twilio"])
+async def test_an_upgrade_that_a_proxy_made_a_plain_request_of_is_told(target: str, autojump_clock: MockClock) -> None:
+    """As nginx does without `proxy_set_header Upgrade $http_upgrade`."""
+    with capture_logs() as logs:
+        async with exchange().client() as client:
+            headers = {"Sec-WebSocket-Key": "MDAwMDAwMDAwMDAwMDAwMA==", "Sec-WebSocket-Version": "13"}
+            answer = await client.get(target, headers=headers)
+
+    assert answer.status_code == 404
+    assert ["Upgrade" in line["fix"] for line in logs if line["event"] == "request_misrouted"] == [True]
+
+
 async def test_an_operator_who_misses_a_route_is_told_it(autojump_clock: MockClock) -> None:
     there = exchange()
     _, (told,) = await refusal(there, "PUT", "/calls/CA1", signed=False)

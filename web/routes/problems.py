@@ -36,6 +36,7 @@ _FIXES: Mapping[int, str] = {
 }
 OTHER_VERSION = "the database is none that this switchboard can use"
 CHANGE_VERSION = "See the log. Update this switchboard, or name another database: DATABASE_URL."
+_SOCKET_FIX = "A proxy took the Upgrade header of a WebSocket away: have it pass Upgrade and Connection, over HTTP/1.1."
 _METHODS = ("POST", "GET", "DELETE", "PUT")
 _LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
@@ -166,16 +167,17 @@ class Misrouted:
 
     def _tell(self, status: int) -> None:
         rule = meant(self.routes, request.path)
-        is_twilios = SIGNATURE in request.headers
+        is_twilios, is_socket = SIGNATURE in request.headers, "sec-websocket-key" in request.headers
         client = request.scope.get("client")
-        if (rule is None and not is_twilios) or self._allowance.refuse(client[0] if client else ""):
+        is_strange = rule is None and not is_twilios and not is_socket
+        if is_strange or self._allowance.refuse(client[0] if client else ""):
             return
         _log.warning(
             "request_misrouted",
             method=request.method[:20],
             path=request.path[:_LONGEST_PATH],
             status=status,
-            fix=self._fix(rule, is_twilios),
+            fix=_SOCKET_FIX if is_socket else self._fix(rule, is_twilios),
         )
 
     def _fix(self, rule: Rule | None, is_twilios: bool) -> str:
