@@ -20,7 +20,7 @@ import trio
 from store.calls import DatabaseRefused
 from store.erasing import overwrite_erased
 from store.orders.schema import SQLITE_STEPS
-from store.private import keep_private, narrow_file
+from store.private import keep_private, make_folders, narrow_file
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[object]]
@@ -148,6 +148,7 @@ class SqliteOrders:
             _log.error("database_lost", file=self.file, why="it was taken away or replaced while it was in use")
             self._abandoned.append(self._connection)
             self._connection = None
+            make_folders(Path(self.file).parent)
 
     def _open(self) -> sqlite3.Connection:
         if self.file != IN_MEMORY:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from store.orders import databases
 from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
 from store.orders.queue import OrderQueue
+from store.private import own_folder
 from store.sql import SqlRecords
 from tests.store.samples import FULL, newer_tables
 from tests.store.test_orders_contract import put, state_of
@@ -101,6 +102,19 @@ async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: st
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     for database in databases:
         database.close()
+
+
+async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "calls.db"
+    own_folder(file.parent)
+    database = SqliteOrders(str(file))
+    await put(OrderQueue(database), "OR1")
+    take_away(file, "-wal", "-shm")
+    file.parent.rmdir()
+
+    assert (await put(OrderQueue(database), "OR2")).state == "waiting"
+    assert modes(tmp_path) == {0o700}
+    database.close()
 
 
 async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
