@@ -45,7 +45,10 @@ async def stored(folder: Path, system: FaultyObjects) -> Visitor:
         ("bytes=3000000-", 206, slice(3_000_000, None)),
         ("bytes=-44", 206, slice(-44, None)),
         ("bytes=-9999999", 206, slice(0, None)),
+        ("bytes=3000000-9999999", 206, slice(3_000_000, None)),
+        ("bytes=0-99999999999999999999", 206, slice(0, None)),
         ("bytes=9999999-", 416, None),
+        ("bytes=9999999-99999999", 416, None),
         ("bytes=0-1,3-4", 200, slice(0, None)),
         ("bytes=5-2", 200, slice(0, None)),
         ("bytes=abc", 200, slice(0, None)),
@@ -69,6 +72,9 @@ async def test_it_is_sent_whole_or_in_parts(
         assert answer.content == WAV[part]
         assert answer.headers["content-length"] == str(len(WAV[part]))
         assert (answer.headers["content-type"], answer.headers["accept-ranges"]) == ("audio/wav", "bytes")
+    if status == 206 and part is not None:
+        begin, end, _ = part.indices(len(WAV))
+        assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/{len(WAV)}"
 
 
 async def test_it_is_heard_by_programs_and_its_page_has_a_player(tmp_path: Path) -> None:

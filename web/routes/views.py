@@ -233,13 +233,16 @@ class StoredRecording(ResponseBody):
 def _tidy_range(size: int) -> None:
     """Write the `Range` of the request as Quart takes it: from where to where.
 
-    Quart fails for the last so many bytes, and refuses what is to be passed over: another unit, several ranges.
+    Quart fails for the last so many bytes, refuses what is to be passed over (another unit, several ranges), and says
+    of an end behind the last byte what was asked for.
     """
     asked = parse_range_header(request.headers.get("Range"))
     if asked is None or asked.units != "bytes" or len(asked.ranges) > 1:
         request.headers.pop("Range", None)
-    elif asked.ranges[0][0] < 0:
-        request.headers["Range"] = f"bytes={max(0, size + asked.ranges[0][0])}-"
+        return
+    begin, end = asked.ranges[0]
+    if begin < 0 or (end is not None and end > size):
+        request.headers["Range"] = f"bytes={begin if begin >= 0 else max(0, size + begin)}-"
 
 
 async def _stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:
