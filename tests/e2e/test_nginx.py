@@ -14,13 +14,15 @@ import httpx
 import orjson
 import pytest
 import trio
+from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
+from actors.errors import AgentUnavailable
 from setting_reader import SettingsError
 from tests.e2e.test_processes import free_port
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, ORIGIN, context_of, exchange, settings, voice_form
 from tests.web.test_credentials import BEARER, SIGNED
-from tests.web.test_serving import listening
+from tests.web.test_serving import listening, stream
 from web.calls.rate_limits import ALLOWANCE
 
 pytestmark = pytest.mark.real_time
@@ -35,21 +37,24 @@ http {{
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://{upstream}; }}
+        {location}
     }}
 }}
 """
+PLAIN = "location / { proxy_pass http://127.0.0.1:8000; }"
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @asynccontextmanager
-async def nginx_before(upstream: str, folder: Path) -> AsyncIterator[str]:
+async def nginx_before(upstream: str, folder: Path, location: str = PLAIN) -> AsyncIterator[str]:
     """Run nginx before a server; give the address under which it listens."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         assert "REQUIRE_NGINX" not in os.environ, "there is no nginx"
         pytest.skip("needs nginx (apt-get install nginx)")
     config, port = folder / "nginx.conf", free_port()
-    config.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
+    passed = location.replace("127.0.0.1:8000", upstream)
+    config.write_text(CONFIG.format(folder=folder, port=port, location=passed))
     async with trio.open_nursery() as nursery:
         command = [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
         process = await nursery.start(partial(trio.run_process, command, check=False))
@@ -107,3 +112,30 @@ async def test_the_operator_and_twilio_are_served(tmp_path: Path) -> None:
         ]
 
     assert [answer.status_code for answer in answers] == [201, 200, 200, 200]
+
+
+async def test_an_operator_signs_in(tmp_path: Path) -> None:
+    there = exchange()
+    async with listening(there) as at, nginx_before(at, tmp_path) as public, httpx.AsyncClient() as client:
+        headers = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
+        answer = await client.post(f"{public}/console/sign-in", data={"token": API_TOKEN}, headers=headers)
+
+    assert answer.status_code == 303
+
+
+async def test_streams_pass_as_the_docs_have_it_and_are_told_of_without(tmp_path: Path) -> None:
+    docs = DOCS.read_text().partition("```nginx\n")[2].partition("```")[0]
+    came, told = [], list[str]()
+    for location in (docs, PLAIN):
+        there = exchange()
+        with capture_logs() as lines:
+            async with listening(there) as at, nginx_before(at, tmp_path, location) as public:
+                try:
+                    async with stream(public.removeprefix("http://")):
+                        came.append("accepted")
+                except AgentUnavailable as refused:
+                    came.append(refused.reason)
+        told += [line["fix"] for line in lines if line["event"] == "request_misrouted"]
+
+    assert came == ["accepted", "HTTP 404"]
+    assert ["Upgrade" in fix for fix in told] == [True]
