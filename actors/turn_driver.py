@@ -179,7 +179,7 @@ class TurnDriver:
 
     def put_audio(self, voice: Voice, audio: bytes) -> None:
         """Take audio of the session on the floor; only the first frame that is news to `Turn` is an event."""
-        if voice is self.ledger.floor and self.turn.is_audio_news:
+        if audio and voice is self.ledger.floor and self.turn.is_audio_news:
             if self.turn.voice is VoiceState.IDLE:
                 self.ledger.end_unended(voice)
             self.put(AudioBegan())

@@ -78,6 +78,18 @@ async def test_audio_without_the_floor_is_no_event(autojump_clock: MockClock) ->
     assert watched.state.ledger.dropped == 8000
 
 
+async def test_a_frame_without_audio_is_no_beginning_of_a_reply(autojump_clock: MockClock) -> None:
+    watched, turn, speaker = driver()
+    turn.turn = counted = CountingTurn(POLICY, trio.current_time())
+    turn.put(FloorGiven(owes=True))
+    voice = Voice(speaker.agent.name)
+    watched.state.ledger.grant(voice)
+    turn.put_audio(voice, b"")
+
+    assert [type(event) for event in counted.events] == [FloorGiven]
+    assert not turn.turn.sounding
+
+
 async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken_after_it(
     autojump_clock: MockClock,
 ) -> None:
