@@ -51,6 +51,8 @@ FaultOption = Annotated[
 ]
 
 _LAST_PORT = 65535
+_INTERRUPTED = 128 + 2
+"""The status that a shell gives a program ended by Ctrl-C."""
 
 
 class ListsScenarios(TyperCommand):
@@ -304,6 +306,8 @@ def main() -> None:
         sys.exit(1)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
+    except KeyboardInterrupt:  # before there was anything to end in order
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -718,3 +718,18 @@ def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pyt
     )
     assert (tmp_path / "calls.db").exists()
     assert run("migrate").exit_code == 2
+
+
+@pytest.mark.parametrize(("arguments", "name"), [(["serve"], "cli.serve"), (["calls"], "cli.commands")])
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(
+    arguments: list[str], name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["switchboard", *arguments])
+    monkeypatch.setattr(name, interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")
