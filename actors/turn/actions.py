@@ -5,7 +5,7 @@ import attrs
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.state import NO_END, CallerState, Debt, Phase, TurnState, VoiceState
+from actors.turn.state import LONG_AGO, NO_END, CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
@@ -75,6 +75,7 @@ class Actions(TurnState):
 
     def notice(self) -> None:
         self.at.noticed = self.at.heard = self.now
+        self.at.own_turn = self.now if self.debt is Debt.SETTLED else LONG_AGO
 
     def hear(self) -> None:
         self.at.heard = self.now

@@ -64,6 +64,7 @@ class Clocks:
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
     noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
+    own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
     understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
@@ -282,12 +283,12 @@ class TurnState:
 
     @property
     def answers_late_words(self) -> bool:
-        """Whether words that come now were spoken before the reply began, and nothing else is left to be answered."""
+        """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
         at, is_awaited = self.at, self.outstanding is not None or self.late_filler != ""
         is_reply = self.kind is SpeechKind.ANSWER and not (is_awaited or self.is_loud)
         they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
-        is_theirs = at.understood < at.heard and max(at.heard, at.voiced) <= at.began < NEVER
-        return they_talk and is_reply and is_theirs and (self.debt is Debt.SETTLED or at.owed >= at.heard)
+        is_theirs = max(at.understood, at.told) < at.own_turn and max(at.heard, at.voiced) <= at.began < NEVER
+        return they_talk and is_reply and is_theirs
 
     def is_to_say(self, *kinds: SpeechKind) -> bool:
         """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
@@ -13,9 +14,11 @@ from actors.turn.events import (
     FloorVacated,
     FunctionDone,
     FunctionsAsked,
+    KeysEntered,
     NothingUnderstood,
     Played,
     SayRefused,
+    TimePassed,
     VoiceBegan,
     VoiceEnded,
 )
@@ -36,6 +39,8 @@ from tests.actors.turn.script import (
     seen,
     state_of,
 )
+
+KEYS_TOLD = describe_keys(("1",))
 
 # A question with a function
 
@@ -229,11 +234,22 @@ def test_words_before_a_function_are_heard_though_the_words_that_they_answer_com
     assert turn.debt is Debt.OWED
 
 
-def test_an_answer_to_a_function_is_none_to_the_words_that_were_spoken_before_its_end() -> None:
+@pytest.mark.parametrize("told", [3.4, 3.8], ids=["coming", "received"])
+def test_an_answer_to_a_function_is_none_to_the_words_that_were_spoken_before_its_end(told: float) -> None:
     turn = on_floor()
     function: list[Step] = [(0.5, FunctionsAsked(("f",))), (2.6, FunctionDone("f"))]
 
-    play(turn, [*SPEECH, *function, (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
+    play(turn, [*SPEECH, *function, *reply(3, "So.")[:3], (told, CallerSaid("When?"))])
+
+    assert state_of(turn).at.wanted == told
+
+
+@pytest.mark.parametrize("echo", [[], [(2.7, CallerSaid(KEYS_TOLD))]], ids=["no echo", "an echo"])
+def test_an_answer_to_keys_is_none_to_the_words_that_were_spoken_with_them(echo: list[Step]) -> None:
+    turn = on_floor()
+    keys: list[Step] = [(1.9, KeysEntered("1")), (2.5, TimePassed()), *echo]
+
+    play(turn, [*SPEECH, *keys, (3, AudioBegan()), (3.1, AgentSaid("One.")), (3.4, CallerSaid("When?"))])
 
     assert state_of(turn).at.wanted == 3.4
 
