@@ -15,6 +15,8 @@ _SCARCE = 0.1
 """… and below which the caller has no lead."""
 _SPARE = 0.02
 """Seconds for which a read may be late: by two ticks."""
+LONGEST_ANSWER = 12
+"""Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""
 _START = 1.0
 """Seconds from a caller's sound to the service's word that they speak, at the latest."""
 
@@ -272,6 +274,8 @@ class Numbers:
     """How often a silent caller is asked before the call ends."""
     reopenings: int = 2
     """How often a caller's words take back a goodbye; the same for a transfer, and for the end of a silent call."""
+    loops: int = 5
+    """How often a turn that is longer than an answer is heard, word by word, before its recording is hung up on."""
     slowest_speech: float = 10.0
     """Characters a second."""
     most_keys: int = 64

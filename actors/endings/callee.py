@@ -9,10 +9,8 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import Final
 
+from actors.policy import LONGEST_ANSWER
 from agents.quoting import CALLER, SpokenTurn
-
-LONGEST_ANSWER: Final = 12
-"""Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""
 
 
 class Callee(Enum):

@@ -14,10 +14,11 @@ import trio
 from actors.call_state import CallState
 from actors.endings.callee import Callee, is_doubtful, judge, takes_no_message
 from actors.facts import CallScreened, MachineDetected
+from actors.turn.actions import MACHINE
 from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
 
-HUNG_UP, MESSAGE_LEFT = "machine", "voicemail_left"
-"""Outcomes of the call."""
+MESSAGE_LEFT = "voicemail_left"
+"""The outcome of a call to a machine that was left a message; else it is `MACHINE`."""
 
 
 @attrs.define(eq=False)
@@ -142,7 +143,7 @@ class AnsweringMachine:
             self.state.turn.put(RemarkMade(self.introduction))
 
     def _hang_up(self) -> None:
-        self.state.turn.put(CloseAsked(HUNG_UP))
+        self.state.turn.put(CloseAsked(MACHINE))
 
     def _hear(self, beep: trio.Event) -> None:
         if not beep.is_set():

@@ -2,6 +2,7 @@
 
 import attrs
 
+from actors.policy import LONGEST_ANSWER
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
@@ -9,8 +10,8 @@ from actors.turn.state import LONG_AGO, NO_END, CallerState, Debt, Phase, TurnSt
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
-SILENT = "caller_silent"
-"""The outcome of a call whose caller does not answer."""
+SILENT, MACHINE = "caller_silent", "machine"
+"""The outcomes of a call whose caller does not answer, and of one with a recording."""
 
 
 def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
@@ -143,6 +144,13 @@ class Actions(TurnState):
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
             self._restart("it does not hear the caller")
+
+    def count_turn(self, text: str) -> None:
+        """Hang up on a recording that begins anew: nobody says so much so often in the same words."""
+        if len(text.split()) > LONGEST_ANSWER:
+            self.long_turns[text] += 1
+        if self.long_turns[text] >= self.numbers.loops:
+            self.close(CloseAsked(MACHINE))
 
     # A reply ends, or does not come
 

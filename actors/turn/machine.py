@@ -156,6 +156,7 @@ class Turn(Actions):
             case events.CallerSaid(text=text):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
                 self.is_unended = self.is_unread = self.owes_deed = False
+                self.count_turn(self.transcript)
                 self.at.understood = self.at.wanted = self.now
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False

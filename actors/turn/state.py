@@ -4,6 +4,7 @@ Everything here is written by `machine.py`, `tables.py` and `actions.py`, and by
 """
 
 import math
+from collections import Counter
 from enum import Enum, auto
 
 import attrs
@@ -138,6 +139,7 @@ class TurnState:
     told: str = ""  # words that it was told as the caller's, and has not echoed
     last_turn: str = ""  # the caller's last turn, if it can be asked again
     transcript: str = ""  # the caller's last words, until they may have been said again
+    long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
     deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
     owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
     is_unread: bool = False  # the caller has spoken to a session that is lost, or to none

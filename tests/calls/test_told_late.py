@@ -1,8 +1,11 @@
 """Whole calls in which a message comes late, early, twice or not at all: real actors, two ends by hand."""
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerSilent, SilenceMet
 from protocol.deepgram import (
@@ -165,3 +168,24 @@ async def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(
 
         assert call.phone.heard(1) == pytest.approx(3.5, abs=0.1)
         assert call.phone.heard(2) == 1.0
+
+
+# A recording that begins anew
+
+
+async def test_a_queue_that_plays_its_announcement_again_and_again_is_not_answered_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    announcement = "Thank you for holding. All of our agents are busy. Please stay on the line for the next one."
+    async with a_call() as call:
+        await call.greet()
+        with suppress(ConnectionClosed):
+            for _ in range(20):
+                await call.speak(announcement, 4.0)
+                await call.far.say(*sentence(1, "I will wait.", 1.0))
+                await call.far.hear_for(10)
+        with trio.fail_after(10):
+            await call.over.wait()
+
+        assert call.ended.outcome == "machine"
+        assert call.phone.heard(1) == pytest.approx(4.0, abs=1.0)

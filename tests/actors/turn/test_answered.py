@@ -38,6 +38,7 @@ from tests.actors.turn.script import (
     reply,
     seen,
     state_of,
+    without_notes,
 )
 
 KEYS_TOLD = describe_keys(("1",))
@@ -277,3 +278,28 @@ def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(sent: 
 
 def test_they_do_not_cut_a_filler_short() -> None:
     assert seen(*caller_says(1), *filler(5.2), (5.6, CallerSaid("Well?")), until=7) == [(5, filler_asked())]
+
+
+# A recording that begins anew
+
+HOLD = "Thank you for holding. Your call is important to us. Please stay on the line, and somebody will be with you."
+SHORT = "I want to speak to a person."
+
+
+def test_a_recording_that_begins_anew_is_hung_up_on_the_fifth_time() -> None:
+    turns: list[Step] = []
+    for at in range(0, 100, 10):
+        turns += [
+            *caller_says(at, HOLD),
+            *reply(at + 2.5, played=1),
+            *caller_says(at + 5, "Press one."),
+            *reply(at + 7),
+        ]
+
+    assert without_notes(play(on_floor(), turns)) == [(41.5, EndConversation("machine"))]
+
+
+def test_a_person_may_say_the_same_again_and_again() -> None:
+    turns = [step for at in range(0, 60, 6) for step in (*caller_says(at, SHORT), *reply(at + 2.5, played=1))]
+
+    assert play(on_floor(), turns) == []
