@@ -178,7 +178,7 @@ class Noted:
 
 @attrs.frozen
 class Heard:
-    """What came to the audio thread (audio, mark, clear), what it answered, and when sound was on and off."""
+    """What came to the audio thread (audio, mark, clear), what went (answer, frame), and when sound was on and off."""
 
     noted: Sequence[Noted]
 

@@ -20,6 +20,7 @@ Object.defineProperty(MessagePort.prototype, "onmessage", {
 const { postMessage } = MessagePort.prototype;
 MessagePort.prototype.postMessage = function (data, ...more) {
   if (data.mark !== undefined) note("answer", currentTime, data.mark);
+  if (data.frame) note("frame", currentTime, data.frame.join());
   return postMessage.call(this, data, ...more);
 };
 
