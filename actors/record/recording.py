@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from protocol.audio import BYTES_PER_SECOND, SILENCE, interleave, write_wav_header
-from store.private import keep_private, open_private, write_private
+from store.private import append_private, keep_private, open_private, write_private
 
 _BLOCK = 4 * BYTES_PER_SECOND
 """Joined at a time: a thread that has allocated megabytes at once keeps them for its next call."""
@@ -101,8 +101,7 @@ class Recording:
         """Write what `take` returned. Blocks: call it in a thread."""
         for track, audio in zip((self.caller, self.agents), taken, strict=True):
             if audio:
-                with open_private(track.path, "ab") as file:
-                    file.write(audio)
+                append_private(track.path, audio)
 
     def finish(self) -> None:
         """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread.

@@ -5,10 +5,8 @@ second, in a thread; when the disk fails it raises, and the call goes on without
 on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -23,7 +21,7 @@ from actors.record.watching import Written, untold
 from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.leisure import leisurely
-from store.private import open_private, own_folder, write_whole
+from store.private import append_private, own_folder, write_whole
 from store.records import CallRecord, record_as_json
 
 _LONGEST_BUFFER = 10_000
@@ -163,15 +161,16 @@ class Scribe:
 
     def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
         self._refused += lines
-        own_folder(self.folder)
+        if not (self._has_begun and self.folder.exists()):  # somebody may have removed it
+            own_folder(self.folder)
         journal = self.folder / "journal.jsonl"
         if self._first_line is None:
             self._first_line = journal.read_bytes().count(b"\n") if journal.is_file() else 0
-        _append_whole(journal, self._refused)
+        append_private(journal, b"".join(self._refused))
         self._refused.clear()
         if self.records_audio and not self._has_begun:
             self.recording.begin(self.writer)
-            self._has_begun = True
+        self._has_begun = True
         self.recording.write(audio)
 
     def _finish(self, record: CallRecord) -> None:
@@ -185,15 +184,3 @@ class Scribe:
         ]
         write_whole(self.folder / "transcript.json", json_text(transcript, indent=True))
         write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
-
-
-def _append_whole(path: Path, lines: list[bytes]) -> None:
-    """Write all of the lines, or none: half of them would be there twice when they are written again."""
-    size = path.stat().st_size if path.exists() else 0
-    try:
-        with open_private(path, "ab") as file:
-            file.writelines(lines)
-    except OSError:
-        with suppress(OSError):
-            os.truncate(path, size)
-        raise

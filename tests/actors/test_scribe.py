@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
@@ -179,6 +180,23 @@ async def test_half_a_line_that_a_full_disk_has_taken_is_taken_back(tmp_path: Pa
     await scribe.finish(RECORD)
 
     assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == [*"0123456789"]
+
+
+async def test_a_folder_that_somebody_has_removed_is_there_again_a_second_later(
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
+) -> None:
+    scribe = Scribe(tmp_path / "CA1")
+    journal = Journal.read_by([scribe.read])
+
+    with trio.move_on_after(2.5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scribe.run)
+            await trio.sleep(1.5)
+            shutil.rmtree(tmp_path / "CA1")
+            journal.note(DigitPressed("1"))
+
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1"]
+    assert (tmp_path / "CA1").stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_path: Path) -> None:
