@@ -159,12 +159,12 @@ class TwilioBridge:
                     await self._send_later(unsent)
 
     def _send_due(self) -> None:
-        """Send what is due, in the turn of the session that brings it; what there is no room for waits for `_write`."""
+        """Send what is due first, in the turn of the session that brings it; `_write` sends what is due besides."""
+        if self._watch.sending_since < math.inf or (work := self.state.ledger.work_now()) is None:
+            return
         try:
-            while self._watch.sending_since == math.inf and (work := self.state.ledger.work_now()) is not None:
-                if self._send_nowait(work):
-                    self.state.ledger.put_back(work)
-                    return
+            if self._send_nowait(work):
+                self.state.ledger.put_back(work)
         except ConnectionClosed:
             pass  # the reader meets it too, and it is none of the session's business
 
