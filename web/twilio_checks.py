@@ -15,10 +15,10 @@ from twilio.request_validator import RequestValidator
 
 from actors.errors import AgentUnavailable
 from settings import Settings
+from web.calls.returning import STREAM_PATH
 from web.clients.deepgram import open_socket
 from web.clients.signatures import SIGNATURE, TwilioSignatures
 from web.clients.twilio_api import LineError, Resource, TwilioApi
-from web.routes.media import PATH
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 NumberProblem: TypeAlias = tuple[str, str]
@@ -141,7 +141,7 @@ async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SS
 
 async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     """Ask our public address as Twilio does, and once without a signature."""
-    url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + PATH
+    url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + STREAM_PATH
     signature = RequestValidator(settings.newest_auth_token).compute_signature(url, {})
     invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":

@@ -90,7 +90,7 @@ async def test_every_vector_gets_its_verdict_from_the_running_server(monkeypatch
         for case in CASES:
             url = urlsplit(case.url)
             signatures = TwilioSignatures(f"{_ORIGINS[url.scheme]}://{url.netloc}", case.auth_token)
-            monkeypatch.setattr("web.routes.media.PATH", url.path)
+            monkeypatch.setattr("web.routes.media.STREAM_PATH", url.path)
             context_of_case = attrs.evolve(context, signatures=signatures)
             doors.door = MediaStreams(app_behind(signatures), context_of_case, there.calls)
             answers[case.name] = await verdict_on(case, at, url)

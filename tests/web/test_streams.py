@@ -20,7 +20,7 @@ async def test_it_is_cancelled_and_waited_for(autojump_clock: MockClock) -> None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(a_call, streams, 1.5)
         await wait_all_tasks_blocked()
-        await streams.end("CA1", 5)
+        await streams.end("CA1")
 
         assert trio.current_time() == 1.5
 
@@ -30,13 +30,13 @@ async def test_it_is_not_waited_for_longer_than_that(autojump_clock: MockClock) 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(a_call, streams, 60)
         await wait_all_tasks_blocked()
-        await streams.end("CA1", 5)
+        await streams.end("CA1")
 
         assert trio.current_time() == 5
 
 
 async def test_a_call_that_is_not_here_is_not_waited_for(autojump_clock: MockClock) -> None:
-    await Streams().end("CA1", 5)
+    await Streams().end("CA1")
 
     assert trio.current_time() == 0
 
@@ -45,6 +45,6 @@ async def test_a_second_stream_of_a_call_does_not_hide_behind_the_first(autojump
     streams = Streams()
     with streams.carry("CA1"), streams.carry("CA1"):
         pass
-    await streams.settle("CA1", 5)
+    await streams.settle("CA1")
 
     assert trio.current_time() == 0

@@ -14,6 +14,7 @@ import trio
 from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
 from actors.endings.last_words import say_and_end
 from actors.messages import CloseCall, EndCallNow
+from agents.context import LONGEST_SENTENCE
 from protocol.phone_numbers import is_phone_number
 from store.calls import readable_record
 from store.records import TRANSFERRING, CallRecord
@@ -25,7 +26,6 @@ from web.calls.page_calls import is_page_call
 from web.calls.returning import Returns, give_back_token, take_over_token
 from web.clients.twilio_api import LineError
 
-LONGEST_SENTENCE: Final = 500
 LONGEST_FACT: Final = 1000
 LONGEST_PROMPT: Final = 20_000
 BACK_SECONDS: Final = 20.0

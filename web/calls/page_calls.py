@@ -11,7 +11,6 @@ import attrs
 
 from actors.call_services import CallServices
 from web.calls.admission import Admission
-from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 
 PAGE_CALLER = "client:page"
@@ -46,13 +45,3 @@ class PageLine:
 def services_for_page(services: CallServices) -> CallServices:
     """Return what a call from a page is given: no network to ask, and nobody to be put through to."""
     return attrs.evolve(services, line=PageLine(), transfers=None, operator_transfers=None)
-
-
-def begin(context: AppContext, call_sid: str) -> None:
-    """Show a call from a page among those of this worker."""
-    context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid))
-
-
-def end(context: AppContext, call_sid: str) -> None:
-    """Announce that a call from a page is over, however it ended: it does not come back."""
-    context.announced.over(call_sid)

@@ -37,8 +37,6 @@ _UNTAKEN = frozenset({"", "canceled", "unknown"})
 STREAM_PATH = "/twilio"
 ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
-SETTLE_SECONDS = 5.0
-"""For a call here to save its record after its stream is over."""
 
 KEPT_SECONDS = 120.0
 """From the redirect to the last thing that the person may ask for."""
@@ -96,7 +94,7 @@ class Returns:
 
         The first to say it is right, unless somebody knows later that the person had taken the call.
         """
-        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
+        await self.context.streams.settle(call_sid)
         self.context.slots.release(call_sid)
         record = await self.record_of(call_sid)
         if record is None:
@@ -140,7 +138,7 @@ class Returns:
             return
         if await self.context.commands.tell(call_sid, NoteStreamError(why)):
             return
-        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
+        await self.context.streams.settle(call_sid)
         record = await self.record_of(call_sid)
         if record is not None:
             told = why if record.outcome == NEVER_RAN else record.why
@@ -162,7 +160,7 @@ class Returns:
 
     async def over(self, call_sid: str) -> None:
         """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""
-        await self.context.streams.settle(call_sid, SETTLE_SECONDS)
+        await self.context.streams.settle(call_sid)
         call = self.context.live_calls.find(call_sid)
         if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
             await self.context.admissions.note_over(call_sid)

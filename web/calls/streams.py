@@ -10,6 +10,9 @@ from contextlib import contextmanager
 import attrs
 import trio
 
+END_SECONDS = 5.0
+"""For a stream to end once Twilio has said so, and for its call to save its record."""
+
 
 @attrs.frozen(eq=False)
 class _Running:
@@ -43,18 +46,18 @@ class Streams:
         running = self._running.get(call_sid)
         return running is not None and running.again
 
-    async def settle(self, call_sid: str, seconds: float) -> None:
-        """Wait until the call's stream, if there is one, is over and its record saved; so long at most."""
+    async def settle(self, call_sid: str) -> None:
+        """Wait until the call's stream, if there is one, is over and its record saved: `END_SECONDS` at most."""
         running = self._running.get(call_sid)
         if running is None:
             await trio.lowlevel.checkpoint()
             return
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(END_SECONDS):
             await running.over.wait()
 
-    async def end(self, call_sid: str, seconds: float) -> None:
-        """Cancel the call's stream, if there is one: Twilio has said that it is over. Wait for it so long at most."""
+    async def end(self, call_sid: str) -> None:
+        """Cancel the call's stream, if there is one, and wait for it: Twilio has said that it is over."""
         running = self._running.get(call_sid)
         if running is not None:
             running.scope.cancel(reason="Twilio says that the stream is over")
-        await self.settle(call_sid, seconds)
+        await self.settle(call_sid)

@@ -22,6 +22,7 @@ from store.json_text import json_text
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
+from web.calls.returning import ARRIVAL_SECONDS
 from web.console.english import LIVE, OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session
@@ -30,8 +31,6 @@ from web.routes.problems import json_answer, problem
 from web.sockets.asgi_events import headers_of
 
 PHONE_STREAM = "/phone"
-ARRIVAL_SECONDS = 10.0
-"""From the token to the stream's `start`: a line is kept free for so long."""
 LONGEST_SENTENCE = 300
 KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#")
 

@@ -35,23 +35,22 @@ from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
-from web.calls import page_calls
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
-from web.calls.returning import SETTLE_SECONDS, Returns
+from web.calls.live_calls import KnownCall
+from web.calls.page_calls import PAGE_CALLER, services_for_page
+from web.calls.returning import STREAM_PATH, Returns
 from web.clients.signatures import SIGNATURE
-from web.routes.problems import is_call_sid, is_stream_sid
+from web.routes.problems import LONGEST_PATH, is_call_sid, is_stream_sid
 from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
 from web.sockets.open_socket import OpenSocket
 
-PATH = "/twilio"
 START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 NORMAL, TRY_AGAIN_LATER = 1000, 1013
 LONGEST_SID = 34
-LONGEST_PATH = 200
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -76,7 +75,7 @@ class MediaStreams:
             await refuse_http2(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            gate = self._signed_by_twilio if scope["path"] == PATH else self.gates.get(scope["path"])
+            gate = self._signed_by_twilio if scope["path"] == STREAM_PATH else self.gates.get(scope["path"])
             if gate is not None:
                 await self._upgrade(gate(scope), scope, receive, send)
                 return
@@ -95,9 +94,9 @@ class MediaStreams:
         """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
         is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
         client = scope.get("client")
-        is_near = PATH in f"/{scope['path'].strip('/').lower()}"
+        is_near = STREAM_PATH in f"/{scope['path'].strip('/').lower()}"
         if (is_twilios or is_near) and not self.context.rate_limits.refuse(client[0] if client else ""):
-            address = f"{self.context.signatures.socket_origin}{PATH}"
+            address = f"{self.context.signatures.socket_origin}{STREAM_PATH}"
             fix = f"The stream's address is {address}; see what the proxy makes of it."
             path = scope["path"][:LONGEST_PATH]
             _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
@@ -136,7 +135,7 @@ class MediaStreams:
             await self._take_over(socket, started, admitted)
             return
         if admitted.resumes:  # Twilio has left the stream before this one, if we do not know it yet
-            await self.context.streams.end(started.call_sid, SETTLE_SECONDS)
+            await self.context.streams.end(started.call_sid)
         async with self.context.slots.carry(_live(started, admitted), over=admitted.resumes) as held:
             if held:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
@@ -164,9 +163,9 @@ class MediaStreams:
     async def _carry_page(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         """Carry a call from a page: nobody else knows of it, and its stream's end is its own."""
         call_sid, context = started.call_sid, self.context
-        page_calls.begin(context, call_sid)
-        context.live_calls.streaming(call_sid)
-        services = page_calls.services_for_page(context.services)
+        known = KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid, streamed=True)
+        context.live_calls.add(known)
+        services = services_for_page(context.services)
         try:
             with (
                 bound_contextvars(**_logged(started, context.services)),
@@ -175,7 +174,7 @@ class MediaStreams:
                 record = await self.run_call(socket, _plan(started, admitted), services)
                 await socket.aclose(NORMAL, record.outcome)
         finally:
-            page_calls.end(context, call_sid)
+            context.announced.over(call_sid)  # it does not come back
 
     async def _take_over(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         """Put an operator's phone on the call that they take over, until it is given back, or over."""

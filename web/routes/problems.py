@@ -38,7 +38,7 @@ OTHER_VERSION = "the database is none that this switchboard can use"
 CHANGE_VERSION = "See the log. Update this switchboard, or name another database: DATABASE_URL."
 _SOCKET_FIX = "A proxy took the Upgrade header of a WebSocket away: have it pass Upgrade and Connection, over HTTP/1.1."
 _METHODS = ("POST", "GET", "DELETE", "PUT")
-_LONGEST_PATH = 200
+LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
 
 
@@ -102,7 +102,7 @@ def misasked(known: Mapping[str, str], *, takes_json: bool) -> Response | None:
             near = difflib.get_close_matches(name, known, 1)
             there_are = f"Leave it out; there are {', '.join(known) or 'none'}."
             fix = f"Did you mean {near[0]}?" if near else "Write it in the JSON body." if takes_json else there_are
-            return problem(400, f"{name[:_LONGEST_PATH]} is no argument of this address", field=name, fix=fix)
+            return problem(400, f"{name[:LONGEST_PATH]} is no argument of this address", field=name, fix=fix)
         if len(request.args.getlist(name)) > 1:
             return problem(400, f"{name} is there more than once", field=name, fix=f"Write {name} once.")
         if re.fullmatch(known[name], value) is None:
@@ -175,7 +175,7 @@ class Misrouted:
         _log.warning(
             "request_misrouted",
             method=request.method[:20],
-            path=request.path[:_LONGEST_PATH],
+            path=request.path[:LONGEST_PATH],
             status=status,
             fix=_SOCKET_FIX if is_socket else self._fix(rule, is_twilios),
         )

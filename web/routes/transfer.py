@@ -88,7 +88,7 @@ class TransferRoutes:
             return xml(twiml.nothing())
         if await self.context.admissions.is_ended(call_sid):  # a late repetition
             return xml(twiml.nothing())
-        await self.context.streams.settle(call_sid, 5)
+        await self.context.streams.settle(call_sid)
         why = "" if has_talked else unreached(form)
         return xml(await returns.take_back(form, unreached=why, given_back=has_talked))
 

@@ -20,7 +20,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
-from web.calls.returning import ARRIVAL_SECONDS, SETTLE_SECONDS, STREAM_PATH, Returns
+from web.calls.returning import ARRIVAL_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
 from web.routes.problems import body_of_request, count_of, malformed
 from web.sockets.asgi_events import target_of
@@ -151,7 +151,7 @@ class TwilioRoutes:
         call_sid = form.get("CallSid", "")
         if (document := await self._settled(form, returns)) is not None:
             return xml(document)
-        await self.context.streams.end(call_sid, SETTLE_SECONDS)
+        await self.context.streams.end(call_sid)
         outcome = await self._outcome(call_sid)
         if outcome in RETURNS and "again" not in request.args:
             return xml(await returns.take_back(form, again=True))
