@@ -32,7 +32,7 @@ class Turn(Actions):
 
     def __attrs_post_init__(self) -> None:
         """Begin the first silence."""
-        self.at.quiet = self.at.vacated = self.now
+        self.at.quiet = self.now
         self._fire_rules()
 
     def on(self, event: Event, now: float) -> list[Effect]:

@@ -21,7 +21,19 @@ from tests.actors.turn.world import play_world
 
 SCRIPTS = tuple(
     f"test_{name}"
-    for name in ["sequences", "field", "rows", "rules", "unended", "unmoved", "lost", "decided", "crossed", "answered"]
+    for name in [
+        "sequences",
+        "field",
+        "rows",
+        "rules",
+        "unended",
+        "unmoved",
+        "lost",
+        "decided",
+        "crossed",
+        "answered",
+        "kept",
+    ]
 )
 show = partial(print, flush=True)
 CALLS = 150
