@@ -19,6 +19,7 @@ from actors.turn.events import (
     AgentSaid,
     AudioBegan,
     AudioDone,
+    BeepHeard,
     CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
@@ -364,3 +365,33 @@ def test_nobody_is_asked(why: str) -> None:
     state.at.said = 9.9
 
     assert turn.on(TimePassed(), 10.0) == []
+
+
+# How long a last sentence is waited for
+
+UNSAID: dict[str, tuple[list[Step], float]] = {
+    "into silence": ([], 5.0),
+    "to a caller who speaks": ([(0.5, CallerStartedSpeaking()), (0.5, VoiceBegan())], 6.0),
+}
+
+
+@pytest.mark.parametrize("how", UNSAID)
+def test_a_last_sentence_that_no_agent_begins_is_left_to_the_line(how: str) -> None:
+    before, at = UNSAID[how]
+
+    assert play(on_floor(), [*before, (1, ENDED)], 30)[-1] == (at, EndConversation("ended", unsaid=ENDED.sentence))
+
+
+def test_a_message_is_waited_for_from_the_beep_on() -> None:
+    closing = CloseAsked("machine", "Call us back.", waits_for_beep=True)
+
+    seen = play(on_floor(), [(1, closing), (20, BeepHeard())], 60)
+
+    assert seen[-1] == (25, EndConversation("machine", unsaid="Call us back."))
+
+
+def test_a_long_last_sentence_that_has_begun_is_waited_for_as_long_as_it_takes_to_say() -> None:
+    sentence = f"We have to close now. {'x' * 278}"
+    script: list[Step] = [(1, CloseAsked("ended", sentence)), (1.2, AudioBegan()), (1.3, AgentSaid(sentence[:21]))]
+
+    assert play(on_floor(), script, 60)[-1] == (35.3, EndConversation("ended", unsaid=sentence))
