@@ -224,11 +224,22 @@ async def check_certificate(settings: Settings, context: ssl.SSLContext) -> Find
         finally:
             await trio.aclose_forcefully(stream)
     except (OSError, trio.BrokenResourceError, KeyError) as exc:
-        why = str(exc.__cause__ or exc)
-        return Finding(well=False, says=why, fix="Twilio refuses it too (31910): a public authority must sign it.")
+        return _no_certificate(exc)
     days = (expires - time.time()) / 86_400
     fix = "" if days > CERTIFICATE_DAYS else "Renew it."
     return Finding(well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
+
+
+def _no_certificate(exc: Exception) -> Finding:
+    """Tell an address that nobody answers from one without TLS, and from a certificate that nobody vouches for."""
+    cause = exc.__cause__ if isinstance(exc, trio.BrokenResourceError) else exc
+    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):
+        return Finding(well=False, says=f"cannot be looked at: {exc}", fix="See Public address.")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        says, fix = cause.verify_message, "Twilio refuses it too (31910): a public authority must sign it."
+    else:
+        says, fix = f"no TLS: {cause or exc}", "Twilio connects by TLS only (31910): serve HTTPS at the public address."
+    return Finding(well=False, says=says, fix=fix)
 
 
 def check_token(settings: Settings) -> Finding:
