@@ -55,7 +55,7 @@ class CampaignRoutes:
         state, name = "paused" if given.get("paused") else "running", str(given["name"])
         made = await self.context.campaigns.create(secrets.token_hex(12), name, contacts, rules.written(), state)
         if made is None:
-            fix = f"GET /campaigns/{name} shows it."
+            fix = f"switchboard campaign status {name}, or GET /campaigns/{name}, shows it."
             return problem(409, "there is a campaign of this name", field="name", fix=fix)
         _log.info("campaign_created", name=name, numbers=len(contacts), state=state)
         response = json_answer(await self._told(made), 201)
@@ -92,7 +92,9 @@ class CampaignRoutes:
 
     async def _found(self, name: str) -> Campaign:
         found = await self.find(name)
-        return found or abort(problem(404, "no such campaign", fix="GET /campaigns lists them."))
+        return found or abort(
+            problem(404, "no such campaign", fix="switchboard campaign list, or GET /campaigns, lists them.")
+        )
 
     async def shown(self, name: str) -> Response:
         campaign = await self._found(name)

@@ -67,7 +67,11 @@ class DoNotCallRoutes:
 
     async def allow(self, number: str) -> Response:
         if not await self.context.orders.allow_number(number):
-            return problem(404, "the number is not on the list", fix="GET /do-not-call lists what is.")
+            return problem(
+                404,
+                "the number is not on the list",
+                fix="switchboard do-not-call list, or GET /do-not-call, lists what is.",
+            )
         _log.info("number_allowed")
         return Response("", 204)
 

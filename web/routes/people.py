@@ -84,4 +84,4 @@ class PeopleRoutes:
 
     @staticmethod
     def _nothing() -> Response:
-        return problem(404, "nothing of this name is kept", fix="Use a call of GET /calls.")
+        return problem(404, "nothing of this name is kept", fix="Use a call of GET /calls or switchboard calls.")

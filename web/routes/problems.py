@@ -57,7 +57,7 @@ def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) 
 
 
 def no_such_call() -> Response:
-    return problem(404, "no such call", fix="Use the id or the call_sid that POST /calls or GET /calls gave.")
+    return problem(404, "no such call", fix="Use an id or a call_sid of POST /calls, GET /calls or switchboard calls.")
 
 
 def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callable[[OSError], Awaitable[Response]]:
