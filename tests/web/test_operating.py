@@ -33,12 +33,13 @@ from actors.journal import Entry, Journal
 from actors.policy import CallPolicy
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
+from agents.context import LONGEST_SENTENCE
 from store.records import CommandRecord
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import CALL_SID, LEAD, OTHER_CALL_SID, Exchange, context_of, exchange, record
 from web.calls.commands import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
-from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_PROMPT, LONGEST_SENTENCE, read_action
+from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_PROMPT, read_action
 from web.calls.orders import OrderError
 from web.calls.shown_live import LONGEST_WORDS
 

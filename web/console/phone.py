@@ -31,7 +31,7 @@ from web.routes.problems import json_answer, problem
 from web.sockets.asgi_events import headers_of
 
 PHONE_STREAM = "/phone"
-LONGEST_SENTENCE = 300
+LONGEST_TYPED = 300
 KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#")
 
 _log = structlog.stdlib.get_logger()
@@ -99,7 +99,7 @@ class PhoneRoutes:
             key_names=PHONE_KEYS,
             keys=KEYS,
             lines=lines,
-            longest=LONGEST_SENTENCE,
+            longest=LONGEST_TYPED,
             stream=PHONE_STREAM,
         )
 
@@ -140,8 +140,8 @@ class PhoneRoutes:
             return problem(404, "nothing is typed on this phone", fix="Speak into the microphone.")
         given = await request.get_json(silent=True)
         text = given.get("text") if isinstance(given, dict) else None
-        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_SENTENCE:
-            fix = f'Send {{"text": "…"}}, with 1 to {LONGEST_SENTENCE} characters.'
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TYPED:
+            fix = f'Send {{"text": "…"}}, with 1 to {LONGEST_TYPED} characters.'
             return problem(400, PHONE_TOLD["cannot_say"], word="cannot_say", field="text", fix=fix)
         try:
             audio = await self.voice.say(" ".join(text.split()))

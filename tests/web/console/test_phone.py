@@ -18,7 +18,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import STREAM_SID, Exchange, FakeCalls, Peer, at_home, context_of, exchange, record, voice_form
 from web.calls.page_calls import PAGE_CALLER, PageLine
 from web.console.english import PHONE_TOLD
-from web.console.phone import LONGEST_SENTENCE, SpeechFailed
+from web.console.phone import LONGEST_TYPED, SpeechFailed
 from web.console.rendering import read_files
 
 ORIGIN = "https://agent.example.com"
@@ -401,7 +401,7 @@ async def test_a_sentence_is_said(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], {}, {"text": None}, {"text": 7}, {"text": " \n"}, {"text": "a" * (LONGEST_SENTENCE + 1)}]
+    "content", [None, [], {}, {"text": None}, {"text": 7}, {"text": " \n"}, {"text": "a" * (LONGEST_TYPED + 1)}]
 )
 async def test_what_is_no_sentence_is_not_said(content: object, autojump_clock: MockClock) -> None:
     voice = Voice()
