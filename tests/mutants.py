@@ -599,6 +599,14 @@ MUTANTS = (
     ),
     Mutant(
         14,
+        "what is forgotten is gone: what workers posted to each other stays in the files of the queue",
+        "store/postgres_pages.py",
+        "generate_series(1, 40)",
+        "generate_series(1, 4)",
+        ("tests/store/test_forgetting.py",),
+    ),
+    Mutant(
+        14,
         "what is forgotten is gone: files of the write-ahead log wait to be used again",
         "store/postgres_pages.py",
         "[ready + 1]",

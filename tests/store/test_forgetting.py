@@ -25,11 +25,13 @@ from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject, overwrite_erased
+from store.fleet.statements import POST
 from store.orders.queue import NewOrder
 from store.postgres_pages import (
     COPIES,
     LOG_NOT_OURS,
     PERSONAL,
+    UNREAD,
     free_space,
     let_overwrite,
     still_seen,
@@ -399,6 +401,33 @@ async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone
     assert {"calls", "slots"} <= held.took.keys()
     assert ("base", NAME) in kept
     assert (done.left, last) == ([COPIES], set())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_busy", [False, True], ids=["a listener that reads on", "one in a transaction"])
+async def test_what_workers_posted_to_each_other_is_gone_from_the_files_of_the_queue(
+    cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch, is_busy: bool
+) -> None:
+    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 0.2 if is_busy else 60.0)
+    with psycopg.connect(workers.url, autocommit=True) as other, psycopg.connect(workers.url) as connection:
+        connection.execute("CREATE TABLE slots (key text)")
+        other.execute('LISTEN "worker w1"')
+        for number in range(20):  # the first of them are in memory no more then
+            connection.execute(POST, {"worker": "w1", "body": f"{NAME} {number} ".ljust(7000)})
+        connection.commit()
+        other.execute("SELECT")
+        before = found_in(everything_of(cluster), [NAME])
+        if is_busy:
+            other.execute("BEGIN")
+        left = await trio.to_thread.run_sync(let_overwrite, workers.url)
+        if is_busy:
+            assert left == [UNREAD, COPIES]
+            other.execute("COMMIT")
+            left = await trio.to_thread.run_sync(let_overwrite, workers.url)
+        after = found_in(everything_of(cluster), [NAME])
+
+    assert before == {("pg_notify", NAME)}
+    assert (left, after) == ([COPIES], set())
 
 
 @pytest.mark.slow
