@@ -34,8 +34,10 @@ def postgres(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def workers(cluster: Cluster) -> Iterator[Workers]:
-    """Workers on a database in which nothing was made yet."""
+def workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Workers on a database in which nothing was made yet; a machine that is busy for a second has not lost it."""
+    monkeypatch.setattr("store.fleet.driver.PATIENCE", 30.0)
+    monkeypatch.setattr("store.tokens.ANSWER_SECONDS", 30.0)
     made = Workers(cluster.url)
     yield made
     made.close()
