@@ -269,16 +269,16 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
     middle = CallQuery(before=((start + timedelta(minutes=50_000)).isoformat(timespec="milliseconds"), "CA"))
     limits = {CallQuery(): 0.2, middle: 0.2, CallQuery(outcome="crashed"): 0.2, CallQuery(text="nobody"): 1.0}
     for query, limit in limits.items():
-        began = time.monotonic()
+        began = time.process_time()
         await records.search(query)
-        took = time.monotonic() - began
+        took = time.process_time() - began
         assert took < limit, query
 
     visitor = signed_in(exchange(records=cast("MemoryRecords", records)))
     for target in ("/", "/?q=qualifier", f"/?before={quote('~'.join(middle.before or ()))}"):
-        began = time.monotonic()
+        began = time.process_time()
         page = await visitor.ask("GET", target)
-        took = time.monotonic() - began
+        took = time.process_time() - began
         assert page.text.count('<th scope="row">') == 50, target
         assert took < (0.2 if target == "/" else 1.0), target
 
