@@ -165,7 +165,7 @@ class Scribe:
             own_folder(self.folder)
         journal = self.folder / "journal.jsonl"
         if self._first_line is None:
-            self._first_line = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+            self._first_line = _lines_left(journal)
         append_private(journal, b"".join(self._refused))
         self._refused.clear()
         if self.records_audio and not self._has_begun:
@@ -184,3 +184,11 @@ class Scribe:
         ]
         write_whole(self.folder / "transcript.json", json_text(transcript, indent=True))
         write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
+
+
+def _lines_left(journal: Path) -> int:
+    """Return how many lines an earlier stream has left in a journal; one that a killed process cut short is ended."""
+    text = journal.read_bytes() if journal.is_file() else b""
+    if text and not text.endswith(b"\n"):
+        append_private(journal, b"\n")
+    return len(text.splitlines())

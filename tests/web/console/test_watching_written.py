@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 
 import attrs
 import orjson
@@ -198,6 +199,34 @@ async def test_entries_that_the_file_lacks_are_not_looked_for_there(
         await call.ends()
 
     assert words(await seen(watch)) == ALL[:80]
+
+
+async def test_of_a_file_that_was_removed_meanwhile_the_rest_is_seen(tmp_path: Path, fast_clock: MockClock) -> None:
+    watch = watched(tmp_path)
+    async with Stream.of(watch, tmp_path) as call:
+        call.says(*ALL[:20])
+        await trio.sleep(1.5)
+        rmtree(tmp_path / CALL_SID)
+        call.says(*ALL[20:50])
+        await trio.sleep(1.5)
+        await call.ends()
+    events = await seen(watch)
+
+    assert Event("missing", {"count": 20}) in events
+    assert words(events) == ALL[20:50]
+
+
+async def test_a_line_that_a_killed_process_cut_short_costs_no_other(tmp_path: Path, fast_clock: MockClock) -> None:
+    (tmp_path / CALL_SID).mkdir()
+    (tmp_path / CALL_SID / JOURNAL).write_bytes(b'{"seq":0}\n{"seq":1,"at":0.5,"ev')
+    watch = watched(tmp_path)
+    async with Stream.of(watch, tmp_path) as call:
+        call.says(*ALL[:20])
+        await trio.sleep(1.5)
+        await call.ends()
+
+    assert words(await seen(watch)) == ALL[:20]
+    assert len(await CallFiles(tmp_path).journal(CALL_SID)) == 22
 
 
 async def test_what_was_erased_on_disk_is_told_to_be_missing(tmp_path: Path, fast_clock: MockClock) -> None:
