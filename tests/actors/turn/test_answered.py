@@ -32,6 +32,7 @@ from tests.actors.turn.script import (
     effects_of,
     filler,
     filler_asked,
+    new_turn,
     on_floor,
     play,
     question_asked,
@@ -253,6 +254,27 @@ def test_an_answer_to_keys_is_none_to_the_words_that_were_spoken_with_them(echo:
     play(turn, [*SPEECH, *keys, (3, AudioBegan()), (3.1, AgentSaid("One.")), (3.4, CallerSaid("When?"))])
 
     assert state_of(turn).at.wanted == 3.4
+
+
+@pytest.mark.parametrize("told", [3.4, 3.6, 5.6], ids=["as it comes", "as it sounds", "after it"])
+def test_an_answer_to_a_turn_is_none_to_what_the_caller_adds_before_it_begins(told: float) -> None:
+    """Also where it has settled that turn by then."""
+    turn = on_floor()
+    asked: list[Step] = [(1, VoiceBegan()), (1.1, CallerStartedSpeaking()), (1.9, VoiceEnded(1.5))]
+    added: list[Step] = [(2.1, VoiceBegan()), (2.2, CallerStartedSpeaking()), (2.8, VoiceEnded(2.6))]
+
+    play(turn, [*asked, (2, CallerSaid("When?")), *added, *reply(3, sent=0.5, played=2.5), (told, CallerSaid("And?"))])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_greeting_is_no_answer_to_words_that_were_spoken_before_it() -> None:
+    turn = new_turn()
+    hello: list[Step] = [(0.4, VoiceBegan()), (0.5, CallerStartedSpeaking()), (0.9, VoiceEnded(0.8))]
+
+    play(turn, [(0.2, FloorGiven(owes=True)), *hello, *reply(1, sent=0.5, played=2), (1.6, CallerSaid("Is it you?"))])
+
+    assert turn.debt is Debt.OWED
 
 
 def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> None:
