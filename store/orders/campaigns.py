@@ -45,8 +45,9 @@ _CALLED_OFF = f"""state = 'over', ended = {{now}}, due = {NEVER},
     outcome = CASE WHEN outcome = '' THEN 'canceled' ELSE outcome END, attempt = attempt - 1"""
 _CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} WHERE campaign = :campaign AND state = 'waiting'"  # noqa: S608
 """Numbers that a worker has taken and not asked for, as well."""
-_CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF} WHERE order_id = :order_id AND {_WAITS}
-    AND EXISTS (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled')"""  # noqa: S608
+_CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF}
+    WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND EXISTS
+    (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled') RETURNING 1"""  # noqa: S608
 _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND next_turn <= {{now}} AND EXISTS
     (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND {_WAITS_THERE}
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
@@ -143,10 +144,11 @@ class CampaignStore:
     async def turn_to(self, campaign: str, state: str, why: str = "") -> Campaign | None:
         """Pause, go on with or cancel a campaign; None for one that was canceled.
 
-        What waits is called off with a canceled one; calls under way go on.
+        What waits is called off with a canceled one; calls under way go on. To cancel again calls off what an earlier
+        attempt has left.
         """
         turned = await self._campaigns(_TURN_TO, campaign=campaign, state=state, why=why)
-        if turned and state == "canceled":
+        if state == "canceled":
             await self._ask(_CALL_OFF, campaign=campaign)
         return turned[0] if turned else None
 
@@ -176,10 +178,9 @@ class CampaignStore:
 
         One of a campaign that was canceled meanwhile is called off. False for what is no campaign's, or not `worker`'s.
         """
-        if not await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds):
-            return False
-        await self._ask(_CALL_OFF_LATE, order_id=order_id)
-        return True
+        if await self._ask(_CALL_OFF_LATE, order_id=order_id, worker=worker):
+            return True
+        return bool(await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds))
 
     async def counts(self, campaign: str) -> Sequence[Count]:
         return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]  # type: ignore[arg-type]

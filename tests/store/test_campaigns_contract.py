@@ -1,12 +1,14 @@
 """SQLite and PostgreSQL keep the same promises about campaigns: whole or not at all, each number taken by one."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
+import attrs
 import pytest
 
 from store.fleet.driver import PostgresOrders
 from store.orders.campaigns import Campaign, CampaignStore, NewContact
-from store.orders.databases import IN_MEMORY, SqliteOrders
+from store.orders.databases import IN_MEMORY, Arguments, OrderDatabase, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
@@ -107,6 +109,47 @@ async def test_a_number_that_was_not_to_be_had_is_called_off_if_its_campaign_was
     await queue.unask(taken.order_id, "w1")
 
     assert await store.put_back(taken.order_id, "w1", 60)
+    assert [(one.state, one.outcome) for one in await store.counts(campaign.campaign)] == [("over", "canceled")]
+
+
+@attrs.frozen
+class BreaksOff:
+    """A database that is away behind so many statements."""
+
+    database: OrderDatabase
+    most: int
+    _asked: list[str] = attrs.field(factory=list, init=False)
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        self._asked.append(sql)
+        if len(self._asked) > self.most:
+            raise OSError("the database is away")
+        return await self.database.ask(sql, arguments)
+
+
+@pytest.mark.parametrize("most", [0, 1])
+async def test_a_number_that_is_put_back_halfway_is_still_its_workers(store: CampaignStore, most: int) -> None:
+    campaign, queue = await create(store, count=1), OrderQueue(store.database)
+    taken = await take(store, campaign)
+    assert taken is not None
+    assert await queue.ask(taken.order_id, "w1", 30)
+    await store.turn_to(campaign.campaign, "canceled")
+    await queue.unask(taken.order_id, "w1")
+
+    with suppress(OSError):
+        await CampaignStore(BreaksOff(store.database, most)).put_back(taken.order_id, "w1", 60)
+    await store.put_back(taken.order_id, "w1", 60)
+
+    assert [(one.state, one.outcome) for one in await store.counts(campaign.campaign)] == [("over", "canceled")]
+
+
+async def test_a_campaign_that_was_canceled_halfway_is_canceled_again(store: CampaignStore) -> None:
+    campaign = await create(store, count=1)
+
+    with pytest.raises(OSError, match="away"):
+        await CampaignStore(BreaksOff(store.database, 1)).turn_to(campaign.campaign, "canceled")
+    assert await store.turn_to(campaign.campaign, "canceled") is None
+
     assert [(one.state, one.outcome) for one in await store.counts(campaign.campaign)] == [("over", "canceled")]
 
 
