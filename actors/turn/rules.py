@@ -68,8 +68,9 @@ def end_of_false_start(state: TurnState) -> float:
 
 def end_of_speech(state: TurnState) -> float:
     at, deadlines = state.at, state.deadlines
-    patience = min(deadlines.longest_turn, deadlines.caller_silence if someone_waits(state) else NEVER)
-    return max(at.heard, at.asked, at.refused) + patience
+    last = max(at.heard, at.asked, at.refused)
+    waits_since = max(last, at.waiting) if state.is_waited_for else last
+    return min(last + deadlines.longest_turn, waits_since + deadlines.caller_silence if someone_waits(state) else NEVER)
 
 
 def end_of_reply(state: TurnState) -> float:
@@ -142,7 +143,8 @@ RULES: tuple[Rule, ...] = (
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
-         "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside or owed", end_of_speech),
+         "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside, or owed for as long",
+         end_of_speech),
     Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"), Actions.end_reply,
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",
          end_of_reply),

@@ -150,6 +150,17 @@ def test_where_the_caller_waits_a_loud_line_is_asked_about_as_soon_as_a_silent_o
     assert next(step for step in got if isinstance(step[1], SayAsAgent)) == (15.1, question_asked(0.0))
 
 
+@pytest.mark.parametrize(
+    ("asks", "asked_at"),
+    [((30, KeysEntered("1")), 40.0), ((30, FunctionsAsked(("f",))), 40.0), ((60, FunctionsAsked(("f",))), 65.1)],
+    ids=["a key", "a function", "a function, late"],
+)
+def test_who_asks_for_something_on_a_loud_line_is_given_time_to_be_answered(asks: Step, asked_at: float) -> None:
+    got = seen(*caller_says(1), *reply(3, played=1), *TELEVISION, asks, until=66)
+
+    assert next(step for step in got if isinstance(step[1], SayAsAgent)) == (asked_at, question_asked(0.0))
+
+
 def test_where_nothing_is_owed_it_is_a_story() -> None:
     assert seen(*caller_says(1), *reply(3, played=1), *TELEVISION, until=65) == []
 
