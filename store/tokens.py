@@ -78,6 +78,7 @@ class SqliteTokens(SqliteOrders):
         ),
     )
     synchronous = "NORMAL"  # they are gone in minutes
+    remedy = "Remove it: it is made anew, and holds what calls need for some minutes."
 
 
 @attrs.define(eq=False)

@@ -86,6 +86,8 @@ class SqliteOrders:
     steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
     synchronous: ClassVar[str] = "FULL"
     """An order that was answered is on the disk, whatever becomes of the power."""
+    remedy: ClassVar[str] = "Restore it, or name another: DATABASE_URL."
+    """What helps where the file is damaged."""
     file: str = IN_MEMORY
     now: Callable[[], float] = attrs.field(
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
@@ -130,7 +132,7 @@ class SqliteOrders:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
                 if is_damaged(exc):
-                    raise self._refuse(OrdersRefused(f"{exc}. Restore it, or name another: DATABASE_URL.")) from exc
+                    raise self._refuse(OrdersRefused(f"{exc}. {self.remedy}")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise OrdersUnavailable(f"{self.file}: {exc}") from exc
@@ -166,7 +168,7 @@ class SqliteOrders:
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection, self.steps)
-        self._opened = _identity(self.file)
+        self._opened, self._refused = _identity(self.file), ""
         return connection
 
     def close(self) -> None:

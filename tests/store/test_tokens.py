@@ -435,3 +435,20 @@ async def test_where_there_is_nothing_to_take_nothing_is_left(tokens: TokenStore
     taken = [await tokens.exchange(name, "streamed", 3600) for name in ("none", "old")]
 
     assert (taken, await tokens.peek("streamed")) == ([None, None], None)
+
+
+async def test_a_damaged_file_of_tokens_is_to_be_removed_and_each_time_the_log_says_so(tmp_path: Path) -> None:
+    file, logged = tmp_path / ".tokens.db", list[str]()
+    database = SqliteTokens(str(file))
+    tokens = TokenStore(database)
+
+    for name in ("first", "second"):
+        file.write_bytes(b"no database" * 1000)
+        with capture_logs() as lines, pytest.raises(OSError, match="Remove it"):
+            await tokens.take(name)
+        logged += [line["event"] for line in lines]
+        file.unlink()
+        assert await tokens.take(name) is None
+        database.close()
+
+    assert logged == ["database_refused"] * 2
