@@ -167,7 +167,7 @@ def bound_host(value: str) -> str:
     try:
         ip_address(bare)
     except ValueError:
-        if any(_LABEL.fullmatch(label) is None for label in bare.lower().split(".")) or value != bare:
+        if re.fullmatch(r"[A-Za-z0-9._-]+", value) is None:
             raise ValueError("an address to bind, without a scheme and a port: 127.0.0.1, 0.0.0.0 or ::") from None
     return value
 
@@ -223,7 +223,7 @@ def _sqlite_url(kind: str, rest: str) -> str:
     file = _path(name)
     if name.endswith("/") or (file.exists() and not file.is_file()):
         raise ValueError("sqlite:///FILE with a file: this is a folder, or a device")
-    if query and re.fullmatch(r"timeout=[0-9.]+", query) is None:
+    if query and re.fullmatch(r"timeout=[0-9]+(\.[0-9]+)?", query) is None:
         raise ValueError("sqlite:///FILE, with nothing behind it but ?timeout=SECONDS")
     return f"{kind}:///{file}{mark}{query}"
 

@@ -141,6 +141,7 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DATABASE_URL", "sqlite:///file:calls.db?uri=true"),
         ("DATABASE_URL", "sqlite:///calls.db?mode=ro"),
         ("DATABASE_URL", "sqlite:///calls.db?timeout=long"),
+        ("DATABASE_URL", "sqlite:///calls.db?timeout=."),
         ("DATABASE_URL", "sqlite:////"),
         ("DATABASE_URL", "sqlite:////dev/null"),
         ("DATABASE_URL", f"sqlite:///{EXAMPLE.parent}"),
@@ -329,7 +330,7 @@ def test_the_home_of_a_database_is_written_as_the_one_of_recordings(monkeypatch:
     )
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2", "::", "[::1]", "localhost", "switchboard-7", "web.internal"])
+@pytest.mark.parametrize("host", ["127.0.0.2", "::", "[::1]", "localhost", "switchboard_7", "web.internal."])
 def test_what_can_be_bound_is_taken_as_it_is_written(host: str) -> None:
     assert read(LEAD_SERVER_HOST=host, API_TOKEN=32 * "a").lead_server_host == host
 
