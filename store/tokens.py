@@ -98,7 +98,7 @@ class TokenStore:
 
     async def put(self, name: str, content: bytes, seconds: float) -> None:
         """Keep `content` under `name` for so long; here, where the database does not take it."""
-        self._last = max(self._last, trio.current_time() + seconds)
+        self._note_expiry(seconds)
         try:
             await self._ask(_PUT, name=_key(name), content=content, seconds=float(seconds))
         except OSError as exc:
@@ -115,7 +115,7 @@ class TokenStore:
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
         """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
-        self._last = max(self._last, trio.current_time() + seconds)
+        self._note_expiry(seconds)
         if self._own is not None and (own := await self._own.peek(name)) is not None:
             return own
         while True:
@@ -151,6 +151,7 @@ class TokenStore:
 
         Cancellation: did both or neither, where the database takes both.
         """
+        self._note_expiry(seconds)
         if self._own is not None and (own := await self._own.exchange(name, into, seconds)) is not None:
             await self.put(into, b"", seconds)
             with suppress(OSError):  # its answer may have been late, or lost
@@ -191,6 +192,9 @@ class TokenStore:
             await trio.sleep(SWEEP_SECONDS)
             if self._swept <= self._last or self._swept == -math.inf:
                 await self._sweep()
+
+    def _note_expiry(self, seconds: float) -> None:
+        self._last = max(self._last, trio.current_time() + seconds)
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):

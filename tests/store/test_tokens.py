@@ -323,6 +323,20 @@ async def test_what_has_expired_goes_also_when_nobody_puts_anything_more(autojum
     assert (there, counting.asked) == ([], [])
 
 
+async def test_what_one_worker_leaves_for_another_s_text_goes_without_calls(autojump_clock: MockClock) -> None:
+    database = SqliteTokens()
+    ours, theirs = TokenStore(database), TokenStore(database)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.sweep_on)
+        await trio.sleep(2 * SWEEP_SECONDS)
+        await theirs.put("hers", b"from +15557650000", 60)
+        assert await ours.exchange("hers", "streamed", 100) is not None
+        await trio.sleep(200)
+        nursery.cancel_scope.cancel(reason="seen enough")
+
+    assert await database.ask("SELECT name FROM tokens", {}) == []
+
+
 async def test_what_an_earlier_process_left_goes_without_a_word(autojump_clock: MockClock) -> None:
     database = SqliteTokens()
     await TokenStore(database).put("hers", b"from +15557650000", 10)
