@@ -188,6 +188,7 @@ VOICE = Table("voice", VoiceState, {
     events.CallerStartedSpeaking: {
         IDLE: do(Actions.set_aside, when="something sounds that a start may cut"),
         COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
+        LATE: do(Actions.set_aside, when="something sounds that a start may cut"),
     },
     events.ToldHeard: {
         IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
@@ -196,7 +197,7 @@ VOICE = Table("voice", VoiceState, {
         IDLE: do(Actions.drop, when="an answer sounds") + do(Actions.forget),
         COMING: to(IDLE, Actions.drop, when="they converse"),
         CUT: to(IDLE, Actions.forget),
-        LATE: to(IDLE),
+        LATE: to(IDLE, Actions.drop, when="an answer sounds") + to(IDLE, Actions.forget),
     },
     events.ToldEchoed: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
     events.ThinkingBegan: {CUT: to(IDLE), LATE: to(IDLE)},

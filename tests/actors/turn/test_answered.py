@@ -22,10 +22,11 @@ from actors.turn.events import (
     VoiceBegan,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     FIRST,
     GOODBYE,
+    Seen,
     Step,
     caller_says,
     clip,
@@ -35,6 +36,7 @@ from tests.actors.turn.script import (
     new_turn,
     on_floor,
     play,
+    prepared_turn,
     question_asked,
     reply,
     seen,
@@ -311,6 +313,55 @@ def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(sent: 
 
 def test_they_do_not_cut_a_filler_short() -> None:
     assert seen(*caller_says(1), *filler(5.2), (5.6, CallerSaid("Well?")), until=7) == [(5, filler_asked())]
+
+
+# Behind an answer that sounds, a filler comes late
+
+OVERTAKEN: list[Step] = [
+    *caller_says(1),
+    (5.2, AudioBegan()),
+    (5.3, AgentSaid("It is a long story.")),
+    (5.6, AudioDone()),
+    (5.7, AgentSaid(FIRST)),
+    (16, Played()),
+]
+LATE_START: list[Step] = [(6, VoiceBegan()), (6.1, CallerStartedSpeaking())]
+
+
+def behind_it(steps: list[Step], until: float) -> Seen:
+    """What is wanted once the answer has begun."""
+    return [(at, effect) for at, effect in seen(*OVERTAKEN, *steps, until=until) if 5.6 < at <= until]
+
+
+@pytest.mark.parametrize("done", [6.6, 8.0], ids=["before the words", "after the words"])
+def test_who_speaks_into_the_answer_while_a_late_filler_is_dropped_stops_it_at_once(done: float) -> None:
+    words: list[Step] = [(7.4, VoiceEnded(7.2)), (7.7, CallerSaid("Stop.")), (done, AudioDone())]
+
+    assert behind_it([*LATE_START, *words], 8.5) == [(6.1, Cut()), (7.7, Forget())]
+
+
+def test_a_noise_there_keeps_the_answer_aside_as_anywhere() -> None:
+    noise: list[Step] = [(6.5, VoiceEnded(6.3)), (6.6, AudioDone())]
+
+    assert behind_it([*LATE_START, *noise], 12) == [(6.1, Cut()), (8.6, Resume())]
+
+
+def test_words_there_that_the_service_has_not_told_to_begin_stop_it_too() -> None:
+    words: list[Step] = [(5.9, VoiceBegan()), (6.4, VoiceEnded(6.2)), (6.5, CallerSaid("Stop."))]
+
+    assert behind_it(words, 7) == [(6.5, Cut()), (6.5, Forget())]
+
+
+def test_a_goodbye_there_is_not_cut_by_a_start_of_speech() -> None:
+    turn, _ = prepared_turn(voice=VoiceState.LATE, phase=Phase.ENDING, sounding=True, sounds_wanted=True)
+
+    assert turn.on(CallerStartedSpeaking(), 10.1) == []
+
+
+def test_what_is_no_answer_there_is_not_cut_by_words() -> None:
+    turn, _ = prepared_turn(voice=VoiceState.LATE, sounding=True)
+
+    assert turn.on(CallerSaid("Well?"), 10.1) == []
 
 
 # A recording that begins anew

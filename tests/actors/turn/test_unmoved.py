@@ -66,7 +66,7 @@ UNMOVED: dict[str, dict[Event, str]] = {
         AgentSaid("asked for"): "ABSENT COMING CUT",
         AgentSaid("too late"): "ABSENT CUT LATE",
         AudioDone(): "ABSENT IDLE",
-        CallerStartedSpeaking(): "ABSENT CUT LATE",
+        CallerStartedSpeaking(): "ABSENT CUT",
         CallerSaid("x"): "ABSENT",
         CallerSaid("told"): "ABSENT",
         ThinkingBegan(): "ABSENT IDLE COMING",
