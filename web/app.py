@@ -83,7 +83,7 @@ class BackgroundTasks:
 def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return what runs for as long as the application lives."""
     unfinished = UnfinishedOrders(context, dispatcher)
-    tasks = [
+    tasks: list[Callable[[], Awaitable[None]]] = [
         dispatcher.run,
         unfinished.run,
         context.outcomes.ends.run,
@@ -92,7 +92,7 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
         FollowUp(context).run,
         NoShows(context).run,
         context.verdicts.run,
-        context.admissions.tokens.sweep_on,
+        partial(keep_running, context.admissions.tokens.sweep_on, "texts_not_swept"),
         context.counts.watch_lag,
         Watchdog(context.counts.blocked).run,
     ]

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 import pytest
+import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.erasing import Subject
+from store.orders.databases import Rows
 from store.records import TransferRecord
-from store.tokens import TokenStore
+from store.tokens import SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -148,3 +150,24 @@ async def test_a_call_that_nobody_hears_of_is_asked_after(autojump_clock: MockCl
     await jobs[0]()
 
     assert (call.outcome, there.slots.free) == ("busy", there.slots.capacity)
+
+
+@attrs.define(eq=False)
+class BrokenTexts(SqliteTokens):
+    """A database that answers with an error that nobody planned for."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("internal error")
+
+
+async def test_a_sweep_that_fails_as_nobody_planned_ends_no_server(autojump_clock: MockClock) -> None:
+    there = exchange(tokens=TokenStore(BrokenTexts()))
+    with capture_logs() as lines:
+        async with there.app.test_app():
+            await trio.sleep(3 * SWEEP_SECONDS)
+            async with there.client() as client:
+                alive = (await client.get("/healthz")).status_code
+
+    assert alive == 200
+    assert "texts_not_swept" in [line["event"] for line in lines]
