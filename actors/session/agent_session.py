@@ -72,6 +72,8 @@ Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 _OUTBOX = 64
 """Messages that wait to be sent, besides the caller's audio."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
+_NOT_SAID = "INJECT_AGENT_MESSAGE_DURING_"
+"""The service refuses to say something by InjectionRefused, by such a warning, or by both."""
 
 
 @attrs.define(eq=False)
@@ -301,6 +303,8 @@ class AgentSession:
             self.put(SessionAged())
         elif code in _SLOW:
             self.put(ThinkingSlow())
+        elif code.startswith(_NOT_SAID):
+            self.put(SayRefused())
 
     def _on_audio_done(self) -> None:
         self.service.note_done()

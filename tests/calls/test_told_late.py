@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from actors.facts import CallerSilent, SilenceMet
+from actors.facts import CallerSilent, SessionRestarting, SilenceMet
 from protocol.deepgram import (
     AgentAudioDone,
     ConversationText,
@@ -15,6 +15,7 @@ from protocol.deepgram import (
     InjectAgentMessage,
     InjectionRefused,
     ServerMessage,
+    ServiceWarning,
 )
 from tests.actors.fakes import END, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
@@ -189,3 +190,22 @@ async def test_a_queue_that_plays_its_announcement_again_and_again_is_not_answer
 
         assert call.ended.outcome == "machine"
         assert call.phone.heard(1) == pytest.approx(4.0, abs=1.0)
+
+
+# A service that refuses to speak
+
+
+@pytest.mark.parametrize("who", ["USER", "AGENT"])
+async def test_a_service_that_refuses_by_a_warning_is_there(who: str, autojump_clock: MockClock) -> None:
+    """It is asked again, and not restarted, when it will not ask a silent caller whether they are there."""
+    refusal = ServiceWarning(f"INJECT_AGENT_MESSAGE_DURING_{who}_SPEECH", "An injection was ignored.")
+    async with a_call() as call:
+        await call.greet()
+        await call.far.hear(InjectAgentMessage)
+        await call.far.say(refusal)
+        again = await call.far.hear(InjectAgentMessage)
+        await call.far.say(*sentence(1, again.message, 1.0))
+        await call.far.hear_for(2)
+
+        assert call.phone.heard(1) == 1.0
+        assert call.facts(SessionRestarting) == []
