@@ -5,6 +5,7 @@ of each table is chosen by the state *before* the event, and all four act. Then 
 and again, until none is due. One `Turn` lives as long as the call: a restart or a handoff loses nothing.
 """
 
+import math
 from typing import TypeAlias
 
 import attrs
@@ -224,7 +225,7 @@ class Turn(Actions):
                 self.aside = self.kind = SpeechKind.ANSWER  # some of its audio may be there already
             return
         self.kind, self.has_own_words, self.has_spoken, self.sounds_wanted = SpeechKind.ANSWER, True, True, True
-        self.at.answered = self.now
+        self.at.answered = max(self.now, self.at.wanted)
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
             self.announced, self.asks_to_wait = event.announces or self.announced, event.asks_to_wait
 
@@ -356,8 +357,8 @@ class Turn(Actions):
 
     def _want_words(self) -> None:
         """Have the model say what a function has found out, unless it has asked the caller with the call of it."""
-        if not self.has_asked_them:
-            self.at.wanted = self.now
+        if not self.has_asked_them:  # later than what was said before it in the same moment
+            self.at.wanted = math.nextafter(max(self.now, self.at.answered), math.inf)
 
     def _forget_said(self) -> None:
         """What was said before the end of the last function is no goodbye after it."""

@@ -81,6 +81,14 @@ def test_words_that_ask_nothing_are_no_answer_to_the_function_behind_them() -> N
     assert seen(*asks_and_calls(3.15, 3.16, 3.5), *script, until=8) == [(7.5, filler_asked())]
 
 
+def test_nor_are_they_where_the_function_ends_in_the_same_moment() -> None:
+    at_once: list[Step] = [(3.1, FunctionsAsked(("f",))), (3.1, FunctionDone("f")), (3.5, AudioDone()), (4.5, Played())]
+
+    assert seen(*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("Let me see.")), *at_once, until=8) == [
+        (7.5, filler_asked())
+    ]
+
+
 def test_what_the_caller_answers_is_to_be_answered_whatever_was_asked_before() -> None:
     script = [*asks_and_calls(3.2, 3.3, 3.5), *caller_says(6), (8, FunctionsAsked(("g",))), (8.2, FunctionDone("g"))]
 
