@@ -79,7 +79,10 @@ class Actions(TurnState):
         self.at.own_turn = self.now if self.debt is Debt.SETTLED else LONG_AGO
 
     def hear(self) -> None:
+        """The service hears the caller anew: what it has heard before, and not transcribed, was a noise."""
         self.at.heard = self.now
+        if self.at.spoken >= self.at.noticed:
+            self.at.anew = self.now
 
     def set_aside(self) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""

@@ -61,8 +61,11 @@ def end_of_false_start(state: TurnState) -> float:
     deadlines, at = state.deadlines, state.at
     is_decided = state.phase in (Phase.ENDING, Phase.TRANSFERRING)  # they wait for it, but any sound may be a word
     last = max(at.heard, at.voiced)
+    if someone_waits(state) and not is_decided:
+        limit = max(at.noticed + deadlines.silence_budget, at.spoken + deadlines.goodbye_onset)
+        return min(max(at.noticed, at.spoken) + deadlines.false_start, limit if at.anew > at.noticed else NEVER)
     if someone_waits(state):
-        return (last if is_decided else max(at.noticed, at.spoken)) + deadlines.false_start
+        return last + deadlines.false_start
     return last + min(deadlines.latest_transcript, deadlines.silence_budget if is_decided else NEVER)
 
 
@@ -137,8 +140,9 @@ RULES: tuple[Rule, ...] = (
          "When it is refused; else asked for + `goodbye_onset`",
          lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
-         "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed; "
-         "last heard + `silence_budget` at the end, and before a transfer", end_of_false_start),
+         "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed, and "
+         "`silence_budget` if it is heard anew; last heard + `silence_budget` at the end, and before a transfer",
+         end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `shortest_word` if something is told; else + `false_start`",
          lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),

@@ -65,6 +65,7 @@ class Clocks:
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
     noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
+    anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
     own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
     understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor

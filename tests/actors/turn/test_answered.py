@@ -116,6 +116,13 @@ def test_noises_close_together_keep_a_reply_aside_no_longer_than_one(begun: list
     assert all(resume - cut < 3 for cut, resume in zip(cuts, resumed, strict=True))
 
 
+def test_nor_do_noises_that_are_as_long_as_words_keep_it_aside_beyond_the_silence_budget() -> None:
+    """The service hears each of them anew, so the one before it was no word."""
+    got = seen(*caller_says(1), *reply(3, played=30), *noises(4, 6.4, 8.8, length=0.6), until=13)
+
+    assert got == [(4.1, Cut()), (8.1, Resume()), (8.9, Cut()), (11.9, Resume())]
+
+
 def test_nor_do_they_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
     """The turn is asked again, since nothing has come, and is filled like any other."""
     got = seen(*caller_says(1), *noises(2.7, 4.2, 5.7, length=0.3), until=8)
