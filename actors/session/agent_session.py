@@ -247,6 +247,9 @@ class AgentSession:
         state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
         lead = state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
+        if hold and not flow.pairs_at(wire.last_heard + hold):
+            wire.socket.gather(0.0)
+            return
         stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
         wire.socket.gather(stride, exactly=hold > 0.0)
 

@@ -46,6 +46,8 @@ class Flow:
     _missed: float = math.inf
     """The same by the second piece that was late last, if none has been in time since then."""
     _waits_for_two: bool = False
+    _reads_one: bool = False
+    """Whether the next piece is read alone, although none was late."""
 
     def note(self, size: int, now: float) -> None:
         """Take the audio of one read."""
@@ -53,7 +55,8 @@ class Flow:
             self._size, self._piece, self._began, self._missed = 0, size, math.inf, math.inf
         has_flowed, waited_for_two = self._size >= _FLOWING, self._waits_for_two
         self._at, self._size, self._piece = now, self._size + size, min(self._piece, size)
-        self._waits_for_two = not waited_for_two or size >= 2 * self._piece
+        self._waits_for_two = self._reads_one or not waited_for_two or size >= 2 * self._piece
+        self._reads_one = False
         began = now - self._size / BYTES_PER_SECOND
         self._began = min(self._began, began)
         if waited_for_two and self._waits_for_two:
@@ -67,6 +70,16 @@ class Flow:
     def piece(self) -> float:
         """Seconds of a piece of audio that has flowed for a while; infinite if the next one is not to be waited for."""
         return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._size >= _FLOWING else math.inf
+
+    def pairs_at(self, moment: float) -> bool:
+        """Say whether the two pieces that would be read together at this moment are a pair; else one is read alone.
+
+        The pairs of all calls are read in the same half of the time that two pieces take: so they share the scheduler's
+        turns. After a piece that was read alone, a pair is complete half of that time earlier.
+        """
+        two = 2 * self._piece / BYTES_PER_SECOND
+        self._reads_one = moment % two >= two / 2
+        return not self._reads_one
 
     def late(self, now: float) -> float:
         """Return how many seconds ago the last piece should have come."""

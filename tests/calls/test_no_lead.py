@@ -57,16 +57,18 @@ def punctual(_: int) -> float:
     return 0.0
 
 
-async def speak_as_the_service(far: FrameStream, arrived: list[float], slip: Callable[[int], float]) -> None:
+async def speak_as_the_service(
+    far: FrameStream, arrived: list[float], slip: Callable[[int], float], phase: float
+) -> None:
     """Accept a session and speak without a pause, at real time, in pieces of 20 ms that are up to half a ms late.
 
-    Each piece may be later by what `slip` says of it.
+    Each piece may be later by what `slip` says of it; all of them come `phase` seconds later.
     """
     jitter = Random(0)
     await far.send('{"type":"Welcome","request_id":"r"}')
     await far.receive()
     await far.send('{"type":"SettingsApplied"}')
-    begins = trio.current_time()
+    begins = trio.current_time() + phase
     for number in range(round(SECONDS / FRAME_SECONDS)):
         await trio.sleep_until(begins + number * FRAME_SECONDS + slip(number) + jitter.uniform(0.0, 0.0005))
         arrived.append(trio.current_time())
@@ -94,9 +96,13 @@ class NoLead:
     messages: Counter[str]
     late: list[float]
     """How much later than the service sent it each piece came to the caller, from the third tenth of a second on."""
+    heard: list[float]
+    """When each piece came to the caller (trio time)."""
 
 
-async def no_lead(policy: CallPolicy | None = None, slip: Callable[[int], float] = punctual) -> NoLead:
+async def no_lead(
+    policy: CallPolicy | None = None, slip: Callable[[int], float] = punctual, phase: float = 0.0
+) -> NoLead:
     """Carry a call whose agent speaks at real time, over real sockets; look at one second of it."""
     arrived, heard = list[float](), dict[int, float]()
     turns, messages = Turns(), Counter[str]()
@@ -114,7 +120,7 @@ async def no_lead(policy: CallPolicy | None = None, slip: Callable[[int], float]
             records=MemoryRecords(),
             policy=policy or CallPolicy(),
         )
-        nursery.start_soon(speak_as_the_service, service, arrived, slip)
+        nursery.start_soon(speak_as_the_service, service, arrived, slip, phase)
         nursery.start_soon(echo_as_the_network, network, heard, messages)
         nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services)
         await trio.sleep(0.5)
@@ -125,7 +131,8 @@ async def no_lead(policy: CallPolicy | None = None, slip: Callable[[int], float]
         found = Counter(messages)
         await trio.sleep(1.0)
         nursery.cancel_scope.cancel(reason="enough")
-    return NoLead(turns.counts, found, [heard[number] - at for number, at in enumerate(arrived)])
+    late = [heard[number] - at for number, at in enumerate(arrived)]
+    return NoLead(turns.counts, found, late, [heard[number] for number in range(len(arrived))])
 
 
 async def test_a_second_of_audio_takes_a_quarter_of_the_turns_it_took(autojump_clock: MockClock) -> None:
@@ -144,6 +151,18 @@ async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(
     assert len(found.late) == round(SECONDS / FRAME_SECONDS)
     assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
     assert max(found.late[:10]) == 0.0
+
+
+@pytest.mark.parametrize("phase", [0.003, 0.013, 0.018, 0.023, 0.033, 0.038])
+async def test_pairs_of_all_calls_are_read_in_the_same_half_of_the_time_that_two_pieces_take(
+    phase: float, autojump_clock: MockClock
+) -> None:
+    """So they share the scheduler's turns; nothing is held back for longer, and one more piece is read alone."""
+    found = await no_lead(phase=phase)
+
+    assert all(moment % (2 * FRAME_SECONDS) <= FRAME_SECONDS + 0.001 for moment in found.heard[14:])
+    assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
+    assert sum(found.turns.values()) <= 40
 
 
 async def test_a_read_that_was_late_makes_no_later_one_late(autojump_clock: MockClock) -> None:
