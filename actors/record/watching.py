@@ -32,6 +32,7 @@ Written: TypeAlias = Callable[[int, int], None]
 class CallWatch(Protocol):
     def begin(self, call: CallUnderWay) -> Written:
         """The call begins, or goes on with another stream; return what is to be told of this stream's facts on disk."""
+        ...
 
     def read(self, entry: Entry) -> None:
         """A fact was noted."""
