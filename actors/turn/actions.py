@@ -79,7 +79,7 @@ class Actions(TurnState):
         self.at.own_turn = self.now if self.debt is Debt.SETTLED else LONG_AGO
 
     def hear(self) -> None:
-        """The service hears the caller anew: what it has heard before, and not transcribed, was a noise."""
+        """The service hears the caller again. It has not transcribed the sound before: that was a noise."""
         self.at.heard = self.now
         if self.at.spoken >= self.at.noticed:
             self.at.anew = self.now

@@ -239,7 +239,7 @@ class TurnState:
 
     @property
     def has_asked_them(self) -> bool:
-        """Whether the agent's answer has ended with a question: what a function finds out meanwhile can wait."""
+        """Whether the agent's answer ended with a question. A function's result can wait for the caller's answer."""
         return self.has_asked and self.at.answered >= self.at.wanted
 
     @property

@@ -1,4 +1,4 @@
-"""The public address's certificate: what is wrong with it, and what only looks so."""
+"""The check of the public address's certificate finds real faults, and reports no others."""
 
 import ssl
 
