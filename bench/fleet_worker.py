@@ -163,7 +163,7 @@ class Worker:
 async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     """Work until drained, or killed."""
     records, database = SpillingRecords(SqlRecords(url), folder / "waiting"), Database(url)
-    fleet, line = PostgresFleet(database, max_calls, name), SocketLine(str(folder / "twilio.sock"))
+    fleet, line = PostgresFleet(max_calls, database, worker=name), SocketLine(str(folder / "twilio.sock"))
     context = build_context(
         settings(CALLS_PER_SECOND="20"),
         Opened(

@@ -25,7 +25,6 @@ from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
-from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.objects import ObjectStore, open_objects
@@ -120,14 +119,14 @@ def checkpoints_of(records: CallRecords) -> Checkpoints | None:
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
     """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
-        return MemoryFleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
+        return Fleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
 
     database = Database(settings.database_url)
     orders = PostgresOrders(database)
-    return PostgresFleet(database, settings.max_calls), TokenStore(orders), orders
+    return PostgresFleet(settings.max_calls, database), TokenStore(orders), orders
 
 
 def token_store_of(settings: Settings) -> TokenStore:

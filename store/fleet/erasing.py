@@ -16,7 +16,7 @@ from protocol.errors import one_line
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import DEAD_SECONDS, Erase, ErasedElsewhere, Later, Listener, WorkerMessage
+from store.fleet.shared import DEAD_SECONDS, Elsewhere, Erase, ErasedElsewhere, Later, Listener, WorkerMessage
 
 ANSWER_SECONDS = 30.0
 """For the others to search their folders."""
@@ -44,7 +44,7 @@ async def _nothing(_subject: Subject) -> int:
 
 
 @attrs.define(eq=False)
-class OtherWorkers:
+class OtherWorkers(Elsewhere):
     """The other workers of one account. `name` gives the name of this one."""
 
     database: Database
@@ -81,8 +81,6 @@ class OtherWorkers:
                     await self.database.ask(statements.UNTELL, {"body": body})
 
     def heard_by(self, listener: Listener) -> Listener:
-        """Return a listener that erases on request, and passes everything else to `listener`."""
-
         def hear(message: WorkerMessage) -> Later | None:
             if message.body.startswith(_ASKED):
                 return lambda: self._answer(message.body.removeprefix(_ASKED))

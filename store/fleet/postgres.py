@@ -38,11 +38,12 @@ from store.fleet.shared import (
     BEAT_SECONDS,
     DEAD_SECONDS,
     Adopt,
+    Elsewhere,
+    Fleet,
     FleetUnavailable,
     Inbox,
     Listener,
     LiveCall,
-    OwnPace,
     State,
     fresh_name,
     ignore_post,
@@ -60,15 +61,14 @@ _log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
-class PostgresFleet:
-    """One worker's part of what the workers share. The methods are those of `Fleet`, which says what each does."""
+class PostgresFleet(Fleet):
+    """One worker's part of what the workers share; `Fleet` says what each method does."""
 
     database: Database
-    max_calls: int
-    worker: str = attrs.field(factory=fresh_name)
-    patience: float = RETURN_SECONDS
+    worker: str = attrs.field(factory=fresh_name, kw_only=True)
+    patience: float = attrs.field(default=RETURN_SECONDS, kw_only=True)
     state: State = attrs.field(default=State.AWAY, init=False)
-    elsewhere: OtherWorkers = attrs.field(
+    elsewhere: Elsewhere = attrs.field(
         default=attrs.Factory(lambda self: OtherWorkers(self.database, lambda: self.worker), takes_self=True),
         init=False,
     )
@@ -76,8 +76,6 @@ class PostgresFleet:
     """Whether the database knows this worker by its name, as far as is known here."""
     _was_up: bool = attrs.field(default=False, init=False)
     _is_draining: bool = attrs.field(default=False, init=False)
-    _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
-    _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     _coming: dict[str, int] = attrs.field(factory=dict, init=False)
     """Keys that are being let in: the database may know them before we do."""
     _unreported: set[str] = attrs.field(factory=set, init=False)
@@ -95,7 +93,6 @@ class PostgresFleet:
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
-    _pace: OwnPace = attrs.field(factory=OwnPace, init=False)
     _inbox: Inbox = attrs.field(default=ignore_post, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -128,8 +125,8 @@ class PostgresFleet:
         return True
 
     def free(self, key: str) -> None:
-        call = self._calls.pop(key, None)
-        self._lapses.pop(key, None)
+        call = self._calls.get(key)
+        super().free(key)
         self._readmitted.pop(key, None)
         if call is not None:
             self._notes.pop(call.call_sid, None)
@@ -181,12 +178,6 @@ class PostgresFleet:
             await self._beaten.park()
         return self.state is not State.AWAY
 
-    @property
-    def _held(self) -> int:
-        now = trio.current_time()
-        self._lapses = {key: at for key, at in self._lapses.items() if at > now}
-        return len(self._calls) + len(self._lapses)
-
     # Notes, turns, calls of others
 
     def note(self, call_sid: str, record: RunningRecord) -> None:
@@ -212,14 +203,14 @@ class PostgresFleet:
         try:
             rows = await self.database.ask(statements.LIVE)
         except FleetUnavailable:
-            return [attrs.evolve(call, worker=self.worker) for call in reversed(self._calls.values())]
+            return await super().live()
         return [LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows]
 
     async def find(self, name: str) -> LiveCall | None:
         try:
             rows = await self.database.ask(statements.FIND, {"name": name})
         except FleetUnavailable:
-            return next((call for call in await self.live() if name in {call.key, call.call_sid}), None)
+            return await super().find(name)
         return next((LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows), None)
 
     async def post(self, worker: str, body: str) -> bool:

@@ -1,9 +1,10 @@
-"""The interface to what the workers of one account share, and the values in it.
+"""What the workers of one account share, and the values in it.
 
-`MemoryFleet` keeps it for one process by itself, `PostgresFleet` for many; one contract test holds both to the same
-promises. A *slot* is the right to carry one call: there are `MAX_CALLS` of them in the account. A call that is on its
-way holds a slot that lapses by itself; a running call holds it until it ends, or its worker is found dead. No method
-fails because a database is away: each says below what it does instead.
+`Fleet` is one process by itself: what the others would share is in its memory, and there are no others. `PostgresFleet`
+makes it one of many; one contract test holds both to the same promises. A *slot* is the right to carry one call: there
+are `MAX_CALLS` of them in the account. A call that is on its way holds a slot that lapses by itself; a running call
+holds it until it ends, or its worker is found dead. No method fails because a database is away: each says below what
+it does instead.
 """
 
 import secrets
@@ -11,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import attrs
 import structlog
@@ -96,123 +97,23 @@ class ErasedElsewhere:
     silent: int = 0
 
 
-class Elsewhere(Protocol):
-    """What the other workers have on their own disks and in their memory."""
+class Elsewhere:
+    """What the other workers have on their own disks and in their memory: nothing, where there are none."""
 
     def on_erase(self, erase: Erase) -> None:
         """Have `erase` do here what another worker asks for."""
 
-    async def erase(self, subject: Subject) -> ErasedElsewhere:
+    async def erase(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - of nobody
         """Have every other living worker erase what it has of somebody, and wait for their answers.
 
         Raises: `FleetUnavailable`.
         """
-        ...
+        await trio.lowlevel.checkpoint()
+        return ErasedElsewhere()
 
-
-class Fleet(Protocol):
-    """The state that the workers of one account share, as one of them sees it."""
-
-    @property
-    def elsewhere(self) -> Elsewhere:
-        """The other workers' disks and memory."""
-        ...
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the database is away: nothing is shared until it is back."""
-        ...
-
-    async def reserve(self, key: str, seconds: float) -> bool:
-        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken.
-
-        Without the database: by this worker's part of the slots that were free.
-        """
-        ...
-
-    def readmit(self, key: str, seconds: float) -> None:
-        """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
-
-    async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
-        """Let a call in on the slot of its key, else on a free one. False when every slot is taken.
-
-        `over`: let it in all the same. Nobody new is let in then until enough calls have ended.
-        """
-        ...
-
-    def free(self, key: str) -> None:
-        """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
-
-    def note(self, call_sid: str, record: RunningRecord) -> None:
-        """Keep what the record of a running call would say now, in case this worker dies."""
-
-    async def noted(self, call_sid: str) -> CallRecord | None:
-        """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
-        ...
-
-    async def claim_turn(self, per_second: float, longest: float) -> float | None:
-        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`.
-
-        Without the database: each worker places its part of `per_second`.
-        """
-        ...
-
-    async def live(self) -> Sequence[LiveCall]:
-        """Return the running calls of all workers, newest first; without the database those of this worker."""
-        ...
-
-    async def find(self, name: str) -> LiveCall | None:
-        """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
-        ...
-
-    async def post(self, worker: str, body: str) -> bool:
-        """Send a worker a message that arrives at once or never; False without the database.
-
-        `body` has no null character, and at most `LONGEST_POST` bytes. Messages of one worker to another arrive in
-        their order. None arrives while the other is not listening, as behind PgBouncer in transaction mode.
-        """
-        ...
-
-    def on_post(self, inbox: Inbox) -> None:
-        """Have `inbox` take what other workers post from now on."""
-
-    async def tell(self, name: str, body: str) -> bool:
-        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
-
-        Without the database: False.
-        """
-        ...
-
-    @property
-    def worker(self) -> str:
-        """The name by which another worker can answer this one; empty where there are no others."""
-        ...
-
-    async def answer(self, worker: str, body: str) -> bool:
-        """Send something to a worker itself, as a command to no call. False if it is not there any more.
-
-        Without the database: False.
-        """
-        ...
-
-    async def erase(self, subject: Subject) -> int:
-        """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
-
-        Raises: `FleetUnavailable`.
-        """
-        ...
-
-    def drain(self) -> None:
-        """Tell that this worker lets nobody new in."""
-
-    async def run(self, listener: Listener, adopt: Adopt) -> None:
-        """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
-
-
-class State(Enum):
-    AWAY = "away"
-    RETURNING = "returning"
-    UP = "up"
+    def heard_by(self, listener: Listener) -> Listener:
+        """Return a listener that erases on request, and passes everything else to `listener`."""
+        return listener
 
 
 @attrs.define
@@ -229,6 +130,146 @@ class OwnPace:
             return None
         self._next = now + wait + 1 / per_second
         return wait
+
+
+@attrs.define(eq=False)
+class Fleet:
+    """The state that the workers of one account share, as one of them sees it; here, of one process by itself."""
+
+    max_calls: int
+    worker: str = attrs.field(default="", kw_only=True)
+    """The name by which another worker can answer this one; empty where there are no others."""
+    elsewhere: Elsewhere = attrs.field(factory=Elsewhere, init=False)
+    _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
+    """For each call on its way: when its slot lapses."""
+    _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
+    _pace: OwnPace = attrs.field(factory=OwnPace, init=False)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database is away: nothing is shared until it is back."""
+        return False
+
+    @property
+    def _held(self) -> int:
+        now = trio.current_time()
+        self._lapses = {key: at for key, at in self._lapses.items() if at > now}
+        return len(self._calls) + len(self._lapses)
+
+    @property
+    def _is_room(self) -> bool:
+        return self._held < self.max_calls
+
+    async def reserve(self, key: str, seconds: float) -> bool:
+        """Keep a slot for the call `key` for a while; a second time, prolong that. False when every slot is taken.
+
+        Without the database: by this worker's part of the slots that were free.
+        """
+        await trio.lowlevel.checkpoint()
+        is_room = self._is_room
+        if key in self._calls:
+            return True
+        if not is_room and key not in self._lapses:
+            return False
+        self._lapses[key] = trio.current_time() + seconds
+        return True
+
+    def readmit(self, key: str, seconds: float) -> None:
+        """Keep a slot, as soon as there is one, for a call that was carried already and may come back."""
+        if self._is_room or key in self._lapses:
+            self._lapses[key] = trio.current_time() + seconds
+
+    async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
+        """Let a call in on the slot of its key, else on a free one. False when every slot is taken.
+
+        `over`: let it in all the same. Nobody new is let in then until enough calls have ended.
+        """
+        await trio.lowlevel.checkpoint()
+        is_room = self._is_room
+        if not (is_room or over or call.key in self._lapses or call.key in self._calls):
+            return False
+        self._lapses.pop(call.key, None)
+        self._calls[call.key] = call
+        return True
+
+    def free(self, key: str) -> None:
+        """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
+        self._lapses.pop(key, None)
+        self._calls.pop(key, None)
+
+    def note(self, call_sid: str, record: RunningRecord) -> None:
+        """Keep what the record of a running call would say now, in case this worker dies."""
+
+    async def noted(self, call_sid: str) -> CallRecord | None:  # noqa: ARG002 - checkpoints are on the disk
+        """Return the last note of a running call, whichever worker carries it; None without one, or the database."""
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def claim_turn(self, per_second: float, longest: float) -> float | None:
+        """Claim the next moment at which a call may be placed: so many seconds from now; None beyond `longest`.
+
+        Without the database: each worker places its part of `per_second`.
+        """
+        await trio.lowlevel.checkpoint()
+        return self._pace.claim(per_second, longest)
+
+    async def live(self) -> Sequence[LiveCall]:
+        """Return the running calls of all workers, newest first; without the database those of this worker."""
+        await trio.lowlevel.checkpoint()
+        return [attrs.evolve(call, worker=self.worker) for call in reversed(self._calls.values())]
+
+    async def find(self, name: str) -> LiveCall | None:
+        """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
+        return next((call for call in await self.live() if name in {call.key, call.call_sid}), None)
+
+    async def post(self, worker: str, body: str) -> bool:  # noqa: ARG002 - to nobody
+        """Send a worker a message that arrives at once or never; False without the database.
+
+        `body` has no null character, and at most `LONGEST_POST` bytes. Messages of one worker to another arrive in
+        their order. None arrives while the other is not listening, as behind PgBouncer in transaction mode.
+        """
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def on_post(self, inbox: Inbox) -> None:
+        """Have `inbox` take what other workers post from now on."""
+
+    async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - to nobody
+        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
+
+        Without the database: False.
+        """
+        await trio.lowlevel.checkpoint()
+        return False
+
+    async def answer(self, worker: str, body: str) -> bool:  # noqa: ARG002 - to nobody
+        """Send something to a worker itself, as a command to no call. False if it is not there any more.
+
+        Without the database: False.
+        """
+        await trio.lowlevel.checkpoint()
+        return False
+
+    async def erase(self, subject: Subject) -> int:  # noqa: ARG002 - there are no notes
+        """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
+
+        Raises: `FleetUnavailable`.
+        """
+        await trio.lowlevel.checkpoint()
+        return 0
+
+    def drain(self) -> None:
+        """Tell that this worker lets nobody new in."""
+
+    async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - nobody tells anything
+        """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
+        await trio.sleep_forever()
+
+
+class State(Enum):
+    AWAY = "away"
+    RETURNING = "returning"
+    UP = "up"
 
 
 def skew(database_now: datetime) -> Mapping[str, float]:

@@ -99,7 +99,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         await keep_news(records, left)
 
     for name in "abc":
-        fleet = PostgresFleet(workers.database(), int(changes.get("MAX_CALLS", "50")), name)
+        fleet = PostgresFleet(int(changes.get("MAX_CALLS", "50")), workers.database(), worker=name)
         tokens = TokenStore(PostgresOrders(fleet.database))
         slots = Slots(50, fleet)
         chosen, offered = settings(**changes), attrs.evolve(services(line, records), roster=roster_of(settings()))

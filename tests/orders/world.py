@@ -18,7 +18,7 @@ import trio
 
 from simulators.scenario import Answers, Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
-from store.fleet.memory import MemoryFleet
+from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
@@ -138,7 +138,7 @@ class World(httpx.AsyncBaseTransport):
         account, token = chosen.twilio_account_sid, chosen.twilio_auth_token
         api = TwilioApi(account, (account, token), "http://twilio.test", self.rest, Random(0))
         line = TwilioLine(chosen.twilio_phone_number, chosen.lead_server_external_url, api)
-        slots = Slots(chosen.max_calls, MemoryFleet(chosen.max_calls))
+        slots = Slots(chosen.max_calls, Fleet(chosen.max_calls))
         app = create_app(
             chosen,
             Opened(

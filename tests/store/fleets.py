@@ -37,7 +37,7 @@ class Workers:
 
     async def join(self, max_calls: int, worker: str = "w1") -> PostgresFleet:
         """A worker that the database knows."""
-        fleet = PostgresFleet(self.database(), max_calls, worker, patience=0.05)
+        fleet = PostgresFleet(max_calls, self.database(), worker=worker, patience=0.05)
         await fleet.beat()
         return fleet
 

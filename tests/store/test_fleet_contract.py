@@ -3,7 +3,6 @@
 import pytest
 import trio
 
-from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers, call, catch_up
@@ -14,7 +13,7 @@ CAP = 3
 @pytest.fixture(params=["memory", POSTGRES])
 async def fleet(request: pytest.FixtureRequest) -> Fleet:
     if request.param == "memory":
-        return MemoryFleet(CAP)
+        return Fleet(CAP)
     workers: Workers = request.getfixturevalue("workers")
     return await workers.join(CAP)
 

@@ -183,7 +183,7 @@ async def test_without_the_database_a_worker_lets_in_its_part_of_what_was_free(w
 
 async def test_a_new_call_waits_for_a_database_that_is_only_restarted(workers: Workers) -> None:
     """It is let in by the database, and not by this worker alone: so there is one cap, and no guess at it."""
-    fleet = PostgresFleet(workers.database(), 2, "w1", patience=20)
+    fleet = PostgresFleet(2, workers.database(), worker="w1", patience=20)
     await fleet.beat()
     let_in: list[bool] = []
 
@@ -375,7 +375,7 @@ async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Work
 
 
 async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_when_there_are(workers: Workers) -> None:
-    fleet, heard = PostgresFleet(workers.database(), 2, "first"), list[WorkerMessage]()
+    fleet, heard = PostgresFleet(2, workers.database(), worker="first"), list[WorkerMessage]()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fleet.run, heard.append, MemoryRecords().save)
@@ -555,7 +555,7 @@ async def test_a_database_that_is_of_no_use_is_as_good_as_away_and_the_log_says_
     execute(workers.url, "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
     execute(workers.url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO app")
     execute(workers.url, spoil)
-    fleet = PostgresFleet(Database(workers.url.replace("switchboard@", "app@")), 2, patience=0)
+    fleet = PostgresFleet(2, Database(workers.url.replace("switchboard@", "app@")), patience=0)
     try:
         with capture_logs() as told:
             for _ in range(3):

@@ -66,7 +66,7 @@ class NoRecords(MemoryRecords):
 def nowhere(**changes: str) -> Exchange:
     database = Database("postgresql://me@/calls?host=/nowhere/at/all")
     line, records, calls, chosen = FakeLine(), NoRecords(), FakeCalls(), settings(**changes)
-    slots, offered = Slots(50, PostgresFleet(database, 50, "w1")), services(line, records)
+    slots, offered = Slots(50, PostgresFleet(50, database, worker="w1")), services(line, records)
     opened = Opened(offered, line, slots, TokenStore(PostgresOrders(database)), OrderQueue(PostgresOrders(database)))
     return Exchange(create_app(chosen, opened, run_call=calls), line, calls, records, slots, chosen, offered.intercom)
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from store.fleet.memory import MemoryFleet
+from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders import statements
 from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
@@ -58,7 +58,7 @@ class World:
 async def world(line: FakeLine | None = None, tokens: TokenStore | None = None, **changes: str) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
     chosen = settings(**changes)
-    slots = Slots(chosen.calls_per_worker, MemoryFleet(chosen.max_calls))
+    slots = Slots(chosen.calls_per_worker, Fleet(chosen.max_calls))
     context = build_context(chosen, Opened(services(line, records), line, slots, tokens or TokenStore()))
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
@@ -300,7 +300,7 @@ class NoDrop:
 
 
 async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autojump_clock: MockClock) -> None:
-    line, slots = FakeLine(), Slots(2, MemoryFleet(1))  # the account's slot is taken by another worker's call
+    line, slots = FakeLine(), Slots(2, Fleet(1))  # the account's slot is taken by another worker's call
     await slots.fleet.reserve("another", 60)
     queue = OrderQueue(NoDrop())
     opened = Opened(services(line, MemoryRecords()), line, slots, orders=queue)

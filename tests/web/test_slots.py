@@ -4,8 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from store.fleet.memory import MemoryFleet
-from store.fleet.shared import LiveCall
+from store.fleet.shared import Fleet, LiveCall
 from web.calls.slots import Slots
 
 
@@ -126,7 +125,7 @@ def live(key: str) -> LiveCall:
 
 
 async def test_the_account_may_be_full_while_this_worker_has_room(autojump_clock: MockClock) -> None:
-    account = MemoryFleet(1)
+    account = Fleet(1)
     one, other = Slots(5, account), Slots(5, account)
 
     assert await one.let_in("a", 10)
@@ -137,7 +136,7 @@ async def test_the_account_may_be_full_while_this_worker_has_room(autojump_clock
 
 
 async def test_a_worker_may_be_full_while_the_account_has_room(autojump_clock: MockClock) -> None:
-    account = MemoryFleet(9)
+    account = Fleet(9)
     slots = Slots(1, account)
 
     async with slots.carry(live("a")) as held:
@@ -147,7 +146,7 @@ async def test_a_worker_may_be_full_while_the_account_has_room(autojump_clock: M
 
 
 async def test_a_slot_kept_by_one_worker_is_carried_by_another(autojump_clock: MockClock) -> None:
-    account = MemoryFleet(1)
+    account = Fleet(1)
     webhook, stream = Slots(5, account), Slots(5, account)
     await webhook.let_in("a", 10)
 
@@ -159,7 +158,7 @@ async def test_a_slot_kept_by_one_worker_is_carried_by_another(autojump_clock: M
 
 
 async def test_a_webhook_that_is_cancelled_keeps_no_slot(autojump_clock: MockClock) -> None:
-    account = MemoryFleet(1)
+    account = Fleet(1)
     slots = Slots(1, account)
     with trio.CancelScope() as gone:
         gone.cancel()
@@ -170,7 +169,7 @@ async def test_a_webhook_that_is_cancelled_keeps_no_slot(autojump_clock: MockClo
 
 
 async def test_a_call_that_may_come_back_keeps_its_slot_in_the_account(autojump_clock: MockClock) -> None:
-    account = MemoryFleet(1)
+    account = Fleet(1)
     slots = Slots(1, account)
     async with slots.carry(live("a")):
         slots.readmit("a", 60)
@@ -183,7 +182,7 @@ async def test_a_call_that_may_come_back_keeps_its_slot_in_the_account(autojump_
 async def test_news_that_a_call_is_over_does_not_free_the_slot_on_which_it_runs(
     autojump_clock: MockClock,
 ) -> None:
-    account = MemoryFleet(1)
+    account = Fleet(1)
     slots = Slots(1, account)
 
     async with slots.carry(live("a")):

@@ -16,14 +16,13 @@ import attrs
 import trio
 from trio.lowlevel import ParkingLot
 
-from store.fleet.memory import MemoryFleet
 from store.fleet.shared import Fleet, LiveCall
 
 
 @attrs.define
 class Slots:
     capacity: int
-    fleet: Fleet = attrs.field(default=attrs.Factory(lambda self: MemoryFleet(self.capacity), takes_self=True))
+    fleet: Fleet = attrs.field(default=attrs.Factory(lambda self: Fleet(self.capacity), takes_self=True))
     """The slots of the account."""
     draining: bool = attrs.field(default=False, init=False)
     _taken: set[str] = attrs.field(factory=set, init=False)

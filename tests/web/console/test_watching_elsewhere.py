@@ -12,8 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallParked
 from actors.record.record import RecordBuilder
-from store.fleet.memory import MemoryFleet
-from store.fleet.shared import LONGEST_POST, Inbox, LiveCall
+from store.fleet.shared import LONGEST_POST, Fleet, Inbox, LiveCall
 from store.memory import MemoryRecords
 from tests.web.console.test_phone import started
 from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed, words
@@ -46,10 +45,9 @@ def delivered(_: dict[str, object]) -> bool:
 
 
 @attrs.define(eq=False)
-class Joined(MemoryFleet):
+class Joined(Fleet):
     """One worker of an account, whose messages take some milliseconds; `passes` says which of them arrive."""
 
-    name: str = ""
     others: dict[str, "Joined"] = attrs.field(factory=dict)
     passes: Callable[[dict[str, object]], bool] = delivered
     sizes: list[int] = attrs.field(factory=list)
@@ -57,15 +55,11 @@ class Joined(MemoryFleet):
     asked: list[str] = attrs.field(factory=list)
     is_down: bool = False
 
-    @property
-    def worker(self) -> str:
-        return self.name
-
     async def find(self, name: str) -> LiveCall | None:
         self.asked.append(name)
         for fleet in self.others.values():
-            if (found := await MemoryFleet.find(fleet, name)) is not None:
-                return attrs.evolve(found, worker=fleet.name)
+            if (found := await Fleet.find(fleet, name)) is not None:
+                return attrs.evolve(found, worker=fleet.worker)
         return None
 
     async def post(self, worker: str, body: str) -> bool:
@@ -82,7 +76,7 @@ class Joined(MemoryFleet):
 
 
 def two_fleets() -> tuple[Joined, Joined]:
-    page, call = Joined(10, "page"), Joined(10, "call")
+    page, call = Joined(10, worker="page"), Joined(10, worker="call")
     page.others = call.others = {"page": page, "call": call}
     return page, call
 
