@@ -45,6 +45,7 @@ from store.fleet.shared import (
     Listener,
     LiveCall,
     State,
+    compare_caps,
     fresh_name,
     ignore_post,
     skew,
@@ -90,6 +91,8 @@ class PostgresFleet(Fleet):
     left_at: datetime | None = attrs.field(default=None, init=False)
     """When this worker was last UP, by the database's clock."""
     _workers: int = attrs.field(default=1, init=False)
+    _cap: int | None = attrs.field(default=None, init=False)
+    """`MAX_CALLS` of all workers at the last beat."""
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
@@ -309,12 +312,13 @@ class PostgresFleet(Fleet):
             await self._compare()
         await self._give_up()
         async with self._noting:
-            allowance, workers, late, beaten_at, is_restarted = (await self._send_beat())[0]
+            allowance, workers, late, beaten_at, is_restarted, cap = (await self._send_beat())[0]
         self._is_known = allowance is not None
         if not self._is_known:
             raise FleetUnavailable("this worker was declared dead")
         self._beating_since = min(self._beating_since, now)
         self._workers = workers
+        self._cap = compare_caps(self.max_calls, self._cap, cap)
         patient = now - self._beating_since < DEAD_SECONDS + BEAT_SECONDS
         others_missing = late > 0 and (self._was_up or is_restarted or late == workers - 1)
         if self.state is not State.UP and patient and others_missing:

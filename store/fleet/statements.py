@@ -88,7 +88,7 @@ noted AS (INSERT INTO call_notes (call_sid, note) SELECT * FROM unnest(%(sids)s:
     WHERE EXISTS (SELECT FROM beaten) ON CONFLICT (call_sid) DO UPDATE SET note = excluded.note)
 SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
     (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND {_LATE}), clock_timestamp(),
-    pg_postmaster_start_time() > clock_timestamp() - interval '14 s'"""  # noqa: S608 - constants
+    pg_postmaster_start_time() > clock_timestamp() - interval '14 s', (SELECT max_calls FROM account)"""  # noqa: S608 - constants
 
 REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers
     WHERE beat < clock_timestamp() - %(dead)s * interval '1 second' AND worker <> %(worker)s

@@ -520,6 +520,18 @@ async def test_a_clock_that_is_a_minute_off_is_told_once_and_changes_nothing(
     assert await fleet.admit(call("CA1"))
 
 
+async def test_a_worker_with_another_cap_is_told_by_the_earlier_ones_each_time_it_changes(workers: Workers) -> None:
+    with capture_logs() as told:
+        fleet = await workers.join(2)
+        for n, cap in enumerate((2, 3, 3, 2, 3)):
+            await workers.join(cap, f"later{n}")
+            await fleet.beat()
+            await fleet.beat()
+
+    caps = [(one["here"], one["counts"]) for one in told if one["event"] == "max_calls_differs"]
+    assert caps == [(2, 3), (2, 3)]
+
+
 def test_how_far_a_clock_is_off_is_said_in_seconds() -> None:
     now = datetime.now(UTC)
 
