@@ -9,7 +9,7 @@ import typer
 
 from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
-from store.records import UNANSWERED
+from store.records import FAILED, UNANSWERED
 from web.clients.operator import Operator, Shown
 
 
@@ -26,7 +26,7 @@ def _context(pairs: Sequence[str]) -> Mapping[str, str]:
 async def follow_call(
     operator: Operator, number: str | None, context: Mapping[str, str], options: Mapping[str, object]
 ) -> int:
-    """Order a call, print how it goes until it is over, and return the status to end with."""
+    """Order a call, print how it goes until it is over, and return the status to end with: 1 after any fault."""
     placed = await operator.place(number, context, **options)
     out.print(_ordered(placed))
     shown: Shown = placed
@@ -55,7 +55,7 @@ def _print_end(shown: Shown) -> int:
     out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
     for turn in record["transcript"]:
         print_lines(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}")
-    return 0
+    return 1 if record["outcome"] in FAILED else 0
 
 
 def call(  # noqa: PLR0917 - one for each option
@@ -72,7 +72,7 @@ def call(  # noqa: PLR0917 - one for each option
         bool, typer.Option("--record", help="Have Twilio record it, each side on its own channel.")
     ] = False,
 ) -> None:
-    """Call somebody, and tell how it goes until the call is over."""
+    """Call somebody, and tell how it goes until the call is over; exit with 1 if a fault ended it."""
     options = {
         "machine_detection": machine.value if machine is not None else None,
         "time_limit": time_limit,

@@ -14,7 +14,15 @@ from rich.console import Console
 
 from setting_reader import SettingsError, read_one
 from setting_values import http_url
-from settings import API_TOKEN, LEAD_SERVER_EXTERNAL_URL, LEAD_SERVER_PORT, Settings, environment, unknown_names
+from settings import (
+    API_TOKEN,
+    LEAD_SERVER_EXTERNAL_URL,
+    LEAD_SERVER_PORT,
+    Settings,
+    environment,
+    repeated_names,
+    unknown_names,
+)
 from web.clients.operator import Operator, OperatorError
 
 T = TypeVar("T")
@@ -48,12 +56,17 @@ def settings_here() -> Settings:
     """Return the settings of this environment; end the command with their problems, if there are any."""
     try:
         environ = environment()
+        _warn(repeated_names())
         settings = Settings.from_environ(environ)
     except SettingsError as exc:
         fail(str(exc), 2)
-    for line in unknown_names(environ):
-        err.print(line, style="yellow", markup=False, soft_wrap=True)
+    _warn(unknown_names(environ))
     return settings
+
+
+def _warn(lines: tuple[str, ...]) -> None:
+    for line in lines:
+        err.print(plain(line), style="yellow", markup=False, soft_wrap=True)
 
 
 def client_of(server: str | None) -> httpx.AsyncClient:

@@ -65,6 +65,22 @@ def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
     return {**_written_in(dotenv), **os.environ}
 
 
+def repeated_names(dotenv: Path = Path(".env")) -> tuple[str, ...]:
+    """Tell which names a readable `.env` file sets to several values, a line for each; the last value counts."""
+    values: dict[str, set[str | None]] = {}
+    lines: dict[str, list[int]] = {}
+    text = dotenv.read_bytes().decode("utf-8-sig") if dotenv.exists() else ""
+    for statement in parse_stream(StringIO(text)):
+        if statement.key is not None:
+            values.setdefault(statement.key, set()).add(statement.value)
+            lines.setdefault(statement.key, []).append(_first_line(statement))
+    return tuple(
+        f"{name} is set in lines {', '.join(map(str, lines[name]))} of {dotenv}, and only the last counts. Leave one."
+        for name, found in values.items()
+        if len(found) > 1
+    )
+
+
 def _written_in(dotenv: Path) -> Mapping[str, str]:
     if not dotenv.exists():
         return {}

@@ -35,6 +35,9 @@ UNANSWERED = {
 }
 """The outcomes of a call that no agent ever spoke on, each with Twilio's status for it."""
 
+FAILED = frozenset({NEVER_RAN, "crashed", "no_agent", "cut", "line_dead"})
+"""The outcomes of a call that was answered, and that a fault has ended."""
+
 
 def stream_fault(why: str) -> str:
     return f"media stream: {why}"

@@ -27,7 +27,7 @@ from simulators.scenario import shipped_scenarios
 from simulators.twilio import TwilioKnobs
 from store.outbox import event_id
 from store.postgres_pages import Vacuumed
-from store.records import AgentPeriod, CallRecord, HandoffRecord, TurnRecord
+from store.records import FAILED, UNANSWERED, AgentPeriod, CallRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import (
     API_TOKEN,
     CALL_SID,
@@ -73,7 +73,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.commands, arguments)
 
 
-def ending(there: Exchange, *, talked: bool) -> Callable[[str, str, CallOptions], object]:
+def ending(there: Exchange, *, talked: bool, outcome: str = "completed") -> Callable[[str, str, CallOptions], object]:
     """A line on which a call is over as soon as it is placed."""
 
     async def place_call(to: str, order: str, options: CallOptions) -> str:
@@ -81,7 +81,9 @@ def ending(there: Exchange, *, talked: bool) -> Callable[[str, str, CallOptions]
         await there.twilio(f"/twilio/status?order={order}", {**about, "CallStatus": "ringing"})
         if talked:
             words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red]."), TurnRecord(2.0, "caller", "Hi."))
-            await there.records.save(record(agents=(AgentPeriod("qualifier", 0, 12),), transcript=words))
+            await there.records.save(
+                record(agents=(AgentPeriod("qualifier", 0, 12),), transcript=words, outcome=outcome)
+            )
         over = {**about, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
         await there.twilio(f"/twilio/status?order={order}", over)
         return CALL_SID
@@ -106,6 +108,17 @@ def test_a_call_that_nobody_took_is_a_failure(there: Exchange, monkeypatch: pyte
     done = run("call", LEAD)
 
     assert (done.exit_code, "busy: the line was engaged" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("outcome", sorted(FAILED - UNANSWERED.keys()))
+def test_a_call_that_a_fault_has_ended_is_a_failure(
+    outcome: str, there: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(there.line), "place_call", staticmethod(ending(there, talked=True, outcome=outcome)))
+
+    done = run("call", LEAD)
+
+    assert (done.exit_code, f"{outcome} after 12 s" in done.output, "Hi." in done.output) == (1, True, True)
 
 
 def test_what_the_server_refuses_is_told(there: Exchange) -> None:
@@ -588,6 +601,30 @@ def test_a_line_of_a_dotenv_file_that_nobody_can_read_is_told(written: str, line
 
     assert told.exit_code == 2
     assert f".env cannot be read in line {line}. Write NAME=VALUE, with quotes that are closed." in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        ("MAX_CALLS=5\nAGENTS=agents\nMAX_CALLS=50\n", "1, 3"),
+        ("\ufeffMAX_CALLS=5\n\n# more\nexport MAX_CALLS='50'\nMAX_CALLS=5\n", "1, 4, 5"),
+        ("MAX_CALLS=\nMAX_CALLS = 5  # a comment\n", "1, 2"),
+    ],
+)
+def test_a_name_that_a_dotenv_file_sets_to_several_values_is_told(written: str, lines: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(written + "LEAD_SERVER_PORT=x\n")
+
+    told = run("serve")
+
+    assert told.exit_code == 2
+    assert f"MAX_CALLS is set in lines {lines} of .env, and only the last counts. Leave one." in told.stderr
+
+
+@pytest.mark.parametrize("written", ["", "MAX_CALLS=5\nMAX_CALLS='5'\n", "MAX_CALLS=5\n# MAX_CALLS=50\n"])
+def test_a_name_that_a_dotenv_file_sets_to_one_value_is_not_told(written: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(written + "LEAD_SERVER_PORT=x\n")
+
+    assert "only the last counts" not in run("serve").stderr
 
 
 def test_a_dotenv_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:

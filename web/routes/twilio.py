@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from actors.endings.last_words import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
+from store.records import FAILED, NEVER_RAN
 from web.calls.admission import Admission, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
@@ -26,9 +27,7 @@ from web.routes.problems import body_of_request, count_of, malformed
 from web.sockets.asgi_events import target_of
 from web.sockets.connections import vouch
 
-FAILED = frozenset({"never_ran", "crashed", "no_agent", "cut", "line_dead"})
-"""Outcomes after which a caller still on the line hears an apology."""
-RETURNS = LOST | {"never_ran"}
+RETURNS = LOST | {NEVER_RAN}
 """Outcomes after which a caller still on the line gets a second stream, once: only the stream has ended."""
 RINGING = "ringing"
 """Twilio's word for a call that no TwiML has answered yet."""
@@ -156,7 +155,7 @@ class TwilioRoutes:
         if outcome in RETURNS and "again" not in request.args:
             return xml(await returns.take_back(form, again=True))
         await returns.over(call_sid)
-        if outcome not in FAILED:
+        if outcome not in FAILED:  # else a caller still on the line hears an apology
             return xml(twiml.hang_up())
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         settings = self.context.settings
