@@ -40,17 +40,7 @@ from actors.turn.effects import (
     SpeechKind,
     TellAsCaller,
 )
-from actors.turn.events import (
-    AudioBegan,
-    CloseAsked,
-    Event,
-    FloorGiven,
-    FloorVacated,
-    Played,
-    TimePassed,
-    VoiceBegan,
-    VoiceEnded,
-)
+from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.state import Phase, VoiceState
 from agents.spec import AgentSpec
@@ -152,7 +142,7 @@ class TurnDriver:
     def vacate_floor(self) -> None:
         """Be without a session, and tell `Turn`."""
         self.session = None
-        self.put(FloorVacated())
+        self.put(Signal.FLOOR_VACATED)
 
     def end_no_more_turns(self) -> None:
         """Ask no service of this call any more to end a turn of the caller's: a session was lost over it."""
@@ -182,7 +172,7 @@ class TurnDriver:
         if audio and voice is self.ledger.floor and self.turn.is_audio_news:
             if self.turn.voice is VoiceState.IDLE:
                 self.ledger.end_unended(voice)
-            self.put(AudioBegan())
+            self.put(Signal.AUDIO_BEGAN)
         self.ledger.put(voice, audio)
 
     def put_voice(self, *, is_voiced: bool, spoke: tuple[float, float] | None) -> None:
@@ -193,7 +183,7 @@ class TurnDriver:
             deaf = session is not None and end - start >= word and session.last_heard < end and session.reads_tape
             self.put(VoiceEnded(end, deaf))
         elif is_voiced and not self.turn.is_loud:
-            self.put(VoiceBegan())
+            self.put(Signal.VOICE_BEGAN)
 
     def since_voice(self, now: float) -> float:
         """Return for how many seconds the caller's line has been silent."""
@@ -225,9 +215,9 @@ class TurnDriver:
             now = trio.current_time()
             if now >= self._all_played_at():
                 self._has_no_lead = False
-                self.put(Played())
+                self.put(Signal.PLAYED)
             elif now >= self.turn.deadline():
-                self.put(TimePassed())
+                self.put(Signal.TIME_PASSED)
             elif self._due == due:  # more audio has come meanwhile, and no faster than it is played
                 self._has_no_lead = True
             if self.turn.deadline() <= trio.current_time():
@@ -296,7 +286,7 @@ class TurnDriver:
         clip = None if self.speaker is None else self.clips.get(self.speaker.voice)
         self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if clip is None else "clip"))
         if clip is None:
-            self.put(Played())
+            self.put(Signal.PLAYED)
         else:
             self.ledger.announce(clip, self.turn.policy.wording.filler)
 

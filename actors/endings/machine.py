@@ -15,7 +15,7 @@ from actors.call_state import CallState
 from actors.endings.callee import Callee, is_doubtful, judge, takes_no_message
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.actions import MACHINE
-from actors.turn.events import BeepHeard, CloseAsked, RemarkMade
+from actors.turn.events import CloseAsked, RemarkMade, Signal
 
 MESSAGE_LEFT = "voicemail_left"
 """The outcome of a call to a machine that was left a message; else it is `MACHINE`."""
@@ -148,7 +148,7 @@ class AnsweringMachine:
     def _hear(self, beep: trio.Event) -> None:
         if not beep.is_set():
             beep.set()
-            self.state.turn.put(BeepHeard())
+            self.state.turn.put(Signal.BEEP_HEARD)
 
 
 def names_in(sentence: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ from trio.lowlevel import ParkingLot
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
 from actors.policy import CallPolicy
-from actors.turn.events import Event, KeyPressed, KeysEntered
+from actors.turn.events import Event, KeysEntered, Signal
 
 KEYS = frozenset("0123456789*#ABCD")
 LONGEST_ENTRY = 32
@@ -44,7 +44,7 @@ class Keypad:
         self._pressed_at = trio.current_time()
         if key != "#" or not self._typed:
             self._typed += key
-        self.put(KeyPressed())
+        self.put(Signal.KEY_PRESSED)
         if key == "#" or len(self._typed) >= LONGEST_ENTRY:
             self._finish()
         self._pressed.unpark_all()

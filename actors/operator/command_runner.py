@@ -35,7 +35,7 @@ from actors.messages import TakeFloor
 from actors.operator.moves import hand_off, restart, session_to_move, transfer, wait_until
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
-from actors.turn.events import RemarkMade, TakenOver
+from actors.turn.events import RemarkMade, Signal
 from actors.turn.state import Phase
 
 _TRIES: Final = 3
@@ -91,7 +91,7 @@ class CommandRunner:
         if isinstance(session, CommandAnswer):
             phone.refuse(session.why)
             return session
-        self.state.turn.put(TakenOver())
+        self.state.turn.put(Signal.TAKEN_OVER)
         self.state.amendments.note_person()
         self._phone = phone
         taken = TakeFloor(session.number, partial(phone.converse, self.state), phone.refuse)

@@ -15,7 +15,7 @@ from actors.facts import HandoffAsked
 from actors.facts.handoff import HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff, HandoffRefused
-from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RestartWanted
+from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, Signal
 from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.functions import TransferToHuman
@@ -121,7 +121,7 @@ async def restart(state: CallState) -> CommandAnswer:
     session = session_to_move(driver)
     if isinstance(session, CommandAnswer):
         return session
-    driver.put(RestartWanted())
+    driver.put(Signal.RESTART_WANTED)
     with trio.move_on_after(limit):
         await wait_until(driver, lambda: driver.session is not None and driver.session is not session)
         return DONE

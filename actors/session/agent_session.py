@@ -47,19 +47,7 @@ from actors.turn.effects import (
     SpeechKind,
     TellAsCaller,
 )
-from actors.turn.events import (
-    AgentSaid,
-    AudioDone,
-    CallerSaid,
-    CallerStartedSpeaking,
-    Event,
-    NothingUnderstood,
-    SayRefused,
-    SessionAged,
-    ThinkingBegan,
-    ThinkingSlow,
-    TurnToldLate,
-)
+from actors.turn.events import AgentSaid, CallerSaid, Event, Signal, TurnToldLate
 from actors.turn.state import Phase
 from actors.turn_driver import ForSession
 from agents.announcing import announced, asks_for_time, asks_to_wait
@@ -273,11 +261,11 @@ class AgentSession:
                 self.service.note_caller()
                 self.state.journal.note(UserStartedSpeaking(self.agent.name))
                 if self._reader is not None and not self._reader.is_behind:  # else the caller spoke long ago
-                    self.put(CallerStartedSpeaking())
+                    self.put(Signal.CALLER_STARTED_SPEAKING)
             case deepgram.AgentAudioDone():
                 self._on_audio_done()
             case deepgram.EndOfTurn() | deepgram.AgentThinking():
-                self.put(ThinkingBegan())
+                self.put(Signal.THINKING_BEGAN)
             case _:
                 self._on_remark(message)
 
@@ -287,7 +275,7 @@ class AgentSession:
                 self._on_warning(code, description)
             case deepgram.InjectionRefused(message=why):
                 self.state.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
-                self.put(SayRefused())
+                self.put(Signal.SAY_REFUSED)
             case deepgram.ThinkUpdated() if self._amending:
                 self.amended = self._amending.popleft()
                 self.state.turn.wake()
@@ -303,18 +291,18 @@ class AgentSession:
     def _on_warning(self, code: str, description: str) -> None:
         self.state.journal.note(WarningReported(self.agent.name, code, description))
         if code == "MAXIMUM_SESSION_LENGTH_APPROACHING":
-            self.put(SessionAged())
+            self.put(Signal.SESSION_AGED)
         elif code in _SLOW:
-            self.put(ThinkingSlow())
+            self.put(Signal.THINKING_SLOW)
         elif code.startswith(_NOT_SAID):
-            self.put(SayRefused())
+            self.put(Signal.SAY_REFUSED)
 
     def _on_audio_done(self) -> None:
         self.service.note_done()
         self._latency.close()
         if self.state.turn.turn.is_whole(trio.current_time()):  # else it was interrupted, and more may have been meant
             self.state.ledger.audio_done(self.voice)
-        self.put(AudioDone())
+        self.put(Signal.AUDIO_DONE)
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         turn = self.state.turn.turn
@@ -327,9 +315,9 @@ class AgentSession:
             self.put(CallerSaid(text))
         elif not reader.confirm():
             self.state.journal.note(TurnCutOff(self.agent.name, text))
-            self.put(NothingUnderstood())
+            self.put(Signal.NOTHING_UNDERSTOOD)
         elif not text.strip():
-            self.put(NothingUnderstood())
+            self.put(Signal.NOTHING_UNDERSTOOD)
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
             self.put(CallerSaid(text, asks_for_time(text)))

@@ -34,7 +34,7 @@ class SpeechKind(Enum):
 class SayAsAgent:
     """Have the service say this in the agent's voice (InjectAgentMessage); at most one is outstanding.
 
-    Ends with `AgentSaid` of its words, with `SayRefused`, or by the rule "an injection is not begun". `silence`: for
+    Ends with `AgentSaid` of its words, with `SAY_REFUSED`, or by the rule "an injection is not begun". `silence`: for
     how many seconds the caller has heard nothing, of a filler or a question; 0.0 of anything else.
     """
 
@@ -67,7 +67,7 @@ class Cut:
 
 @attrs.frozen
 class Resume:
-    """Play what is set aside. Ends with `Played`."""
+    """Play what is set aside. Ends with `PLAYED`."""
 
 
 @attrs.frozen
@@ -77,7 +77,7 @@ class Forget:
 
 @attrs.frozen
 class PlayClip:
-    """Play the recording of a filler, after `silence` seconds without a sound. Ends with `Played`."""
+    """Play the recording of a filler, after `silence` seconds without a sound. Ends with `PLAYED`."""
 
     silence: float
 
@@ -124,14 +124,14 @@ class PutThrough:
 
 @attrs.frozen
 class RestartSession:
-    """End the session on the floor as a crash, for this reason. Ends with `FloorVacated` and `FloorGiven`."""
+    """End the session on the floor as a crash, for this reason. Ends with `FLOOR_VACATED` and `FloorGiven`."""
 
     why: str
 
 
 @attrs.frozen
 class RenewSession:
-    """End the session on the floor, which is old, or not `is_old`. Ends with `FloorVacated` and `FloorGiven`."""
+    """End the session on the floor, which is old, or not `is_old`. Ends with `FLOOR_VACATED` and `FloorGiven`."""
 
     is_old: bool = True
 

@@ -1,21 +1,44 @@
 """The events of `Turn`: facts, each told by the part of the call that knows it first.
 
 An event is taken in the scheduler step in which its message was read, so that the gate is right for the next frame of
-audio. Only the session on the floor, or the one that is handing over, sends the events of the first two groups.
+audio. Only the session on the floor, or the one that is handing over, sends what its service says.
 """
 
+from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
 
 from actors.turn.effects import SayAsAgent
 
-# From the session on the floor: what its service says
+
+class Signal(Enum):
+    """The events that say no more than that they have happened."""
+
+    # What the service says
+    CALLER_STARTED_SPEAKING = auto()  # it hears the caller, now: speech that is replayed from the tape is no event
+    NOTHING_UNDERSTOOD = auto()  # the transcript is empty, or belongs to a turn that a handoff has cut off
+    THINKING_BEGAN = auto()  # it takes the caller's turn for finished (EndOfTurn), or its model thinks (AgentThinking)
+    THINKING_SLOW = auto()  # the model or the voice is slow (SLOW_THINK_REQUEST, SLOW_SPEAK_REQUEST)
+    AUDIO_BEGAN = auto()  # the first frame of the agent's audio, sent while `Turn.is_audio_news`; others are no events
+    AUDIO_DONE = auto()  # it has sent all audio of the reply, or was interrupted in it
+    SAY_REFUSED = auto()  # it will not say what it was asked to (InjectionRefused): it hears the caller, or speaks
+    SESSION_AGED = auto()  # the session nears the longest that the service allows
+    # The floor
+    FLOOR_VACATED = auto()  # the session on it is gone; another may come, and none need come while `Turn.is_ending`
+    # The caller's line
+    PLAYED = auto()  # nothing is left to be heard; sent while `Turn.sounding`, and at once for a clip without audio
+    VOICE_BEGAN = auto()  # the line carries the caller's voice, by its loudness
+    KEY_PRESSED = auto()  # the caller has pressed a key; an entry is under way
+    BEEP_HEARD = auto()  # the answering machine's greeting is over
+    # The operator, who changes nothing unless agent and caller converse
+    RESTART_WANTED = auto()  # another session for the agent on the floor
+    TAKEN_OVER = auto()  # the operator speaks in the place of the agent, until `FloorGiven`
+    # The clock
+    TIME_PASSED = auto()  # `Turn.deadline()` has come
 
 
-@attrs.frozen
-class CallerStartedSpeaking:
-    """The service hears the caller. Speech that is replayed from the tape is no event: the caller spoke long ago."""
+# From the session on the floor
 
 
 @attrs.frozen
@@ -24,26 +47,6 @@ class CallerSaid:
 
     text: str
     asks_for_time: bool = False
-
-
-@attrs.frozen
-class NothingUnderstood:
-    """The transcript is empty, or belongs to a turn that a handoff has cut off: nobody is to answer it."""
-
-
-@attrs.frozen
-class ThinkingBegan:
-    """The service takes the caller's turn for finished (EndOfTurn), or its model thinks (AgentThinking)."""
-
-
-@attrs.frozen
-class ThinkingSlow:
-    """The service warns that the model or the voice is slow (SLOW_THINK_REQUEST, SLOW_SPEAK_REQUEST)."""
-
-
-@attrs.frozen
-class AudioBegan:
-    """The first frame of the agent's audio, sent while `Turn.is_audio_news`. Other frames are no events."""
 
 
 @attrs.frozen
@@ -60,28 +63,10 @@ class AgentSaid:
 
 
 @attrs.frozen
-class AudioDone:
-    """The service has sent all audio of the reply, or was interrupted in it."""
-
-
-@attrs.frozen
-class SayRefused:
-    """The service will not say what it was asked to (InjectionRefused): it hears the caller, or speaks."""
-
-
-@attrs.frozen
 class FunctionsAsked:
     """The model has called functions that the call carries out; sent before any of them is started."""
 
     ids: tuple[str, ...]
-
-
-@attrs.frozen
-class SessionAged:
-    """The session nears the longest that the service allows."""
-
-
-# From the functions of the session on the floor
 
 
 @attrs.frozen
@@ -138,22 +123,7 @@ class FloorGiven:
     greeting: str = ""
 
 
-@attrs.frozen
-class FloorVacated:
-    """The session on the floor is gone; another may come. While `Turn.is_ending` none need come."""
-
-
 # From the caller's line
-
-
-@attrs.frozen
-class Played:
-    """Nothing is left for the caller to hear; sent while `Turn.sounding`, and at once for a clip without audio."""
-
-
-@attrs.frozen
-class VoiceBegan:
-    """The caller's line carries voice, by its loudness."""
 
 
 @attrs.frozen
@@ -168,21 +138,11 @@ class VoiceEnded:
 
 
 @attrs.frozen
-class KeyPressed:
-    """The caller has pressed a key; an entry is under way."""
-
-
-@attrs.frozen
 class KeysEntered:
     """An entry on the keypad is finished. `wants_person`: it is the key for a person, and there is one."""
 
     keys: str
     wants_person: bool = False
-
-
-@attrs.frozen
-class BeepHeard:
-    """The answering machine's greeting is over."""
 
 
 @attrs.frozen
@@ -209,16 +169,6 @@ class RemarkMade:
 
 
 @attrs.frozen
-class RestartWanted:
-    """An operator wants another session for the agent on the floor; it changes nothing unless they converse."""
-
-
-@attrs.frozen
-class TakenOver:
-    """An operator takes the floor, in the place of the agent, as long as they converse. Ends with `FloorGiven`."""
-
-
-@attrs.frozen
 class PersonWanted:
     """An operator wants the caller put through to a person, as a key would; or, not `wanted`, no longer."""
 
@@ -237,17 +187,17 @@ class CloseAsked:
     waits_for_beep: bool = False
 
 
-@attrs.frozen
-class TimePassed:
-    """`Turn.deadline()` has come."""
+# What an event turns out to be. Nobody sends these: `Turn` makes them of others
 
 
-# What an event turns out to be. Nobody sends these: `recognise` makes them
+class Meaning(Enum):
+    """What an event turns out to be, where that says everything."""
 
-
-@attrs.frozen
-class ToldEchoed:
-    """`CallerSaid`, with the words that the service was told: no new turn of the caller's."""
+    TOLD_ECHOED = auto()  # `CallerSaid`, with the words that the service was told: no new turn of the caller's
+    TOLD_HEARD = auto()  # `CALLER_STARTED_SPEAKING`, for the words that the service was told: the caller is silent
+    LATE_FILLER_BEGAN = auto()  # `AgentSaid`, with a filler that the answer has overtaken
+    HANDOFF_ENDED = auto()  # `FunctionCancelled`, for the last handoff under way: the session keeps the floor
+    DECISION_CANCELLED = auto()  # the same, for the function that has ended the conversation, or asked for a person
 
 
 @attrs.frozen
@@ -255,11 +205,6 @@ class TurnToldLate:
     """`CallerSaid`, behind the beginning of the reply that answers these words."""
 
     said: CallerSaid
-
-
-@attrs.frozen
-class ToldHeard:
-    """`CallerStartedSpeaking`, for the words that the service was told: the caller is silent."""
 
 
 @attrs.frozen
@@ -277,31 +222,22 @@ class InjectionWentOn:
     rest: str = ""
 
 
-@attrs.frozen
-class LateFillerBegan:
-    """`AgentSaid`, with a filler that the answer has overtaken."""
-
-
-@attrs.frozen
-class HandoffEnded:
-    """`FunctionCancelled`, for the last handoff under way: the session keeps the floor."""
-
-
-@attrs.frozen
-class DecisionCancelled:
-    """`FunctionCancelled`, for the function that has ended the conversation, or has asked for a person."""
-
-
 Event: TypeAlias = (
-    CallerStartedSpeaking | CallerSaid | NothingUnderstood | ThinkingBegan | ThinkingSlow | AudioBegan
-    | AgentSaid | AudioDone | SayRefused | FunctionsAsked | FunctionCancelled | SessionAged | FunctionDone
-    | HandoffWanted | TransferWanted | EndWanted | FloorGiven | FloorVacated | Played
-    | VoiceBegan | VoiceEnded | KeyPressed | KeysEntered | BeepHeard | PutThroughFailed | RemarkMade
-    | RestartWanted | TakenOver | PersonWanted | CloseAsked | TimePassed
+    Signal | CallerSaid | AgentSaid | FunctionsAsked | FunctionDone | FunctionCancelled
+    | HandoffWanted | TransferWanted | EndWanted | FloorGiven | VoiceEnded | KeysEntered | PutThroughFailed
+    | RemarkMade | PersonWanted | CloseAsked
 )  # fmt: skip
 """The events that the driver sends."""
-Recognised: TypeAlias = (
-    Event | ToldEchoed | TurnToldLate | ToldHeard | InjectionBegan | InjectionWentOn | LateFillerBegan | HandoffEnded
-    | DecisionCancelled
-)  # fmt: skip
+Recognised: TypeAlias = Event | Meaning | TurnToldLate | InjectionBegan | InjectionWentOn
 """The events that the tables look up."""
+Kind: TypeAlias = Signal | Meaning | type[Recognised]
+
+
+def kind_of(event: Recognised) -> Kind:
+    """Return what the tables look an event up by."""
+    return event if isinstance(event, Signal | Meaning) else type(event)
+
+
+def name_of(kind: Kind) -> str:
+    """Return the name of a kind of events."""
+    return kind.name if isinstance(kind, Signal | Meaning) else kind.__name__

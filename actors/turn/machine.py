@@ -6,23 +6,23 @@ and again, until none is due. One `Turn` lives as long as the call: a restart or
 """
 
 import math
-from typing import TypeAlias
 
 import attrs
 
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
-from actors.turn.events import Event, Recognised
+from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import LONG_AGO, NEVER, NO_END, CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
 
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
-_Speech: TypeAlias = (
-    events.AudioBegan | events.AgentSaid | events.InjectionBegan | events.InjectionWentOn | events.LateFillerBegan
-)
+_SPEECH = {
+    Signal.AUDIO_BEGAN, events.AgentSaid, events.InjectionBegan, events.InjectionWentOn, Meaning.LATE_FILLER_BEGAN,
+}  # fmt: skip
+"""What the service says, in sound or in words."""
 
 
 @attrs.define(eq=False)
@@ -56,7 +56,7 @@ class Turn(Actions):
         return effects
 
     def deadline(self) -> float:
-        """Return when `TimePassed` is due; infinity: never."""
+        """Return when `TIME_PASSED` is due; infinity: never."""
         return self._deadline
 
     def _fire_rules(self) -> None:
@@ -75,7 +75,7 @@ class Turn(Actions):
 
     @property
     def is_audio_news(self) -> bool:
-        """Whether the next frame of the agent's audio is to be told (`AudioBegan`)."""
+        """Whether the next frame of the agent's audio is to be told (`AUDIO_BEGAN`)."""
         is_new = self.voice is VoiceState.IDLE or not (self.sounding and self.has_sound)
         return is_new and self.gate is Gate.OPEN
 
@@ -105,9 +105,9 @@ class Turn(Actions):
         match event:
             case events.CallerSaid(text=text):
                 return self._recognise_turn(event, text)
-            case events.CallerStartedSpeaking() if self.told and not self.is_loud:
+            case Signal.CALLER_STARTED_SPEAKING if self.told and not self.is_loud:
                 is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
-                return event if is_answered else events.ToldHeard()
+                return event if is_answered else Meaning.TOLD_HEARD
             case events.AgentSaid():
                 return self._recognise_words(event)
             case events.FunctionCancelled(id=call_id):
@@ -117,33 +117,33 @@ class Turn(Actions):
 
     def _recognise_turn(self, event: events.CallerSaid, text: str) -> Recognised:
         if self.echoes(text):
-            return events.ToldEchoed()
+            return Meaning.TOLD_ECHOED
         if self.repeats(text):
-            return events.TimePassed()
+            return Signal.TIME_PASSED
         return events.TurnToldLate(event) if self.answers_late_words else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
         text, asked = event.text.strip(), self.outstanding
         if not text:
-            return events.TimePassed()
+            return Signal.TIME_PASSED
         if asked is not None and asked.text.startswith(text):
             return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
         if self.rest.startswith(text):
             return events.InjectionWentOn(self.rest.removeprefix(text).lstrip())
         if text == self.late_filler and self.debt is Debt.OWED:
             return events.InjectionBegan(SayAsAgent(SpeechKind.FILLER, text))
-        return events.LateFillerBegan() if text == self.late_filler else event
+        return Meaning.LATE_FILLER_BEGAN if text == self.late_filler else event
 
     def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
         if call_id in self.handoffs:
-            return events.HandoffEnded() if self.handoffs == {call_id} else event
+            return Meaning.HANDOFF_ENDED if self.handoffs == {call_id} else event
         decision = self.end.id if self.phase is Phase.ENDING else self.transfer
-        return events.DecisionCancelled() if decision == call_id else event
+        return Meaning.DECISION_CANCELLED if decision == call_id else event
 
     def _note(self, event: Recognised) -> None:
         """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
         self._note_caller(event)
-        if isinstance(event, _Speech):
+        if kind_of(event) in _SPEECH:
             self._note_speech(event)
         self._note_service(event)
         self._note_session(event)
@@ -152,7 +152,7 @@ class Turn(Actions):
 
     def _note_caller(self, event: Recognised) -> None:
         match event:
-            case events.CallerStartedSpeaking():
+            case Signal.CALLER_STARTED_SPEAKING:
                 self.transcript, self.deaf_words = "", 0
             case events.CallerSaid(text=text):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
@@ -165,11 +165,11 @@ class Turn(Actions):
             case events.TurnToldLate(said=said):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = said.text, said.text.strip(), 0, 0
                 self.is_away, self.at.understood = said.asks_for_time, self.now
-            case events.ToldEchoed():
+            case Meaning.TOLD_ECHOED:
                 self.transcript, self.told = self.told, ""
                 self.at.understood = self.at.wanted = self.now
                 self.expect_words()
-            case events.VoiceBegan():
+            case Signal.VOICE_BEGAN:
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
             case events.VoiceEnded(at=at):
                 is_word = at >= self.at.voiced + self.deadlines.shortest_word
@@ -182,14 +182,14 @@ class Turn(Actions):
             case _:
                 pass  # of another group
 
-    def _note_speech(self, event: _Speech) -> None:
+    def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
-        self.has_words = self.has_words or not isinstance(event, events.AudioBegan)
+        self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
         is_played_out = not self.sounding and self.at.began < self.at.wanted  # more was asked for since it began
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             self._begin_reply()
         match event:
-            case events.AudioBegan() if self.gate is Gate.OPEN:
+            case Signal.AUDIO_BEGAN if self.gate is Gate.OPEN:
                 self._begin_sound()
             case events.AgentSaid():
                 self._note_own_words(event)
@@ -197,7 +197,7 @@ class Turn(Actions):
                 self._note_injection(event)
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.rest = self.now, rest
-            case events.LateFillerBegan():
+            case Meaning.LATE_FILLER_BEGAN:
                 self.at.said, self.late_filler, self.kind = self.now, "", SpeechKind.FILLER
             case _:
                 pass  # of another group
@@ -252,22 +252,22 @@ class Turn(Actions):
 
     def _note_service(self, event: Recognised) -> None:
         match event:
-            case events.AudioDone():
+            case Signal.AUDIO_DONE:
                 self._take_words_for_granted()
                 self.at.done, self.transcript = self.now, ""
                 self.withholds_end = self.is_unended = False
                 self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
-            case events.Played() if self.sounding:
+            case Signal.PLAYED if self.sounding:
                 self.fall_quiet()
-            case events.SayRefused():
+            case Signal.SAY_REFUSED:
                 self.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
                 refused = self.outstanding
                 if refused is not None and not refused.interrupts:
                     self.outstanding = None
                     self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
-            case events.ThinkingBegan() if self.late_filler and self.at.alive <= self.at.filler:
+            case Signal.THINKING_BEGAN if self.late_filler and self.at.alive <= self.at.filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
-            case events.ThinkingBegan() | events.ThinkingSlow():
+            case Signal.THINKING_BEGAN | Signal.THINKING_SLOW:
                 self.at.alive = self.now
             case _:
                 pass  # of another group
@@ -292,17 +292,17 @@ class Turn(Actions):
                 if not self.is_unended:  # else the session has nothing of its own to say
                     self.at.wanted = self.now
                 self.wait_anew()
-            case events.FloorVacated():
+            case Signal.FLOOR_VACATED:
                 self.is_unread = self.is_unread or self.caller is CallerState.HEARD
                 self.lose_session()
-            case events.SessionAged():
+            case Signal.SESSION_AGED:
                 self.is_aged = True
             case _:
                 pass  # of another group
 
     def _note_wish(self, event: Recognised) -> None:
         match event:
-            case events.KeyPressed():
+            case Signal.KEY_PRESSED:
                 self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
                 self.times_asked, self.at.key = 0, LONG_AGO
@@ -347,10 +347,10 @@ class Turn(Actions):
                 self.handoffs.discard(call_id)
                 self.at.wanted = self.now
                 self._forget_said()
-            case events.HandoffEnded():
+            case Meaning.HANDOFF_ENDED:
                 self.handoffs.clear()
                 self.wait_anew()  # the session could say nothing meanwhile
-            case events.DecisionCancelled():
+            case Meaning.DECISION_CANCELLED:
                 self.end, self.transfer = NO_END, ""
             case _:
                 pass  # of another group

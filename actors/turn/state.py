@@ -12,7 +12,7 @@ import attrs
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, Recognised, TimePassed
+from actors.turn.events import CloseAsked, EndWanted, Recognised, Signal
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
@@ -109,7 +109,7 @@ class TurnState:
     voice: VoiceState = VoiceState.ABSENT
     debt: Debt = Debt.SETTLED
     phase: Phase = Phase.CONVERSING
-    event: Recognised = attrs.field(factory=TimePassed)  # it is being taken, or was the last
+    event: Recognised = Signal.TIME_PASSED  # it is being taken, or was the last
     at: Clocks = attrs.field(factory=Clocks)
     effects: list[Effect] = attrs.field(factory=list)
 

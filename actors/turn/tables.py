@@ -14,7 +14,7 @@ from attrs.validators import in_
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, EndCallersTurn, FreeTape, HoldTape, SpeechKind
-from actors.turn.events import Recognised
+from actors.turn.events import Kind, Meaning, Signal, kind_of
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
 Action: TypeAlias = Callable[[Actions], None] | Effect
@@ -143,11 +143,11 @@ class Table:
 
     part: str
     states: type[Enum]
-    lines: dict[type[Recognised], dict[Enum, Cell]]
+    lines: dict[Kind, dict[Enum, Cell]]
 
     def row(self, state: TurnState) -> Row:
         """Choose the row for the event that is being taken, by the state before it."""
-        cell = self.lines.get(type(state.event), {}).get(getattr(state, self.part), ())
+        cell = self.lines.get(kind_of(state.event), {}).get(getattr(state, self.part), ())
         return next((row for row in cell if CONDITIONS[row.when](state)), STAY)
 
     def move(self, state: TurnState, row: Row) -> None:
@@ -162,14 +162,16 @@ class Table:
 
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
-    events.CallerStartedSpeaking: {QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear, when="the line is loud")},
+    Signal.CALLER_STARTED_SPEAKING: {
+        QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear, when="the line is loud"),
+    },
     events.CallerSaid: {HEARD: to(QUIET)},
     events.TurnToldLate: {HEARD: to(QUIET)},
-    events.NothingUnderstood: {HEARD: to(QUIET, Actions.false_start)},
+    Signal.NOTHING_UNDERSTOOD: {HEARD: to(QUIET, Actions.false_start)},
     events.AgentSaid: {HEARD: to(QUIET, when="the service hears nobody")},
     events.InjectionBegan: {HEARD: to(QUIET, Actions.wait_anew, when="nobody is spoken over")},
-    events.SayRefused: {QUIET: to(HEARD, Actions.notice, when="the refusal proves speech")},
-    events.FloorVacated: {HEARD: to(QUIET)},
+    Signal.SAY_REFUSED: {QUIET: to(HEARD, Actions.notice, when="the refusal proves speech")},
+    Signal.FLOOR_VACATED: {HEARD: to(QUIET)},
     # What was said before the keys is to be understood before them
     events.KeysEntered: {HEARD: do(EndCallersTurn(), when="they converse")},
 })  # fmt: skip
@@ -177,20 +179,20 @@ CALLER = Table("caller", CallerState, {
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
 VOICE = Table("voice", VoiceState, {
     events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
-    events.FloorVacated: each(VoiceState, to(ABSENT, Actions.leave_floor)),
+    Signal.FLOOR_VACATED: each(VoiceState, to(ABSENT, Actions.leave_floor)),
     events.HandoffWanted: each((IDLE, COMING, CUT, LATE), to(ABSENT, Actions.forget, when="they converse")),
-    events.HandoffEnded: {ABSENT: to(IDLE)},
-    events.AudioBegan: {IDLE: to(COMING, Actions.forget)},
+    Meaning.HANDOFF_ENDED: {ABSENT: to(IDLE)},
+    Signal.AUDIO_BEGAN: {IDLE: to(COMING, Actions.forget)},
     events.AgentSaid: {IDLE: to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING)},
     events.InjectionBegan: {IDLE: to(COMING, Actions.forget), LATE: to(COMING)},
-    events.LateFillerBegan: {IDLE: to(LATE), COMING: to(LATE)},
-    events.AudioDone: {COMING: to(IDLE, when="it has sound"), CUT: to(IDLE, when="nothing is aside"), LATE: to(IDLE)},
-    events.CallerStartedSpeaking: {
+    Meaning.LATE_FILLER_BEGAN: {IDLE: to(LATE), COMING: to(LATE)},
+    Signal.AUDIO_DONE: {COMING: to(IDLE, when="it has sound"), CUT: to(IDLE, when="nothing is aside"), LATE: to(IDLE)},
+    Signal.CALLER_STARTED_SPEAKING: {
         IDLE: do(Actions.set_aside, when="something sounds that a start may cut"),
         COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
         LATE: do(Actions.set_aside, when="something sounds that a start may cut"),
     },
-    events.ToldHeard: {
+    Meaning.TOLD_HEARD: {
         IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
     },
     events.CallerSaid: {
@@ -199,9 +201,9 @@ VOICE = Table("voice", VoiceState, {
         CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE, Actions.drop, when="an answer sounds") + to(IDLE, Actions.forget),
     },
-    events.ToldEchoed: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
-    events.ThinkingBegan: {CUT: to(IDLE), LATE: to(IDLE)},
-    events.DecisionCancelled: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},
+    Meaning.TOLD_ECHOED: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
+    Signal.THINKING_BEGAN: {CUT: to(IDLE), LATE: to(IDLE)},
+    Meaning.DECISION_CANCELLED: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},
     events.FunctionsAsked: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
 })  # fmt: skip
 
@@ -210,27 +212,27 @@ DEBT = Table("debt", Debt, {
     events.CallerSaid: {
         SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"), OWED: do(Actions.owe_answer),
     },
-    events.ToldEchoed: {SETTLED: to(OWED, Actions.owe)},
+    Meaning.TOLD_ECHOED: {SETTLED: to(OWED, Actions.owe)},
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.FunctionDone: {
         SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way"),
         OWED: to(SETTLED, Actions.settle, when="it is answered"),
     },
     events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
-    events.DecisionCancelled: {SETTLED: to(OWED, Actions.owe_withdrawn)},
-    events.AudioDone: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
+    Meaning.DECISION_CANCELLED: {SETTLED: to(OWED, Actions.owe_withdrawn)},
+    Signal.AUDIO_DONE: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
     events.TransferWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
     events.EndWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
-    events.TakenOver: {OWED: to(SETTLED, Actions.settle)},
+    Signal.TAKEN_OVER: {OWED: to(SETTLED, Actions.settle)},
 })  # fmt: skip
 
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
-    events.HandoffEnded: {HANDING_OVER: to(CONVERSING, FreeTape())},
+    Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, FreeTape())},
     events.TransferWanted: _refused_in | each((CONVERSING, ENDING), to(TRANSFERRING, Actions.start_transfer)),
-    events.DecisionCancelled: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
+    Meaning.DECISION_CANCELLED: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
     events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
     events.EndWanted: _refused_in | {CONVERSING: to(ENDING, Actions.start_ending)},
     events.CallerSaid: {
@@ -244,10 +246,10 @@ PHASE = Table("phase", Phase, {
         CLOSING: do(HoldTape(), Actions.say_closing),
         TAKEN_OVER: to(CONVERSING),
     },
-    events.FloorVacated: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
-    events.BeepHeard: {HUSHED: to(CLOSING, Actions.say_closing)},
-    events.RestartWanted: {CONVERSING: do(Actions.renew, when="a session is there")},
-    events.TakenOver: {CONVERSING: to(TAKEN_OVER)},
+    Signal.FLOOR_VACATED: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
+    Signal.BEEP_HEARD: {HUSHED: to(CLOSING, Actions.say_closing)},
+    Signal.RESTART_WANTED: {CONVERSING: do(Actions.renew, when="a session is there")},
+    Signal.TAKEN_OVER: {CONVERSING: to(TAKEN_OVER)},
 })  # fmt: skip
 
 TABLES = (CALLER, VOICE, DEBT, PHASE)

@@ -37,7 +37,7 @@ from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
 from actors.turn.effects import EndCallersTurn, EndConversation, Gate
-from actors.turn.events import CallerStartedSpeaking, FloorGiven, KeysEntered, VoiceBegan, VoiceEnded
+from actors.turn.events import FloorGiven, KeysEntered, Signal, VoiceEnded
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
@@ -133,7 +133,7 @@ class Scene:
 
     def begin_voice(self) -> None:
         """Let the caller's line become loud."""
-        self.watched.state.turn.put(VoiceBegan())
+        self.watched.state.turn.put(Signal.VOICE_BEGAN)
 
     def end_voice(self) -> None:
         """Let it fall silent."""
@@ -1160,7 +1160,7 @@ async def test_a_service_that_ends_the_session_over_it_is_not_told_again(
         await scene.settle()
         turn, following = scene.watched.state.turn, Speaker()
         turn.give_floor(following, following.agent, FloorGiven(owes=False))
-        for event in (VoiceBegan(), CallerStartedSpeaking(), KeysEntered("7")):
+        for event in (Signal.VOICE_BEGAN, Signal.CALLER_STARTED_SPEAKING, KeysEntered("7")):
             turn.put(event)
 
         assert (EndCallersTurn() in following.performed) is is_understood

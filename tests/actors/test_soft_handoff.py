@@ -22,7 +22,7 @@ from actors.facts import (
 from actors.handoff import Brought, HalfChanged, Kept, Lost
 from actors.messages import AskHandoff, SessionOver, WithdrawHandoff
 from actors.supervision import Crashed
-from actors.turn.events import SessionAged
+from actors.turn.events import Signal
 from agents.functions import END_CONVERSATION
 from agents.roster import load_roster
 from agents.spec import soft
@@ -267,7 +267,7 @@ async def by_another_function(scene: Scene) -> None:
 
 async def by_its_age(scene: Scene) -> None:
     await think(scene)
-    scene.watched.state.turn.put(SessionAged())
+    scene.watched.state.turn.put(Signal.SESSION_AGED)
     await scene.first.hear_for(0.1)
     await scene.first.say(SpeakUpdated())
 

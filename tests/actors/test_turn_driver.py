@@ -8,7 +8,7 @@ from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import Voice
 from actors.policy import CallPolicy
 from actors.turn.effects import Effect, EndConversation, Gate
-from actors.turn.events import AudioBegan, CloseAsked, Event, FloorGiven
+from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, kind_of
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
 from actors.turn_driver import TurnDriver
@@ -65,7 +65,7 @@ async def test_frames_behind_the_first_are_no_events(autojump_clock: MockClock) 
     for _ in range(50):
         turn.put_audio(voice, words(0.02).data)
 
-    assert [type(event) for event in counted.events] == [FloorGiven, AudioBegan]
+    assert [kind_of(event) for event in counted.events] == [FloorGiven, Signal.AUDIO_BEGAN]
     assert watched.state.ledger.unplayed == pytest.approx(1.0)
 
 

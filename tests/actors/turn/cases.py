@@ -3,31 +3,24 @@
 Each line has a time, what happened, and behind an arrow what `Turn` wanted done about it.
 """
 
+from enum import Enum
+
 import attrs
 
 from actors.turn.effects import Effect
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
-    Played,
     PutThroughFailed,
-    SayRefused,
-    ThinkingBegan,
-    ThinkingSlow,
-    TimePassed,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
 )
 from tests.actors.turn.script import ASK, FIRST, GOODBYE, SECOND, Step, caller_says, filler, on_floor, reply
@@ -51,8 +44,8 @@ CASES: dict[str, Case] = {
         "The rest of the goodbye is cut, and the caller is answered.",
         [
             *GOODBYE,
-            (3.5, CallerStartedSpeaking()),
-            (3.5, VoiceBegan()),
+            (3.5, Signal.CALLER_STARTED_SPEAKING),
+            (3.5, Signal.VOICE_BEGAN),
             (4.3, VoiceEnded(4.3)),
             (4.6, FunctionCancelled("end")),
             (4.7, CallerSaid("Wait, one thing.")),
@@ -65,8 +58,8 @@ CASES: dict[str, Case] = {
         "The rest of the reply is heard, well within the silence budget.",
         [
             *reply(1, "We have Tuesday and Friday.", sent=0.5, played=9),
-            (2, CallerStartedSpeaking()),
-            (2, VoiceBegan()),
+            (2, Signal.CALLER_STARTED_SPEAKING),
+            (2, Signal.VOICE_BEGAN),
             (2.4, VoiceEnded(2.4)),
         ],
         10,
@@ -74,7 +67,7 @@ CASES: dict[str, Case] = {
     "C3": Case(
         "The caller is heard between their turn and the answer",
         "Nothing is playing or coming, so nothing is cut: the answer is heard.",
-        [*caller_says(1), (2.7, CallerStartedSpeaking()), *reply(3.2, "On Tuesday.")],
+        [*caller_says(1), (2.7, Signal.CALLER_STARTED_SPEAKING), *reply(3.2, "On Tuesday.")],
         7,
     ),
     "C4": Case(
@@ -82,9 +75,9 @@ CASES: dict[str, Case] = {
         "Two different fillers, then the answer; no restart.",
         [
             *caller_says(1),
-            (2.6, ThinkingBegan()),
+            (2.6, Signal.THINKING_BEGAN),
             *filler(5.3, FIRST),
-            (7.5, ThinkingSlow()),
+            (7.5, Signal.THINKING_SLOW),
             *filler(9.8, SECOND),
             *reply(12, "On Tuesday."),
         ],
@@ -97,10 +90,10 @@ CASES: dict[str, Case] = {
         "is waited for.",
         [
             *caller_says(1),
-            (2.6, ThinkingBegan()),
-            (7.3, Played()),
+            (2.6, Signal.THINKING_BEGAN),
+            (7.3, Signal.PLAYED),
             *caller_says(8, "Hello?"),
-            (9.6, ThinkingBegan()),
+            (9.6, Signal.THINKING_BEGAN),
         ],
         12.5,
     ),
@@ -108,9 +101,9 @@ CASES: dict[str, Case] = {
         "The caller speaks for 85 seconds",
         "The probe after a minute is refused, which proves that the service hears them; nobody is hung up on.",
         [
-            (1, CallerStartedSpeaking()),
-            (1, VoiceBegan()),
-            (61.1, SayRefused()),
+            (1, Signal.CALLER_STARTED_SPEAKING),
+            (1, Signal.VOICE_BEGAN),
+            (61.1, Signal.SAY_REFUSED),
             (86, VoiceEnded(86)),
             (87, CallerSaid("… and so on.")),
             *reply(88, "I see."),
@@ -122,9 +115,9 @@ CASES: dict[str, Case] = {
         "They finish, they are answered once, and the agent says goodbye again.",
         [
             *GOODBYE,
-            (4, CallerStartedSpeaking()),
-            (4, VoiceBegan()),
-            (5, Played()),
+            (4, Signal.CALLER_STARTED_SPEAKING),
+            (4, Signal.VOICE_BEGAN),
+            (5, Signal.PLAYED),
             (9, VoiceEnded(9)),
             (9.6, CallerSaid("And the price?")),
             *reply(10.5, "Ninety. Goodbye!"),
@@ -145,16 +138,16 @@ CASES: dict[str, Case] = {
         "once in a call of such a service. No filler follows.",
         [
             *caller_says(1),
-            (3, AudioBegan()),
+            (3, Signal.AUDIO_BEGAN),
             (3.1, AgentSaid("On Tuesday.")),
-            (5, Played()),
-            (8.1, AudioBegan()),
+            (5, Signal.PLAYED),
+            (8.1, Signal.AUDIO_BEGAN),
             (8.12, AgentSaid(ASK)),
-            (9.5, Played()),
+            (9.5, Signal.PLAYED),
             *caller_says(12),
-            (15, AudioBegan()),
+            (15, Signal.AUDIO_BEGAN),
             (15.1, AgentSaid("At nine.")),
-            (16, Played()),
+            (16, Signal.PLAYED),
         ],
         27,
     ),
@@ -183,12 +176,12 @@ CASES: dict[str, Case] = {
         "Words before a function do not answer it: the silence budget runs.",
         [
             *caller_says(1),
-            (2.8, AudioBegan()),
+            (2.8, Signal.AUDIO_BEGAN),
             (2.9, AgentSaid("Let me see.")),
             (3, FunctionsAsked(("look_up",))),
             (4, FunctionDone("look_up")),
-            (4.1, AudioDone()),
-            (4.2, Played()),
+            (4.1, Signal.AUDIO_DONE),
+            (4.2, Signal.PLAYED),
         ],
         8.2,
     ),
@@ -200,7 +193,7 @@ CASES: dict[str, Case] = {
             *reply(3, "I put you through.", sent=0.4, played=1),
             (3.2, FunctionsAsked(("transfer",))),
             (3.3, TransferWanted("transfer")),
-            (5, FloorVacated()),
+            (5, Signal.FLOOR_VACATED),
             (5.8, FloorGiven(owes=False)),
             (6.5, PutThroughFailed("The line is engaged.")),
         ],
@@ -214,13 +207,13 @@ def told(case: Case) -> list[tuple[float, Event, list[Effect]]]:
     turn, now = on_floor(), 0.0
     lines: list[tuple[float, Event, list[Effect]]] = []
     steps = sorted(case.steps, key=lambda step: step[0])
-    for at, event in [*steps, (case.until, TimePassed())]:
+    for at, event in [*steps, (case.until, Signal.TIME_PASSED)]:
         while turn.deadline() < at:
             now = max(now, turn.deadline())
-            if effects := turn.on(TimePassed(), now):
-                lines.append((now, TimePassed(), effects))
+            if effects := turn.on(Signal.TIME_PASSED, now):
+                lines.append((now, Signal.TIME_PASSED, effects))
         effects, now = turn.on(event, at), at
-        if effects or event != TimePassed():
+        if effects or event != Signal.TIME_PASSED:
             lines.append((at, event, effects))
     return lines
 
@@ -234,6 +227,8 @@ def in_words(value: object) -> str:
 
 def shown(value: Event | Effect) -> str:
     """Write an event or an effect in one line."""
+    if isinstance(value, Enum):
+        return value.name
     fields = [getattr(value, field.name) for field in attrs.fields(type(value))]
     parts = [
         getattr(part, "name", None) or (f"{part:g}" if isinstance(part, float) else str(part))

@@ -4,6 +4,7 @@
 """
 
 import math
+from typing import Literal
 
 import attrs
 
@@ -26,21 +27,18 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioDone,
     CallerSaid,
     CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     HandoffWanted,
     KeysEntered,
     PutThroughFailed,
     RemarkMade,
-    SayRefused,
-    SessionAged,
+    Signal,
     TransferWanted,
 )
 from tests.actors.turn.script import POLICY
@@ -105,11 +103,11 @@ class Judge:
     def take(self, event: Event, now: float) -> None:
         """Take note of what `Turn` was told, after it has acted on it."""
         match event:
-            case FloorGiven() | FloorVacated():
+            case FloorGiven() | Signal.FLOOR_VACATED:
                 self._take_session(event, now)
-            case KeysEntered() | RemarkMade() | SessionAged() | CloseAsked():
+            case KeysEntered() | RemarkMade() | Signal.SESSION_AGED | CloseAsked():
                 self._take_request(event, now)
-            case SayRefused() | AgentSaid() | CallerSaid() | AudioDone():
+            case Signal.SAY_REFUSED | AgentSaid() | CallerSaid() | Signal.AUDIO_DONE:
                 self._take_speech(event)
             case FunctionDone() | HandoffWanted():
                 self.progress = now
@@ -118,10 +116,10 @@ class Judge:
             case _:
                 pass  # it asks for nothing
 
-    def _take_session(self, event: FloorGiven | FloorVacated, now: float) -> None:
+    def _take_session(self, event: FloorGiven | Literal[Signal.FLOOR_VACATED], now: float) -> None:
         self.outstanding, self.told, self.progress = None, "", now
         self.functions.clear()
-        if isinstance(event, FloorVacated):
+        if event is Signal.FLOOR_VACATED:
             self.is_aged, self.end, self.end_by = False, "", math.inf
             self.transfer, self.transfer_by = "" if self.transfer == "" else None, math.inf
         elif not (event.owes or event.ask):
@@ -129,7 +127,9 @@ class Judge:
         elif self.closing is None:
             self.wait(now, now)
 
-    def _take_request(self, event: KeysEntered | RemarkMade | SessionAged | CloseAsked, now: float) -> None:
+    def _take_request(
+        self, event: KeysEntered | RemarkMade | CloseAsked | Literal[Signal.SESSION_AGED], now: float
+    ) -> None:
         match event:
             case KeysEntered(wants_person=True) if self.transfer is not None:
                 pass  # they are being put through already
@@ -137,7 +137,7 @@ class Judge:
                 self.keys.append(keys)
             case RemarkMade(text=text):
                 self.remark = text
-            case SessionAged():
+            case Signal.SESSION_AGED:
                 self.is_aged = True
             case CloseAsked():
                 if self.closing is None:
@@ -150,11 +150,11 @@ class Judge:
         self.over_by = now + POLICY.deadlines.closing + spoken + beep + TOLERANCE if event.sentence else now
         self.waiting_since = self.transfer_by = self.end_by = math.inf
 
-    def _take_speech(self, event: SayRefused | AgentSaid | CallerSaid | AudioDone) -> None:
+    def _take_speech(self, event: AgentSaid | CallerSaid | Literal[Signal.SAY_REFUSED, Signal.AUDIO_DONE]) -> None:
         match event:
-            case AudioDone():
+            case Signal.AUDIO_DONE:
                 self._overtake_filler()  # it has no words, or is no longer wanted
-            case SayRefused():
+            case Signal.SAY_REFUSED:
                 if self.outstanding is not None and not self.outstanding.interrupts:
                     if self.outstanding.kind is SpeechKind.REMARK:
                         self.remark = self.remark or self.outstanding.text

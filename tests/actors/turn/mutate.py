@@ -14,6 +14,7 @@ from importlib import import_module
 
 import attrs
 
+from actors.turn.events import Kind, name_of
 from actors.turn.rules import RULES, RULES_IN, Rule
 from actors.turn.tables import TABLES, Cell, Row, Table
 from tests.actors.turn.survivors import SURVIVORS
@@ -90,7 +91,7 @@ def is_noticed_by_calls(calls: int = CALLS) -> bool:
 # The mutants
 
 
-def changing_rows(table: Table) -> Iterator[tuple[str, type, Row, list[tuple[object, int]]]]:
+def changing_rows(table: Table) -> Iterator[tuple[str, Kind, Row, list[tuple[object, int]]]]:
     """Yield each row that changes something, with the states that share it."""
     for event, line in table.lines.items():
         places: dict[int, list[tuple[object, int]]] = {}
@@ -102,10 +103,10 @@ def changing_rows(table: Table) -> Iterator[tuple[str, type, Row, list[tuple[obj
                     places.setdefault(id(row), []).append((state, index))
         for key, row in rows.items():
             states = "/".join(getattr(state, "name", "") for state, _ in places[key])
-            yield f"{table.part}: {event.__name__} in {states}", event, row, places[key]
+            yield f"{table.part}: {name_of(event)} in {states}", event, row, places[key]
 
 
-def replaced(table: Table, event: type, places: list[tuple[object, int]], row: Row) -> tuple[Callable[[], None], ...]:
+def replaced(table: Table, event: Kind, places: list[tuple[object, int]], row: Row) -> tuple[Callable[[], None], ...]:
     """Return how to put another row in these places, and how to take it back."""
     line = table.lines[event]
     before: dict[object, Cell] = {state: line[state] for state, _ in places}  # type: ignore[index]
@@ -140,7 +141,7 @@ def changes_added() -> Iterator[Mutant]:
         for event, line in table.lines.items():
             first, cell = next((state, line[state]) for state in table.states if state in line)
             for state in [state for state in table.states if state not in line]:
-                name = f"{table.part}: {event.__name__} in {state.name} as in {first.name}"
+                name = f"{table.part}: {name_of(event)} in {state.name} as in {first.name}"
                 do, undo = partial(line.__setitem__, state, cell), partial(line.__delitem__, state)
                 yield Mutant("change added", name, do, undo)
 

@@ -3,6 +3,7 @@
 They stand between two markers, and a test compares them with the tables that the calls run on.
 """
 
+from actors.turn.events import name_of
 from actors.turn.rules import RULES, Rule
 from actors.turn.state import Phase
 from actors.turn.tables import TABLES, Cell, Table
@@ -22,7 +23,7 @@ def picture_of_table(table: Table) -> str:
     lines = [f"### {table.part}", "", f"| event | {' | '.join(state.name for state in states)} |"]
     lines.append("|---" * (len(states) + 1) + "|")
     for event, line in table.lines.items():
-        lines.append(f"| {event.__name__} | {' | '.join(picture_of_cell(line.get(state, ())) for state in states)} |")
+        lines.append(f"| {name_of(event)} | {' | '.join(picture_of_cell(line.get(state, ())) for state in states)} |")
     return "\n".join(lines)
 
 

@@ -8,22 +8,7 @@ import attrs
 
 from actors.policy import CallPolicy, Wording
 from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent, SpeechKind
-from actors.turn.events import (
-    AgentSaid,
-    AudioBegan,
-    AudioDone,
-    CallerSaid,
-    CallerStartedSpeaking,
-    EndWanted,
-    Event,
-    FloorGiven,
-    FloorVacated,
-    FunctionsAsked,
-    Played,
-    TimePassed,
-    VoiceBegan,
-    VoiceEnded,
-)
+from actors.turn.events import AgentSaid, CallerSaid, EndWanted, Event, FloorGiven, FunctionsAsked, Signal, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.state import Debt, TurnState, VoiceState
 
@@ -39,11 +24,11 @@ FIRST, SECOND, THIRD = POLICY.wording.fillers
 ASK = POLICY.wording.still_there
 LONGEST_STEP = 500
 GOODBYE: list[Step] = [
-    (3, AudioBegan()),
+    (3, Signal.AUDIO_BEGAN),
     (3.1, AgentSaid("Goodbye!")),
     (3.2, FunctionsAsked(("end",))),
     (3.2, EndWanted("end", "done")),
-    (3.3, AudioDone()),
+    (3.3, Signal.AUDIO_DONE),
 ]
 """An agent says goodbye, and ends the conversation."""
 
@@ -96,7 +81,7 @@ def _pass_time(turn: Turn, until: float, now: float, seen: Seen) -> float:
         if due > until:
             return now
         now = max(due, now)
-        effects = turn.on(TimePassed(), now)
+        effects = turn.on(Signal.TIME_PASSED, now)
         seen.extend((round(now, 3), rounded(effect)) for effect in effects)
         assert turn.deadline() > now, "a deadline that does not move"
     raise AssertionError("too many deadlines")
@@ -143,8 +128,8 @@ def effects_of(seen: Seen) -> list[Effect]:
 def caller_says(at: float, text: str = "When can you come?", length: float = 1.0, wait: float = 0.5) -> list[Step]:
     """Speech of the caller's, and its transcript `wait` seconds after the last word."""
     return [
-        (at, CallerStartedSpeaking()),
-        (at, VoiceBegan()),
+        (at, Signal.CALLER_STARTED_SPEAKING),
+        (at, Signal.VOICE_BEGAN),
         (at + length, VoiceEnded(at + length)),
         (at + length + wait, CallerSaid(text)),
     ]
@@ -152,7 +137,7 @@ def caller_says(at: float, text: str = "When can you come?", length: float = 1.0
 
 def lost(at: float) -> list[Step]:
     """A session that is lost, and another one that knows nothing of a debt."""
-    return [(at, FloorVacated()), (at + 0.3, FloorGiven(owes=False))]
+    return [(at, Signal.FLOOR_VACATED), (at + 0.3, FloorGiven(owes=False))]
 
 
 def reply(
@@ -160,10 +145,10 @@ def reply(
 ) -> list[Step]:
     """A reply: its first frame, its words, the end of its audio, and the end of its sound."""
     return [
-        (at, AudioBegan()),
+        (at, Signal.AUDIO_BEGAN),
         (at + 0.02, AgentSaid(text, announces, asks=text.endswith("?"))),
-        (at + sent, AudioDone()),
-        (at + played, Played()),
+        (at + sent, Signal.AUDIO_DONE),
+        (at + played, Signal.PLAYED),
     ]
 
 

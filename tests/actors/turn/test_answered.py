@@ -6,20 +6,12 @@ from actors.turn.actions import describe_keys
 from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     FloorGiven,
-    FloorVacated,
     FunctionDone,
     FunctionsAsked,
     KeysEntered,
-    NothingUnderstood,
-    Played,
-    SayRefused,
-    TimePassed,
-    VoiceBegan,
+    Signal,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
@@ -53,7 +45,14 @@ def asks_and_calls(asked: float, done: float, received: float) -> list[Step]:
     """Ask "Which day?" from second 3 on, heard by 4.5, and call a function with it."""
     function: list[Step] = [(asked, FunctionsAsked(("f",))), (done, FunctionDone("f"))]
     words = AgentSaid("Which day?", asks=True)
-    return [*caller_says(1), (3, AudioBegan()), (3.1, words), *function, (received, AudioDone()), (4.5, Played())]
+    return [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, words),
+        *function,
+        (received, Signal.AUDIO_DONE),
+        (4.5, Signal.PLAYED),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,14 @@ def test_words_that_ask_nothing_are_no_answer_to_the_function_behind_them() -> N
 
 
 def test_nor_are_they_where_the_function_ends_in_the_same_moment() -> None:
-    at_once: list[Step] = [(3.1, FunctionsAsked(("f",))), (3.1, FunctionDone("f")), (3.5, AudioDone()), (4.5, Played())]
+    at_once: list[Step] = [
+        (3.1, FunctionsAsked(("f",))),
+        (3.1, FunctionDone("f")),
+        (3.5, Signal.AUDIO_DONE),
+        (4.5, Signal.PLAYED),
+    ]
 
-    assert seen(*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("Let me see.")), *at_once, until=8) == [
+    assert seen(*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Let me see.")), *at_once, until=8) == [
         (7.5, filler_asked())
     ]
 
@@ -101,7 +105,11 @@ def test_what_the_caller_answers_is_to_be_answered_whatever_was_asked_before() -
 def noises(*begun: float, length: float) -> list[Step]:
     """Noises of which the service says each time that the caller speaks."""
     each: list[list[Step]] = [
-        [(at, VoiceBegan()), (at + 0.1, CallerStartedSpeaking()), (at + length + 0.4, VoiceEnded(at + length))]
+        [
+            (at, Signal.VOICE_BEGAN),
+            (at + 0.1, Signal.CALLER_STARTED_SPEAKING),
+            (at + length + 0.4, VoiceEnded(at + length)),
+        ]
         for at in begun
     ]
     return [step for steps in each for step in steps]
@@ -131,9 +139,9 @@ def test_nor_do_they_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
 
 
 def test_words_with_breaths_between_them_are_waited_for() -> None:
-    heard = [step for step in noises(4, 5.5, 7, length=0.9) if not isinstance(step[1], CallerStartedSpeaking)]
+    heard = [step for step in noises(4, 5.5, 7, length=0.9) if step[1] is not Signal.CALLER_STARTED_SPEAKING]
 
-    got = seen(*caller_says(1), *reply(3, played=30), (4.1, CallerStartedSpeaking()), *heard, until=11)
+    got = seen(*caller_says(1), *reply(3, played=30), (4.1, Signal.CALLER_STARTED_SPEAKING), *heard, until=11)
 
     assert got == [(4.1, Cut()), (10.4, Resume())]
 
@@ -141,22 +149,24 @@ def test_words_with_breaths_between_them_are_waited_for() -> None:
 def test_behind_a_goodbye_any_sound_may_be_a_word() -> None:
     """Two noises, the second of which the service hears: its words may come as late as those of the first."""
     turn = on_floor()
-    noises_behind = [(4.5, CallerStartedSpeaking()), *noises(8.2, length=0.3)]
+    noises_behind = [(4.5, Signal.CALLER_STARTED_SPEAKING), *noises(8.2, length=0.3)]
 
-    got = play(turn, [*GOODBYE, (5, Played()), *noises_behind], 20)
+    got = play(turn, [*GOODBYE, (5, Signal.PLAYED), *noises_behind], 20)
 
     assert got == [(12.5, EndConversation("completed", "done", heard=True))]
 
 
 def test_a_goodbye_is_not_kept_up_by_what_only_the_service_hears() -> None:
-    heard = [(at, CallerStartedSpeaking()) for at in (4.5, 6, 8)]
+    heard = [(at, Signal.CALLER_STARTED_SPEAKING) for at in (4.5, 6, 8)]
 
-    assert seen(*GOODBYE, (5, Played()), *heard, until=20) == [(8.5, EndConversation("completed", "done", heard=True))]
+    assert seen(*GOODBYE, (5, Signal.PLAYED), *heard, until=20) == [
+        (8.5, EndConversation("completed", "done", heard=True))
+    ]
 
 
 # A line that stays loud after one start of speech
 
-TELEVISION: list[Step] = [(5, VoiceBegan()), (5.1, CallerStartedSpeaking())]
+TELEVISION: list[Step] = [(5, Signal.VOICE_BEGAN), (5.1, Signal.CALLER_STARTED_SPEAKING)]
 LONG_REPLY = reply(4, played=30)
 
 
@@ -183,7 +193,7 @@ def test_where_nothing_is_owed_it_is_a_story() -> None:
 
 
 def test_a_service_that_refuses_the_question_hears_the_caller_and_is_asked_again() -> None:
-    refused: list[Step] = [(15.2, SayRefused()), (25.3, SayRefused())]
+    refused: list[Step] = [(15.2, Signal.SAY_REFUSED), (25.3, Signal.SAY_REFUSED)]
 
     got = seen(*caller_says(2), *LONG_REPLY, *TELEVISION, *refused, until=35)
 
@@ -199,7 +209,12 @@ SPEECH = caller_says(1)[:-1]
 @pytest.mark.parametrize("told", [3.1, 3.3, 3.6, 5.5], ids=["its audio", "its words", "its end", "all of it"])
 def test_words_that_are_told_behind_their_answer_are_answered(told: float) -> None:
     turn = on_floor()
-    answer: list[Step] = [(3, AudioBegan()), (3.2, AgentSaid("On Tuesday.")), (3.5, AudioDone()), (5, Played())]
+    answer: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.2, AgentSaid("On Tuesday.")),
+        (3.5, Signal.AUDIO_DONE),
+        (5, Signal.PLAYED),
+    ]
 
     assert play(turn, [*SPEECH, *answer, (told, CallerSaid("When?"))], 14.9) == []
     assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
@@ -208,15 +223,15 @@ def test_words_that_are_told_behind_their_answer_are_answered(told: float) -> No
 def test_the_service_hears_nobody_any_more_once_it_has_told_the_words() -> None:
     turn = on_floor()
 
-    play(turn, [*SPEECH, (3, AudioBegan()), (3.1, CallerSaid("When?"))])
+    play(turn, [*SPEECH, (3, Signal.AUDIO_BEGAN), (3.1, CallerSaid("When?"))])
 
     assert turn.caller is CallerState.QUIET
 
 
 SPOKEN_INTO: dict[str, list[Step]] = {
     "another turn": [(3.1, CallerSaid("When?")), (3.3, CallerSaid("And where?"))],
-    "a voice on the line": [(3.1, VoiceBegan()), (3.3, CallerSaid("Stop."))],
-    "a voice that has ended": [(3.1, VoiceBegan()), (3.3, VoiceEnded(3.2)), (3.4, CallerSaid("Stop."))],
+    "a voice on the line": [(3.1, Signal.VOICE_BEGAN), (3.3, CallerSaid("Stop."))],
+    "a voice that has ended": [(3.1, Signal.VOICE_BEGAN), (3.3, VoiceEnded(3.2)), (3.4, CallerSaid("Stop."))],
 }
 
 
@@ -224,7 +239,7 @@ SPOKEN_INTO: dict[str, list[Step]] = {
 def test_words_that_are_spoken_into_a_reply_are_another_turn(into: str) -> None:
     turn = on_floor()
 
-    got = play(turn, [*SPEECH, (3, AudioBegan()), (3, AgentSaid("On Tuesday.")), *SPOKEN_INTO[into]])
+    got = play(turn, [*SPEECH, (3, Signal.AUDIO_BEGAN), (3, AgentSaid("On Tuesday.")), *SPOKEN_INTO[into]])
 
     assert effects_of(got) == [Cut(), Forget()]
     assert turn.debt is Debt.OWED
@@ -233,9 +248,9 @@ def test_words_that_are_spoken_into_a_reply_are_another_turn(into: str) -> None:
 @pytest.mark.parametrize("late", [5.3, 6.3], ids=["a filler that was asked for", "a filler that is late"])
 def test_what_may_be_a_filler_answers_no_words(late: float) -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (4, CallerStartedSpeaking()), (4.1, NothingUnderstood())]
+    script: list[Step] = [*caller_says(1), (4, Signal.CALLER_STARTED_SPEAKING), (4.1, Signal.NOTHING_UNDERSTOOD)]
 
-    play(turn, [*script, (late, AudioBegan()), (late + 0.1, CallerSaid("Hello?"))])
+    play(turn, [*script, (late, Signal.AUDIO_BEGAN), (late + 0.1, CallerSaid("Hello?"))])
 
     assert state_of(turn).at.wanted == late + 0.1
 
@@ -243,9 +258,14 @@ def test_what_may_be_a_filler_answers_no_words(late: float) -> None:
 def test_a_filler_that_comes_behind_the_answer_answers_nothing_said_before_it() -> None:
     turn = on_floor()
     answer: list[Step] = [*caller_says(1), *reply(5.2, sent=0.5, played=2)]
-    behind: list[Step] = [(6, VoiceBegan()), (6.2, AudioBegan()), (6.3, AgentSaid(FIRST)), (6.4, VoiceEnded(6.1))]
+    behind: list[Step] = [
+        (6, Signal.VOICE_BEGAN),
+        (6.2, Signal.AUDIO_BEGAN),
+        (6.3, AgentSaid(FIRST)),
+        (6.4, VoiceEnded(6.1)),
+    ]
 
-    play(turn, [*answer, (6.1, CallerStartedSpeaking()), *behind, (7, CallerSaid("Well?"))])
+    play(turn, [*answer, (6.1, Signal.CALLER_STARTED_SPEAKING), *behind, (7, CallerSaid("Well?"))])
 
     assert turn.debt is Debt.OWED
 
@@ -253,12 +273,12 @@ def test_a_filler_that_comes_behind_the_answer_answers_nothing_said_before_it() 
 def test_words_upon_which_the_agent_ends_are_its_decisions_to_answer() -> None:
     ends: list[Step] = [*SPEECH, *GOODBYE, (3.6, CallerSaid("That is all."))]
 
-    assert EndConversation("completed", "done", heard=True) in effects_of(seen(*ends, (5, Played()), until=9))
+    assert EndConversation("completed", "done", heard=True) in effects_of(seen(*ends, (5, Signal.PLAYED), until=9))
 
 
 def test_words_before_a_function_are_heard_though_the_words_that_they_answer_come_behind_both() -> None:
     turn = on_floor()
-    calls: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Let me see.")), (3.2, FunctionsAsked(("f",)))]
+    calls: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Let me see.")), (3.2, FunctionsAsked(("f",)))]
 
     assert play(turn, [*SPEECH, *calls, (3.4, CallerSaid("When?"))], 6) == []
     assert turn.debt is Debt.OWED
@@ -277,9 +297,9 @@ def test_an_answer_to_a_function_is_none_to_the_words_that_were_spoken_before_it
 @pytest.mark.parametrize("echo", [[], [(2.7, CallerSaid(KEYS_TOLD))]], ids=["no echo", "an echo"])
 def test_an_answer_to_keys_is_none_to_the_words_that_were_spoken_with_them(echo: list[Step]) -> None:
     turn = on_floor()
-    keys: list[Step] = [(1.9, KeysEntered("1")), (2.5, TimePassed()), *echo]
+    keys: list[Step] = [(1.9, KeysEntered("1")), (2.5, Signal.TIME_PASSED), *echo]
 
-    play(turn, [*SPEECH, *keys, (3, AudioBegan()), (3.1, AgentSaid("One.")), (3.4, CallerSaid("When?"))])
+    play(turn, [*SPEECH, *keys, (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("One.")), (3.4, CallerSaid("When?"))])
 
     assert state_of(turn).at.wanted == 3.4
 
@@ -288,8 +308,8 @@ def test_an_answer_to_keys_is_none_to_the_words_that_were_spoken_with_them(echo:
 def test_an_answer_to_a_turn_is_none_to_what_the_caller_adds_before_it_begins(told: float) -> None:
     """Also where it has settled that turn by then."""
     turn = on_floor()
-    asked: list[Step] = [(1, VoiceBegan()), (1.1, CallerStartedSpeaking()), (1.9, VoiceEnded(1.5))]
-    added: list[Step] = [(2.1, VoiceBegan()), (2.2, CallerStartedSpeaking()), (2.8, VoiceEnded(2.6))]
+    asked: list[Step] = [(1, Signal.VOICE_BEGAN), (1.1, Signal.CALLER_STARTED_SPEAKING), (1.9, VoiceEnded(1.5))]
+    added: list[Step] = [(2.1, Signal.VOICE_BEGAN), (2.2, Signal.CALLER_STARTED_SPEAKING), (2.8, VoiceEnded(2.6))]
 
     play(turn, [*asked, (2, CallerSaid("When?")), *added, *reply(3, sent=0.5, played=2.5), (told, CallerSaid("And?"))])
 
@@ -298,7 +318,7 @@ def test_an_answer_to_a_turn_is_none_to_what_the_caller_adds_before_it_begins(to
 
 def test_a_greeting_is_no_answer_to_words_that_were_spoken_before_it() -> None:
     turn = new_turn()
-    hello: list[Step] = [(0.4, VoiceBegan()), (0.5, CallerStartedSpeaking()), (0.9, VoiceEnded(0.8))]
+    hello: list[Step] = [(0.4, Signal.VOICE_BEGAN), (0.5, Signal.CALLER_STARTED_SPEAKING), (0.9, VoiceEnded(0.8))]
 
     play(turn, [(0.2, FloorGiven(owes=True)), *hello, *reply(1, sent=0.5, played=2), (1.6, CallerSaid("Is it you?"))])
 
@@ -307,9 +327,9 @@ def test_a_greeting_is_no_answer_to_words_that_were_spoken_before_it() -> None:
 
 def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> None:
     turn = on_floor()
-    given: list[Step] = [(2.5, FloorVacated()), (2.9, FloorGiven(owes=False))]
+    given: list[Step] = [(2.5, Signal.FLOOR_VACATED), (2.9, FloorGiven(owes=False))]
 
-    play(turn, [*SPEECH, *given, (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
+    play(turn, [*SPEECH, *given, (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("So.")), (3.4, CallerSaid("When?"))])
 
     assert turn.debt is Debt.OWED
 
@@ -319,7 +339,7 @@ def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> N
 
 @pytest.mark.parametrize("sent", [0.5, 4.5], ids=["sent", "coming"])
 def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(sent: float) -> None:
-    voice: list[Step] = [(5, VoiceBegan()), (6.4, VoiceEnded(6)), (6.5, CallerSaid("Stop."))]
+    voice: list[Step] = [(5, Signal.VOICE_BEGAN), (6.4, VoiceEnded(6)), (6.5, CallerSaid("Stop."))]
 
     got = seen(*caller_says(1), *reply(3, sent=sent, played=9), *voice, until=6.6)
 
@@ -334,13 +354,13 @@ def test_they_do_not_cut_a_filler_short() -> None:
 
 OVERTAKEN: list[Step] = [
     *caller_says(1),
-    (5.2, AudioBegan()),
+    (5.2, Signal.AUDIO_BEGAN),
     (5.3, AgentSaid("It is a long story.")),
-    (5.6, AudioDone()),
+    (5.6, Signal.AUDIO_DONE),
     (5.7, AgentSaid(FIRST)),
-    (16, Played()),
+    (16, Signal.PLAYED),
 ]
-LATE_START: list[Step] = [(6, VoiceBegan()), (6.1, CallerStartedSpeaking())]
+LATE_START: list[Step] = [(6, Signal.VOICE_BEGAN), (6.1, Signal.CALLER_STARTED_SPEAKING)]
 
 
 def behind_it(steps: list[Step], until: float) -> Seen:
@@ -350,19 +370,19 @@ def behind_it(steps: list[Step], until: float) -> Seen:
 
 @pytest.mark.parametrize("done", [6.6, 8.0], ids=["before the words", "after the words"])
 def test_who_speaks_into_the_answer_while_a_late_filler_is_dropped_stops_it_at_once(done: float) -> None:
-    words: list[Step] = [(7.4, VoiceEnded(7.2)), (7.7, CallerSaid("Stop.")), (done, AudioDone())]
+    words: list[Step] = [(7.4, VoiceEnded(7.2)), (7.7, CallerSaid("Stop.")), (done, Signal.AUDIO_DONE)]
 
     assert behind_it([*LATE_START, *words], 8.5) == [(6.1, Cut()), (7.7, Forget())]
 
 
 def test_a_noise_there_keeps_the_answer_aside_as_anywhere() -> None:
-    noise: list[Step] = [(6.5, VoiceEnded(6.3)), (6.6, AudioDone())]
+    noise: list[Step] = [(6.5, VoiceEnded(6.3)), (6.6, Signal.AUDIO_DONE)]
 
     assert behind_it([*LATE_START, *noise], 12) == [(6.1, Cut()), (8.6, Resume())]
 
 
 def test_words_there_that_the_service_has_not_told_to_begin_stop_it_too() -> None:
-    words: list[Step] = [(5.9, VoiceBegan()), (6.4, VoiceEnded(6.2)), (6.5, CallerSaid("Stop."))]
+    words: list[Step] = [(5.9, Signal.VOICE_BEGAN), (6.4, VoiceEnded(6.2)), (6.5, CallerSaid("Stop."))]
 
     assert behind_it(words, 7) == [(6.5, Cut()), (6.5, Forget())]
 
@@ -370,7 +390,7 @@ def test_words_there_that_the_service_has_not_told_to_begin_stop_it_too() -> Non
 def test_a_goodbye_there_is_not_cut_by_a_start_of_speech() -> None:
     turn, _ = prepared_turn(voice=VoiceState.LATE, phase=Phase.ENDING, sounding=True, sounds_wanted=True)
 
-    assert turn.on(CallerStartedSpeaking(), 10.1) == []
+    assert turn.on(Signal.CALLER_STARTED_SPEAKING, 10.1) == []
 
 
 def test_what_is_no_answer_there_is_not_cut_by_words() -> None:

@@ -6,25 +6,19 @@ from actors.turn.actions import describe_keys
 from actors.turn.effects import Cut, Forget, FreeTape, Gate, PutThrough, Resume, SayAsAgent, SpeechKind
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
     KeysEntered,
-    Played,
     PutThroughFailed,
-    ThinkingBegan,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
 )
 from actors.turn.state import Debt, Phase, VoiceState
@@ -45,7 +39,7 @@ from tests.actors.turn.script import (
     without_notes,
 )
 
-COUGH: list[Step] = [(5.6, VoiceBegan()), (5.6, CallerStartedSpeaking()), (6.4, VoiceEnded(6))]
+COUGH: list[Step] = [(5.6, Signal.VOICE_BEGAN), (5.6, Signal.CALLER_STARTED_SPEAKING), (6.4, VoiceEnded(6))]
 KEYS_ECHOED = CallerSaid(describe_keys(("1",)))
 
 
@@ -54,7 +48,7 @@ KEYS_ECHOED = CallerSaid(describe_keys(("1",)))
 
 def test_an_answer_that_begins_behind_a_filler_is_kept_with_it() -> None:
     """Its first frame came before the cut, and was no news; its words come after it."""
-    filler: list[Step] = [(5.3, AudioBegan()), (5.31, AgentSaid(FIRST))]
+    filler: list[Step] = [(5.3, Signal.AUDIO_BEGAN), (5.31, AgentSaid(FIRST))]
 
     got = seen(*caller_says(1), *filler, *COUGH, (5.61, AgentSaid("On Tuesday.")), until=8.5)
 
@@ -63,9 +57,14 @@ def test_an_answer_that_begins_behind_a_filler_is_kept_with_it() -> None:
 
 def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> None:
     """The words that follow are those of the next reply, and their audio is lost."""
-    coming: list[Step] = [(3, AudioBegan()), (4, CallerStartedSpeaking()), (6, ThinkingBegan()), (7, Played())]
+    coming: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (6, Signal.THINKING_BEGAN),
+        (7, Signal.PLAYED),
+    ]
 
-    got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, AudioDone()), until=10.1)
+    got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, Signal.AUDIO_DONE), until=10.1)
 
     assert got == [(4, Cut()), (6.5, Resume()), (10, filler_asked())]
 
@@ -74,11 +73,11 @@ def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> 
 def test_the_end_of_what_was_dropped_ends_the_cut(by: str) -> None:
     turn = on_floor()
     drops: dict[str, list[Step]] = {
-        "goodbye": [(1, AudioBegan()), (1.1, EndWanted("e", "done")), (2, FunctionCancelled("e"))],
-        "told": [(1, AudioBegan()), (2, KeysEntered("1")), (2.1, CallerStartedSpeaking())],
+        "goodbye": [(1, Signal.AUDIO_BEGAN), (1.1, EndWanted("e", "done")), (2, FunctionCancelled("e"))],
+        "told": [(1, Signal.AUDIO_BEGAN), (2, KeysEntered("1")), (2.1, Signal.CALLER_STARTED_SPEAKING)],
     }
 
-    play(turn, [*drops[by], (2.2, AudioDone())])
+    play(turn, [*drops[by], (2.2, Signal.AUDIO_DONE)])
 
     assert turn.gate is Gate.OPEN
 
@@ -89,61 +88,69 @@ def test_the_end_of_what_was_dropped_ends_the_cut(by: str) -> None:
 @pytest.mark.parametrize("echo", [[], [(2.2, KEYS_ECHOED)]], ids=["not echoed", "echoed"])
 def test_the_answer_to_what_was_told_is_heard_from_its_first_frame(echo: list[Step]) -> None:
     turn = on_floor()
-    script: list[Step] = [(1, AudioBegan()), (1.1, AgentSaid("Long.")), (2, KeysEntered("1"))]
+    script: list[Step] = [(1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("Long.")), (2, KeysEntered("1"))]
 
-    got = play(turn, [*script, (2.1, CallerStartedSpeaking())], 2.15)
+    got = play(turn, [*script, (2.1, Signal.CALLER_STARTED_SPEAKING)], 2.15)
     assert (effects_of(got)[1:], turn.gate) == ([Cut(), Forget()], Gate.SHUT)
 
     play(turn, echo, 2.6)
     assert turn.gate is Gate.OPEN
-    assert play(turn, [(2.6, AudioBegan()), (2.7, AgentSaid("You pressed one.")), (3, AudioDone())]) == []
+    assert play(turn, [(2.6, Signal.AUDIO_BEGAN), (2.7, AgentSaid("You pressed one.")), (3, Signal.AUDIO_DONE)]) == []
     assert turn.debt is Debt.SETTLED
 
 
 @pytest.mark.parametrize("played", [3, 9])
 def test_nothing_more_comes_of_a_reply_behind_an_echo(played: float) -> None:
     """The words that follow are those of the next reply, and their audio is lost."""
-    coming: list[Step] = [(1, AudioBegan()), (1.1, AgentSaid("Long.")), (2, KeysEntered("1")), (2.2, KEYS_ECHOED)]
+    coming: list[Step] = [(1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("Long.")), (2, KeysEntered("1")), (2.2, KEYS_ECHOED)]
 
-    answer: list[Step] = [(4, AgentSaid("You pressed one.")), (4.1, AudioDone())]
+    answer: list[Step] = [(4, AgentSaid("You pressed one.")), (4.1, Signal.AUDIO_DONE)]
 
-    assert seen(*coming, (played, Played()), *answer, until=played + 3.1)[1:] == [(played + 3, filler_asked())]
+    assert seen(*coming, (played, Signal.PLAYED), *answer, until=played + 3.1)[1:] == [(played + 3, filler_asked())]
 
 
 @pytest.mark.parametrize("began", [1.5, 0.5], ids=["a reply", "behind another reply"])
 def test_a_start_behind_the_answer_to_what_was_told_is_the_callers(began: float) -> None:
-    script: list[Step] = [(1, KeysEntered("1")), (began, AudioBegan()), (1.6, AgentSaid("You pressed one."))]
+    script: list[Step] = [(1, KeysEntered("1")), (began, Signal.AUDIO_BEGAN), (1.6, AgentSaid("You pressed one."))]
 
-    got = seen(*script, (3, CallerStartedSpeaking()), (3.2, AudioDone()), until=6)
+    got = seen(*script, (3, Signal.CALLER_STARTED_SPEAKING), (3.2, Signal.AUDIO_DONE), until=6)
 
     assert effects_of(got)[1:3] == [Cut(), Resume()]
 
 
 def test_words_without_audio_that_a_noise_has_cut_are_no_answer_by_another_audio() -> None:
     turn = on_floor()
-    cut: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, CallerStartedSpeaking()), (5.5, ThinkingBegan())]
+    cut: list[Step] = [
+        (3, AgentSaid("On Tuesday.")),
+        (3.1, Signal.CALLER_STARTED_SPEAKING),
+        (5.5, Signal.THINKING_BEGAN),
+    ]
 
-    play(turn, [*caller_says(1), *cut, (5.6, Played()), *reply(6, FIRST, played=1)], 7)
+    play(turn, [*caller_says(1), *cut, (5.6, Signal.PLAYED), *reply(6, FIRST, played=1)], 7)
 
     assert (turn.debt, turn.has_spoken) == (Debt.OWED, False)
 
 
 def test_words_behind_a_question_have_no_audio_that_was_played_before_it() -> None:
     """The AgentAudioDone of the reply before them is missing, and their audio is lost."""
-    asked: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Let me see.")), (3.1, FunctionsAsked(("f",)))]
-    script: list[Step] = [*asked, (4, Played()), (4.2, FunctionDone("f")), (5, AgentSaid("On Tuesday."))]
+    asked: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Let me see.")), (3.1, FunctionsAsked(("f",)))]
+    script: list[Step] = [*asked, (4, Signal.PLAYED), (4.2, FunctionDone("f")), (5, AgentSaid("On Tuesday."))]
 
-    assert seen(*caller_says(1), *script, (5.1, AudioDone()), until=7.1) == [(7, filler_asked())]
+    assert seen(*caller_says(1), *script, (5.1, Signal.AUDIO_DONE), until=7.1) == [(7, filler_asked())]
 
 
 # A filler, and what is on its way
 
 
-@pytest.mark.parametrize("sign", [KeysEntered("1"), ThinkingBegan()])
+@pytest.mark.parametrize("sign", [KeysEntered("1"), Signal.THINKING_BEGAN])
 def test_nothing_more_comes_of_a_late_filler_where_the_model_has_more_to_answer(sign: Event) -> None:
     """Its AgentAudioDone is missing."""
     turn = on_floor()
-    late: list[Step] = [*reply(5.1, "On Tuesday.", sent=0.2, played=1), (5.5, AudioBegan()), (5.6, AgentSaid(FIRST))]
+    late: list[Step] = [
+        *reply(5.1, "On Tuesday.", sent=0.2, played=1),
+        (5.5, Signal.AUDIO_BEGAN),
+        (5.6, AgentSaid(FIRST)),
+    ]
 
     play(turn, [*caller_says(1), *late, (6.2, sign)])
 
@@ -152,9 +159,11 @@ def test_nothing_more_comes_of_a_late_filler_where_the_model_has_more_to_answer(
 
 def test_a_filler_without_words_is_not_the_audio_of_words_that_had_none() -> None:
     turn = on_floor()
-    lost: list[Step] = [(4.5, AgentSaid("On Tuesday.")), (4.6, AudioDone())]
+    lost: list[Step] = [(4.5, AgentSaid("On Tuesday.")), (4.6, Signal.AUDIO_DONE)]
 
-    got = play(turn, [*caller_says(1), *lost, (5.4, AudioBegan()), (5.8, AudioDone()), (6.5, Played())], 9.6)
+    got = play(
+        turn, [*caller_says(1), *lost, (5.4, Signal.AUDIO_BEGAN), (5.8, Signal.AUDIO_DONE), (6.5, Signal.PLAYED)], 9.6
+    )
 
     assert without_notes(got) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
     assert turn.debt is Debt.OWED
@@ -164,7 +173,7 @@ def test_a_filler_without_words_is_no_answer_though_a_function_has_ended_meanwhi
     turn = on_floor()
     done: list[Step] = [(5.1, FunctionsAsked(("f",))), (5.2, FunctionDone("f"))]
 
-    play(turn, [*caller_says(1), *done, (5.4, AudioBegan()), (5.8, AudioDone()), (6.5, Played())], 7)
+    play(turn, [*caller_says(1), *done, (5.4, Signal.AUDIO_BEGAN), (5.8, Signal.AUDIO_DONE), (6.5, Signal.PLAYED)], 7)
 
     assert turn.debt is Debt.OWED
 
@@ -186,7 +195,7 @@ def test_a_late_filler_without_words_is_no_answer() -> None:
     turn = on_floor()
     said: list[Step] = [*reply(5.1, "Let me see.", played=0.8), (5.1, FunctionsAsked(("f",))), (6, FunctionDone("f"))]
 
-    play(turn, [*caller_says(1), *said, (6.2, AudioBegan()), (6.8, AudioDone()), (7.5, Played())], 8)
+    play(turn, [*caller_says(1), *said, (6.2, Signal.AUDIO_BEGAN), (6.8, Signal.AUDIO_DONE), (7.5, Signal.PLAYED)], 8)
 
     assert turn.debt is Debt.OWED
 
@@ -207,10 +216,14 @@ def test_a_transfer_that_fails_asks_for_no_second_filler() -> None:
 @pytest.mark.parametrize("words", [[], [(5.6, AgentSaid(FIRST))]], ids=["its own", "a filler's"])
 def test_the_rest_of_a_reply_behind_a_denied_handoff_is_no_answer(words: list[Step]) -> None:
     turn = on_floor()
-    begins: list[Step] = [(5.2, AudioBegan()), (5.3, AgentSaid("Let me see.")), (5.3, FunctionsAsked(("h",)))]
+    begins: list[Step] = [(5.2, Signal.AUDIO_BEGAN), (5.3, AgentSaid("Let me see.")), (5.3, FunctionsAsked(("h",)))]
     denied: list[Step] = [(5.4, HandoffWanted("h")), *words, (5.8, FunctionCancelled("h")), (5.8, FunctionDone("h"))]
 
-    play(turn, [*caller_says(1), *begins, *denied, (5.9, AudioBegan()), (6, AudioDone()), (6.5, Played())], 7)
+    play(
+        turn,
+        [*caller_says(1), *begins, *denied, (5.9, Signal.AUDIO_BEGAN), (6, Signal.AUDIO_DONE), (6.5, Signal.PLAYED)],
+        7,
+    )
 
     assert turn.debt is Debt.OWED
 
@@ -240,7 +253,7 @@ def test_a_transfer_does_not_restart_the_silence_before_it() -> None:
 
 
 def test_what_a_lost_session_has_said_announces_no_transfer_of_the_next_one() -> None:
-    said: list[Step] = [*reply(3, "Let me see.", played=1), (3.2, FunctionsAsked(("f",))), (5, FloorVacated())]
+    said: list[Step] = [*reply(3, "Let me see.", played=1), (3.2, FunctionsAsked(("f",))), (5, Signal.FLOOR_VACATED)]
     script: list[Step] = [*said, (5.5, FloorGiven(owes=False)), (5.8, FunctionsAsked(("t",))), (6, TransferWanted("t"))]
 
     assert seen(*caller_says(1), *script, until=8.1)[1:] == [(7, PutThrough("t")), (8, clip())]
@@ -250,7 +263,7 @@ def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> No
     """So it is asked for one filler after the other, and given up."""
     turn = on_floor()
     announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
-    greets: list[Step] = [(7, FloorVacated()), (7.5, FloorGiven(owes=True))]
+    greets: list[Step] = [(7, Signal.FLOOR_VACATED), (7.5, FloorGiven(owes=True))]
 
     got = play(turn, [*announced, *greets, *reply(9.3, FIRST, played=1)], 14)
 
@@ -259,15 +272,26 @@ def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> No
 
 
 def test_a_word_that_is_not_heard_is_asked_about_though_a_deed_is_waited_for() -> None:
-    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call"), (9.2, Played())]
-    word: list[Step] = [(9.4, VoiceBegan()), (10.9, VoiceEnded(10.5, deaf=True))]
+    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call"), (9.2, Signal.PLAYED)]
+    word: list[Step] = [(9.4, Signal.VOICE_BEGAN), (10.9, VoiceEnded(10.5, deaf=True))]
 
     assert seen(*announced, *word, until=13.6)[-1] == (13.5, question_asked(0.0))
 
 
 def test_a_transfer_waits_for_the_rest_of_its_sentence_though_the_line_has_run_dry() -> None:
-    wanted: list[Step] = [*caller_says(1), (3, AgentSaid("I put you")), (3, AudioBegan()), (3, TransferWanted("t"))]
-    script: list[Step] = [*wanted, (4, Played()), (4.5, AudioBegan()), (5.2, AudioDone()), (5.5, Played())]
+    wanted: list[Step] = [
+        *caller_says(1),
+        (3, AgentSaid("I put you")),
+        (3, Signal.AUDIO_BEGAN),
+        (3, TransferWanted("t")),
+    ]
+    script: list[Step] = [
+        *wanted,
+        (4, Signal.PLAYED),
+        (4.5, Signal.AUDIO_BEGAN),
+        (5.2, Signal.AUDIO_DONE),
+        (5.5, Signal.PLAYED),
+    ]
 
     assert seen(*script, until=7) == [(6.2, PutThrough("t"))]
 
@@ -279,7 +303,7 @@ def test_what_was_to_be_the_last_sentence_is_not_heard_where_a_remark_waits() ->
     state.closing, state.may_stay = CloseAsked("caller_silent", "Goodbye."), True
     state.at.remark, state.at.closing_begun = -100, 10.0
 
-    got = play(turn, [(10.1, VoiceBegan())], 10.5)
+    got = play(turn, [(10.1, Signal.VOICE_BEGAN)], 10.5)
 
     assert effects_of(got) == [Cut(), Forget(), FreeTape()]
     assert turn.gate is Gate.SHUT

@@ -17,10 +17,7 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     Event,
@@ -28,11 +25,9 @@ from actors.turn.events import (
     FunctionDone,
     FunctionsAsked,
     KeysEntered,
-    Played,
     PutThroughFailed,
-    ThinkingBegan,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase
@@ -65,15 +60,20 @@ def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
     """The caller has brought the conversation back as often as they may."""
     turn = on_floor()
     state_of(turn).reopened = [Phase.ENDING] * POLICY.numbers.reopenings
-    script: list[Step] = [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5.5, CallerSaid("Bye."))]
+    script: list[Step] = [
+        *BYE,
+        (3.2, EndWanted("e", "done")),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (5.5, CallerSaid("Bye.")),
+    ]
 
     assert play(turn, script, 12) == [(6.5, EndConversation("completed", "done", heard=True))]
 
 
 WORDS: list[Step] = [
     *reply(1, "Ten pounds."),
-    (4, CallerStartedSpeaking()),
-    (4, VoiceBegan()),
+    (4, Signal.CALLER_STARTED_SPEAKING),
+    (4, Signal.VOICE_BEGAN),
 ]
 """The caller speaks behind a reply; their words are transcribed later than what the model does upon them."""
 END: Step = (5, EndWanted("e", "done"))
@@ -110,7 +110,7 @@ def test_the_goodbye_is_asked_for_that_does_not_come_before_them() -> None:
 def test_other_words_are_answered(began: float, said: float) -> None:
     script: list[Step] = [
         *reply(1, "Goodbye!"),
-        (began, CallerStartedSpeaking()),
+        (began, Signal.CALLER_STARTED_SPEAKING),
         END,
         (said, CallerSaid("And the price?")),
     ]
@@ -122,7 +122,7 @@ def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
     script: list[Step] = [
         *BYE,
         (3.2, EndWanted("e", "done")),
-        (4, CallerStartedSpeaking()),
+        (4, Signal.CALLER_STARTED_SPEAKING),
         (4.2, FunctionCancelled("e")),
     ]
 
@@ -130,7 +130,12 @@ def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
 
 
 def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
-    script: list[Step] = [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (4.2, FunctionCancelled("t"))]
+    script: list[Step] = [
+        *BYE,
+        (3.2, TransferWanted("t")),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4.2, FunctionCancelled("t")),
+    ]
 
     assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
 
@@ -150,8 +155,13 @@ def test_a_caller_whose_noise_has_withdrawn_a_decision_is_asked_where_the_turn_w
 @pytest.mark.parametrize(("asks", "ends_at"), [(True, 9.0), (False, 5.0)])
 def test_a_goodbye_that_is_a_question_is_waited_for_to_be_answered(asks: bool, ends_at: float) -> None:
     last = AgentSaid("Anything else", asks=asks)
-    asked: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("So?", asks=True)), (3.2, last), (3.4, AudioDone())]
-    script: list[Step] = [*caller_says(1), *asked, (3.5, EndWanted("e", "done")), (5, Played())]
+    asked: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("So?", asks=True)),
+        (3.2, last),
+        (3.4, Signal.AUDIO_DONE),
+    ]
+    script: list[Step] = [*caller_says(1), *asked, (3.5, EndWanted("e", "done")), (5, Signal.PLAYED)]
 
     assert seen(*script, until=10) == [(ends_at, EndConversation("completed", "done", heard=True))]
 
@@ -172,7 +182,7 @@ def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_takes_it_back()
 
 
 def test_a_noise_in_the_sentence_before_a_transfer_holds_it_up_and_takes_nothing_back() -> None:
-    assert seen(*TO_A_PERSON, (4, CallerStartedSpeaking()), until=8.5) == [(8, PutThrough("t"))]
+    assert seen(*TO_A_PERSON, (4, Signal.CALLER_STARTED_SPEAKING), until=8.5) == [(8, PutThrough("t"))]
 
 
 def test_who_has_pressed_a_key_for_a_person_does_not_take_it_back_by_a_word() -> None:
@@ -231,7 +241,7 @@ def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
 def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> None:
     turn, state = prepared_turn(wish="t", keys=("0",), wants_person=True, is_opened=True)
 
-    assert PutThrough("") in effects_of(play(turn, [(10.0, ThinkingBegan()), (11.5, AgentSaid("x"))], 16))
+    assert PutThrough("") in effects_of(play(turn, [(10.0, Signal.THINKING_BEGAN), (11.5, AgentSaid("x"))], 16))
     assert state.kind is SpeechKind.ANSWER
 
 
@@ -251,14 +261,14 @@ COMES: list[Step] = [*reply(10.2, ASK, played=1), *reply(21.4, ASK, played=1)]
 
 
 def closes(said: float = 0.3) -> list[Step]:
-    return [(32.4 + said, AudioBegan()), (32.5 + said, AgentSaid(SILENT))]
+    return [(32.4 + said, Signal.AUDIO_BEGAN), (32.5 + said, AgentSaid(SILENT))]
 
 
-@pytest.mark.parametrize("whole", [[], [(33.0, AudioDone())]], ids=["coming", "sent"])
+@pytest.mark.parametrize("whole", [[], [(33.0, Signal.AUDIO_DONE)]], ids=["coming", "sent"])
 def test_a_caller_who_speaks_into_the_closing_is_not_hung_up_on(whole: list[Step]) -> None:
     turn = on_floor()
 
-    got = play(turn, [*COMES, *closes(), *whole, (34, VoiceBegan()), (37, VoiceEnded(37))], 39)
+    got = play(turn, [*COMES, *closes(), *whole, (34, Signal.VOICE_BEGAN), (37, VoiceEnded(37))], 39)
 
     assert (34.4, FreeTape()) in got
     assert Cut() in effects_of(got)
@@ -268,7 +278,7 @@ def test_a_caller_who_speaks_into_the_closing_is_not_hung_up_on(whole: list[Step
 
 def test_the_rest_of_the_closing_is_not_heard_any_more() -> None:
     turn = on_floor()
-    play(turn, [*COMES, *closes(), (33, VoiceBegan())], 33.5)
+    play(turn, [*COMES, *closes(), (33, Signal.VOICE_BEGAN)], 33.5)
 
     gates = [turn.gate]
     assert play(turn, [(34, VoiceEnded(34)), (35, CallerSaid("Wait."))]) == []
@@ -277,7 +287,7 @@ def test_the_rest_of_the_closing_is_not_heard_any_more() -> None:
 
 def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() -> None:
     turn = on_floor()
-    sent: list[Step] = [*COMES, (32.5, VoiceBegan())]
+    sent: list[Step] = [*COMES, (32.5, Signal.VOICE_BEGAN)]
 
     got = play(turn, sent, 36)
 
@@ -287,7 +297,13 @@ def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() 
 
 def test_a_short_noise_does_not_keep_the_call() -> None:
     got = seen(
-        *COMES, *closes(), (33, VoiceBegan()), (33.35, VoiceEnded(33.3)), (35, AudioDone()), (36, Played()), until=40
+        *COMES,
+        *closes(),
+        (33, Signal.VOICE_BEGAN),
+        (33.35, VoiceEnded(33.3)),
+        (35, Signal.AUDIO_DONE),
+        (36, Signal.PLAYED),
+        until=40,
     )
 
     assert got[-1] == (36, EndConversation("caller_silent", "", heard=True))
@@ -296,7 +312,7 @@ def test_a_short_noise_does_not_keep_the_call() -> None:
 def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
     said = reply(67.8, POLICY.wording.closing, sent=1, played=2)
 
-    got = seen((5, VoiceBegan()), *COMES, *said, until=75)
+    got = seen((5, Signal.VOICE_BEGAN), *COMES, *said, until=75)
 
     assert got[2:] == [
         (67.5, HoldTape()),
@@ -308,7 +324,7 @@ def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
 def test_a_call_that_is_to_close_for_another_reason_is_not_kept() -> None:
     """An operator, or a drain, has asked for it meanwhile."""
     turn = on_floor()
-    play(turn, [*COMES, *closes(), (33, CloseAsked("drained", "Goodbye.")), (34, VoiceBegan())], 35)
+    play(turn, [*COMES, *closes(), (33, CloseAsked("drained", "Goodbye.")), (34, Signal.VOICE_BEGAN)], 35)
 
     assert turn.phase is Phase.CLOSING
 
@@ -316,15 +332,20 @@ def test_a_call_that_is_to_close_for_another_reason_is_not_kept() -> None:
 def test_a_caller_is_not_kept_for_ever() -> None:
     turn = on_floor()
     state_of(turn).reopened = [Phase.CLOSING] * POLICY.numbers.reopenings
-    play(turn, [*COMES, *closes(), (34, VoiceBegan())], 35)
+    play(turn, [*COMES, *closes(), (34, Signal.VOICE_BEGAN)], 35)
 
     assert turn.phase is Phase.CLOSING
 
 
 KEPT: dict[Phase, list[Step]] = {
-    Phase.TRANSFERRING: [*BYE, (3.2, TransferWanted("t")), (4, CallerStartedSpeaking()), (5, CallerSaid("Wait."))],
-    Phase.ENDING: [*BYE, (3.2, EndWanted("e", "done")), (4, CallerStartedSpeaking()), (5, CallerSaid("Wait."))],
-    Phase.CLOSING: [*COMES, *closes(), (34, VoiceBegan())],
+    Phase.TRANSFERRING: [
+        *BYE,
+        (3.2, TransferWanted("t")),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (5, CallerSaid("Wait.")),
+    ],
+    Phase.ENDING: [*BYE, (3.2, EndWanted("e", "done")), (4, Signal.CALLER_STARTED_SPEAKING), (5, CallerSaid("Wait."))],
+    Phase.CLOSING: [*COMES, *closes(), (34, Signal.VOICE_BEGAN)],
 }
 
 
@@ -352,7 +373,7 @@ def test_a_goodbye_that_was_announced_and_heard_is_not_said_again() -> None:
 
 
 def test_a_turn_is_not_asked_again_that_a_function_has_just_been_answered_for() -> None:
-    script: list[Step] = [*caller_says(1), (3, FunctionsAsked(("f",))), (3.2, CallerStartedSpeaking())]
+    script: list[Step] = [*caller_says(1), (3, FunctionsAsked(("f",))), (3.2, Signal.CALLER_STARTED_SPEAKING)]
 
     assert seen(*script, (5, FunctionDone("f")), until=5.8) == [(5.7, filler_asked(silence=3.7))]
 

@@ -17,26 +17,17 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
-    NothingUnderstood,
-    Played,
     PutThroughFailed,
-    SayRefused,
-    ThinkingBegan,
-    ThinkingSlow,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase
@@ -70,10 +61,10 @@ def test_c1_a_withdrawn_goodbye_does_not_end_the_call() -> None:
         *GOODBYE,
     ]
     script += [
-        (3.5, CallerStartedSpeaking()),
-        (3.5, VoiceBegan()),
+        (3.5, Signal.CALLER_STARTED_SPEAKING),
+        (3.5, Signal.VOICE_BEGAN),
         (4.3, VoiceEnded(4.3)),
-        (5, Played()),
+        (5, Signal.PLAYED),
         (5.5, FunctionCancelled("end")),
         (5.6, CallerSaid("Wait, one thing")),
     ]
@@ -84,10 +75,10 @@ def test_c1_a_withdrawn_goodbye_does_not_end_the_call() -> None:
 def test_c1_what_is_left_of_a_withdrawn_goodbye_is_cut() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Goodbye!")),
         (3.2, EndWanted("e", "done")),
-        (3.5, CallerStartedSpeaking()),
+        (3.5, Signal.CALLER_STARTED_SPEAKING),
         (4, FunctionCancelled("e")),
     ]
     assert play(turn, script) == [(4, Cut()), (4, Forget())]
@@ -98,13 +89,13 @@ def test_c2_after_a_false_interruption_the_rest_of_the_reply_is_heard() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("A long reply.")),
-        (3.5, AudioDone()),
-        (4, CallerStartedSpeaking()),
-        (4, VoiceBegan()),
+        (3.5, Signal.AUDIO_DONE),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4, Signal.VOICE_BEGAN),
         (4.4, VoiceEnded(4.4)),
-        (9, Played()),
+        (9, Signal.PLAYED),
     ]
     assert play(turn, script, 10) == [(4, Cut()), (6.9, Resume())]
 
@@ -113,11 +104,11 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("A long reply.")),
-        (4, CallerStartedSpeaking()),
-        (4, AudioDone()),
-        (7.5, Played()),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4, Signal.AUDIO_DONE),
+        (7.5, Signal.PLAYED),
     ]
     got = play(turn, script, 12)
     go_on = (9.0, TellAsCaller(POLICY.wording.go_on))
@@ -127,11 +118,11 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
 def test_c2_an_empty_transcript_resumes_at_once() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Long.")),
-        (3.2, AudioDone()),
-        (4, CallerStartedSpeaking()),
-        (4.6, NothingUnderstood()),
+        (3.2, Signal.AUDIO_DONE),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4.6, Signal.NOTHING_UNDERSTOOD),
     ]
     assert play(turn, script) == [(4, Cut()), (4.6, Resume())]
 
@@ -139,10 +130,10 @@ def test_c2_an_empty_transcript_resumes_at_once() -> None:
 def test_c2_words_after_all_cut_what_was_resumed() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Long.")),
-        (3.2, AudioDone()),
-        (4, CallerStartedSpeaking()),
+        (3.2, Signal.AUDIO_DONE),
+        (4, Signal.CALLER_STARTED_SPEAKING),
         (7, CallerSaid("Stop")),
     ]
     assert play(turn, script) == [(4, Cut()), (6.5, Resume()), (7, Cut()), (7, Forget())]
@@ -152,16 +143,23 @@ def test_c2_words_after_all_cut_what_was_resumed() -> None:
 def test_c3_speech_with_nothing_to_cut_mutes_nothing(where: str) -> None:
     turn = new_turn()
     if where == "greeting":
-        script: list[Step] = [(0, FloorGiven(owes=True)), (0.4, CallerStartedSpeaking())]
+        script: list[Step] = [(0, FloorGiven(owes=True)), (0.4, Signal.CALLER_STARTED_SPEAKING)]
     elif where == "answer":
-        script = [(0, FloorGiven(owes=False)), *caller_says(1), (2.7, CallerStartedSpeaking())]
+        script = [(0, FloorGiven(owes=False)), *caller_says(1), (2.7, Signal.CALLER_STARTED_SPEAKING)]
     else:
-        script = [(0, FloorGiven(owes=True, ask="When?")), (0.2, CallerSaid("When?")), (0.3, CallerStartedSpeaking())]
+        script = [
+            (0, FloorGiven(owes=True, ask="When?")),
+            (0.2, CallerSaid("When?")),
+            (0.3, Signal.CALLER_STARTED_SPEAKING),
+        ]
     at = script[-1][0] + 0.5
-    seen = play(turn, [*script, (at, AudioBegan())])
+    seen = play(turn, [*script, (at, Signal.AUDIO_BEGAN)])
     assert Cut() not in [effect for _, effect in seen]
     assert (turn.gate, turn.sounding) == (Gate.OPEN, True)
-    assert play(turn, [(at + 0.1, AgentSaid("Hello.")), (at + 0.4, AudioDone()), (at + 1, Played())], at + 5) == []
+    assert (
+        play(turn, [(at + 0.1, AgentSaid("Hello.")), (at + 0.4, Signal.AUDIO_DONE), (at + 1, Signal.PLAYED)], at + 5)
+        == []
+    )
     assert turn.debt is Debt.SETTLED
 
 
@@ -169,8 +167,8 @@ def test_c3_an_answer_that_a_noise_has_cancelled_is_asked_for_again() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (2.7, CallerStartedSpeaking()),
-        (5.4, CallerStartedSpeaking()),
+        (2.7, Signal.CALLER_STARTED_SPEAKING),
+        (5.4, Signal.CALLER_STARTED_SPEAKING),
         (5.5, CallerSaid("When can you come?")),
         *reply(6.2),
     ]
@@ -184,10 +182,10 @@ def test_c3_an_answer_that_a_noise_has_cancelled_is_asked_for_again() -> None:
 @pytest.mark.parametrize("warned", [True, False])
 def test_c4_slow_and_alive_is_waited_for_with_varied_fillers(warned: bool) -> None:
     turn = on_floor()
-    warnings = [(7.5, ThinkingSlow()), (12.5, ThinkingSlow())] if warned else []
+    warnings = [(7.5, Signal.THINKING_SLOW), (12.5, Signal.THINKING_SLOW)] if warned else []
     script: list[Step] = [
         *caller_says(1),
-        (2.6, ThinkingBegan()),
+        (2.6, Signal.THINKING_BEGAN),
         *filler(5.3, FIRST),
         *warnings,
         *filler(9.8, SECOND),
@@ -206,10 +204,10 @@ def test_c4_a_service_that_hears_and_says_nothing_is_given_up_though_the_caller_
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (2.6, ThinkingBegan()),
-        (7.3, Played()),
+        (2.6, Signal.THINKING_BEGAN),
+        (7.3, Signal.PLAYED),
         *caller_says(8, "Hello?"),
-        (9.6, ThinkingBegan()),
+        (9.6, Signal.THINKING_BEGAN),
     ]
 
     assert without_notes(play(turn, script, 12.5)) == [
@@ -219,12 +217,14 @@ def test_c4_a_service_that_hears_and_says_nothing_is_given_up_though_the_caller_
     ]
 
 
-@pytest.mark.parametrize("sign", [AudioBegan(), AgentSaid("I am looking."), SayRefused(), ThinkingSlow()])
+@pytest.mark.parametrize(
+    "sign", [Signal.AUDIO_BEGAN, AgentSaid("I am looking."), Signal.SAY_REFUSED, Signal.THINKING_SLOW]
+)
 def test_c4_a_service_that_gives_another_sign_is_waited_for(sign: Event) -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (2.6, ThinkingBegan()), (7, sign), (7.3, Played())]
+    script: list[Step] = [*caller_says(1), (2.6, Signal.THINKING_BEGAN), (7, sign), (7.3, Signal.PLAYED)]
 
-    seen = play(turn, [*script, *caller_says(8, "Hello?"), (9.6, ThinkingBegan())], 13)
+    seen = play(turn, [*script, *caller_says(8, "Hello?"), (9.6, Signal.THINKING_BEGAN)], 13)
 
     assert not [effect for _, effect in seen if isinstance(effect, RestartSession)]
 
@@ -241,9 +241,9 @@ def test_c4_patience_with_thinking_ends() -> None:
 def test_c7_a_caller_who_tells_a_long_story_is_never_told_that_they_are_not_heard() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (1, CallerStartedSpeaking()),
-        (1, VoiceBegan()),
-        (61.1, SayRefused()),
+        (1, Signal.CALLER_STARTED_SPEAKING),
+        (1, Signal.VOICE_BEGAN),
+        (61.1, Signal.SAY_REFUSED),
         (86, VoiceEnded(86)),
         (87, CallerSaid("…and so on")),
         *reply(88),
@@ -254,7 +254,7 @@ def test_c7_a_caller_who_tells_a_long_story_is_never_told_that_they_are_not_hear
 
 def test_c7_a_noise_without_end_is_asked_about() -> None:
     turn = on_floor()
-    script: list[Step] = [(1, CallerStartedSpeaking()), (1, VoiceBegan()), *reply(61.3, ASK)]
+    script: list[Step] = [(1, Signal.CALLER_STARTED_SPEAKING), (1, Signal.VOICE_BEGAN), *reply(61.3, ASK)]
     assert play(turn, script, 70) == [(61, question_asked(silence=0.0))]
     assert (turn.times_asked, turn.caller) == (1, CallerState.QUIET)
 
@@ -266,9 +266,9 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
         *GOODBYE,
     ]
     script += [
-        (4, CallerStartedSpeaking()),
-        (4, VoiceBegan()),
-        (5, Played()),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4, Signal.VOICE_BEGAN),
+        (5, Signal.PLAYED),
         (9, VoiceEnded(9)),
         (9.6, CallerSaid("And the price?")),
     ]
@@ -283,8 +283,8 @@ def test_c13_a_noise_over_the_goodbye_delays_the_end_and_does_not_cut_it() -> No
     turn = on_floor()
     script: list[Step] = [
         *GOODBYE,
-        (4, CallerStartedSpeaking()),
-        (5, Played()),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (5, Signal.PLAYED),
     ]
     assert play(turn, script, 16) == [(8, EndConversation("completed", "done", heard=True))]
 
@@ -293,8 +293,8 @@ def test_c13_a_line_that_is_loud_holds_the_end_for_a_while() -> None:
     turn = on_floor()
     script: list[Step] = [
         *GOODBYE,
-        (4, VoiceBegan()),
-        (5, Played()),
+        (4, Signal.VOICE_BEGAN),
+        (5, Signal.PLAYED),
     ]
     assert play(turn, script, 16) == [(10, EndConversation("completed", "done", heard=True))]
 
@@ -322,8 +322,8 @@ def test_c14_a_function_that_was_announced_and_called_is_not() -> None:
 
 def test_c16_a_reply_that_was_played_ends_the_turn_without_audio_done() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("On Tuesday.")), (5, Played())]
-    asked: list[Step] = [(8.1, AudioBegan()), (8.12, AgentSaid(ASK)), (9.5, Played())]
+    script: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (5, Signal.PLAYED)]
+    asked: list[Step] = [(8.1, Signal.AUDIO_BEGAN), (8.12, AgentSaid(ASK)), (9.5, Signal.PLAYED)]
     assert without_notes(play(turn, [*script, *asked], 20.9)) == [(8, question_asked(0.0))]
     assert turn.debt is Debt.SETTLED
     assert play(turn, [], 22) == [(21, question_asked())]
@@ -331,9 +331,9 @@ def test_c16_a_reply_that_was_played_ends_the_turn_without_audio_done() -> None:
 
 def test_c17_a_model_that_says_the_fillers_words_is_heard() -> None:
     turn = on_floor()
-    play(turn, [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid(FIRST))])
+    play(turn, [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid(FIRST))])
     assert (turn.gate, turn.sounding) == (Gate.OPEN, True)
-    assert play(turn, [(3.4, AudioDone()), (4.5, Played())], 12) == []
+    assert play(turn, [(3.4, Signal.AUDIO_DONE), (4.5, Signal.PLAYED)], 12) == []
     assert turn.debt is Debt.SETTLED
 
 
@@ -362,12 +362,12 @@ def test_words_before_a_function_do_not_answer_it() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (2.8, AudioBegan()),
+        (2.8, Signal.AUDIO_BEGAN),
         (2.9, AgentSaid("Let me see.")),
         (3, FunctionsAsked(("f",))),
         (3.01, FunctionDone("f")),
-        (3.3, AudioDone()),
-        (4, Played()),
+        (3.3, Signal.AUDIO_DONE),
+        (4, Signal.PLAYED),
     ]
     assert play(turn, script, 8) == [(7, filler_asked(FIRST)), (8, clip())]
 
@@ -378,7 +378,7 @@ def test_c23_a_transfer_outlives_the_session_and_its_failure_is_told_to_the_next
         *caller_says(1),
         *reply(3, "I put you through.", sent=0.4, played=1),
         (3.3, TransferWanted("t")),
-        (5, FloorVacated()),
+        (5, Signal.FLOOR_VACATED),
         (5.5, session),
     ]
     turn = on_floor()

@@ -12,24 +12,16 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     FloorGiven,
-    FloorVacated,
     FunctionDone,
     FunctionsAsked,
-    KeyPressed,
     KeysEntered,
-    NothingUnderstood,
     PersonWanted,
-    Played,
     RemarkMade,
-    TakenOver,
-    ThinkingSlow,
+    Signal,
 )
 from tests.actors.turn.script import (
     ASK,
@@ -55,15 +47,20 @@ def test_a_goodbye_is_taken_back_twice_and_stands_the_third_time() -> None:
     steps = caller_says(1)
     for at, name in ((3, "first"), (8, "second"), (13, "third")):
         steps += [*reply(at, "Goodbye!"), (at + 0.2, EndWanted(name, "done"))]
-        steps += [(at + 1, CallerStartedSpeaking()), (at + 2.5, CallerSaid(f"One more thing, {name}."))]
+        steps += [(at + 1, Signal.CALLER_STARTED_SPEAKING), (at + 2.5, CallerSaid(f"One more thing, {name}."))]
     answers = [effect for effect in effects_of(seen(*steps, until=30)) if isinstance(effect, AnswerFunction)]
 
     assert answers == [AnswerFunction(name, POLICY.wording.reopened) for name in ("first", "second")]
 
 
 def test_what_was_said_with_a_function_is_no_goodbye_after_its_answer() -> None:
-    steps = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("Let me see.")), (3.2, FunctionsAsked(("f",)))]
-    steps += [(3.5, AudioDone()), (4, FunctionDone("f")), (4.1, FunctionsAsked(("e",))), (4.1, EndWanted("e", "done"))]
+    steps = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Let me see.")), (3.2, FunctionsAsked(("f",)))]
+    steps += [
+        (3.5, Signal.AUDIO_DONE),
+        (4, FunctionDone("f")),
+        (4.1, FunctionsAsked(("e",))),
+        (4.1, EndWanted("e", "done")),
+    ]
 
     assert (4.1, AnswerFunction("e", POLICY.wording.ask_goodbye)) in seen(*steps, until=4.2)
 
@@ -82,7 +79,7 @@ def test_a_functions_own_words_are_not_said_for_the_next_one() -> None:
 
 
 def test_keys_show_that_a_caller_is_there_who_was_asked_twice() -> None:
-    steps: list[Step] = [*reply(10.2, ASK), *reply(22.4, ASK), (25, KeyPressed()), (27, KeysEntered("1"))]
+    steps: list[Step] = [*reply(10.2, ASK), *reply(22.4, ASK), (25, Signal.KEY_PRESSED), (27, KeysEntered("1"))]
     steps += [(27.5, CallerSaid("The caller pressed 1 on the keypad.")), *reply(29)]
     questions = [effect.kind for effect in effects_of(seen(*steps, until=42)) if isinstance(effect, SayAsAgent)]
 
@@ -94,28 +91,34 @@ def test_an_operator_may_want_the_caller_put_through_and_think_better_of_it() ->
 
     assert (1, announced) in seen((1, PersonWanted()), until=1.5)
     assert announced not in effects_of(
-        seen((1, FloorVacated()), (2, PersonWanted()), (3, PersonWanted(wanted=False)), (4, FloorGiven(False)), until=6)
+        seen(
+            (1, Signal.FLOOR_VACATED),
+            (2, PersonWanted()),
+            (3, PersonWanted(wanted=False)),
+            (4, FloorGiven(False)),
+            until=6,
+        )
     )
 
 
 def test_the_silence_behind_an_operator_begins_when_the_agent_is_back() -> None:
-    steps: list[Step] = [*reply(1), (5, TakenOver()), (5, FloorVacated()), (30, FloorGiven(owes=True))]
+    steps: list[Step] = [*reply(1), (5, Signal.TAKEN_OVER), (5, Signal.FLOOR_VACATED), (30, FloorGiven(owes=True))]
 
     assert seen(*steps, until=33.1) == [(33.0, filler_asked(silence=3.0))]
 
 
 def test_a_session_that_was_restarted_has_all_the_time_to_think_anew() -> None:
-    slow: list[Step] = [(at, event) for at in range(3, 60) for event in (ThinkingSlow(), Played())]
+    slow: list[Step] = [(at, event) for at in range(3, 60) for event in (Signal.THINKING_SLOW, Signal.PLAYED)]
     restarts = [at for at, effect in seen(*caller_says(1), *slow, until=60) if isinstance(effect, RestartSession)]
-    again: list[Step] = [(15, FloorVacated()), (15.3, FloorGiven(owes=True))]
+    again: list[Step] = [(15, Signal.FLOOR_VACATED), (15.3, FloorGiven(owes=True))]
     later = [at for at, effect in seen(*caller_says(1), *slow, *again, until=60) if isinstance(effect, RestartSession)]
 
     assert restarts[0] < 15.3 + POLICY.deadlines.think_patience <= later[0]
 
 
 def test_audio_behind_a_filler_is_an_answer_that_a_noise_does_not_take_away() -> None:
-    steps: list[Step] = [*caller_says(1), *filler(5.2), (7, AudioBegan()), (7.2, CallerStartedSpeaking())]
-    done = seen(*steps, (8, NothingUnderstood()), until=8.1)
+    steps: list[Step] = [*caller_says(1), *filler(5.2), (7, Signal.AUDIO_BEGAN), (7.2, Signal.CALLER_STARTED_SPEAKING)]
+    done = seen(*steps, (8, Signal.NOTHING_UNDERSTOOD), until=8.1)
 
     assert done[-2:] == [(7.2, Cut()), (8, Resume())]
 
@@ -124,14 +127,14 @@ def test_a_last_sentence_that_was_sent_to_a_lost_session_is_heard_from_the_next_
     turn = on_floor()
     steps: list[Step] = [
         (1, CloseAsked("ended", "Bye.")),
-        (1.2, AudioBegan()),
+        (1.2, Signal.AUDIO_BEGAN),
         (1.3, AgentSaid("Bye.")),
-        (1.4, AudioDone()),
+        (1.4, Signal.AUDIO_DONE),
     ]
-    play(turn, [*steps, *lost(1.5), (2.2, AudioBegan())])
+    play(turn, [*steps, *lost(1.5), (2.2, Signal.AUDIO_BEGAN)])
 
     assert state_of(turn).gate is Gate.OPEN
-    assert play(turn, [(2.3, AgentSaid("Bye.")), (2.4, AudioDone()), (4, Played())], 6)[-1] == (
+    assert play(turn, [(2.3, AgentSaid("Bye.")), (2.4, Signal.AUDIO_DONE), (4, Signal.PLAYED)], 6)[-1] == (
         4,
         EndConversation("ended", heard=True),
     )

@@ -13,23 +13,16 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
     CallerSaid,
-    CallerStartedSpeaking,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
     KeysEntered,
-    Played,
     RemarkMade,
-    SayRefused,
-    ThinkingBegan,
-    VoiceBegan,
+    Signal,
     VoiceEnded,
 )
 from actors.turn.state import Debt, Phase
@@ -80,11 +73,13 @@ def test_an_echo_that_comes_twice_is_no_turn() -> None:
     assert turn.debt is Debt.SETTLED
 
 
-@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), VoiceBegan(), AudioDone(), FloorGiven(owes=False)])
+@pytest.mark.parametrize(
+    "sign", [Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, Signal.AUDIO_DONE, FloorGiven(owes=False)]
+)
 def test_the_same_words_are_another_turn_where_somebody_has_spoken(sign: Event) -> None:
     turn = on_floor()
 
-    play(turn, [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("No.")), (6, sign), (7, CallerSaid(TURN))])
+    play(turn, [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("No.")), (6, sign), (7, CallerSaid(TURN))])
 
     assert state_of(turn).at.wanted == 7
 
@@ -94,7 +89,7 @@ def test_the_same_words_are_another_turn_where_somebody_has_spoken(sign: Event) 
 
 def test_words_that_have_no_audio_answer_nothing() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (3, AgentSaid("On Tuesday.")), (3.1, AudioDone())]
+    script: list[Step] = [*caller_says(1), (3, AgentSaid("On Tuesday.")), (3.1, Signal.AUDIO_DONE)]
 
     assert without_notes(play(turn, [*script, *filler(5.3)], 10)) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
     assert (turn.debt, state_of(turn).has_spoken) == (Debt.OWED, False)
@@ -103,59 +98,86 @@ def test_words_that_have_no_audio_answer_nothing() -> None:
 def test_audio_that_has_no_words_is_an_answer_once_it_was_received() -> None:
     turn = on_floor()
 
-    assert play(turn, [*caller_says(1), (3, AudioBegan()), (3.5, AudioDone()), (5, Played())], 14.9) == []
+    assert (
+        play(turn, [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.5, Signal.AUDIO_DONE), (5, Signal.PLAYED)], 14.9) == []
+    )
     assert (turn.debt, state_of(turn).has_spoken) == (Debt.SETTLED, True)
 
 
 def test_the_rest_of_a_reply_whose_end_is_late_is_no_answer() -> None:
     """It had no words yet when the caller interrupted it, and its last frames come behind what they have said."""
     turn = on_floor()
-    cut: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.2, CallerStartedSpeaking()), (3.3, CallerSaid("Well?"))]
+    cut: list[Step] = [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3.2, Signal.CALLER_STARTED_SPEAKING),
+        (3.3, CallerSaid("Well?")),
+    ]
 
-    got = play(turn, [*cut, (3.3, AudioBegan()), (3.4, AudioDone()), (3.6, Played())], 6.7)
+    got = play(turn, [*cut, (3.3, Signal.AUDIO_BEGAN), (3.4, Signal.AUDIO_DONE), (3.6, Signal.PLAYED)], 6.7)
 
     assert without_notes(got)[-1] == (6.6, filler_asked())
 
 
 def test_audio_without_words_is_no_answer_where_a_filler_was_asked_for() -> None:
-    script: list[Step] = [*caller_says(1), (5.5, AudioBegan()), (5.8, AudioDone()), (6.5, Played())]
+    script: list[Step] = [*caller_says(1), (5.5, Signal.AUDIO_BEGAN), (5.8, Signal.AUDIO_DONE), (6.5, Signal.PLAYED)]
 
     assert seen(*script, until=9.6) == [(5, filler_asked()), (9.5, filler_asked(SECOND))]
 
 
 def test_audio_without_words_is_no_answer_where_a_filler_is_late() -> None:
-    script: list[Step] = [*caller_says(1), (6.1, Played()), (6.5, AudioBegan()), (6.8, AudioDone()), (7.5, Played())]
+    script: list[Step] = [
+        *caller_says(1),
+        (6.1, Signal.PLAYED),
+        (6.5, Signal.AUDIO_BEGAN),
+        (6.8, Signal.AUDIO_DONE),
+        (7.5, Signal.PLAYED),
+    ]
 
     assert seen(*script, until=10.6) == [(5, filler_asked()), (6, clip()), (10.5, filler_asked(SECOND))]
 
 
 def test_audio_without_words_does_not_answer_what_was_asked_after_it() -> None:
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.2, FunctionsAsked(("f",))), (3.5, AudioDone())]
+    script: list[Step] = [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3.2, FunctionsAsked(("f",))),
+        (3.5, Signal.AUDIO_DONE),
+    ]
 
-    assert seen(*script, (4, Played()), until=7.5) == [(7, filler_asked())]
+    assert seen(*script, (4, Signal.PLAYED), until=7.5) == [(7, filler_asked())]
 
 
 @pytest.mark.parametrize("words_first", [False, True])
 def test_the_audio_of_a_filler_is_not_that_of_the_words_before_it(words_first: bool) -> None:
     turn = on_floor()
-    began: list[Step] = [(5.52 if words_first else 5.5, AudioBegan()), (5.51, AgentSaid(FIRST)), (5.8, AudioDone())]
+    began: list[Step] = [
+        (5.52 if words_first else 5.5, Signal.AUDIO_BEGAN),
+        (5.51, AgentSaid(FIRST)),
+        (5.8, Signal.AUDIO_DONE),
+    ]
 
-    play(turn, [*caller_says(1), (4.5, AgentSaid("On Tuesday.")), *began, (6.5, Played())], 7)
+    play(turn, [*caller_says(1), (4.5, AgentSaid("On Tuesday.")), *began, (6.5, Signal.PLAYED)], 7)
 
     assert (turn.debt, turn.kind) == (Debt.OWED, SpeechKind.FILLER)
 
 
 def test_what_is_left_of_a_reply_that_was_cut_is_no_answer() -> None:
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, FunctionsAsked(("f",))), (4, FunctionDone("f"))]
+    script: list[Step] = [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, FunctionsAsked(("f",))),
+        (4, FunctionDone("f")),
+    ]
     fragment: list[Step] = [
-        (4.1, CallerStartedSpeaking()),
-        (4.2, ThinkingBegan()),
-        (4.3, AudioBegan()),
-        (4.4, AudioDone()),
+        (4.1, Signal.CALLER_STARTED_SPEAKING),
+        (4.2, Signal.THINKING_BEGAN),
+        (4.3, Signal.AUDIO_BEGAN),
+        (4.4, Signal.AUDIO_DONE),
     ]
     turn = on_floor()
 
-    play(turn, [*script, *fragment, (4.4, AudioDone()), (4.5, Played())], 5)
+    play(turn, [*script, *fragment, (4.4, Signal.AUDIO_DONE), (4.5, Signal.PLAYED)], 5)
 
     assert turn.debt is Debt.OWED
 
@@ -169,7 +191,11 @@ def test_what_is_left_of_a_reply_whose_words_were_not_to_be_heard_is_no_answer()
     ]
     turn = on_floor()
 
-    play(turn, [*script, (4, FunctionCancelled("h")), (4.1, AudioBegan()), (4.4, AudioDone()), (5, Played())], 6)
+    play(
+        turn,
+        [*script, (4, FunctionCancelled("h")), (4.1, Signal.AUDIO_BEGAN), (4.4, Signal.AUDIO_DONE), (5, Signal.PLAYED)],
+        6,
+    )
 
     assert turn.debt is Debt.OWED
 
@@ -183,17 +209,21 @@ def test_a_filler_does_not_answer_keys_whose_echo_is_lost() -> None:
 
 
 def test_a_question_behind_an_answer_is_not_played_on() -> None:
-    script: list[Step] = [*caller_says(1), *reply(3), *reply(15.2, ASK), (15.8, CallerStartedSpeaking())]
+    script: list[Step] = [*caller_says(1), *reply(3), *reply(15.2, ASK), (15.8, Signal.CALLER_STARTED_SPEAKING)]
 
     assert effects_of(seen(*script, until=19)) == [question_asked(), Cut(), Forget()]
 
 
-REMARK: list[Step] = [(4, RemarkMade("So.")), (14.2, AudioBegan()), (14.3, AgentSaid("So."))]
+REMARK: list[Step] = [(4, RemarkMade("So.")), (14.2, Signal.AUDIO_BEGAN), (14.3, AgentSaid("So."))]
 
 
-@pytest.mark.parametrize("done", [[], [(14.6, AudioDone())]], ids=["coming", "sent"])
+@pytest.mark.parametrize("done", [[], [(14.6, Signal.AUDIO_DONE)]], ids=["coming", "sent"])
 def test_an_answer_that_is_cut_together_with_what_was_said_behind_it_is_played_on(done: list[Step]) -> None:
-    noises: list[Step] = [(16, CallerStartedSpeaking()), (19, VoiceBegan()), (19.1, CallerStartedSpeaking())]
+    noises: list[Step] = [
+        (16, Signal.CALLER_STARTED_SPEAKING),
+        (19, Signal.VOICE_BEGAN),
+        (19.1, Signal.CALLER_STARTED_SPEAKING),
+    ]
     script: list[Step] = [*caller_says(1), *reply(3, played=25), *REMARK, *done, *noises, (19.3, VoiceEnded(19.2))]
 
     assert effects_of(seen(*script, until=22))[-4:] == [Cut(), Resume(), Cut(), Resume()]
@@ -201,7 +231,12 @@ def test_an_answer_that_is_cut_together_with_what_was_said_behind_it_is_played_o
 
 def test_an_end_that_comes_before_the_audio_is_an_end() -> None:
     turn = on_floor()
-    script: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, AudioDone()), (3.2, AudioBegan()), (5, Played())]
+    script: list[Step] = [
+        (3, AgentSaid("On Tuesday.")),
+        (3.1, Signal.AUDIO_DONE),
+        (3.2, Signal.AUDIO_BEGAN),
+        (5, Signal.PLAYED),
+    ]
 
     assert play(turn, [*caller_says(1), *script], 14) == []
     assert turn.debt is Debt.SETTLED
@@ -209,11 +244,11 @@ def test_an_end_that_comes_before_the_audio_is_an_end() -> None:
 
 def test_audio_is_news_until_the_reply_has_some() -> None:
     turn = on_floor()
-    play(turn, [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("So.")), (3.3, AudioDone())])
+    play(turn, [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("So.")), (3.3, Signal.AUDIO_DONE)])
     play(turn, [(3.5, AgentSaid("On Tuesday."))])
 
     assert (turn.sounding, turn.is_audio_news) == (True, True)
-    play(turn, [(3.6, AudioBegan())])
+    play(turn, [(3.6, Signal.AUDIO_BEGAN)])
     assert not turn.is_audio_news
 
 
@@ -226,7 +261,7 @@ def test_words_that_come_behind_their_audio_are_no_other_reply() -> None:
 
 def coughs(at: float, *, deaf: bool = True) -> list[Step]:
     """Half a second of voice, or of a noise, of which the service has said nothing."""
-    return [(at, VoiceBegan()), (at + 0.9, VoiceEnded(at + 0.5, deaf))]
+    return [(at, Signal.VOICE_BEGAN), (at + 0.9, VoiceEnded(at + 0.5, deaf))]
 
 
 def test_a_word_that_the_service_does_not_hear_is_asked_about_and_nothing_is_owed() -> None:
@@ -237,7 +272,7 @@ def test_a_word_that_the_service_does_not_hear_is_asked_about_and_nothing_is_owe
 
 
 def test_a_service_that_does_not_ask_about_it_is_restarted() -> None:
-    got = seen(*coughs(5), (11, Played()), until=13)
+    got = seen(*coughs(5), (11, Signal.PLAYED), until=13)
 
     assert got == [
         (8.5, question_asked(0.0)),
@@ -252,7 +287,7 @@ def test_a_second_word_that_it_does_not_hear_is_its_fault() -> None:
     assert got == [(8.5, question_asked(0.0)), (11.9, DOES_NOT_HEAR)]
 
 
-@pytest.mark.parametrize("sign", [CallerStartedSpeaking(), CallerSaid("Hello?")])
+@pytest.mark.parametrize("sign", [Signal.CALLER_STARTED_SPEAKING, CallerSaid("Hello?")])
 def test_a_service_that_has_heard_the_caller_meanwhile_is_not_restarted(sign: Event) -> None:
     heard: list[Step] = [(10.2, sign), *reply(10.4, "Yes?", played=0.5)]
 
@@ -266,7 +301,7 @@ def test_a_word_that_is_not_heard_while_an_answer_is_waited_for_changes_nothing(
 @pytest.mark.parametrize(("deaf", "is_restarted"), [(True, True), (False, False)])
 def test_so_is_the_second_word_behind_a_reply_that_has_stopped(deaf: bool, is_restarted: bool) -> None:
     words = [*coughs(6, deaf=deaf), *coughs(7.5, deaf=deaf)]
-    stops: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("We have")), (4, Played())]
+    stops: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("We have")), (4, Signal.PLAYED)]
 
     assert (DOES_NOT_HEAR in effects_of(seen(*caller_says(1), *stops, *words, until=9))) is is_restarted
 
@@ -277,7 +312,7 @@ def test_so_is_the_second_word_behind_a_reply_that_has_stopped(deaf: bool, is_re
 def cut_off(at: float, given: float) -> list[Step]:
     """A session that is lost while the caller speaks, from 1 to 2; another one has the floor at `given`."""
     speech = caller_says(1)[:-1]
-    return [*speech, (at, FloorVacated()), (given, FloorGiven(owes=False))]
+    return [*speech, (at, Signal.FLOOR_VACATED), (given, FloorGiven(owes=False))]
 
 
 @pytest.mark.parametrize("at", [1.5, 2.2])
@@ -286,13 +321,13 @@ def test_words_that_were_lost_with_their_session_are_waited_for_as_words_are(at:
 
 
 def test_so_are_words_that_no_session_was_there_to_hear() -> None:
-    script: list[Step] = [(0.5, FloorVacated()), *caller_says(1)[1:-1], (4, FloorGiven(owes=False))]
+    script: list[Step] = [(0.5, Signal.FLOOR_VACATED), *caller_says(1)[1:-1], (4, FloorGiven(owes=False))]
 
     assert seen(*script, until=5.9) == [(5, filler_asked())]
 
 
 def test_a_noise_while_no_session_is_there_is_waited_for_by_nobody() -> None:
-    script: list[Step] = [(1, FloorVacated()), *caller_says(1, length=0.1)[1:-1], (1.5, FloorGiven(owes=False))]
+    script: list[Step] = [(1, Signal.FLOOR_VACATED), *caller_says(1, length=0.1)[1:-1], (1.5, FloorGiven(owes=False))]
 
     assert seen(*script, until=11) == []
 
@@ -307,7 +342,12 @@ def test_a_turn_that_is_answered_is_not_asked_again_for_the_words_behind_it() ->
     """Those are on the tape, and the next session reads them."""
     turn = on_floor()
     answered: list[Step] = [*caller_says(1), *reply(3, sent=0.5, played=2)]
-    words: list[Step] = [(6, VoiceBegan()), (6.1, CallerStartedSpeaking()), (6.5, FloorVacated()), (7.4, VoiceEnded(7))]
+    words: list[Step] = [
+        (6, Signal.VOICE_BEGAN),
+        (6.1, Signal.CALLER_STARTED_SPEAKING),
+        (6.5, Signal.FLOOR_VACATED),
+        (7.4, VoiceEnded(7)),
+    ]
 
     assert play(turn, [*answered, *words, (7.5, FloorGiven(owes=False))], 9) == []
     assert turn.debt is Debt.OWED
@@ -332,13 +372,13 @@ def test_what_a_function_was_to_answer_is_asked_of_the_next_session() -> None:
 
 
 def test_a_session_that_was_told_what_to_ask_is_told_once() -> None:
-    script: list[Step] = [*caller_says(1), (3, FloorVacated()), (3.3, FloorGiven(owes=False, ask=TURN))]
+    script: list[Step] = [*caller_says(1), (3, Signal.FLOOR_VACATED), (3.3, FloorGiven(owes=False, ask=TURN))]
 
     assert seen(*script, until=4) == [(3.3, TURN_AGAIN)]
 
 
 def test_a_session_that_greets_is_asked_nothing() -> None:
-    assert seen(*caller_says(1), (3, FloorVacated()), (3.3, FloorGiven(owes=True)), until=4) == []
+    assert seen(*caller_says(1), (3, Signal.FLOOR_VACATED), (3.3, FloorGiven(owes=True)), until=4) == []
 
 
 def test_nothing_is_asked_while_the_line_is_asked_for_a_person() -> None:
@@ -375,7 +415,7 @@ def test_a_reminder_that_the_model_ignores_costs_one_filler() -> None:
 
 
 def test_a_noise_behind_a_reminder_asks_no_answered_turn_again() -> None:
-    got = seen(*ANNOUNCED, ECHO, (6.8, CallerStartedSpeaking()), until=9.5)
+    got = seen(*ANNOUNCED, ECHO, (6.8, Signal.CALLER_STARTED_SPEAKING), until=9.5)
 
     assert got == [REMINDED, (9.3, filler_asked(silence=4.3)), (9.3, clip(silence=4.3))]
 
@@ -391,10 +431,14 @@ def test_what_is_asked_after_a_reminder_is_waited_for(deed: list[Step]) -> None:
 
 @pytest.mark.parametrize("then", [[], reply(4.5, "It is on Tuesday.", played=1)])
 def test_a_caller_who_was_asked_to_wait_waits_unless_something_follows(then: list[Step]) -> None:
-    said: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("One moment.", asks_to_wait=True)), (3.5, AudioDone())]
+    said: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("One moment.", asks_to_wait=True)),
+        (3.5, Signal.AUDIO_DONE),
+    ]
     wait = POLICY.wording.reminder_of_wait
 
-    got = seen(*caller_says(1), *said, (4, Played()), *then, until=6.9)
+    got = seen(*caller_says(1), *said, (4, Signal.PLAYED), *then, until=6.9)
 
     assert got == ([] if then else [(5.5, TellAsCaller(wait))])
 
@@ -403,7 +447,12 @@ def test_a_caller_who_was_asked_to_wait_waits_unless_something_follows(then: lis
 
 
 def test_a_refusal_is_a_sign_of_life() -> None:
-    refusals: list[Step] = [(5.1, SayRefused()), (6.2, Played()), (9.3, SayRefused()), (10.3, Played())]
+    refusals: list[Step] = [
+        (5.1, Signal.SAY_REFUSED),
+        (6.2, Signal.PLAYED),
+        (9.3, Signal.SAY_REFUSED),
+        (10.3, Signal.PLAYED),
+    ]
 
     assert seen(*caller_says(1), *refusals, until=13.3) == [
         (5, filler_asked(FIRST)),
@@ -415,7 +464,7 @@ def test_a_refusal_is_a_sign_of_life() -> None:
 
 
 def test_a_sign_of_life_counts_though_a_clip_has_filled_the_silence() -> None:
-    script: list[Step] = [*caller_says(1), (5.5, AgentSaid("I am")), (6.2, Played())]
+    script: list[Step] = [*caller_says(1), (5.5, AgentSaid("I am")), (6.2, Signal.PLAYED)]
 
     assert not [effect for effect in effects_of(seen(*script, until=9.5)) if isinstance(effect, RestartSession)]
 
@@ -424,7 +473,7 @@ def test_a_sign_of_life_counts_though_a_clip_has_filled_the_silence() -> None:
 def test_a_noise_in_which_nobody_can_speak_uses_up_no_patience(end: list[Step]) -> None:
     turn = on_floor()
 
-    play(turn, [*caller_says(1), (3, CallerStartedSpeaking()), (3, VoiceBegan()), *end], 68)
+    play(turn, [*caller_says(1), (3, Signal.CALLER_STARTED_SPEAKING), (3, Signal.VOICE_BEGAN), *end], 68)
 
     assert state_of(turn).at.waiting >= 63
 
@@ -434,20 +483,24 @@ def test_a_noise_in_which_nobody_can_speak_uses_up_no_patience(end: list[Step]) 
 
 def test_a_service_that_hears_somebody_again_and_again_does_not_keep_a_reply_aside() -> None:
     """The line carries no voice: a television, perhaps."""
-    noises: list[Step] = [(at, CallerStartedSpeaking()) for at in range(4, 12)]
+    noises: list[Step] = [(at, Signal.CALLER_STARTED_SPEAKING) for at in range(4, 12)]
 
     assert seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=12) == [(4, Cut()), (6.5, Resume())]
 
 
 def test_a_reply_that_goes_on_is_not_cut_again_by_a_start_alone() -> None:
-    noises: list[Step] = [(4, CallerStartedSpeaking()), (7, CallerStartedSpeaking())]
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("A long reply."))]
+    noises: list[Step] = [(4, Signal.CALLER_STARTED_SPEAKING), (7, Signal.CALLER_STARTED_SPEAKING)]
+    script: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("A long reply."))]
 
     assert seen(*script, *noises, until=8) == [(4, Cut()), (6.5, Resume())]
 
 
 def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
-    noises: list[Step] = [(4, CallerStartedSpeaking()), (7, VoiceBegan()), (7.1, CallerStartedSpeaking())]
+    noises: list[Step] = [
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (7, Signal.VOICE_BEGAN),
+        (7.1, Signal.CALLER_STARTED_SPEAKING),
+    ]
 
     got = seen(*caller_says(1), *reply(3, sent=0.5, played=9), *noises, until=8)
 
@@ -456,9 +509,13 @@ def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
 
 @pytest.mark.parametrize(("done", "is_asked_for"), [(4.1, True), (5.0, False)], ids=["interrupted", "sent to its end"])
 def test_a_reply_that_went_on_under_a_noise_is_not_asked_to_go_on(done: float, is_asked_for: bool) -> None:
-    coming: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("A long reply.")), (4, CallerStartedSpeaking())]
+    coming: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("A long reply.")),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+    ]
 
-    got = effects_of(seen(*caller_says(1), *coming, (done, AudioDone()), (9, Played()), until=11))
+    got = effects_of(seen(*caller_says(1), *coming, (done, Signal.AUDIO_DONE), (9, Signal.PLAYED), until=11))
 
     assert got[:2] == [Cut(), Resume()]
     assert (TellAsCaller(POLICY.wording.go_on) in got) is is_asked_for
@@ -466,15 +523,15 @@ def test_a_reply_that_went_on_under_a_noise_is_not_asked_to_go_on(done: float, i
 
 def test_words_that_are_read_from_the_tape_do_not_restart_the_silence_of_a_caller_who_waits() -> None:
     """They were said before the session that transcribes them took the floor."""
-    got = seen(*caller_says(1), (6.2, Played()), (7.5, CallerSaid("Tuesday?")), until=9.5)
+    got = seen(*caller_says(1), (6.2, Signal.PLAYED), (7.5, CallerSaid("Tuesday?")), until=9.5)
 
     assert got == [(5, filler_asked()), (6, clip()), (9.2, RestartSession("it gives no sign of life"))]
 
 
 def test_a_start_that_the_service_tells_late_does_not_restart_the_silence() -> None:
     script: list[Step] = [
-        (1, VoiceBegan()),
-        (2.4, CallerStartedSpeaking()),
+        (1, Signal.VOICE_BEGAN),
+        (2.4, Signal.CALLER_STARTED_SPEAKING),
         (2.5, VoiceEnded(2)),
         (2.6, CallerSaid(TURN)),
     ]

@@ -18,25 +18,18 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
-    BeepHeard,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
     KeysEntered,
     PutThroughFailed,
-    RestartWanted,
-    SayRefused,
-    TakenOver,
+    Signal,
     TransferWanted,
     VoiceEnded,
 )
@@ -77,19 +70,21 @@ CALLER_CASES: dict[str, Case] = {
     "a sentence that was asked for proves nothing on a loud line": (
         {"caller": HEARD, "is_loud": True, "outstanding": SAID}, [AgentSaid("x")], {"caller": HEARD}, []),
     "a service that is lost hears nobody": (
-        {"caller": HEARD}, [FloorVacated()], {"caller": CallerState.QUIET, "voice": VoiceState.ABSENT}, []),
+        {"caller": HEARD}, [Signal.FLOOR_VACATED], {"caller": CallerState.QUIET, "voice": VoiceState.ABSENT}, []),
     "a refusal on a loud line proves speech": (
-        {"is_loud": True, "outstanding": SAID}, [SayRefused()], {"caller": HEARD, "outstanding": None}, []),
+        {"is_loud": True, "outstanding": SAID}, [Signal.SAY_REFUSED], {"caller": HEARD, "outstanding": None}, []),
     "a refusal on a quiet line proves none": (
-        {"outstanding": ASKED}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+        {"outstanding": ASKED}, [Signal.SAY_REFUSED], {"caller": CallerState.QUIET}, []),
     "a refusal because the agent speaks proves none": (
-        {"is_loud": True, "sounding": True, "outstanding": SAID}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+        {"is_loud": True, "sounding": True, "outstanding": SAID}, [Signal.SAY_REFUSED],
+        {"caller": CallerState.QUIET}, []),
     "a refusal because the agent begins to speak proves none": (
-        {"is_loud": True, "voice": COMING, "outstanding": SAID}, [SayRefused()], {"caller": CallerState.QUIET}, []),
+        {"is_loud": True, "voice": COMING, "outstanding": SAID}, [Signal.SAY_REFUSED],
+        {"caller": CallerState.QUIET}, []),
 }  # fmt: skip
 VOICE_CASES: dict[str, Case] = {
     "audio after a cut is a new reply": (
-        {"aside": KEPT}, [AudioBegan()], {"voice": COMING, "sounding": True}, [Forget()]),
+        {"aside": KEPT}, [Signal.AUDIO_BEGAN], {"voice": COMING, "sounding": True}, [Forget()]),
     "words after a cut are a new reply": ({"aside": KEPT}, [AgentSaid("x")], {"voice": COMING}, [Forget()]),
     "a sentence that was asked for is a new reply": (
         {"aside": KEPT, "outstanding": SAID}, [AgentSaid("x")], {"voice": COMING, "outstanding": None}, [Forget()]),
@@ -103,16 +98,16 @@ VOICE_CASES: dict[str, Case] = {
     "a late filler that is needed again is heard": (
         {"debt": OWED, "late_filler": FIRST}, [AgentSaid(FIRST)], {"voice": COMING, "kind": SpeechKind.FILLER}, []),
     "what is told cuts what sounds": (
-        {"sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
+        {"sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
         {"caller": CallerState.QUIET, "sounding": False}, [Cut(), Forget()]),
     "what is told cuts what comes": (
-        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [CallerStartedSpeaking()],
+        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
         {"voice": CUT}, [Cut(), Forget()]),
     "what is told cuts no goodbye": (
-        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [CallerStartedSpeaking()],
-        {"voice": COMING}, []),
+        {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING},
+        [Signal.CALLER_STARTED_SPEAKING], {"voice": COMING}, []),
     "what is told cuts no goodbye that was sent": (
-        {"sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [CallerStartedSpeaking()],
+        {"sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [Signal.CALLER_STARTED_SPEAKING],
         {"sounding": True}, []),
     "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Forget()]),
     "a turn whose beginning was not told cuts nothing that was sent": (
@@ -142,10 +137,11 @@ VOICE_CASES: dict[str, Case] = {
     "a function ends a cut": ({"aside": KEPT, "voice": CUT}, [FunctionsAsked(("f",))], {"voice": IDLE}, [Forget()]),
     "a function ends what comes late": ({"voice": LATE}, [FunctionsAsked(("f",))], {"voice": IDLE}, []),
     "nothing is heard of a session that is not there": (
-        {"voice": VoiceState.ABSENT}, [CallerStartedSpeaking(), AudioBegan(), AgentSaid("x"), AudioDone()],
+        {"voice": VoiceState.ABSENT},
+        [Signal.CALLER_STARTED_SPEAKING, Signal.AUDIO_BEGAN, AgentSaid("x"), Signal.AUDIO_DONE],
         {"voice": VoiceState.ABSENT, "sounding": False}, []),
     "what was cut of a session that is lost is forgotten": (
-        {"aside": KEPT, "running": {"f"}}, [FloorVacated()], {"voice": VoiceState.ABSENT, "running": set()},
+        {"aside": KEPT, "running": {"f"}}, [Signal.FLOOR_VACATED], {"voice": VoiceState.ABSENT, "running": set()},
         [Forget()]),
     "words behind the last sentence are not heard": (
         {"phase": Phase.CLOSING, "is_closing_sent": True, "is_insisting": True, "sounding": True,
@@ -181,13 +177,13 @@ OTHER_CASES: dict[str, Case] = {
         {"phase": Phase.PUTTING_THROUGH}, [HandoffWanted("h")], {"phase": Phase.PUTTING_THROUGH},
         [AnswerFunction("h", REFUSED)]),
     "a session lost before the sentence of a transfer leaves it to the next": (
-        {"phase": Phase.TRANSFERRING, "debt": OWED}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+        {"phase": Phase.TRANSFERRING, "debt": OWED}, [Signal.FLOOR_VACATED], {"phase": Phase.CONVERSING}, []),
     "a session lost before its goodbye leaves it to the next": (
-        {"phase": ENDING, "debt": OWED}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+        {"phase": ENDING, "debt": OWED}, [Signal.FLOOR_VACATED], {"phase": Phase.CONVERSING}, []),
     "a session lost while the caller speaks over the goodbye leaves them to the next": (
-        {"phase": ENDING, "sounding": True, "caller": HEARD}, [FloorVacated()], {"phase": Phase.CONVERSING}, []),
+        {"phase": ENDING, "sounding": True, "caller": HEARD}, [Signal.FLOOR_VACATED], {"phase": Phase.CONVERSING}, []),
     "a session lost behind its goodbye has said all": (
-        {"phase": ENDING, "sounding": True}, [FloorVacated()], {"phase": ENDING}, []),
+        {"phase": ENDING, "sounding": True}, [Signal.FLOOR_VACATED], {"phase": ENDING}, []),
     "a caller who never lets go is not answered for ever": (
         {"phase": ENDING, "sounding": True, "reopened": [ENDING] * 2, "end": END}, [CallerSaid("x")],
         {"phase": ENDING}, []),
@@ -200,15 +196,15 @@ OTHER_CASES: dict[str, Case] = {
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [HoldTape()]),
     "an operator's restart ends the session, which is not old": (
-        {}, [RestartWanted()], {"voice": VoiceState.ABSENT}, [RenewSession(is_old=False)]),
+        {}, [Signal.RESTART_WANTED], {"voice": VoiceState.ABSENT}, [RenewSession(is_old=False)]),
     "an operator restarts nothing where no session is there": (
-        {"voice": VoiceState.ABSENT}, [RestartWanted()], {"phase": Phase.CONVERSING}, []),
+        {"voice": VoiceState.ABSENT}, [Signal.RESTART_WANTED], {"phase": Phase.CONVERSING}, []),
     "an operator restarts nothing during a handoff": (
-        {"phase": Phase.HANDING_OVER}, [RestartWanted()], {"phase": Phase.HANDING_OVER}, []),
+        {"phase": Phase.HANDING_OVER}, [Signal.RESTART_WANTED], {"phase": Phase.HANDING_OVER}, []),
     "an operator who takes the call over owes nothing": (
-        {"debt": OWED}, [TakenOver()], {"debt": Debt.SETTLED, "phase": Phase.TAKEN_OVER}, []),
+        {"debt": OWED}, [Signal.TAKEN_OVER], {"debt": Debt.SETTLED, "phase": Phase.TAKEN_OVER}, []),
     "an operator takes over no call that is being ended": (
-        {"phase": ENDING}, [TakenOver()], {"phase": ENDING}, []),
+        {"phase": ENDING}, [Signal.TAKEN_OVER], {"phase": ENDING}, []),
     "an agent that has the call back from an operator converses": (
         {"phase": Phase.TAKEN_OVER, "voice": VoiceState.ABSENT}, [FloorGiven(owes=False)],
         {"phase": Phase.CONVERSING, "voice": IDLE}, []),
@@ -225,10 +221,10 @@ OTHER_CASES: dict[str, Case] = {
     "a transfer that fails too late is not told": (
         {}, [PutThroughFailed("nobody")], {"phase": Phase.CONVERSING}, []),
     "a second beep changes nothing": (
-        {"phase": Phase.CLOSING, "is_insisting": True, "closing": CloseAsked("ended", "x")}, [BeepHeard()],
+        {"phase": Phase.CLOSING, "is_insisting": True, "closing": CloseAsked("ended", "x")}, [Signal.BEEP_HEARD],
         {"phase": Phase.CLOSING}, []),
     "a call that is over takes no event": (
-        {"phase": Phase.OVER}, [CallerSaid("x"), CallerStartedSpeaking()], {"phase": Phase.OVER}, []),
+        {"phase": Phase.OVER}, [CallerSaid("x"), Signal.CALLER_STARTED_SPEAKING], {"phase": Phase.OVER}, []),
 }  # fmt: skip
 CASES = CALLER_CASES | VOICE_CASES | OTHER_CASES
 

@@ -17,22 +17,14 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
-    BeepHeard,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionsAsked,
     KeysEntered,
-    Played,
     RemarkMade,
-    SayRefused,
-    TimePassed,
-    VoiceBegan,
+    Signal,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
@@ -63,34 +55,43 @@ ALWAYS = [*BEFORE_CLOSING, Phase.HUSHED, Phase.CLOSING, Phase.TAKEN_OVER]
 def left_alone(seconds: float, **fields: object) -> Seen:
     """Return what is done, and when, in a call that is brought to a state by hand at second 10 and left alone."""
     turn, _ = prepared_turn(**fields)
-    return play(turn, [(10.0, TimePassed())], 10.0 + seconds)
+    return play(turn, [(10.0, Signal.TIME_PASSED)], 10.0 + seconds)
 
 
 # The caller, and what was taken for them
 
 
 def test_a_service_that_hears_the_caller_anew_is_not_asked_to_probe() -> None:
-    script: list[Step] = [(1, CallerStartedSpeaking()), (1, VoiceBegan()), (40, CallerStartedSpeaking())]
+    script: list[Step] = [
+        (1, Signal.CALLER_STARTED_SPEAKING),
+        (1, Signal.VOICE_BEGAN),
+        (40, Signal.CALLER_STARTED_SPEAKING),
+    ]
 
     assert play(on_floor(), script, 100) == [(100, SayAsAgent(SpeechKind.QUESTION, ASK))]
 
 
 def test_speech_that_goes_on_is_no_false_start_yet() -> None:
-    script: list[Step] = [*reply(1, sent=0.5, played=9), (3, CallerStartedSpeaking()), (3, VoiceBegan())]
-    script += [(5, CallerStartedSpeaking()), (5, VoiceEnded(4.9))]
+    script: list[Step] = [*reply(1, sent=0.5, played=9), (3, Signal.CALLER_STARTED_SPEAKING), (3, Signal.VOICE_BEGAN)]
+    script += [(5, Signal.CALLER_STARTED_SPEAKING), (5, VoiceEnded(4.9))]
 
     assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.4, Resume())]
 
 
 def test_a_reply_that_was_cut_stays_aside_while_the_caller_speaks() -> None:
-    script: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("Long.")), (4, CallerStartedSpeaking()), (4, VoiceBegan())]
+    script: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("Long.")),
+        (4, Signal.CALLER_STARTED_SPEAKING),
+        (4, Signal.VOICE_BEGAN),
+    ]
 
     assert play(on_floor(), [*script, (9, VoiceEnded(9))], 10) == [(4, Cut())]
 
 
 def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> None:
     script: list[Step] = [
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Bye!")),
         (3.2, EndWanted("e", "")),
         (4, FunctionCancelled("e")),
@@ -106,7 +107,9 @@ def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> 
 def test_what_an_instruction_has_cut_is_never_heard_again() -> None:
     turn = on_floor()
 
-    got = play(turn, [*reply(1, sent=3, played=3)[:2], (2, KeysEntered("1")), (2.1, CallerStartedSpeaking())], 2.2)
+    got = play(
+        turn, [*reply(1, sent=3, played=3)[:2], (2, KeysEntered("1")), (2.1, Signal.CALLER_STARTED_SPEAKING)], 2.2
+    )
 
     assert effects_of(got)[1:] == [Cut(), Forget()]
     gates = [turn.gate]
@@ -118,7 +121,7 @@ def test_what_an_instruction_has_cut_is_never_heard_again() -> None:
 def test_nothing_follows_speech_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, caller=HEARD, sounding=True)
 
-    play(turn, [(10.0, TimePassed())], 15.1)
+    play(turn, [(10.0, Signal.TIME_PASSED)], 15.1)
 
     assert state.caller is CallerState.QUIET
 
@@ -127,7 +130,7 @@ def test_nothing_follows_speech_in_any_phase(phase: Phase) -> None:
 def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, voice=CUT, sounding=True, aside=SpeechKind.FILLER)
 
-    assert Forget() in effects_of(play(turn, [(10.0, TimePassed())], 12.6))
+    assert Forget() in effects_of(play(turn, [(10.0, Signal.TIME_PASSED)], 12.6))
     assert state.voice is IDLE
 
 
@@ -138,7 +141,7 @@ def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
 def test_a_reply_without_its_end_is_over_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, voice=COMING, is_insisting=True)
 
-    play(turn, [(10.0, TimePassed())], 11.6)
+    play(turn, [(10.0, Signal.TIME_PASSED)], 11.6)
 
     assert state.voice is IDLE
 
@@ -155,7 +158,7 @@ def test_words_whose_audio_never_comes_are_waited_for_no_longer() -> None:
 def test_an_echo_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, told="1", sounding=True, is_insisting=True)
 
-    play(turn, [(10.0, TimePassed())], 14.1)
+    play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
     assert state.told == ""
 
@@ -164,7 +167,7 @@ def test_an_echo_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
 def test_an_injection_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, outstanding=REMARK, sounding=True, is_insisting=True)
 
-    play(turn, [(10.0, TimePassed())], 14.1)
+    play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
     assert state.outstanding is None
 
@@ -179,11 +182,11 @@ def test_a_filler_waits_for_what_is_outstanding() -> None:
 
 
 def test_a_filler_that_is_refused_is_not_asked_for_again_in_the_same_silence() -> None:
-    assert play(on_floor(), [*caller_says(1), (5.1, SayRefused())], 6) == [(5, filler_asked()), (6, clip())]
+    assert play(on_floor(), [*caller_says(1), (5.1, Signal.SAY_REFUSED)], 6) == [(5, filler_asked()), (6, clip())]
 
 
 def test_no_clip_is_played_into_the_callers_speech() -> None:
-    script: list[Step] = [*caller_says(1), (5.5, CallerStartedSpeaking()), (5.5, VoiceBegan())]
+    script: list[Step] = [*caller_says(1), (5.5, Signal.CALLER_STARTED_SPEAKING), (5.5, Signal.VOICE_BEGAN)]
 
     assert play(on_floor(), script, 8) == [(5, filler_asked())]
 
@@ -195,11 +198,11 @@ def test_a_silence_is_filled_by_a_clip_in_any_phase(phase: Phase) -> None:
     state.at.phase = 13.0
     state.at.quiet = 9.0
 
-    assert (13.5, PlayClip(4.0)) in play(turn, [(10.0, TimePassed())], 13.6)
+    assert (13.5, PlayClip(4.0)) in play(turn, [(10.0, Signal.TIME_PASSED)], 13.6)
 
 
 def test_a_vacancy_in_which_the_caller_waits_is_filled_for_them() -> None:
-    script: list[Step] = [(8, FunctionsAsked(("f",))), (8.5, FloorVacated())]
+    script: list[Step] = [(8, FunctionsAsked(("f",))), (8.5, Signal.FLOOR_VACATED)]
 
     assert play(on_floor(), script, 12) == [(12, clip())]
 
@@ -236,8 +239,8 @@ def test_a_goodbye_that_does_not_end_is_cut_short_where_the_call_is_to_close() -
 
 
 def test_a_closing_waits_for_a_session() -> None:
-    script: list[Step] = [(1, FloorVacated()), (1.5, CloseAsked("ended", "Stop.")), (4.5, FloorGiven(owes=False))]
-    clips_end: list[Step] = [(4.1, Played())]
+    script: list[Step] = [(1, Signal.FLOOR_VACATED), (1.5, CloseAsked("ended", "Stop.")), (4.5, FloorGiven(owes=False))]
+    clips_end: list[Step] = [(4.1, Signal.PLAYED)]
 
     assert play(on_floor(), script + clips_end, 4.5) == [
         (4.0, clip()),
@@ -247,7 +250,7 @@ def test_a_closing_waits_for_a_session() -> None:
 
 
 def test_a_closing_that_is_refused_is_insisted_on_at_once() -> None:
-    script: list[Step] = [(2, CloseAsked("ended", "Stop.")), (2.2, SayRefused())]
+    script: list[Step] = [(2, CloseAsked("ended", "Stop.")), (2.2, Signal.SAY_REFUSED)]
 
     assert play(on_floor(), script, 2.2)[-1] == (2.2, SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True))
 
@@ -255,10 +258,10 @@ def test_a_closing_that_is_refused_is_insisted_on_at_once() -> None:
 def test_a_last_sentence_that_is_lost_half_said_is_said_again() -> None:
     script: list[Step] = [
         (1, CloseAsked("ended", "Stop.")),
-        (1.5, AudioBegan()),
+        (1.5, Signal.AUDIO_BEGAN),
         (1.6, AgentSaid("Stop.")),
-        (1.8, FloorVacated()),
-        (2.0, Played()),
+        (1.8, Signal.FLOOR_VACATED),
+        (2.0, Signal.PLAYED),
         (3, FloorGiven(owes=False)),
         *reply(3.5, "Stop."),
     ]
@@ -278,22 +281,29 @@ def test_a_last_message_of_two_sentences_is_heard_to_the_second() -> None:
 
 def test_a_goodbye_that_pauses_is_heard_to_its_end() -> None:
     script: list[Step] = [
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Good")),
         (3.2, EndWanted("e", "done")),
-        (3.5, Played()),
-        (4.8, AudioBegan()),
-        (5.0, AudioDone()),
-        (5.5, Played()),
+        (3.5, Signal.PLAYED),
+        (4.8, Signal.AUDIO_BEGAN),
+        (5.0, Signal.AUDIO_DONE),
+        (5.5, Signal.PLAYED),
     ]
 
     assert play(on_floor(), script, 9) == [(6.0, EndConversation("completed", "done", heard=True))]
 
 
 def test_a_long_goodbye_is_heard_to_its_end() -> None:
-    script: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("So…")), (3.2, EndWanted("e", "done")), (30, AudioDone())]
+    script: list[Step] = [
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("So…")),
+        (3.2, EndWanted("e", "done")),
+        (30, Signal.AUDIO_DONE),
+    ]
 
-    assert play(on_floor(), [*script, (31, Played())], 35) == [(31, EndConversation("completed", "done", heard=True))]
+    assert play(on_floor(), [*script, (31, Signal.PLAYED)], 35) == [
+        (31, EndConversation("completed", "done", heard=True))
+    ]
 
 
 # Keys, remarks, reminders
@@ -306,7 +316,11 @@ def test_a_key_for_a_person_waits_for_the_opening() -> None:
 
 
 def test_a_key_for_a_person_waits_for_a_session() -> None:
-    script: list[Step] = [(1, FloorVacated()), (1.2, KeysEntered("0", wants_person=True)), (3, FloorGiven(owes=False))]
+    script: list[Step] = [
+        (1, Signal.FLOOR_VACATED),
+        (1.2, KeysEntered("0", wants_person=True)),
+        (3, FloorGiven(owes=False)),
+    ]
 
     assert play(on_floor(), script, 3)[0][0] == 3
 
@@ -364,14 +378,14 @@ def test_nobody_is_asked(why: str) -> None:
     state.at.turned = state.at.quiet = 0.0
     state.at.said = 9.9
 
-    assert turn.on(TimePassed(), 10.0) == []
+    assert turn.on(Signal.TIME_PASSED, 10.0) == []
 
 
 # How long a last sentence is waited for
 
 UNSAID: dict[str, tuple[list[Step], float]] = {
     "into silence": ([], 5.0),
-    "to a caller who speaks": ([(0.5, CallerStartedSpeaking()), (0.5, VoiceBegan())], 6.0),
+    "to a caller who speaks": ([(0.5, Signal.CALLER_STARTED_SPEAKING), (0.5, Signal.VOICE_BEGAN)], 6.0),
 }
 
 
@@ -385,13 +399,17 @@ def test_a_last_sentence_that_no_agent_begins_is_left_to_the_line(how: str) -> N
 def test_a_message_is_waited_for_from_the_beep_on() -> None:
     closing = CloseAsked("machine", "Call us back.", waits_for_beep=True)
 
-    seen = play(on_floor(), [(1, closing), (20, BeepHeard())], 60)
+    seen = play(on_floor(), [(1, closing), (20, Signal.BEEP_HEARD)], 60)
 
     assert seen[-1] == (25, EndConversation("machine", unsaid="Call us back."))
 
 
 def test_a_long_last_sentence_that_has_begun_is_waited_for_as_long_as_it_takes_to_say() -> None:
     sentence = f"We have to close now. {'x' * 278}"
-    script: list[Step] = [(1, CloseAsked("ended", sentence)), (1.2, AudioBegan()), (1.3, AgentSaid(sentence[:21]))]
+    script: list[Step] = [
+        (1, CloseAsked("ended", sentence)),
+        (1.2, Signal.AUDIO_BEGAN),
+        (1.3, AgentSaid(sentence[:21])),
+    ]
 
     assert play(on_floor(), script, 60)[-1] == (35.3, EndConversation("ended", unsaid=sentence))

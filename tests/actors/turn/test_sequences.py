@@ -20,30 +20,19 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
-    BeepHeard,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
-    KeyPressed,
     KeysEntered,
-    Played,
     PutThroughFailed,
     RemarkMade,
-    RestartWanted,
-    SayRefused,
-    SessionAged,
-    ThinkingBegan,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
@@ -82,7 +71,7 @@ def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
         *caller_says(1),
         (3, FunctionsAsked(("h",))),
         (3, HandoffWanted("h")),
-        (3.5, FloorVacated()),
+        (3.5, Signal.FLOOR_VACATED),
         (3.5, FloorGiven(owes=True, greeting="I am Bob.")),
         *reply(3.7, "I am Bob."),
     ]
@@ -101,30 +90,30 @@ def test_a_greeting_that_a_noise_interrupts_goes_on() -> None:
     turn = on_floor()
     script: list[Step] = [
         (1, FloorGiven(owes=True, greeting="I am Bob.")),
-        (1.1, AudioBegan()),
+        (1.1, Signal.AUDIO_BEGAN),
         (1.1, AgentSaid("I am Bob.")),
-        (1.5, CallerStartedSpeaking()),
+        (1.5, Signal.CALLER_STARTED_SPEAKING),
     ]
     assert (Resume() in [effect for _, effect in play(turn, script, 5)]) is True
 
 
 def test_a_turn_is_answered() -> None:
     turn = on_floor()
-    assert play(turn, [*caller_says(1), (2.6, ThinkingBegan()), *reply(3.4)], 8) == []
+    assert play(turn, [*caller_says(1), (2.6, Signal.THINKING_BEGAN), *reply(3.4)], 8) == []
     assert turn.debt is Debt.SETTLED
 
 
 def test_a_barge_in_cuts_the_reply_once_and_is_answered() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.02, AgentSaid("A long reply."))]
+    script: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.02, AgentSaid("A long reply."))]
     script += [
-        (3.5, CallerStartedSpeaking()),
-        (3.5, VoiceBegan()),
-        (3.5, AudioDone()),
-        (3.52, AudioBegan()),
+        (3.5, Signal.CALLER_STARTED_SPEAKING),
+        (3.5, Signal.VOICE_BEGAN),
+        (3.5, Signal.AUDIO_DONE),
+        (3.52, Signal.AUDIO_BEGAN),
         (3.6, AgentSaid("Late.")),
     ]
-    script += [(4.0, VoiceEnded(4.0)), (4.1, CallerStartedSpeaking()), (4.5, CallerSaid("Wait"))]
+    script += [(4.0, VoiceEnded(4.0)), (4.1, Signal.CALLER_STARTED_SPEAKING), (4.5, CallerSaid("Wait"))]
     assert play(turn, script, 4.6) == [(3.5, Cut()), (4.5, Forget())]
     assert (turn.gate, turn.debt) == (Gate.OPEN, Debt.OWED)
     assert play(turn, reply(5.2), 8) == []
@@ -133,11 +122,11 @@ def test_a_barge_in_cuts_the_reply_once_and_is_answered() -> None:
 
 def test_late_audio_of_a_cut_reply_is_set_aside_until_the_turn_is_known() -> None:
     turn = on_floor()
-    play(turn, [(1, AudioBegan()), (1.1, AgentSaid("Well")), (1.5, CallerStartedSpeaking())])
+    play(turn, [(1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("Well")), (1.5, Signal.CALLER_STARTED_SPEAKING)])
     assert state_of(turn).gate is Gate.ASIDE
-    play(turn, [(1.52, AudioBegan()), (1.6, AgentSaid("Late"))])
+    play(turn, [(1.52, Signal.AUDIO_BEGAN), (1.6, AgentSaid("Late"))])
     assert (turn.gate, turn.caller) == (Gate.ASIDE, CallerState.HEARD)
-    play(turn, [(2, ThinkingBegan())])
+    play(turn, [(2, Signal.THINKING_BEGAN)])
     assert state_of(turn).gate is Gate.OPEN
 
 
@@ -159,7 +148,7 @@ def test_a_handoff_holds_the_tape_and_fills_the_wait_with_clips() -> None:
         *caller_says(1),
         (3, FunctionsAsked(("h",))),
         (3, HandoffWanted("h")),
-        (7.5, Played()),
+        (7.5, Signal.PLAYED),
         (9, FloorGiven(owes=True)),
         *reply(9.5),
     ]
@@ -170,11 +159,11 @@ def test_a_handoff_holds_the_tape_and_fills_the_wait_with_clips() -> None:
 def test_during_a_handoff_the_old_agent_is_not_heard_and_what_plays_plays_out() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (1, AudioBegan()),
+        (1, Signal.AUDIO_BEGAN),
         (1.1, AgentSaid("Moving on.")),
         (1.2, HandoffWanted("h")),
-        (1.3, AudioBegan()),
-        (1.4, CallerStartedSpeaking()),
+        (1.3, Signal.AUDIO_BEGAN),
+        (1.4, Signal.CALLER_STARTED_SPEAKING),
     ]
     assert play(turn, script) == [(1.2, HoldTape())]
     assert (turn.gate, turn.sounding) == (Gate.SHUT, True)
@@ -204,11 +193,11 @@ def test_a_goodbye_is_heard_to_its_end_and_a_breath_longer() -> None:
     script: list[Step] = [
         *caller_says(1),
         (3, FunctionsAsked(("e",))),
-        (3.1, AudioBegan()),
+        (3.1, Signal.AUDIO_BEGAN),
         (3.2, AgentSaid("Bye!")),
         (3.3, EndWanted("e", "done")),
-        (3.5, AudioDone()),
-        (5, Played()),
+        (3.5, Signal.AUDIO_DONE),
+        (5, Signal.PLAYED),
     ]
     assert play(turn, script, 9) == [(5, EndConversation("completed", "done", heard=True))]
     assert turn.on(CallerSaid("hello?"), 9.0) == []
@@ -225,7 +214,7 @@ def test_an_agent_that_ends_without_a_word_is_asked_for_a_goodbye() -> None:
 
 def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (7.2, Played()), (12.4, Played())]
+    script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), (7.2, Signal.PLAYED), (12.4, Signal.PLAYED)]
     assert play(turn, script, 30) == [
         (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
         (6, clip()),
@@ -255,12 +244,12 @@ def test_a_word_begins_the_count_of_questions_anew() -> None:
 
 def test_nobody_is_asked_while_they_type() -> None:
     turn = on_floor()
-    assert play(turn, [(9.5, KeyPressed()), (11, KeyPressed())], 13.4) == []
+    assert play(turn, [(9.5, Signal.KEY_PRESSED), (11, Signal.KEY_PRESSED)], 13.4) == []
 
 
 def test_nobody_is_asked_into_their_first_word() -> None:
-    assert seen((9.9, VoiceBegan()), (10.1, CallerStartedSpeaking()), until=11) == []
-    assert seen((9.9, VoiceBegan()), until=11) == [(10.3, question_asked(10.3))]  # a noise
+    assert seen((9.9, Signal.VOICE_BEGAN), (10.1, Signal.CALLER_STARTED_SPEAKING), until=11) == []
+    assert seen((9.9, Signal.VOICE_BEGAN), until=11) == [(10.3, question_asked(10.3))]  # a noise
 
 
 def test_a_caller_who_has_asked_for_time_is_asked_later() -> None:
@@ -282,9 +271,9 @@ def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
 def test_keys_are_told_and_answered() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (3, KeyPressed()),
+        (3, Signal.KEY_PRESSED),
         (5.5, KeysEntered("1")),
-        (5.6, CallerStartedSpeaking()),
+        (5.6, Signal.CALLER_STARTED_SPEAKING),
         (5.7, CallerSaid(PRESSED_1)),
         *reply(6.5),
     ]
@@ -323,12 +312,12 @@ def test_a_transfer_waits_for_its_sentence() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (3, AudioBegan()),
+        (3, Signal.AUDIO_BEGAN),
         (3.1, AgentSaid("Putting you through.")),
         (3.2, TransferWanted("t")),
-        (3.3, CallerStartedSpeaking()),
-        (3.5, AudioDone()),
-        (5, Played()),
+        (3.3, Signal.CALLER_STARTED_SPEAKING),
+        (3.5, Signal.AUDIO_DONE),
+        (5, Signal.PLAYED),
     ]
     assert play(turn, script, 8) == [(7.3, PutThrough("t"))]
     assert play(turn, [(10, PutThroughFailed("no")), (10, FunctionDone("t"))]) == [(9.0, clip())]
@@ -336,11 +325,15 @@ def test_a_transfer_waits_for_its_sentence() -> None:
 
 def test_a_restart_asks_the_turn_again_and_its_echo_is_no_turn() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (3, FloorVacated()), (4, FloorGiven(owes=True, ask="When can you come?"))]
+    script: list[Step] = [
+        *caller_says(1),
+        (3, Signal.FLOOR_VACATED),
+        (4, FloorGiven(owes=True, ask="When can you come?")),
+    ]
     script += [
-        (4.1, CallerStartedSpeaking()),
+        (4.1, Signal.CALLER_STARTED_SPEAKING),
         (4.2, CallerSaid("When can you come?")),
-        (4.3, CallerStartedSpeaking()),
+        (4.3, Signal.CALLER_STARTED_SPEAKING),
         *reply(5),
     ]
     assert play(turn, script, 9) == [(4, TellAsCaller("When can you come?"))]
@@ -349,18 +342,18 @@ def test_a_restart_asks_the_turn_again_and_its_echo_is_no_turn() -> None:
 
 def test_a_vacancy_is_filled_with_clips() -> None:
     turn = on_floor()
-    script: list[Step] = [*caller_says(1), (2.6, FloorVacated()), (7.5, Played())]
+    script: list[Step] = [*caller_says(1), (2.6, Signal.FLOOR_VACATED), (7.5, Signal.PLAYED)]
     assert play(turn, script, 12) == [(6, clip()), (11.5, clip())]
 
 
 def test_a_short_vacancy_in_the_callers_turn_is_not_filled() -> None:
     turn = on_floor()
-    assert play(turn, [*reply(1), (8, FloorVacated()), (8.7, FloorGiven(owes=False))], 10) == []
+    assert play(turn, [*reply(1), (8, Signal.FLOOR_VACATED), (8.7, FloorGiven(owes=False))], 10) == []
 
 
 def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
     turn = on_floor()
-    assert play(turn, [*caller_says(1), (7.5, Played())], 11) == [
+    assert play(turn, [*caller_says(1), (7.5, Signal.PLAYED)], 11) == [
         (5, filler_asked(FIRST)),
         (6, clip()),
         (10.5, RestartSession("it gives no sign of life")),
@@ -371,26 +364,26 @@ def test_a_filler_that_comes_after_the_answer_is_dropped() -> None:
     turn = on_floor()
     script: list[Step] = [
         *caller_says(1),
-        (5.6, AudioBegan()),
+        (5.6, Signal.AUDIO_BEGAN),
         (5.7, AgentSaid("On Tuesday.")),
-        (6, AudioDone()),
-        (7, Played()),
+        (6, Signal.AUDIO_DONE),
+        (7, Signal.PLAYED),
         (7.1, AgentSaid(FIRST)),
     ]
     assert without_notes(play(turn, script)) == [(5, filler_asked())]
     assert state_of(turn).gate is Gate.SHUT
-    play(turn, [(7.4, AudioDone())])
+    play(turn, [(7.4, Signal.AUDIO_DONE)])
     assert state_of(turn).gate is Gate.OPEN
 
 
 def test_an_operators_closing_waits_for_a_pause_and_is_heard() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (1, AudioBegan()),
+        (1, Signal.AUDIO_BEGAN),
         (1.1, AgentSaid("So…")),
         (2, CloseAsked("ended", "We must stop.")),
-        (2.2, AudioDone()),
-        (3, Played()),
+        (2.2, Signal.AUDIO_DONE),
+        (3, Signal.PLAYED),
         *reply(3.5, "We must stop."),
     ]
     assert play(turn, script, 7) == [
@@ -403,10 +396,10 @@ def test_an_operators_closing_waits_for_a_pause_and_is_heard() -> None:
 def test_a_closing_that_is_refused_interrupts_and_then_the_line_says_it() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (2, CallerStartedSpeaking()),
-        (2, VoiceBegan()),
+        (2, Signal.CALLER_STARTED_SPEAKING),
+        (2, Signal.VOICE_BEGAN),
         (2, CloseAsked("ended", "Stop.")),
-        (4.6, SayRefused()),
+        (4.6, Signal.SAY_REFUSED),
     ]
     got = play(turn, script, 9)
     assert got[:2] == [(4.5, HoldTape()), (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop."))]
@@ -423,11 +416,11 @@ def test_a_closing_without_words_ends_the_call_at_once() -> None:
 def test_a_message_for_a_machine_waits_for_the_beep() -> None:
     turn = on_floor()
     script: list[Step] = [
-        (1, AudioBegan()),
+        (1, Signal.AUDIO_BEGAN),
         (1.1, AgentSaid("Hi")),
         (2, CloseAsked("voicemail_left", "Call us.", True)),
-        (3, AudioBegan()),
-        (9, BeepHeard()),
+        (3, Signal.AUDIO_BEGAN),
+        (9, Signal.BEEP_HEARD),
         *reply(9.4, "Call us."),
     ]
     assert play(turn, script, 13) == [
@@ -443,7 +436,7 @@ def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
     turn = on_floor()
     script: list[Step] = [
         (1, CloseAsked("ended", "Stop.")),
-        (1.5, FloorVacated()),
+        (1.5, Signal.FLOOR_VACATED),
         (2.5, FloorGiven(owes=False)),
         *reply(3, "Stop."),
     ]
@@ -458,7 +451,7 @@ def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
 
 def test_an_old_session_is_renewed_in_a_pause() -> None:
     turn = on_floor()
-    assert play(turn, [*caller_says(1), (2, SessionAged()), *reply(3.4)], 6) == [(5.4, RenewSession())]
+    assert play(turn, [*caller_says(1), (2, Signal.SESSION_AGED), *reply(3.4)], 6) == [(5.4, RenewSession())]
 
 
 def test_a_remark_waits_for_a_pause() -> None:
@@ -495,7 +488,7 @@ def test_an_echo_that_never_comes_is_waited_for_no_longer() -> None:
 
 
 def test_a_long_vacancy_in_the_callers_turn_is_filled() -> None:
-    assert play(on_floor(), [*reply(1), (8, FloorVacated())], 9.5) == [(9, clip(silence=6.0))]
+    assert play(on_floor(), [*reply(1), (8, Signal.FLOOR_VACATED)], 9.5) == [(9, clip(silence=6.0))]
 
 
 def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
@@ -504,7 +497,7 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
         turn,
         [
             (3, KeysEntered("0", wants_person=True)),
-            (6, FloorVacated()),
+            (6, Signal.FLOOR_VACATED),
             (7, FloorGiven(owes=False)),
             *reply(7.5, "Hello."),
         ],
@@ -522,8 +515,8 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
 
 def test_an_operators_restart_is_done_while_the_agent_talks_with_the_caller() -> None:
     renewed = RenewSession(is_old=False)
-    talking = [*reply(1, "Goodbye.", played=5), (2, RestartWanted())]
-    ending = [*talking[:-1], (1.6, EndWanted("e", "done")), (2, RestartWanted())]
+    talking = [*reply(1, "Goodbye.", played=5), (2, Signal.RESTART_WANTED)]
+    ending = [*talking[:-1], (1.6, EndWanted("e", "done")), (2, Signal.RESTART_WANTED)]
 
     assert (2, renewed) in play(on_floor(), talking, 2.1)
     assert (2, renewed) not in play(on_floor(), ending, 2.1)

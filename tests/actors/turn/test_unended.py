@@ -3,19 +3,7 @@
 import pytest
 
 from actors.turn.effects import NoteSilence, RestartSession
-from actors.turn.events import (
-    AgentSaid,
-    AudioBegan,
-    AudioDone,
-    CallerSaid,
-    CallerStartedSpeaking,
-    FloorGiven,
-    FloorVacated,
-    NothingUnderstood,
-    Played,
-    VoiceBegan,
-    VoiceEnded,
-)
+from actors.turn.events import AgentSaid, CallerSaid, FloorGiven, Signal, VoiceEnded
 from actors.turn.state import Debt
 from tests.actors.turn.script import (
     ASK,
@@ -35,7 +23,7 @@ from tests.actors.turn.script import (
 )
 
 GIVES_UP = RestartSession("it does not say what it is asked to")
-STOPS: list[Step] = [(3, AudioBegan()), (3.1, AgentSaid("We have Tuesday and")), (5, Played())]
+STOPS: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("We have Tuesday and")), (5, Signal.PLAYED)]
 """The reply to a turn at 1 s; the line is silent from second 5 on."""
 
 
@@ -52,7 +40,7 @@ def test_a_session_that_says_nothing_more_is_restarted_and_the_silence_is_filled
 
 def test_a_greeting_that_stops_is_no_other_reply() -> None:
     turn = new_turn()
-    stops: list[Step] = [(0.3, AudioBegan()), (0.3, AgentSaid("Good mor")), (1, Played())]
+    stops: list[Step] = [(0.3, Signal.AUDIO_BEGAN), (0.3, AgentSaid("Good mor")), (1, Signal.PLAYED)]
 
     assert without_notes(play(turn, [(0.2, FloorGiven(owes=True)), *stops], 4.5))[0] == (4, question_asked(0.0))
 
@@ -64,7 +52,7 @@ def test_a_session_that_asks_the_caller_is_alive() -> None:
 
 
 def test_a_late_end_settles_it() -> None:
-    assert seen((6.8, AudioDone()), until=15) == []
+    assert seen((6.8, Signal.AUDIO_DONE), until=15) == []
 
 
 def test_words_that_the_service_hears_settle_it() -> None:
@@ -75,7 +63,7 @@ def test_words_that_the_service_hears_settle_it() -> None:
 
 def test_the_caller_is_not_asked_while_they_speak_to_a_deaf_service() -> None:
     """They wait since their last word."""
-    got = seen((6, VoiceBegan()), (10, VoiceEnded(10, deaf=True)), until=14.5)
+    got = seen((6, Signal.VOICE_BEGAN), (10, VoiceEnded(10, deaf=True)), until=14.5)
 
     assert got == [(13, question_asked(0.0)), (14, clip())]
 
@@ -84,32 +72,32 @@ def test_a_word_to_a_deaf_service_counts_also_before_the_reply_is_given_up() -> 
     """The service was lost in the middle of its reply; the caller has answered what they heard of it."""
     turn = on_floor()
 
-    got = play(turn, [*caller_says(1), *STOPS, (5.2, VoiceBegan()), (6.3, VoiceEnded(6, deaf=True))], 9.5)
+    got = play(turn, [*caller_says(1), *STOPS, (5.2, Signal.VOICE_BEGAN), (6.3, VoiceEnded(6, deaf=True))], 9.5)
 
     assert turn.debt is Debt.OWED
     assert without_notes(got) == [(9, question_asked(0.0))]
 
 
 def test_a_noise_asks_no_turn_again() -> None:
-    got = seen((7, CallerStartedSpeaking()), (7.2, NothingUnderstood()), until=8.5)
+    got = seen((7, Signal.CALLER_STARTED_SPEAKING), (7.2, Signal.NOTHING_UNDERSTOOD), until=8.5)
 
     assert got == [(8, question_asked(0.0))]
 
 
 def test_a_short_noise_on_the_line_puts_the_question_off() -> None:
-    assert seen((7, VoiceBegan()), (7.5, VoiceEnded(7.2)), until=10.3) == [(10.2, question_asked(0.0))]
+    assert seen((7, Signal.VOICE_BEGAN), (7.5, VoiceEnded(7.2)), until=10.3) == [(10.2, question_asked(0.0))]
 
 
 def test_a_service_that_never_ends_a_reply_is_asked_once() -> None:
-    asked: list[Step] = [(8.1, AudioBegan()), (8.12, AgentSaid(ASK)), (9, Played())]
-    more: list[Step] = [*caller_says(11), (13, AudioBegan()), (13.1, AgentSaid("At nine.")), (15, Played())]
+    asked: list[Step] = [(8.1, Signal.AUDIO_BEGAN), (8.12, AgentSaid(ASK)), (9, Signal.PLAYED)]
+    more: list[Step] = [*caller_says(11), (13, Signal.AUDIO_BEGAN), (13.1, AgentSaid("At nine.")), (15, Signal.PLAYED)]
 
     assert seen(*asked, *more, until=26) == [(8, question_asked(0.0))]
 
 
 def test_its_next_end_is_waited_for_again() -> None:
     asked: list[Step] = [*reply(8.1, ASK, played=1)]
-    more: list[Step] = [*caller_says(11), (13, AudioBegan()), (13.1, AgentSaid("At ni")), (15, Played())]
+    more: list[Step] = [*caller_says(11), (13, Signal.AUDIO_BEGAN), (13.1, AgentSaid("At ni")), (15, Signal.PLAYED)]
 
     assert seen(*asked, *more, until=18.5) == [(8, question_asked(0.0)), (18, question_asked(0.0))]
 
@@ -117,20 +105,25 @@ def test_its_next_end_is_waited_for_again() -> None:
 @pytest.mark.parametrize("wait", [0.0, 25.0])
 def test_the_length_of_the_reply_is_not_waited_for_twice(wait: float) -> None:
     """A long reply has used up nobody's patience."""
-    script: list[Step] = [*caller_says(1), (3, AudioBegan()), (3.1, AgentSaid("We have")), (5 + wait, Played())]
+    script: list[Step] = [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3.1, AgentSaid("We have")),
+        (5 + wait, Signal.PLAYED),
+    ]
 
     assert effects_of(without_notes(play(on_floor(), script, 8.5 + wait))) == [question_asked(0.0)]
 
 
 def test_what_the_caller_said_before_it_is_asked_of_the_next_session() -> None:
     """With the session the doubt goes; what is owed stays."""
-    got = seen((10, Played()), (12.3, FloorGiven(owes=False, ask="When can you come?")), until=13.5)
+    got = seen((10, Signal.PLAYED), (12.3, FloorGiven(owes=False, ask="When can you come?")), until=13.5)
 
     assert got[-1] == (13, filler_asked(SECOND))
 
 
 def test_the_caller_may_say_so_themselves() -> None:
-    got = seen((6, CallerStartedSpeaking()), (7, CallerSaid("Hello?")), until=9.9)
+    got = seen((6, Signal.CALLER_STARTED_SPEAKING), (7, CallerSaid("Hello?")), until=9.9)
 
     assert question_asked(0.0) not in effects_of(got)
 
@@ -138,10 +131,10 @@ def test_the_caller_may_say_so_themselves() -> None:
 def test_a_question_that_stops_is_asked_by_the_next_session() -> None:
     """Which has nothing of its own to say: the caller had been answered, and was silent."""
     turn = on_floor()
-    stops: list[Step] = [(13.1, AudioBegan()), (13.2, AgentSaid(ASK)), (14, Played()), (19.3, Played())]
+    stops: list[Step] = [(13.1, Signal.AUDIO_BEGAN), (13.2, AgentSaid(ASK)), (14, Signal.PLAYED), (19.3, Signal.PLAYED)]
     lost = play(turn, [*reply(1), *stops], 21)
 
-    got = play(turn, [(21.1, FloorVacated()), (21.4, FloorGiven(owes=False))], 22.5)
+    got = play(turn, [(21.1, Signal.FLOOR_VACATED), (21.4, FloorGiven(owes=False))], 22.5)
 
     assert without_notes(lost) == [(13, question_asked()), (17, question_asked(0.0)), (18, clip()), (21, GIVES_UP)]
     assert effects_of(got) == [question_asked(0.0)]
@@ -151,7 +144,7 @@ def test_a_question_that_is_not_said_is_asked_by_the_next_session_and_then_nothi
     """A session that has gone mute must not hold a silent caller's call for ever."""
     turn = on_floor()
     lost = play(turn, [], 14.1)
-    next_one: list[Step] = [(14.2, FloorVacated()), (14.5, FloorGiven(owes=False)), (15.2, Played())]
+    next_one: list[Step] = [(14.2, Signal.FLOOR_VACATED), (14.5, FloorGiven(owes=False)), (15.2, Signal.PLAYED)]
     next_one += reply(18.3, ASK, played=1)
 
     got = play(turn, next_one, 29)

@@ -23,24 +23,16 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
-    BeepHeard,
     CallerSaid,
-    CallerStartedSpeaking,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
-    NothingUnderstood,
     PutThroughFailed,
-    RestartWanted,
-    TakenOver,
-    ThinkingBegan,
+    Signal,
     TransferWanted,
 )
 from actors.turn.machine import Turn
@@ -53,39 +45,39 @@ NO_ENDING = "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH HUSHED CLOSING
 UNMOVED: dict[str, dict[Event, str]] = {
     "caller": {
         CallerSaid("x"): "QUIET",
-        NothingUnderstood(): "QUIET",
+        Signal.NOTHING_UNDERSTOOD: "QUIET",
         AgentSaid("x"): "QUIET",
         AgentSaid("asked for"): "QUIET",
-        FloorVacated(): "QUIET",
+        Signal.FLOOR_VACATED: "QUIET",
     },
     "voice": {
         HandoffWanted("h"): "ABSENT",
         FunctionCancelled("h0"): "IDLE COMING CUT LATE",
-        AudioBegan(): "ABSENT COMING CUT LATE",
+        Signal.AUDIO_BEGAN: "ABSENT COMING CUT LATE",
         AgentSaid("x"): "ABSENT COMING CUT",
         AgentSaid("asked for"): "ABSENT COMING CUT",
         AgentSaid("too late"): "ABSENT CUT LATE",
-        AudioDone(): "ABSENT IDLE",
-        CallerStartedSpeaking(): "ABSENT CUT",
+        Signal.AUDIO_DONE: "ABSENT IDLE",
+        Signal.CALLER_STARTED_SPEAKING: "ABSENT CUT",
         CallerSaid("x"): "ABSENT",
         CallerSaid("told"): "ABSENT",
-        ThinkingBegan(): "ABSENT IDLE COMING",
+        Signal.THINKING_BEGAN: "ABSENT IDLE COMING",
         FunctionCancelled("e"): "ABSENT CUT LATE",
         FunctionCancelled("t"): "ABSENT CUT LATE",
         FunctionsAsked(("f",)): "ABSENT COMING",
     },
     "voice, told": {
-        CallerStartedSpeaking(): "ABSENT CUT LATE",
+        Signal.CALLER_STARTED_SPEAKING: "ABSENT CUT LATE",
     },
     "debt": {
         CallerSaid("told"): "OWED",
         FunctionsAsked(("f",)): "OWED",
         FunctionDone("f"): "OWED",
         FloorGiven(owes=True): "OWED",
-        AudioDone(): "SETTLED",
+        Signal.AUDIO_DONE: "SETTLED",
         TransferWanted("t1"): "SETTLED",
         EndWanted("e1", "done"): "SETTLED",
-        TakenOver(): "SETTLED",
+        Signal.TAKEN_OVER: "SETTLED",
     },
     "phase": {
         HandoffWanted("h1"): "HUSHED CLOSING TAKEN_OVER",
@@ -97,10 +89,10 @@ UNMOVED: dict[str, dict[Event, str]] = {
         FunctionCancelled("e"): f"{NO_ENDING} TAKEN_OVER",
         CallerSaid("x"): "CONVERSING HANDING_OVER PUTTING_THROUGH HUSHED CLOSING TAKEN_OVER",
         FloorGiven(owes=False): "CONVERSING TRANSFERRING PUTTING_THROUGH ENDING",
-        FloorVacated(): "CONVERSING HANDING_OVER PUTTING_THROUGH HUSHED CLOSING TAKEN_OVER",
-        BeepHeard(): "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING CLOSING TAKEN_OVER",
-        TakenOver(): "HANDING_OVER TRANSFERRING PUTTING_THROUGH HUSHED CLOSING",
-        RestartWanted(): "HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING TAKEN_OVER",
+        Signal.FLOOR_VACATED: "CONVERSING HANDING_OVER PUTTING_THROUGH HUSHED CLOSING TAKEN_OVER",
+        Signal.BEEP_HEARD: "CONVERSING HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING CLOSING TAKEN_OVER",
+        Signal.TAKEN_OVER: "HANDING_OVER TRANSFERRING PUTTING_THROUGH HUSHED CLOSING",
+        Signal.RESTART_WANTED: "HANDING_OVER TRANSFERRING PUTTING_THROUGH ENDING HUSHED CLOSING TAKEN_OVER",
     },
 }
 STATES: dict[str, type[Enum]] = {"caller": CallerState, "voice": VoiceState, "debt": Debt, "phase": Phase}
@@ -133,7 +125,7 @@ def prepared(part: str, event: Event, name: str) -> Turn:
         setattr(state.at, clock.name, 10.0)
     state.at.waiting, state.at.cut = 10.0, 10.5
     setattr(state, *field_of(part, name))
-    state.debt = Debt.OWED if part == "caller" or event == FloorVacated() else state.debt
+    state.debt = Debt.OWED if part == "caller" or event == Signal.FLOOR_VACATED else state.debt
     state.sounding = part != "caller"
     state.last_turn, state.end, state.transfer, state.handoffs = "y", EndWanted("e", "done"), "t", {"h0"}
     state.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None

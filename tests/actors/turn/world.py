@@ -32,34 +32,22 @@ from actors.turn.effects import (
 )
 from actors.turn.events import (
     AgentSaid,
-    AudioBegan,
-    AudioDone,
-    BeepHeard,
     CallerSaid,
-    CallerStartedSpeaking,
     CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
-    FloorVacated,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
     HandoffWanted,
-    KeyPressed,
     KeysEntered,
-    NothingUnderstood,
-    Played,
     PutThroughFailed,
     RemarkMade,
-    SayRefused,
-    SessionAged,
-    ThinkingBegan,
-    ThinkingSlow,
-    TimePassed,
+    Signal,
     TransferWanted,
-    VoiceBegan,
     VoiceEnded,
+    kind_of,
 )
 from actors.turn.machine import Turn
 from tests.actors.turn.judge import UNREACHED, Judge
@@ -69,7 +57,7 @@ FRAME = 0.2
 """Seconds of audio in what the service sends at a time, every 0.1 s."""
 
 
-REASONS = (CallerSaid, HandoffWanted, FloorVacated, FloorGiven, FunctionCancelled, CloseAsked, KeysEntered)
+REASONS = {CallerSaid, HandoffWanted, Signal.FLOOR_VACATED, FloorGiven, FunctionCancelled, CloseAsked, KeysEntered}
 """Events after which the rest of a reply need not be heard."""
 
 
@@ -183,7 +171,7 @@ class World:
             if due < self._heap[0][0]:
                 assert due > self.now - 1e-9, "a deadline in the past"
                 self.now = max(self.now, due)
-                self.feed(TimePassed())
+                self.feed(Signal.TIME_PASSED)
                 assert self.is_over or self.turn.deadline() > self.now, "a deadline that does not move"
             else:
                 self.now, _, session, act, arguments = heapq.heappop(self._heap)
@@ -212,7 +200,7 @@ class World:
         self.trace.append((self.now, event, effects))
         self.judge.take(event, self.now)
         interrupts = any(isinstance(effect, SayAsAgent) and effect.interrupts for effect in effects)
-        self.reasons += interrupts or isinstance(event, REASONS)
+        self.reasons += interrupts or kind_of(event) in REASONS
         for effect in effects:
             self.judge.perform(effect, self.now)
             self.perform(effect)
@@ -256,7 +244,7 @@ class World:
                 self.line.resume(self.now)
                 self.await_end_of_sound()
             case Forget():
-                went_on = isinstance(self.trace[-1][1], AudioBegan | AgentSaid | FunctionsAsked)
+                went_on = kind_of(self.trace[-1][1]) in {Signal.AUDIO_BEGAN, AgentSaid, FunctionsAsked}
                 for _, reply in self.line.aside:
                     reply.was_cut = reply.was_cut and not (went_on and reply.sending == self.sending)
                     reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_known
@@ -282,7 +270,7 @@ class World:
 
     def look_whether_played(self) -> None:
         if self.turn.sounding and self.now >= self.line.end - 1e-9:
-            self.feed(Played())
+            self.feed(Signal.PLAYED)
 
     # The service
 
@@ -308,7 +296,7 @@ class World:
         self.sending += 1
         self.is_there = self.is_dead = self.hears = False
         self.handoffs.clear()
-        self.feed(FloorVacated())
+        self.feed(Signal.FLOOR_VACATED)
         self.later(self.rng.uniform(0.3, 4), self.session_comes, session=False)
 
     def service_is_to_say(self, effect: SayAsAgent) -> None:
@@ -316,7 +304,7 @@ class World:
         if self.is_dead or not self.is_there:
             return
         if not effect.interrupts and (self.hears or self.now < self.sends_until or self.rng.random() < 0.03):
-            self.later(0.1, self.feed, SayRefused())
+            self.later(0.1, self.feed, Signal.SAY_REFUSED)
             return
         if effect.interrupts:
             self.sending += 1
@@ -328,7 +316,7 @@ class World:
             return
         self.sending += 1
         if self.rng.random() < 0.5:
-            self.later(0.1, self.feed, CallerStartedSpeaking())
+            self.later(0.1, self.feed, Signal.CALLER_STARTED_SPEAKING)
         if self.rng.random() < 0.95:
             self.later(0.2, self.transcribe, effect.text)
         self.later(0.3, self.think)
@@ -352,10 +340,10 @@ class World:
             return
         delay = self.thinking_time()
         if self.is_unclear or rng.random() < 0.5:  # else nothing tells a new reply from a cut one
-            self.feed(ThinkingBegan())
+            self.feed(Signal.THINKING_BEGAN)
             if rng.random() < 0.7:
                 for warning in range(1, int(delay // 5) + 1):
-                    self.later(5.0 * warning, self.feed, ThinkingSlow())
+                    self.later(5.0 * warning, self.feed, Signal.THINKING_SLOW)
         self.later(delay, self.act, self.sending, self.thoughts)
 
     def thinking_time(self) -> float:
@@ -448,7 +436,7 @@ class World:
             self.send_frame(reply, reply.seconds, sending)
         elif chance < 0.04 and reply.is_answer and self.now > self.judge.asked_at + 5.0:  # its audio is lost
             self.feed(AgentSaid(reply.text, reply.announces))
-            self.later(0.05, self.feed, AudioDone())
+            self.later(0.05, self.feed, Signal.AUDIO_DONE)
         elif chance < 0.2:
             self.say_words(reply, sending)
             self.later(0.02, self.send_frame, reply, reply.seconds, sending)
@@ -480,12 +468,12 @@ class World:
         """End a reply. If its words are lost, the caller has heard them all the same."""
         if reply.is_wordless:
             self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
-        self.feed(AudioDone())
+        self.feed(Signal.AUDIO_DONE)
 
     def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
         """Let it through, set it aside, or drop it, as the gate says."""
         if self.turn.is_audio_news:
-            self.feed(AudioBegan())
+            self.feed(Signal.AUDIO_BEGAN)
             self.await_end_of_sound()
         match self.turn.gate:
             case Gate.OPEN:  # the rest of what was cut is no more than some sound
@@ -511,7 +499,7 @@ class World:
         length = rng.uniform(0.3, 4) if rng.random() < 0.97 else rng.uniform(60, 90)
         if chance < 0.9:
             self.is_loud = True
-            self.feed(VoiceBegan())
+            self.feed(Signal.VOICE_BEGAN)
             self.later(length, self.caller_stops, session=False)
         self.is_ignored = chance <= 0.08 and rng.random() < 0.5
         if chance > 0.08 and self.is_there and not (self.is_dead or self.is_held):
@@ -535,12 +523,12 @@ class World:
         self.hears = self.is_unclear = True
         self.sending += 1
         self.judge.service_hears(self.now)
-        self.feed(CallerStartedSpeaking())
+        self.feed(Signal.CALLER_STARTED_SPEAKING)
 
     def service_hears_no_more(self) -> None:
         self.hears = False
         if self.rng.random() < 0.3:
-            self.feed(NothingUnderstood())
+            self.feed(Signal.NOTHING_UNDERSTOOD)
         if self.judge.is_waiting and self.rng.random() < 0.3:
             self.think()  # it answers what it was asked before the noise
 
@@ -564,15 +552,15 @@ class World:
                 self.is_leaving = True
                 self.feed(CloseAsked("voicemail_left", "Please call us.", waits_for_beep=True))
                 if rng.random() < 0.8:
-                    self.later(rng.uniform(1, 20), self.feed, BeepHeard(), session=False)
+                    self.later(rng.uniform(1, 20), self.feed, Signal.BEEP_HEARD, session=False)
             case 2 | 3:
                 keys = str(rng.randrange(10))
-                self.feed(KeyPressed())
+                self.feed(Signal.KEY_PRESSED)
                 self.later(2.5, self.feed, KeysEntered(keys, wants_person=rng.random() < 0.2), session=False)
             case 4:
                 self.feed(RemarkMade(f"Remark {next(self._count)}."))
             case 5 if self.is_there:
-                self.feed(SessionAged())
+                self.feed(Signal.SESSION_AGED)
             case 6:
                 self.lose_session()
             case _:

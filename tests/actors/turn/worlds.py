@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import attrs
 
-from actors.turn.events import KeyPressed, KeysEntered, RemarkMade, SessionAged, VoiceBegan
+from actors.turn.events import KeysEntered, RemarkMade, Signal
 from tests.actors.turn.world import Reply, World
 
 
@@ -36,7 +36,7 @@ class LostSessions(World):
         if self.rng.random() < 0.8:
             self.lose_session()
         elif self.is_there:
-            self.feed(SessionAged())
+            self.feed(Signal.SESSION_AGED)
 
 
 @attrs.define(eq=False)
@@ -45,7 +45,7 @@ class ManyKeys(World):
         self.later(self.rng.uniform(3, 15), self.operator_acts, session=False)
         if self.rng.random() < 0.7:
             entered = KeysEntered(str(self.rng.randrange(10)), wants_person=self.rng.random() < 0.5)
-            self.feed(KeyPressed())
+            self.feed(Signal.KEY_PRESSED)
             self.later(2.5, self.feed, entered, session=False)
         else:
             self.feed(RemarkMade(f"Remark {next(self._count)}."))
@@ -77,7 +77,7 @@ class Echoes(World):
     def line_echoes(self) -> None:
         if not self.is_loud:
             self.is_loud, self.is_ignored = True, False
-            self.feed(VoiceBegan())
+            self.feed(Signal.VOICE_BEGAN)
             self.later(self.rng.uniform(0.3, 3), self.caller_stops, session=False)
 
 
