@@ -2,9 +2,10 @@
 
 The worker with the page asks the worker with the call, which reads the call as for a page of its own (`EventStream`,
 `ListenStream`, `TreeStream`), compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on
-their way: the other says how many it has taken. A message that is lost (a gap in the numbers, or no sound for
-`QUIET_SECONDS`) ends the answer to the browser, which comes back with its `Last-Event-ID`. A watcher that takes nothing
-is dropped on both sides as one here is; the call waits for none.
+their way: the other says how many it has taken. A message is lost where nobody listens at that moment (a worker that
+has just begun, or has just lost its database): so a wish is repeated until there is an answer. Later on, a message that
+is lost (a gap in the numbers, or no sound for `QUIET_SECONDS`) ends the answer to the browser, which comes back with
+its `Last-Event-ID`. A watcher that takes nothing is dropped on both sides as one here is; the call waits for none.
 
     page ─▶ worker of the page ──ask, taken, left──▶ worker of the call
                               ◀──piece …, end──────
@@ -33,6 +34,8 @@ from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenSt
 
 ANSWER_SECONDS = 3.0
 """For the first piece: then the other worker is of an older version, or hears no notification."""
+AGAIN_SECONDS = 0.9
+"""After these the wish is posted again: it was lost, or the other worker is slow and passes over the second one."""
 QUIET_SECONDS = 5.0
 """A call that goes on tells four times a second that it does."""
 WINDOW = 16
@@ -41,8 +44,8 @@ PIECE_BYTES = 5700
 REST_SECONDS = 0.1
 """Between two posts of facts: what comes meanwhile goes together."""
 EVENTS, AUDIO, TASKS = "events", "audio", "tasks"
-OVER, NONE, MANY, STALLED, LOST = "over", "none", "many", "stalled", "lost"
-"""Why a stream ends."""
+OVER, NONE, MANY, STALLED, LOST, NO_ANSWER = "over", "none", "many", "stalled", "lost", "no answer"
+"""Why a stream ends, or there is none."""
 
 Message: TypeAlias = Mapping[str, object]
 
@@ -192,17 +195,27 @@ class CallsElsewhere:
     async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
         """Return a stream of a call that another worker carries, or why there is none."""
         self._forget_unread()
-        ask = Ask(token_hex(8), self.fleet.worker, call, what, since)
+        with trio.move_on_after(ANSWER_SECONDS):
+            while True:
+                found = await self._watch_once(Ask(token_hex(8), self.fleet.worker, call, what, since), worker)
+                if found not in (LOST, OVER):  # else the first piece was lost: another stream begins with it
+                    return found
+        return NO_ANSWER
+
+    async def _watch_once(self, ask: Ask, worker: str) -> RemoteStream | str:
+        """Repeat one wish until there is an answer; return the stream, or why there is none."""
         reading = self._reading[ask.id] = _Reading()
         is_there = False
         try:
-            if await self.say(worker, {"ask": what, **attrs.asdict(ask)}):
-                with trio.move_on_after(ANSWER_SECONDS):
+            while not (is_there or reading.ended):
+                if not await self.say(worker, {"ask": ask.what, **attrs.asdict(ask)}):
+                    return NO_ANSWER
+                with trio.move_on_after(AGAIN_SECONDS):
                     is_there = await reading.wait_any()
         finally:
             if not is_there:
                 self.leave(worker, ask.id)
-        return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended or "no answer"
+        return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended
 
     async def tree(self, worker: str, call: str) -> bytes | None:
         """Return the tree of a call's tasks that another worker carries; None if it does not answer with one."""
@@ -234,8 +247,10 @@ class CallsElsewhere:
         """Take what another worker has posted; what this version does not know is logged, and does nothing."""
         match message := json_or(body, None):
             case {"ask": str(what), "id": str(name), "to": str(to), "call": str(call), "since": str(since)}:
-                with suppress(trio.WouldBlock):  # the page asks again
-                    self._todo.send_nowait(Ask(name, to, call, what, since))
+                if name not in self._sending:  # else it was repeated
+                    with suppress(trio.WouldBlock):  # the page asks again
+                        self._todo.send_nowait(Ask(name, to, call, what, since))
+                        self._sending[name] = _Sending()
             case {"id": str(name)}:
                 end = self._reading.get(name) or self._sending.get(name)
                 if end is not None:
@@ -254,15 +269,10 @@ class CallsElsewhere:
         await self.say(left.worker, {"id": left.id, "left": True})
 
     async def _send(self, ask: Ask) -> None:
-        stream = self._stream_for(ask)
-        if isinstance(stream, str):
-            await self.say(ask.to, {"id": ask.id, "end": stream})
-            return
-        link = self._sending[ask.id] = _Sending()
-        why = NONE
+        stream, link, why = self._stream_for(ask), self._sending[ask.id], NONE
         try:
             with link.scope:
-                why = await self._pump(stream, ask, link)
+                why = stream if isinstance(stream, str) else await self._pump(stream, ask, link)
         finally:
             del self._sending[ask.id]
         await self.say(ask.to, {"id": ask.id, "end": why})

@@ -54,6 +54,7 @@ class Joined(Fleet):
     inbox: Inbox = print
     asked: list[str] = attrs.field(factory=list)
     is_down: bool = False
+    delay: float = DELAY
 
     async def find(self, name: str) -> LiveCall | None:
         self.asked.append(name)
@@ -65,7 +66,7 @@ class Joined(Fleet):
     async def post(self, worker: str, body: str) -> bool:
         if self.is_down:
             return False
-        await trio.sleep(DELAY)
+        await trio.sleep(self.delay)
         self.sizes.append(len(body.encode()))
         if worker in self.others and self.passes(orjson.loads(body)):
             self.others[worker].inbox(body)
@@ -169,6 +170,92 @@ async def test_a_lost_message_ends_the_answer_and_the_next_one_goes_on_without_a
         assert 50 <= len(words(first)) < 100
         assert words(first) + words(second) == ALL[:100]
         assert "reset" not in [event.name for event in second]
+
+
+@attrs.define
+class Deaf:
+    """Loses messages of a kind: the first ones, as a worker that does not listen yet."""
+
+    of_kind: Callable[[dict[str, object]], bool]
+    most: int
+    lost: int = 0
+
+    def __call__(self, message: dict[str, object]) -> bool:
+        is_lost = self.of_kind(message) and self.lost < self.most
+        self.lost += is_lost
+        return not is_lost
+
+
+def is_any(_: dict[str, object]) -> bool:
+    return True
+
+
+def is_first_piece(message: dict[str, object]) -> bool:
+    return message.get("n") == 0
+
+
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("what", [EVENTS, AUDIO])
+@pytest.mark.parametrize("of_kind", [is_any, is_first_piece])
+@pytest.mark.parametrize("is_page", [True, False])
+async def test_a_wish_or_an_answer_that_nobody_heard_is_posted_again(
+    is_page: bool, of_kind: Callable[[dict[str, object]], bool], what: str, most: int, autojump_clock: MockClock
+) -> None:
+    """A worker that has just begun, or has just lost its database, hears nothing for a moment."""
+    async with account() as there:
+        deaf = Deaf(of_kind, most)
+        (there.theirs if is_page else there.fleet).passes = deaf
+        there.call.says(*ALL[:3])
+        stream = await there.watch(what)
+        if what == EVENTS:
+            assert words(await read(stream, lambda events: len(words(events)) == 3)) == ALL[:3]
+        else:
+            there.page.leave("call", stream.id)
+        await trio.sleep(ANSWER_SECONDS)
+
+        assert deaf.lost == (0 if of_kind is is_first_piece and not is_page else most)
+        assert there.page.watchers == 0
+        assert there.call.watch.watchers + there.call.watch.listeners == 0
+
+
+@pytest.mark.parametrize("of_kind", [is_any, is_first_piece])
+async def test_a_tree_of_tasks_that_nobody_heard_is_asked_for_again(
+    of_kind: Callable[[dict[str, object]], bool], autojump_clock: MockClock
+) -> None:
+    async with account() as there:
+        there.theirs.passes = Deaf(of_kind, 1)
+
+        assert await there.page.tree("call", CALL_SID) is not None
+        assert there.page.watchers == 0
+
+
+async def test_a_wish_that_is_repeated_while_the_answer_is_slow_is_answered_once(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        numbers = list[object]()
+
+        def count(message: dict[str, object]) -> bool:
+            numbers.append(message.get("n"))
+            return True
+
+        there.theirs.passes, there.theirs.delay = count, 1.2
+        there.call.says(*ALL[:3])
+        there.call.ends()
+        events = await read(await there.watch(), is_over)
+        await trio.sleep(5 * there.theirs.delay)
+
+        assert words(events) == ALL[:3]
+        assert numbers == [*range(len(numbers) - 1), None]
+
+
+async def test_a_watcher_that_has_left_before_its_wish_is_begun_is_sent_nothing(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        ask = {"ask": EVENTS, "id": "x", "to": "page", "call": CALL_SID, "what": EVENTS, "since": ""}
+        for message in (ask, {"id": "x", "left": True}):
+            there.theirs.inbox(orjson.dumps(message).decode())
+        await trio.sleep(1)
+
+        assert there.call.watch.watchers == 0
+        assert len(there.theirs.sizes) <= 1
 
 
 async def test_a_watcher_that_takes_nothing_is_dropped_and_the_call_does_not_notice(autojump_clock: MockClock) -> None:
