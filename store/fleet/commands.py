@@ -1,12 +1,14 @@
 """Messages from other workers, by NOTIFY on a channel of this worker's.
 
-Commands to calls are rows that NOTIFY announces: they are read at once, and each second all the same. What is posted is
-the notification itself, and is lost where nobody listens.
+Commands to calls are rows that NOTIFY announces: they are read at once, and each second all the same. A row goes once
+it was passed on, not as it is read: an answer of the database that is lost would take the command with it. What is
+posted is the notification itself, and is lost where nobody listens.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 
+import attrs
 import psycopg
 import structlog
 import trio
@@ -34,11 +36,12 @@ async def hear_on(database: Database, name: Callable[[], str], listener: Listene
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_listen_on, database, name, tell)
+        commands = CommandRows(database, listener, nursery.start_soon)
         while True:
             with trio.move_on_after(LOOK_SECONDS):
                 await announced.receive()
             try:
-                await hear(database, name(), listener, nursery.start_soon)
+                await commands.hear(name())
             except FleetUnavailable:
                 continue  # the beat finds out, and tells
 
@@ -47,25 +50,38 @@ def _not_now(_later: Later) -> None:
     """Leave what takes time undone."""
 
 
-async def hear(database: Database, worker: str, listener: Listener, start: Callable[[Later], object] = _not_now) -> int:
-    """Take the commands for a worker's calls and pass them on; return how many there were.
+@attrs.define(eq=False)
+class CommandRows:
+    """The commands for the calls of a worker, each passed on once; `start` is given what takes time about them."""
 
-    `start` is given what takes time about them. Raises: `FleetUnavailable`.
-    """
-    heard = await database.ask(statements.HEAR, {"worker": worker})
-    for call_sid, body in heard:
-        later = listener(WorkerMessage(call_sid, body))
-        if later is not None:
-            start(later)
-    return len(heard)
+    database: Database
+    listener: Listener
+    start: Callable[[Later], object] = _not_now
+    _passed_on: set[int] = attrs.field(factory=set, init=False)
+    """Rows that may be there still."""
+
+    async def hear(self, worker: str) -> int:
+        """Pass on what has come for a worker; return how many commands that were. Raises: `FleetUnavailable`."""
+        rows = await self.database.ask(statements.HEAR, {"worker": worker})
+        before = self._passed_on
+        self._passed_on = {row for row, _, _ in rows}
+        fresh = [WorkerMessage(call_sid, body) for row, call_sid, body in rows if row not in before]
+        for message in fresh:
+            later = self.listener(message)
+            if later is not None:
+                self.start(later)
+        if rows:
+            await self.database.ask(statements.HEARD, {"ids": list(self._passed_on)})
+        return len(fresh)
 
 
 async def _listen_on(database: Database, name: Callable[[], str], tell: Callable[[str], None]) -> None:
-    """Listen again after each loss, and when the worker has a new name."""
+    """Listen again after each loss, and at once when the worker has a new name."""
     while True:
         if not database.is_away:
             try:
                 await _listen_as(database, name, tell)
+                continue
             except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
                 _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
         await trio.sleep(LOOK_SECONDS)

@@ -249,13 +249,14 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
     with trio.fail_after(PATIENCE):
         connection = await TrioConnection.open(conninfo)
     try:
+        connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with the answer
         await connection.execute(f'LISTEN "{channel}"'.encode())
         tell("")
         while True:
-            await wait_readable(connection.pgconn.socket)
-            connection.pgconn.consume_input()
             while (notified := connection.pgconn.notifies()) is not None:
                 tell(notified.extra.decode())
+            await wait_readable(connection.pgconn.socket)
+            connection.pgconn.consume_input()
     finally:
         connection.pgconn.finish()
 

@@ -141,12 +141,15 @@ class PostgresFleet(Fleet):
         self._freed.discard(key)
         deadline = trio.current_time() + self.patience
         try:
-            while not await self._let_in_once(key, sql, more, is_known=is_known):
-                if self.state is State.UP or trio.current_time() >= deadline:
+            while True:
+                before = self.state
+                if await self._let_in_once(key, sql, more, is_known=is_known):
+                    return True
+                if before is self.state is State.UP or trio.current_time() >= deadline:
                     return False
-                with trio.move_on_at(deadline):
-                    await self._beaten.park()
-            return True
+                if before is self.state:  # else a beat was answered meanwhile: what is asked now is another question
+                    with trio.move_on_at(deadline):
+                        await self._beaten.park()
         finally:
             self._coming[key] -= 1
             if not self._coming[key]:

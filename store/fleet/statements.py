@@ -154,8 +154,8 @@ SELECT pg_notify('worker ' || worker, id::text) FROM told"""
 UNTELL = "DELETE FROM commands WHERE body = %(body)s"
 POST = "SELECT pg_notify('worker ' || %(worker)s, 'post ' || %(body)s)"
 """A message itself, and no row: who does not listen at this moment does not get it."""
-HEAR = """WITH heard AS (DELETE FROM commands WHERE worker = %(worker)s RETURNING id, call_sid, body)
-SELECT call_sid, body FROM heard ORDER BY id"""
+HEAR = "SELECT id, call_sid, body FROM commands WHERE worker = %(worker)s ORDER BY id"
+HEARD = "DELETE FROM commands WHERE id = ANY(%(ids)s)"
 
 LOCKED_SECONDS = (0.003, 0.006)
 """After these, "full" is asked again: a slot that is locked at this moment looks taken."""

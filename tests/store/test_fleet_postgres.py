@@ -1,16 +1,22 @@
 """What only many workers do: carry each other's calls, die, sleep, and lose their database."""
 
+import os
+import socket
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import psycopg
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.lowlevel import wait_readable
 from trio.testing import wait_all_tasks_blocked
 
-from store.fleet.commands import hear, hear_on
+from store.fleet import driver, statements
+from store.fleet.commands import CommandRows, hear_on
 from store.fleet.cut_calls import adopt_cut, close_dead
-from store.fleet.driver import Database, PostgresOrders
+from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore, skew
@@ -291,6 +297,43 @@ async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
     assert await fleet.admit(call("CA2"))
 
 
+@attrs.define
+class Late(Database):
+    """A database that refuses a slot while some have not reported; its refusals come after the next beat."""
+
+    beat: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
+
+    async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
+        if sql == statements.RESERVE and arguments and arguments["careful"]:
+            await self.beat()
+            return []
+        return await super().ask(sql, arguments, even_away=even_away)
+
+
+async def test_a_refusal_from_before_all_workers_have_reported_is_asked_again(workers: Workers) -> None:
+    """The last one of them reports while the careful answer is on its way: nobody is refused by it."""
+    database = Late(workers.url)
+    database.is_ready = True
+    workers.opened.append(database)
+    fleet = PostgresFleet(database, 2, "w1", patience=5)
+    await fleet.beat()
+    other = await workers.join(2, "w2")
+    with hidden(database), pytest.raises(FleetUnavailable):
+        await fleet.beat()
+    fleet.left_at = datetime.now(UTC) - timedelta(seconds=60)
+    execute(workers.url, "UPDATE workers SET allowance = 2, beat = beat - interval '4 s' WHERE worker = 'w2'")
+    await fleet.beat()
+    assert fleet.state.value == "returning"
+
+    async def all_report() -> None:
+        database.beat = trio.lowlevel.checkpoint
+        await other.beat()
+        await fleet.beat()
+
+    database.beat = all_report
+    assert await fleet.reserve("CA1", 60)
+
+
 @pytest.mark.parametrize("name", ["OR1", "CA1"])
 async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: str) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
@@ -298,9 +341,52 @@ async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: 
     heard: list[WorkerMessage] = []
 
     assert await one.tell(name, '{"do": "hang up"}')
-    assert await hear(one.database, one.worker, heard.append) == 0
-    assert await hear(other.database, other.worker, heard.append) == 1
+    assert await CommandRows(one.database, heard.append).hear(one.worker) == 0
+    assert await CommandRows(other.database, heard.append).hear(other.worker) == 1
     assert heard == [WorkerMessage("CA1", '{"do": "hang up"}')]
+
+
+@attrs.define
+class Losing(Database):
+    """A database whose answer to a statement is lost on its way, once: after it was carried out, or before."""
+
+    statement: str = ""
+    is_carried_out: bool = True
+    meanwhile: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
+
+    async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
+        if sql != self.statement:
+            return await super().ask(sql, arguments, even_away=even_away)
+        self.statement = ""
+        if self.is_carried_out:
+            await super().ask(sql, arguments)
+        await self.meanwhile()
+        raise FleetUnavailable("lost")
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+@pytest.mark.parametrize("statement", ["HEAR", "HEARD"])
+async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_lost(
+    workers: Workers, statement: str, is_carried_out: bool
+) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await other.admit(call("CA1"))
+    heard: list[WorkerMessage] = []
+    database = Losing(workers.url, statement=getattr(statements, statement), is_carried_out=is_carried_out)
+    database.is_ready = True
+    workers.opened.append(database)
+    rows = CommandRows(database, heard.append)
+    await one.tell("CA1", "1")
+    await one.tell("CA1", "2")
+
+    with pytest.raises(FleetUnavailable):
+        await rows.hear("other")
+    await one.tell("CA1", "3")
+    for _ in range(2):
+        await rows.hear("other")
+
+    assert [message.body for message in heard] == ["1", "2", "3"]
+    assert execute(workers.url, "SELECT * FROM commands") == []
 
 
 async def test_a_command_to_a_call_of_a_dead_worker_is_not_taken(workers: Workers) -> None:
@@ -327,6 +413,56 @@ async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is
             execute(workers.url, "INSERT INTO commands (worker, call_sid, body) VALUES ('other', 'CA1', '{}')")
         with trio.fail_after(0.5 if is_notified else 1.5):
             await heard.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_posted_before_the_listening_is_confirmed_is_heard(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server listens for a worker before that knows it: what comes between is in the answer's bytes."""
+    came, posted, heard = list[str](), list[str](), trio.Event()
+
+    async def wait_late(descriptor: int) -> None:
+        await wait_readable(descriptor)
+        if not posted and execute(workers.url, "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"):
+            posted.append("early")
+            execute(workers.url, "SELECT pg_notify('worker w1', 'early')")
+            while b"early" not in peeked(descriptor):  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+
+    def take(text: str) -> None:
+        came.append(text)
+        if text == "early":
+            heard.set()
+
+    monkeypatch.setattr(driver, "wait_readable", wait_late)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.listen, workers.url, "worker w1", take)
+        with trio.fail_after(5):
+            await heard.wait()
+        nursery.cancel_scope.cancel()
+
+    assert sorted(came) == ["", "early"]
+
+
+def peeked(descriptor: int) -> bytes:
+    """Return what a socket has received and nobody has read."""
+    with socket.socket(fileno=os.dup(descriptor)) as there:
+        return there.recv(65536, socket.MSG_PEEK)
+
+
+@pytest.mark.real_time
+async def test_a_worker_with_a_new_name_is_heard_under_it_in_a_second(workers: Workers) -> None:
+    one, name, came = await workers.join(2, "one"), "old", list[str]()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear_on, workers.database(), lambda: name, ignore, came.append)
+        await wait_listening(workers.url)
+        name = "new"
+        with trio.fail_after(1.7):
+            while not came:
+                await one.post("new", "hello")
+                await trio.sleep(0.05)
         nursery.cancel_scope.cancel()
 
 
