@@ -97,8 +97,9 @@ class SpillingRecords:
         return found
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        # first what waits: in the other order, a record that is taken in between would be in neither
-        waiting = [*reversed(await self._on_disk(self.folder.newest, limit)), *self._in_memory.values()]
+        # memory, disk, database: in another order, a record that goes on its way in between would be nowhere
+        in_memory = [*self._in_memory.values()]
+        waiting = [*reversed(await self._on_disk(self.folder.newest, limit)), *in_memory]
         kept = await self._within_attempt(partial(self.inner.list, limit))
         found = {record.call_sid: record for record in (*reversed(kept), *waiting)}
         return sorted(found.values(), key=lambda record: record.started_at, reverse=True)[:limit]

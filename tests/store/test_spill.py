@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ import trio
 import trio.testing
 
 from store.calls import RecordsUnavailable
+from store.erasing import Subject
 from store.memory import MemoryRecords
 from store.records import CallRecord
+from store.search import CallQuery
 from store.spill import SpillingRecords, SpillPolicy
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
@@ -215,6 +217,39 @@ class Disk:
         path.write_bytes(content)
 
 
+@attrs.frozen
+class Passing(SpillFolder):
+    """A folder that is read just before the disk has room again for what waits in memory."""
+
+    records: list[SpillingRecords] = attrs.field(factory=list)
+
+    def newest(self, limit: int) -> Sequence[CallRecord]:
+        found = SpillFolder.newest(self, limit)
+        trio.from_thread.run(self.records[0]._move_to_disk)
+        return found
+
+
+@pytest.mark.parametrize("reads", ["list", "search", "mentioning"])
+async def test_a_record_that_goes_from_memory_to_the_disk_while_calls_are_listed_is_listed(
+    folder: Path, reads: str
+) -> None:
+    disk = Disk()
+    passing = Passing(folder, disk.write)
+    records = SpillingRecords(Database(unwell=LOCKED), passing, BRISK)
+    passing.records.append(records)
+    await records.save(FULL)
+    assert records.in_memory == 1
+    disk.full = False
+    listed: Mapping[str, Callable[[], Awaitable[Sequence[object]]]] = {
+        "list": records.list,
+        "search": partial(records.search, CallQuery()),
+        "mentioning": partial(records.mentioning, Subject(FULL.caller)),
+    }
+
+    assert len(await listed[reads]()) == 1
+    assert records.in_memory == 0
+
+
 async def test_memory_keeps_the_newest_of_what_neither_disk_nor_database_takes(folder: Path) -> None:
     policy = attrs.evolve(BRISK, in_memory=2)
     records = SpillingRecords(Database(), SpillFolder(folder, full_disk), policy)
@@ -316,6 +351,7 @@ async def test_a_server_that_accepts_and_says_nothing_delays_nothing(folder: Pat
 KILLED = """
 import sys, trio
 from pathlib import Path
+from store.search import CallQuery
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
 from tests.store.samples import FULL
