@@ -1,7 +1,7 @@
 """What the phone's page tells when network, microphone or server fail, in Chromium; and that the call goes on."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 
 SINKLESS = "AudioContext.prototype.setSinkId = async () => { throw new DOMException('none', 'NotFoundError'); }"
+FACT = 'retry: 10\nid: w:0\nevent: fact\ndata: {{"at": 0, "event": "turn_heard", "text": "{}"}}\n\n'
 CAPTURED = """
   globalThis.contexts = [];
   globalThis.AudioContext = class extends AudioContext {
@@ -54,9 +55,10 @@ async def on_page(
     args: Sequence[str] = (ALLOWED,),
     has_devices: bool = True,
     script: str = "",
+    conduct: Callable[[Bench], Awaitable[None]] = idle,
 ) -> None:
     """Open the phone's page, and use it; `script` is run before the page's own."""
-    bench = Bench(idle)
+    bench = Bench(conduct)
     async with on_the_bench(bench) as origin:
 
         def drive() -> None:
@@ -245,6 +247,30 @@ ANSWERS: dict[str, tuple[int, str]] = {
 
 def answering(status: int, body: str) -> "Callable[[Route], None]":
     return lambda route: route.fulfill(status=status, body=body)
+
+
+async def test_the_words_of_a_call_are_shown_though_they_were_refused_at_first() -> None:
+    """As by a server that does not reach the one with the call at that moment; what was shown is not shown twice."""
+
+    async def sound(bench: Bench) -> None:
+        while True:
+            await bench.play(bytes([0x10, 0x90] * 80))
+            await trio.sleep(0.02)
+
+    told = [[503, ""], [200, FACT.format("Hello")], [503, ""], [200, FACT.format("Hello") + FACT.format("there")]]
+
+    def answer(route: "Route") -> None:
+        status, body = told.pop(0) if told else (204, "")
+        route.fulfill(status=cast("int", status), body=str(body), content_type="text/event-stream")
+
+    def use(page: "Page", _: Bench) -> None:
+        page.route("**/console/calls/*/events", answer)
+        connect(page)
+        wait_until(page, lambda: page.locator("#said .caller").count() == 2)
+        assert page.inner_text("#said").count("Hello") == 1
+        page.click("#hang-up")
+
+    await on_page(use, conduct=sound)
 
 
 async def test_what_a_server_answers_that_takes_no_call_is_told() -> None:

@@ -8,6 +8,7 @@ const root = find("phone"), typed = "typed" in root.dataset;
 const words = find("words").content;
 const TALKING = [...document.querySelectorAll(".key, .line, #mute, #sentence, #say")];
 const GOOD_NEWS = 5000; // ms for which it stays
+const AGAIN = 1000; // ms after a refusal until the words are asked for again
 const PULSE = 1500; // ms between two small requests while a call goes on, and for one of them
 const MISSED = 2; // of them in a row: the network stalls
 const DECAY = 0.7; // of a level, each time it is shown
@@ -44,10 +45,16 @@ let journal = null; // of the last call
 
 /** Show what is said in the call, from its agent's first sound: by then the server knows the call. */
 function follow() {
-  journal = new EventSource(`${find("watch").firstChild.href}/events`);
-  journal.addEventListener("reset", () => said.begin());
-  journal.addEventListener("fact", ({ data }) => said.take(JSON.parse(data)));
-  journal.addEventListener("over", () => journal.close());
+  const events = new EventSource(`${find("watch").firstChild.href}/events`);
+  const again = () => { if (phone && journal === events) follow(); };
+  journal = events;
+  events.addEventListener("open", () => said.begin(), { once: true });
+  events.addEventListener("reset", () => said.begin());
+  events.addEventListener("fact", ({ data }) => said.take(JSON.parse(data)));
+  events.addEventListener("over", () => events.close());
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(again, AGAIN); // a refusal: else the browser comes back
+  });
 }
 
 const ticket = async () => {
