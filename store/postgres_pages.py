@@ -22,7 +22,8 @@ import attrs
 import psycopg
 import psycopg.rows
 import structlog
-from sqlalchemy.engine import make_url
+
+from store.postgres import conninfo_of
 
 PERSONAL: Mapping[str, tuple[str, ...]] = {
     "calls": ("call_sid", "record"),
@@ -121,9 +122,8 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
     Raises: `OSError`: with `full` a table is in use; or one cannot be reached, or belongs to somebody else.
     """
     took, refused = dict[str, float](), list[str]()
-    conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        with psycopg.connect(conninfo, autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
+        with psycopg.connect(conninfo_of(url), autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
             tables = _Tables(connection, refused, took, _get_now(connection))

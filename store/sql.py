@@ -2,30 +2,27 @@
 
 `SqlRecords` owns three tables: `calls`, a row a call with the whole record as JSON text, `call_summaries` with what one
 lists and searches by (a narrow table: a list reads nothing else), and `switchboard_schema`, the version of that
-arrangement. Tables are made when they are first needed, so
-a database may be absent when the program starts. Every use is one connection and one transaction in a thread of its
-own few: calls end seconds apart, and nothing goes stale in a pool. What the database says is translated here, without
-the statement or its values (they hold what was spoken): `RecordsUnavailable`, or `ValueError` for a record that it will
-never take.
+arrangement. Tables are made when they are first needed, so a database may be absent when the program starts. Every use
+is one connection and one transaction in a thread of its own few: calls end seconds apart, and nothing goes stale in a
+pool. What the database says is translated here, without the statement or its values (they hold what was spoken):
+`RecordsUnavailable`, or `ValueError` for a record that it will never take.
 """
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-import sqlalchemy as sa
 import structlog
 import trio
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from store.calls import RecordsRefused, RecordsUnavailable
-from store.engines import engine_of
+from store.engines import Engine, SqliteEngine, engine_of
 from store.erasing import Subject, overwrite_erased
-from store.orders.databases import is_damaged
+from store.orders.databases import Execute, is_damaged
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
@@ -37,7 +34,7 @@ THREADS = 4
 """Threads that a database which hangs can keep; the rest of the program does not notice."""
 _LONGEST_SID = 255
 _LONGEST_LABEL = 64
-_SCHEMA_LOCK = 0x53574348
+_LOCK = f"SELECT pg_advisory_xact_lock({0x53574348})"
 """An arbitrary number: PostgreSQL's name for the lock under which one worker makes the tables."""
 
 _NOT_OURS = "42501"
@@ -45,42 +42,81 @@ _NOT_OURS = "42501"
 
 _log = structlog.stdlib.get_logger()
 
-_label = sa.String().with_variant(sa.TEXT(collation="C"), "postgresql")
-"""Compared byte by byte in both, which puts ISO 8601 in the order of time; a locale's order may not."""
+_SUMMARY = tuple(field.name for field in attrs.fields(CallSummary))
+TABLES = (
+    """
+CREATE TABLE IF NOT EXISTS calls (
+    call_sid {label} PRIMARY KEY,
+    started_at {label} NOT NULL,
+    outcome {label} NOT NULL,
+    direction {label} NOT NULL,
+    duration double precision NOT NULL,
+    record text NOT NULL
+)""",
+    "CREATE INDEX IF NOT EXISTS ix_calls_started_at ON calls (started_at)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_outcome ON calls (outcome)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_direction ON calls (direction)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_duration ON calls (duration)",
+    """
+CREATE TABLE IF NOT EXISTS call_summaries (
+    call_sid {label} PRIMARY KEY,
+    started_at {label} NOT NULL,
+    direction {label} NOT NULL,
+    caller {label} NOT NULL,
+    line {label} NOT NULL,
+    outcome {label} NOT NULL,
+    duration double precision NOT NULL,
+    agents text NOT NULL,
+    restarts integer NOT NULL,
+    transfers integer NOT NULL,
+    faults integer NOT NULL,
+    words text NOT NULL
+)""",
+    "CREATE INDEX IF NOT EXISTS call_summaries_newest ON call_summaries (started_at, call_sid)",
+    "CREATE INDEX IF NOT EXISTS call_summaries_outcome ON call_summaries (outcome, started_at, call_sid)",
+    "CREATE INDEX IF NOT EXISTS call_summaries_direction ON call_summaries (direction, started_at, call_sid)",
+    "CREATE TABLE IF NOT EXISTS switchboard_schema (version integer PRIMARY KEY)",
+)
 
-METADATA = sa.MetaData()
-CALLS = sa.Table(
-    "calls",
-    METADATA,
-    sa.Column("call_sid", _label, primary_key=True),
-    sa.Column("started_at", _label, nullable=False, index=True),
-    sa.Column("outcome", _label, nullable=False, index=True),
-    sa.Column("direction", _label, nullable=False, index=True),
-    sa.Column("duration", sa.Float, nullable=False, index=True),
-    sa.Column("record", sa.Text, nullable=False),
-)
-SUMMARIES = sa.Table(
-    "call_summaries",
-    METADATA,
-    sa.Column("call_sid", _label, primary_key=True),
-    sa.Column("started_at", _label, nullable=False),
-    sa.Column("direction", _label, nullable=False),
-    sa.Column("caller", _label, nullable=False),
-    sa.Column("line", _label, nullable=False),
-    sa.Column("outcome", _label, nullable=False),
-    sa.Column("duration", sa.Float, nullable=False),
-    sa.Column("agents", sa.Text, nullable=False),
-    sa.Column("restarts", sa.Integer, nullable=False),
-    sa.Column("transfers", sa.Integer, nullable=False),
-    sa.Column("faults", sa.Integer, nullable=False),
-    sa.Column("words", sa.Text, nullable=False),
-    sa.Index("call_summaries_newest", "started_at", "call_sid"),
-    sa.Index("call_summaries_outcome", "outcome", "started_at", "call_sid"),
-    sa.Index("call_summaries_direction", "direction", "started_at", "call_sid"),
-)
-SCHEMA = sa.Table(
-    "switchboard_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)
-)
+
+def _put(table: str, columns: Sequence[str]) -> str:
+    values = ", ".join(f":{name}" for name in columns)
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "call_sid")
+    named = ", ".join(columns)
+    return f"INSERT INTO {table} ({named}) VALUES ({values}) ON CONFLICT (call_sid) DO UPDATE SET {replaced}"  # noqa: S608
+
+
+_PUT = _put("calls", ("call_sid", "started_at", "outcome", "direction", "duration", "record"))
+_PUT_SUMMARY = _put("call_summaries", _SUMMARY)
+_GET = "SELECT record FROM calls WHERE call_sid = :call_sid"
+_NEWEST = "ORDER BY started_at DESC, call_sid DESC LIMIT :limit"
+_LIST = f"SELECT call_sid, record FROM calls {_NEWEST}"  # noqa: S608 - constants
+_VERSION = "SELECT max(version) FROM switchboard_schema"
+_ASKED: Mapping[str, str] = {
+    "outcome": "outcome = :outcome",
+    "direction": "direction = :direction",
+    "since": "started_at >= :since",
+    "until": "started_at < :until",
+    "troubled": "restarts + faults > 0",
+    "transferred": "transfers > 0",
+    "before": "(started_at, call_sid) < (:before_at, :before_sid)",
+}
+"""What each field of a query asks for; `store.search.matches` says the same."""
+
+
+def _search(query: CallQuery) -> tuple[str, Mapping[str, object]]:
+    at, sid = query.before or ("", "")
+    words = {f"word{number}": _containing(word) for number, word in enumerate(query.words)}
+    asked = [sql for field, sql in _ASKED.items() if getattr(query, field)]
+    asked += [f"words LIKE :{name} ESCAPE '/'" for name in words]
+    where = f"WHERE {' AND '.join(asked)}" if asked else ""
+    sql = f"SELECT {', '.join(_SUMMARY)} FROM call_summaries {where} {_NEWEST}"  # noqa: S608 - constants
+    return sql, {**attrs.asdict(query), **words, "before_at": at, "before_sid": sid}
+
+
+def _containing(text: str) -> str:
+    escaped = re.sub(r"([/%_])", r"/\1", text)
+    return f"%{escaped}%"
 
 
 def _can_be_key(call_sid: str) -> bool:
@@ -110,26 +146,9 @@ def _summary_row(record: CallRecord) -> Mapping[str, object]:
     return {**row, **labels, "agents": "\n".join(agent.replace("\0", "") for agent in row["agents"])}
 
 
-def _summary(row: sa.Row[Any]) -> CallSummary:
-    plain = dict(row._mapping)
+def _summary(row: Sequence[Any]) -> CallSummary:
+    plain = dict(zip(_SUMMARY, row, strict=True))
     return CallSummary(**{**plain, "agents": tuple(filter(None, plain["agents"].split("\n")))})
-
-
-def _conditions(query: CallQuery) -> Iterator[sa.ColumnElement[bool]]:
-    """Write a query down in SQL; `store.search.matches` says the same."""
-    columns = SUMMARIES.c
-    asked: tuple[tuple[object, Callable[[], sa.ColumnElement[bool]]], ...] = (
-        (query.outcome, lambda: columns.outcome == query.outcome),
-        (query.direction, lambda: columns.direction == query.direction),
-        (query.since, lambda: columns.started_at >= query.since),
-        (query.until, lambda: columns.started_at < query.until),
-        (query.troubled, lambda: columns.restarts + columns.faults > 0),
-        (query.transferred, lambda: columns.transfers > 0),
-        (query.before, lambda: sa.tuple_(columns.started_at, columns.call_sid) < sa.tuple_(*(query.before or ()))),
-    )
-    yield from (condition() for is_asked, condition in asked if is_asked)
-    for word in query.words:
-        yield columns.words.contains(word, autoescape=True)
 
 
 def _readable(call_sid: str, kept: str) -> CallRecord | None:
@@ -138,18 +157,6 @@ def _readable(call_sid: str, kept: str) -> CallRecord | None:
     except RecordError as exc:
         _log.warning("record_unreadable", call_sid=call_sid, why=str(exc))
         return None
-
-
-def _words(error: SQLAlchemyError) -> str:
-    """Return what the database said, on one line and without the statement."""
-    said = error.orig if isinstance(error, DBAPIError) else error
-    return " ".join(str(said).split())
-
-
-def _put(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> None:
-    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table).values(row)
-    replaced = {name: insert.excluded[name] for name in row if name != "call_sid"}
-    connection.execute(insert.on_conflict_do_update(index_elements=[table.c.call_sid], set_=replaced))
 
 
 @attrs.define(eq=False)
@@ -163,7 +170,8 @@ class SqlRecords:
     Closes: nothing stays open between two uses.
     """
 
-    _engine: sa.Engine = attrs.field(converter=engine_of, alias="url")
+    url: str = attrs.field(repr=False)
+    _engine: Engine = attrs.field(default=attrs.Factory(lambda self: engine_of(self.url), takes_self=True), init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _made: bool = attrs.field(default=False, init=False)
@@ -171,59 +179,52 @@ class SqlRecords:
     @property
     def name(self) -> str:
         """The URL without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return self._engine.name
 
     @property
     def file(self) -> str | None:
         """The file of an SQLite database."""
-        return self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        return self._engine.file if isinstance(self._engine, SqliteEngine) else None
 
     async def save(self, record: CallRecord) -> None:
         row, summary = _row(record), _summary_row(record)
 
-        def save(connection: sa.Connection) -> None:
-            _put(connection, CALLS, row)
-            _put(connection, SUMMARIES, summary)
+        def save(execute: Execute) -> None:
+            execute(_PUT, row)
+            execute(_PUT_SUMMARY, summary)
 
         await self._ask(save, writes=True)
 
     async def get(self, call_sid: str) -> CallRecord | None:
         if not _can_be_key(call_sid):
             return None
-        wanted = sa.select(CALLS.c.record).where(CALLS.c.call_sid == call_sid)
-        kept: str | None = await self._ask(lambda connection: connection.scalar(wanted))
-        return None if kept is None else decode_record(kept.encode())
+        kept = await self._ask(lambda execute: execute(_GET, {"call_sid": call_sid}).fetchone())
+        return None if kept is None else decode_record(kept[0].encode())
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        newest = sa.select(CALLS.c.call_sid, CALLS.c.record).order_by(
-            CALLS.c.started_at.desc(), CALLS.c.call_sid.desc()
-        )
-        rows = await self._ask(lambda connection: connection.execute(newest.limit(limit)).all())
-        found = [_readable(row.call_sid, row.record) for row in rows]
+        rows = await self._ask(lambda execute: execute(_LIST, {"limit": limit}).fetchall())
+        found = [_readable(*row) for row in rows]
         return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        newest = sa.select(SUMMARIES).where(*_conditions(query))
-        newest = newest.order_by(SUMMARIES.c.started_at.desc(), SUMMARIES.c.call_sid.desc()).limit(query.limit)
-        return [_summary(row) for row in await self._ask(lambda connection: connection.execute(newest).all())]
+        return [_summary(row) for row in await self._ask(lambda execute: execute(*_search(query)).fetchall())]
 
     async def erase(self, call_sid: str) -> None:
         if not _can_be_key(call_sid):
             return
 
-        def erase(connection: sa.Connection) -> None:
-            for table in (CALLS, SUMMARIES):
-                connection.execute(table.delete().where(table.c.call_sid == call_sid))
+        def erase(execute: Execute) -> None:
+            for table in ("calls", "call_summaries"):
+                execute(f"DELETE FROM {table} WHERE call_sid = :call_sid", {"call_sid": call_sid})  # noqa: S608
 
         await self._ask(erase, writes=True)
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Read whole records: it takes its time."""
-        is_hinted = sa.or_(sa.false(), *(CALLS.c.record.contains(hint, autoescape=True) for hint in subject.hints))
-        hinted = sa.select(CALLS.c.call_sid, CALLS.c.record).where(is_hinted)
-        return await self._ask(
-            lambda connection: [row.call_sid for row in connection.execute(hinted) if subject.is_in(row.record)]
-        )
+        hints = {f"hint{number}": _containing(hint) for number, hint in enumerate(subject.hints)}
+        hinted = " OR ".join(f"record LIKE :{name} ESCAPE '/'" for name in hints) or "1 = 0"
+        sql = f"SELECT call_sid, record FROM calls WHERE {hinted}"  # noqa: S608 - constants
+        return await self._ask(lambda execute: [sid for sid, record in execute(sql, hints) if subject.is_in(record)])
 
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased in an SQLite file, nor in the log beside it; return where some stay.
@@ -236,15 +237,15 @@ class SqlRecords:
             # SQLite does without psycopg
             from store.postgres_pages import let_overwrite  # noqa: PLC0415
 
-            return await self._in_thread(lambda: let_overwrite(self._engine.url.render_as_string(hide_password=False)))
+            return await self._in_thread(lambda: let_overwrite(self.url))
         await self._in_thread(lambda: overwrite_erased(file))
         return ()
 
-    async def _ask(self, ask: Callable[[sa.Connection], T], *, writes: bool = False) -> T:
+    async def _ask(self, ask: Callable[[Execute], T], *, writes: bool = False) -> T:
 
         def ask_connected() -> T:
-            with self._writing() if writes else self._engine.connect() as connection:
-                return ask(connection)
+            with self._engine.connected(writes=writes) as execute:
+                return ask(execute)
 
         return await self._in_thread(ask_connected)
 
@@ -255,24 +256,28 @@ class SqlRecords:
         try:
             self._make_tables()
             return ask()
-        except (DataError, IntegrityError) as exc:
-            raise ValueError(f"{self.name}: {_words(exc)}") from exc
-        except SQLAlchemyError as exc:
+        except self._engine.misfit as exc:
+            raise ValueError(self._told(exc)) from exc
+        except self._engine.error as exc:
+            said = self._told(exc)
             self._made = False  # the file may have been taken away: look again next time
-            if isinstance(exc, DBAPIError) and is_damaged(exc.orig):
-                raise RecordsRefused(f"{self.name}: {_words(exc)}. Restore it, or name another.") from exc
-            raise RecordsUnavailable(f"{self.name}: {_words(exc)}") from exc
+            if is_damaged(exc):
+                raise RecordsRefused(f"{said}. Restore it, or name another.") from exc
+            raise RecordsUnavailable(said) from exc
+
+    def _told(self, error: Exception) -> str:
+        return f"{self.name}: {' '.join(str(error).split())}"
 
     def _make_tables(self) -> None:
         with self._making:
             if self._made:
                 return
             self._keep_private()
-            with self._engine.connect() as connection:
-                found = self._version(connection)
+            with self._engine.connected() as execute:
+                found = self._version(execute)
             if found is None:
-                with self._writing() as connection:
-                    found = self._create(connection)
+                with self._engine.connected(writes=True) as execute:
+                    found = self._create(execute)
             if found != VERSION:
                 fix = "update this switchboard" if found > VERSION else "name another database, which is made at once"
                 why = f"its tables are of version {found}, and this switchboard knows {VERSION} only: {fix}"
@@ -282,44 +287,42 @@ class SqlRecords:
 
     def _take_no_samples(self) -> None:
         """Stop PostgreSQL from sampling personal columns, where we may change the tables."""
-        if self._engine.dialect.name != "postgresql":
+        if self.file is not None:
             return
         # SQLite does without psycopg
         from store.postgres_pages import unsampled  # noqa: PLC0415
 
         try:
-            with self._writing() as connection:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
-                connection.exec_driver_sql(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$")
-        except ProgrammingError as exc:
-            if getattr(exc.orig, "sqlstate", "") != _NOT_OURS:
+            with self._engine.connected(writes=True) as execute:
+                execute(_LOCK, {})
+                execute(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$", {})
+        except self._engine.error as exc:
+            if getattr(exc, "sqlstate", "") != _NOT_OURS:
                 raise
 
     def _keep_private(self) -> None:
         """Let nobody but its owner read the file of an SQLite database, nor what lies beside it, which follows suit."""
-        if (file := self.file) is None or file.startswith((":memory:", "file:")):
+        if (file := self.file) is None:
             return
         with suppress(OSError):  # SQLite says what is the matter
             keep_private(Path(file))
             for suffix in ("-wal", "-shm", "-journal"):
                 narrow_file(Path(file + suffix))
 
-    def _create(self, connection: sa.Connection) -> int:
+    def _create(self, execute: Execute) -> int:
         """Create missing tables, under a lock: all workers of a new server do so at the same time."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
-        found = self._version(connection)
-        METADATA.create_all(connection)
+        if self.file is None:
+            execute(_LOCK, {})
+        found = self._version(execute)
+        for statement in TABLES:
+            execute(statement, {})
         if found is None:
-            connection.execute(SCHEMA.insert().values(version=VERSION))
+            execute("INSERT INTO switchboard_schema VALUES (:version)", {"version": VERSION})
         return found or VERSION
 
     @staticmethod
-    def _version(connection: sa.Connection) -> int | None:
-        if not sa.inspect(connection).has_table(SCHEMA.name):
+    def _version(execute: Execute) -> int | None:
+        if execute("SELECT {table}", {"table": "switchboard_schema"}).fetchone()[0] is None:
             return None
-        found: int | None = connection.scalar(sa.select(SCHEMA.c.version).order_by(SCHEMA.c.version.desc()))
+        found: int | None = execute(_VERSION, {}).fetchone()[0]
         return found
-
-    def _writing(self) -> AbstractContextManager[sa.Connection]:
-        return self._engine.execution_options(writes=True).begin()

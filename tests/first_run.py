@@ -18,7 +18,7 @@ _WORKERS = "TESTS_NOT_COMPILED"
 
 def look_for_compiled(workers: int) -> None:
     """Tell the workers, before they start, that the tests, or what is installed, are not compiled, if so."""
-    if not any(_TESTS.glob("*/__pycache__")) or not _is_compiled("sqlalchemy"):
+    if not any(_TESTS.glob("*/__pycache__")) or not _is_compiled("hypercorn"):
         os.environ[_WORKERS] = str(workers)
 
 

@@ -526,14 +526,6 @@ MUTANTS = (
         ("tests/web/console/test_watching_elsewhere.py",),
     ),
     Mutant(
-        10,
-        "no transcript in the log: a database's error repeats what was to be written",
-        "store/engines.py",
-        "hide_parameters=True",
-        "hide_parameters=False",
-        ("tests/store/test_sql.py",),
-    ),
-    Mutant(
         13,
         "a blocked event loop is reported: nobody looks",
         "web/worker/watchdog.py",

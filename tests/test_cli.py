@@ -750,7 +750,7 @@ def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pyt
 
     assert (made.exit_code, made.output, again.output) == (
         0,
-        f"sqlite+pysqlite:///{tmp_path}/calls.db: ready\n",
+        f"sqlite:///{tmp_path}/calls.db: ready\n",
         made.output,
     )
     assert (tmp_path / "calls.db").exists()

@@ -8,10 +8,8 @@ takes longer than `PATIENCE`, closes its connection; it may have been carried ou
 """
 
 import ipaddress
-import re
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Any, Self, TypeVar, cast
 
 import attrs
@@ -22,12 +20,12 @@ from psycopg import AsyncConnection, errors, waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
-from sqlalchemy.engine import make_url
 from trio.lowlevel import wait_readable, wait_writable
 
 from protocol.errors import one_line
 from store.fleet.shared import FleetUnavailable
-from store.orders.databases import Conflict
+from store.orders.databases import Conflict, for_postgres
+from store.postgres import conninfo_of
 
 T = TypeVar("T")
 Arguments = Mapping[str, object]
@@ -140,17 +138,6 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def conninfo_of(url: str) -> str:
-    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    waits = {"tcp_user_timeout": "5000", "application_name": "switchboard"}
-    try:
-        given = conninfo_to_dict(plain)
-    except psycopg.ProgrammingError as exc:
-        raise OSError(f"{' '.join(str(exc).split())}: PostgreSQL has no such. Check DATABASE_URL.") from exc
-    return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
-
-
 @attrs.define(eq=False)
 class Database:
     """A few connections to one database, opened when they are needed.
@@ -261,18 +248,6 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
         connection.pgconn.finish()
 
 
-@lru_cache(maxsize=200)
-def _for_postgres(sql: str) -> str:
-    plain = sql.format(
-        now="extract(epoch FROM clock_timestamp())::double precision",
-        skip="FOR UPDATE SKIP LOCKED",
-        texts="SELECT value FROM json_array_elements_text(CAST(:texts AS json))",
-        rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
-        bytes="bytea",
-    )
-    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
-
-
 @attrs.frozen
 class PostgresOrders:
     """Orders in the PostgreSQL that workers share (`store.orders.databases`); the fleet makes the tables."""
@@ -282,6 +257,6 @@ class PostgresOrders:
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows. Raises: `FleetUnavailable`; `Conflict`."""
         try:
-            return await self.database.ask(_for_postgres(sql), arguments)
+            return await self.database.ask(for_postgres(sql), arguments)
         except psycopg.IntegrityError as exc:
             raise Conflict(str(exc)) from exc

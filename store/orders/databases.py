@@ -1,17 +1,19 @@
 """The two databases that keep orders and small texts, as one interface: a statement in, its rows out.
 
-Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}` and `{bytes}` for
-what the two databases say differently. Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the
-server's; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are there too.
+Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}`, `{bytes}`, `{label}`
+(text that is compared byte by byte) and `{table}` (NULL without this table) for what the two databases say differently.
+Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the server's; on SQLite it is `now`, and
+PostgreSQL's `to_timestamp` and `decode` are there too.
 """
 
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 import structlog
@@ -24,6 +26,8 @@ from store.private import keep_private, make_folders, narrow_file
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[object]]
+Execute: TypeAlias = Callable[[str, Arguments], Any]
+"""Carries out one statement of a transaction; returns a cursor."""
 
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes."""
@@ -56,10 +60,30 @@ class OrderDatabase(Protocol):
 
 
 @lru_cache(maxsize=200)
-def _for_sqlite(sql: str) -> str:
+def for_sqlite(sql: str) -> str:
     return sql.format(
-        now=":now", skip="", texts="SELECT value FROM json_each(:texts)", rows="json_each(:rows)", bytes="blob"
+        now=":now",
+        skip="",
+        texts="SELECT value FROM json_each(:texts)",
+        rows="json_each(:rows)",
+        bytes="blob",
+        label="text",
+        table="(SELECT name FROM sqlite_schema WHERE name = :table)",
     )
+
+
+@lru_cache(maxsize=200)
+def for_postgres(sql: str) -> str:
+    plain = sql.format(
+        now="extract(epoch FROM clock_timestamp())::double precision",
+        skip="FOR UPDATE SKIP LOCKED",
+        texts="SELECT value FROM json_array_elements_text(CAST(:texts AS json))",
+        rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
+        bytes="bytea",
+        label='text COLLATE "C"',
+        table="to_regclass(:table)::text",
+    )
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
 
 
 def moving_wall() -> Callable[[], float]:
@@ -109,9 +133,9 @@ class SqliteOrders:
         given = {"now": self.now(), **arguments}
         if self.file == IN_MEMORY:
             await trio.lowlevel.checkpoint()
-            return self._ask(_for_sqlite(sql), given)
+            return self._ask(for_sqlite(sql), given)
         return await trio.to_thread.run_sync(
-            self._ask, _for_sqlite(sql), given, limiter=self._threads, abandon_on_cancel=True
+            self._ask, for_sqlite(sql), given, limiter=self._threads, abandon_on_cancel=True
         )
 
     async def overwrite(self) -> None:

@@ -13,13 +13,12 @@ from urllib.parse import quote
 import attrs
 import pytest
 import trio
-from sqlalchemy import Engine, NullPool, create_engine, event
 
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import RecordError, TurnRecord, encode_record
 from store.search import CallQuery, summary_of
-from store.sql import SUMMARIES, SqlRecords
+from store.sql import SqlRecords
 from tests.examples import POSTGRES
 from tests.store.samples import FULL, at
 from tests.web.console.visitors import signed_in
@@ -43,15 +42,16 @@ def locked(file: Path) -> Iterator[None]:
 @contextmanager
 def at_most(pages: int) -> Iterator[None]:
     """Let SQLite find its disk full."""
+    connect = sqlite3.connect
 
-    def limit(connection: sqlite3.Connection, _: object) -> None:
+    def limited(file: str, timeout: float, isolation_level: None) -> sqlite3.Connection:
+        connection = connect(file, timeout=timeout, isolation_level=isolation_level)
         connection.execute(f"PRAGMA max_page_count={pages}")
+        return connection
 
-    event.listen(Engine, "connect", limit)
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite3, "connect", limited)
         yield
-    finally:
-        event.remove(Engine, "connect", limit)
 
 
 def remove(file: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_refused_statement_is_told_without_its_parameters(file: Path) ->
         await records.save(at(2))
 
     told = "".join(traceback.format_exception(caught.value))
-    assert "INSERT" in told
+    assert "_PUT" in told
     assert at(2).started_at not in told
 
 
@@ -247,7 +247,7 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"])
 def test_the_driver_is_ours_whatever_a_hosts_url_names(scheme: str) -> None:
-    assert SqlRecords(f"{scheme}://me:hunter2@db/calls").name == "postgresql+psycopg://me:***@db/calls"
+    assert SqlRecords(f"{scheme}://me:hunter2@db/calls").name == "postgresql://me:***@db/calls"
 
 
 @pytest.mark.real_time
@@ -264,8 +264,9 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
         {**summary, "call_sid": f"CA{index:032}", "started_at": when, "caller": f"+1555{index:07}"}
         for index, when in enumerate(whens)
     ]
-    with create_engine(f"sqlite:///{file}", poolclass=NullPool).begin() as filled:
-        filled.execute(SUMMARIES.insert(), rows)
+    with closing(sqlite3.connect(file)) as other, other:
+        values = ", ".join(f":{name}" for name in summary)
+        other.executemany(f"INSERT INTO call_summaries VALUES ({values})", rows)  # noqa: S608
     middle = CallQuery(before=((start + timedelta(minutes=50_000)).isoformat(timespec="milliseconds"), "CA"))
     limits = {CallQuery(): 0.05, middle: 0.05, CallQuery(outcome="crashed"): 0.05, CallQuery(text="nobody"): 0.3}
     for query, limit in limits.items():

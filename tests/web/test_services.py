@@ -38,14 +38,14 @@ def test_records_are_kept_where_the_settings_say(changes: dict[str, str], record
 @pytest.mark.parametrize(
     ("changes", "database", "waiting"),
     [
-        ({"DATABASE_URL": ""}, "sqlite+pysqlite:///switchboard.db", "switchboard.db.waiting"),
-        ({"DATABASE_URL": "sqlite:////var/calls.db"}, "sqlite+pysqlite:////var/calls.db", "/var/calls.db.waiting"),
+        ({"DATABASE_URL": ""}, "sqlite:///switchboard.db", "switchboard.db.waiting"),
+        ({"DATABASE_URL": "sqlite:////var/calls.db"}, "sqlite:////var/calls.db", "/var/calls.db.waiting"),
         (
             {"DATABASE_URL": "postgres://me:pass@db/calls", "RECORDINGS_DIR": "here"},
-            "postgresql+psycopg://me:***@db/calls",
+            "postgresql://me:***@db/calls",
             "here/.waiting",
         ),
-        ({"DATABASE_URL": "postgres://db/calls"}, "postgresql+psycopg://db/calls", "switchboard.waiting"),
+        ({"DATABASE_URL": "postgres://db/calls"}, "postgresql://db/calls", "switchboard.waiting"),
     ],
     ids=str,
 )

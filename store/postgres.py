@@ -1,0 +1,52 @@
+"""Connections to PostgreSQL for threads (`store.engines`), and its URLs as libpq takes them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import ClassVar
+
+import attrs
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from store.orders.databases import Execute, for_postgres
+
+STATEMENT_SECONDS = 5
+"""How long PostgreSQL may work on, or wait for, one statement."""
+CONNECT_SECONDS = 3
+
+
+def _plain(url: str) -> str:
+    return f"postgresql:{url.partition(':')[2]}"
+
+
+def conninfo_of(url: str) -> str:
+    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
+    plain = _plain(url)
+    waits = {"tcp_user_timeout": "5000", "connect_timeout": str(CONNECT_SECONDS), "application_name": "switchboard"}
+    try:
+        given = conninfo_to_dict(plain)
+    except psycopg.ProgrammingError as exc:
+        raise OSError(f"{' '.join(str(exc).split())}: PostgreSQL has no such. Check DATABASE_URL.") from exc
+    return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
+
+
+@attrs.frozen
+class PostgresEngine:
+    """One database; a connection is made for each use."""
+
+    url: str = attrs.field(repr=False)
+    error: ClassVar[type[Exception]] = psycopg.Error
+    misfit: ClassVar[tuple[type[Exception], ...]] = (psycopg.DataError, psycopg.IntegrityError)
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1:***@", _plain(self.url))
+
+    @contextmanager
+    def connected(self, *, writes: bool = False) -> Iterator[Execute]:  # noqa: ARG002 - SQLite wants to know
+        with closing(psycopg.connect(conninfo_of(self.url))) as connection:
+            # not as a start-up option: PgBouncer refuses those
+            connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'".encode())
+            yield lambda sql, arguments: connection.execute(for_postgres(sql).encode(), arguments)
+            connection.commit()
