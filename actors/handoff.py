@@ -8,6 +8,7 @@ is gone or belongs to the conversation; a caller who hangs up cancels it like ev
 `actors/floor.py`.
 """
 
+from collections.abc import Mapping
 from random import Random
 from typing import TypeAlias, assert_never
 
@@ -25,6 +26,7 @@ from actors.session.opening import AgentOnCall, Openings
 from actors.soft_handoff import SoftHandoff
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
+from agents.brief import HANDOFF_NOTES, HANDOFF_REASON
 from protocol.deepgram import CompletedCall
 
 
@@ -72,6 +74,8 @@ class Handoff:
     _briefed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
     _crash: Crashed | None = attrs.field(default=None, init=False)
+    _before: Mapping[str, str] = attrs.field(factory=dict, init=False)
+    """The reason and the notes of the handoff before."""
     _live: LiveSession | None = attrs.field(default=None, init=False)
     """The session that was tried last."""
     _soft: SoftHandoff | None = attrs.field(default=None, init=False)
@@ -89,6 +93,12 @@ class Handoff:
         return self._outcome()
 
     def _outcome(self) -> HandoffOutcome:
+        outcome = self._decided()
+        if not isinstance(outcome, Brought):
+            self.state.conversation.record(self._before)  # nobody was handed anything
+        return outcome
+
+    def _decided(self) -> HandoffOutcome:
         holder, asked = self.change.holder, self.change.asked
         if self._live is not None and self._live.has_taken_floor:
             if self._crash is not None:  # nobody will restart it, but it is a fault of the call
@@ -170,12 +180,18 @@ class Handoff:
 
     async def _get_brief(self) -> None:
         began, reader = trio.current_time(), self.change.asked.to
+        self._record_reason()
         prepared = await prepared_brief(self.state, self.state.mail.to_summarizer, reader)
         took = round(trio.current_time() - began, 6)
         conversation, before = self.state.conversation, self.change.holder.on_call.brief
         self.on_call.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
         self.state.journal.note(BriefReady(reader, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()
+
+    def _record_reason(self) -> None:
+        facts, asked = self.state.conversation.facts, self.change.asked
+        self._before = {name: facts.get(name, "") for name in (HANDOFF_REASON, HANDOFF_NOTES)}
+        self.state.conversation.record({HANDOFF_REASON: asked.reason, HANDOFF_NOTES: asked.notes})
 
     async def _watch(self, turn: trio.CancelScope) -> None:
         mail, holder = self.state.mail, self.change.holder

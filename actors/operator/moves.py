@@ -50,9 +50,14 @@ async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
 
 
 async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> CommandAnswer:
-    """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
+    """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails.
+
+    What the agent on the floor is at work on is done first: its work would end with its session.
+    """
     if wanted.to not in agents:
         return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
+    with trio.move_on_after(state.policy.deadlines.restarted):
+        await wait_until(state.turn, lambda: not state.turn.turn.running)
     session = session_to_move(state.turn)
     if isinstance(session, CommandAnswer):
         return session
@@ -95,7 +100,6 @@ def _hold(state: CallState, session: SessionOnFloor, asked: AskHandoff) -> None:
     """Have the agent heard no further, as its own function would, and note t0."""
     state.turn.put(HandoffWanted(_id_of(asked)))
     state.ledger.end_reply(session.voice)
-    state.conversation.record({"handoff_reason": asked.reason, "handoff_notes": asked.notes})
     state.journal.note(HandoffAsked(session.agent.name, asked.to, asked.reason, asked.notes, asked.offset, asked.how))
 
 

@@ -223,7 +223,7 @@ class FunctionRunner:
         with asked.scope:
             result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
             if isinstance(result, HandOff | TransferToHuman | EndCall):
-                await self._wait_for_earlier_decisions(asked)
+                await self._wait_for_others(asked)
             answer = await self._answer_to(asked, result)
         if asked.ended.is_set() or (self._end is not None and asked is self._end[0]):
             return  # it was handed over; or the turn ends it, with the call or with words
@@ -240,13 +240,20 @@ class FunctionRunner:
             self._told_to_speak = self.state.conversation.caller_turns
         self._finish(asked, result, answer)
 
-    async def _wait_for_earlier_decisions(self, asked: Running) -> None:
-        """Let what the model has asked for first, in the same request, be decided first."""
-        for earlier in list(self._running.values()):
-            spec = self.agent.function(earlier.call.name)
-            is_before = earlier.request == asked.request and earlier.number < asked.number
-            if is_before and spec is not None and not spec.acts:
-                await earlier.decided.wait()
+    async def _wait_for_others(self, asked: Running) -> None:
+        """Let what the session is at work on be done first: a decision ends the session, and all work with it.
+
+        That is what the model has asked for in the same request, and what cannot be taken back. Of decisions, those
+        that it has asked for first, in the same request, are decided first.
+        """
+        for other in list(self._running.values()):
+            spec, is_together = self.agent.function(other.call.name), other.request == asked.request
+            if spec is None or other is asked:
+                continue
+            if spec.acts and (is_together or spec.defer_until_eot):
+                await other.ended.wait()
+            elif not spec.acts and is_together and other.number < asked.number:
+                await other.decided.wait()
 
     async def _answer_to(self, asked: Running, result: FunctionResult) -> str | None:
         match result:
@@ -367,7 +374,6 @@ class FunctionRunner:
         now, offset = trio.current_time(), self.session.cursor
         how = _way_of(handoff, self.agent)
         self.state.ledger.end_reply(self.session.voice)
-        self.state.conversation.record({"handoff_reason": "", "handoff_notes": "", **handoff.facts})
         self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
         answer, answered = trio.open_memory_channel[HandoffRefused](1)
         with answer, answered:

@@ -153,6 +153,7 @@ async def test_when_no_attempt_succeeds_the_old_agent_is_told_and_goes_on(autoju
         await scene.first.hear_for(3)
 
         assert outcome == Kept()
+        assert scene.watched.state.conversation.facts["handoff_reason"] == ""
         assert scene.took == pytest.approx(8.1)
         assert orjson.loads(response.content) == {"error": UNREACHABLE}
         assert [HandoffFailed("first", "second", "not ready within 4 s")] == scene.watched.facts(HandoffFailed)

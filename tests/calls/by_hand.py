@@ -19,6 +19,8 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
+from actors.commands import Action, Command, CommandAnswer, CommandGiven
+from actors.endings.intercom import Intercom
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import Transfers
@@ -151,6 +153,7 @@ class HandCall:
     phone: Telephone
     line: LineLog
     far: FarEnd = attrs.field(init=False)
+    intercom: Intercom = attrs.field(factory=Intercom)
     entries: list[Entry] = attrs.field(factory=list)
     record: CallRecord | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -167,6 +170,13 @@ class HandCall:
         """Have the agent's first words heard."""
         await self.far.say(*sentence(0, text, 1.0))
         await self.far.hear_for(1.5)
+
+    async def command(self, action: Action) -> CommandAnswer:
+        """Have an operator command something, and wait for the answer."""
+        send, receive = trio.open_memory_channel[CommandAnswer](1)
+        with send, receive:
+            assert self.intercom.tell(CALL_SID, CommandGiven(Command(repr(action), "ana", action), send))
+            return await receive.receive()
 
     async def speak(self, text: str, seconds: float = 0.8, *, heard: bool = True) -> None:
         """Let the caller speak for so long; the service hears it, and transcribes it unless it is a noise."""
@@ -196,6 +206,7 @@ async def a_call(
         records=MemoryRecords(),
         policy=policy or CallPolicy(),
         observe=call.entries.append,
+        intercom=call.intercom,
         transfers=transfers,
         rng=FirstChoice(),
     )

@@ -1,0 +1,169 @@
+"""Whole calls in which a model asks for two things at once: work, and what ends the session that is at work on it."""
+
+from itertools import permutations
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.commands import HandoffTo
+from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffCommitted
+from actors.line.switch import TransferOrder
+from agents.roster import Roster, load_roster
+from protocol.deepgram import CancelledCall, FunctionCallCancelled, FunctionCallRequest
+from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
+from tests.calls.by_hand import HandCall, a_call, sentence
+from tests.calls.test_turns import with_a_person
+
+WORK = calls("look_up")
+PERSON = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
+PREPARED = 'need: "a pension"'
+"""What the work has found out, as a prompt says it."""
+
+
+def both(*requests: FunctionCallRequest) -> FunctionCallRequest:
+    return FunctionCallRequest(tuple(call for request in requests for call in request.functions))
+
+
+def hand_off(reason: str, call_id: str) -> FunctionCallRequest:
+    (call,) = HAND_OFF.functions
+    return FunctionCallRequest((attrs.evolve(call, id=call_id, arguments=f'{{"reason": "{reason}"}}'),))
+
+
+def answered(call: HandCall) -> list[tuple[str, bool]]:
+    return [(fact.name, fact.ok) for fact in call.facts(FunctionAnswered)]
+
+
+def prompt_of(call: HandCall) -> str:
+    """Return what the session on the floor was told about the call."""
+    return str(call.far.settings).replace("\\", "").lower()
+
+
+def irreversible() -> Roster:
+    """The same agents, whose work cannot be taken back."""
+    first, second = ROSTER.agents.values()
+    functions = tuple(attrs.evolve(each, defer_until_eot=each.name == "look_up") for each in first.functions)
+    return load_roster([attrs.evolve(first, functions=functions), second])
+
+
+@attrs.define
+class Desk:
+    """A line that takes the caller, and notes when."""
+
+    orders: list[TransferOrder] = attrs.field(factory=list)
+
+    async def put_through(self, call_sid: str, order: TransferOrder) -> None:
+        self.orders.append(order)
+        await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize("asked", list(permutations([WORK, HAND_OFF])))
+async def test_work_that_is_asked_for_with_a_handoff_is_done_before_it_and_known_to_the_next_agent(
+    asked: tuple[FunctionCallRequest, ...], autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(both(*asked))
+        call.far = await call.service.live()
+
+        assert answered(call) == [("look_up", True), ("handoff_to_next_agent", True)]
+        assert PREPARED in prompt_of(call)
+
+
+@pytest.mark.parametrize("asked", list(permutations([WORK, END])))
+async def test_work_that_is_asked_for_with_the_end_is_done_before_it(
+    asked: tuple[FunctionCallRequest, ...], autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye.", 0.5), both(*asked))
+        with trio.fail_after(5):
+            await call.over.wait()
+
+        assert answered(call) == [("look_up", True), ("end_conversation", True)]
+        assert call.phone.heard(1) == 0.5
+        assert call.ended.outcome == "completed"
+
+
+async def test_work_that_is_asked_for_with_a_person_is_done_before_it(autojump_clock: MockClock) -> None:
+    desk = Desk()
+    async with a_call(with_a_person(), transfers=desk) as call:
+        await call.greet()
+        await call.speak("A person, please.")
+        await call.far.say(*sentence(1, "I'll put you through.", 0.5), both(PERSON, WORK))
+        await call.far.hear_for(4)
+
+        assert answered(call) == [("look_up", True)]
+        assert [order.brief.need for order in desk.orders] == ["a pension"]
+
+
+@pytest.mark.parametrize("roster", [ROSTER, irreversible()], ids=["any", "irreversible"])
+async def test_only_what_cannot_be_taken_back_is_waited_for_by_a_later_request(
+    roster: Roster, autojump_clock: MockClock
+) -> None:
+    async with a_call(roster) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(WORK)
+        await call.far.hear_for(0.2)
+        await call.far.say(HAND_OFF)
+        call.far = await call.service.live()
+
+        assert (PREPARED in prompt_of(call)) is (roster is not ROSTER)
+
+
+async def test_a_handoff_that_is_withdrawn_while_the_work_is_done_is_none(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(both(WORK, HAND_OFF))
+        await call.far.hear_for(0.5)
+        await call.far.say(FunctionCallCancelled((CancelledCall("id-handoff_to_next_agent", "handoff_to_next_agent"),)))
+        await call.far.hear_for(1)
+        await call.far.say(*sentence(1, "Here it is.", 0.5))
+        await call.far.hear_for(1)
+
+        assert answered(call) == [("look_up", True)]
+        assert [fact.name for fact in call.facts(FunctionWithdrawn)] == ["handoff_to_next_agent"]
+        assert call.facts(HandoffCommitted) == []
+        assert call.phone.heard(1) == 0.5
+
+
+async def test_work_that_never_ends_holds_a_handoff_no_longer_than_its_deadline(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        began = call.phone.now
+        await call.far.say(both(calls("dawdle"), HAND_OFF))
+        call.far = await call.service.live()
+
+        assert call.phone.now - began == pytest.approx(5.0, abs=0.1)
+
+
+async def test_an_operator_who_hands_the_call_on_breaks_no_work_off(autojump_clock: MockClock) -> None:
+    async with a_call() as call, trio.open_nursery() as nursery:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(WORK)
+        await call.far.hear_for(0.2)
+        nursery.start_soon(call.command, HandoffTo("second"))
+        call.far = await call.service.live()
+
+        assert answered(call) == [("look_up", True)]
+        assert PREPARED in prompt_of(call)
+
+
+async def test_of_two_handoffs_the_next_agent_knows_the_reason_of_the_one_that_is_done(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("An advisor, please.")
+        await call.far.say(both(hand_off("is the first", "1"), hand_off("is too late", "2")))
+        call.far = await call.service.live()
+
+        assert "is the first" in prompt_of(call)
+        assert "is too late" not in prompt_of(call)
