@@ -315,7 +315,7 @@ async def test_a_refusal_from_before_all_workers_have_reported_is_asked_again(wo
     database = Late(workers.url)
     database.is_ready = True
     workers.opened.append(database)
-    fleet = PostgresFleet(database, 2, "w1", patience=5)
+    fleet = PostgresFleet(2, database, worker="w1", patience=5)
     await fleet.beat()
     other = await workers.join(2, "w2")
     with hidden(database), pytest.raises(FleetUnavailable):
