@@ -41,6 +41,8 @@ class Sleeper:
     _clock: "_Clock | None" = None
     _task: trio.lowlevel.Task | None = None
     _until: float = math.inf
+    _parked: float = math.inf
+    """Until when the clock takes it to sleep: never later than it does."""
     _tick: float = TICK_SECONDS
 
     async def sleep_until(self, moment: float, tick: float = TICK_SECONDS) -> None:
@@ -51,40 +53,53 @@ class Sleeper:
         """
         self._clock = clock = self._clock or _clock()
         self._task, self._tick = trio.lowlevel.current_task(), tick
-        self._park(clock, next_tick(max(moment, clock.now() + 2 * _ROUNDING), tick))
-        await trio.lowlevel.wait_task_rescheduled(self._abort)  # `strike` and `_abort` have left the clock by then
+        self._until = max(moment, clock.now() + 2 * _ROUNDING)
+        self._park(clock)
+        await trio.lowlevel.wait_task_rescheduled(self._abort)  # `_go_on` and `_abort` have left the clock by then
 
     def move(self, moment: float) -> None:
-        """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once."""
+        """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once.
+
+        One that is later is looked at when the tick comes to which it sleeps now: until then it may be moved again.
+        """
         if self._task is None or (clock := self._clock) is None:
+            return
+        self._until = moment
+        if moment >= self._parked:
             return
         if moment <= clock.now():
             self.wake()
-        elif (until := next_tick(moment, self._tick)) != self._until:
+        elif next_tick(moment, self._tick) < self._parked:
             self._leave()
-            self._park(clock, until)
+            self._park(clock)
 
     def wake(self) -> None:
         """Go on, in the next turn of the scheduler."""
         if self._task is not None:
             self._leave()
-            self.strike()
+            self._go_on()
 
-    def strike(self) -> None:
-        """Go on: the clock has let it go already."""
-        task, self._task, self._until = self._task, None, math.inf
+    def come(self, clock: "_Clock") -> None:
+        """Go on, or sleep on if it was moved: its tick has come, and the clock has let it go."""
+        if self._until > self._parked:
+            self._park(clock)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        task, self._task, self._parked = self._task, None, math.inf
         if task is not None:
             trio.lowlevel.reschedule(task)
 
-    def _park(self, clock: "_Clock", until: float) -> None:
-        self._until = until
-        if until < math.inf:
-            clock.add(self, until)
+    def _park(self, clock: "_Clock") -> None:
+        self._parked = next_tick(self._until, self._tick)
+        if self._parked < math.inf:
+            clock.add(self, self._parked)
 
     def _leave(self) -> None:
-        if self._until < math.inf and self._clock is not None:
-            self._clock.remove(self, self._until)
-            self._until = math.inf
+        if self._parked < math.inf and self._clock is not None:
+            self._clock.remove(self, self._parked)
+            self._parked = math.inf
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -104,6 +119,8 @@ class _Clock(trio.abc.Instrument):
     """A heap of these moments."""
     _nap: trio.CancelScope | None = None
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
+    _first: float = math.inf
+    """That deadline: a scope's own is a property of many steps."""
 
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
@@ -113,10 +130,10 @@ class _Clock(trio.abc.Instrument):
         self._sleepers[moment] = {sleeper}
         heapq.heappush(self._moments, moment)
         if self._nap is None:
-            self._nap = trio.CancelScope(deadline=moment)
+            self._nap, self._first = trio.CancelScope(deadline=moment), moment
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
-        elif self._nap.deadline > moment:
-            self._nap.deadline = moment
+        elif moment < self._first:
+            self._sleep_until(moment)
 
     def remove(self, sleeper: Sleeper, moment: float) -> None:
         self._sleepers[moment].remove(sleeper)
@@ -124,14 +141,14 @@ class _Clock(trio.abc.Instrument):
         if len(self._moments) > 2 * self.asleep + _MOST_LEFT:
             self._sleepers = {moment: sleepers for moment, sleepers in self._sleepers.items() if sleepers}
             self._moments = sorted(self._sleepers)  # which is a heap
-        if self._nap is not None and (not self.asleep or moment == self._nap.deadline):
-            self._nap.deadline = self._next()
+        if not self.asleep or moment == self._first:
+            self._sleep_until(self._next())
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
         """Wake those that are due, in the turn of the scheduler that begins now."""
-        if self._nap is not None and self._nap.deadline <= (now := self.now()):
+        if self._first <= (now := self.now()):
             self._wake_due(now)
-            self._nap.deadline = self._next()
+            self._sleep_until(self._next())
 
     async def _sleep_for_all(self) -> None:
         trio.lowlevel.add_instrument(self)
@@ -140,13 +157,18 @@ class _Clock(trio.abc.Instrument):
             while self._nap is not None:
                 with self._nap:  # it expires if a moment comes between our look at the time and trio's
                     await trio.sleep_forever()
-                self._nap = trio.CancelScope(deadline=self._next()) if self.asleep else None
+                self._first = self._next()
+                self._nap = trio.CancelScope(deadline=self._first) if self.asleep else None
             self._sleepers.clear()
             self._moments.clear()
         finally:
             self.now = trio.current_time
             with suppress(KeyError):  # trio has let it go already, for an error in it
                 trio.lowlevel.remove_instrument(self)
+
+    def _sleep_until(self, moment: float) -> None:
+        if self._nap is not None and moment != self._first:
+            self._first = self._nap.deadline = moment
 
     def _next(self) -> float:
         """Return the first moment to which somebody sleeps, one that is past if nobody does.
@@ -164,7 +186,7 @@ class _Clock(trio.abc.Instrument):
             sleepers = self._sleepers.pop(heapq.heappop(self._moments))
             self.asleep -= len(sleepers)
             for sleeper in sleepers:
-                sleeper.strike()
+                sleeper.come(self)
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")

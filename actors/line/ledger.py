@@ -26,7 +26,7 @@ LONGEST_QUEUE = 300 * BYTES_PER_SECOND
 """Five minutes unsent: half of what Twilio itself would buffer (error 31931)."""
 SWITCHBOARD = "switchboard"
 """The name of the speaker where no agent speaks."""
-_MARK_EVERY = BYTES_PER_SECOND // 5
+_MARK_EVERY = 2 * BYTES_PER_SECOND // 5
 _PAUSE = 0.1
 """Seconds for which the line must be quiet before an unfinished reply, which has had marks, is given one more."""
 _STARVED = 0.1

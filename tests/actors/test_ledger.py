@@ -81,16 +81,17 @@ async def test_a_piece_never_holds_two_replies(autojump_clock: MockClock) -> Non
     assert [len(one.audio) for _, one in work if isinstance(one, SendAudio)] == [800, 1600]
 
 
-async def test_a_mark_goes_behind_every_fifth_of_a_second_and_behind_the_end(autojump_clock: MockClock) -> None:
+async def test_a_mark_goes_behind_every_two_fifths_of_a_second_and_behind_the_end(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
     ledger.piece = 0.1
-    ledger.put(voice, speech(0.5))
+    ledger.put(voice, speech(0.9))
     ledger.audio_done(voice)
 
     work = await sent_within(ledger, 5.0)
 
-    assert [one.mark for _, one in work if isinstance(one, SendAudio)] == [None, "m200", None, "m400", None]
-    assert [one for _, one in work[5:]] == [SendMarkAlone("m500")]
+    marks = [one.mark for _, one in work if isinstance(one, SendAudio)]
+    assert marks == [None, None, None, "m400", None, None, None, "m800", None]
+    assert [one for _, one in work[9:]] == [SendMarkAlone("m900")]
 
 
 async def test_audio_that_stops_coming_is_marked_when_it_has_been_played(autojump_clock: MockClock) -> None:
@@ -508,7 +509,7 @@ async def test_the_clear_goes_before_what_is_said_next(autojump_clock: MockClock
 
     ledger.cut()
     ledger.forget()
-    ledger.put(voice, speech(0.2))
+    ledger.put(voice, speech(0.4))
     work = await sent_within(ledger, 1.0)
 
     assert [type(one) for _, one in work] == [SendClear, SendAudio]

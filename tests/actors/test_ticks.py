@@ -119,12 +119,46 @@ async def test_nobody_wakes_for_a_moment_that_all_have_left(before: list[float],
             nursery.start_soon(Sleeper().sleep_until, moment)
         nursery.start_soon(sleeper.sleep_until, 0.5)
         await trio.sleep(0.1)
-        sleeper.move(1.0)
+        sleeper.move(0.3)
+        sleeper.wake()
         await wait_all_tasks_blocked()
         trio.lowlevel.add_instrument(looks)
     trio.lowlevel.remove_instrument(looks)
 
     assert {moment for moment in looks.moments if 0.1 < moment < 1.0} == set(before)
+
+
+async def test_one_that_is_moved_later_and_later_is_looked_at_once_and_not_woken(autojump_clock: MockClock) -> None:
+    looks, sleeper = Looks(), Sleeper()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 0.5)
+        await trio.sleep(0.1)
+        for moment in (0.6, 0.7, 0.8):
+            sleeper.move(moment)
+        await wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(looks)
+    trio.lowlevel.remove_instrument(looks)
+
+    assert sorted({moment for moment in looks.moments if moment > 0.1}) == [0.5, 0.8]
+
+
+async def test_one_that_is_moved_later_may_be_moved_sooner_again(autojump_clock: MockClock) -> None:
+    assert await moved(1.0, 0.5, 0.9, 0.8) == 0.8
+    assert await moved(2.0, 1.9, 2.5, 1.5) == 1.5
+    assert await moved(3.0, math.inf, 2.9, math.inf, 3.1) == 3.1
+
+
+async def test_one_that_is_moved_to_never_sleeps_for_ever_and_is_no_burden(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    with trio.move_on_after(9.0) as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sleeper.sleep_until, 0.5)
+            await wait_all_tasks_blocked()
+            sleeper.move(math.inf)
+            await trio.sleep(1.0)
+            assert ticks.sleeping() == 0
+
+    assert scope.cancelled_caught
 
 
 async def moved(*moments: float, after: float = 0.02) -> float:
@@ -206,7 +240,7 @@ async def test_one_that_is_moved_again_and_again_leaves_nothing_behind(autojump_
         nursery.start_soon(sleeper.sleep_until, 1.0)
         await wait_all_tasks_blocked()
         for turn in range(100):
-            sleeper.move(2.0 + turn % 2)
+            sleeper.move(0.8 - 0.1 * (turn % 2))
         assert len(ticks._CLOCKS.get()._moments) == 3
         sleeper.wake()
 
@@ -214,10 +248,10 @@ async def test_one_that_is_moved_again_and_again_leaves_nothing_behind(autojump_
 async def test_moments_that_nobody_waits_for_any_more_are_let_go_of(autojump_clock: MockClock) -> None:
     sleeper, clock = Sleeper(), ticks._CLOCKS.get
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(sleeper.sleep_until, 1.0)
+        nursery.start_soon(sleeper.sleep_until, 31.0)
         await wait_all_tasks_blocked()
         for turn in range(1000):
-            sleeper.move(2.0 + turn)
+            sleeper.move(30.0 - turn / 40)
         assert len(clock()._sleepers) == len(clock()._moments) < 100
         sleeper.move(1.5)
 
