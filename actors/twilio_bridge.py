@@ -84,10 +84,10 @@ class TwilioBridge:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
         while self._refused_in_a_row < _REFUSALS_IN_A_ROW:
             try:
-                frames = await self.socket.get_messages()
+                is_over = self._take(await self.socket.get_messages(), dialogue)  # kept no longer
             except ConnectionClosed:
                 return CallerHungUp("disconnect")
-            if self._take(frames, dialogue):
+            if is_over:
                 return CallerHungUp("stop")
         return CallerHungUp("nonsense")
 

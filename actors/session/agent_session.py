@@ -217,18 +217,21 @@ class AgentSession:
     async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
         while True:
             self._pace(wire)
-            match await wire.receive():
-                case deepgram.AgentAudio(data=data):
-                    self.service.note_speaking()
-                    self.state.turn.put_audio(self.voice, data)
-                case deepgram.ConversationText(role="user", content=text):
-                    self._on_caller_turn(text, reader)
-                case deepgram.ConversationText(role="assistant", content=text):
-                    self._on_agent_text(text)
-                case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled() as message:
-                    self._on_functions(message)
-                case message:
-                    self._on_event(message)
+            self._take(await wire.receive(), reader)  # which stays in no frame of a reader that waits
+
+    def _take(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
+        match message:
+            case deepgram.AgentAudio(data=data):
+                self.service.note_speaking()
+                self.state.turn.put_audio(self.voice, data)
+            case deepgram.ConversationText(role="user", content=text):
+                self._on_caller_turn(text, reader)
+            case deepgram.ConversationText(role="assistant", content=text):
+                self._on_agent_text(text)
+            case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled():
+                self._on_functions(message)
+            case _:
+                self._on_event(message)
 
     def _pace(self, wire: AgentWire) -> None:
         """Let what comes next gather, as far as the caller has something to hear meanwhile."""

@@ -1,6 +1,7 @@
 """One session alone: the service on one side, the call's state and the mailboxes on the other."""
 
 import math
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -376,6 +377,17 @@ async def test_a_dead_summarizer_does_not_hurt_the_session(autojump_clock: MockC
 
         assert not scene.over.is_set()
         assert scene.replies == ["Yes."]
+
+
+async def test_while_a_session_waits_it_keeps_nothing_of_what_it_has_read(autojump_clock: MockClock) -> None:
+    async with on_the_floor() as scene:
+        audio = words(2.0).data
+        before = sys.getrefcount(audio)
+        await scene.far.socket.send_message(audio)
+        await trio.sleep(5.0)
+
+        assert scene.line.played == 2.0
+        assert sys.getrefcount(audio) == before
 
 
 async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock) -> None:

@@ -1,5 +1,6 @@
 """The bridge alone: Twilio on one side of a socket, tape and ledger on the other."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -105,6 +106,16 @@ async def test_the_callers_audio_is_put_on_tape_and_on_record_in_order(autojump_
         assert scene.watched.state.tape.read(0, 99) == speech(20)
         assert bytes(scene.recorded) == speech(20)
         assert scene.bridge.frames_in == 20
+
+
+async def test_while_the_bridge_waits_it_keeps_nothing_of_what_it_has_read(autojump_clock: MockClock) -> None:
+    async with a_stream() as scene:
+        frames = [scene.frame_of(MediaArrived(speech(1), None)) for _ in range(30)]
+        before = [sys.getrefcount(frame) for frame in frames]
+        await scene.say_at_once(*frames)
+
+        assert scene.bridge.frames_in == 30
+        assert [sys.getrefcount(frame) for frame in frames] == before
 
 
 async def test_the_stream_is_read_once_a_chunk_and_at_once_while_one_frame_is_missing(

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 import trustme
@@ -15,6 +16,26 @@ from web.sockets import frame_stream, tls
 from web.sockets.frame_stream import FrameStream
 
 LIMIT = 2**20
+
+
+@attrs.define
+class Memory:
+    """What OpenSSL reads from or writes to, and the most that has been in it."""
+
+    inner: ssl.MemoryBIO
+    most: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.inner.pending
+
+    def write(self, data: bytes) -> None:
+        self.inner.write(data)
+        self.most = max(self.most, self.inner.pending)
+
+    def read(self) -> bytes:
+        self.most = max(self.most, self.inner.pending)
+        return self.inner.read()
 
 
 @asynccontextmanager
@@ -101,6 +122,23 @@ async def test_what_we_say_arrives_whole_and_in_order(size: int) -> None:
             said.receive(bytes(await theirs.receive_some()))
 
     assert list(said.arrived) == [*(bytes([number]) * size for number in range(5)), "over"]
+
+
+async def test_openssl_is_given_little_at_once_since_it_keeps_all_the_room_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connected() as (ours, theirs):
+        assert ours._tls is not None
+        incoming, outgoing = Memory(ours._tls._incoming), Memory(ours._tls._outgoing)
+        monkeypatch.setattr(ours._tls, "_incoming", incoming)
+        monkeypatch.setattr(ours._tls, "_outgoing", outgoing)
+        await theirs.send_all(frames.message_frame(bytes(50_000), masked=False))
+        received = await ours.receive()
+        await ours.send(bytes(50_000))
+
+    assert received == bytes(50_000)
+    assert 160 < incoming.most < 5_000
+    assert 160 < outgoing.most < 5_000
 
 
 async def test_there_is_room_for_a_chunk_without_waiting() -> None:

@@ -12,6 +12,8 @@ import attrs
 import trio
 
 _MOST_AT_ONCE = 2**14
+_PIECE = 2**12
+"""Bytes that are put through OpenSSL's memory at once: it keeps as much room as it has ever taken, and a third more."""
 WRITTEN_FOR = "0.35.0"
 """With another version of trio the stream is read record by record, and what comes does not gather."""
 
@@ -45,24 +47,28 @@ class Tls:
 
     def opened(self, data: bytes | bytearray) -> bytes:
         """Return the plaintext of the records that are complete now."""
-        self._incoming.write(data)
         parts = list[bytes]()
+        for start in range(0, len(data) or 1, _PIECE):
+            self._incoming.write(data[start : start + _PIECE])
+            self._open(parts)
+        return b"".join(parts)
+
+    def _open(self, parts: list[bytes]) -> None:
         try:
-            while self._incoming.pending or self._object.pending():
+            while not self.is_over and (self._incoming.pending or self._object.pending()):
                 part = self._object.read(_MOST_AT_ONCE)
-                if not part:
-                    self.is_over = True
-                    break
+                self.is_over = not part
                 parts.append(part)
         except ssl.SSLWantReadError:
             pass  # the rest of a record has not come yet
-        return b"".join(parts)
 
     def sealed(self, data: bytes) -> bytes:
         """Return records of these bytes, behind what TLS itself has to say."""
-        if data:
-            self._object.write(data)
-        return self._outgoing.read()
+        parts = list[bytes]()
+        for start in range(0, len(data), _PIECE):
+            self._object.write(data[start : start + _PIECE])
+            parts.append(self._outgoing.read())
+        return b"".join(parts) if parts else self._outgoing.read()
 
 
 def let_go(stream: trio.abc.Stream) -> None:
