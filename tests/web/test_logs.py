@@ -7,18 +7,24 @@ from collections.abc import Iterator
 import orjson
 import pytest
 import structlog
+from hypercorn.config import Config
 
 from web.worker.logs import configure_logs, mask
+
+HYPERCORN = ("hypercorn.error", "hypercorn.access")
 
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    before, loggers = structlog.get_config(), (logging.getLogger(), logging.getLogger("hypercorn.error"))
+    before, loggers = structlog.get_config(), (logging.getLogger(), *map(logging.getLogger, HYPERCORN))
     handlers = [list(logger.handlers) for logger in loggers]
-    loggers[1].handlers.clear()
+    for logger in loggers[1:]:
+        logger.handlers.clear()
     yield
+    for logger in loggers[1:]:
+        logger.filters.clear()
     structlog.configure(**before)
-    loggers[1].propagate = True
+    loggers[1].propagate = loggers[2].propagate = True
     for logger, had in zip(loggers, handlers, strict=True):
         logger.handlers[:] = had
 
@@ -201,6 +207,27 @@ def test_what_hypercorn_had_set_up_for_itself_is_masked_too() -> None:
 
     assert ours.getvalue() == ""
     assert orjson.loads(theirs.getvalue())["event"] == "Exception on request for +***42"
+
+
+@pytest.mark.parametrize("name", HYPERCORN)
+def test_what_hypercorn_sets_up_for_itself_later_is_masked_and_written_once(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It makes its loggers when it first logs, which is when the application has started."""
+    ours = io.StringIO()
+    configure_logs(("s3cret-key",), stream=io.StringIO())
+    configure_logs(("s3cret-key",), stream=ours)
+    config = Config()
+    config.accesslog = "-"
+    assert config.log.access_logger is not None
+
+    library(name)
+    library(name)
+
+    written = capsys.readouterr()
+    lines = [orjson.loads(line) for line in (written.err + written.out).splitlines()]
+    assert [line["event"] for line in lines] == ["Exception on request for +***42"] * 2
+    assert ours.getvalue() == ""
 
 
 def test_logs_that_are_set_up_twice_are_written_once() -> None:

@@ -116,19 +116,39 @@ class _FromLibraries(logging.StreamHandler[TextIO]):
     """Writes what libraries log, once, however often logs are set up."""
 
 
+_HYPERCORNS = (logging.getLogger("hypercorn.error"), logging.getLogger("hypercorn.access"))
+
+
+@attrs.frozen(eq=False)
+class _OneFormat:
+    """Has the handlers that hypercorn gives a logger, perhaps to a file, write as ours do, and nothing twice.
+
+    A filter, since hypercorn sets its loggers up when it first logs, which is when the application has started.
+    """
+
+    logger: logging.Logger
+    formatter: logging.Formatter
+
+    def __call__(self, _record: logging.LogRecord) -> bool:
+        self.logger.propagate = not self.logger.handlers
+        for handler in self.logger.handlers:
+            handler.setFormatter(self.formatter)
+        return True
+
+
 def _take_in_libraries(before: Sequence[Processor], last: Processor, target: TextIO, level: int) -> None:
     """Have what hypercorn and Quart log of their own accord (a crash, above all) come out as ours does."""
     meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=[meta, last])
-    root, hypercorn = logging.getLogger(), logging.getLogger("hypercorn.error")
+    root = logging.getLogger()
     root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, _FromLibraries)]
     ours = _FromLibraries(target)
     ours.setLevel(level)
     ours.setFormatter(formatter)
     root.addHandler(ours)
-    hypercorn.propagate = not hypercorn.handlers
-    for handler in hypercorn.handlers:  # its own command has given it one, perhaps to a file
-        handler.setFormatter(formatter)
+    for logger in _HYPERCORNS:
+        logger.filters[:] = [one for one in logger.filters if not isinstance(one, _OneFormat)]
+        logger.addFilter(_OneFormat(logger, formatter))
 
 
 def configure_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
