@@ -211,6 +211,10 @@ def message_frame(message: str | bytes, *, masked: bool) -> bytes:
     return _frame(_WHOLE_BINARY, message, masked)
 
 
+def ping_frame(*, masked: bool) -> bytes:
+    return _frame(_FIN | _PING, b"", masked)
+
+
 def pong_frame(payload: bytes, *, masked: bool) -> bytes:
     return _frame(_FIN | _PONG, payload, masked)
 

@@ -42,6 +42,40 @@ async def test_a_message_arrives_as_what_it_was_sent_as(message: str | bytes) ->
         assert await other.receive() == message
 
 
+async def test_a_peer_is_pinged_where_nothing_was_sent_since_the_last_look() -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+        await stream.send("word")
+        stream.ping_if_silent()
+        assert await theirs.receive_some() == b"\x81\x04word"
+
+        stream.ping_if_silent()
+        assert await theirs.receive_some() == b"\x89\x00"
+        stream.ping_if_silent()
+        assert stream.send_nowait("word")
+        stream.ping_if_silent()
+        assert await theirs.receive_some() == b"\x89\x00\x81\x04word"
+
+
+async def test_nothing_is_pinged_behind_a_close_or_in_the_middle_of_a_frame() -> None:
+    async with socket_pair() as (ours, theirs):
+        stream = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send, "long" * 1_000_000)
+            await wait_all_tasks_blocked()
+            stream.ping_if_silent()
+            stream.ping_if_silent()
+            received = b""
+            while len(received) < 4_000_010:
+                received += await theirs.receive_some()
+        await stream.close(1000, "")
+        stream.ping_if_silent()
+        stream.ping_if_silent()
+
+        assert received.endswith(b"long")
+        assert await theirs.receive_some() == b"\x88\x02\x03\xe8"
+
+
 async def test_what_has_come_with_a_message_is_at_hand_up_to_a_ping() -> None:
     async with socket_pair() as (ours, theirs):
         stream = client(ours)

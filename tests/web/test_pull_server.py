@@ -33,15 +33,19 @@ from trio_websocket import ConnectionClosed
 from actors.errors import AgentUnavailable
 from protocol import frames
 from protocol.wire import PacedWebSocket
+from simulators.pacing import PacedClock
 from web.clients.deepgram import open_socket
 from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
-from web.sockets.pull_server import PullServer
+from web.sockets.pull_server import SILENT_SECONDS, PullServer
 from web.sockets.versions import MAX_MESSAGE_BYTES, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+PING = b"\x89\x00"
+NGINX_SECONDS = 60
+"""So long nginx waits for something from us, unless it is told otherwise."""
 UPGRADE = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + KEY
 
 
@@ -215,6 +219,21 @@ async def test_frames_that_come_right_behind_the_upgrade_are_read(monkeypatch: p
             await stream.aclose()
 
             assert heard == b"\x81\x01a\x81\x01b\x81\x01c"
+
+
+async def test_a_peer_that_is_sent_nothing_is_pinged_before_a_proxy_gives_up(
+    monkeypatch: pytest.MonkeyPatch, fast_clock: PacedClock
+) -> None:
+    monkeypatch.setattr("web.sockets.pull_server.SILENT_SECONDS", 1.0)
+    async with serving(echo, monkeypatch) as port:
+        stream = await upgraded(port)
+        heard = b""
+        while len(heard) < 2 * len(PING):
+            heard += await stream.receive_some()
+        await stream.aclose()
+
+    assert heard == PING * 2
+    assert 2 * SILENT_SECONDS < NGINX_SECONDS  # it was sent something right after one look, and nothing before the next
 
 
 async def test_a_connection_that_is_open_when_the_server_closes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,8 @@ class FrameStream:
     _mute: bool = attrs.field(default=False, init=False)
     """We have sent our close, or the stream has broken: nothing may be sent any more."""
     _unsent: bytes = attrs.field(default=b"", init=False)
+    _wrote: bool = attrs.field(default=False, init=False)
+    """Whether anything was written since `ping_if_silent` was last asked."""
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
@@ -160,6 +162,12 @@ class FrameStream:
         """Send a message; nothing once either side has closed."""
         await self._write(frames.message_frame(message, masked=not self._reader.masked))
 
+    def ping_if_silent(self) -> None:
+        """Send a ping if nothing was sent since the last look: a proxy ends a connection that is silent."""
+        if not self._wrote:
+            self._write_nowait(frames.ping_frame(masked=not self._reader.masked))
+        self._wrote = False
+
     async def close(self, code: int, reason: str) -> None:
         """Say that nothing more will come."""
         await self._write(frames.close_frame(code, reason, masked=not self._reader.masked))
@@ -169,6 +177,7 @@ class FrameStream:
         """Write without a turn of the scheduler; what does not fit any more is written before whatever comes next."""
         if self._mute:
             return True
+        self._wrote = True
         if self._socket is None or self._unsent or self._sending.locked():
             return False
         is_sealed = self._tls is not None

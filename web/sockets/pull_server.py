@@ -53,6 +53,8 @@ from web.sockets.tls import let_go, socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES
 from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
+SILENT_SECONDS = 25.0
+"""How often a WebSocket that was sent nothing meanwhile is pinged. nginx ends one after 60 s of silence."""
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 
@@ -108,6 +110,7 @@ class PullServer(TCPServer):
         self._reads = False
         self._reader_aside = trio.Event()
         self._application_over: trio.Event | None = None
+        self._frames: FrameStream | None = None
 
     async def run(self) -> None:
         """Serve the connection, if there is room for it."""
@@ -205,7 +208,17 @@ class PullServer(TCPServer):
             await send(accepting)
             stream.closed = True
         limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
-        return FrameStream(self.stream, FrameReader(masked=True, limit=limit))
+        self._frames = FrameStream(self.stream, FrameReader(masked=True, limit=limit))
+        return self._frames
+
+    async def _wait_application(self, over: trio.Event) -> None:
+        """Wait until the application that reads the WebSocket is over; ping the peer when nothing is sent to it."""
+        while not over.is_set():
+            with trio.move_on_after(SILENT_SECONDS) as wait:
+                await over.wait()
+            if wait.cancelled_caught and self._frames is not None:
+                self._frames.ping_if_silent()
+        self._frames = None
 
     async def _read_data(self) -> None:
         if isinstance(self.protocol.protocol, H11Protocol):
@@ -222,7 +235,7 @@ class PullServer(TCPServer):
             self._reader_aside.set()
             self._watch.cancel(reason="the connection is read no more")
         if self._application_over is not None:
-            await self._application_over.wait()
+            await self._wait_application(self._application_over)
         elif self._reader.cancelled_caught:
             await self.protocol.handle(Closed())
 
