@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias, cast, get_args
 from urllib.parse import quote
 
 import attrs
@@ -21,6 +21,8 @@ from actors.commands import DONE, Command, CommandGiven, RestartAgent, Say, refu
 from actors.facts import Fact
 from actors.journal import event_name
 from actors.operator.person import PersonOnPhone
+from agents.roster import default_roster
+from agents.spec import AgentSpec
 from protocol.audio import write_wav_header
 from store.memory import MemoryRecords
 from store.orders.campaigns import NewContact
@@ -272,6 +274,8 @@ async def test_pages_fit_are_accessible_and_ask_nobody_else(width: str, dark: bo
 async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards(tmp_path: Path) -> None:
     async with served(tmp_path, sample_record()) as console:
         journal = sample_journal()
+        agents = context_of(console.there).services.roster.agents
+        cast("dict[str, AgentSpec]", agents).update(default_roster().agents)
         console.replay(journal[:20])
 
         def more() -> None:
@@ -285,9 +289,11 @@ async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards
             with open_browser() as browser:
                 page = opened(browser, console, "live")
                 wait_until(page, lambda: page.inner_text("#floor").startswith("qualifier holds the floor"))
+                assert handoff_choice(page) == ("advisor", ["qualifier"])
                 trio.from_thread.run_sync(more)
                 wait_until(page, lambda: page.locator("#handoff li").count() > 2)
                 wait_until(page, lambda: not page.inner_text("#floor").startswith("qualifier holds"))
+                wait_until(page, lambda: handoff_choice(page) == ("qualifier", ["closer"]))
                 page.locator("#listen").click()
                 wait_until(page, lambda: page.get_attribute("#listen", "aria-pressed") == "true")
                 trio.from_thread.run(save)
@@ -295,6 +301,11 @@ async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards
                 return page.inner_text("h1")
 
         assert "2026-11-22" in await visit(drive)
+
+
+def handoff_choice(page: "Page") -> tuple[str, list[str]]:
+    """The agent that a handoff would go to, and those that cannot be chosen."""
+    return page.input_value("[name=to]"), page.locator("[name=to] option:disabled").all_inner_texts()
 
 
 async def test_an_operator_talks_with_the_caller_on_the_phone_of_the_live_page(tmp_path: Path) -> None:

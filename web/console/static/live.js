@@ -33,6 +33,14 @@ function step(fact, text, deadline = 0) {
   add(byId("handoff"), `+${since.toFixed(2)} s ${text}${within}`);
 }
 
+// A handoff goes to another agent than the one that has the floor.
+function offerOthers(holder) {
+  const choice = document.querySelector("#operate [name=to]");
+  const others = [...choice.options].filter((option) => option.value !== holder);
+  for (const option of choice.options) option.disabled = !others.includes(option);
+  if (choice.value === holder) choice.value = others[0]?.value ?? "";
+}
+
 const inHandoff = () => state.handoff !== null;
 
 // What each fact of the journal changes; facts that are not here are in the journal's list only.
@@ -51,6 +59,7 @@ const ON = {
   floor_taken(fact) {
     const why = words[state.sessions.get(fact.incarnation)] ?? "";
     byId("floor").textContent = `${fact.agent} ${words.holds}, ${words.since} ${shown(fact.at)}: ${why}.`;
+    offerOthers(fact.agent);
   },
   floor_left(fact) {
     byId("floor").textContent = `${words.vacant} (${fact.agent}: ${fact.reason})`;
