@@ -74,6 +74,8 @@ class Reading:
     environ: Mapping[str, str]
     known: Mapping[str, Variable[object]] = attrs.field(factory=dict[str, Variable[object]])
     problems: list[str] = attrs.field(factory=list, init=False)
+    malformed: set[str] = attrs.field(factory=set, init=False)
+    """Names whose text is no value: there is a stand-in for it, of which nothing more is to be said."""
 
     def __call__(self, variable: Variable[T]) -> T:
         """Return the value of a variable; a stand-in for it after a problem."""
@@ -83,6 +85,7 @@ class Reading:
         try:
             return variable.parse(given or variable.default or "")
         except ValueError as wanted:
+            self.malformed.add(variable.name)
             value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
             return self._note(variable, f"{variable.name} is {value} {wanted}.{_hint(given)}")
 
@@ -91,8 +94,9 @@ class Reading:
         return self.environ.get(name, "").strip()
 
     def refuse(self, name: str, problem: str) -> None:
-        """Note a problem of the variable of this name."""
-        self._note(self.known[name], problem)
+        """Note a problem of the variable of this name, unless it has no value at all."""
+        if name not in self.malformed:
+            self._note(self.known[name], problem)
 
     def _note(self, variable: Variable[T], problem: str) -> T:
         self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")

@@ -96,13 +96,18 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
         raise SettingsError((problem,)) from exc
     if "\0" in text:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
-    odd = [statement for statement in parse_stream(StringIO(text)) if statement.error]
+    odd = [statement for statement in parse_stream(StringIO(text)) if statement.error or _is_unset(statement)]
     if odd:
         wanted = "Write NAME=VALUE, with quotes that are closed."
         raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
     refuse_unset(dotenv, text)
     found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_unset(statement: Binding) -> bool:
+    """Whether a line is a name of ours alone, which stands for a variable of the environment, and there is none."""
+    return statement.value is None and statement.key in VARIABLES and statement.key not in os.environ
 
 
 _REFERENCE = re.compile(r"\$\{([^}:]*)\}")
@@ -335,6 +340,7 @@ class Settings(KeepingSettings):
         check_webhooks(self, read)
         public, theirs = _host(self.lead_server_external_url), _host(self.twilio_api_url)
         is_public = not all(map(is_loopback, (public, theirs, self.lead_server_host or "")))
+        is_public &= read.malformed.isdisjoint({"LEAD_SERVER_EXTERNAL_URL", "TWILIO_API_URL", "LEAD_SERVER_HOST"})
         if is_public and len(self.api_token or "") < SHORTEST_TOKEN:
             told = f"has fewer than {SHORTEST_TOKEN} characters, and can be guessed" if self.api_token else "is missing"
             read.refuse("API_TOKEN", f"API_TOKEN {told}.")
@@ -344,7 +350,7 @@ class Settings(KeepingSettings):
             read.refuse("LEAD_SERVER_EXTERNAL_URL", f"{told} {why}. For a simulated Twilio, set TWILIO_API_URL, too.")
         if self.keep_digits and self.redact is not None and self.redact.rules:
             read.refuse("REDACT", "REDACT leaves numbers out, and KEEP_DIGITS writes down each key.")
-        if self.recordings_url is not None and self.recordings_dir is None:
+        if self.recordings_url is not None and self.recordings_dir is None and "RECORDINGS_DIR" not in read.malformed:
             read.refuse("RECORDINGS_URL", "RECORDINGS_URL is set, and RECORDINGS_DIR is none: a recording grows there.")
         self._check_twilio(read)
 

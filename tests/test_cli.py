@@ -592,6 +592,8 @@ def test_a_dotenv_file_in_another_encoding_is_told(command: str, written: bytes,
         ("set API_TOKEN=x\n", 1),
         ("A=1\n# B\n\nAPI_TOKEN: x\n", 4),
         ("A='it's'\n", 1),
+        ("A=1\nSPEAK_SPEED\n", 2),
+        ("export SPEAK_SPEED\n", 1),
     ],
 )
 def test_a_line_of_a_dotenv_file_that_nobody_can_read_is_told(written: str, line: int, tmp_path: Path) -> None:

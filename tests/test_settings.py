@@ -31,6 +31,12 @@ HERE: Mapping[str, str] = {
 }
 """Everything on this machine, as with the simulators."""
 VARIABLES = tuple(settings.VARIABLES.values())
+_TOGETHER = (
+    *("CALL_WEBHOOK_URL", "CALL_WEBHOOK_SECRET", "RECORDINGS_URL", "RECORDINGS_DIR", "TWILIO_API_KEY"),
+    *("TWILIO_API_SECRET", "THINK_PROVIDER", "THINK_MODEL", "THINK_ENDPOINT", "REDACT", "TRANSFER_PHONE_NUMBER"),
+)
+"""Settings of which one is no good without another."""
+_ANY_TEXT = frozenset({"AGENTS", "LISTEN_KEYTERMS", "LISTEN_MODEL", "RECORDING_NOTICE", "VOICEMAIL_MESSAGE"})
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
 
@@ -600,6 +606,20 @@ def test_a_setting_that_is_missing_because_it_is_misspelt_is_told_with_it() -> N
     assert [problem.split()[0] for problem in caught.value.problems] == ["DEEPGRAM_API_KEY", "DEEPGRAM_API_KEYS"]
 
 
+@pytest.mark.parametrize("around", [{}, HERE], ids=["public", "here"])
+@pytest.mark.parametrize("name", settings.VARIABLES)
+def test_a_setting_that_is_malformed_is_the_only_one_that_is_told_of(name: str, around: Mapping[str, str]) -> None:
+    """No other is measured by the value that it does not have."""
+    usual = {one: settings.VARIABLES[one].example for one in _TOGETHER} | {**REQUIRED, "HUMAN_DIGIT": "0", **around}
+    Settings.from_environ(usual)
+    if name in _ANY_TEXT:
+        return
+
+    with pytest.raises(SettingsError) as told:
+        Settings.from_environ({**usual, name: "s3:// is none\x01"})
+    assert [problem.split()[0] for problem in told.value.problems] == [name]
+
+
 def test_the_example_file_names_every_variable_with_its_example() -> None:
     lines = EXAMPLE.read_text().splitlines()
     written = {line.lstrip("# ").partition("=")[0] for line in lines if "=" in line}
@@ -645,6 +665,14 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
     found = environment(tmp_path / ".env")
 
     assert (found["MAX_CALLS"], found["GROQ_LLM"], "EMPTY" in found) == ("9", "from-file", False)
+
+
+def test_a_name_alone_in_the_file_stands_for_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("MAX_CALLS\nexport GROQ_LLM\n")
+    monkeypatch.setenv("MAX_CALLS", "9")
+    monkeypatch.setenv("GROQ_LLM", "")
+
+    assert environment(tmp_path / ".env")["MAX_CALLS"] == "9"
 
 
 def test_reading_a_file_changes_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
