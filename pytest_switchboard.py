@@ -26,7 +26,6 @@ _SECTION: Final = "switchboard_calls"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
     group = parser.getgroup("switchboard", "calls played by the testkit")
     group.addoption("--calls-report", metavar="FILE", help="draw every call of a failed test in this HTML file")
 
@@ -107,7 +106,6 @@ class CallsReport:
     """Writes the HTML file when all tests are done."""
 
     def __init__(self, path: Path) -> None:
-        """Remember where to."""
         self.path, self.failed = path, list[tuple[str, str, str]]()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -123,5 +121,4 @@ class CallsReport:
         write_report(self.path, self.failed)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say where it is."""
         terminalreporter.write_line(f"calls of {len(self.failed)} failed tests: {self.path}")

@@ -57,12 +57,10 @@ def setting(
 
 
 def variable_of(field: "attrs.Attribute[T]") -> Variable[T]:
-    """Return the variable of a field that is a `setting`."""
     return attrs.evolve(field.metadata["variable"], name=field.name.upper())
 
 
 def variables_of(kind: type[attrs.AttrsInstance]) -> Mapping[str, Variable[object]]:
-    """Return the variables of a class of settings, by name."""
     found = [variable_of(field) for field in attrs.fields(kind) if "variable" in field.metadata]
     return {variable.name: variable for variable in found}
 

@@ -370,7 +370,6 @@ class Settings(KeepingSettings):
 
     @property
     def calls_per_worker(self) -> int:
-        """Return how many calls one worker carries at once."""
         return min(self.max_calls, self.max_calls_per_worker or self.max_calls)
 
     @property
@@ -391,7 +390,6 @@ class Settings(KeepingSettings):
         return self.twilio_account_sid, self.newest_auth_token
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets, for logs to strike out."""
         password = urlsplit(self.database_url).password
         passwords = (password, unquote(password)) if password else ()
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()

@@ -59,7 +59,6 @@ class RestartTotal:
     _times: list[float] = attrs.field(factory=list, init=False)
 
     def is_spent(self) -> bool:
-        """Say whether there have been as many as there may be."""
         _forget(self._times, self.policy.total_period)
         return len(self._times) >= self.policy.total
 

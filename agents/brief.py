@@ -244,7 +244,6 @@ def local_extract(turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> Brie
 
 
 def _summary_of(known: Brief) -> str:
-    """Say in a sentence what the entries hold."""
     where = f" in {known.location}" if known.location else ""
     wants = f" wants to talk about {known.need}" if known.need else ""
     return f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""

@@ -26,7 +26,6 @@ _WITHHELD_WORDS: Final = frozenset({
 
 
 def is_phone_number(text: str) -> bool:
-    """Tell whether `text` is a phone number in E.164."""
     return _E164.fullmatch(text) is not None
 
 

@@ -107,7 +107,6 @@ class Checkpoints:
                 await self._in_thread(self._own.leave)
 
     async def write(self) -> None:
-        """Write the changes of each call, and drop calls that are over."""
         has_news = await self._take_news()
         if not (has_news or self._is_one_over or self._failing or self._own.is_stale):
             return

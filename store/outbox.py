@@ -99,7 +99,6 @@ class Outbox:
         return rows[:1] == [("dead",)]
 
     async def listed(self, state: str, most: int) -> Sequence[Event]:
-        """Return events in a state, the newest first."""
         rows = await self.database.ask(_LIST, {"state": state, "most": most})
         return [Event(*row) for row in rows]  # type: ignore[arg-type]
 

@@ -191,7 +191,6 @@ def free_space(tables: Sequence[str]) -> str:
 
 
 def still_seen(tables: Sequence[str]) -> str:
-    """Say that rows stay in tables, and for how long."""
     names = ", ".join(tables)
     return f"rows of {names} that a transaction which goes on can still see: repeat it when that is over"
 

@@ -51,7 +51,6 @@ def open_private(path: Path, mode: str) -> IO[bytes]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file whole."""
     with open_private(path, "wb") as file:
         file.write(content)
 

@@ -52,7 +52,6 @@ class Redaction:
     """Digits that a call has had left out: four of them are left out again, wherever they come."""
 
     def text(self, text: str) -> str:
-        """Return a text without what the rules leave out."""
         return _RUN.sub(self._instead, text) if self.rules else text
 
     def _instead(self, found: re.Match[str]) -> str:

@@ -81,7 +81,6 @@ class BackgroundTasks:
 
 
 def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[[], Awaitable[None]]]:
-    """Return what runs for as long as the application lives."""
     unfinished = UnfinishedOrders(context, dispatcher)
     tasks: list[Callable[[], Awaitable[None]]] = [
         dispatcher.run,

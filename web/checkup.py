@@ -122,7 +122,6 @@ async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
 
 
 async def check_records(settings: Settings) -> Finding:
-    """See whether the database of the call records answers."""
     records = records_of(settings)
     if isinstance(records, MemoryRecords):
         return Finding(well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")

@@ -48,7 +48,6 @@ class PackedList(Generic[T]):
         return (*self.volumes, *self.blocks)
 
     def append(self, item: T) -> None:
-        """Put one more at the end."""
         self.recent.append(item)
         if len(self.recent) >= 2 * BLOCK and all(map(self.is_final, self.recent[:BLOCK])):
             self.blocks.append(self.pack(self.recent[:BLOCK]))
@@ -69,7 +68,6 @@ class PackedList(Generic[T]):
         return dropped
 
     def since(self, index: int = 0) -> list[T]:
-        """Return the items from this one on."""
         items, passed = list[T](), 0
         for packed, size in self._sizes():
             if items or passed + size > index:

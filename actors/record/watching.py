@@ -56,8 +56,6 @@ def untold(_line: int, _count: int) -> None:
 
 
 def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
-    """Return what calls all of them, in their order."""
-
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         for tap in taps:
             tap(*args, **kwargs)

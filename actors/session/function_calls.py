@@ -73,7 +73,6 @@ def error_text(error: str) -> str:
 
 
 def answer_text(content: Mapping[str, str | bool]) -> str:
-    """Write the content of an answer, whatever is in it."""
     return json_text(dict(content)).decode().rstrip("\n")
 
 

@@ -96,7 +96,6 @@ def _spell(value: object) -> JSON:
 
 
 def read_history(message: Fields) -> HistoryText | HistoryCalls:
-    """Read a `History`, in an event or in a context."""
     if "function_calls" in message:
         return HistoryCalls(tuple(_read_completed(call) for call in fields.children(message, "function_calls")))
     return HistoryText(fields.text(message, "role"), fields.text(message, "content"))

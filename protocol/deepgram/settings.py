@@ -301,7 +301,6 @@ def think_with(
 
 
 def with_prompt(think: Sequence[Think], prompt: str, functions: Sequence[FunctionDefinition]) -> tuple[Think, ...]:
-    """Give each model of a fallback chain the prompt and the functions of an agent."""
     return tuple(attrs.evolve(each, prompt=prompt, functions=tuple(functions)) for each in think)
 
 

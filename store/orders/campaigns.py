@@ -133,7 +133,6 @@ class CampaignStore:
         await self._ask(_SWEEP, seconds=LEFT_SECONDS)
 
     async def find(self, name: str) -> Campaign | None:
-        """Return a campaign by its name, or by its id."""
         found = await self._campaigns(_FIND, name=name)
         return found[0] if found else None
 
@@ -157,7 +156,6 @@ class CampaignStore:
         return bool(await self._ask(_PAUSE_OF, order_id=order_id, why=why))
 
     async def runnable(self) -> Sequence[Campaign]:
-        """Return the campaigns that have a number to call now."""
         return await self._campaigns(_RUNNABLE)
 
     async def turn(self, campaign: str, gap: float, at_once: int) -> bool:

@@ -64,7 +64,6 @@ class KeptOrder:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is done for it."""
         return self.state == "over"
 
 
@@ -122,15 +121,12 @@ class OrderQueue:
         return DoNotCall() if earlier is None else SameKey(earlier)
 
     async def find(self, name: str) -> KeptOrder | None:
-        """Return an order by its id or its CallSid."""
         return await self._one(statements.FIND, name=name)
 
     async def by_key(self, key: str) -> KeptOrder | None:
-        """Return the order that a client's key stands for."""
         return await self._one(statements.BY_KEY, repeat_key=key, seconds=KEPT_SECONDS) if key else None
 
     async def free_key(self, order_id: str) -> None:
-        """Let a client use the key of an order again."""
         await self._ask(statements.FREE_KEY, order_id=order_id)
 
     async def drop(self, order_id: str, worker: str) -> None:

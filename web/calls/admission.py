@@ -147,7 +147,6 @@ class Admissions:
         return True
 
     async def stream_errors(self, call_sid: str) -> tuple[str, ...]:
-        """Return what went wrong with the streams of a call, in words."""
         return tuple(why for _, why in await self._stream_errors(call_sid))
 
     async def _stream_errors(self, call_sid: str) -> list[list[str]]:
@@ -179,7 +178,6 @@ class Admissions:
         return {call_sid: float(at) for call_sid, at in kept.items()}
 
     async def note_over(self, call_sid: str) -> None:
-        """Keep that a call is over, for the worker that carried it."""
         await self.tokens.put(f"over {call_sid}", b"", NEWS_SECONDS)
 
     async def over_among(self, call_sids: Sequence[str]) -> Collection[str]:
@@ -228,7 +226,6 @@ class Verdicts:
             self._expected.pop(call_sid, None)
 
     async def run(self) -> None:
-        """Look for verdicts, until cancelled."""
         while True:
             await trio.sleep(LOOK_SECONDS)
             await unharmed(self.look, "verdicts_not_looked_for")

@@ -34,7 +34,6 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def parse_journal(lines: bytes) -> list[JournalEntry]:
-    """Read the lines of a journal that are whole entries."""
     return [entry for line in lines.splitlines() if isinstance(entry := json_or(line, None), dict)]
 
 
@@ -66,7 +65,6 @@ class CallFiles:
         return await self.in_thread(partial(_read_lines, path, start)) if path is not None else []
 
     async def has(self, call_sid: str, name: str) -> bool:
-        """Tell whether there is a file of this name of a call, on the disk or in the object store."""
         return await self.is_here(call_sid, name) or (
             name == RECORDING and await self.stored_bytes(call_sid) is not None
         )

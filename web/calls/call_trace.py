@@ -240,7 +240,6 @@ class CallTrace:
         self._started(name, start, about, parent).end(self._at(end))
 
     def _close(self, key: str, error: str = "", about: Attributes | None = None) -> None:
-        """End a span, if it is open."""
         closed = self._open.pop(key, None)
         if closed is not None:
             closed.span.set_attributes(about or {})

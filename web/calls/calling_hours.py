@@ -41,7 +41,6 @@ class CallingHours:
         return cls(begins, ends, _days(days))
 
     def written(self) -> tuple[str, str]:
-        """Return hours and days as `read` reads them."""
         ends = "24:00" if self.ends == time.max else f"{self.ends:%H:%M}"
         return f"{self.begins:%H:%M}-{ends}", ",".join(DAYS[day] for day in self.days)
 
@@ -73,7 +72,6 @@ def _end(hour: str, minute: str) -> time:
 
 
 def _days(text: str) -> Sequence[int]:
-    """Read days of the week, single ones and spans."""
     found: set[int] = set()
     for part in text.lower().replace(" ", "").split(","):
         first, _, last = part.partition("-")

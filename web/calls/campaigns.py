@@ -59,7 +59,6 @@ class CampaignRules:
         return 60.0 / self.per_minute
 
     def written(self) -> dict[str, object]:
-        """Return the rules as `read_rules` reads them."""
         hours, days = self.hours.written()
         retry = {kind: attrs.asdict(rule) for kind, rule in self.retry.items()}
         plain = {name: getattr(self, name) for name in ("most_calls", "per_minute", "at_once")}

@@ -129,7 +129,6 @@ class Commands:
         return Pending()
 
     def hear(self, heard: shared.WorkerMessage) -> Later | None:
-        """Take what another worker wants of a call here, or has to answer."""
         fields = json_or(heard.body, None)
         kind = fields.get("kind") if isinstance(fields, dict) else None
         if kind == _ASKED:

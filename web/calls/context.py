@@ -87,7 +87,6 @@ class AppContext:
 
     @property
     def campaigns(self) -> CampaignStore:
-        """Return the campaigns, which are kept with the orders."""
         return CampaignStore(self.orders.database)
 
     @property
@@ -149,7 +148,6 @@ def _places_of(opened: Opened, outbox: Outbox) -> dict[str, EraseFrom]:
 
 
 def _observed(services: CallServices, counts: Counts, watched: WatchedCalls, webhooks: Webhooks | None) -> CallServices:
-    """Let counts, watching pages and webhooks read the journal of each call."""
     followers = (*services.followers, *([webhooks.reader] if webhooks is not None else []))
     observe = each_of([counts.observe, services.observe])
     return attrs.evolve(services, observe=observe, watch=watched.watch, followers=followers)

@@ -115,7 +115,6 @@ class Counts:
                     self._parts.labels(part).observe(seconds)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered, under its route's pattern."""
         self._answered.labels(method, route, str(status)).inc()
         self._took.labels(route).observe(seconds)
 
@@ -130,5 +129,4 @@ class Counts:
             self._lag.observe(trio.current_time() - due)
 
     def render(self) -> bytes:
-        """Return everything counted, in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -68,7 +68,6 @@ class Dispatcher:
         self.placing = Placing(self.context, self.worker, self._later)
 
     async def run(self) -> None:
-        """Do what takes time, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wait_drain)
             async for job in self._to_do:
@@ -199,7 +198,6 @@ class Dispatcher:
         return known or KnownCall(order.order_id, "outbound", order.number, line, "queued", order.call_sid)
 
     async def wait_turn(self, call: KnownCall, order: Order, moment: float) -> None:
-        """Have an order placed at its moment."""
         try:
             await self.context.orders.hold(call.id, self.worker, moment - trio.current_time() + LEASE_SECONDS)
         except OSError as exc:

@@ -50,7 +50,6 @@ class FollowUp:
     """When Twilio was asked about a call for the last time."""
 
     async def run(self) -> None:
-        """Look after parked calls, until cancelled."""
         try:
             await self.recall()
             await keep_running(self.look, "follow_up_crashed", LOOK_SECONDS)
@@ -114,7 +113,6 @@ class NoShows:
     context: AppContext
 
     async def run(self) -> None:
-        """Look for them until cancelled."""
         while True:
             await trio.sleep(NO_SHOW_LOOK_SECONDS)
             for call in self.context.live_calls.overdue(OVERDUE_SECONDS):

@@ -251,7 +251,6 @@ class Forgetting:
 
 
 def _scrub_files(folder: Path, subject: Subject) -> int:
-    """Take the mentions out of the files of other calls that are over."""
     folders = [one for one in folder.iterdir() if (one / RECORD).exists()] if folder.is_dir() else []
     found = [path for one in folders for path in files_with(one, subject)]
     for path in found:

@@ -50,7 +50,6 @@ class KnownCall:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen to this call."""
         return self.status in FINAL_STATUSES
 
     @property
@@ -95,7 +94,6 @@ class LiveCalls:
             self._ids[call_sid] = call_id
 
     def find(self, name: str) -> KnownCall | None:
-        """Return a call by our id or by Twilio's."""
         return self._calls.get(self._ids.get(name, name))
 
     def progress(self, name: str, status: str, sequence: int) -> KnownCall | None:
@@ -149,7 +147,6 @@ class LiveCalls:
         ]
 
     def ringing_to(self, number: str) -> Iterator[KnownCall]:
-        """Go through our calls to a number that nobody has answered yet, newest first."""
         for call in self.newest():
             if call.direction == "outbound" and call.caller == number and call.rings:
                 yield call

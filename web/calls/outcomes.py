@@ -116,7 +116,6 @@ def _sip(status: str, sip: str) -> str | None:
 
 
 def why_stream(form: Mapping[str, str]) -> str:
-    """Explain what went wrong with a stream, from the form of its `stream-error` callback."""
     told = form.get("StreamError", "")
     given = (form.get("StreamErrorCode", ""), form.get("ErrorCode", ""), told)
     code = next((found[0] for text in given if (found := _STREAM_CODE.search(text))), "")
@@ -152,7 +151,6 @@ class OrderEnds:
         self._records, self._to_note = trio.open_memory_channel[CallRecord](_PLACES)
 
     def put(self, record: CallRecord) -> None:
-        """Take the record of a call that is over."""
         if record.direction != "outbound":
             return
         try:
@@ -161,7 +159,6 @@ class OrderEnds:
             _log.warning("order_end_not_noted", call_sid=record.call_sid, why=f"{_PLACES} wait already")
 
     async def run(self) -> None:
-        """Write the queued ends to the database, until cancelled."""
         async for record in self._to_note:
             await self.note(record.call_sid, HowEnded.of(record))
 

@@ -155,7 +155,6 @@ class Placing:
                 await self.context.orders.hold(call.id, self.worker, seconds)
 
     async def note_placed(self, call: KnownCall, call_sid: str) -> None:
-        """Note that Twilio has the call of an order, and follow it."""
         self.context.live_calls.name(call.id, call_sid)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
         self.later(partial(self._see_through, call))  # first: the client may hang up meanwhile

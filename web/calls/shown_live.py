@@ -25,7 +25,6 @@ async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]
 
 
 async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
-    """Return a call that runs on any worker, by our id or by Twilio's."""
     call = await fleet.find(name)
     return _of_another_worker(call) if call is not None else None
 
@@ -36,7 +35,6 @@ def _of_another_worker(call: LiveCall) -> KnownCall:
 
 
 async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Mapping[str, object]]:
-    """Return the rows of these calls, in their order."""
     return [{**known_as_json(call), **await _seen(call, context)} for call in calls]
 
 

@@ -32,12 +32,10 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """Calls being carried now."""
         return len(self._taken)
 
     @property
     def expected(self) -> int:
-        """Calls on their way."""
         self._lapse()
         return len(self._reserved)
 
@@ -49,7 +47,6 @@ class Slots:
 
     @property
     def accepting(self) -> bool:
-        """Whether a new call would be let in."""
         return not self.draining and self.free > 0
 
     def reserve(self, key: str, seconds: float) -> bool:
@@ -136,7 +133,6 @@ class Slots:
         scope.cancel(reason="the worker drains")
 
     async def wait_empty(self) -> None:
-        """Wait until no call is being carried or on its way."""
         self._lapse()
         while self._taken or self._reserved:
             with trio.move_on_at(min(self._reserved.values(), default=math.inf)):

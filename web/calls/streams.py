@@ -38,11 +38,9 @@ class Streams:
                 del self._running[call_sid]
 
     def running(self) -> Sequence[str]:
-        """Return the CallSids of the streams that run here."""
         return list(self._running)
 
     def is_again(self, call_sid: str) -> bool:
-        """Whether the call's stream runs here in place of one that was lost."""
         running = self._running.get(call_sid)
         return running is not None and running.again
 

@@ -32,7 +32,6 @@ def tree_of(root: trio.lowlevel.Task) -> Iterator[TaskNode]:
 
 
 def names_of(root: trio.lowlevel.Task) -> Iterator[tuple[int, str]]:
-    """Go through them by depth and name alone."""
     return ((depth, name) for depth, name, _ in _walk("call", root, 0))
 
 

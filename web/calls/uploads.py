@@ -64,7 +64,6 @@ class Uploads:
         self._add(record.call_sid, _Due(trio.current_time()))
 
     async def run(self) -> None:
-        """Look for recordings, and upload some at once, until cancelled."""
         async with trio.open_nursery() as nursery:
             for _ in range(AT_ONCE):
                 nursery.start_soon(self._work)
@@ -130,7 +129,6 @@ class Uploads:
 
 
 def _waiting(folder: Path) -> list[str]:
-    """Return the CallSids of the recordings below a folder that are whole."""
     return [one.name for one in folder.iterdir() if not one.name.startswith(".") and (one / RECORDING).exists()]
 
 

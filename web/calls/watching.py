@@ -144,7 +144,6 @@ class WatchedCall:
                 pass  # it is in the log
 
     def hear_caller(self, audio: bytes) -> None:
-        """Measure the caller's audio, and keep it for listeners."""
         if self.watchers:
             self._loudest[0] = max(self._loudest[0], max(audio.translate(_LOUDNESS), default=0))
         if self.listeners and self._call is not None:
@@ -153,7 +152,6 @@ class WatchedCall:
             self._caller.put(self._caller.end if abs(behind) < BYTES_PER_SECOND // 5 else now - len(audio), audio)
 
     def hear_agents(self, start: float, audio: bytes) -> None:
-        """Measure the agents' audio, and keep it for listeners."""
         if self.watchers:
             self._loudest[1] = max(self._loudest[1], max(audio.translate(_LOUDNESS), default=0))
         if self.listeners:
@@ -161,7 +159,6 @@ class WatchedCall:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Count a watcher for as long as the `with` lasts."""
         self.watchers += 1
         try:
             yield
@@ -199,7 +196,6 @@ class WatchedCall:
         return lines
 
     def audio(self, start: int, size: int) -> tuple[bytes, bytes]:
-        """Return both sides, from byte `start` of the call on."""
         return self._caller.cut(start, size), self._agents.cut(start, size)
 
     @property
@@ -253,7 +249,6 @@ class WatchedCalls:
 
     @property
     def watchers(self) -> int:
-        """How many watch or listen now."""
         return sum(call.watchers + call.listeners for call in self._calls.values())
 
     def find(self, call_sid: str) -> WatchedCall | None:

@@ -60,7 +60,6 @@ class News:
 
 
 def news(call_sid: str, kind: str, ordinal: int, about: Mapping[str, object]) -> News:
-    """Make one of the present moment."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return News(call_sid, kind, ordinal, {"type": kind, "timestamp": now, "data": {"call_sid": call_sid, **about}})
 
@@ -128,7 +127,6 @@ class Webhooks:
             _log.error("webhook_lost", call_sid=news.call_sid, kind=news.kind, why="the database is away for too long")
 
     async def run(self) -> None:
-        """Keep and send, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep)
             nursery.start_soon(keep_running, self.sweep, "webhooks_not_swept", SWEEP_SECONDS)

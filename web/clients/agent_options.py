@@ -16,7 +16,6 @@ from settings import Settings
 
 
 def options_of(settings: Settings) -> AgentOptions:
-    """Return the options that agents have who choose none of their own."""
     return AgentOptions(
         listen_model=settings.listen_model,
         listen_language=settings.listen_language,

@@ -130,7 +130,6 @@ class BriefClient:
         return url, headers, {"timeout": self.http.timeout.as_dict()}
 
     def best(self) -> tuple[str, ...]:
-        """Return the models to ask, in order."""
         known = tuple(model for model in self.models if self.offered is None or model in self.offered)
         now = trio.current_time()
         return tuple(model for model in known or self.models if self._aside.get(model, (now, None))[0] <= now)

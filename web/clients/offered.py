@@ -66,7 +66,6 @@ def wanted_of(settings: Settings, roster: Roster) -> tuple[WantedModels, ...]:
 
 
 def think_models_url(agent_url: str) -> str:
-    """Return where the models of the Voice Agent API at `agent_url` are listed."""
     url = urlsplit(agent_url)
     path = url.path.rstrip("/").removesuffix("/converse")
     return f"{'https' if url.scheme == 'wss' else 'http'}://{url.netloc}{path}/settings/think/models"
@@ -188,7 +187,6 @@ async def keep_asking(
 
 
 def summary_setting(settings: Settings) -> str:
-    """Name the setting that says which models write Briefs."""
     return "SUMMARY_MODEL" if settings.summary_model else "GROQ_LLM"
 
 

@@ -40,7 +40,6 @@ def in_address(name: str) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """Return a length of time as people say it."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -52,7 +51,6 @@ def _explained(one: Mapping[str, object]) -> str:
 
 
 def why_refused(response: httpx.Response) -> str:
-    """Explain a refusal, in the server's words."""
     try:
         answer = response.json()
     except ValueError:
@@ -133,11 +131,9 @@ class Operator:
         return await self._ask("GET", f"/calls/{in_address(name)}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
-        """Return live and recent calls, newest first."""
         return await self._listed(f"/calls?limit={limit}", "calls")
 
     async def kept(self, name: str) -> Shown:
-        """Return the data kept about a number or a call."""
         return await self._ask("POST", "/kept", _named(name))
 
     async def forget(self, name: str) -> Shown:
@@ -177,25 +173,21 @@ class Operator:
         return await self._ask("POST", "/campaigns", given)
 
     async def campaigns(self) -> Sequence[Shown]:
-        """Return the newest campaigns, newest first."""
         return await self._listed("/campaigns", "campaigns")
 
     async def campaign(self, name: str) -> Shown:
         return await self._ask("GET", f"/campaigns/{in_address(name)}")
 
     async def turn_campaign(self, name: str, command: str) -> Shown:
-        """Pause a campaign, resume or cancel it."""
         return await self._ask("POST", f"/campaigns/{in_address(name)}/{command}")
 
     async def export_campaign(self, name: str, form: str) -> bytes:
         return (await ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:
-        """Put a number on the do-not-call list."""
         await ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
 
     async def allow_number(self, number: str) -> None:
-        """Take a number from the do-not-call list."""
         await ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
 
     async def refused_numbers(self) -> Sequence[Shown]:

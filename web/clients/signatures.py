@@ -109,7 +109,6 @@ class TwilioSignatures:
         return any(is_signed(token, self.origin + target, headers, form=form, body=body) for token in self._tokens)
 
     def accepts_upgrade(self, target: str, headers: Mapping[str, str]) -> bool:
-        """Tell whether Twilio signed this WebSocket upgrade."""
         return any(is_signed(token, self.socket_origin + target, headers) for token in self._tokens)
 
     def refusal(

@@ -67,7 +67,6 @@ class TwilioApi:
     rng: random.Random = attrs.field(factory=random.Random)
 
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Resource:
-        """Return a resource, or a page of a list."""
         return await self._ask(self._request("GET", path, params=query))
 
     async def post(self, path: str, form: Form, *, may_repeat: bool = False) -> Resource:
@@ -98,7 +97,6 @@ class TwilioApi:
         return found
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, again while Twilio answers 429."""
         auth = httpx.BasicAuth(*self.credentials)
         response = await self.http.send(request, auth=auth)
         for attempt in range(1, ATTEMPTS):

@@ -34,7 +34,6 @@ class ListAsked:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether fewer than all calls are asked for."""
         return any(name != "numbers" for name in self.given)
 
     def address(self, **changes: str) -> str:
@@ -85,7 +84,6 @@ def row_of(summary: CallSummary, *, shows_numbers: bool) -> Mapping[str, object]
 
 
 def live_rows(calls: Sequence[KnownCall], *, shows_numbers: bool) -> list[Mapping[str, object]]:
-    """Return the rows of the calls that go on now, newest first."""
     return [
         {
             "name": call.call_sid or call.id,

@@ -81,7 +81,6 @@ class Console:
         return redirect("/")
 
     async def nowhere(self, anything: str) -> ResponseReturnValue:  # noqa: ARG002 - the address has it
-        """Tell a browser that an address of the console leads nowhere."""
         return await message_page(404, TEXT["no_page"], TEXT["no_page_hint"])
 
     async def calls(self) -> ResponseReturnValue:
@@ -177,7 +176,6 @@ class Console:
         return Response(encode_record(record), 200, content_type="application/json", headers=headers)
 
     async def erase(self, name: str) -> ResponseReturnValue:
-        """Erase a call, wherever something of it lies."""
         call_sid, forgetting = await self.views.call_sid(name), self.context.forgetting
         try:
             await forgetting.erase(call_sid, await forgetting.subject(call_sid))

@@ -79,7 +79,6 @@ def read_files() -> Mapping[str, StaticFile]:
 
 
 async def static_file(filename: str) -> Response:
-    """Send a file, or say that the browser has it."""
     file = read_files().get(filename)
     if file is None:
         return problem(404, "no such file", fix="Reload the page.")

@@ -225,7 +225,6 @@ class SignInCheck:
         return response
 
     async def dress(self, response: Response) -> Response:
-        """Give a page its headers, and a new session its cookie."""
         for name, value in PAGE_HEADERS.items():
             response.headers.setdefault(name, value)
         if "console_cookie" in g:

@@ -88,7 +88,6 @@ class Band:
         return MARGIN + GUTTER + (inside - self.start) * self.scale.pixels_per_second
 
     def shows(self, start: float, end: float) -> bool:
-        """Say whether a span can be seen on this band."""
         return start < self.end and end > self.start
 
     def holds(self, when: float, *, last: bool) -> bool:

@@ -123,7 +123,6 @@ class Chart:
 
 
 def read_chart(entries: Sequence[JournalEntry]) -> Chart:
-    """Read the journal of one call, whole or cut anywhere."""
     speech = (*caller_speech(entries), *agent_speech(entries))
     ended = next(named(entries[::-1], "call_ended", "call_parked"), {})
     latest = max((at(entry) for entry in entries), default=0.0)
@@ -205,7 +204,6 @@ def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[Se
 
 
 def _end(own: Sequence[JournalEntry], duration: float) -> tuple[float, str]:
-    """Return when a session was over, and why."""
     over = next(named(own, *SESSION_ENDS), None)
     if over is None:
         return duration, ""

@@ -44,7 +44,6 @@ def at(entry: JournalEntry) -> float:
 
 
 def named(entries: Iterable[JournalEntry], *events: str) -> Iterator[JournalEntry]:
-    """Pick the entries of these facts, in their order."""
     return (entry for entry in entries if event(entry) in events)
 
 
@@ -58,7 +57,6 @@ def arguments_text(value: object) -> str:
 
 
 def result_text(value: object) -> str:
-    """Write a function's result on one line."""
     return value if isinstance(value, str) else _literal(value)
 
 

@@ -61,14 +61,12 @@ GLYPHS: Mapping[MarkKind, tuple[Shape, ...]] = {
 
 
 def draw_mark(canvas: Canvas, mark: Mark, x: float, y: float) -> None:
-    """Draw the sign of a moment, centred, with its tooltip."""
     title = f"key {mark.detail}" if mark.kind is MarkKind.DIGIT else f"{mark.at:.2f} s: {mark.detail}"
     group = canvas.group(transform=f"translate({x:.2f} {y:.2f})").titled(title)
     _draw_glyph(group, mark.kind, mark.detail)
 
 
 def draw_legend(canvas: Canvas, kinds: tuple[MarkKind, ...], x: float, y: float) -> None:
-    """Draw the signs with their names in one row."""
     for kind in kinds:
         _draw_glyph(canvas.group(transform=f"translate({x + 8:.2f} {y:.2f})"), kind, "5")
         canvas.write(kind.value, "soft", x=x + 21, y=y + 3.8)

@@ -50,7 +50,6 @@ class _Reply:
 
 
 def agent_speech(entries: Iterable[JournalEntry]) -> Iterable[Speech]:
-    """Join what the agents said with what the caller heard of it."""
     for (agent, _, _), reply in _replies(entries).items():
         stretches = joined(reply.stretches)
         shares = shared_words(reply.words(), stretches)
@@ -60,7 +59,6 @@ def agent_speech(entries: Iterable[JournalEntry]) -> Iterable[Speech]:
 
 
 def caller_speech(entries: Sequence[JournalEntry]) -> Iterable[Speech]:
-    """Join what the caller said with the turns in which an agent heard it."""
     waiting = sorted((number(entry, "start"), number(entry, "end")) for entry in named(entries, "caller_spoke"))
     over = 0.0
     for turn in named(entries, "turn_heard"):
@@ -86,7 +84,6 @@ def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
 
 
 def shared_words(words: str, stretches: Sequence[Stretch]) -> list[str]:
-    """Share the words out over the stretches, by their length."""
     split = words.split()
     total = sum(end - start for start, end in stretches) or 1.0
     shares, first, spent = [], 0, 0.0

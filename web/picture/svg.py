@@ -75,7 +75,6 @@ class Canvas:
         return Canvas(ET.SubElement(self.element, tag, written))
 
     def group(self, style: str = "", **attributes: str | float) -> "Canvas":
-        """Open a group and draw into it."""
         return self.draw("g", style, **attributes)
 
     def titled(self, title: str) -> "Canvas":
@@ -100,7 +99,6 @@ class Canvas:
 
 
 def paper(width: float, height: float, **attributes: str) -> Canvas:
-    """Take a sheet of paper of this size."""
     across, down = _written(width), _written(height)
     size = {"width": across, "height": down, "viewBox": f"0 0 {across} {down}"}
     named = {name.replace("_", "-"): value for name, value in attributes.items()}

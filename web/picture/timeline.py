@@ -19,7 +19,6 @@ FOOTER_HEIGHT = 64.0
 
 
 def render_timeline(entries: Sequence[JournalEntry], *, title: str) -> str:
-    """Draw the journal of one call as an SVG document."""
     chart = read_chart(entries)
     bands = laid_out(chart, HEADER_HEIGHT)
     bottom = bands[-1].top + bands[-1].height
@@ -53,7 +52,6 @@ def time_map(entries: Sequence[JournalEntry]) -> Mapping[str, object]:
 
 
 def synopsis(chart: Chart) -> str:
-    """Say in one line what happened in the call."""
     parts = [f"{chart.duration:.1f} s", _counted(len(chart.agents), "agent")]
     gaps = [f"{handoff.gap * 1000:.0f} ms" for handoff in chart.handoffs if handoff.gap is not None]
     parts.append(_counted(len(chart.handoffs), "handoff") + (f" ({', '.join(gaps)})" if gaps else ""))

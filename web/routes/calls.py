@@ -101,7 +101,6 @@ def _taken(call: KnownCall, taken: Taken) -> Response:
 
 
 def _status_of(order: KeptOrder) -> str:
-    """Return how an order goes, in Twilio's words."""
     return _status(order.outcome) if order.is_over else "queued"
 
 

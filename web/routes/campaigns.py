@@ -101,7 +101,6 @@ class CampaignRoutes:
         return json_answer(await self._told(campaign))
 
     async def turn(self, command: str, name: str) -> Response:
-        """Pause a campaign, go on with it, or cancel it."""
         campaign = await self._found(name)
         turned = await self.turn_to(campaign, command)
         if turned is None:

@@ -39,7 +39,6 @@ class DoNotCallRoutes:
         return routes
 
     async def refuse_malformed(self) -> Response | None:
-        """Answer 400 unless the number is in E.164."""
         number = (request.view_args or {}).get("number", "+10000000")
         if is_phone_number(number):
             return None

@@ -38,7 +38,6 @@ class HealthRoutes:
         return json_answer({"alive": True})
 
     async def readyz(self) -> Response:
-        """Say whether a new call would be let in."""
         slots = self.context.slots
         shown = {"ready": slots.accepting, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
         return json_answer(shown, 200 if slots.accepting else 503)

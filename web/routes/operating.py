@@ -42,7 +42,6 @@ class OperatorRoutes:
     views: CallViews
 
     def blueprint(self) -> Blueprint:
-        """Return the routes for API clients."""
         routes = Blueprint("operating", __name__, url_prefix="/calls")
         self.add_to(routes, "", lambda: "api")
         routes.before_request(self.views.refuse_malformed)

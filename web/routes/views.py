@@ -42,7 +42,6 @@ class CallViews:
     elsewhere: CallsElsewhere
 
     def blueprint(self) -> Blueprint:
-        """Return the routes for API clients."""
         routes = Blueprint("views", __name__, url_prefix="/calls")
         self.add_to(routes, "")
         routes.before_request(self.refuse_malformed)
@@ -50,7 +49,6 @@ class CallViews:
         return routes
 
     def add_to(self, routes: Blueprint, prefix: str) -> None:
-        """Add the views to routes, below a prefix."""
         routes.get(f"{prefix}/<name>/recording")(self.recording)
         routes.get(f"{prefix}/<name>/timeline.svg")(self.timeline)
         routes.get(f"{prefix}/<name>/journal")(self.journal)
@@ -80,7 +78,6 @@ class CallViews:
         return (order.call_sid if order is not None else "") or name
 
     async def recording(self, name: str) -> ResponseReturnValue:
-        """Send the recording, or the part of it that a player asks for."""
         call_sid = await self.call_sid(name)
         path = self.context.files.path(call_sid, RECORDING)
         if path is not None and await self.context.files.is_here(call_sid, RECORDING):

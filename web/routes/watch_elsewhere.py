@@ -129,7 +129,6 @@ class _Sending:
                 pass  # of another version
 
     async def wait_room(self) -> None:
-        """Wait until another piece may be sent."""
         while self.sent - self._taken >= WINDOW:
             await self._changed.park()
 
@@ -189,7 +188,6 @@ class CallsElsewhere:
 
     @property
     def watchers(self) -> int:
-        """How many pages here watch calls of other workers."""
         return len(self._reading)
 
     async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
@@ -311,7 +309,6 @@ class CallsElsewhere:
 
 
 def batched_bytes(text: bytes) -> Iterator[bytes]:
-    """Cut a text in pieces that fit in a post each."""
     return (text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES))
 
 

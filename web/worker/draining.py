@@ -167,7 +167,6 @@ async def draining(
 
 
 def handlers_at_work() -> list[str]:
-    """Return the task names of running handlers."""
     root = trio.lowlevel.current_root_task()
     nurseries = [] if root is None else root.child_nurseries
     return sorted(

@@ -49,7 +49,6 @@ class Removal:
         return cls(context.settings.retention_days, context.announced.kept_in, context.files, context.outbox)
 
     async def run(self) -> None:
-        """Look now and each hour, until cancelled."""
         await keep_running(self.look, "retention_failed", EVERY_SECONDS)
 
     async def look(self) -> None:
