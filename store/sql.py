@@ -22,6 +22,7 @@ import trio
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.engines import Engine, SqliteEngine, engine_of
 from store.erasing import Subject, overwrite_erased
+from store.leisure import leisurely
 from store.orders.databases import Execute, is_damaged
 from store.private import keep_private, narrow_file
 from store.records import CallRecord, RecordError, decode_record, encode_record
@@ -202,9 +203,10 @@ class SqlRecords:
         return None if kept is None else decode_record(kept[0].encode())
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        rows = await self._ask(lambda execute: execute(_LIST, {"limit": limit}).fetchall())
-        found = [_readable(*row) for row in rows]
-        return [record for record in found if record is not None]
+        def read(execute: Execute) -> list[CallRecord | None]:
+            return [_readable(*row) for row in leisurely(execute(_LIST, {"limit": limit}).fetchall())]
+
+        return [record for record in await self._ask(read) if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
         return [_summary(row) for row in await self._ask(lambda execute: execute(*_search(query)).fetchall())]

@@ -1,6 +1,7 @@
 """What only databases do: lock, fill up, go away, and be somebody else's too."""
 
 import sqlite3
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import trio
 
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.memory import MemoryRecords
-from store.records import RecordError, TurnRecord, encode_record
+from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import SqlRecords
 from tests.examples import POSTGRES
@@ -289,3 +290,20 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RecordsRefused, match="not a database"):
         await SqlRecords(f"sqlite:///{tmp_path}/calls.db").list()
+
+
+async def test_many_records_are_read_beside_the_calls(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 records take 0.3 s and more to read back: all calls of a worker would wait for it."""
+    threads = list[threading.Thread]()
+
+    def noted(text: bytes) -> CallRecord:
+        threads.append(threading.current_thread())
+        return decode_record(text)
+
+    monkeypatch.setattr("store.sql.decode_record", noted)
+    records = SqlRecords(url)
+    await records.save(FULL)
+
+    assert await records.list() == [FULL]
+    assert threads
+    assert threading.current_thread() not in threads

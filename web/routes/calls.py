@@ -188,7 +188,8 @@ class CallRoutes:
             return json_answer({"calls": await shown_live(calls[:limit], self.context)})
         live = [known_as_json(call) for call in calls]
         records = await self.context.services.records.list(limit)
-        ended = [{"status": _status(record.outcome), **record_as_json(record)} for record in records]
+        unspoken = [attrs.evolve(record, transcript=()) for record in records]
+        ended = [{"status": _status(record.outcome), **record_as_json(record)} for record in unspoken]
         for record in ended:
             record.pop("transcript")
         return json_answer({"calls": [*live, *ended][:limit]})
