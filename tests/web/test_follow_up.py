@@ -1,5 +1,6 @@
 """What becomes of calls that may come back: each gets one end, whoever hears of it, and if nobody does."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import cast
@@ -13,6 +14,7 @@ from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
+from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
@@ -197,7 +199,7 @@ async def test_a_call_that_comes_back_to_another_worker_is_counted_there(
     first, second = two_workers(FakeLine(statuses={CALL_SID: "completed"}))
     async with following(first, second):
         await save(first, before)
-        await context_of(second).admissions.note_resumed(CALL_SID)  # as its stream does
+        await context_of(second).admissions.tell(CALL_SID, CallNews.RESUMED, repr(time.time()))  # as its stream does
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
         await save(second, record(outcome="completed"))
         await trio.sleep(FIRST_ASK)

@@ -13,7 +13,7 @@ from protocol.wire import WebSocket
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
-from web.calls.admission import EXPECTED_SECONDS, LOOK_SECONDS, Admissions, Verdicts
+from web.calls.admission import EXPECTED_SECONDS, LOOK_SECONDS, Admissions, CallNews, Verdicts
 from web.calls.context import AppContext
 from web.routes.media import MediaStreams
 
@@ -59,7 +59,7 @@ async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump
 
 async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
     context = context_of(exchange())
-    await context.admissions.note_verdict(CALL_SID, "machine_start")
+    await context.admissions.tell(CALL_SID, CallNews.VERDICT, "machine_start")
     with context.verdicts.expecting(CALL_SID):
         await context.verdicts.look()
         with context.services.intercom.open(CALL_SID) as mailbox:

@@ -11,9 +11,9 @@ stream: Twilio sends `AnsweredBy` to one worker, which leaves it in the token st
 
 import hmac
 import secrets
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 
 import attrs
 import orjson
@@ -35,6 +35,19 @@ STREAMED_SECONDS = 4 * 3600.0
 MOST_STREAM_ERRORS = 20
 NEWS_SECONDS = 60.0
 """For a worker to find what another one has heard of its call: it looks every few seconds."""
+
+
+class CallNews(Enum):
+    """What a worker tells the others of a call."""
+
+    VERDICT = "verdict"
+    """Twilio's `AnsweredBy`, which is the text."""
+    RESUMED = "resumed"
+    """The call has come back to one of our workers; the text is when, by the wall's time."""
+    OVER = "over"
+    """The call does not come back."""
+    ENDED = "ended"
+    """Twilio has said that the call is over."""
 
 
 @attrs.frozen
@@ -154,47 +167,15 @@ class Admissions:
         errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
         return errors
 
-    async def note_verdict(self, call_sid: str, answered_by: str) -> None:
-        """Keep Twilio's `AnsweredBy` of a call, for the worker that carries it."""
-        await self.tokens.put(f"verdict {call_sid}", answered_by.encode(), NEWS_SECONDS)
+    async def tell(self, call_sid: str, news: CallNews, text: str = "") -> None:
+        """Keep news of a call for the worker that carries it, and for webhooks that come late."""
+        await self.tokens.put(f"{news.value} {call_sid}", text.encode(), NEWS_SECONDS)
 
-    async def recall_verdicts(self, call_sids: Sequence[str]) -> Mapping[str, str]:
-        """Return Twilio's `AnsweredBy` of those calls for which another worker has received it."""
-        kept = await self._of_calls("verdict", call_sids)
-        return {call_sid: verdict.decode() for call_sid, verdict in kept.items()}
-
-    async def _of_calls(self, what: str, call_sids: Sequence[str]) -> Mapping[str, bytes]:
-        names = {call_sid: f"{what} {call_sid}" for call_sid in call_sids}
+    async def told(self, news: CallNews, call_sids: Sequence[str]) -> Mapping[str, str]:
+        """Return the texts of those calls of which a worker has lately told such news."""
+        names = {call_sid: f"{news.value} {call_sid}" for call_sid in call_sids}
         kept = await self.texts.peek_all([*names.values()])
-        return {call_sid: kept[name] for call_sid, name in names.items() if name in kept}
-
-    async def note_resumed(self, call_sid: str) -> None:
-        """Keep that a call has come back to one of our workers, and when."""
-        await self.tokens.put(f"resumed {call_sid}", repr(time.time()).encode(), NEWS_SECONDS)
-
-    async def resumed_among(self, call_sids: Sequence[str]) -> Mapping[str, float]:
-        """Return those calls that have lately come back, and when (the wall's time)."""
-        kept = await self._of_calls("resumed", call_sids)
-        return {call_sid: float(at) for call_sid, at in kept.items()}
-
-    async def note_over(self, call_sid: str) -> None:
-        await self.tokens.put(f"over {call_sid}", b"", NEWS_SECONDS)
-
-    async def over_among(self, call_sids: Sequence[str]) -> Collection[str]:
-        """Return those calls of which a worker has lately heard that they are over."""
-        return await self._of_calls("over", call_sids)
-
-    async def note_ended(self, call_sid: str) -> None:
-        """Keep that Twilio has said of a call that it is over: for the worker that carries it, and late webhooks."""
-        await self.tokens.put(f"ended {call_sid}", b"", NEWS_SECONDS)
-
-    async def ended_among(self, call_sids: Sequence[str]) -> Collection[str]:
-        """Return those calls of which Twilio has lately said to any worker that they are over."""
-        return await self._of_calls("ended", call_sids)
-
-    async def is_ended(self, call_sid: str) -> bool:
-        """Whether Twilio has lately said of a call that it is over."""
-        return await self.texts.peek(f"ended {call_sid}") is not None
+        return {call_sid: kept[name].decode() for call_sid, name in names.items() if name in kept}
 
     async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
         """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
@@ -232,7 +213,7 @@ class Verdicts:
 
     async def look(self) -> None:
         now, expected = trio.current_time(), dict(self._expected)
-        verdicts = await self.admissions.recall_verdicts([*expected])
+        verdicts = await self.admissions.told(CallNews.VERDICT, [*expected])
         for call_sid, until in expected.items():
             verdict = verdicts.get(call_sid)
             is_told = verdict is not None and self.intercom.tell(call_sid, MachineAnswered(verdict))

@@ -6,7 +6,6 @@ outcome; also about those that a stopped server left so. It finds what another w
 raises. `NoShows` gives a record to each call that came in and never opened its stream.
 """
 
-import math
 from functools import partial
 
 import attrs
@@ -18,6 +17,7 @@ from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
 from store.records import TRANSFERRING, RecordError
+from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
 from web.calls.live_calls import KnownCall
@@ -70,12 +70,13 @@ class FollowUp:
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
         parked_calls, admissions = self.context.announced.parked_calls, self.context.admissions
-        for call_sid in await admissions.ended_among(self.context.streams.running()):  # as another worker has heard
+        for call_sid in await admissions.told(CallNews.ENDED, self.context.streams.running()):
             self.context.services.intercom.tell(call_sid, NoteCallOver())
         parked = {each.record.call_sid: each for each in parked_calls.all()}
-        resumed, over = await admissions.resumed_among([*parked]), await admissions.over_among([*parked])
+        resumed = await admissions.told(CallNews.RESUMED, [*parked])
+        over = await admissions.told(CallNews.OVER, [*parked])
         for call_sid, each in parked.items():
-            if resumed.get(call_sid, -math.inf) > each.at:
+            if float(resumed.get(call_sid, "-inf")) > each.at:
                 parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
             elif each.record.outcome == TRANSFERRING:
                 await self._look_after_transfer(each)

@@ -21,7 +21,7 @@ from agents.quoting import neutral
 from store.calls import RecordsUnavailable
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from store.tokens import KnownTexts
-from web.calls.admission import NEWS_SECONDS, Admission, arrival_of
+from web.calls.admission import NEWS_SECONDS, Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
 from web.clients import twiml
@@ -163,7 +163,7 @@ class Returns:
         await self.context.streams.settle(call_sid)
         call = self.context.live_calls.find(call_sid)
         if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
-            await self.context.admissions.note_over(call_sid)
+            await self.context.admissions.tell(call_sid, CallNews.OVER)
 
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database is away."""

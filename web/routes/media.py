@@ -12,6 +12,7 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 """
 
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
-from web.calls.admission import Admission, NotAdmitted
+from web.calls.admission import Admission, CallNews, NotAdmitted
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -145,7 +146,7 @@ class MediaStreams:
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
         if admitted.resumes:
-            await context.admissions.note_resumed(call_sid)
+            await context.admissions.tell(call_sid, CallNews.RESUMED, repr(time.time()))
             context.announced.parked_calls.leave(call_sid)
         if admitted.resumes and (record := await self._left(call_sid)) is not None:
             plan = attrs.evolve(plan, resumption=_resumption(record, admitted))

@@ -12,6 +12,7 @@ import structlog
 from quart import Blueprint, Response, request
 
 from protocol.twilio import FINAL_STATUSES
+from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
@@ -83,10 +84,10 @@ class TransferRoutes:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())
         if is_over:
-            await self.context.admissions.note_ended(call_sid)
+            await self.context.admissions.tell(call_sid, CallNews.ENDED)
             await returns.conclude(call_sid, "caller_hung_up", status if status in _NOBODY_THERE else "canceled")
             return xml(twiml.nothing())
-        if await self.context.admissions.is_ended(call_sid):  # a late repetition
+        if await self.context.admissions.told(CallNews.ENDED, [call_sid]):  # a late repetition
             return xml(twiml.nothing())
         await self.context.streams.settle(call_sid)
         why = "" if has_talked else unreached(form)

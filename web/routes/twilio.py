@@ -14,7 +14,7 @@ from actors.endings.last_words import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
 from store.records import FAILED, NEVER_RAN
-from web.calls.admission import Admission, arrival_of
+from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.live_calls import KnownCall
@@ -132,7 +132,8 @@ class TwilioRoutes:
             call.answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
         if not await self.context.commands.tell(call_sid, MachineAnswered(answered_by)):
-            await self.context.admissions.note_verdict(call_sid, answered_by)  # its stream may be late, or elsewhere
+            # its stream may be late, or elsewhere
+            await self.context.admissions.tell(call_sid, CallNews.VERDICT, answered_by)
         return Response("", 204)
 
     async def stream(self) -> Response:
@@ -169,7 +170,7 @@ class TwilioRoutes:
             await returns.conclude_left(call_sid, "caller_hung_up", "canceled")
             await returns.over(call_sid)
             return twiml.nothing()
-        if await admissions.is_ended(call_sid):  # a late repetition
+        if await admissions.told(CallNews.ENDED, [call_sid]):  # a late repetition
             return twiml.nothing()
         if "again" not in request.args and self.context.streams.is_again(call_sid):  # a repetition, too
             return await returns.take_back(form, again=True)
@@ -181,7 +182,7 @@ class TwilioRoutes:
         """Take in that Twilio says of a call that it is over: tell it, wherever it runs."""
         await self.context.commands.tell(call_sid, NoteCallOver())
         if call_sid:
-            await self.context.admissions.note_ended(call_sid)
+            await self.context.admissions.tell(call_sid, CallNews.ENDED)
 
     async def _is_streamed(self, call_sid: str, status: str) -> bool:
         """Tell whether a call has had its stream; other workers need not be asked of one that nobody has answered."""
