@@ -10,7 +10,7 @@ database that keeps orders (`store/orders/databases.py`); every method raises `O
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import attrs
 import orjson
@@ -83,12 +83,12 @@ class Outbox:
     async def take(self, lease: float) -> Event | None:
         """Take an event that may be sent now; nobody else takes it for `lease` seconds."""
         rows = await self.database.ask(_TAKE, {"lease": lease})
-        return Event(*rows[0]) if rows else None  # type: ignore[arg-type]
+        return Event(*rows[0]) if rows else None
 
     async def next_due(self) -> float | None:
         """Return in how many seconds an event may be sent; None when none waits."""
         ((seconds,),) = await self.database.ask(_NEXT, {})
-        return seconds  # type: ignore[return-value]
+        return cast("float | None", seconds)
 
     async def sent(self, event: Event) -> None:
         await self.database.ask(_SENT, {"id": event.id})
@@ -100,7 +100,7 @@ class Outbox:
 
     async def listed(self, state: str, most: int) -> Sequence[Event]:
         rows = await self.database.ask(_LIST, {"state": state, "most": most})
-        return [Event(*row) for row in rows]  # type: ignore[arg-type]
+        return [Event(*row) for row in rows]
 
     async def resend(self, ids: Sequence[str] | None) -> int:
         """Let dead events wait again, all where `ids` is None; return how many."""
@@ -123,7 +123,7 @@ class Outbox:
     async def since(self) -> float | None:
         """Return when the oldest event that is known was kept; None without any."""
         ((created,),) = await self.database.ask(_SINCE, {})
-        return created  # type: ignore[return-value]
+        return cast("float | None", created)
 
     async def erase(self, subject: Subject) -> int:
         """Forget the events of a person or of a call, sent or not; return how many."""

@@ -134,8 +134,7 @@ class TokenStore:
         own = await self._own.peek_all(names) if self._own is not None else {}
         others = {_key(name): name for name in names if name not in own}
         rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
-        found = cast("Sequence[tuple[bytes, bytes]]", rows)
-        return {**own, **{others[key]: content for key, content in found}}
+        return {**own, **{others[key]: content for key, content in rows}}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
@@ -164,9 +163,7 @@ class TokenStore:
             if (found := await self.take(name)) is not None:
                 await self.put(into, b"", seconds)
             return found
-        got = {
-            key: content for key, content, was_there in cast("Sequence[tuple[bytes, bytes, bool]]", rows) if was_there
-        }
+        got: dict[bytes, bytes] = {key: content for key, content, was_there in rows if was_there}
         found = got.get(keys["name"])
         if found is not None:
             with suppress(OSError):  # it has expired, and is swept
@@ -176,7 +173,7 @@ class TokenStore:
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
         own = await self._own.erase(subject) if self._own is not None else 0
-        kept = cast("Sequence[tuple[bytes, bytes]]", await self._ask(_ALL))
+        kept = await self._ask(_ALL)
         keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
         await self._ask(_ERASE, texts=_listed(keys))
         if isinstance(self.database, SqliteOrders):  # what was taken may have left something, too

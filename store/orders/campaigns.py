@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import orjson
 
-from store.orders.databases import Conflict, OrderDatabase
+from store.orders.databases import Conflict, OrderDatabase, Rows
 from store.orders.queue import KeptOrder, json_object
 from store.orders.schema import NEVER
 from store.orders.statements import FIELDS
@@ -169,7 +169,7 @@ class CampaignStore:
     async def take(self, campaign: str, worker: str, *, lease: float, latest: float) -> KeptOrder | None:
         """Take the number that has waited longest; it must be placed within `latest` seconds, or put back."""
         rows = await self._ask(_TAKE, campaign=campaign, worker=worker, lease=lease, latest=latest)
-        return KeptOrder(*rows[0]) if rows else None  # type: ignore[arg-type]
+        return KeptOrder(*rows[0]) if rows else None
 
     async def put_back(self, order_id: str, worker: str, seconds: float) -> bool:
         """Let a number wait again that was taken and not asked for; it may be called after so many seconds.
@@ -181,15 +181,15 @@ class CampaignStore:
         return bool(await self._ask(_PUT_BACK, order_id=order_id, worker=worker, seconds=seconds))
 
     async def counts(self, campaign: str) -> Sequence[Count]:
-        return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]  # type: ignore[arg-type]
+        return [Count(*row) for row in await self._ask(_COUNTS, campaign=campaign)]
 
     async def contacts(self, campaign: str, after: int = 0) -> Sequence[KeptOrder]:
         """Return numbers of a campaign, in the order of the file, from behind a line."""
         rows = await self._ask(_CONTACTS, campaign=campaign, after=after, most=200)
-        return [KeptOrder(*row) for row in rows]  # type: ignore[arg-type]
+        return [KeptOrder(*row) for row in rows]
 
     async def _campaigns(self, sql: str, **arguments: object) -> Sequence[Campaign]:
-        return [Campaign(*row) for row in await self._ask(sql, **arguments)]  # type: ignore[arg-type]
+        return [Campaign(*row) for row in await self._ask(sql, **arguments)]
 
-    async def _ask(self, sql: str, **arguments: object) -> Sequence[Sequence[object]]:
+    async def _ask(self, sql: str, **arguments: object) -> Rows:
         return await self.database.ask(sql, arguments)

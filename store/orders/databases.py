@@ -25,7 +25,7 @@ from store.orders.schema import SQLITE_STEPS
 from store.private import keep_private, make_folders, narrow_file
 
 Arguments = Mapping[str, object]
-Rows = Sequence[Sequence[object]]
+Rows = Sequence[Sequence[Any]]
 Execute: TypeAlias = Callable[[str, Arguments], Any]
 """Carries out one statement of a transaction; returns a cursor."""
 

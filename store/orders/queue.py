@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from store.orders import statements
-from store.orders.databases import Conflict, OrderDatabase, SqliteOrders
+from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders
 from store.orders.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
@@ -226,16 +226,16 @@ class OrderQueue:
     async def refused_number(self, number: str) -> RefusedNumber | None:
         """Return the entry of a number; None when it may be called."""
         rows = await self._ask(statements.REFUSED_NUMBER, number=number)
-        return RefusedNumber(number, *rows[0]) if rows else None  # type: ignore[arg-type]
+        return RefusedNumber(number, *rows[0]) if rows else None
 
     async def refused_numbers(self, after: str = "", most: int = 1000) -> Sequence[RefusedNumber]:
         """Return entries of the list, in order, from behind a number."""
         rows = await self._ask(statements.REFUSED_NUMBERS, after=after, most=most)
-        return [RefusedNumber(*row) for row in rows]  # type: ignore[arg-type]
+        return [RefusedNumber(*row) for row in rows]
 
     async def _one(self, sql: str, **arguments: object) -> KeptOrder | None:
         rows = await self._ask(sql, **arguments)
-        return KeptOrder(*rows[0]) if rows else None  # type: ignore[arg-type]
+        return KeptOrder(*rows[0]) if rows else None
 
     async def _did(self, sql: str, **arguments: object) -> bool:
         try:
@@ -243,7 +243,7 @@ class OrderQueue:
         except Conflict:
             return False
 
-    async def _ask(self, sql: str, **arguments: object) -> Sequence[Sequence[object]]:
+    async def _ask(self, sql: str, **arguments: object) -> Rows:
         return await self.database.ask(sql, arguments)
 
 
