@@ -16,12 +16,13 @@ from http import HTTPStatus
 
 import attrs
 import structlog
-from quart import Response, abort, current_app, has_request_context, jsonify, request
+from quart import Response, abort, current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from protocol.fields import json_or, names_twice
 from store.calls import DatabaseRefused
+from store.json_text import json_text
 from web.calls.context import AppContext
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
@@ -43,9 +44,7 @@ _log = structlog.stdlib.get_logger()
 
 
 def json_answer(shown: object, status: int = 200) -> Response:
-    response: Response = jsonify(shown)
-    response.status_code = status
-    return response
+    return Response(json_text(shown), status, content_type="application/json")
 
 
 def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) -> Response:
