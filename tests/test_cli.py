@@ -134,6 +134,20 @@ def test_what_is_known_is_written_as_name_and_value(about: str, there: Exchange)
     assert (done.exit_code, "is not NAME=VALUE" in done.output) == (2, True)
 
 
+NAMED = ("show {}", "say {} Hello.", "restart {}", "campaign export {}", "do-not-call add {}", "do-not-call remove {}")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [*((command, "..") for command in NAMED), *(("show {}", name) for name in ("", " ", ".", "../calls", "CA1/say"))],
+)
+def test_a_name_that_would_lead_to_another_address_is_told(command: str, name: str, there: Exchange) -> None:
+    done = run(*(word.format(name) for word in command.split()))
+
+    told = f'"{name}" is no name.' if name.strip() else "The name is empty."
+    assert (done.exit_code, told in done.output) == (1, True), done.output
+
+
 def test_calls_are_listed_with_their_numbers_masked(there: Exchange) -> None:
     trio.run(there.records.save, record(agents=(AgentPeriod("qualifier", 0, 12),)))
 
@@ -231,9 +245,9 @@ async def test_a_call_is_asked_for_by_its_whole_name(autojump_clock: MockClock) 
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://there") as client:
         with pytest.raises(OperatorError):
-            await Operator(client).show("?limit=1/../healthz")
+            await Operator(client).show("?limit=1&..#x")
 
-    assert asked == ["/calls/%3Flimit%3D1%2F..%2Fhealthz"]
+    assert asked == ["/calls/%3Flimit%3D1%26..%23x"]
 
 
 def test_serving_says_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,14 @@ def in_address(name: str) -> str:
     return quote(name, safe="", errors="replace")
 
 
+def in_path(name: str) -> str:
+    """Write a name as one step of a path. Raises: `OperatorError` for what would lead to another address."""
+    if name.strip() in {"", ".", ".."} or "/" in name:
+        told = f'"{name}" is no name' if name.strip() else "The name is empty"
+        raise OperatorError(f"{told}. Copy it from the list: switchboard calls, campaign list or do-not-call list.")
+    return in_address(name)
+
+
 def time_left(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
@@ -128,7 +136,7 @@ class Operator:
         return await self._ask("POST", "/calls", order)
 
     async def show(self, name: str) -> Shown:
-        return await self._ask("GET", f"/calls/{in_address(name)}")
+        return await self._ask("GET", f"/calls/{in_path(name)}")
 
     async def recent(self, limit: int) -> Sequence[Shown]:
         return await self._listed(f"/calls?limit={limit}", "calls")
@@ -158,7 +166,7 @@ class Operator:
         """Give a call a command, under a key of its own if there is one; return what became of it, if it is done."""
         given = {field: text for field, text in fields.items() if text}
         headers = {"Idempotency-Key": key} if key is not None else {}
-        target = f"/calls/{in_address(name)}/{command}"
+        target = f"/calls/{in_path(name)}/{command}"
         return shown_by(await ask(self.http, "POST", target, given, headers=headers, within=COMMAND_SECONDS))
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
@@ -176,19 +184,19 @@ class Operator:
         return await self._listed("/campaigns", "campaigns")
 
     async def campaign(self, name: str) -> Shown:
-        return await self._ask("GET", f"/campaigns/{in_address(name)}")
+        return await self._ask("GET", f"/campaigns/{in_path(name)}")
 
     async def turn_campaign(self, name: str, command: str) -> Shown:
-        return await self._ask("POST", f"/campaigns/{in_address(name)}/{command}")
+        return await self._ask("POST", f"/campaigns/{in_path(name)}/{command}")
 
     async def export_campaign(self, name: str, form: str) -> bytes:
-        return (await ask(self.http, "GET", f"/campaigns/{in_address(name)}/export?format={form}")).content
+        return (await ask(self.http, "GET", f"/campaigns/{in_path(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:
-        await ask(self.http, "PUT", f"/do-not-call/{in_address(number)}?why={in_address(why)}")
+        await ask(self.http, "PUT", f"/do-not-call/{in_path(number)}?why={in_address(why)}")
 
     async def allow_number(self, number: str) -> None:
-        await ask(self.http, "DELETE", f"/do-not-call/{in_address(number)}")
+        await ask(self.http, "DELETE", f"/do-not-call/{in_path(number)}")
 
     async def refused_numbers(self) -> Sequence[Shown]:
         """Return the do-not-call list, page by page."""
