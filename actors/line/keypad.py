@@ -14,6 +14,7 @@ from trio.lowlevel import ParkingLot
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
 from actors.policy import CallPolicy
+from actors.turn.actions import wants_person
 from actors.turn.events import Event, KeysEntered, Signal
 
 KEYS = frozenset("0123456789*#ABCD")
@@ -66,7 +67,7 @@ class Keypad:
         is_taken = self.has_room(entry)
         self.journal.note(KeysPressed(len(entry), taken=is_taken))
         if is_taken:
-            self.put(KeysEntered(entry, self.has_person and entry == self.policy.human_digit))
+            self.put(KeysEntered(entry, self.has_person and wants_person(entry, self.policy.human_digit)))
 
 
 def masked(entries: Sequence[str]) -> str:

@@ -10,13 +10,20 @@ from actors.turn.state import LONG_AGO, NO_END, CallerState, Debt, Phase, TurnSt
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
+_MOST_WISHES = 3
+"""How often a caller presses the key for a person in one go; more of the same digit may be a code."""
 SILENT, MACHINE = "caller_silent", "machine"
 """The outcomes of a call whose caller does not answer, and of one with a recording."""
 
 
+def wants_person(keys: str, human_digit: str) -> bool:
+    """Say whether these are the key for a person, which an impatient caller presses again."""
+    return set(keys) == set(human_digit) != set() and len(keys) <= _MOST_WISHES
+
+
 def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
     """Write for an agent what the caller has pressed."""
-    if entries == (human_digit,):
+    if wants_person("".join(entries), human_digit):
         return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
     return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
 

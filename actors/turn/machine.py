@@ -309,7 +309,7 @@ class Turn(Actions):
                 is_granted = wants_person and self.phase in (Phase.TRANSFERRING, Phase.PUTTING_THROUGH)
                 if self.has_room_for(keys) and not is_granted:
                     self.keys += (keys,)
-                    self.wants_person = wants_person and self.keys == (keys,)
+                    self.wants_person = wants_person and (self.wants_person or self.keys == (keys,))
             case events.RemarkMade(text=text, for_wait=True):
                 self.own_filler = text
             case events.RemarkMade(text=text, id=remark_id):

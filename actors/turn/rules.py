@@ -96,14 +96,20 @@ def end_of_closing(state: TurnState) -> float:
     return max(state.at.quiet + breath, nobody_speaks_since(state, state.deadlines.goodbye_grace))
 
 
+def end_of_keys(state: TurnState) -> float:
+    """Return when an entry on the keypad that nothing has finished would have been told."""
+    return state.at.key + state.deadlines.digit_pause + state.deadlines.goodbye_onset
+
+
 def end_of_goodbye(state: TurnState) -> float:
     sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
-    return max(state.at.quiet + state.time_to_answer, sent, nobody_speaks_since(state, state.deadlines.farewell_noise))
+    quiet = max(nobody_speaks_since(state, state.deadlines.farewell_noise), end_of_keys(state))
+    return max(state.at.quiet + state.time_to_answer, sent, quiet)
 
 
 def end_without_goodbye(state: TurnState) -> float:
     last = max(state.at.phase + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
-    return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise))
+    return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise), end_of_keys(state))
 
 
 def end_of_callers_silence(state: TurnState) -> float:
@@ -181,10 +187,11 @@ RULES: tuple[Rule, ...] = (
          end_of_closing),
     Rule("the goodbye is heard", (ENDING,), ("nothing is owed", "nothing comes or sounds"), Actions.end_completed,
          "Played (+ `silence_budget` after a question), received + `goodbye_onset`, and nobody speaks: `longest_turn` "
-         "at most, a noise `farewell_noise`",
+         "at most, a noise `farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("no goodbye comes", (ENDING,), ("nothing sounds",), Actions.end_completed,
-         "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks", end_without_goodbye),
+         "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks, or presses keys",
+         end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard"), Actions.put_through,
          "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",

@@ -240,6 +240,7 @@ PHASE = Table("phase", Phase, {
         ENDING: do(Actions.ask_goodbye, when="the end answers them")
         + to(CONVERSING, Actions.reopen, when="the call may go on"),
     },
+    events.KeysEntered: {ENDING: to(CONVERSING, Actions.reopen, when="the call may go on")},
     events.FloorGiven: {
         HANDING_OVER: to(CONVERSING),
         HUSHED: do(HoldTape()),

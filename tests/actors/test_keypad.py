@@ -83,6 +83,9 @@ async def test_keys_that_nobody_takes_are_counted_as_lost(autojump_clock: MockCl
         (["123"], "The caller pressed 1 2 3 on the keypad.", "(pressed 3 keys)"),
         (["12", "*#"], "The caller pressed 1 2, then * # on the keypad.", "(pressed 4 keys)"),
         (["0"], "The caller pressed 0 on the keypad: they want to speak to a person.", "(pressed 1 key)"),
+        (["000"], "The caller pressed 0 on the keypad: they want to speak to a person.", "(pressed 3 keys)"),
+        (["0", "0"], "The caller pressed 0 on the keypad: they want to speak to a person.", "(pressed 2 keys)"),
+        (["0000"], "The caller pressed 0 0 0 0 on the keypad.", "(pressed 4 keys)"),
         (["0", "1"], "The caller pressed 0, then 1 on the keypad.", "(pressed 2 keys)"),
     ],
 )

@@ -86,6 +86,10 @@ class Telephone:
         with suppress(ConnectionClosed):
             await self._send("stop", stop={"callSid": CALL_SID})
 
+    async def press(self, key: str) -> None:
+        """Press a key."""
+        await self._send("dtmf", dtmf={"track": "inbound_track", "digit": key})
+
     async def _send(self, event: str, **fields: object) -> None:
         await self.socket.send_message(orjson.dumps({"event": event, "streamSid": STREAM_SID, **fields}).decode())
 

@@ -1,4 +1,4 @@
-"""Whole calls in which a model asks for two things at once: work, and what ends the session that is at work on it."""
+"""Whole calls in which a decision meets something else: work that the session is at, another decision, or keys."""
 
 from itertools import permutations
 
@@ -10,8 +10,16 @@ from trio.testing import MockClock
 from actors.commands import HandoffTo
 from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffCommitted
 from actors.line.switch import TransferOrder
+from actors.policy import CallPolicy
 from agents.roster import Roster, load_roster
-from protocol.deepgram import CancelledCall, FunctionCallCancelled, FunctionCallRequest
+from protocol.deepgram import (
+    CancelledCall,
+    ConversationText,
+    FunctionCallCancelled,
+    FunctionCallRequest,
+    InjectAgentMessage,
+    InjectUserMessage,
+)
 from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
 from tests.calls.by_hand import HandCall, a_call, sentence
 from tests.calls.test_turns import with_a_person
@@ -167,3 +175,46 @@ async def test_of_two_handoffs_the_next_agent_knows_the_reason_of_the_one_that_i
 
         assert "is the first" in prompt_of(call)
         assert "is too late" not in prompt_of(call)
+
+
+# Keys and a decision
+
+
+@pytest.mark.parametrize("keys", ["0", "00"])
+async def test_a_caller_who_presses_the_key_for_a_person_into_the_goodbye_is_put_through(
+    keys: str, autojump_clock: MockClock
+) -> None:
+    desk = Desk()
+    async with a_call(with_a_person(), CallPolicy(human_digit="0"), transfers=desk) as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye.", 1.0), END)
+        await call.far.hear_for(0.6)
+        for key in keys:
+            await call.phone.press(key)
+        line = await call.far.hear(InjectAgentMessage)
+        await call.far.say(*sentence(2, line.message, 1.0))
+        await call.far.hear_for(3)
+
+        assert call.phone.heard(1) == 1.0
+        assert [order.reason for order in desk.orders] == ["The caller pressed 0 for a person"]
+
+
+async def test_keys_that_are_pressed_into_the_goodbye_are_answered_and_the_goodbye_said_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye.", 1.0), END)
+        for key in "42":
+            await call.far.hear_for(0.7)
+            await call.phone.press(key)
+        told = await call.far.hear(InjectUserMessage)
+        await call.far.say(ConversationText("user", told.content), *sentence(2, "Noted. Goodbye.", 1.0), END)
+        with trio.fail_after(5):
+            await call.over.wait()
+
+        assert told.content == "The caller pressed 4 2 on the keypad."
+        assert call.phone.heard(2) == 1.0
+        assert call.ended.outcome == "completed"

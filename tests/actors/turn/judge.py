@@ -105,6 +105,8 @@ class Judge:
         match event:
             case FloorGiven() | Signal.FLOOR_VACATED:
                 self._take_session(event, now)
+            case Signal.KEY_PRESSED:
+                self.last_noise = now  # they are at work, and do not wait for words meanwhile
             case KeysEntered() | RemarkMade() | Signal.SESSION_AGED | CloseAsked():
                 self._take_request(event, now)
             case Signal.SAY_REFUSED | AgentSaid() | CallerSaid() | Signal.AUDIO_DONE:

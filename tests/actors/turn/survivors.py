@@ -25,5 +25,7 @@ SURVIVORS: dict[str, str] = {
     "change added: phase: DECISION_CANCELLED in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: FloorGiven in CONVERSING as in HANDING_OVER": _SAME_STATE,
     "change added: phase: FLOOR_VACATED in CONVERSING as in TRANSFERRING": _SAME_STATE,
+    "change added: phase: KeysEntered in HUSHED as in ENDING": '"the call may go on" does not hold there',
+    "change added: phase: KeysEntered in CLOSING as in ENDING": '"the call may go on" does not hold there',
     "change added: phase: TAKEN_OVER in TAKEN_OVER as in CONVERSING": _SAME_STATE,
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.turn.actions import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -54,6 +55,8 @@ REMINDER = POLICY.wording.reminder.format(function="end_call")
 
 
 BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]
+NO_BYE: list[Step] = [*caller_says(1), (7.2, Signal.PLAYED), (12.4, Signal.PLAYED)]
+"""Two clips are heard instead."""
 
 
 def test_the_last_goodbye_is_followed_by_a_breath_and_the_end() -> None:
@@ -116,6 +119,35 @@ def test_other_words_are_answered(began: float, said: float) -> None:
     ]
 
     assert seen(*script, until=7) == [(said, AnswerFunction("e", POLICY.wording.reopened))]
+
+
+def ended(goodbye: list[Step], pressed: float) -> list[Step]:
+    """End the conversation, and have the caller press a key at this second."""
+    decided: list[Step] = [(3.2, EndWanted("e", "done")), (pressed, Signal.KEY_PRESSED)]
+    return sorted([*goodbye, *decided], key=lambda step: step[0])
+
+
+@pytest.mark.parametrize(("goodbye", "pressed"), [(BYE, 4.5), (NO_BYE, 12.6)])
+def test_nobody_is_hung_up_on_while_they_type(goodbye: list[Step], pressed: float) -> None:
+    """The keypad tells the keys two and a half seconds after the last one."""
+    script: list[Step] = ended(goodbye, pressed)
+
+    got = seen(*script, (pressed + 2.5, KeysEntered("1")), until=pressed + 2.5)
+
+    taken_back, told = AnswerFunction("e", POLICY.wording.reopened), TellAsCaller(describe_keys(("1",)), ("1",))
+    assert [(pressed + 2.5, taken_back), (pressed + 2.5, told)] == got[-2:]
+
+
+@pytest.mark.parametrize(("goodbye", "pressed", "over"), [(BYE, 4.5, 8.0), (NO_BYE, 12.6, 16.1)])
+def test_a_key_that_is_followed_by_nothing_ends_the_call_later(
+    goodbye: list[Step], pressed: float, over: float
+) -> None:
+    script: list[Step] = ended(goodbye, pressed)
+
+    at, effect = seen(*script, until=20)[-1]
+
+    assert isinstance(effect, EndConversation)
+    assert at == over
 
 
 def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:

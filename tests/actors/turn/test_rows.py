@@ -33,7 +33,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
+from actors.turn.state import NO_END, CallerState, Debt, Phase, TurnState, VoiceState
 from tests.actors.turn.script import FIRST, POLICY, prepared_turn
 
 REFUSED = POLICY.wording.refused
@@ -212,6 +212,15 @@ OTHER_CASES: dict[str, Case] = {
         {"caller": HEARD}, [KeysEntered("1")], {"caller": HEARD}, [EndCallersTurn(), PRESSED]),
     "keys end no turn of a caller who says nothing": (
         {}, [KeysEntered("1")], {"caller": CallerState.QUIET}, [PRESSED]),
+    "keys that are pressed into a goodbye take it back": (
+        {"phase": ENDING, "end": END}, [KeysEntered("1")], {"phase": Phase.CONVERSING, "end": NO_END},
+        [AnswerFunction("e", POLICY.wording.reopened), PRESSED]),
+    "keys that an operator hears on the line are theirs": (
+        {"phase": Phase.TAKEN_OVER, "voice": VoiceState.ABSENT}, [KeysEntered("1")],
+        {"phase": Phase.TAKEN_OVER, "end": NO_END}, []),
+    "keys take back no goodbye of a call that is to close": (
+        {"phase": ENDING, "sounding": True, "closing": CloseAsked("ended", "x"), "end": END}, [KeysEntered("1")],
+        {"phase": ENDING}, []),
     "keys end no turn where another agent is to have it": (
         {"caller": HEARD, "phase": Phase.HANDING_OVER, "voice": VoiceState.ABSENT}, [KeysEntered("1")],
         {"caller": HEARD}, []),

@@ -325,6 +325,16 @@ def test_a_key_for_a_person_waits_for_a_session() -> None:
     assert play(on_floor(), script, 3)[0][0] == 3
 
 
+@pytest.mark.parametrize(("second", "wants_person", "is_wish"), [("0", True, True), ("5", False, False)])
+def test_a_key_for_a_person_that_is_pressed_again_meanwhile_is_the_same_wish(
+    second: str, wants_person: bool, is_wish: bool
+) -> None:
+    keys: list[Step] = [(1.2, KeysEntered("0", wants_person=True)), (2, KeysEntered(second, wants_person=wants_person))]
+    _, effect = play(on_floor(), [(1, Signal.FLOOR_VACATED), *keys, (3, FloorGiven(owes=False))], 3)[0]
+
+    assert isinstance(effect, SayAsAgent) is is_wish
+
+
 def test_a_key_for_a_person_is_told_while_a_function_runs() -> None:
     seen = left_alone(0.1, keys=("0",), wants_person=True, running={"f"}, debt=OWED)
 
