@@ -11,21 +11,25 @@ from actors.commands import HandoffTo
 from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffCommitted
 from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
+from agents.functions import Answer, CallContext, FunctionSpec, Outcome
 from agents.roster import Roster, load_roster
 from protocol.deepgram import (
     CancelledCall,
     ConversationText,
+    ErrorReported,
     FunctionCallCancelled,
     FunctionCallRequest,
     InjectAgentMessage,
     InjectUserMessage,
+    ServerMessage,
 )
-from tests.actors.fakes import END, HAND_OFF, ROSTER, calls
+from tests.actors.fakes import END, HAND_OFF, ROSTER, NoArguments, calls
 from tests.calls.by_hand import HandCall, a_call, sentence
 from tests.calls.test_turns import with_a_person
 
 WORK = calls("look_up")
 PERSON = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
+CANCELLED = FunctionCallCancelled((CancelledCall("id-look_up", "look_up"),))
 PREPARED = 'need: "a pension"'
 """What the work has found out, as a prompt says it."""
 
@@ -175,6 +179,32 @@ async def test_of_two_handoffs_the_next_agent_knows_the_reason_of_the_one_that_i
 
         assert "is the first" in prompt_of(call)
         assert "is too late" not in prompt_of(call)
+
+
+# Work that is taken back, or lost, in the moment in which it is asked for
+
+
+@pytest.mark.parametrize("taken", [CANCELLED, ErrorReported("INTERNAL_SERVER_ERROR", "")], ids=["back", "away"])
+async def test_what_is_withdrawn_before_it_has_begun_is_not_done(
+    taken: ServerMessage, autojump_clock: MockClock
+) -> None:
+    """A handler that waits for nothing would do its work all the same, and again when it is asked for again."""
+    done: list[str] = []
+
+    async def note(arguments: NoArguments, context: CallContext) -> Outcome:
+        done.append("once")
+        return Answer({})
+
+    first, second = ROSTER.agents.values()
+    noting = FunctionSpec("look_up", "Notes it.", NoArguments, note)
+    async with a_call(load_roster([attrs.evolve(first, functions=(*first.functions[1:], noting)), second])) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        call.far.say_nowait(WORK)
+        call.far.say_nowait(taken)
+        await trio.sleep(0.05)
+
+        assert done == []
 
 
 # Keys and a decision
