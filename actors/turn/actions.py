@@ -325,6 +325,7 @@ class Actions(TurnState):
 
     def give_up_transfer(self) -> None:
         self.enter(Phase.CONVERSING)
+        self.expect_words()  # what was said before is no sentence of another transfer
         if self.transfer:
             self._answer(self.transfer, self.wording.unanswered)
         self.fail_transfer()

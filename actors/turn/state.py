@@ -285,12 +285,18 @@ class TurnState:
         return self.at.answered >= self.at.heard
 
     @property
+    def reply_began(self) -> float:
+        """When the last reply began, with its audio or with words whose audio is still to come; infinity: neither."""
+        has_words_only = self.voice is VoiceState.COMING and self.has_own_words and not self.has_sound
+        return self.at.answered if has_words_only else self.at.began
+
+    @property
     def answers_late_words(self) -> bool:
         """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
         at, is_awaited = self.at, self.outstanding is not None or self.late_filler != ""
         is_reply = self.kind is SpeechKind.ANSWER and not (is_awaited or self.is_loud)
         they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
-        is_theirs = max(at.understood, at.told) < at.own_turn and max(at.heard, at.voiced) <= at.began < NEVER
+        is_theirs = max(at.understood, at.told) < at.own_turn and max(at.heard, at.voiced) <= self.reply_began < NEVER
         return they_talk and is_reply and is_theirs
 
     def is_to_say(self, *kinds: SpeechKind) -> bool:

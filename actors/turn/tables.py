@@ -59,6 +59,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
     "it has sound": lambda state: state.has_sound,
+    "it has no sound": lambda state: not state.has_sound,
     "nothing is outstanding": lambda state: state.outstanding is None,
     # The last sentence, and the sentence before a transfer, have rules of their own
     "something is outstanding": lambda state: (
@@ -212,6 +213,7 @@ DEBT = Table("debt", Debt, {
     events.CallerSaid: {
         SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"), OWED: do(Actions.owe_answer),
     },
+    events.TurnToldLate: each(Debt, to(OWED, Actions.owe_answer, when="it has no sound")),
     Meaning.TOLD_ECHOED: {SETTLED: to(OWED, Actions.owe)},
     events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
     events.FunctionDone: {

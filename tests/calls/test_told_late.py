@@ -138,6 +138,44 @@ async def test_a_transcript_behind_the_answer_takes_nothing_of_it_and_asks_for_n
     ]
 
 
+@pytest.mark.parametrize("after", [0.0, 0.4])
+async def test_a_transcript_between_the_words_of_the_answer_and_their_audio_cuts_nothing(
+    after: float, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("", 0.8, heard=False)
+        await call.far.hear_for(0.6)
+        await call.far.say(ConversationText("assistant", "On Tuesday."))
+        await call.far.hear_for(after)
+        await call.far.say(ConversationText("user", "When can you come?"))
+        await call.far.hear_for(after)
+        await call.far.say(voice(1, 2.0), AgentAudioDone())
+        await call.far.hear_for(8)
+
+        assert call.phone.heard(1) == 2.0
+        assert said_for(call) == []
+
+    assert [(turn.speaker, turn.text, turn.heard) for turn in call.ended.transcript][-2:] == [
+        ("caller", "When can you come?", "When can you come?"),
+        ("first", "On Tuesday.", "On Tuesday."),
+    ]
+
+
+async def test_an_answer_whose_audio_never_comes_is_none_though_its_words_came_first(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("", 0.8, heard=False)
+        began = call.phone.now
+        await call.far.hear_for(0.6)
+        await call.far.say(ConversationText("assistant", "On Tuesday."), ConversationText("user", "When can you come?"))
+        await call.far.hear(InjectAgentMessage)
+
+        assert call.phone.now - began < BUDGET
+
+
 async def test_words_that_the_goodbye_answers_do_not_bring_the_conversation_back(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()

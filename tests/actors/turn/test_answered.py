@@ -220,6 +220,22 @@ def test_words_that_are_told_behind_their_answer_are_answered(told: float) -> No
     assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
 
 
+def test_words_whose_audio_is_still_to_come_answer_what_is_told_behind_them() -> None:
+    turn = on_floor()
+    answer: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, CallerSaid("When?")), (3.3, Signal.AUDIO_BEGAN)]
+
+    assert play(turn, [*SPEECH, *answer, (3.5, Signal.AUDIO_DONE), (5, Signal.PLAYED)], 14.9) == []
+    assert turn.debt is Debt.SETTLED
+
+
+@pytest.mark.parametrize("before", [[], [(2.7, FunctionsAsked(("f",)))]], ids=["alone", "with a function"])
+def test_they_answer_nothing_if_it_never_comes(before: list[Step]) -> None:
+    """The silence has begun with the caller's last word."""
+    got = seen(*SPEECH, *before, (3, AgentSaid("On Tuesday.")), (3.1, CallerSaid("When?")), until=5.5)
+
+    assert got == [(5, filler_asked())]
+
+
 def test_the_service_hears_nobody_any_more_once_it_has_told_the_words() -> None:
     turn = on_floor()
 

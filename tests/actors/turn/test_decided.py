@@ -206,6 +206,15 @@ TO_A_PERSON: list[Step] = [
 ]
 
 
+def test_the_sentence_of_a_transfer_that_came_to_nothing_is_none_of_another() -> None:
+    """The caller waits for words, and hears a filler if none come."""
+    turn = on_floor()
+
+    play(turn, [*TO_A_PERSON, (14.2, FunctionsAsked(("u",))), (14.3, TransferWanted("u"))])
+
+    assert (turn.phase, turn.debt) == (Phase.TRANSFERRING, Debt.OWED)
+
+
 def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_takes_it_back() -> None:
     """They are heard out, though the sentence ends before."""
     got = seen(*TO_A_PERSON, *caller_says(3.5, "No, wait.", length=2.5), *reply(7, "As you like."), until=12)
