@@ -248,7 +248,7 @@ class Actions(TurnState):
         self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
 
     def ask_caller(self) -> None:
-        if self.is_asked_out:
+        if self.is_asked_out or self.is_refused_out:
             goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
             self.may_stay = self.is_rarely_reopened(Phase.CLOSING)

@@ -233,6 +233,12 @@ class TurnState:
         return self.times_asked >= self.numbers.silent_asks
 
     @property
+    def is_refused_out(self) -> bool:
+        """Whether the service has refused for long to ask a caller of whom the line carries no sound."""
+        silent = max(self.callers_turn_since, self.at.voiced)
+        return self.at.refused > silent and self.now >= silent + self.deadlines.longest_turn
+
+    @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
         return self.has_sound and not self.running and self.at.answered >= self.at.wanted

@@ -233,6 +233,36 @@ async def test_a_queue_that_plays_its_announcement_again_and_again_is_not_answer
 # A service that refuses to speak
 
 
+@pytest.mark.parametrize("speaks", [False, True])
+async def test_a_service_that_refuses_every_question_holds_no_silent_call(
+    speaks: bool, autojump_clock: MockClock
+) -> None:
+    """It never refuses what interrupts. Where the line carries a voice, it may be right that the caller speaks."""
+    async with a_call() as call, trio.open_nursery() as nursery:
+        await call.greet()
+
+        async def refuse() -> None:
+            with suppress(ConnectionClosed):
+                while True:
+                    asked = await call.far.hear(InjectAgentMessage)
+                    said = sentence(9, asked.message)
+                    await call.far.say(*(said if asked.behavior == "interrupt" else [InjectionRefused("Not now.")]))
+
+        nursery.start_soon(refuse)
+        for _ in range(8):
+            call.phone.is_loud = speaks
+            await trio.sleep(0.2)
+            call.phone.is_loud = False
+            await trio.sleep(9.8)
+        over = call.over.is_set()
+        nursery.cancel_scope.cancel(reason="the test has heard enough")
+
+        assert over is not speaks
+
+    assert call.ended.outcome == ("caller_hung_up" if speaks else "caller_silent")
+    assert (call.phone.heard(9) > 0) is not speaks
+
+
 @pytest.mark.parametrize("who", ["USER", "AGENT"])
 async def test_a_service_that_refuses_by_a_warning_is_there(who: str, autojump_clock: MockClock) -> None:
     """It is asked again, and not restarted, when it will not ask a silent caller whether they are there."""

@@ -306,6 +306,16 @@ def test_a_long_goodbye_is_heard_to_its_end() -> None:
     ]
 
 
+@pytest.mark.parametrize(("heard_at", "closes"), [(0.5, True), (40.0, False)], ids=["silent", "making a sound"])
+def test_a_service_that_refuses_every_question_is_not_asked_for_ever(heard_at: float, closes: bool) -> None:
+    refused: list[Step] = [(at, Signal.SAY_REFUSED) for at in (11.1, 21.1, 31.1, 41.1, 51.1)]
+    sound: list[Step] = [(heard_at, Signal.VOICE_BEGAN), (heard_at + 0.3, VoiceEnded(heard_at + 0.2))]
+
+    got = play(on_floor(), sorted([(1, Signal.AUDIO_DONE), *refused, *sound], key=lambda step: step[0]), 70)
+
+    assert (HoldTape() in effects_of(got)) is closes
+
+
 # Keys, remarks, reminders
 
 
