@@ -221,7 +221,7 @@ class FunctionRunner:
         answer: str | None = None
         result: FunctionResult | None = None
         with asked.scope:
-            await trio.lowlevel.checkpoint_if_cancelled()  # it may be withdrawn before it has begun
+            await trio.lowlevel.checkpoint()  # it may be withdrawn in the moment in which it is asked for
             result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
             if isinstance(result, HandOff | TransferToHuman | EndCall):
                 await self._wait_for_others(asked)
