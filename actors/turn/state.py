@@ -234,7 +234,7 @@ class TurnState:
 
     @property
     def is_refused_out(self) -> bool:
-        """Whether the service has refused for long to ask a caller of whom the line carries no sound."""
+        """Whether the service has refused for long to ask a caller whose line carries no sound."""
         silent = max(self.callers_turn_since, self.at.voiced)
         return self.at.refused > silent and self.now >= silent + self.deadlines.longest_turn
 
