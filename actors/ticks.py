@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import attrs
 import trio
+from outcome import Error, Outcome, Value
 
 TICK_SECONDS = 0.01
 FINE_SECONDS = 0.001
@@ -44,18 +45,26 @@ class Sleeper:
     _parked: float = math.inf
     """Until when the clock takes it to sleep: never later than it does."""
     _tick: float = TICK_SECONDS
+    _look: Callable[[], float] | None = None
 
-    async def sleep_until(self, moment: float, tick: float = TICK_SECONDS) -> None:
+    async def sleep_until(
+        self, moment: float, tick: float = TICK_SECONDS, look: Callable[[], float] | None = None
+    ) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
 
-        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn.
+        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn. `look` is called when
+        the tick comes, in the task's context and before any task runs: it returns until when to sleep on, or a moment
+        that is past, and only then the task is woken. What it raises, the task raises.
         *Cancellation* costs nobody else anything.
         """
         self._clock = clock = self._clock or _clock()
-        self._task, self._tick = trio.lowlevel.current_task(), tick
+        self._task, self._tick, self._look = trio.lowlevel.current_task(), tick, look
         self._until = max(moment, clock.now() + 2 * _ROUNDING)
         self._park(clock)
-        await trio.lowlevel.wait_task_rescheduled(self._abort)  # `_go_on` and `_abort` have left the clock by then
+        try:
+            await trio.lowlevel.wait_task_rescheduled(self._abort)  # `_go_on` and `_abort` have left the clock by then
+        finally:
+            self._look = None  # it may know us
 
     def move(self, moment: float) -> None:
         """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once.
@@ -79,17 +88,28 @@ class Sleeper:
             self._leave()
             self._go_on()
 
-    def come(self, clock: "_Clock") -> None:
-        """Go on, or sleep on if it was moved: its tick has come, and the clock has let it go."""
-        if self._until > self._parked:
-            self._park(clock)
-        else:
-            self._go_on()
+    def let_go(self) -> None:
+        """Note that the clock has let it go: its tick has come."""
+        self._parked = math.inf
 
-    def _go_on(self) -> None:
+    def come(self, clock: "_Clock", now: float) -> None:
+        """Go on, or sleep on if it was moved, or looks and says so: the clock has let it go."""
+        if self._task is None or self._parked < math.inf:
+            return  # one that has come before it has woken, cancelled or moved it
+        if self._until <= now and self._look is not None:
+            try:
+                self._until = self._task.context.run(self._look)
+            except Exception as fault:  # noqa: BLE001 - trio would let go of the clock, and all calls would sleep on
+                self._go_on(Error(fault))
+        if self._until <= now:
+            self._go_on()
+        elif self._task is not None:  # else what it has seen has ended its sleep
+            self._park(clock)
+
+    def _go_on(self, woken: Outcome[None] | None = None) -> None:
         task, self._task, self._parked = self._task, None, math.inf
         if task is not None:
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, Value(None) if woken is None else woken)
 
     def _park(self, clock: "_Clock") -> None:
         self._parked = next_tick(self._until, self._tick)
@@ -182,11 +202,14 @@ class _Clock(trio.abc.Instrument):
         return self._moments[0]
 
     def _wake_due(self, now: float) -> None:
+        due = list[Sleeper]()
         while self._moments and self._moments[0] <= now:
-            sleepers = self._sleepers.pop(heapq.heappop(self._moments))
-            self.asleep -= len(sleepers)
-            for sleeper in sleepers:
-                sleeper.come(self)
+            due += self._sleepers.pop(heapq.heappop(self._moments))
+        self.asleep -= len(due)
+        for sleeper in due:  # all of them first: what one sees may wake or move another
+            sleeper.let_go()
+        for sleeper in due:
+            sleeper.come(self, now)
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")

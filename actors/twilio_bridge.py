@@ -9,6 +9,7 @@ else, or is dead without being closed, is given up.
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 import attrs
@@ -24,13 +25,21 @@ from protocol import twilio
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
-from protocol.wire import PacedWebSocket
+from protocol.wire import PacedWebSocket, pump
 
 CALL_OVER = "call over"
 """How the caller has left if Twilio's webhooks say so, and the socket does not."""
 _NOTED_REFUSALS = 10
 _REFUSALS_IN_A_ROW = 250
 """Five seconds of nothing but nonsense."""
+
+
+class _Over(Exception):
+    """The stream is over, though the socket is not closed."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
 
 
 @attrs.define(eq=False)
@@ -82,17 +91,15 @@ class TwilioBridge:
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)
-        while self._refused_in_a_row < _REFUSALS_IN_A_ROW:
-            try:
-                is_over = self._take(await self.socket.get_messages(), dialogue)  # kept no longer
-            except ConnectionClosed:
-                return CallerHungUp("disconnect")
-            if is_over:
-                return CallerHungUp("stop")
-        return CallerHungUp("nonsense")
+        try:
+            await pump(self.socket, partial(self._take, dialogue))
+        except ConnectionClosed:
+            return CallerHungUp("disconnect")
+        except _Over as over:
+            return CallerHungUp(over.how)
 
-    def _take(self, frames: list[str | bytes], dialogue: MediaStreamDialogue) -> bool:
-        """Take what has come together, its audio in one piece; whether the stream is over."""
+    def _take(self, dialogue: MediaStreamDialogue, frames: list[str | bytes]) -> None:
+        """Take what has come together, its audio in one piece. *Raises* `_Over` behind the last of it."""
         heard: list[bytes] = []
         is_over = False
         for frame in frames:
@@ -114,7 +121,8 @@ class TwilioBridge:
                 self._on_event(event)
         if heard:
             self._on_audio(heard)
-        return is_over
+        if is_over or self._refused_in_a_row >= _REFUSALS_IN_A_ROW:
+            raise _Over("stop" if is_over else "nonsense")
 
     def _on_audio(self, payloads: list[bytes]) -> None:
         audio, voiced, now = b"".join(payloads), any(map(is_voiced, payloads)), self._now()

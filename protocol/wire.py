@@ -1,10 +1,14 @@
 """The one shape of socket this program talks through: whole messages, text or binary, and a close.
 
 `trio_websocket.WebSocketConnection` satisfies `WebSocket` as it is; so do the simulators' in-memory pairs. Both raise
-`trio_websocket.ConnectionClosed` when the connection is over. A call's own sockets can be read in strides as well.
+`trio_websocket.ConnectionClosed` when the connection is over. A call's own sockets can be read in strides as well,
+without a task that is woken for each.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NoReturn, Protocol, TypeAlias
+
+Take: TypeAlias = Callable[[list[str | bytes]], None]
 
 
 class WebSocket(Protocol):
@@ -34,3 +38,19 @@ class PacedWebSocket(WebSocket, Protocol):
 
     def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together, from now on, if that saves work; `exactly`, or about."""
+
+    def deliver(self, take: Take | None, /) -> None:
+        """Have `take` take what comes while a task waits for it, if that saves work; the task is given the rest."""
+
+
+async def pump(socket: PacedWebSocket, take: Take) -> NoReturn:
+    """Have `take` take all messages, those that come together at once, until it raises.
+
+    *Raises* `ConnectionClosed` when the connection is over.
+    """
+    socket.deliver(take)
+    try:
+        while True:
+            take(await socket.get_messages())
+    finally:
+        socket.deliver(None)

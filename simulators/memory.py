@@ -17,6 +17,8 @@ import trio
 import trio.lowlevel
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
 
+from protocol.wire import Take
+
 NO_STATUS: Final = 1005
 ABNORMAL_CLOSURE: Final = 1006
 GOODBYE_SECONDS: Final = 1.0
@@ -131,6 +133,9 @@ class MemoryWebSocket:
         """Take note of it, and hand over every message at once: there is no work to be saved."""
         self.stride = seconds
 
+    def deliver(self, _take: Take | None, /) -> None:
+        """Do nothing: a message wakes its reader."""
+
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.
 
@@ -219,6 +224,9 @@ class Unpaced:
         return False
 
     def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
+        """Do nothing."""
+
+    def deliver(self, _take: Take | None, /) -> None:
         """Do nothing."""
 
 

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import TypeAlias, assert_never
 
 import attrs
@@ -208,18 +209,19 @@ class AgentSession:
 
     async def _listen(self, wire: AgentWire, reader: TapeReader) -> None:
         try:
-            await self._read(wire, reader)
+            self._pace(wire)
+            await wire.pump(partial(self._take, wire, reader))
         except AgentUnavailable:
             if self._forces_end:
                 self.state.turn.end_no_more_turns()
             raise
 
-    async def _read(self, wire: AgentWire, reader: TapeReader) -> None:
-        while True:
-            self._pace(wire)
-            self._take(await wire.receive(), reader)  # which stays in no frame of a reader that waits
+    def _take(self, wire: AgentWire, reader: TapeReader, frames: list[str | bytes]) -> None:
+        for frame in frames:
+            self._on_message(wire.read(frame), reader)
+        self._pace(wire)
 
-    def _take(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
+    def _on_message(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
         match message:
             case deepgram.AgentAudio(data=data):
                 self.service.note_speaking()

@@ -7,7 +7,7 @@ opened the socket closes it.
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ from actors.ticks import time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
 from protocol.errors import LocalProtocolError
-from protocol.wire import PacedWebSocket
+from protocol.wire import PacedWebSocket, Take, pump
 
 M = TypeVar("M")
 _FLOWING = BYTES_PER_SECOND // 5
@@ -108,6 +108,17 @@ class AgentWire:
             frame = await self.socket.get_message()
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+        return self.read(frame)
+
+    async def pump(self, take: Take) -> NoReturn:
+        """Have `take` take all frames, until it raises: what it raises, or as `receive` does if the socket is gone."""
+        try:
+            await pump(self.socket, take)
+        except ConnectionClosed as gone:
+            raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+
+    def read(self, frame: str | bytes) -> deepgram.ServerMessage:
+        """Read a frame. *Raises* as `receive` does."""
         self.last_heard = self._now()
         was = self.dialogue.state
         message = self.dialogue.receive(frame)

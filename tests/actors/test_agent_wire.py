@@ -20,6 +20,7 @@ from protocol.deepgram import (
     Welcome,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.wire import Take
 from simulators.deepgram.dialogue import encode_server
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
@@ -45,6 +46,9 @@ class Gone:
         return False
 
     def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
+        pass
+
+    def deliver(self, take: Take | None, /) -> None:
         pass
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

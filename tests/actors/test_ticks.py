@@ -1,6 +1,7 @@
 """One clock wakes all who sleep to a tick, and is gone when nobody does."""
 
 import math
+from contextvars import ContextVar
 
 import attrs
 import pytest
@@ -205,6 +206,136 @@ async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: 
         sleeper.wake()
 
     assert (trio.current_time(), ticks.sleeping()) == (0.0, 0)
+
+
+@attrs.define(eq=False)
+class Steps(trio.abc.Instrument):
+    """How many steps all tasks have taken."""
+
+    count: int = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_one_that_looks_sleeps_on_until_it_says_otherwise_and_no_task_is_woken_meanwhile(
+    autojump_clock: MockClock,
+) -> None:
+    looked, steps = list[float](), Steps()
+
+    def look() -> float:
+        looked.append(round(trio.current_time(), 6))
+        return trio.current_time() + 0.02 if len(looked) < 5 else -math.inf
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Sleeper().sleep_until, 0.02, TICK_SECONDS, look)
+        await trio.sleep(0.01)
+        trio.lowlevel.add_instrument(steps)
+    trio.lowlevel.remove_instrument(steps)
+
+    assert looked == [0.02, 0.04, 0.06, 0.08, 0.1]
+    assert trio.current_time() == pytest.approx(0.1)
+    assert steps.count <= 5  # to begin to wait; and the one that is woken, the nursery's, and the clock's
+
+
+async def test_one_that_looks_does_so_in_the_context_of_its_task(autojump_clock: MockClock) -> None:
+    called, seen = ContextVar("called", default=""), list[str]()
+
+    def look() -> float:
+        seen.append(called.get())
+        return -math.inf
+
+    async def sleep(name: str) -> None:
+        called.set(name)
+        await Sleeper().sleep_until(0.02, look=look)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep, "one")
+        nursery.start_soon(sleep, "two")
+
+    assert sorted(seen) == ["one", "two"]
+
+
+async def test_what_a_look_raises_its_own_task_raises_and_the_clock_goes_on(autojump_clock: MockClock) -> None:
+    def look() -> float:
+        raise ValueError("what it saw")
+
+    async def sleep() -> None:
+        with pytest.raises(ValueError, match="what it saw"):
+            await Sleeper().sleep_until(0.02, look=look)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        nursery.start_soon(wait_tick, 2)
+        nursery.start_soon(wait_tick, 7)
+
+    assert trio.current_time() == pytest.approx(0.07)
+
+
+@pytest.mark.parametrize("then", [-math.inf, 0.5])
+async def test_a_look_may_end_its_own_sleep(then: float, autojump_clock: MockClock) -> None:
+    with trio.CancelScope() as scope:
+
+        def look() -> float:
+            scope.cancel(reason="of what it saw")
+            return then
+
+        await Sleeper().sleep_until(0.02, look=look)
+
+    assert (scope.cancelled_caught, round(trio.current_time(), 6), ticks.sleeping()) == (True, 0.02, 0)
+
+
+@pytest.mark.parametrize("others", [1, 20])
+@pytest.mark.parametrize(
+    ("deed", "ends"),
+    [("wake", 0.02), ("move sooner", 0.02), ("move later", 0.05), ("cancel", 0.02), ("move away", 0.09)],
+)
+async def test_a_look_may_wake_move_or_cancel_those_that_are_due_with_it(
+    deed: str, ends: float, others: int, autojump_clock: MockClock
+) -> None:
+    """Whether they have come before it or come after it: in which order is the set's."""
+    sleepers, ended = [Sleeper() for _ in range(others)], list[float]()
+
+    def look() -> float:
+        for sleeper in sleepers:
+            if deed == "wake":
+                sleeper.wake()
+            elif deed != "cancel":
+                sleeper.move({"move sooner": 0.01, "move later": 0.05, "move away": math.inf}[deed])
+        if deed == "cancel":
+            sleeping.cancel_scope.cancel(reason="of what one saw")
+        return -math.inf
+
+    async def sleep(sleeper: Sleeper) -> None:
+        try:
+            await sleeper.sleep_until(0.02)
+        finally:
+            ended.append(round(trio.current_time(), 6))
+
+    with trio.move_on_after(0.09):
+        async with trio.open_nursery() as nursery, trio.open_nursery() as sleeping:
+            nursery.start_soon(Sleeper().sleep_until, 0.02, TICK_SECONDS, look)
+            for sleeper in sleepers:
+                sleeping.start_soon(sleep, sleeper)
+
+    assert len(ended) == others
+    assert set(ended) <= {0.02, ends}
+    assert ticks.sleeping() == 0
+
+
+async def test_one_that_is_moved_does_not_look_before(autojump_clock: MockClock) -> None:
+    sleeper, looked = Sleeper(), list[float]()
+
+    def look() -> float:
+        looked.append(round(trio.current_time(), 6))
+        return -math.inf
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper.sleep_until, 0.02, TICK_SECONDS, look)
+        await wait_all_tasks_blocked()
+        sleeper.move(0.05)
+
+    assert looked == [0.05]
 
 
 @attrs.define(eq=False)

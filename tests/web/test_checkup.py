@@ -28,7 +28,7 @@ from twilio.request_validator import RequestValidator
 
 from actors.errors import AgentUnavailable
 from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
-from protocol.wire import PacedWebSocket
+from protocol.wire import PacedWebSocket, Take
 from simulators.deepgram.dialogue import encode_server
 from simulators.scenario import Caller, Scenario
 from simulators.twilio import TwilioKnobs, TwilioSimulator
@@ -76,6 +76,9 @@ class Agent:
         return False
 
     def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
+        pass
+
+    def deliver(self, take: Take | None, /) -> None:
         pass
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

@@ -267,6 +267,75 @@ async def test_those_who_gather_wake_on_the_same_tick(autojump_clock: MockClock)
     assert woken == [0.09] * 3
 
 
+@asynccontextmanager
+async def delivering(*said: bytes, gather: float = 0.05) -> AsyncIterator[tuple[FrameStream, list[str | bytes]]]:
+    """Open one end that has gathered for so long before these bytes come, 10 ms apart, and what it delivers."""
+    taken = list[str | bytes]()
+    async with socket_pair() as (ours, theirs), trio.open_nursery() as nursery:
+        stream = client(ours)
+        await theirs.send_all(frames.message_frame("first", masked=False))
+        assert await stream.receive() == "first"
+        stream.gather(gather)
+        stream.deliver(taken.extend)
+
+        async def speak() -> None:
+            for data in said:
+                await trio.sleep(0.01)
+                await theirs.send_all(data)
+
+        nursery.start_soon(speak)
+        yield stream, taken
+        nursery.cancel_scope.cancel(reason="enough")
+
+
+def said(*messages: str | bytes) -> bytes:
+    return b"".join(frames.message_frame(message, masked=False) for message in messages)
+
+
+async def test_what_is_gathered_can_be_taken_without_the_task_that_waits(autojump_clock: MockClock) -> None:
+    """It is woken by what is not to be taken."""
+    goodbye = frames.close_frame(1000, "enough", masked=False)
+    async with delivering(said("one", b"two"), said("three"), *[b""] * 6, said("four") + goodbye) as (stream, taken):
+        assert await stream.receive() == Close(1000, "enough")
+
+    assert taken == ["one", b"two", "three", "four"]
+
+
+async def test_half_a_message_is_delivered_with_its_other_half(autojump_clock: MockClock) -> None:
+    whole, goodbye = said("in two halves"), frames.close_frame(1000, "enough", masked=False)
+    async with delivering(said("one") + whole[:5], *[b""] * 5, whole[5:], goodbye) as (stream, taken):
+        assert (await stream.receive(), taken) == (Close(1000, "enough"), ["one", "in two halves"])
+
+
+async def test_a_ping_behind_what_is_taken_is_answered(autojump_clock: MockClock) -> None:
+    async with delivering(said("one") + b"\x89\x04here" + said("two")) as (stream, taken):
+        assert (await stream.receive(), taken) == ("two", ["one"])
+
+
+async def test_what_is_raised_by_whoever_takes_is_raised_where_it_is_waited(autojump_clock: MockClock) -> None:
+    """An `OSError` of theirs is no broken stream."""
+
+    def take(_: list[str | bytes]) -> None:
+        raise OSError("the disk is full")
+
+    async with delivering(said("one")) as (stream, _):
+        stream.deliver(take)
+        with pytest.raises(OSError, match="the disk is full"):
+            await stream.receive()
+
+
+async def test_after_our_goodbye_nothing_is_delivered(autojump_clock: MockClock) -> None:
+    async with delivering(said("one"), said("two")) as (stream, taken):
+        await stream.close(1000, "")
+        assert (await stream.receive(), taken) == ("one", [])
+
+
+async def test_a_peer_that_breaks_off_is_gone_at_the_next_tick(autojump_clock: MockClock) -> None:
+    async with delivering(said("one"), b"\x83\x00") as (stream, taken):
+        ended = await stream.receive()
+        assert (isinstance(ended, Close) and ended.code, taken) == (1002, ["one"])
+
+
 async def test_a_peer_that_does_not_read_holds_its_sender_and_nobodys_frame_is_torn(autojump_clock: MockClock) -> None:
     async with connected() as (server, other), trio.open_nursery() as nursery:
         messages = [bytes([number]) * 300_000 for number in range(4)]

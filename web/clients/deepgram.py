@@ -24,7 +24,7 @@ from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnecti
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
 from protocol.frames import FrameReader
-from protocol.wire import PacedWebSocket
+from protocol.wire import PacedWebSocket, Take
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import let_go
@@ -215,6 +215,9 @@ class PlainSocket:
 
     def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
         """Do nothing: the library reads when it likes."""
+
+    def deliver(self, _take: Take | None, /) -> None:
+        """Do nothing: the library wakes its reader."""
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""

@@ -22,6 +22,7 @@ from hypercorn.typing import (
 )
 
 from protocol.frames import NO_STATUS, Close
+from protocol.wire import Take
 from web.sockets.open_socket import Carrier
 
 POLICY_VIOLATION = 1008
@@ -95,6 +96,9 @@ class AsgiEvents:
 
     def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
         """Do nothing: the server reads when it likes."""
+
+    def deliver(self, _take: Take | None, /) -> None:
+        """Do nothing: an event wakes its reader."""
 
     async def send(self, message: str | bytes) -> None:
         if isinstance(message, str):

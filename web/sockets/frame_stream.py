@@ -5,8 +5,8 @@ everything that has come at once: there is no reader task and no queue. It answe
 what it is given at once, and never closes the stream, which is its owner's. A stream that breaks is a peer that is
 gone: code 1006.
 
-Asking the kernel and waking a task cost more than all that is done for a frame, so a reader that can wait calls
-`gather`.
+Asking the kernel and waking a task cost more than all that is done for a frame. So a reader that can wait calls
+`gather`; and with `deliver` it need not be woken: the clock reads the socket when the tick comes.
 """
 
 import math
@@ -20,6 +20,7 @@ from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
+from protocol.wire import Take
 from web.sockets.tls import Tls, socket_below
 
 _MOST_AT_ONCE = 2**14
@@ -54,6 +55,7 @@ class FrameStream:
     """On which tick that was, or between which two, if we were woken by the peer."""
     _next_read: float | None = attrs.field(default=None, init=False)
     """Between which two ticks that is to be, if `gather` was told exactly."""
+    _deliver: Take | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -68,11 +70,7 @@ class FrameStream:
         arrived = self._reader.arrived
         while self._gone is None:
             if not arrived:
-                try:
-                    data = await self._receive_some()
-                except _BROKEN:
-                    data = b""
-                self._take(data)
+                await self._wait_more()
                 continue
             received = arrived.popleft()
             if isinstance(received, _MESSAGE):
@@ -94,6 +92,10 @@ class FrameStream:
         self._stride = int(seconds / TICK_SECONDS + _ROUNDING)
         self._next_read = (self._now() + seconds) / TICK_SECONDS if exactly else None
 
+    def deliver(self, take: Take | None) -> None:
+        """Have `take` take what is read on a tick, while a task waits in `receive`."""
+        self._deliver = take
+
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
             await self._write(frames.pong_frame(received.payload, masked=not self._reader.masked))
@@ -110,31 +112,57 @@ class FrameStream:
         except RemoteProtocolError as fault:  # it would say so itself, if it could
             self._reader.arrived.append(Close(int(fault.code), fault.reason))
 
-    async def _receive_some(self) -> bytes | bytearray:
+    async def _wait_more(self) -> None:
+        """Wait until more has come, and read it."""
         if self._come_already:
             already, self._come_already = self._come_already, b""
-            return already
-        if self._tls is not None and self._tls.is_over:
-            return b""
-        due, tick = self._next_read, FINE_SECONDS
-        if due is None and self._stride:
-            due, tick = math.ceil(self._last_read) + self._stride, TICK_SECONDS
-        if due is not None and self._socket is not None and due * TICK_SECONDS > self._now():
-            await self._sleeper.sleep_until(due * TICK_SECONDS, tick)
-            self._last_read = due
-            if (come := self._read_nowait(self._socket)) is not None:
-                return come
-        waited_for = await self._wait_data()
-        self._last_read = self._now() / TICK_SECONDS - _ROUNDING
-        return waited_for
+            self._take(already)
+        elif self._tls is not None and self._tls.is_over:
+            self._take(b"")
+        elif not await self._come_on_tick():
+            self._take(await self._wait_data())
+            self._last_read = self._now() / TICK_SECONDS - _ROUNDING
+
+    async def _come_on_tick(self) -> bool:
+        """Sleep until the next read is due; whether anything had come by then. False at once, if none is."""
+        if self._socket is None or (due := self._due() * TICK_SECONDS) <= self._now():
+            return False
+        await self._sleeper.sleep_until(due, FINE_SECONDS, self._look)
+        return bool(self._reader.arrived) or self._gone is not None
+
+    def _due(self) -> float:
+        """Return on which tick to read next, or between which two; one that is past: as soon as anything comes."""
+        if self._next_read is not None:
+            return self._next_read
+        return math.ceil(self._last_read) + self._stride if self._stride else -math.inf
+
+    def _look(self) -> float:
+        """Read, since the tick has come; return when to look again, or the past if that is the task's to do."""
+        self._last_read = self._due()
+        try:
+            data = None if self._socket is None else self._read_nowait(self._socket)
+        except OSError:
+            data = b""
+        if data is None:
+            return -math.inf
+        self._take(data)
+        if self._deliver is None or self._mute or self._gone is not None:
+            return -math.inf
+        if messages := self.at_hand():
+            self._deliver(messages)
+        return -math.inf if self._reader.arrived else self._due() * TICK_SECONDS
 
     async def _wait_data(self) -> bytes | bytearray:
-        if self._socket is None:
-            return await self._stream.receive_some(_MOST_AT_ONCE)
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            if (data := self._read_nowait(self._socket)) is not None:
-                return data
+        """Wait for the peer; nothing if it is gone."""
+        try:
+            if self._socket is None:
+                return await self._stream.receive_some(_MOST_AT_ONCE)
+            while True:
+                await trio.lowlevel.wait_readable(self._socket)
+                if (data := self._read_nowait(self._socket)) is not None:
+                    return data
+        except _BROKEN:
+            return b""
 
     def _read_nowait(self, socket: trio.socket.SocketType) -> bytes | None:
         """Return what has come, b"" if nothing more will, and None if nothing has come yet."""

@@ -12,6 +12,7 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
 from protocol.frames import Close
+from protocol.wire import Take
 
 CLOSE_SECONDS = 2.0
 
@@ -41,6 +42,10 @@ class Carrier(Protocol):
 
     def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together, if that saves work."""
+        ...
+
+    def deliver(self, take: Take | None, /) -> None:
+        """Have `take` take what comes while a task waits for it, if that saves work."""
         ...
 
 
@@ -107,12 +112,17 @@ class OpenSocket:
         """Let what comes within so many seconds come together, if that saves work."""
         self._carrier.gather(seconds, exactly=exactly)
 
+    def deliver(self, take: Take | None, /) -> None:
+        """Have `take` take what comes while a task waits for it, if that saves work."""
+        self._carrier.deliver(take if self._closed is None else None)
+
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""
         if self._closed is not None:
             await trio.lowlevel.checkpoint()
             return
         self._closed = CloseReason(code, reason)
+        self._carrier.deliver(None)
         with trio.move_on_after(CLOSE_SECONDS):
             await self._carrier.close(code, reason or "")
             if self._reading:
