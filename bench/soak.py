@@ -21,7 +21,7 @@ import attrs
 
 from bench.control import Remote
 from bench.processes import Cores, descriptors, free_port, resident_mb, running, usage, wait_listening
-from bench.servers import ROOT, Services, server_of
+from bench.servers import ROOT, TOKEN, Services, server_of
 from bench.soak_deepgram import SoakHeard
 from bench.soak_twilio import SoakReport
 from bench.soak_verdict import Excuse, Heard, Sample, Soak, Spoken, broken, growth, last_half, unheard
@@ -51,7 +51,7 @@ class World:
 
     def sample(self) -> Sample:
         """Look at the server from outside; the tasks and calls it tells itself."""
-        url, token = f"http://127.0.0.1:{self.port}/metrics", {"Authorization": "Bearer bench"}
+        url, token = f"http://127.0.0.1:{self.port}/metrics", {"Authorization": f"Bearer {TOKEN}"}
         with urllib.request.urlopen(urllib.request.Request(url, headers=token), timeout=30) as told:
             gauges = dict(line.rpartition(" ")[::2] for line in told.read().decode().splitlines() if line[:1] != "#")
         ended = sum(float(value) for name, value in gauges.items() if name.startswith("switchboard_calls_ended_total{"))
