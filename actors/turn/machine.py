@@ -17,6 +17,8 @@ from actors.turn.rules import RULES_IN
 from actors.turn.state import LONG_AGO, NEVER, NO_END, CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
 
+_WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
+"""The caller has one on the line, or is about to."""
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
 _SPEECH = {
@@ -306,7 +308,7 @@ class Turn(Actions):
                 self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
                 self.times_asked, self.at.key = 0, LONG_AGO
-                is_granted = wants_person and self.phase in (Phase.TRANSFERRING, Phase.PUTTING_THROUGH)
+                is_granted = wants_person and self.phase in _WITH_A_PERSON
                 if self.has_room_for(keys) and not is_granted:
                     self.keys += (keys,)
                     self.wants_person = wants_person and (self.wants_person or self.keys == (keys,))

@@ -1,5 +1,7 @@
 """What an event leaves behind for later: counts, words that wait, and clocks that begin anew."""
 
+import pytest
+
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -9,6 +11,7 @@ from actors.turn.effects import (
     Resume,
     SayAsAgent,
     SpeechKind,
+    TellAsCaller,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -105,6 +108,16 @@ def test_the_silence_behind_an_operator_begins_when_the_agent_is_back() -> None:
     steps: list[Step] = [*reply(1), (5, Signal.TAKEN_OVER), (5, Signal.FLOOR_VACATED), (30, FloorGiven(owes=True))]
 
     assert seen(*steps, until=33.1) == [(33.0, filler_asked(silence=3.0))]
+
+
+@pytest.mark.parametrize(("keys", "wants_person"), [("0", True), ("5", False)])
+def test_who_asks_an_operator_for_a_person_has_one(keys: str, wants_person: bool) -> None:
+    """What else they have pressed meanwhile is told to the agent."""
+    taken: list[Step] = [(5, Signal.TAKEN_OVER), (5, Signal.FLOOR_VACATED), (9, KeysEntered(keys, wants_person))]
+
+    got = seen(*reply(1), *taken, (30, FloorGiven(owes=False)), until=31)
+
+    assert [type(effect) for _, effect in got] == ([] if wants_person else [TellAsCaller])
 
 
 def test_a_session_that_was_restarted_has_all_the_time_to_think_anew() -> None:
