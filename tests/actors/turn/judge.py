@@ -245,6 +245,8 @@ class Judge:
 
     def _tell(self, effect: TellAsCaller, now: float) -> None:
         self.told, self.told_at, self.progress = effect.text, now, now
+        if effect.keys:
+            self.last_noise = now  # that no key follows the last one is known only now
         if effect.keys or effect.text in {UNREACHED, POLICY.wording.unanswered}:
             self.keys = [entry for entry in self.keys if entry not in effect.keys]
             self.transfer, self.transfer_by = None, math.inf
