@@ -211,9 +211,11 @@ class AgentSession:
         try:
             self._pace(wire)
             await wire.pump(partial(self._take, wire, reader))
-        except AgentUnavailable:
+        except AgentUnavailable as lost:
             if self._forces_end:
                 self.state.turn.end_no_more_turns()
+            if self._amending:  # it is the change that was refused, and the Settings before it were good
+                lost.retryable = True
             raise
 
     def _take(self, wire: AgentWire, reader: TapeReader, frames: list[str | bytes]) -> None:

@@ -241,6 +241,20 @@ async def test_a_prompt_that_is_too_long_is_refused(autojump_clock: MockClock) -
     assert [answer.outcome for answer in played.answers] == [Outcome.REFUSED]
 
 
+async def test_a_service_that_refuses_a_changed_prompt_costs_a_session_and_not_the_call(
+    autojump_clock: MockClock,
+) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.TurnHeard)
+        await played.ask(Whisper(FACT))
+
+    played = await operate(act, ["deepgram: refuse update think"])
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.DONE], "the next session knows it"
+    assert [crash.error for crash in played.facts(facts.SessionCrashed)] != []
+    assert played.the_record.outcome == "completed"
+
+
 async def test_a_service_that_does_not_acknowledge_is_told_of(autojump_clock: MockClock) -> None:
     async def act(played: Operated) -> None:
         await played.wait_fact(facts.TurnHeard)
