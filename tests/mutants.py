@@ -345,9 +345,17 @@ MUTANTS = (
         11,
         "a function's effect happens once: a session that is lost while it is at work is forgotten",
         "actors/record/conversation.py",
-        "return self._at_work.get((name, arguments), session) != session",
+        "return self._at_work.get(_call(name, arguments), session) != session",
         "return False",
         ("tests/calls/test_handlers.py",),
+    ),
+    Mutant(
+        11,
+        "a function's effect happens once: what a stream is lost with is forgotten by the next one",
+        "actors/record/resumption.py",
+        "        if not self.unreached:\n            self._recall_work(conversation)\n",
+        "",
+        ("tests/calls/test_reconnect.py",),
     ),
     Mutant(
         11,

@@ -90,7 +90,19 @@ class Resumption:
             conversation.recall(past)
         if handed_on is not None:
             conversation.hand_on()
+        conversation.done.update(function.name for function in self.record.functions if function.ok)
+        if not self.unreached:
+            self._recall_work(conversation)
         return conversation
+
+    def _recall_work(self, conversation: Conversation) -> None:
+        """Have the functions of the last turn known, which may be asked again: what they did is done once."""
+        turns = (turn.at for turn in self.record.transcript if turn.speaker == CALLER)
+        last = max(turns, default=0.0)
+        for function in self.record.functions:
+            answer = _text(function.result)
+            if function.agent == self.agent and function.at >= last and (function.ok or not answer):
+                conversation.recall_work(function.name, _text(function.arguments), answer)
 
     @property
     def _handed_on(self) -> float | None:

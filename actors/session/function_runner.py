@@ -277,7 +277,7 @@ class FunctionRunner:
                 return twin.outcome
         if (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:
             return Answer(earlier)
-        if conversation.is_broken_off(call.name, call.arguments, self.session.number):
+        if acts and conversation.is_broken_off(call.name, call.arguments, self.session.number):
             return broken_off(call.name)
         result = await self._run(asked)
         return await self._refused(call, result) or result

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import attrs
+import pytest
 
 from actors.record.resumption import Resumption
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
@@ -107,3 +108,50 @@ def test_the_agents_that_handed_the_call_on_may_get_it_back_unless_they_have() -
     assert waiting(on) == (("qualifier", 0),)
     assert waiting(on, back) == ()
     assert waiting(on, back, again, failed) == (("qualifier", 4),)
+
+
+BOOK = FunctionRecord(26.0, "advisor", "book", {"day": "Monday", "at": 9}, "", ok=False)
+
+
+def lost_at_work(book: FunctionRecord = BOOK) -> Resumption:
+    """Lose the stream while the function that the caller's last turn has asked for is at work, or behind it."""
+    functions = (FunctionRecord(24.0, "advisor", "look_up", {}, {"found": True}, ok=True), book)
+    return Resumption(attrs.evolve(RECORD, functions=functions, transfers=()))
+
+
+WRITTEN_ANEW = '{ "at": 9, "day": "Monday" }'
+
+
+def test_work_that_a_lost_stream_has_broken_off_is_not_begun_again() -> None:
+    conversation = lost_at_work().conversation()
+
+    assert conversation.is_broken_off("book", WRITTEN_ANEW, 1)
+    assert not conversation.is_broken_off("book", '{"day": "Tuesday", "at": 9}', 1)
+
+
+def test_work_that_was_done_on_a_lost_stream_is_answered_as_it_was() -> None:
+    conversation = lost_at_work(attrs.evolve(BOOK, result={"ok": True}, ok=True)).conversation()
+
+    assert conversation.earlier_answer("book", WRITTEN_ANEW) == '{"ok":true}'
+    assert conversation.earlier_answer("look_up", "{}") is None, "it belongs to an earlier turn"
+    assert conversation.done == {"look_up", "book"}
+
+
+@pytest.mark.parametrize(
+    "book",
+    [attrs.evolve(BOOK, result={"error": "full"}), attrs.evolve(BOOK, agent="qualifier")],
+    ids=["that failed", "of another agent"],
+)
+def test_work_that_may_be_tried_again_is_tried_again(book: FunctionRecord) -> None:
+    conversation = lost_at_work(book).conversation()
+
+    assert not conversation.is_broken_off("book", WRITTEN_ANEW, 1)
+    assert conversation.earlier_answer("book", WRITTEN_ANEW) is None
+
+
+def test_another_turn_may_ask_for_it_again() -> None:
+    conversation = lost_at_work().conversation()
+
+    conversation.add_caller("Once more, please.")
+
+    assert not conversation.is_broken_off("book", WRITTEN_ANEW, 1)

@@ -11,10 +11,14 @@ from trio.testing import MockClock
 from actors import facts
 from actors.journal import Entry
 from actors.policy import CallPolicy
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome
+from agents.roster import load_roster
 from simulators.scenario import parse_scenario
 from simulators.twilio import SimulatedCall, VerbExecuted
+from tests.actors.fakes import NoArguments
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.calls.test_person import FIRST, ROSTER, heard, said
+from tests.examples import one_in
 from tests.web.fakes import API_TOKEN, client_of
 
 SCENARIO = parse_scenario(
@@ -94,6 +98,56 @@ async def test_a_stream_that_is_cut_is_connected_again_and_nothing_is_asked_twic
     assert (record.outcome, there.slots.free, len(there.streams)) == ("completed", 1, 2)
     assert heard(record)[-1] == "Goodbye."
     assert said(record).count("Thank you, goodbye.") == 1
+
+
+BOOKING = parse_scenario(
+    """
+[caller]
+hangs_up = false
+[[caller.line]]
+says = "Book the table, please."
+[[caller.line]]
+says = "Thank you, goodbye."
+pause = 6
+[agents.first]
+[[agents.first.turn]]
+hears = "book the table please"
+calls = [{ name = "book" }]
+then = ["It is booked."]
+[[agents.first.turn]]
+hears = "thank you goodbye"
+says = ["Goodbye."]
+calls = [{ name = "end_conversation", arguments = { reason = "task_complete" } }]
+"""
+)
+
+
+@pytest.mark.parametrize("after", one_in(2, [0.5, 1.9, 2.2]))
+async def test_work_that_a_stream_is_lost_with_is_not_done_twice(after: float, autojump_clock: MockClock) -> None:
+    """The handler books at once, and takes two seconds; the stream is lost so long after it has begun."""
+    booked: list[float] = []
+    begun = trio.Event()
+
+    async def book(arguments: NoArguments, context: CallContext) -> Outcome:
+        booked.append(trio.current_time())
+        begun.set()
+        await trio.sleep(2)
+        return Answer({"booked": True})
+
+    functions = (FunctionSpec("book", "Books the table.", NoArguments, book), END_CONVERSATION)
+    roster = load_roster([attrs.evolve(FIRST, functions=functions)])
+    async with open_switchboard(BOOKING, roster, MAX_CALLS="1") as there, trio.open_nursery() as nursery:
+
+        async def cut_at_work() -> None:
+            await begun.wait()
+            await cut(there, after)
+
+        nursery.start_soon(cut_at_work)
+        call = await there.call_in()
+        record = await there.record_of(call)
+
+    assert len(booked) == 1
+    assert (record.outcome, len(there.streams)) == ("completed", 2)
 
 
 async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_clock: MockClock) -> None:
