@@ -345,7 +345,7 @@ MUTANTS = (
         11,
         "a function's effect happens once: a session that is lost while it is at work is forgotten",
         "actors/record/conversation.py",
-        "return self._at_work.get(_call(name, arguments), session) != session",
+        "return self._at_work.get(comparable(name, arguments), session) != session",
         "return False",
         ("tests/calls/test_handlers.py",),
     ),

@@ -95,9 +95,9 @@ class Conversation:
     def recall_work(self, name: str, arguments: str, answer: str) -> None:
         """Note a function of the last turn on an earlier stream; without an `answer` its handler was broken off."""
         if answer:
-            self._answers[_call(name, arguments)] = answer
+            self._answers[comparable(name, arguments)] = answer
         else:
-            self._at_work[_call(name, arguments)] = _EARLIER_STREAM
+            self._at_work[comparable(name, arguments)] = _EARLIER_STREAM
 
     def add_caller(self, text: str, *, is_answered: bool = False) -> None:
         """Note a turn of the caller's; one that `is_answered` by the last reply stands before it."""
@@ -132,7 +132,7 @@ class Conversation:
     def add_function(self, call: CompletedCall, facts: Mapping[str, str], *, repeatable: bool = False) -> None:
         """Note an answered function call, and what it recorded. What failed may be tried again: `repeatable`."""
         if not repeatable:
-            self._answers[_call(call.name, call.arguments)] = call.response
+            self._answers[comparable(call.name, call.arguments)] = call.response
             self.done.add(call.name)
         self._said.append(call)
         self.record(facts)
@@ -148,17 +148,17 @@ class Conversation:
 
         A restarted session is asked the unanswered turn again, and may call again what was done already.
         """
-        return self._answers.get(_call(name, arguments))
+        return self._answers.get(comparable(name, arguments))
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
-        self._at_work[_call(name, arguments)] = session
+        self._at_work[comparable(name, arguments)] = session
 
     def end_function(self, name: str, arguments: str) -> None:
-        self._at_work.pop(_call(name, arguments), None)
+        self._at_work.pop(comparable(name, arguments), None)
 
     def is_broken_off(self, name: str, arguments: str, session: int) -> bool:
         """Say whether an earlier session has left this very call, in this very turn, while its handler was at work."""
-        return self._at_work.get(_call(name, arguments), session) != session
+        return self._at_work.get(comparable(name, arguments), session) != session
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None.
@@ -283,7 +283,7 @@ def _unpack(packed: bytes) -> list[Said]:
     return [_KINDS[kind](*fields) for kind, *fields in json.loads(zlib.decompress(packed))]
 
 
-def _call(name: str, arguments: str) -> tuple[str, str]:
+def comparable(name: str, arguments: str) -> tuple[str, str]:
     """Return a function call as it is compared with another: a model does not write the same JSON twice."""
     try:
         return name, json.dumps(json.loads(arguments), sort_keys=True)

@@ -26,6 +26,7 @@ from actors.facts.handoff import HandoffKind
 from actors.line.reply import Voice
 from actors.line.switch import Wish
 from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff
+from actors.record.conversation import comparable
 from actors.session.function_calls import (
     SPEAK_NOW,
     Failed,
@@ -99,7 +100,8 @@ class Running:
         In one request that is said only of what `acts`: of two handoffs, or two ends, the turn refuses the second.
         """
         is_before = self.number < other.number if acts else self.request < other.request
-        return is_before and (self.call.name, self.call.arguments) == (other.call.name, other.call.arguments)
+        mine, theirs = self.call, other.call
+        return is_before and comparable(mine.name, mine.arguments) == comparable(theirs.name, theirs.arguments)
 
 
 @attrs.define(eq=False)

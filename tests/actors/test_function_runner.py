@@ -69,12 +69,15 @@ async def test_an_id_that_is_used_again_is_another_call(shared: str, autojump_cl
         assert letters == [2, 4, 5]
 
 
+ODD = '{"word": "no", "loud": true}'
+
+
+@pytest.mark.parametrize("again", [ODD, '{ "loud":true, "word":"no" }'], ids=["the same", "written anew"])
 @pytest.mark.parametrize("requests", ["a then b", "a and b"])
 async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twice(
-    requests: str, autojump_clock: MockClock
+    requests: str, again: str, autojump_clock: MockClock
 ) -> None:
-    odd = '{"word": "no", "loud": true}'
-    a, b = (FunctionCall(name, "count", odd, client_side=True) for name in "ab")
+    a, b = (FunctionCall(name, "count", text, client_side=True) for name, text in (("a", ODD), ("b", again)))
     async with on_the_floor() as scene:
         if requests == "a and b":
             await scene.far.say(FunctionCallRequest((a, b)))
