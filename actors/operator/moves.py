@@ -57,7 +57,7 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     if wanted.to not in agents:
         return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
     with trio.move_on_after(state.policy.deadlines.restarted):
-        await wait_until(state.turn, lambda: not state.turn.turn.running)
+        await wait_until(state.turn, lambda: not state.turn.turn.session.running)
     session = session_to_move(state.turn)
     if isinstance(session, CommandAnswer):
         return session

@@ -344,7 +344,7 @@ class AgentSession:
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text), is_question(text)))
         reply = self.state.ledger.add_text(self.voice, text)
-        if reply is not None and self.state.turn.turn.kind is SpeechKind.FILLER:
+        if reply is not None and self.state.turn.turn.reply.kind is SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))
         elif reply is not None:
             self.note_acted()

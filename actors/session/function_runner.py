@@ -183,7 +183,7 @@ class FunctionRunner:
         if asked is None:
             return
         is_end = self._end is not None and asked is self._end[0]
-        if is_end and self.state.turn.turn.end.id == asked.id:  # it has not said a word yet
+        if is_end and self.state.turn.turn.ended_by == asked.id:  # it has not said a word yet
             self._post_answer(asked, text)
             return
         asked.refusal = text
@@ -413,7 +413,7 @@ class FunctionRunner:
     def _end_conversation(self, asked: Running, end: EndCall) -> str | None:
         """Have the caller hear the goodbye, which may be on its way still, or not yet asked for."""
         self._decide(asked, EndWanted(asked.id, end.reason))
-        if self.state.turn.turn.end.id != asked.id:
+        if self.state.turn.turn.ended_by != asked.id:
             return asked.refusal
         self.state.journal.note(GoodbyeStarted(self.agent.name, end.reason))
         self._end = (asked, end)

@@ -5,8 +5,8 @@ import attrs
 from actors.policy import LONGEST_ANSWER
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.state import LONG_AGO, NO_END, CallerState, Debt, Phase, TurnState, VoiceState
+from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
+from actors.turn.state import LONG_AGO, CallerState, Debt, Phase, Session, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
@@ -36,20 +36,24 @@ class Actions(TurnState):
 
     def take_floor(self) -> None:
         self.leave_floor()
-        given = self.event
-        if not isinstance(given, FloorGiven):
-            return
-        self.is_opened = not (given.owes or given.ask)
-        if self.phase is Phase.CONVERSING:
-            if given.ask:
-                self.last_turn = ""
-                self.tell(given.ask)
-            elif not given.owes:
-                self._take_debt_over()
-            if given.greeting:
-                self.say(SayAsAgent(SpeechKind.GREETING, given.greeting, interrupts=True))
-        if not self.is_opened:
-            self.owe(self.last_sound)
+        match self.event:
+            case FloorGiven(owes=owes, ask=ask, greeting=greeting):
+                self.is_opened = not (owes or ask)
+                if self.phase is Phase.CONVERSING:
+                    self._begin_session(owes, ask, greeting)
+                if not self.is_opened:
+                    self.owe(self.last_sound)
+            case _:
+                pass  # no other event gives the floor
+
+    def _begin_session(self, owes: bool, ask: str, greeting: str) -> None:
+        if ask:
+            self.last_turn = ""
+            self.tell(ask)
+        elif not owes:
+            self._take_debt_over()
+        if greeting:
+            self.say(SayAsAgent(SpeechKind.GREETING, greeting, interrupts=True))
 
     def _take_debt_over(self) -> None:
         """Have a session pay what the one before it has left, and that its Settings know nothing of."""
@@ -60,24 +64,22 @@ class Actions(TurnState):
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
-        self.outstanding, self.rest, self.late_filler, self.told, self.transfer = None, "", "", "", ""
-        self.running.clear()
-        self.handoffs.clear()
+        self.session = Session()
         self.forget()
 
     def open_session(self) -> None:
         self.is_opened = True
 
     def expect_no_echo(self) -> None:
-        self.told = ""
+        self.session.told = ""
 
     def renew(self) -> None:
         self.emit(effects.RenewSession(self.is_aged))
         self.lose_session()
 
     def _restart(self, why: str) -> None:
-        self.lose_session()
         self.emit(effects.RestartSession(why))
+        self.lose_session()
 
     # The caller speaks, or seems to
 
@@ -93,8 +95,7 @@ class Actions(TurnState):
 
     def set_aside(self) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
-        self.forget()
-        self.aside = SpeechKind.ANSWER if self.sounds_wanted else self.kind
+        self.aside = SpeechKind.ANSWER if self.sounds_wanted else self.reply.kind
         self.emit(effects.Cut())
         self.fall_quiet()
         self.at.cut = self.now
@@ -115,14 +116,14 @@ class Actions(TurnState):
         self.forget()
         if self.voice is VoiceState.CUT:
             self.voice = VoiceState.IDLE
-        is_promised = self.running or self.told or self.is_unended or self.at.result > self.at.heard
+        is_promised = self.session.running or self.session.told or self.is_unended or self.at.result > self.at.heard
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
 
     def _resume(self) -> None:
         """Go on with what was cut: nobody has spoken."""
-        self.aside, self.is_torn = None, not self.is_whole(self.at.done)
-        self.voice = VoiceState.COMING if self.is_torn else VoiceState.IDLE
+        self.aside, self.reply.is_torn = None, not self.is_whole(self.at.done)
+        self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
         self.emit(effects.Resume())
@@ -169,34 +170,31 @@ class Actions(TurnState):
 
         The caller may have heard all of the answer, or only a part: the next silence shows which.
         """
-        if not self.has_sound:
+        if not self.reply.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE
-        self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
-        they_converse = self.phase is Phase.CONVERSING
-        is_cancelled = self.is_torn and self.kind is SpeechKind.ANSWER and not (self.told or self.is_urged)
+        self.end_closing()
         has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
-        if they_converse and is_cancelled:
-            self.is_torn, self.is_urged = False, True
+        if self.phase is Phase.CONVERSING and self.reply.is_torn and not (self.session.told or self.is_urged):
+            self.is_urged = True
             self.owe(self.at.quiet)
             self.tell(self.wording.go_on)
-        elif self.is_answered and they_converse and not has_end:
+        elif self.phase is Phase.CONVERSING and self.is_answered and not has_end:
             self._doubt(self.at.quiet)
         elif self.is_answered:
             self.settle()
 
     def expire_injection(self) -> None:
         """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
-        lost, self.outstanding = self.outstanding, None
-        if lost is None:
-            return
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
-        if lost.kind is SpeechKind.FILLER:
-            self.late_filler = lost.text
-        elif lost.kind is SpeechKind.GREETING or (lost.kind is SpeechKind.QUESTION and not has_spoken):
-            if lost.kind is SpeechKind.QUESTION:
-                self._doubt(self.at.outstanding)  # the next session asks it
+        if self.overtake_filler():
+            return
+        if self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken:
+            self._doubt(self.at.outstanding)  # the next session asks it
             self._restart("it does not say what it is asked to")
+        elif self.session.is_to_say(SpeechKind.GREETING):
+            self._restart("it does not say what it is asked to")
+        self.session.outstanding = None
 
     # The agents' silence, and the caller's
 
@@ -204,8 +202,8 @@ class Actions(TurnState):
         """Ask for a filler, unless the session has shown no sign of life since the last one, or patience is spent."""
         at = self.at
         is_first = at.filler < at.waiting
-        is_alive = is_first or bool(self.running) or at.alive >= at.filler
-        is_worn = not self.running and self.now >= at.waiting + self.deadlines.think_patience
+        is_alive = is_first or bool(self.session.running) or at.alive >= at.filler
+        is_worn = not self.session.running and self.now >= at.waiting + self.deadlines.think_patience
         if not is_alive:
             self._restart("it gives no sign of life")
         elif is_worn:
@@ -221,7 +219,7 @@ class Actions(TurnState):
             at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off
         else:
-            own, self.own_filler = self.own_filler if self.running else "", ""
+            own, self.own_filler = self.own_filler if self.session.running else "", ""
             self._fill(own or self._next_filler())
 
     def _fill(self, text: str) -> None:
@@ -239,7 +237,7 @@ class Actions(TurnState):
             self.fillers_said += 1
         self.sounding = True
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
-            self.kind = SpeechKind.FILLER
+            self.reply.kind = SpeechKind.FILLER
         self.emit(effects.PlayClip(silence))
 
     def ask(self, silence: float = 0.0) -> None:
@@ -256,8 +254,8 @@ class Actions(TurnState):
             self.ask(self.now - self.callers_turn_since)
 
     def remind(self) -> None:
-        wording, function = self.wording, self.announced
-        self.announced, self.asks_to_wait, self.is_reminded = "", False, True
+        wording, function = self.wording, self.promise
+        self.promise, self.is_reminded = None, True
         self.last_turn = ""  # it is answered
         self.owe(self.callers_turn_since)  # which it was not
         self.owes_deed = True
@@ -282,8 +280,7 @@ class Actions(TurnState):
 
     def refuse(self) -> None:
         """Two decisions in one request: the first holds."""
-        if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted):
-            self._answer(self.event.id, self.wording.refused)
+        self._answer(self.asking, self.wording.refused)
 
     def _answer(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""
@@ -291,16 +288,14 @@ class Actions(TurnState):
         self.emit(effects.AnswerFunction(call_id, text))
 
     def hold(self) -> None:
-        if isinstance(self.event, HandoffWanted):
-            self.handoffs.add(self.event.id)
+        self.session.handoffs.add(self.asking)
         self.emit(effects.HoldTape())
 
     def start_transfer(self) -> None:
-        if isinstance(self.event, TransferWanted):
-            self.transfer = self.wish = self.event.id
-        if self.end.id:
-            self._answer(self.end.id, self.wording.refused)
-        self.end = NO_END
+        self.session.transfer = self.wish = self.asking
+
+    def refuse_end(self) -> None:
+        self._answer(self.end.id, self.wording.refused)
 
     def announce_transfer(self) -> None:
         self.enter(Phase.TRANSFERRING)
@@ -311,23 +306,23 @@ class Actions(TurnState):
     def put_through(self) -> None:
         self.owe(max(self.last_sound, self.at.owed if self.wish else self.at.phase))
         self.enter(Phase.PUTTING_THROUGH)
-        if self.is_to_say(SpeechKind.TRANSFER):
-            self.outstanding = None
+        if self.session.is_to_say(SpeechKind.TRANSFER):
+            self.session.outstanding = None
         self.emit(effects.PutThrough(self.wish))
 
     def fail_transfer(self) -> None:
         """Where a function asked, its task answers it; where none did, or its session is gone, the agent is told."""
         why = self.event.why if isinstance(self.event, PutThroughFailed) else self.wording.unanswered
-        if not self.transfer:
+        if not self.session.transfer:
             self.why_no_person = why
-        self.transfer = ""
+        self.session.transfer = ""
         self.wait_anew()
 
     def give_up_transfer(self) -> None:
         self.enter(Phase.CONVERSING)
         self.expect_words()  # what was said before is no sentence of another transfer
-        if self.transfer:
-            self._answer(self.transfer, self.wording.unanswered)
+        if self.session.transfer:
+            self._answer(self.session.transfer, self.wording.unanswered)
         self.fail_transfer()
 
     def start_ending(self) -> None:
@@ -343,10 +338,13 @@ class Actions(TurnState):
 
     def reopen(self) -> None:
         """The caller has spoken: it is answered, and the agent ends the conversation, or puts them through, anew."""
-        self.reopened.append(Phase.TRANSFERRING if self.transfer else Phase.ENDING)
-        text = self.wording.taken_back if self.transfer else self.wording.reopened
-        self._answer(self.transfer or self.end.id, text)
-        self.end, self.transfer, self.wish = NO_END, "", ""
+        if self.session.transfer:
+            self.reopened.append(Phase.TRANSFERRING)
+            self._answer(self.session.transfer, self.wording.taken_back)
+            self.session.transfer = ""
+        else:
+            self.reopened.append(Phase.ENDING)
+            self._answer(self.end.id, self.wording.reopened)
 
     def end_completed(self) -> None:
         self._end(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
@@ -359,7 +357,7 @@ class Actions(TurnState):
 
     def _leave_caller(self) -> None:
         """Listen no more, owe nothing, and say nothing but the last sentence."""
-        self.caller, self.outstanding, self.rest = CallerState.QUIET, None, ""
+        self.caller, self.session.outstanding = CallerState.QUIET, None
         self.settle()
         self.emit(effects.HoldTape())
         self.drop()
@@ -377,16 +375,21 @@ class Actions(TurnState):
         if self.voice is not VoiceState.ABSENT and self.closing is not None:
             self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence, interrupts=insists))
 
+    def end_closing(self) -> None:
+        """All audio was received. If that was the last sentence, nothing behind it is to be heard."""
+        if self.has_closing_begun and not self.session.rest:
+            self.is_closing_sent = True
+
     def stay(self) -> None:
         """Close no more: the caller is there after all. What they say is read from the tape."""
         self.reopened.append(self.phase)
         self.enter(Phase.CONVERSING)
-        self.outstanding = None
+        self.session.outstanding = None
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
         self.drop()
         self.emit(effects.FreeTape())
-        self.closing, self.is_closing_sent, self.rest = None, False, ""
+        self.closing, self.is_closing_sent = None, False
         self.times_asked = 0
 
     def close_unsaid(self) -> None:

@@ -236,8 +236,3 @@ Kind: TypeAlias = Signal | Meaning | type[Recognised]
 def kind_of(event: Recognised) -> Kind:
     """Return what the tables look an event up by."""
     return event if isinstance(event, Signal | Meaning) else type(event)
-
-
-def name_of(kind: Kind) -> str:
-    """Return the name of a kind of events."""
-    return kind.name if isinstance(kind, Signal | Meaning) else kind.__name__

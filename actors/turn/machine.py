@@ -14,7 +14,7 @@ from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
 from actors.turn.rules import RULES_IN
-from actors.turn.state import LONG_AGO, NEVER, NO_END, CallerState, Debt, Phase, VoiceState
+from actors.turn.state import LONG_AGO, NEVER, CallerState, Debt, LastReply, Phase, VoiceState
 from actors.turn.tables import TABLES
 
 _WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
@@ -78,7 +78,7 @@ class Turn(Actions):
     @property
     def is_audio_news(self) -> bool:
         """Whether the next frame of the agent's audio is to be told (`AUDIO_BEGAN`)."""
-        is_new = self.voice is VoiceState.IDLE or not (self.sounding and self.has_sound)
+        is_new = self.voice is VoiceState.IDLE or not (self.sounding and self.reply.has_sound)
         return is_new and self.gate is Gate.OPEN
 
     @property
@@ -93,7 +93,7 @@ class Turn(Actions):
 
     def awaits_remark(self, remark_id: str) -> bool:
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
-        return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.outstanding))
+        return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.session.outstanding))
 
     # Events
 
@@ -107,7 +107,7 @@ class Turn(Actions):
         match event:
             case events.CallerSaid(text=text):
                 return self._recognise_turn(event, text)
-            case Signal.CALLER_STARTED_SPEAKING if self.told and not self.is_loud:
+            case Signal.CALLER_STARTED_SPEAKING if self.session.told and not self.is_loud:
                 is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
                 return event if is_answered else Meaning.TOLD_HEARD
             case events.AgentSaid():
@@ -125,21 +125,21 @@ class Turn(Actions):
         return events.TurnToldLate(event) if self.answers_late_words else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
-        text, asked = event.text.strip(), self.outstanding
+        text, asked = event.text.strip(), self.session.outstanding
         if not text:
             return Signal.TIME_PASSED
         if asked is not None and asked.text.startswith(text):
             return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
-        if self.rest.startswith(text):
-            return events.InjectionWentOn(self.rest.removeprefix(text).lstrip())
-        if text == self.late_filler and self.debt is Debt.OWED:
+        if self.session.rest.startswith(text):
+            return events.InjectionWentOn(self.session.rest.removeprefix(text).lstrip())
+        if text == self.session.late_filler and self.debt is Debt.OWED:
             return events.InjectionBegan(SayAsAgent(SpeechKind.FILLER, text))
-        return Meaning.LATE_FILLER_BEGAN if text == self.late_filler else event
+        return Meaning.LATE_FILLER_BEGAN if text == self.session.late_filler else event
 
     def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
-        if call_id in self.handoffs:
-            return Meaning.HANDOFF_ENDED if self.handoffs == {call_id} else event
-        decision = self.end.id if self.phase is Phase.ENDING else self.transfer
+        if call_id in self.session.handoffs:
+            return Meaning.HANDOFF_ENDED if self.session.handoffs == {call_id} else event
+        decision = self.ended_by or self.session.transfer
         return Meaning.DECISION_CANCELLED if decision == call_id else event
 
     def _note(self, event: Recognised) -> None:
@@ -162,13 +162,13 @@ class Turn(Actions):
                 self.count_turn(self.transcript)
                 self.at.understood = self.at.wanted = self.now
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
-                self.announced, self.asks_to_wait, self.is_reminded, self.is_urged = "", False, False, False
-                self.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
+                self.promise, self.is_reminded, self.is_urged = None, False, False
+                self.session.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
             case events.TurnToldLate(said=said):
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = said.text, said.text.strip(), 0, 0
                 self.is_away, self.at.understood = said.asks_for_time, self.now
             case Meaning.TOLD_ECHOED:
-                self.transcript, self.told = self.told, ""
+                self.transcript, self.session.told = self.session.told, ""
                 self.at.understood = self.at.wanted = self.now
                 self.expect_words()
             case Signal.VOICE_BEGAN:
@@ -187,7 +187,7 @@ class Turn(Actions):
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
-        is_played_out = not self.sounding and self.at.began < self.at.wanted  # more was asked for since it began
+        is_played_out = not self.sounding and self.reply.began < self.at.wanted  # more was asked for since it began
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             self._begin_reply()
         match event:
@@ -198,16 +198,16 @@ class Turn(Actions):
             case events.InjectionBegan():
                 self._note_injection(event)
             case events.InjectionWentOn(rest=rest):
-                self.at.said, self.rest = self.now, rest
+                self.at.said, self.session.rest = self.now, rest
             case Meaning.LATE_FILLER_BEGAN:
-                self.at.said, self.late_filler, self.kind = self.now, "", SpeechKind.FILLER
+                self.at.said, self.session.late_filler, self.reply.kind = self.now, "", SpeechKind.FILLER
             case _:
                 pass  # of another group
 
     def _begin_reply(self) -> None:
-        if not self.has_sound:
+        if not self.reply.has_sound:
             self.unsay_words()
-        self.kind, self.has_own_words, self.at.began, self.is_torn = SpeechKind.ANSWER, False, NEVER, False
+        self.reply = LastReply()
         self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def _begin_sound(self) -> None:
@@ -215,37 +215,38 @@ class Turn(Actions):
         if self.waits_in_silence and self.at.filler >= self.silent_since:
             self.emit(NoteSilence(self.now - self.silent_since))
         self.sounding = True
-        if self.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:
+        if self.session.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:
             self.unsay_words()  # they had no audio, and this is another's
-        self.at.began = min(self.at.began, self.now)
+        self.reply.began = min(self.reply.began, self.now)
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
-        self.at.said, self.rest, self.has_asked = self.now, "", event.asks
+        self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
         self.overtake_filler()
         if not self.is_audible:
             if self.aside is not None:
-                self.aside = self.kind = SpeechKind.ANSWER  # some of its audio may be there already
+                self.aside = self.reply.kind = SpeechKind.ANSWER  # some of its audio may be there already
             return
-        self.kind, self.has_own_words, self.has_spoken, self.sounds_wanted = SpeechKind.ANSWER, True, True, True
+        self.reply.kind, self.reply.has_own_words = SpeechKind.ANSWER, True
+        self.has_spoken = self.sounds_wanted = True
         self.at.answered = max(self.now, self.at.wanted)
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
-            self.announced, self.asks_to_wait = event.announces or self.announced, event.asks_to_wait
+            self.promise = event.announces or self.promise or ("" if event.asks_to_wait else None)
 
     def _note_injection(self, event: events.InjectionBegan) -> None:
         begun, kind = event.begun, event.begun.kind
-        if self.at.answered <= self.at.outstanding <= self.at.began:
+        if self.at.answered <= self.at.outstanding <= self.reply.began:
             self.unsay_words()  # the audio behind them is not theirs
-        if begun is self.outstanding:
-            self.outstanding = None
+        if begun is self.session.outstanding:
+            self.session.outstanding = None
         else:
-            self.late_filler = ""
+            self.session.late_filler = ""
         if begun.id and self.is_audible:
             self.remark_begun = begun.id
-        self.at.said, self.rest = self.now, event.rest
-        if not self.has_own_words:
-            self.kind = kind
+        self.at.said, self.session.rest = self.now, event.rest
+        if not self.reply.has_own_words:
+            self.reply.kind = kind
         if kind is SpeechKind.GREETING:
-            self.kind, self.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
+            self.reply.kind, self.reply.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
             self.at.answered = self.now
         if kind is SpeechKind.QUESTION:
             self.times_asked += 1
@@ -258,16 +259,16 @@ class Turn(Actions):
                 self._take_words_for_granted()
                 self.at.done, self.transcript = self.now, ""
                 self.withholds_end = self.is_unended = False
-                self.is_closing_sent = self.is_closing_sent or (self.has_closing_begun and not self.rest)
-            case Signal.PLAYED if self.sounding:
+                self.end_closing()
+            case Signal.PLAYED:
                 self.fall_quiet()
             case Signal.SAY_REFUSED:
-                self.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
-                refused = self.outstanding
+                self.session.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
+                refused = self.session.outstanding
                 if refused is not None and not refused.interrupts:
-                    self.outstanding = None
+                    self.session.outstanding = None
                     self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
-            case Signal.THINKING_BEGAN if self.late_filler and self.at.alive <= self.at.filler:
+            case Signal.THINKING_BEGAN if self.session.late_filler and self.at.alive <= self.at.filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
             case Signal.THINKING_BEGAN | Signal.THINKING_SLOW:
                 self.at.alive = self.now
@@ -277,10 +278,9 @@ class Turn(Actions):
     def _take_words_for_granted(self) -> None:
         """Take a reply for an answer that came whole, but without its words: they were lost."""
         has_words, self.has_words = self.has_words, False
-        is_awaited = self.outstanding is not None or self.late_filler != ""
-        is_other = is_awaited or self.at.outstanding >= self.at.wanted or self.at.cut > self.at.done
-        if self.voice is VoiceState.COMING and self.has_sound and not (has_words or is_other):
-            self.at.answered, self.has_spoken = self.at.began, True
+        is_other = self.at.outstanding >= self.at.wanted or self.at.cut > self.at.done or self.session.is_to_speak
+        if self.voice is VoiceState.COMING and self.reply.has_sound and not (has_words or is_other):
+            self.at.answered, self.has_spoken = self.reply.began, True
 
     def _note_session(self, event: Recognised) -> None:
         match event:
@@ -329,39 +329,40 @@ class Turn(Actions):
             case events.FunctionsAsked(ids=ids):
                 self.at.alive = self.now
                 self._want_words()
-                self.own_filler = self.own_filler if self.running else ""
-                self.running.update(ids)
-                self.announced, self.asks_to_wait, self.is_unended, self.owes_deed = "", False, False, False
+                self.own_filler = self.own_filler if self.session.running else ""
+                self.session.running.update(ids)
+                self.promise, self.is_unended, self.owes_deed = None, False, False
             case events.FunctionDone(id=call_id):
-                self.running.discard(call_id)
+                self.session.running.discard(call_id)
                 self.at.alive = self.at.result = self.now
                 self._want_words()
                 self.wait_anew()
                 self._forget_said()
             case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
-                self.running.discard(call_id)
+                self.session.running.discard(call_id)
             case events.HandoffWanted(id=call_id):
-                self.running.discard(call_id)
+                self.session.running.discard(call_id)
                 self.at.wanted = self.now
                 self.has_words = self.has_words or self.voice is not VoiceState.IDLE  # its rest may be heard
             case events.FunctionCancelled(id=call_id):
-                self.running.discard(call_id)
-                self.handoffs.discard(call_id)
+                self.session.running.discard(call_id)
+                self.session.handoffs.discard(call_id)
                 self.at.wanted = self.now
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
-                self.handoffs.clear()
+                self.session.handoffs.clear()
                 self.wait_anew()  # the session could say nothing meanwhile
             case Meaning.DECISION_CANCELLED:
-                self.end, self.transfer = NO_END, ""
+                self.session.transfer = ""
             case _:
                 pass  # of another group
 
     def _want_words(self) -> None:
         """Have the model say what a function has found out, unless it has asked the caller with the call of it."""
-        if not self.has_asked_them:  # later than what was said before it in the same moment
+        has_asked_them = self.has_asked and self.at.answered >= self.at.wanted
+        if not has_asked_them:  # later than what was said before it in the same moment
             self.at.wanted = math.nextafter(max(self.now, self.at.answered), math.inf)
 
     def _forget_said(self) -> None:
         """What was said before the end of the last function is no goodbye after it."""
-        self.has_spoken = self.has_spoken and (bool(self.running) or self.phase is not Phase.CONVERSING)
+        self.has_spoken = self.has_spoken and (bool(self.session.running) or self.phase is not Phase.CONVERSING)

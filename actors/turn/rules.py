@@ -92,7 +92,7 @@ def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
 
 
 def end_of_closing(state: TurnState) -> float:
-    breath = state.deadlines.goodbye_onset if state.rest else 0.0  # between two sentences
+    breath = state.deadlines.goodbye_onset if state.session.rest else 0.0  # between two sentences
     return max(state.at.quiet + breath, nobody_speaks_since(state, state.deadlines.goodbye_grace))
 
 
@@ -144,14 +144,15 @@ RULES: tuple[Rule, ...] = (
     Rule("closing insists", (CLOSING,), ("the last words have not begun", "they were not insisted on"),
          Actions.say_closing,
          "When it is refused; else asked for + `goodbye_onset`",
-         lambda state: AT_ONCE if state.outstanding is None else state.at.phase + state.deadlines.goodbye_onset),
+         lambda state: state.at.phase + state.deadlines.goodbye_onset if state.session.outstanding else AT_ONCE),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
          "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed, and "
          "`silence_budget` if it is heard anew; last heard + `silence_budget` at the end, and before a transfer",
          end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `shortest_word` if something is told; else + `false_start`",
-         lambda state: state.at.cut + (state.deadlines.shortest_word if state.told else state.deadlines.false_start)),
+         lambda state: state.at.cut + (
+             state.deadlines.shortest_word if state.session.told else state.deadlines.false_start)),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
          "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside, or owed for as long",
          end_of_speech),

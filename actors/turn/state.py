@@ -12,7 +12,7 @@ import attrs
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, Recognised, Signal
+from actors.turn.events import CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
@@ -56,6 +56,42 @@ class Phase(Enum):
 
 
 @attrs.define
+class LastReply:
+    """What the service says, or said last. A new one begins as what the model says of its own accord."""
+
+    kind: SpeechKind = SpeechKind.ANSWER
+    has_own_words: bool = False  # it has words that the model chose
+    began: float = NEVER  # its audio began; infinity: it has none
+    is_torn: bool = False  # it goes on, and was cut before all of it had come
+
+    @property
+    def has_sound(self) -> bool:
+        return self.began < NEVER
+
+
+@attrs.define
+class Session:
+    """What the session on the floor was asked for, and what it has asked for."""
+
+    outstanding: SayAsAgent | None = None  # the injection that its service has neither begun nor refused
+    rest: str = ""  # the rest of the last such sentence that it has begun
+    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
+    told: str = ""  # words that it was told as the caller's, and has not echoed
+    running: set[str] = attrs.field(factory=set)  # functions
+    handoffs: set[str] = attrs.field(factory=set)  # functions that have asked for another agent
+    transfer: str = ""  # the function that has asked for a person, and waits for the answer
+
+    @property
+    def is_to_speak(self) -> bool:
+        """Whether words of its service may be those that it was asked for."""
+        return self.outstanding is not None or self.late_filler != ""
+
+    def is_to_say(self, *kinds: SpeechKind) -> bool:
+        """Whether its service was asked to say something of such a kind, and has neither begun nor refused it."""
+        return self.outstanding is not None and self.outstanding.kind in kinds
+
+
+@attrs.define
 class Clocks:
     """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
 
@@ -79,7 +115,6 @@ class Clocks:
     waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
     turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
     said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
-    began: float = NEVER  # the audio of the last reply began; infinity: it has none
     answered: float = LONG_AGO  # the agent said something of its own accord
     done: float = LONG_AGO  # the last reply was received
     alive: float = LONG_AGO  # the service showed that it works on an answer
@@ -117,27 +152,22 @@ class TurnState:
     sounding: bool = False  # the caller hears something of ours, or will
     is_loud: bool = False  # the line carries the caller's voice
     aside: SpeechKind | None = None  # what was cut and is kept. A false start brings an answer back, and nothing else
-    is_torn: bool = False  # the reply that goes on was cut before all of it had come
     is_resumed: bool = False  # the reply that sounds was cut before, and resumed
     is_unended: bool = False  # the last reply has stopped without AgentAudioDone: it is over, or was broken off
     withholds_end: bool = False  # the service went on after such a reply: only its AgentAudioDone is missing
 
-    # What the agent says
-    kind: SpeechKind = SpeechKind.ANSWER  # of the reply that is coming, or was the last
-    has_own_words: bool = False  # it has words that the model chose
-    has_asked: bool = False  # its last words are a question
+    # The session, and what it says
+    session: Session = attrs.field(factory=Session)
+    reply: LastReply = attrs.field(factory=LastReply)
+    has_asked: bool = False  # the agent's last words are a question
     has_words: bool = False  # words of any kind have come, heard or not, since the last AgentAudioDone
     sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again
     has_spoken: bool = False  # the agent has said something of its own accord since the caller, or a function, spoke
-    outstanding: SayAsAgent | None = None  # the injection that the service has neither begun nor refused
-    rest: str = ""  # the rest of the last such sentence that it has begun
-    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
     fillers_said: int = 0
     own_filler: str = ""  # the words of a slow function, said instead of a filler
     times_asked: int = 0  # how often a silent caller was asked whether they are there
 
     # What the service is told
-    told: str = ""  # words that it was told as the caller's, and has not echoed
     last_turn: str = ""  # the caller's last turn, if it can be asked again
     transcript: str = ""  # the caller's last words, until they may have been said again
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
@@ -147,14 +177,10 @@ class TurnState:
     is_away: bool = False  # the caller has asked for time
 
     # Functions
-    running: set[str] = attrs.field(factory=set)
-    handoffs: set[str] = attrs.field(factory=set)
-    end: EndWanted = NO_END  # what the agent has ended the conversation with; what else wanted to end it was refused
-    transfer: str = ""  # the function that has asked for a person, and waits for the answer
+    end: EndWanted = NO_END  # what has ended the conversation last; what else wanted to end it was refused
     wish: str = ""  # the function that has asked for a person, also when its session is gone; "" for a key
     reopened: list[Phase] = attrs.field(factory=list)  # the phases that the caller's words have taken back
-    announced: str = ""  # a function that the agent has announced and not called
-    asks_to_wait: bool = False  # the agent's last words ask the caller to wait
+    promise: str | None = None  # a function that the agent has announced and not called; "": that something follows
     is_reminded: bool = False
     is_urged: bool = False  # it was told to go on with a torn reply: once a turn, for an echo tears each of them
 
@@ -184,10 +210,20 @@ class TurnState:
         return Gate.ASIDE if self.voice is VoiceState.CUT and self.aside is not None else Gate.SHUT
 
     @property
+    def asking(self) -> str:
+        """The function that asks for a decision with the event that is being taken."""
+        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
+
+    @property
+    def ended_by(self) -> str:
+        """The function that has ended the conversation, unless it has gone on since."""
+        return self.end.id if self.phase in (Phase.ENDING, Phase.OVER) else ""
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether nothing is owed, nobody is heard, and nothing is said, done, or about to be said."""
         is_idle = self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and self.caller is CallerState.QUIET
-        return is_idle and not (self.sounding or self.running or self.outstanding or self.told)
+        return is_idle and not (self.sounding or self.session.running or self.session.outstanding or self.session.told)
 
     @property
     def is_pause(self) -> bool:
@@ -223,11 +259,6 @@ class TurnState:
         return max(self.at.turned, self.at.quiet)
 
     @property
-    def has_sound(self) -> bool:
-        """Whether the last reply has audio."""
-        return self.at.began < NEVER
-
-    @property
     def is_asked_out(self) -> bool:
         """Whether the caller was asked as often as is worth it whether they are there."""
         return self.times_asked >= self.numbers.silent_asks
@@ -241,12 +272,7 @@ class TurnState:
     @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
-        return self.has_sound and not self.running and self.at.answered >= self.at.wanted
-
-    @property
-    def has_asked_them(self) -> bool:
-        """Whether the agent's answer ended with a question. A function's result can wait for the caller's answer."""
-        return self.has_asked and self.at.answered >= self.at.wanted
+        return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
 
     @property
     def is_audible(self) -> bool:
@@ -291,23 +317,16 @@ class TurnState:
         return self.at.answered >= self.at.heard
 
     @property
-    def reply_began(self) -> float:
-        """When the last reply began, with its audio or with words whose audio is still to come; infinity: neither."""
-        has_words_only = self.voice is VoiceState.COMING and self.has_own_words and not self.has_sound
-        return self.at.answered if has_words_only else self.at.began
-
-    @property
     def answers_late_words(self) -> bool:
         """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
-        at, is_awaited = self.at, self.outstanding is not None or self.late_filler != ""
-        is_reply = self.kind is SpeechKind.ANSWER and not (is_awaited or self.is_loud)
+        at, reply = self.at, self.reply
+        if self.is_loud or self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
+            return False
+        has_words_only = self.voice is VoiceState.COMING and reply.has_own_words and not reply.has_sound
+        began = at.answered if has_words_only else reply.began  # with words whose audio is still to come
         they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
-        is_theirs = max(at.understood, at.told) < at.own_turn and max(at.heard, at.voiced) <= self.reply_began < NEVER
-        return they_talk and is_reply and is_theirs
-
-    def is_to_say(self, *kinds: SpeechKind) -> bool:
-        """Whether the service was asked to say something of such a kind, and has neither begun nor refused it."""
-        return self.outstanding is not None and self.outstanding.kind in kinds
+        is_theirs = max(at.understood, at.told) < at.own_turn
+        return they_talk and is_theirs and max(at.heard, at.voiced) <= began < NEVER
 
     def is_rarely_reopened(self, phase: Phase) -> bool:
         """Whether the caller's words may take such a phase back once more."""
@@ -319,7 +338,7 @@ class TurnState:
 
     def echoes(self, text: str) -> bool:
         """Whether a transcript is what the service was told as the caller's words."""
-        return self.told != "" and text.strip() == self.told
+        return self.session.told != "" and text.strip() == self.session.told
 
     def repeats(self, text: str) -> bool:
         """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
@@ -339,7 +358,7 @@ class TurnState:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
         if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
-        self.outstanding, self.rest, self.has_asked, self.at.outstanding = asked, "", False, self.now
+        self.session.outstanding, self.session.rest, self.has_asked, self.at.outstanding = asked, "", False, self.now
         self.emit(asked)
 
     def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:
@@ -347,7 +366,7 @@ class TurnState:
         if self.voice is VoiceState.LATE:
             self.voice = VoiceState.IDLE
         self.expect_words()
-        self.told, self.at.told, self.at.wanted = text.strip(), self.now, self.now
+        self.session.told, self.at.told, self.at.wanted = text.strip(), self.now, self.now
         self.emit(effects.TellAsCaller(text, keys))
 
     def expect_words(self) -> None:
@@ -388,9 +407,10 @@ class TurnState:
 
     def overtake_filler(self) -> bool:
         """Give up the filler that is outstanding; return whether there was one."""
-        if self.outstanding is None or self.outstanding.kind is not SpeechKind.FILLER:
+        asked = self.session.outstanding
+        if asked is None or asked.kind is not SpeechKind.FILLER:
             return False
-        self.late_filler, self.outstanding = self.outstanding.text, None
+        self.session.late_filler, self.session.outstanding = asked.text, None
         return True
 
     def fall_quiet(self) -> None:
@@ -407,8 +427,8 @@ class TurnState:
 
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
-        if self.has_own_words:
-            self.at.answered, self.has_spoken, self.has_own_words = LONG_AGO, False, False
+        if self.reply.has_own_words:
+            self.at.answered, self.has_spoken, self.reply.has_own_words = LONG_AGO, False, False
 
     def close(self, closing: CloseAsked) -> None:
         """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""

@@ -58,15 +58,15 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "nothing is aside": lambda state: state.aside is None,
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
-    "it has sound": lambda state: state.has_sound,
-    "it has no sound": lambda state: not state.has_sound,
-    "nothing is outstanding": lambda state: state.outstanding is None,
+    "it has sound": lambda state: state.reply.has_sound,
+    "it has no sound": lambda state: not state.reply.has_sound,
+    "nothing is outstanding": lambda state: state.session.outstanding is None,
     # The last sentence, and the sentence before a transfer, have rules of their own
     "something is outstanding": lambda state: (
-        state.outstanding is not None and not state.is_to_say(SpeechKind.CLOSING, SpeechKind.TRANSFER)
+        state.session.outstanding is not None and not state.session.is_to_say(SpeechKind.CLOSING, SpeechKind.TRANSFER)
     ),
-    "something is told": lambda state: state.told != "",
-    "nothing is told": lambda state: state.told == "",
+    "something is told": lambda state: state.session.told != "",
+    "nothing is told": lambda state: state.session.told == "",
     # The debt
     "nothing is owed": lambda state: state.debt is Debt.SETTLED,
     "the caller waits in silence": lambda state: state.waits_in_silence,
@@ -78,24 +78,24 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "it is said already": lambda state: state.has_spoken and state.phase is Phase.CONVERSING,
     "it leaves something": lambda state: state.debt is Debt.OWED or state.caller is CallerState.HEARD,
     # The session, its functions, and what waits to be told or said
-    "no function runs": lambda state: not state.running,
+    "no function runs": lambda state: not state.session.running,
     "all is at rest": lambda state: state.is_at_rest,
     "the opening is due": lambda state: not state.is_opened,
     "the opening was heard": lambda state: state.is_opened,
     "a person is wanted": lambda state: (state.wants_person or state.is_person_ordered) and not state.why_no_person,
-    "the transfer is announced": lambda state: not state.is_to_say(SpeechKind.TRANSFER),
+    "the transfer is announced": lambda state: not state.session.is_to_say(SpeechKind.TRANSFER),
     "keys wait and the opening was heard, or a transfer has failed": lambda state: (
         bool(state.keys and state.is_opened) or state.why_no_person != ""
     ),
     "a remark waits": lambda state: state.remark is not None,
     "the session is old": lambda state: state.is_aged,
-    "a function was announced, or the caller asked to wait": lambda state: state.announced != "" or state.asks_to_wait,
+    "a function was announced, or the caller asked to wait": lambda state: state.promise is not None,
     "it is a pause": lambda state: state.is_pause,
     # The phase, and the end of the call
     "they converse": lambda state: state.phase is Phase.CONVERSING,
     "no goodbye or transfer is under way": lambda state: state.phase not in (Phase.ENDING, Phase.TRANSFERRING),
     "the end answers them": lambda state: state.ends_upon_words,
-    "it may be taken back": lambda state: state.transfer != "" and state.may_be_reopened,
+    "it may be taken back": lambda state: state.session.transfer != "" and state.may_be_reopened,
     "the call may go on": lambda state: state.may_be_reopened,
     "the call is to close": lambda state: state.closing is not None,
     "the call is to go on": lambda state: state.closing is None,
@@ -233,7 +233,10 @@ _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Act
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
     Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, FreeTape())},
-    events.TransferWanted: _refused_in | each((CONVERSING, ENDING), to(TRANSFERRING, Actions.start_transfer)),
+    events.TransferWanted: _refused_in | {
+        CONVERSING: to(TRANSFERRING, Actions.start_transfer),
+        ENDING: to(TRANSFERRING, Actions.start_transfer, Actions.refuse_end),
+    },
     Meaning.DECISION_CANCELLED: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
     events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
     events.EndWanted: _refused_in | {CONVERSING: to(ENDING, Actions.start_ending)},

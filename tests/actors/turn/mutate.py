@@ -14,9 +14,10 @@ from importlib import import_module
 
 import attrs
 
-from actors.turn.events import Kind, name_of
+from actors.turn.events import Kind
 from actors.turn.rules import RULES, RULES_IN, Rule
 from actors.turn.tables import TABLES, Cell, Row, Table
+from tests.actors.turn.picture import name_of
 from tests.actors.turn.survivors import SURVIVORS
 from tests.actors.turn.world import play_world
 

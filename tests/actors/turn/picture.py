@@ -3,7 +3,7 @@
 They stand between two markers, and a test compares them with the tables that the calls run on.
 """
 
-from actors.turn.events import name_of
+from actors.turn.events import Kind, Meaning, Signal
 from actors.turn.rules import RULES, Rule
 from actors.turn.state import Phase
 from actors.turn.tables import TABLES, Cell, Table
@@ -25,6 +25,11 @@ def picture_of_table(table: Table) -> str:
     for event, line in table.lines.items():
         lines.append(f"| {name_of(event)} | {' | '.join(picture_of_cell(line.get(state, ())) for state in states)} |")
     return "\n".join(lines)
+
+
+def name_of(kind: Kind) -> str:
+    """Return the name of a kind of events."""
+    return kind.name if isinstance(kind, Signal | Meaning) else kind.__name__
 
 
 def picture_of_cell(cell: Cell) -> str:

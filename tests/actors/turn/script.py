@@ -10,7 +10,7 @@ from actors.policy import CallPolicy, Wording
 from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent, SpeechKind
 from actors.turn.events import AgentSaid, CallerSaid, EndWanted, Event, FloorGiven, FunctionsAsked, Signal, VoiceEnded
 from actors.turn.machine import Turn
-from actors.turn.state import Debt, TurnState, VoiceState
+from actors.turn.state import Debt, Session, TurnState, VoiceState
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]
@@ -54,12 +54,18 @@ def prepared_turn(**fields: object) -> tuple[Turn, TurnState]:
     at.turned = at.quiet = at.noticed = at.heard = at.voiced = at.phase = 10.0
     at.told = at.outstanding = at.vacated = at.close_asked = 10.0
     for name, value in fields.items():
-        assert hasattr(state, name), name
-        setattr(state, name, value)
+        setattr(part_with(state, name), name, value)
     if state.debt is Debt.OWED:
         at.owed = at.waiting = 9.5
     turn._deadline = math.inf  # of the state before: the next event finds the new one
     return turn, state
+
+
+def part_with(state: TurnState, name: str) -> TurnState | Session:
+    """Return the part of the state that has a field of this name."""
+    part = next(part for part in (state, state.session) if hasattr(part, name))
+    assert isinstance(part, TurnState | Session)
+    return part
 
 
 def play(turn: Turn, steps: Iterable[Step], until: float | None = None) -> Seen:

@@ -234,7 +234,7 @@ def test_a_filler_behind_a_denied_handoff_is_no_answer() -> None:
 
     play(turn, [*caller_says(1), *denied, *reply(5.5, FIRST, played=1)], 7)
 
-    assert (turn.debt, turn.kind) == (Debt.OWED, SpeechKind.FILLER)
+    assert (turn.debt, turn.reply.kind) == (Debt.OWED, SpeechKind.FILLER)
 
 
 # A silence, and what does not end it

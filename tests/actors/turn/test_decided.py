@@ -283,7 +283,7 @@ def test_a_key_is_not_put_through_under_the_name_of_an_earlier_function() -> Non
     turn, state = prepared_turn(wish="t", keys=("0",), wants_person=True, is_opened=True)
 
     assert PutThrough("") in effects_of(play(turn, [(10.0, Signal.THINKING_BEGAN), (11.5, AgentSaid("x"))], 16))
-    assert state.kind is SpeechKind.ANSWER
+    assert state.reply.kind is SpeechKind.ANSWER
 
 
 def test_words_while_the_line_is_asked_are_not_the_person() -> None:
@@ -333,7 +333,7 @@ def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() 
     got = play(turn, sent, 36)
 
     assert (32.9, FreeTape()) in got
-    assert (turn.outstanding, turn.closing) == (None, None)
+    assert (turn.session.outstanding, turn.closing) == (None, None)
 
 
 def test_a_short_noise_does_not_keep_the_call() -> None:
@@ -425,4 +425,4 @@ def test_words_that_are_said_with_a_deed_announce_none() -> None:
 
     play(turn, [*caller_says(1), (3, FunctionsAsked(("t",))), (3, TransferWanted("t")), *words], 5)
 
-    assert state_of(turn).announced == ""
+    assert state_of(turn).promise is None

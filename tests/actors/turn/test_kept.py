@@ -23,8 +23,10 @@ from actors.turn.events import (
     FunctionsAsked,
     KeysEntered,
     PersonWanted,
+    PutThroughFailed,
     RemarkMade,
     Signal,
+    TransferWanted,
 )
 from tests.actors.turn.script import (
     ASK,
@@ -44,6 +46,7 @@ from tests.actors.turn.script import (
 )
 
 WAIT = "Your file is large, one moment."
+ANNOUNCED = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)
 
 
 def test_a_goodbye_is_taken_back_twice_and_stands_the_third_time() -> None:
@@ -90,10 +93,8 @@ def test_keys_show_that_a_caller_is_there_who_was_asked_twice() -> None:
 
 
 def test_an_operator_may_want_the_caller_put_through_and_think_better_of_it() -> None:
-    announced = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)
-
-    assert (1, announced) in seen((1, PersonWanted()), until=1.5)
-    assert announced not in effects_of(
+    assert (1, ANNOUNCED) in seen((1, PersonWanted()), until=1.5)
+    assert ANNOUNCED not in effects_of(
         seen(
             (1, Signal.FLOOR_VACATED),
             (2, PersonWanted()),
@@ -151,3 +152,18 @@ def test_a_last_sentence_that_was_sent_to_a_lost_session_is_heard_from_the_next_
         4,
         EndConversation("ended", heard=True),
     )
+
+
+def test_a_transfer_refuses_no_end_that_a_lost_session_has_asked_for() -> None:
+    script: list[Step] = [*caller_says(1), (3, FunctionsAsked(("e",))), (3.1, EndWanted("e", "done")), *lost(4)]
+    wanted: list[Step] = [(5, FunctionsAsked(("t",))), (5.1, TransferWanted("t"))]
+
+    got = effects_of(seen(*script, *wanted, until=5.2))
+
+    assert AnswerFunction("e", POLICY.wording.refused) not in got
+
+
+def test_an_order_to_put_the_caller_through_that_came_to_nothing_is_over() -> None:
+    got = seen((1, PersonWanted()), (4, PutThroughFailed("nobody")), until=6)
+
+    assert [at for at, effect in got if effect == ANNOUNCED] == [1]

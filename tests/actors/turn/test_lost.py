@@ -159,7 +159,7 @@ def test_the_audio_of_a_filler_is_not_that_of_the_words_before_it(words_first: b
 
     play(turn, [*caller_says(1), (4.5, AgentSaid("On Tuesday.")), *began, (6.5, Signal.PLAYED)], 7)
 
-    assert (turn.debt, turn.kind) == (Debt.OWED, SpeechKind.FILLER)
+    assert (turn.debt, turn.reply.kind) == (Debt.OWED, SpeechKind.FILLER)
 
 
 def test_what_is_left_of_a_reply_that_was_cut_is_no_answer() -> None:
@@ -358,7 +358,7 @@ def test_once_they_are_transcribed_they_are_a_turn_like_any_other() -> None:
 
     play(turn, [*cut_off(1.5, 2.5), (3, CallerSaid(TURN)), *lost(3.5)])
 
-    assert turn.told == TURN
+    assert turn.session.told == TURN
 
 
 # What a session has left

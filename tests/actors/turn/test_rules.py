@@ -160,7 +160,7 @@ def test_an_echo_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
 
     play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
-    assert state.told == ""
+    assert state.session.told == ""
 
 
 @pytest.mark.parametrize("phase", ALWAYS)
@@ -169,7 +169,7 @@ def test_an_injection_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None
 
     play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
-    assert state.outstanding is None
+    assert state.session.outstanding is None
 
 
 # Silences

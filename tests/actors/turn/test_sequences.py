@@ -76,7 +76,7 @@ def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
         *reply(3.7, "I am Bob."),
     ]
     assert play(turn, script, 8) == [(3, HoldTape()), (3.5, greeting)]
-    assert (turn.debt, turn.kind, turn.outstanding) == (Debt.SETTLED, SpeechKind.ANSWER, None)
+    assert (turn.debt, turn.reply.kind, turn.session.outstanding) == (Debt.SETTLED, SpeechKind.ANSWER, None)
 
 
 def test_a_greeting_that_is_not_begun_is_the_end_of_its_session() -> None:
@@ -484,7 +484,7 @@ def test_a_closing_that_is_not_begun_interrupts() -> None:
 def test_an_echo_that_never_comes_is_waited_for_no_longer() -> None:
     turn = on_floor()
     play(turn, [(1, KeysEntered("1"))], 6)
-    assert state_of(turn).told == ""
+    assert state_of(turn).session.told == ""
 
 
 def test_a_long_vacancy_in_the_callers_turn_is_filled() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from actors.policy import Deadlines, Wording
 from actors.turn import effects, events
-from actors.turn.events import name_of
 from actors.turn.rules import RULES, RULES_IN
 from actors.turn.state import Phase
 from actors.turn.tables import TABLES, Table
+from tests.actors.turn.picture import name_of
 
 ONLY_NOTED = {
     events.Signal.THINKING_SLOW,

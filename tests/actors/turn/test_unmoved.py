@@ -127,10 +127,15 @@ def prepared(part: str, event: Event, name: str) -> Turn:
     setattr(state, *field_of(part, name))
     state.debt = Debt.OWED if part == "caller" or event == Signal.FLOOR_VACATED else state.debt
     state.sounding = part != "caller"
-    state.last_turn, state.end, state.transfer, state.handoffs = "y", EndWanted("e", "done"), "t", {"h0"}
-    state.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None
-    state.late_filler = "too late" if event == AgentSaid("too late") else ""
-    state.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
+    state.last_turn, state.end, state.session.transfer, state.session.handoffs = (
+        "y",
+        EndWanted("e", "done"),
+        "t",
+        {"h0"},
+    )
+    state.session.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None
+    state.session.late_filler = "too late" if event == AgentSaid("too late") else ""
+    state.session.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
     state.aside = KEPT if part.startswith("voice") else None
     state.has_spoken = part == "debt"
     return turn
