@@ -17,6 +17,8 @@ _SPARE = 0.02
 """Seconds for which a read may be late: by two ticks."""
 LONGEST_ANSWER = 12
 """Words. A greeting that was recorded is longer; so may an answer be, and then it is no proof."""
+_MOST_WISHES = 3
+"""How often a caller presses the key for a person in one go; more of the same digit may be a code."""
 _START = 1.0
 """Seconds from a caller's sound to the service's word that they speak, at the latest."""
 
@@ -297,3 +299,15 @@ class CallPolicy:
     """The number that a person we dial is shown."""
     fallback_number: str = ""
     """The number for calls that no agent can carry on; empty hangs up."""
+
+
+def wants_person(keys: str, human_digit: str) -> bool:
+    """Say whether these are the key for a person, which an impatient caller presses again."""
+    return set(keys) == set(human_digit) != set() and len(keys) <= _MOST_WISHES
+
+
+def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
+    """Write for an agent what the caller has pressed."""
+    if wants_person("".join(entries), human_digit):
+        return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
+    return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."

@@ -13,8 +13,7 @@ from trio.lowlevel import ParkingLot
 
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
-from actors.policy import CallPolicy
-from actors.turn.actions import wants_person
+from actors.policy import CallPolicy, wants_person
 from actors.turn.events import Event, KeysEntered, Signal
 
 KEYS = frozenset("0123456789*#ABCD")

@@ -2,30 +2,16 @@
 
 import attrs
 
-from actors.policy import LONGEST_ANSWER
+from actors.policy import LONGEST_ANSWER, describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
+from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
 from actors.turn.state import LONG_AGO, CallerState, Debt, Phase, Session, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
-_MOST_WISHES = 3
-"""How often a caller presses the key for a person in one go; more of the same digit may be a code."""
 SILENT, MACHINE = "caller_silent", "machine"
 """The outcomes of a call whose caller does not answer, and of one with a recording."""
-
-
-def wants_person(keys: str, human_digit: str) -> bool:
-    """Say whether these are the key for a person, which an impatient caller presses again."""
-    return set(keys) == set(human_digit) != set() and len(keys) <= _MOST_WISHES
-
-
-def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
-    """Write for an agent what the caller has pressed."""
-    if wants_person("".join(entries), human_digit):
-        return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
-    return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
 
 
 @attrs.define(eq=False)
@@ -131,7 +117,7 @@ class Actions(TurnState):
     def _doubt(self, since: float) -> None:
         """Owe the caller a few words only: they have their answer, and the service may be gone."""
         self.is_unended = True
-        self.at.wanted = min(self.at.wanted, self.at.answered)
+        self.at.wanted = self.at.answered
         self.owe(since)
         self.at.waiting = self.now
 
@@ -150,7 +136,6 @@ class Actions(TurnState):
         self.deaf_words += 1
         if self.is_waited_for and not (self.is_unended or self.owes_deed):
             return  # whether it answers what it has heard shows that it is there
-        self.owes_deed = False
         self.at.owed = self.at.voiced  # they wait since then, and not since the reply stopped
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
@@ -187,8 +172,7 @@ class Actions(TurnState):
     def expire_injection(self) -> None:
         """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
-        if self.overtake_filler():
-            return
+        self.overtake_filler()
         if self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken:
             self._doubt(self.at.outstanding)  # the next session asks it
             self._restart("it does not say what it is asked to")
@@ -246,7 +230,9 @@ class Actions(TurnState):
         self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
 
     def ask_caller(self) -> None:
-        if self.is_asked_out or self.is_refused_out:
+        silent = max(self.callers_turn_since, self.at.voiced)
+        is_refused = self.at.refused > silent and self.now >= silent + self.deadlines.longest_turn
+        if self.is_asked_out or is_refused:
             goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
             self.may_stay = self.is_rarely_reopened(Phase.CLOSING)
@@ -277,6 +263,11 @@ class Actions(TurnState):
         self.remark = None
 
     # Functions that decide: a handoff, a transfer, the end
+
+    @property
+    def asking(self) -> str:
+        """The function that asks for a decision with the event that is being taken."""
+        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
 
     def refuse(self) -> None:
         """Two decisions in one request: the first holds."""

@@ -87,6 +87,11 @@ class Turn(Actions):
         return self.phase is Phase.ENDING and self.debt is Debt.SETTLED
 
     @property
+    def ended_by(self) -> str:
+        """The function that has ended the conversation, unless it has gone on since."""
+        return self.end.id if self.phase in (Phase.ENDING, Phase.OVER) else ""
+
+    @property
     def runs_functions(self) -> bool:
         """Whether what the model asks for is to be carried out: no more, once the last sentence is due."""
         return self.phase not in {Phase.HUSHED, Phase.CLOSING, Phase.OVER}
@@ -94,6 +99,30 @@ class Turn(Actions):
     def awaits_remark(self, remark_id: str) -> bool:
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.session.outstanding))
+
+    @property
+    def answers_late_words(self) -> bool:
+        """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
+        at, reply = self.at, self.reply
+        if self.is_loud or self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
+            return False
+        has_words_only = self.voice is VoiceState.COMING and reply.has_own_words and not reply.has_sound
+        began = at.answered if has_words_only else reply.began  # with words whose audio is still to come
+        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
+        is_theirs = max(at.understood, at.told) < at.own_turn
+        return they_talk and is_theirs and max(at.heard, at.voiced) <= began < NEVER
+
+    def echoes(self, text: str) -> bool:
+        """Whether a transcript is what the service was told as the caller's words."""
+        return self.session.told != "" and text.strip() == self.session.told
+
+    def repeats(self, text: str) -> bool:
+        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
+        return self.transcript != "" and text.strip() == self.transcript
+
+    def has_room_for(self, keys: str) -> bool:
+        """Whether an entry of keys can wait with the others."""
+        return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
 
     # Events
 

@@ -101,10 +101,15 @@ def end_of_keys(state: TurnState) -> float:
     return state.at.key + state.deadlines.digit_pause + state.deadlines.goodbye_onset
 
 
+def heard_since(state: TurnState) -> float:
+    """Return when the last words are heard; if they were a question, when the caller has had the time to answer."""
+    return state.at.quiet + (state.deadlines.silence_budget if state.has_asked else 0.0)
+
+
 def end_of_goodbye(state: TurnState) -> float:
     sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
     quiet = max(nobody_speaks_since(state, state.deadlines.farewell_noise), end_of_keys(state))
-    return max(state.at.quiet + state.time_to_answer, sent, quiet)
+    return max(heard_since(state), sent, quiet)
 
 
 def end_without_goodbye(state: TurnState) -> float:
@@ -196,11 +201,11 @@ RULES: tuple[Rule, ...] = (
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard"), Actions.put_through,
          "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
-         lambda state: max(state.at.quiet + state.time_to_answer,
+         lambda state: max(heard_since(state),
                            max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
     Rule("the transfer's sentence never comes", (TRANSFERRING,), ("nothing sounds", "nobody is heard"),
          Actions.put_through, "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",
-         lambda state: max(state.at.phase, state.at.quiet + state.time_to_answer) + 2 * state.deadlines.goodbye_onset),
+         lambda state: max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset),
     Rule("a transfer waits no longer", (TRANSFERRING,), (), Actions.put_through,
          "Wanted + `goodbye_audio` + `goodbye_grace`, whatever is said",
          lambda state: state.at.phase + state.deadlines.goodbye_audio + state.deadlines.goodbye_grace),

@@ -12,7 +12,7 @@ import attrs
 from actors.policy import CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
+from actors.turn.events import CloseAsked, EndWanted, Recognised, Signal
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
@@ -210,16 +210,6 @@ class TurnState:
         return Gate.ASIDE if self.voice is VoiceState.CUT and self.aside is not None else Gate.SHUT
 
     @property
-    def asking(self) -> str:
-        """The function that asks for a decision with the event that is being taken."""
-        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
-
-    @property
-    def ended_by(self) -> str:
-        """The function that has ended the conversation, unless it has gone on since."""
-        return self.end.id if self.phase in (Phase.ENDING, Phase.OVER) else ""
-
-    @property
     def is_at_rest(self) -> bool:
         """Whether nothing is owed, nobody is heard, and nothing is said, done, or about to be said."""
         is_idle = self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and self.caller is CallerState.QUIET
@@ -264,12 +254,6 @@ class TurnState:
         return self.times_asked >= self.numbers.silent_asks
 
     @property
-    def is_refused_out(self) -> bool:
-        """Whether the service has refused for long to ask a caller whose line carries no sound."""
-        silent = max(self.callers_turn_since, self.at.voiced)
-        return self.at.refused > silent and self.now >= silent + self.deadlines.longest_turn
-
-    @property
     def is_answered(self) -> bool:
         """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
         return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
@@ -307,26 +291,9 @@ class TurnState:
         return self.phase is Phase.ENDING and not self.may_be_reopened
 
     @property
-    def time_to_answer(self) -> float:
-        """How long the caller is waited for before they are hung up on, or put through: the agent may have asked."""
-        return self.deadlines.silence_budget if self.has_asked else 0.0
-
-    @property
     def has_answered_speech(self) -> bool:
         """Whether the agent has said anything since the caller began to speak."""
         return self.at.answered >= self.at.heard
-
-    @property
-    def answers_late_words(self) -> bool:
-        """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
-        at, reply = self.at, self.reply
-        if self.is_loud or self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
-            return False
-        has_words_only = self.voice is VoiceState.COMING and reply.has_own_words and not reply.has_sound
-        began = at.answered if has_words_only else reply.began  # with words whose audio is still to come
-        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
-        is_theirs = max(at.understood, at.told) < at.own_turn
-        return they_talk and is_theirs and max(at.heard, at.voiced) <= began < NEVER
 
     def is_rarely_reopened(self, phase: Phase) -> bool:
         """Whether the caller's words may take such a phase back once more."""
@@ -335,18 +302,6 @@ class TurnState:
     def is_whole(self, now: float) -> bool:
         """Whether a reply that ends now has been sent to its end: an interruption is told at once."""
         return self.voice is not VoiceState.CUT or now >= self.at.cut + self.deadlines.shortest_word
-
-    def echoes(self, text: str) -> bool:
-        """Whether a transcript is what the service was told as the caller's words."""
-        return self.session.told != "" and text.strip() == self.session.told
-
-    def repeats(self, text: str) -> bool:
-        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
-        return self.transcript != "" and text.strip() == self.transcript
-
-    def has_room_for(self, keys: str) -> bool:
-        """Whether an entry of keys can wait with the others."""
-        return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
 
     # Verbs
 

@@ -6,8 +6,7 @@ from trio.testing import MockClock
 
 from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaking
 from actors.line.keypad import LONGEST_ENTRY, masked
-from actors.policy import CallPolicy
-from actors.turn.actions import describe_keys
+from actors.policy import CallPolicy, describe_keys
 from actors.turn.events import KeysEntered
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectUserMessage
 from protocol.deepgram import UserStartedSpeaking as SpeechStarted

@@ -35,6 +35,7 @@ SCRIPTS = tuple(
         "crossed",
         "answered",
         "kept",
+        "dropped",
     ]
 )
 show = partial(print, flush=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.turn.actions import describe_keys
+from actors.policy import describe_keys
 from actors.turn.effects import (
     Cut,
     EndConversation,

@@ -1,6 +1,6 @@
 """The ordinary sequences of a call, each as a script."""
 
-from actors.turn.actions import describe_keys
+from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
