@@ -141,6 +141,8 @@ class Call:
     bridge: TwilioBridge
     book: RecordBuilder
     scribe: Scribe | None
+    roster: Roster
+    """The agents, and first the one that begins this call."""
     watch: CallWatch | None = None
     _outcome: str = attrs.field(default="", init=False)
     _noted: int = attrs.field(default=0, init=False)
@@ -159,7 +161,8 @@ class Call:
         if on_heard:
             state.ledger.on_heard = each_of(on_heard)
         bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
-        return cls(plan, services, state, bridge, book, scribe, watch)
+        roster = services.roster.beginning(plan.direction, plan.line, plan.agents)
+        return cls(plan, services, state, bridge, book, scribe, roster, watch)
 
     async def carry(self) -> str:
         """Run the actors until the call is over; return its outcome."""
@@ -206,11 +209,6 @@ class Call:
         with self.state.turn.talk:
             return await self._supervisor().run()
         return self.state.turn.conclusion
-
-    @property
-    def roster(self) -> Roster:
-        """The agents, and first the one that begins this call."""
-        return self.services.roster.beginning(self.plan.direction, self.plan.line, self.plan.agents)
 
     def _machine(self) -> AnsweringMachine:
         message, roster = self.plan.voicemail, self.roster

@@ -82,20 +82,21 @@ class Summarizer:
     async def run(self) -> None:
         """Serve the mailbox until everyone who might write to it is gone."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._work_ahead)
             with self.mailbox:
                 async for message in self.mailbox:
                     match message:
                         case RefreshBrief(reader=reader):
-                            self._want(reader)
+                            self._want(reader, nursery)
                         case WriteBrief():
                             nursery.start_soon(self._answer, message)
                         case _:
                             assert_never(message)
             nursery.cancel_scope.cancel(reason="mailbox closed")
 
-    def _want(self, reader: str) -> None:
+    def _want(self, reader: str, nursery: trio.Nursery) -> None:
         if self.state.policy.summary_mode is SummaryMode.EAGER:
+            if not self._wanted:
+                nursery.start_soon(self._work_ahead)
             self._wanted = reader
             self._due.set()
 

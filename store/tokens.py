@@ -77,6 +77,11 @@ class SqliteTokens(SqliteOrders):
             "CREATE INDEX tokens_expires ON tokens (expires)",
         ),
     )
+    connecting = (
+        """CREATE TEMP TRIGGER taken AFTER UPDATE ON main.tokens WHEN new.expires = 0
+            BEGIN DELETE FROM tokens WHERE name = new.name; END""",
+    )
+    """What an exchange takes goes with it, and not by a statement of its own: that would be a thread's turn more."""
     synchronous = "NORMAL"  # they are gone in minutes
     remedy = "Remove it: it is made anew, and holds what calls need for some minutes."
 
@@ -165,7 +170,7 @@ class TokenStore:
             return found
         got: dict[bytes, bytes] = {key: content for key, content, was_there in rows if was_there}
         found = got.get(keys["name"])
-        if found is not None:
+        if found is not None and not isinstance(self.database, SqliteTokens):
             with suppress(OSError):  # it has expired, and is swept
                 await self._ask(_DROP, name=keys["name"])
         return found

@@ -16,6 +16,7 @@ from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from actors.operator.command_runner import CommandRunner
+from actors.ticks import Sleeper
 from actors.turn.events import CloseAsked, RemarkMade
 
 
@@ -57,9 +58,9 @@ OUTCOME = "max_length"
 
 async def mind_length(state: CallState, longest: float) -> None:
     """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
-    policy, started = state.policy, state.journal.started
+    policy, started, sleeper = state.policy, state.journal.started, Sleeper()
     if longest > policy.deadlines.length_notice:
-        await trio.sleep_until(started + longest - policy.deadlines.length_notice)
+        await sleeper.sleep_until(started + longest - policy.deadlines.length_notice)
         state.turn.put(RemarkMade(policy.wording.length_warning))
-    await trio.sleep_until(started + longest)
+    await sleeper.sleep_until(started + longest)
     state.turn.put(CloseAsked(OUTCOME, policy.wording.length_goodbye))

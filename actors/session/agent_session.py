@@ -85,8 +85,8 @@ class AgentSession:
     _wire: AgentWire | None = attrs.field(default=None, init=False)
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
-    _outbox: trio.MemorySendChannel[deepgram.ClientMessage] = attrs.field(init=False)
-    _posted: trio.MemoryReceiveChannel[deepgram.ClientMessage] = attrs.field(init=False)
+    _outbox: deque[deepgram.ClientMessage] = attrs.field(factory=deque, init=False)
+    _poster: Sleeper = attrs.field(factory=Sleeper, init=False)
     _latency: LatencyMeter = attrs.field(init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _failure: str = attrs.field(default="", init=False)
@@ -105,7 +105,6 @@ class AgentSession:
     def __attrs_post_init__(self) -> None:
         self.voice = Voice(self.agent.name, self.opening.promised_at, how=self.opening.how)
         self._latency = LatencyMeter(self.state.journal, self.voice)
-        self._outbox, self._posted = trio.open_memory_channel[deepgram.ClientMessage](_OUTBOX)
 
     @property
     def cursor(self) -> int:
@@ -126,25 +125,24 @@ class AgentSession:
         *Cancellation* is how the floor is taken away.
         """
         began, policy = trio.current_time(), self.state.policy
-        with self._outbox, self._posted:
-            async with self.connect() as socket:
-                self._wire = wire = AgentWire(socket, policy.deadlines.send_stall)
-                welcome = await wire.receive_until(deepgram.Welcome)
-                await wire.send(await self._settings())
-                await wire.receive_until(deepgram.SettingsApplied)
-                took = round(trio.current_time() - began, 6)
-                self.state.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
-                self._reader = reader = TapeReader(
-                    self.state.tape,
-                    self.opening.start(),
-                    policy.numbers.chunk_frames,
-                    policy.numbers.replay_rate,
-                    policy.deadlines.starved,
-                    deliver=wire.put_audio,
-                )
-                ready()
-                await self._converse(wire, reader)
-                return Spent()
+        async with self.connect() as socket:
+            self._wire = wire = AgentWire(socket, policy.deadlines.send_stall)
+            welcome = await wire.receive_until(deepgram.Welcome)
+            await wire.send(await self._settings())
+            await wire.receive_until(deepgram.SettingsApplied)
+            took = round(trio.current_time() - began, 6)
+            self.state.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
+            self._reader = reader = TapeReader(
+                self.state.tape,
+                self.opening.start(),
+                policy.numbers.chunk_frames,
+                policy.numbers.replay_rate,
+                policy.deadlines.starved,
+                deliver=wire.put_audio,
+            )
+            ready()
+            await self._converse(wire, reader)
+            return Spent()
 
     async def _settings(self) -> deepgram.Settings:
         settings = await self.opening.settings()
@@ -160,7 +158,6 @@ class AgentSession:
                 state=self.state, agent=self.agent, session=self, post=self.post, children=nursery
             )
             nursery.start_soon(self._pump_caller, wire, reader)
-            nursery.start_soon(self._keep_alive, wire)
             nursery.start_soon(self._listen, wire, reader)
             nursery.start_soon(self._send_posted, wire)
             self.amend()  # with what has changed since the Settings
@@ -176,24 +173,26 @@ class AgentSession:
         while True:
             await wire.send(deepgram.CallerAudio(await reader.next_chunk()))
 
-    async def _keep_alive(self, wire: AgentWire) -> None:
-        sleeper = Sleeper()
-        while True:
-            await sleeper.sleep_until(trio.current_time() + self.state.policy.deadlines.keep_alive)
-            await wire.send(deepgram.KeepAlive())
-
     async def _send_posted(self, wire: AgentWire) -> None:
-        async for message in self._posted:
-            await wire.send(message)
+        """Send what is posted, and now and then that we are there."""
+        every = self.state.policy.deadlines.keep_alive
+        due = trio.current_time() + every
+        while True:
+            while self._outbox:
+                await wire.send(self._outbox.popleft())
+            if trio.current_time() < due:
+                await self._poster.sleep_until(due)
+            else:
+                due = trio.current_time() + every
+                await wire.send(deepgram.KeepAlive())
 
     def post(self, message: deepgram.ClientMessage) -> None:
         """Send a message behind those that wait; nothing here waits."""
-        try:
-            self._outbox.send_nowait(message)
-        except trio.WouldBlock:
+        if len(self._outbox) >= _OUTBOX:
             self._fail(f"the service has not read {_OUTBOX} messages")
-        except trio.BrokenResourceError:
-            pass  # the session is over
+            return
+        self._outbox.append(message)
+        self._poster.wake()
 
     def _end_callers_turn(self) -> None:
         """Have the turn end; older deployments end the session over it."""

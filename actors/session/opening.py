@@ -171,7 +171,6 @@ class Openings:
         """Listen from frame `start` on, with Settings that are written when the service has welcomed us."""
 
         async def settings() -> Settings:
-            await trio.lowlevel.checkpoint()
             return write()
 
         prompt = self._prompt_of(on_call)

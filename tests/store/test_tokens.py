@@ -281,6 +281,18 @@ async def test_wherever_an_exchange_is_cut_off_it_did_both_or_neither(tmp_path: 
     assert both == [["token 0"], ["streamed 1"], ["streamed 2"], ["streamed 3"]]
 
 
+async def test_an_exchange_asks_a_file_once(tmp_path: Path) -> None:
+    file = Killed(str(tmp_path / "tokens.db"), left=3)
+    tokens = TokenStore(file)
+    await tokens.put("token", b"content", 60)
+    file.left = 1  # each time is a thread's turn, and a caller waits for it
+
+    assert await tokens.exchange("token", "streamed", 60) == b"content"
+    file.left = 1
+    assert await file.ask("SELECT content FROM tokens", {}) == [(b"",)]
+    file.close()
+
+
 async def test_only_one_of_many_exchanges_wins(tokens: TokenStore) -> None:
     await tokens.put("token", b"content", 60)
     taken: list[bytes | None] = []

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.lowlevel
 from structlog.testing import capture_logs
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from web.sockets.connections import (
     MOST,
@@ -37,6 +37,9 @@ class Peer:
     def leave(self) -> None:
         self.left = True
 
+    def leave_with_server(self) -> None:
+        self.leave()
+
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
@@ -52,6 +55,21 @@ def test_the_oldest_that_waits_leaves_for_a_new_one(stack: ExitStack) -> None:
 
     assert stack.enter_context(connections.hold(Peer(), "203.0.113.9"))
     assert [peer.left for peer in peers] == [False, True, False, False]
+
+
+async def test_those_that_are_open_when_their_server_closes_leave_with_it(stack: ExitStack) -> None:
+    connections, peers, terminated = Connections(), [Peer(), Peer(), Peer()], trio.Event()
+    before = trio.lowlevel.current_statistics().tasks_living
+    for peer in peers:
+        connections.leave_with(terminated)
+        stack.enter_context(connections.hold(peer, "203.0.113.1"))
+    tasks = trio.lowlevel.current_statistics().tasks_living - before
+    connections.release(peers[0])
+    terminated.set()
+    await wait_all_tasks_blocked()
+
+    assert [peer.left for peer in peers] == [False, True, True]
+    assert tasks == 1  # for all of them
 
 
 def test_strangers_leave_before_those_that_have_shown_a_credential(stack: ExitStack) -> None:

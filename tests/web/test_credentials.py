@@ -10,12 +10,14 @@ from typing import TypeAlias
 import orjson
 import pytest
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from trio.testing import MockClock
+from quart import request
+from quart_trio import QuartTrio
+from trio.testing import MockClock, assert_no_checkpoints
 
 from actors.commands import KINDS
 from tests.web.console.visitors import CONSOLE
 from tests.web.fakes import API_TOKEN, AUTH_TOKEN, CALL_SID, LEAD, Exchange, Peer, at_home, exchange, voice_form
-from web.routes.credentials import is_token
+from web.routes.credentials import is_token, request_class
 from web.sockets.connections import VOUCHER
 
 Row: TypeAlias = tuple[int, int, int]
@@ -184,3 +186,19 @@ async def test_a_token_is_compared_in_constant_time_and_in_no_other_way(
 def test_only_the_whole_token_is_the_token() -> None:
     assert is_token(API_TOKEN, API_TOKEN)
     assert [token for token in almost(API_TOKEN) if is_token(token, API_TOKEN)] == []
+
+
+async def test_a_form_that_was_read_is_read_again_without_a_turn_of_the_scheduler() -> None:
+    app = QuartTrio("forms")
+    app.request_class = request_class((), 0, bool)
+
+    @app.post("/")
+    async def read() -> str:
+        first = await request.form
+        with assert_no_checkpoints():
+            second = await request.form
+        return f"{first['CallSid']} {second['CallSid']}"
+
+    answer = await app.test_client().post("/", form={"CallSid": "CA1"})
+
+    assert await answer.get_data(as_text=True) == "CA1 CA1"

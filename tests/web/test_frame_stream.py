@@ -103,10 +103,13 @@ async def test_a_stream_that_is_no_socket_carries_the_same(autojump_clock: MockC
 async def test_what_was_read_with_the_handshake_is_not_lost(autojump_clock: MockClock) -> None:
     whole = frames.message_frame("Welcome", masked=False)
     ours, theirs = memory_stream_pair()
-    stream = FrameStream(ours, FrameReader(masked=False, limit=LIMIT), whole[:4])
+    stream = FrameStream(ours, FrameReader(masked=False, limit=LIMIT))
+    await theirs.send_all(b"101" + whole[:4])
+    read = await stream.read()
+    stream.unread(bytes(read[3:]))
     await theirs.send_all(whole[4:])
 
-    assert await stream.receive() == "Welcome"
+    assert (read[:3], await stream.receive()) == (b"101", "Welcome")
 
 
 async def test_a_ping_is_answered_between_two_messages() -> None:

@@ -27,7 +27,7 @@ from hypercorn.typing import (
     Scope,
 )
 from structlog.testing import capture_logs
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
@@ -359,6 +359,9 @@ class Newcomer:
     def leave(self) -> None:
         pass
 
+    def leave_with_server(self) -> None:
+        """Stay: nobody closes."""
+
 
 IDLE = {
     "nothing": b"",
@@ -533,6 +536,19 @@ async def test_a_connection_is_not_closed_under_a_task_that_writes(autojump_cloc
         nursery.start_soon(server._close)
 
     assert stream.done[:3] == ["send begins", "send ends", "eof"]
+
+
+async def test_a_connection_is_closed_without_a_turn_of_the_scheduler() -> None:
+    ours, peer = socket_pair()
+    as_theirs = cast("trio.SSLStream[trio.SocketStream]", ours)
+    server = PullServer(cast("AppWrapper", None), Config(), WorkerContext(None), ConnectionState({}), as_theirs)
+    async with peer:
+        await server.protocol_send(RawData(b"an answer"))
+        with assert_no_checkpoints():
+            await server._close()
+
+        assert await peer.receive_some() == b"an answer"
+        assert await peer.receive_some() == b""
 
 
 async def test_what_is_sent_later_does_not_overtake_what_still_waits_for_room() -> None:

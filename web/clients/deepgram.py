@@ -42,36 +42,37 @@ _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError
 
 
 class _Handshake(trio.abc.Stream):
-    """A stream up to the end of a successful upgrade; if the peer goes away before it, `waiting` is cancelled."""
+    """A connection up to the end of a successful upgrade; if the peer goes away before it, `waiting` is cancelled."""
 
-    def __init__(self, inner: trio.abc.Stream, waiting: trio.CancelScope) -> None:
+    def __init__(self, inner: FrameStream, waiting: trio.CancelScope) -> None:
         self._inner = inner
         self._waiting = waiting
         self._head = b""
-        self.rest: bytes | None = None
-        """The bytes behind the upgrade's answer; None until there is one."""
+        self.is_over = False
+        """Whether the upgrade's answer has come."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._inner.send_all(data)
+        await self._inner.write(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
-        await self._inner.wait_send_all_might_not_block()
+        """Do not wait: what is sent waits for room."""
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self.rest is not None:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the interface is trio's
+        if self.is_over:
             await trio.sleep_forever()
-        received = bytes(await self._inner.receive_some(max_bytes))
+        received = bytes(await self._inner.read())
         if not received:
             self._waiting.cancel(reason="the peer hung up during the upgrade")
         self._head += received
         head, end, rest = self._head.partition(_END_OF_HEAD)
         if end and head.startswith(_SWITCHING):
-            self.rest = rest
+            self.is_over = True
+            self._inner.unread(rest)
             return received[: len(received) - len(rest)]
         return received
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        """Leave that to the stream's owner."""
 
 
 @attrs.frozen
@@ -150,18 +151,19 @@ async def _upgrade(
     stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
 ) -> OpenSocket:
     """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
+    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
+    upgraded = FrameStream(stream, reader)
     try:
         async with trio.open_nursery() as library:
-            handshake = _Handshake(stream, library.cancel_scope)
+            handshake = _Handshake(upgraded, library.cancel_scope)
             await _wrap(library, handshake, address, headers, deadline)
             library.cancel_scope.cancel(reason="upgraded")
     except BaseExceptionGroup as group:
         _raise_trouble(group)
         raise
-    if handshake.rest is None:
+    if not handshake.is_over:
         raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
-    reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    return OpenSocket(FrameStream(stream, reader, handshake.rest))
+    return OpenSocket(upgraded)
 
 
 def open_socket(

@@ -107,4 +107,8 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
                 method, scheme, path, query_string, headers, *rest, max_content_length=max_content_length, **more
             )
 
+        async def _load_form_data(self) -> None:
+            if self._form is None:  # the framework's own takes a lock each time, and with it a turn of the scheduler
+                await super()._load_form_data()
+
     return Request

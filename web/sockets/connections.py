@@ -22,6 +22,7 @@ from typing import Protocol
 
 import attrs
 import structlog
+import trio
 from hypercorn.config import Config
 from hypercorn.typing import WWWScope
 
@@ -81,6 +82,16 @@ class Connection(Protocol):
         """Close, without waiting."""
         ...
 
+    def leave_with_server(self) -> None:
+        """Close if it is idle, without waiting."""
+        ...
+
+
+class Terminated(Protocol):
+    """An event that comes when the server closes."""
+
+    async def wait(self) -> None: ...
+
 
 @attrs.define(eq=False)
 class Connections:
@@ -92,6 +103,8 @@ class Connections:
     """Of the server whose connections these are, once there was one."""
     _open: dict[Connection, str] = attrs.field(factory=dict, init=False)
     """In the order in which they came, with their addresses."""
+    _terminated: Terminated | None = attrs.field(default=None, init=False)
+    """Of the server whose connections leave with it."""
     _displaced: int = attrs.field(default=0, init=False)
     _told: float = attrs.field(default=-TELL_SECONDS, init=False)
 
@@ -124,6 +137,17 @@ class Connections:
         """Have the server give those that are left no time when it closes."""
         if self.config is not None:
             self.config.graceful_timeout = 0.0
+
+    def leave_with(self, terminated: Terminated) -> None:
+        """Have idle connections closed when their server closes: one task for all of them."""
+        if terminated is not self._terminated:
+            self._terminated = terminated
+            trio.lowlevel.spawn_system_task(self._leave_with, terminated)
+
+    async def _leave_with(self, terminated: Terminated) -> None:
+        await terminated.wait()
+        for connection in list(self._open):
+            connection.leave_with_server()
 
     def _make_room(self, whence: str) -> bool:
         of_one = [connection for connection, other in self._open.items() if other == whence]

@@ -12,6 +12,7 @@ Asking the kernel and waking a task cost more than all that is done for a frame.
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import trio
@@ -36,8 +37,8 @@ class FrameStream:
 
     _stream: trio.abc.Stream
     _reader: FrameReader
-    _come_already: bytes = b""
-    """Bytes of the stream that the handshake has read already."""
+    _come_already: bytes | bytearray = attrs.field(default=b"", init=False)
+    """Bytes that were read already."""
     _socket: trio.socket.SocketType | None = attrs.field(init=False)
     _tls: Tls | None = attrs.field(init=False)
     _gone: Close | None = attrs.field(default=None, init=False)
@@ -61,7 +62,7 @@ class FrameStream:
         self._socket = socket_below(self._stream)
         self._tls = Tls.of(self._stream) if self._socket is not None else None
         if self._tls is not None:
-            self._come_already += self._tls.opened(b"")
+            self._come_already = self._tls.opened(b"")
 
     # Reading
 
@@ -98,7 +99,7 @@ class FrameStream:
 
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
-            await self._write(frames.pong_frame(received.payload, masked=not self._reader.masked))
+            await self.write(frames.pong_frame(received.payload, masked=not self._reader.masked))
         elif isinstance(received, Close):
             self._gone = received
             await self.close(received.code, received.reason)
@@ -114,13 +115,8 @@ class FrameStream:
 
     async def _wait_more(self) -> None:
         """Wait until more has come, and read it."""
-        if self._come_already:
-            already, self._come_already = self._come_already, b""
-            self._take(already)
-        elif self._tls is not None and self._tls.is_over:
-            self._take(b"")
-        elif not await self._come_on_tick():
-            self._take(await self._wait_data())
+        if self._come_already or not await self._come_on_tick():
+            self._take(await self.read())
             self._last_read = self._now() / TICK_SECONDS - _ROUNDING
 
     async def _come_on_tick(self) -> bool:
@@ -152,8 +148,13 @@ class FrameStream:
             self._deliver(messages)
         return -math.inf if self._reader.arrived else self._due() * TICK_SECONDS
 
-    async def _wait_data(self) -> bytes | bytearray:
-        """Wait for the peer; nothing if it is gone."""
+    async def read(self) -> bytes | bytearray:
+        """Return bytes that have come, whatever is in them; none if the peer is gone."""
+        if self._come_already:
+            already, self._come_already = self._come_already, b""
+            return already
+        if self._tls is not None and self._tls.is_over:
+            return b""
         try:
             if self._socket is None:
                 return await self._stream.receive_some(_MOST_AT_ONCE)
@@ -177,6 +178,10 @@ class FrameStream:
             self._write_nowait(b"")
         return opened if opened or self._tls.is_over else None
 
+    def unread(self, data: bytes) -> None:
+        """Have bytes that were read read again, as frames."""
+        self._come_already = data
+
     # Writing
 
     def send_nowait(self, *messages: str | bytes) -> bool:
@@ -188,7 +193,7 @@ class FrameStream:
 
     async def send(self, message: str | bytes) -> None:
         """Send a message; nothing once either side has closed."""
-        await self._write(frames.message_frame(message, masked=not self._reader.masked))
+        await self.write(frames.message_frame(message, masked=not self._reader.masked))
 
     def ping_if_silent(self) -> None:
         """Send a ping if nothing was sent since the last look: a proxy ends a connection that is silent."""
@@ -198,7 +203,7 @@ class FrameStream:
 
     async def close(self, code: int, reason: str) -> None:
         """Say that nothing more will come."""
-        await self._write(frames.close_frame(code, reason, masked=not self._reader.masked))
+        await self.write(frames.close_frame(code, reason, masked=not self._reader.masked))
         self._mute = True
 
     def _write_nowait(self, data: bytes) -> bool:
@@ -220,7 +225,8 @@ class FrameStream:
         self._unsent = data[written:]  # a record that was sealed cannot be taken back
         return True
 
-    async def _write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
+        """Write bytes, whatever is in them; nothing once the stream has broken."""
         later = b"" if self._write_nowait(data) else data
         if later or self._unsent:
             async with self._sending:
@@ -246,6 +252,13 @@ class FrameStream:
             is_whole = True
         finally:
             self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
+
+
+def close_now(socket: trio.socket.SocketType) -> None:
+    """Close, behind what was written: `SocketStream` takes a turn of the scheduler for each half of it."""
+    with suppress(OSError):  # the peer is gone already
+        socket.shutdown(trio.socket.SHUT_WR)
+    socket.close()
 
 
 def write_some(socket: trio.socket.SocketType, data: bytes) -> int:

@@ -48,7 +48,7 @@ from actors.supervision import unharmed
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
-from web.sockets.frame_stream import FrameStream, write_some
+from web.sockets.frame_stream import FrameStream, close_now, write_some
 from web.sockets.tls import let_go, socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES
 from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
@@ -106,7 +106,7 @@ class PullServer(TCPServer):
         self.vouched = False
         self._connections = connections or Connections()
         self._connections.config = config
-        self._whole, self._reader, self._watch = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
+        self._whole, self._reader = trio.CancelScope(), trio.CancelScope()
         self._reads = False
         self._reader_aside = trio.Event()
         self._application_over: trio.Event | None = None
@@ -114,6 +114,7 @@ class PullServer(TCPServer):
 
     async def run(self) -> None:
         """Serve the connection, if there is room for it."""
+        self._connections.leave_with(self.context.terminated)
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
                 limit_stalled_writes([self._socket], STALL_SECONDS)
@@ -155,6 +156,11 @@ class PullServer(TCPServer):
     def leave(self) -> None:
         """Close the connection."""
         self._whole.cancel(reason="another connection needs the place")
+
+    def leave_with_server(self) -> None:
+        """Close the connection if it is idle: hypercorn's own timer does so."""
+        if not self._applications:
+            self._reader.cancel(reason="the server closes")
 
     async def _serve(
         self,
@@ -225,7 +231,6 @@ class PullServer(TCPServer):
             # hypercorn goes over to HTTP/2 here, where no timer of its own runs; what we do not speak is ignored
             self.protocol.protocol._check_protocol = self._check_protocol  # type: ignore[method-assign,assignment]
         self._reads, self._reader.deadline = True, self._closing_time()
-        self._task_group.spawn(self._leave_with_server)
         try:
             with self._reader:
                 await super()._read_data()
@@ -233,7 +238,6 @@ class PullServer(TCPServer):
             await self.protocol.handle(Closed())
         finally:
             self._reader_aside.set()
-            self._watch.cancel(reason="the connection is read no more")
         if self._application_over is not None:
             await self._wait_application(self._application_over)
         elif self._reader.cancelled_caught:
@@ -243,13 +247,6 @@ class PullServer(TCPServer):
     async def _check_protocol(request: h11.Request) -> None:
         if request.method == b"PRI":
             raise WrongProtocol("HTTP/2 without TLS")
-
-    async def _leave_with_server(self) -> None:
-        """Close a connection that is idle when the server closes: hypercorn's own timer does so."""
-        with self._watch:
-            await self.context.terminated.wait()
-            if not self._applications:
-                self._reader.cancel(reason="the server closes")
 
     async def protocol_send(self, event: Event) -> None:
         """Send, without a turn of the scheduler as far as there is room and nobody else is sending."""
@@ -281,6 +278,9 @@ class PullServer(TCPServer):
         """
         if self._is_closed:
             return  # both the answer and the reader close it
+        if isinstance(self.stream, trio.SocketStream) and not self.send_lock.locked():
+            close_now(self.stream.socket)
+            return
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             async with self.send_lock:
                 await super()._close()
