@@ -12,7 +12,7 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from protocol.phone_numbers import is_phone_number
 from store.prices import Prices, read_prices
@@ -218,10 +218,11 @@ def records_url(value: str) -> str:
 def _sqlite_url(kind: str, rest: str) -> str:
     """Check what SQLite makes of a file's name: each use opens it anew, and records and orders are in the same."""
     name, mark, query = rest.removeprefix("///").partition("?")
-    if name.startswith((":memory:", "file:")):
+    plain = unquote(name)
+    if plain.startswith((":memory:", "file:")):
         raise ValueError("sqlite:///FILE with the plain path of a file (memory: keeps nothing)")
-    file = _path(name)
-    if name.endswith("/") or (file.exists() and not file.is_file()):
+    file, found = _path(name), _path(plain)
+    if plain.endswith("/") or (found.exists() and not found.is_file()):
         raise ValueError("sqlite:///FILE with a file: this is a folder, or a device")
     if query and re.fullmatch(r"timeout=[0-9]+(\.[0-9]+)?", query) is None:
         raise ValueError("sqlite:///FILE, with nothing behind it but ?timeout=SECONDS")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from urllib.parse import unquote
 
 import attrs
 
@@ -75,7 +76,7 @@ def engine_of(url: str) -> Engine:
         return PostgresEngine(url)
     if kind != "sqlite":
         raise ValueError(f"{kind} is not a database this store knows: sqlite or postgresql")
-    file, _, query = rest.removeprefix("/").partition("?")
-    if not file:
+    name, _, query = rest.partition("?")
+    if not name.startswith("/") or name == "/":
         raise ValueError("an SQLite database needs a file: sqlite:///FILE")
-    return SqliteEngine(file, float(query.partition("timeout=")[2] or BUSY_SECONDS))
+    return SqliteEngine(unquote(name[1:]), float(query.removeprefix("timeout=") or BUSY_SECONDS))

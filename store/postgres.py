@@ -14,10 +14,13 @@ from store.orders.databases import Execute, for_postgres
 STATEMENT_SECONDS = 5
 """How long PostgreSQL may work on, or wait for, one statement."""
 CONNECT_SECONDS = 3
+_STRAY = re.compile(r" |%(?![0-9A-Fa-f]{2})")
+"""A space, or a percent sign that begins no code: libpq refuses both, and quotes the password that has them."""
 
 
 def _plain(url: str) -> str:
-    return f"postgresql:{url.partition(':')[2]}"
+    rest = _STRAY.sub(lambda stray: f"%{ord(stray[0]):02X}", url.partition(":")[2])
+    return f"postgresql:{rest}"
 
 
 def conninfo_of(url: str) -> str:
@@ -45,7 +48,11 @@ class PostgresEngine:
 
     @contextmanager
     def connected(self, *, writes: bool = False) -> Iterator[Execute]:  # noqa: ARG002 - SQLite wants to know
-        with closing(psycopg.connect(conninfo_of(self.url))) as connection:
+        try:
+            conninfo = conninfo_of(self.url)
+        except OSError as exc:
+            raise psycopg.ProgrammingError(str(exc)) from exc
+        with closing(psycopg.connect(conninfo)) as connection:
             # not as a start-up option: PgBouncer refuses those
             connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'".encode())
             yield lambda sql, arguments: connection.execute(for_postgres(sql).encode(), arguments)

@@ -150,6 +150,8 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DATABASE_URL", "sqlite:///calls.db?timeout=."),
         ("DATABASE_URL", "sqlite:////"),
         ("DATABASE_URL", "sqlite:////dev/null"),
+        ("DATABASE_URL", "sqlite:////dev%2Fnull"),
+        ("DATABASE_URL", "sqlite:///%3Amemory%3A"),
         ("DATABASE_URL", f"sqlite:///{EXAMPLE.parent}"),
         ("LEAD_SERVER_HOST", "http://0.0.0.0"),
         ("LEAD_SERVER_HOST", "0.0.0.0:8000"),

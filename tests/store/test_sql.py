@@ -9,14 +9,16 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 import pytest
 import trio
+from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.memory import MemoryRecords
+from store.postgres import conninfo_of
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import SqlRecords
@@ -186,6 +188,33 @@ async def test_an_absent_database_is_unavailable_and_named_without_its_password(
         await SqlRecords(absent).list()
 
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["100%sure", "hunter 2", "50%", "%zz 7", "a%25b"])
+async def test_a_password_is_written_as_it_is_or_in_codes_and_told_in_neither_way(password: str) -> None:
+    url = f"postgresql+asyncpg://me:{password}@/calls?host=/nowhere/at/all"
+    assert conninfo_to_dict(conninfo_of(url))["password"] == unquote(password)
+
+    for asked in (url, f"{url}&colour=blue"):
+        with pytest.raises(RecordsUnavailable, match=r"/nowhere/at/all|colour") as caught:
+            await SqlRecords(asked).list()
+        assert password not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "found"), [("my%20calls.db", "my calls.db"), ("100%.db", "100%.db")])
+async def test_the_name_of_a_file_may_have_codes_as_a_url_has(name: str, found: str, tmp_path: Path) -> None:
+    records = SqlRecords(f"sqlite:///{tmp_path}/{name}")
+    await records.save(FULL)
+
+    assert records.file == str(tmp_path / found)
+    with closing(sqlite3.connect(tmp_path / found)) as other:
+        assert other.execute("SELECT count(*) FROM calls").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("url", ["sqlite://calls.db", "sqlite://host/calls.db", "sqlite:///", "sqlite:///?timeout=1"])
+def test_an_address_without_a_file_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite:///FILE"):
+        SqlRecords(url)
 
 
 async def test_a_file_that_is_taken_away_is_made_again(file: Path) -> None:
