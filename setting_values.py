@@ -265,9 +265,11 @@ def price_table(value: str) -> Prices | None:
     if not value:
         return None
     try:
-        return read_prices(_path(value).read_text(encoding="utf-8"))
+        return read_prices(_path(value).read_text(encoding="utf-8-sig"))
     except OSError as exc:
         raise ValueError(f"a file that can be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ValueError("a file in UTF-8") from exc
     except ValueError as exc:
         raise ValueError(f"a table of prices: {exc}") from exc
 

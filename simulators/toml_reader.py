@@ -34,8 +34,10 @@ def text_of(path: Path) -> str:
     """Read a file of UTF-8 text; the byte order mark of some editors is no part of it. *Raises* `ScenarioError`."""
     try:
         return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ScenarioError(f"{path}: cannot be read: {problem}") from problem
+    except OSError as problem:
+        raise ScenarioError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise ScenarioError(f"{path}: is not UTF-8: save it as UTF-8") from problem
 
 
 def parse_toml(text: str, where: str) -> Table:

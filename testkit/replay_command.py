@@ -29,8 +29,10 @@ def replay_call(
         if anonymous is not None:
             text = anonymise(text)
             anonymous.write_text(text, encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ReplayRefused(f"{name}: {exc}") from exc
+    except OSError as exc:
+        raise ReplayRefused(f"{exc.filename or name}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ReplayRefused(f"{name}: is no journal: it is not text in UTF-8") from exc
     roster = chosen_roster(agents, environ)
     replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
     return list(report(replayed)), not replayed.differences

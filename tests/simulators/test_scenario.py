@@ -166,8 +166,16 @@ def test_a_scenario_is_loaded_by_path(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="cannot be read"):
+    with pytest.raises(ScenarioError, match=r"absent\.toml: cannot be read: No such file or directory$"):
         load_scenario(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("written", ["\ufeffdescription = 1".encode("utf-16"), 'description = "Zoë"'.encode("latin-1")])
+def test_a_file_in_another_encoding_says_what_to_do(written: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(written)
+
+    with pytest.raises(ScenarioError, match=r"mine\.toml: is not UTF-8: save it as UTF-8$"):
+        load_scenario(tmp_path / "mine.toml")
 
 
 def test_an_agent_is_found_by_its_tag_then_by_its_prompt() -> None:

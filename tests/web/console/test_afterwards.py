@@ -230,12 +230,20 @@ def test_a_part_without_a_price_is_left_out() -> None:
         (TABLE + "brief = " + "9" * 400, "brief is no price"),
         ("currency = " + "[" * 9000, "too many brackets"),
         ("currency =", "table of prices"),
+        ("\udcff\udcfe", "which is not a file in UTF-8"),
         (None, "can be read"),
     ],
 )
 def test_a_table_that_is_none_is_told_when_the_server_starts(table: str | None, why: str, tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     if table is not None:
-        path.write_text(table)
+        path.write_text(table, errors="surrogateescape")
     with pytest.raises(SettingsError, match=why):
         settings(PRICES=str(path))
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(TABLE, encoding="utf-8-sig")
+
+    assert settings(PRICES=str(path)).prices == read_prices(TABLE)
