@@ -69,3 +69,4 @@ async def test_a_path_that_is_not_there_is_answered_with_those_that_are(path: st
     assert answered.status_code == 404
     for route in ("POST /calls", "GET /calls", "GET /calls/<name>", "DELETE /calls/<name>", "GET /healthz"):
         assert route in answered.json()["fix"], answered.json()
+    assert "/console" not in answered.json()["fix"]  # its pages are for browsers, which get a page

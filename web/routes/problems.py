@@ -111,12 +111,12 @@ def misasked(known: Mapping[str, str], *, takes_json: bool) -> Response | None:
 
 
 def _routes() -> str:
-    """Name every route there is: a path that is nearly right is found quickest beside the right one."""
+    """Name every route of the API: a path that is nearly right is found quickest beside the right one."""
     named = {
         f"{method} {rule.rule}"
         for rule in current_app.url_map.iter_rules()
         for method in rule.methods or ()
-        if method not in {"HEAD", "OPTIONS"}
+        if method not in {"HEAD", "OPTIONS"} and not rule.rule.startswith("/console")
     }
     return f"The routes are: {', '.join(sorted(named, key=lambda route: route.split()[::-1]))}."
 
