@@ -38,6 +38,15 @@ PART = "[digits]"
 """Stands for some of a number's digits."""
 
 
+_MARKS = re.compile(r'"?\[(?:number|card|digits)\]"?')
+_ANY_VALUE = r'"?[^"{}\[\]]*"?'
+
+
+def unredacted(text: str) -> re.Pattern[str]:
+    """Return what matches every JSON that may have been written down as this one."""
+    return re.compile(_ANY_VALUE.join(map(re.escape, _MARKS.split(text))))
+
+
 class RedactionRule(Enum):
     CARDS = "cards"
     NUMBERS = "numbers"

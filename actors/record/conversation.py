@@ -6,8 +6,9 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 """
 
 import json
+import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from actors.record.packed import PackedList
 from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from store.json_text import compressed
+from store.redaction import unredacted
 
 
 @attrs.frozen
@@ -57,8 +59,6 @@ class Stretch:
     passing_on: CompletedCall | None = None
 
 
-_EARLIER_STREAM = 0
-"""No session of this one."""
 Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
@@ -85,6 +85,9 @@ class Conversation:
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
     """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
 
+    _recalled: list[tuple[str, re.Pattern[str], str]] = attrs.field(factory=list)
+    """The functions of that turn on an earlier stream, whose arguments are known as they were written down."""
+
     _caller_spoke: ParkingLot = attrs.field(factory=ParkingLot, init=False, eq=False)
 
     def recall(self, past: Past) -> None:
@@ -94,10 +97,8 @@ class Conversation:
 
     def recall_work(self, name: str, arguments: str, answer: str) -> None:
         """Note a function of the last turn on an earlier stream; without an `answer` its handler was broken off."""
-        if answer:
-            self._answers[comparable(name, arguments)] = answer
-        else:
-            self._at_work[comparable(name, arguments)] = _EARLIER_STREAM
+        _, written = comparable(name, arguments)
+        self._recalled.append((name, unredacted(written), answer))
 
     def add_caller(self, text: str, *, is_answered: bool = False) -> None:
         """Note a turn of the caller's; one that `is_answered` by the last reply stands before it."""
@@ -106,6 +107,7 @@ class Conversation:
             self._said.recent[-2:] = reversed(self._said.recent[-2:])
         self._answers.clear()
         self._at_work.clear()
+        self._recalled.clear()
         self.functions_in_turn = 0
         self.caller_turns += 1
         self._caller_spoke.unpark_all()
@@ -148,7 +150,8 @@ class Conversation:
 
         A restarted session is asked the unanswered turn again, and may call again what was done already.
         """
-        return self._answers.get(comparable(name, arguments))
+        call = comparable(name, arguments)
+        return self._answers.get(call) or next(filter(None, self._recall_answers(*call)), None)
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
         self._at_work[comparable(name, arguments)] = session
@@ -158,7 +161,12 @@ class Conversation:
 
     def is_broken_off(self, name: str, arguments: str, session: int) -> bool:
         """Say whether an earlier session has left this very call, in this very turn, while its handler was at work."""
-        return self._at_work.get(comparable(name, arguments), session) != session
+        call = comparable(name, arguments)
+        return self._at_work.get(call, session) != session or "" in self._recall_answers(*call)
+
+    def _recall_answers(self, name: str, arguments: str) -> Iterator[str]:
+        """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off."""
+        return (answer for known, written, answer in self._recalled if known == name and written.fullmatch(arguments))
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None.

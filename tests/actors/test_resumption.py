@@ -149,6 +149,16 @@ def test_work_that_may_be_tried_again_is_tried_again(book: FunctionRecord) -> No
     assert conversation.earlier_answer("book", WRITTEN_ANEW) is None
 
 
+def test_work_is_known_by_what_is_written_down_of_it() -> None:
+    """A number may have been left out, as text or as a number."""
+    noted = attrs.evolve(BOOK, arguments={"call": "[number]", "code": "[digits]"})
+    conversation = lost_at_work(noted).conversation()
+
+    assert conversation.is_broken_off("book", '{"call": "+15550001234", "code": 4711}', 1)
+    assert not conversation.is_broken_off("book", '{"call": "+15550001234", "code": 4711, "day": "Monday"}', 1)
+    assert not conversation.is_broken_off("other", '{"call": "+15550001234", "code": 4711}', 1)
+
+
 def test_another_turn_may_ask_for_it_again() -> None:
     conversation = lost_at_work().conversation()
 
