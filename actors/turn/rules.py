@@ -97,8 +97,9 @@ def end_of_closing(state: TurnState) -> float:
 
 
 def end_of_keys(state: TurnState) -> float:
-    """Return when an entry on the keypad that nothing has finished would have been told."""
-    return state.at.key + state.deadlines.digit_pause + state.deadlines.goodbye_onset
+    """Return when an entry on the keypad that nothing has finished would have been told, or is waited for no longer."""
+    told = state.at.key + state.deadlines.digit_pause + state.deadlines.goodbye_onset
+    return min(told, state.at.phase + state.deadlines.longest_turn)
 
 
 def heard_since(state: TurnState) -> float:

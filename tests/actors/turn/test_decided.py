@@ -138,6 +138,18 @@ def test_nobody_is_hung_up_on_while_they_type(goodbye: list[Step], pressed: floa
     assert [(pressed + 2.5, taken_back), (pressed + 2.5, told)] == got[-2:]
 
 
+def test_keys_that_never_cease_hold_no_call() -> None:
+    """It may be music that sounds like them; the caller has brought the conversation back as often as they may."""
+    turn = on_floor()
+    state_of(turn).reopened = [Phase.ENDING] * POLICY.numbers.reopenings
+    keys: list[Step] = [(float(at), Signal.KEY_PRESSED) for at in range(4, 120, 2)]
+
+    at, effect = play(turn, [*BYE, (3.2, EndWanted("e", "done")), *keys], 120)[-1]
+
+    assert isinstance(effect, EndConversation)
+    assert at == 3.2 + POLICY.deadlines.longest_turn
+
+
 @pytest.mark.parametrize(("goodbye", "pressed", "over"), [(BYE, 4.5, 8.0), (NO_BYE, 12.6, 16.1)])
 def test_a_key_that_is_followed_by_nothing_ends_the_call_later(
     goodbye: list[Step], pressed: float, over: float
