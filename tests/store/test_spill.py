@@ -19,6 +19,7 @@ import trio.testing
 from store.calls import RecordsUnavailable
 from store.erasing import Subject
 from store.memory import MemoryRecords
+from store.private import write_whole
 from store.records import CallRecord
 from store.search import CallQuery
 from store.spill import SpillingRecords, SpillPolicy
@@ -213,8 +214,7 @@ class Disk:
     def write(self, path: Path, content: bytes) -> None:
         if self.full:
             full_disk(path, content)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
+        write_whole(path, content)
 
 
 @attrs.frozen
