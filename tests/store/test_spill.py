@@ -67,7 +67,7 @@ def put(folder: Path, name: str, content: bytes) -> None:
 
 
 def waiting(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*"))
+    return sorted(path.name for path in folder.glob("[!.]*"))  # halves begin with a dot
 
 
 @pytest.fixture
