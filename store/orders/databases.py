@@ -83,7 +83,7 @@ def for_postgres(sql: str) -> str:
         label='text COLLATE "C"',
         table="to_regclass(:table)::text",
     )
-    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", plain)
+    return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", plain)
 
 
 def moving_wall() -> Callable[[], float]:

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.memory import MemoryRecords
+from store.orders.databases import for_postgres, for_sqlite
 from store.postgres import conninfo_of
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
@@ -215,6 +216,14 @@ async def test_the_name_of_a_file_may_have_codes_as_a_url_has(name: str, found: 
 def test_an_address_without_a_file_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="sqlite:///FILE"):
         SqlRecords(url)
+
+
+@pytest.mark.parametrize("name", ["sid", "before_at", "word0", "hint12", "_x1"])
+def test_an_argument_has_the_same_name_in_both_databases(name: str) -> None:
+    asked = f"words LIKE :{name} ESCAPE '/' AND '1'::text = :{name}"
+
+    assert for_postgres(asked) == asked.replace(f":{name}", f"%({name})s")
+    assert for_sqlite(asked) == asked
 
 
 async def test_a_file_that_is_taken_away_is_made_again(file: Path) -> None:
