@@ -87,6 +87,10 @@ class Running:
     outcome: Answer | Failed | None = attrs.field(default=None, init=False)
     decided: trio.Event = attrs.field(factory=trio.Event, init=False)
     """The turn knows what it asks for, or it has asked for nothing."""
+    decides: bool = attrs.field(default=False, init=False)
+    """It asks for a decision, whatever its function has declared."""
+    done: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """It has ended, or asks for a decision and has no work left."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
@@ -226,6 +230,8 @@ class FunctionRunner:
             await trio.lowlevel.checkpoint()  # it may be withdrawn in the moment in which it is asked for
             result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
             if isinstance(result, HandOff | TransferToHuman | EndCall):
+                asked.decides = True
+                asked.done.set()
                 await self._wait_for_others(asked)
             answer = await self._answer_to(asked, result)
         if asked.ended.is_set() or (self._end is not None and asked is self._end[0]):
@@ -251,11 +257,11 @@ class FunctionRunner:
         """
         for other in list(self._running.values()):
             spec, is_together = self.agent.function(other.call.name), other.request == asked.request
-            if spec is None or other is asked:
+            if spec is None or other is asked or asked.does_already(other, acts=spec.acts):
                 continue
             if spec.acts and (is_together or spec.defer_until_eot):
-                await other.ended.wait()
-            elif not spec.acts and is_together and other.number < asked.number:
+                await other.done.wait()
+            if is_together and other.number < asked.number and (other.decides or not spec.acts):
                 await other.decided.wait()
 
     async def _answer_to(self, asked: Running, result: FunctionResult) -> str | None:
@@ -342,6 +348,7 @@ class FunctionRunner:
         asked.decided.set()
         self._running.pop(asked.id, None)
         asked.outcome = outcome
+        asked.done.set()
         asked.ended.set()
 
     def _post_answer(self, asked: Running, answer: str) -> None:

@@ -1,6 +1,6 @@
 """Whole calls in which a decision meets something else: work that the session is at, another decision, or keys."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import attrs
 import pytest
@@ -8,10 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from actors.commands import HandoffTo
-from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffCommitted
+from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
 from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
-from agents.functions import Answer, CallContext, FunctionSpec, Outcome
+from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome
 from agents.roster import Roster, load_roster
 from protocol.deepgram import (
     CancelledCall,
@@ -205,6 +205,30 @@ async def test_what_is_withdrawn_before_it_has_begun_is_not_done(
         await trio.sleep(0.05)
 
         assert done == []
+
+
+@pytest.mark.parametrize("outcomes", list(product([EndCall("done"), HandOff("second", "done")], repeat=2)))
+@pytest.mark.parametrize("asked", [("this", "that"), ("that", "this"), ("this", "this")])
+async def test_decisions_of_functions_that_declare_none_do_not_wait_for_each_other(
+    asked: tuple[str, ...], outcomes: tuple[Outcome, ...], autojump_clock: MockClock
+) -> None:
+    first, second = ROSTER.agents.values()
+
+    def deciding(name: str, outcome: Outcome) -> FunctionSpec:
+        async def decide(arguments: NoArguments, context: CallContext) -> Outcome:
+            return outcome
+
+        return FunctionSpec(name, "Does something.", NoArguments, decide)
+
+    functions = (*first.functions, *map(deciding, ("this", "that"), outcomes))
+    async with a_call(load_roster([attrs.evolve(first, functions=functions), second])) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(*sentence(1, "Goodbye.", 0.5), both(*map(calls, asked)))
+        with trio.move_on_after(5):
+            await call.over.wait()
+
+        assert answered(call) != [] or call.facts(HandoffAsked) != []
 
 
 # Keys and a decision
