@@ -75,6 +75,9 @@ async def test_it_is_sent_whole_or_in_parts(
     if status == 206 and part is not None:
         begin, end, _ = part.indices(len(WAV))
         assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/{len(WAV)}"
+    if status == 416:
+        assert answer.headers["content-range"] == f"bytes */{len(WAV)}"
+        assert "Content-Range" in answer.json()["fix"]
 
 
 async def test_it_is_heard_by_programs_and_its_page_has_a_player(tmp_path: Path) -> None:

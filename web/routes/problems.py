@@ -33,6 +33,7 @@ _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
     408: "Send the whole body at once.",
     413: "Send a shorter body.",
+    416: "Ask for bytes that there are: Content-Range says how many.",
     500: "See the log of the server.",
 }
 OTHER_VERSION = "the database is none that this switchboard can use"

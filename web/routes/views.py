@@ -5,7 +5,8 @@ id of an order or Twilio's CallSid.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from types import TracebackType
@@ -81,8 +82,8 @@ class CallViews:
         call_sid = await self.call_sid(name)
         path = self.context.files.path(call_sid, RECORDING)
         if path is not None and await self.context.files.is_here(call_sid, RECORDING):
-            _tidy_range((await self.context.files.in_thread(path.stat)).st_size)
-            response = await send_file(path, mimetype="audio/wav", conditional=True)
+            with _range_of((await self.context.files.in_thread(path.stat)).st_size):
+                response = await send_file(path, mimetype="audio/wav", conditional=True)
         elif (size := await self.context.files.stored_bytes(call_sid)) is not None:
             response = await _stored_recording(self.context.files, call_sid, size)
         else:
@@ -227,6 +228,16 @@ class StoredRecording(ResponseBody):
         return size
 
 
+@contextmanager
+def _range_of(size: int) -> Iterator[None]:
+    """Have the `Range` of the request be as Quart takes it; one behind the last byte is refused with the size."""
+    _tidy_range(size)
+    try:
+        yield
+    except RequestedRangeNotSatisfiable:
+        raise RequestedRangeNotSatisfiable(size) from None
+
+
 def _tidy_range(size: int) -> None:
     """Write the `Range` of the request as Quart takes it: from where to where.
 
@@ -243,7 +254,7 @@ def _tidy_range(size: int) -> None:
 
 
 async def _stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:
-    _tidy_range(size)
     response = Response(StoredRecording(files, call_sid, 0, size), 200, content_type="audio/wav")
     response.content_length = size
-    return await response.make_conditional(request, accept_ranges=True, complete_length=size)
+    with _range_of(size):
+        return await response.make_conditional(request, accept_ranges=True, complete_length=size)
