@@ -56,6 +56,7 @@ TEXT: Mapping[str, str] = {
     "no_match": "No call matches these filters.",
     "end_of_list": "There are no older calls.",
     "date_wrong": "Write a date as YYYY-MM-DD, such as 2026-11-28.",
+    "dates_crossed": "From is after To, so no call can match. Exchange the two dates.",
     "unknown_caller": "unknown",
     "records_away": "The records cannot be read now. Calls are not affected. Try again in some seconds.",
     "records_away_title": "Records unavailable",

@@ -50,6 +50,8 @@ def asked_by(arguments: Mapping[str, str]) -> ListAsked:
     given = {name: value for name, value in given.items() if value}
     problems = list[str]()
     since, until = (_day(given.get(name, ""), problems) for name in ("since", "until"))
+    if since and until and since > until:
+        problems.append(TEXT["dates_crossed"])
     started_at, _, call_sid = arguments.get("before", "").partition("~")
     query = CallQuery(
         text=given.get("q", ""),

@@ -112,6 +112,14 @@ def test_a_date_that_is_none_is_told_and_asks_for_nothing(given: str) -> None:
     assert asked.query.since == ""
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "told"),
+    [("2026-11-23", "2026-11-22", ["dates_crossed"]), ("2026-11-22", "2026-11-22", []), ("2026-11-23", "", [])],
+)
+def test_dates_between_which_there_is_no_day_are_told(since: str, until: str, told: list[str]) -> None:
+    assert asked_by({"since": since, "until": until}).problems == tuple(TEXT[name] for name in told)
+
+
 def test_filters_become_a_query() -> None:
     asked = asked_by({"q": " sale ", "since": "2026-11-22", "until": "9999-12-31", "troubled": "yes", "before": "a~b"})
 
