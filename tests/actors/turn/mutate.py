@@ -36,6 +36,7 @@ SCRIPTS = tuple(
         "answered",
         "kept",
         "dropped",
+        "left",
     ]
 )
 show = partial(print, flush=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Cut,
@@ -48,6 +49,7 @@ from tests.actors.turn.script import (
     state_of,
 )
 
+PRESSED = describe_keys(("1",))
 NO_GOODBYE = AnswerFunction("e", POLICY.wording.ask_goodbye)
 PUTTING_THROUGH = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)
 ENDS: list[Step] = [(9, FunctionsAsked(("e",))), (9, EndWanted("e", "done"))]
