@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-START_SECONDS = 30
+START_SECONDS = 240
 _DEBIAN = Path("/usr/lib/postgresql")
 
 
