@@ -38,8 +38,8 @@ from web.clients.deepgram import open_socket
 from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
-from web.sockets.pull_server import SILENT_SECONDS, PullServer
-from web.sockets.versions import MAX_MESSAGE_BYTES, install
+from web.sockets.pull_server import PullServer
+from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

@@ -162,6 +162,28 @@ async def test_a_peer_that_never_answers_the_goodbye_does_not_hold_the_server(mo
                     pass
 
 
+@pytest.mark.parametrize(("installed", "pinged"), [("0.18.0", b""), ("0.19.0", b"\x89\x00")])
+async def test_another_version_of_hypercorn_pings_by_itself(
+    installed: str, pinged: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
+    monkeypatch.setattr("web.sockets.versions._installed", lambda _: installed)
+    monkeypatch.setattr("web.serving.SILENT_SECONDS", 0.05)
+    monkeypatch.setattr("web.routes.media.START_SECONDS", 0.2)
+    install()
+    head = b"GET /twilio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-twilio-signature: "
+    with trio.fail_after(10):
+        async with listening(exchange()) as at:
+            async with await trio.open_tcp_stream("127.0.0.1", int(at.rpartition(":")[2])) as mute:
+                await mute.send_all(head + key + SIGNATURE.encode() + b"\r\n\r\n")
+                heard = b""
+                while b"\x88" not in heard and (data := await mute.receive_some()):
+                    heard += data
+
+    assert heard.partition(b"\r\n\r\n")[2].startswith(pinged * 2 or b"\x88")
+
+
 def test_a_listening_socket_gives_stalled_peers_up_and_so_do_those_it_accepts() -> None:
     config = LimitedConfig()
     config.bind = ["127.0.0.1:0"]

@@ -50,11 +50,9 @@ from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, close_now, write_some
 from web.sockets.tls import let_go, socket_below
-from web.sockets.versions import MAX_MESSAGE_BYTES
+from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS
 from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
-SILENT_SECONDS = 25.0
-"""How often a WebSocket that was sent nothing meanwhile is pinged. nginx ends one after 60 s of silence."""
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 

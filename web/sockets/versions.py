@@ -18,6 +18,8 @@ HYPERCORN, TRIO_WEBSOCKET = "hypercorn", "trio-websocket"
 WRITTEN_FOR: Mapping[str, str] = {HYPERCORN: "0.18.0", TRIO_WEBSOCKET: "0.12.2"}
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
+SILENT_SECONDS = 25.0
+"""How often a WebSocket that was sent nothing meanwhile is pinged. nginx ends one after 60 s of silence."""
 _INSTEAD: Mapping[str, str] = {
     HYPERCORN: "callers' WebSockets come as ASGI events, and connections without a call are not limited",
     TRIO_WEBSOCKET: "its own connection carries the agents' WebSockets",
