@@ -23,7 +23,7 @@ from actors.turn.events import (
     TurnToldLate,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from actors.turn.state import CallerState, Debt, LastReply, Phase, VoiceState
 from tests.actors.turn.script import (
     FIRST,
     POLICY,
@@ -206,3 +206,51 @@ def test_no_session_need_come_for_a_goodbye_that_was_said(phase: Phase, debt: De
     turn, _ = prepared_turn(phase=phase, debt=debt)
 
     assert turn.is_ending is is_ending
+
+
+def test_words_of_the_models_make_an_answer_of_what_began_as_a_filler() -> None:
+    turn, state = prepared_turn(voice=VoiceState.COMING, reply=LastReply(SpeechKind.FILLER, began=10.0))
+
+    turn.on(AgentSaid("On Tuesday."), 10.0)
+
+    assert (state.reply.kind, state.reply.has_own_words) == (SpeechKind.ANSWER, True)
+
+
+def test_a_greeting_that_was_asked_for_is_words_of_the_models() -> None:
+    turn, state = prepared_turn(outstanding=SayAsAgent(SpeechKind.GREETING, "Hello."))
+
+    turn.on(AgentSaid("Hello."), 10.0)
+
+    assert (state.reply.kind, state.reply.has_own_words) == (SpeechKind.ANSWER, True)
+
+
+def test_a_reply_that_was_received_leaves_no_words_and_no_doubt() -> None:
+    turn, state = prepared_turn(voice=VoiceState.COMING, has_words=True, is_unended=True, withholds_end=True)
+
+    turn.on(Signal.AUDIO_DONE, 10.0)
+
+    assert (state.has_words, state.is_unended, state.withholds_end) == (False, False, False)
+
+
+def test_what_was_said_to_a_lost_session_is_the_operators_when_they_take_over() -> None:
+    turn, state = prepared_turn(debt=Debt.OWED, is_unread=True)
+
+    turn.on(Signal.TAKEN_OVER, 10.0)
+
+    assert (state.debt, state.is_unread) == (Debt.SETTLED, False)
+
+
+def test_a_turn_before_keys_is_not_asked_again_behind_them() -> None:
+    turn, state = prepared_turn(last_turn="When?")
+
+    turn.on(KeysEntered("1"), 10.0)
+
+    assert state.last_turn == ""
+
+
+def test_a_session_has_all_the_time_to_think_when_a_transfer_has_failed() -> None:
+    turn, state = prepared_turn(debt=Debt.OWED, phase=Phase.PUTTING_THROUGH)
+
+    turn.on(PutThroughFailed("nobody"), 10.2)
+
+    assert state.at.waiting == 10.2
