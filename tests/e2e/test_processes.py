@@ -22,7 +22,7 @@ SCENARIO = Path(__file__).parent / "short.toml"
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = Path(sys.executable).parent
 ACCOUNT, TOKEN = "AC" + "0" * 32, "simulated-auth-token"
-PATIENCE = 40.0
+PATIENCE = 200.0
 
 
 def free_port() -> int:
