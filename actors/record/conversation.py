@@ -71,6 +71,8 @@ class Conversation:
     is_with_machine: bool = False
     """Whether Twilio says that an answering machine has picked up."""
     caller_turns: int = 0
+    turns_to_answer: int = 0
+    """How many turns had no answer yet when they were told."""
     functions: int = 0
     """How many functions the model has called: the last one's number."""
     functions_in_turn: int = 0
@@ -110,6 +112,7 @@ class Conversation:
         self._recalled.clear()
         self.functions_in_turn = 0
         self.caller_turns += 1
+        self.turns_to_answer += not is_answered
         self._caller_spoke.unpark_all()
 
     async def wait_caller(self) -> None:

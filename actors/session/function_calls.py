@@ -106,6 +106,15 @@ def lacks_consent(name: str, result: FunctionResult, conversation: Conversation)
     return Failed(_UNHEARD_SINCE.format(name=name), "the caller has not spoken since the call was handed on")
 
 
+def spoken_again(name: str) -> Failed:
+    """Refuse a decision that the caller has spoken behind, before anything came of it."""
+    return Failed(
+        f"Nothing was done: the customer has spoken again. Answer them, and call {name} again only if it is still "
+        "what they want.",
+        "the caller has spoken again",
+    )
+
+
 def forgive_silently(_: Sequence[str]) -> None:
     """Take odd arguments without a note of it."""
 

@@ -35,6 +35,7 @@ from actors.session.function_calls import (
     error_text,
     lacks_consent,
     run_function,
+    spoken_again,
 )
 from actors.turn.events import (
     EndWanted,
@@ -232,7 +233,7 @@ class FunctionRunner:
             if isinstance(result, HandOff | TransferToHuman | EndCall):
                 asked.decides = True
                 asked.done.set()
-                await self._wait_for_others(asked)
+                result = await self._wait_for_others(asked) or result
             answer = await self._answer_to(asked, result)
         if asked.ended.is_set() or (self._end is not None and asked is self._end[0]):
             return  # it was handed over; or the turn ends it, with the call or with words
@@ -249,20 +250,24 @@ class FunctionRunner:
             self._told_to_speak = self.state.conversation.caller_turns
         self._finish(asked, result, answer)
 
-    async def _wait_for_others(self, asked: Running) -> None:
+    async def _wait_for_others(self, asked: Running) -> Failed | None:
         """Let what the session is at work on be done first: a decision ends the session, and all work with it.
 
         That is what the model has asked for in the same request, and what cannot be taken back. Of decisions, those
-        that it has asked for first, in the same request, are decided first.
+        that it has asked for first are decided first. A caller who has spoken meanwhile has not heard of the decision,
+        and it is refused.
         """
+        conversation = self.state.conversation
+        known = conversation.turns_to_answer + (self.state.turn.turn.caller is CallerState.HEARD)
         for other in list(self._running.values()):
             spec, is_together = self.agent.function(other.call.name), other.request == asked.request
             if spec is None or other is asked or asked.does_already(other, acts=spec.acts):
                 continue
             if spec.acts and (is_together or spec.defer_until_eot):
                 await other.done.wait()
-            if is_together and other.number < asked.number and (other.decides or not spec.acts):
+            if other.number < asked.number and (other.decides or not spec.acts):
                 await other.decided.wait()
+        return spoken_again(asked.call.name) if conversation.turns_to_answer > known else None
 
     async def _answer_to(self, asked: Running, result: FunctionResult) -> str | None:
         match result:

@@ -127,6 +127,48 @@ async def test_only_what_cannot_be_taken_back_is_waited_for_by_a_later_request(
         assert (PREPARED in prompt_of(call)) is (roster is not ROSTER)
 
 
+@pytest.mark.parametrize("decision", [END, HAND_OFF, PERSON], ids=["end", "handoff", "person"])
+async def test_a_caller_who_speaks_while_the_work_is_done_is_not_left(
+    decision: FunctionCallRequest, autojump_clock: MockClock
+) -> None:
+    desk = Desk()
+    async with a_call(with_a_person(), transfers=desk) as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Done. Goodbye.", 0.5), both(calls("dawdle"), decision))
+        await call.far.hear_for(1)
+        await call.speak("One more thing.")
+        await call.far.say(*sentence(2, "Yes?", 0.5))
+        await call.far.hear_for(9)
+
+        (name,) = [asked.name for asked in decision.functions]
+        assert answered(call) == [("dawdle", False), (name, False)]
+        assert (call.facts(HandoffCommitted), desk.orders, call.over.is_set()) == ([], [], False)
+
+
+@pytest.mark.parametrize("goodbye", [sentence(1, "Goodbye.", 0.5), []], ids=["said", "unsaid"])
+async def test_the_words_that_a_decision_answers_do_not_take_it_back(
+    goodbye: list[ServerMessage], autojump_clock: MockClock
+) -> None:
+    """A function may come before them (Deepgram reference, 6.3)."""
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("When can you come?")
+        await call.far.say(*sentence(3, "On Tuesday.", 0.5))
+        await call.far.hear_for(1.5)
+        await call.speak("", 0.8, heard=False)
+        await call.far.hear_for(0.6)
+        await call.far.say(*goodbye, both(WORK, END))
+        await call.far.hear_for(0.3)
+        await call.far.say(ConversationText("user", "That is all, thank you."))
+        await call.far.hear_for(1)
+        await call.far.say(*([] if goodbye else sentence(1, "Goodbye.", 0.5)))
+        with trio.fail_after(5):
+            await call.over.wait()
+
+        assert answered(call) == [("look_up", True), ("end_conversation", True)]
+
+
 async def test_a_handoff_that_is_withdrawn_while_the_work_is_done_is_none(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
