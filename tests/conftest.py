@@ -100,7 +100,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector thousands of tests and modules that stay: it would look at them all again and again."""
+    """Have messages taken as in a server, and spare the collector thousands of tests and modules that stay."""
+    from tests.outside_tasks import take_outside_tasks
+
+    take_outside_tasks()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
