@@ -93,6 +93,9 @@ class SessionOnFloor(Protocol):
     def perform(self, effect: ForSession) -> None:
         """Do what `Turn` wants of the session, without waiting for it."""
 
+    def listen_closely(self) -> None:
+        """Read what the service says as it comes: the caller's line has begun to carry voice."""
+
     def conclude(self) -> None:
         """Note that the conversation is over as its function has asked for."""
 
@@ -184,6 +187,12 @@ class TurnDriver:
             self.put(VoiceEnded(end, deaf))
         elif is_voiced and not self.turn.is_loud:
             self.put(Signal.VOICE_BEGAN)
+            if self.session is not None:
+                self.session.listen_closely()
+
+    def may_interrupt(self, now: float) -> bool:
+        """Tell whether the caller's line has begun to carry voice just now."""
+        return self.turn.is_loud and now < self.turn.at.voiced + self.turn.policy.deadlines.shortest_word
 
     def since_voice(self, now: float) -> float:
         """Return for how many seconds the caller's line has been silent."""

@@ -118,6 +118,11 @@ class AgentSession:
     def reads_tape(self) -> bool:
         return self._reader is not None and not self._reader.is_held
 
+    def listen_closely(self) -> None:
+        """Read what the service says as it comes, from now on: it may say at any moment that the caller speaks."""
+        if self._wire is not None:
+            self._wire.socket.gather(0.0)
+
     async def run(self, ready: Callable[[], None]) -> Spent:
         """Connect, configure, call `ready`, and converse until the session is old and is to be renewed.
 
@@ -241,7 +246,7 @@ class AgentSession:
         state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
         lead = state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
-        if hold and not flow.pairs_at(wire.last_heard + hold):
+        if state.turn.may_interrupt(wire.last_heard) or (hold and not flow.pairs_at(wire.last_heard + hold)):
             wire.socket.gather(0.0)
             return
         stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))

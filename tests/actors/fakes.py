@@ -371,3 +371,6 @@ class Speaker:
 
     def amend(self) -> None:
         """Know what there is to know."""
+
+    def listen_closely(self) -> None:
+        """Do nothing: there is no service."""

@@ -13,7 +13,7 @@ from h2.events import DataReceived, RemoteSettingsChanged, ResponseReceived, Str
 from h2.settings import SettingCodes
 from trio_websocket import CloseReason, ConnectionClosed
 
-from protocol.frames import ABNORMAL, Close, FrameReader, close_frame, message_frame
+from protocol.frames import ABNORMAL, Close, FrameReader, Ping, Received, close_frame, message_frame, pong_frame
 from protocol.wire import WebSocket
 from simulators.twilio.dialling import Headers
 
@@ -56,16 +56,22 @@ class Http2Socket:
 
     async def get_message(self) -> str | bytes:
         """Return the next message. *Raises* `ConnectionClosed`."""
-        while not self._frames.arrived:
-            if self._closed is not None:
-                raise ConnectionClosed(self._closed)
-            await self._read()
-        received = self._frames.arrived.popleft()
+        received = await self._next_frame()
+        while isinstance(received, Ping):
+            await self._send(pong_frame(received.payload, masked=True))
+            received = await self._next_frame()
         if isinstance(received, str | bytes):
             return received
         assert isinstance(received, Close)
         self._closed = CloseReason(received.code, received.reason)
         raise ConnectionClosed(self._closed)
+
+    async def _next_frame(self) -> Received:
+        while not self._frames.arrived:
+            if self._closed is not None:
+                raise ConnectionClosed(self._closed)
+            await self._read()
+        return self._frames.arrived.popleft()
 
     async def send_message(self, message: str | bytes) -> None:
         """Send one message. *Raises* `ConnectionClosed`."""

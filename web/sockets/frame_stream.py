@@ -89,9 +89,14 @@ class FrameStream:
         return messages
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
-        """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now."""
+        """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now.
+
+        Zero: what gathers already is read at once, and what comes later as it comes.
+        """
         self._stride = int(seconds / TICK_SECONDS + _ROUNDING)
         self._next_read = (self._now() + seconds) / TICK_SECONDS if exactly else None
+        if not seconds:
+            self._sleeper.wake()
 
     def deliver(self, take: Take | None) -> None:
         """Have `take` take what is read on a tick, while a task waits in `receive`."""
