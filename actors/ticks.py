@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import attrs
 import trio
-from outcome import Error, Outcome, Value
+from outcome import Error, Outcome, Value, capture
 
 TICK_SECONDS = 0.01
 FINE_SECONDS = 0.001
@@ -97,10 +97,11 @@ class Sleeper:
         if self._task is None or self._parked < math.inf:
             return  # one that has come before it has woken, cancelled or moved it
         if self._until <= now and self._look is not None:
-            try:
-                self._until = self._task.context.run(self._look)
-            except Exception as fault:  # noqa: BLE001 - trio would let go of the clock, and all calls would sleep on
-                self._go_on(Error(fault))
+            seen = capture(self._task.context.run, self._look)
+            if isinstance(seen, Error):  # the task's, not the clock's, which others sleep on
+                self._go_on(seen)
+            else:
+                self._until = seen.value
         if self._until <= now:
             self._go_on()
         elif self._task is not None:  # else what it has seen has ended its sleep

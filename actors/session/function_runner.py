@@ -254,8 +254,8 @@ class FunctionRunner:
         """Let what the session is at work on be done first: a decision ends the session, and all work with it.
 
         That is what the model has asked for in the same request, and what cannot be taken back. Of decisions, those
-        that it has asked for first are decided first. A caller who has spoken meanwhile has not heard of the decision,
-        and it is refused.
+        that it has asked for first are decided first. If the caller has spoken meanwhile, the decision is refused:
+        they have not heard of it.
         """
         conversation = self.state.conversation
         known = conversation.turns_to_answer + (self.state.turn.turn.caller is CallerState.HEARD)

@@ -111,7 +111,10 @@ class AgentWire:
         return self.read(frame)
 
     async def pump(self, take: Take) -> NoReturn:
-        """Have `take` take all frames, until it raises: what it raises, or as `receive` does if the socket is gone."""
+        """Have `take` take all frames, until it raises.
+
+        *Raises* what `take` raises, and `AgentUnavailable` if the socket is gone.
+        """
         try:
             await pump(self.socket, take)
         except ConnectionClosed as gone:

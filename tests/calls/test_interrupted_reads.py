@@ -1,8 +1,6 @@
 """A caller interrupts an agent whose audio gathers before it is read: what the service says of it is read at once."""
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import orjson
 import pytest
@@ -10,15 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from actors.call import run_call
-from actors.call_services import CallPlan, CallServices
-from agents.roster import load_roster
+from actors.call_services import CallPlan
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, SILENCE, is_voiced
-from store.memory import MemoryRecords
-from tests.actors.fakes import agent
-from tests.calls.test_no_lead import sockets
-from tests.web.fakes import FakeLine
+from tests.calls.test_no_lead import services_by, sockets
 from web.sockets.frame_stream import FrameStream
-from web.sockets.open_socket import OpenSocket
 
 SPEAKS_AT = 2.5
 LOUD = bytes([0x10, 0x90]) * (FRAME_BYTES // 2)
@@ -87,22 +80,10 @@ async def test_an_agent_is_cut_as_soon_as_its_service_says_that_the_caller_speak
 ) -> None:
     """A chunk of the caller's audio is 80 ms; the word of the service waited for 160 more, with the audio before it."""
     async with sockets() as (media, network), sockets() as (session, service), trio.open_nursery() as nursery:
-
-        @asynccontextmanager
-        async def connect() -> AsyncIterator[OpenSocket]:
-            yield session
-
-        services = CallServices(
-            roster=load_roster([agent("first")]),
-            connect=connect,
-            ask_brief=None,
-            line=FakeLine(),
-            records=MemoryRecords(),
-        )
         began = trio.current_time()
         nursery.start_soon(serve, service, delay)
         nursery.start_soon(call, network, phase)
-        nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services)
+        nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services_by(session))
         cleared = await play(network)
         nursery.cancel_scope.cancel(reason="enough")
 

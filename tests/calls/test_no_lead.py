@@ -52,6 +52,23 @@ async def sockets() -> AsyncIterator[tuple[OpenSocket, FrameStream]]:
         )
 
 
+def services_by(session: OpenSocket, policy: CallPolicy | None = None) -> CallServices:
+    """Return the services of a call whose only session is at the other end of this socket."""
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[OpenSocket]:
+        yield session
+
+    return CallServices(
+        roster=load_roster([agent("first")]),
+        connect=connect,
+        ask_brief=None,
+        line=FakeLine(),
+        records=MemoryRecords(),
+        policy=policy or CallPolicy(),
+    )
+
+
 def punctual(_: int) -> float:
     """Let every piece come when it should."""
     return 0.0
@@ -107,22 +124,9 @@ async def no_lead(
     arrived, heard = list[float](), dict[int, float]()
     turns, messages = Turns(), Counter[str]()
     async with sockets() as (media, network), sockets() as (session, service), trio.open_nursery() as nursery:
-
-        @asynccontextmanager
-        async def connect() -> AsyncIterator[OpenSocket]:
-            yield session
-
-        services = CallServices(
-            roster=load_roster([agent("first")]),
-            connect=connect,
-            ask_brief=None,
-            line=FakeLine(),
-            records=MemoryRecords(),
-            policy=policy or CallPolicy(),
-        )
         nursery.start_soon(speak_as_the_service, service, arrived, slip, phase)
         nursery.start_soon(echo_as_the_network, network, heard, messages)
-        nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services)
+        nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services_by(session, policy))
         await trio.sleep(0.5)
         messages.clear()
         trio.lowlevel.add_instrument(turns)
