@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import attrs
 import trio
-from outcome import Error, Outcome, Value, capture
+from outcome import Error, capture
 
 TICK_SECONDS = 0.01
 FINE_SECONDS = 0.001
@@ -46,6 +46,8 @@ class Sleeper:
     """Until when the clock takes it to sleep: never later than it does."""
     _tick: float = TICK_SECONDS
     _look: Callable[[], float] | None = None
+    _faults: list[Error] = attrs.field(factory=list)
+    """What the look has raised, until the task takes it: a name for it there would keep it until a full collection."""
 
     async def sleep_until(
         self, moment: float, tick: float = TICK_SECONDS, look: Callable[[], float] | None = None
@@ -54,7 +56,8 @@ class Sleeper:
 
         `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn. `look` is called when
         the tick comes, in the task's context and before any task runs: it returns until when to sleep on, or a moment
-        that is past, and only then the task is woken. What it raises, the task raises.
+        that is past, and only then the task is woken. What it raises, the task raises, also one that it has woken or
+        cancelled before.
         *Cancellation* costs nobody else anything.
         """
         self._clock = clock = self._clock or _clock()
@@ -65,6 +68,8 @@ class Sleeper:
             await trio.lowlevel.wait_task_rescheduled(self._abort)  # `_go_on` and `_abort` have left the clock by then
         finally:
             self._look = None  # it may know us
+            if self._faults:
+                self._faults.pop().unwrap()
 
     def move(self, moment: float) -> None:
         """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once.
@@ -99,7 +104,8 @@ class Sleeper:
         if self._until <= now and self._look is not None:
             seen = capture(self._task.context.run, self._look)
             if isinstance(seen, Error):  # the task's, not the clock's, which others sleep on
-                self._go_on(seen)
+                self._faults.append(seen)
+                self._until = now
             else:
                 self._until = seen.value
         if self._until <= now:
@@ -107,10 +113,10 @@ class Sleeper:
         elif self._task is not None:  # else what it has seen has ended its sleep
             self._park(clock)
 
-    def _go_on(self, woken: Outcome[None] | None = None) -> None:
+    def _go_on(self) -> None:
         task, self._task, self._parked = self._task, None, math.inf
         if task is not None:
-            trio.lowlevel.reschedule(task, Value(None) if woken is None else woken)
+            trio.lowlevel.reschedule(task)
 
     def _park(self, clock: "_Clock") -> None:
         self._parked = next_tick(self._until, self._tick)

@@ -272,6 +272,28 @@ async def test_what_a_look_raises_its_own_task_raises_and_the_clock_goes_on(auto
     assert trio.current_time() == pytest.approx(0.07)
 
 
+@pytest.mark.parametrize("deed", ["wake", "move", "cancel"])
+async def test_what_a_look_raises_is_raised_also_where_it_has_ended_its_own_sleep_before(
+    deed: str, autojump_clock: MockClock
+) -> None:
+    sleeper, scope = Sleeper(), trio.CancelScope()
+
+    def look() -> float:
+        if deed == "cancel":
+            scope.cancel(reason="of what it saw")
+        elif deed == "move":
+            sleeper.move(0.0)
+        else:
+            sleeper.wake()
+        raise ValueError("what it saw")
+
+    with pytest.raises(ValueError, match="what it saw"), scope:
+        await sleeper.sleep_until(0.02, look=look)
+
+    await sleeper.sleep_until(0.05)
+    assert (round(trio.current_time(), 6), ticks.sleeping()) == (0.05, 0)
+
+
 @pytest.mark.parametrize("then", [-math.inf, 0.5])
 async def test_a_look_may_end_its_own_sleep(then: float, autojump_clock: MockClock) -> None:
     with trio.CancelScope() as scope:
