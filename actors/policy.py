@@ -116,7 +116,7 @@ class Deadlines:
     # The line
     stride: float = 0.08
     """The most that agent audio may gather before it is read, twice that while the caller is silent; so long what the
-    service says with it may wait, too. When the caller's line has just begun to carry voice, nothing gathers."""
+    service says with it may wait, too. When the caller's line has just begun to carry voice, it is 20 ms."""
     hold: float = 0.02
     """The most that a piece of agent audio waits for the next one where it comes no faster than it is spoken."""
     starved: float = 2.0

@@ -326,10 +326,13 @@ class Ledger:
 
     async def next_work(self) -> Work:
         """Wait for the next thing to send to the line."""
-        while True:
-            if (work := self.work_now()) is not None:
-                return work
-            await self._nap.sleep_until(self._look_again())
+        while (work := self.work_now()) is None:
+            await self._nap.sleep_until(self._look_again(), look=self._look)
+        return work
+
+    def _look(self) -> float:
+        self._send_due()  # no task is woken for what it can send
+        return self._look_again()
 
     def _look_again(self) -> float:
         if self._clear_due or self._put_back is not None:
@@ -372,16 +375,13 @@ class Ledger:
 
     def _take_piece(self) -> tuple[Reply, bytes]:
         reply, audio = self._queue.popleft()
-        parts, size, limit = [audio], len(audio), int(self.piece * BYTES_PER_SECOND)
-        while size < limit and self._queue and self._queue[0][0] is reply:
-            parts.append(self._queue.popleft()[1])
-            size += len(parts[-1])
-        if size > limit:
-            keep = len(parts[-1]) - (size - limit)
-            self._queue.appendleft((reply, parts[-1][keep:]))
-            parts[-1], size = parts[-1][:keep], limit
-        self._queued -= size
-        return reply, b"".join(parts)
+        limit = int(self.piece * BYTES_PER_SECOND)
+        while len(audio) < limit and self._queue and self._queue[0][0] is reply:
+            audio += self._queue.popleft()[1]
+        if len(audio) > limit:
+            self._queue.appendleft((reply, audio[limit:]))
+        self._queued -= min(len(audio), limit)
+        return reply, audio[:limit]
 
     def _note_gap(self, reply: Reply, now: float) -> None:
         voice = self._promised

@@ -308,11 +308,14 @@ class TapeReader:
         self._fed, self._has_news = trio.current_time(), False
         self.tape.call_at(self.cursor + self.chunk_frames, self._look)
         try:
-            while not self._has_news and trio.current_time() < self._fed + self.starved_after:
-                await self._nap.sleep_until(self._fed + self.starved_after)
+            while not self._has_news and trio.current_time() < self._starves_at():
+                await self._nap.sleep_until(self._starves_at(), look=self._starves_at)
         finally:
             self.tape.call_off(self._look)
         return self._has_news
+
+    def _starves_at(self) -> float:
+        return self._fed + self.starved_after
 
     def _look(self) -> None:
         """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""

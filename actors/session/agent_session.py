@@ -58,6 +58,8 @@ from protocol import deepgram
 from protocol.wire import PacedWebSocket
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
+_CLOSELY = 0.02
+"""The most that the service's word that the caller speaks waits with the agent's audio, while it may come."""
 _OUTBOX = 64
 """Messages that wait to be sent, besides the caller's audio."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
@@ -246,11 +248,12 @@ class AgentSession:
         state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
         lead = state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
-        if state.turn.may_interrupt(wire.last_heard) or (hold and not flow.pairs_at(wire.last_heard + hold)):
+        may_interrupt = state.turn.may_interrupt(wire.last_heard)
+        if hold and (may_interrupt or not flow.pairs_at(wire.last_heard + hold)):
             wire.socket.gather(0.0)
             return
         stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
-        wire.socket.gather(stride, exactly=hold > 0.0)
+        wire.socket.gather(min(stride, _CLOSELY) if may_interrupt else stride, exactly=hold > 0.0)
 
     def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
         match message:

@@ -70,6 +70,23 @@ async def test_small_messages_of_the_service_are_joined_to_one_piece(autojump_cl
     assert audio_in(work) == speech(1.0)
 
 
+async def test_what_becomes_due_is_sent_and_no_task_is_woken_for_it(autojump_clock: MockClock) -> None:
+    ledger, voice = ledger_with(Notebook())
+    sent = list[tuple[float, Work]]()
+
+    def send_due() -> None:
+        if (work := ledger.work_now()) is not None:
+            sent.append((round(trio.current_time(), 6), work))
+
+    with ledger.sending(send_due):
+        ledger.put(voice, speech(2.0))
+        woken = await sent_within(ledger, 10.0)
+
+    assert [at for at, _ in woken] == [0.0]
+    assert [at for at, one in sent if isinstance(one, SendAudio)] == pytest.approx([0.0, 0.4, 0.8, 1.2])
+    assert audio_in([*sent[:1], *woken, *sent[1:]]) == speech(2.0)
+
+
 async def test_a_piece_never_holds_two_replies(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
     ledger.put(voice, speech(0.1))
