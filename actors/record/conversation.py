@@ -6,7 +6,6 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 """
 
 import json
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -19,8 +18,9 @@ from actors.line.reply import Reply
 from actors.record.packed import PackedList
 from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
+from protocol.fields import json_or
 from store.json_text import compressed
-from store.redaction import unredacted
+from store.redaction import may_be
 
 
 @attrs.frozen
@@ -87,7 +87,7 @@ class Conversation:
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
     """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
 
-    _recalled: list[tuple[str, re.Pattern[str], str]] = attrs.field(factory=list)
+    _recalled: list[tuple[str, object, str]] = attrs.field(factory=list)
     """The functions of that turn on an earlier stream, whose arguments are known as they were written down."""
 
     _caller_spoke: ParkingLot = attrs.field(factory=ParkingLot, init=False, eq=False)
@@ -99,8 +99,7 @@ class Conversation:
 
     def recall_work(self, name: str, arguments: str, answer: str) -> None:
         """Note a function of the last turn on an earlier stream; without an `answer` its handler was broken off."""
-        _, written = comparable(name, arguments)
-        self._recalled.append((name, unredacted(written), answer))
+        self._recalled.append((name, json_or(arguments, arguments), answer))
 
     def add_caller(self, text: str, *, is_answered: bool = False) -> None:
         """Note a turn of the caller's; one that `is_answered` by the last reply stands before it."""
@@ -169,7 +168,8 @@ class Conversation:
 
     def _recall_answers(self, name: str, arguments: str) -> Iterator[str]:
         """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off."""
-        return (answer for known, written, answer in self._recalled if known == name and written.fullmatch(arguments))
+        told = json_or(arguments, arguments)
+        return (answer for known, written, answer in self._recalled if known == name and may_be(written, told))
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None.
