@@ -20,6 +20,8 @@ _MARKS: Final = "?？؟⸮‽⁇⁈⁉﹖፧꘏꛷\u037e"
 """The question marks of all scripts, but the Armenian one, which stands in a word, and the Greek `;`."""
 _SENTENCE: Final = re.compile(rf"[^.!;。！।{_MARKS}]+[.!;。！।{_MARKS}]*")
 _QUESTION: Final = re.compile(rf"(?:[{_MARKS}]|(?<=[Ͱ-Ͽἀ-῿]);|՞\w*)\W*$")
+_LONGEST_END: Final = 100
+"""Characters among which the mark of a question is looked for: a word, and what may stand behind it."""
 
 
 def plain_words(text: str) -> list[str]:
@@ -36,7 +38,7 @@ def sentences_of(text: str) -> list[str]:
 
 def is_question(text: str) -> bool:
     """Whether a text ends with a question, in quotes or not, in any script."""
-    return _QUESTION.search(text) is not None
+    return _QUESTION.search(text[-_LONGEST_END:]) is not None
 
 
 def _plain_set(text: str) -> frozenset[str]:

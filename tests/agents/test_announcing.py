@@ -1,5 +1,7 @@
 """What an agent has told the caller it is about to do."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +168,14 @@ def test_a_question_is_one_in_any_script_and_in_quotes(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "?", "When? On Tuesday.", "I see;", "いつ？火曜日です。"])
 def test_what_goes_on_behind_its_question_is_none(text: str) -> None:
     assert is_question(text) is (text == "?")
+
+
+@pytest.mark.parametrize("text", ["?" * 60_000, "!?" * 30_000])
+def test_whether_a_text_without_an_end_is_a_question_is_known_at_once(text: str) -> None:
+    began = process_time()
+
+    assert not is_question(f"{text}Ω.")
+    assert process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("question", ["お繋ぎしますか？I'll put you through", "هل أحولك؟ I'll put you through"])
