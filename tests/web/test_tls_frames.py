@@ -10,7 +10,7 @@ import trio
 import trustme
 
 from protocol import frames
-from protocol.frames import FrameReader
+from protocol.frames import Close, FrameReader
 from simulators.pacing import PacedClock
 from web.sockets import frame_stream, tls
 from web.sockets.frame_stream import FrameStream
@@ -182,3 +182,13 @@ async def test_on_an_unknown_trio_the_stream_is_read_as_it_is(monkeypatch: pytes
         assert [await ours.receive(), await ours.receive()] == ["one", "two"]
         assert not ours.send_nowait("three")
         await ours.send("three")
+
+
+@pytest.mark.parametrize("gathers", [0.0, 0.02])
+async def test_what_has_come_before_a_record_that_is_none_is_heard(gathers: float) -> None:
+    async with connected() as (ours, theirs):
+        ours.gather(gathers)
+        await theirs.send_all(frames.message_frame("last words", masked=False))
+        await theirs.transport_stream.send_all(b"\x17\x03\x03\x00\x05never")
+
+        assert [await ours.receive(), await ours.receive()] == ["last words", Close(frames.ABNORMAL, "")]

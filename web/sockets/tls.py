@@ -25,13 +25,13 @@ def is_known() -> bool:
 
 @attrs.define(eq=False)
 class Tls:
-    """One connection's TLS, after its handshake. `ssl.SSLError`, an `OSError`, is the peer's fault."""
+    """One connection's TLS, after its handshake. *Raises* `ssl.SSLError`, an `OSError`, for what cannot be sealed."""
 
     _object: ssl.SSLObject
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
     is_over: bool = attrs.field(default=False, init=False)
-    """Whether the peer has said that nothing more will come."""
+    """Whether nothing more will come: the peer has said so, or has sent what is no TLS."""
 
     @classmethod
     def of(cls, stream: trio.abc.Stream) -> "Tls | None":
@@ -61,6 +61,8 @@ class Tls:
                 parts.append(part)
         except ssl.SSLWantReadError:
             pass  # the rest of a record has not come yet
+        except ssl.SSLError:
+            self.is_over = True
 
     def sealed(self, data: bytes) -> bytes:
         """Return records of these bytes, behind what TLS itself has to say."""
