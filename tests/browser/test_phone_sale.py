@@ -11,13 +11,13 @@ from protocol.audio import FRAME_SECONDS
 from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.session import utterances_of
 from simulators.scenario import Scenario, load_scenario, parse_scenario
-from simulators.spectra.features import RATE, Floats, samples_of
-from simulators.spectra.recogniser import SpectralRecogniser
 from testkit.harness import play
 from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.lab import PAGE
 from tests.browser.talking import talking
 from tests.short_sale import SHORT_SALE
+from tests.simulators.spectra.features import RATE, Floats, samples_of
+from tests.simulators.spectra.recogniser import SpectralRecogniser
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 

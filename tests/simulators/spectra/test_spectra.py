@@ -10,10 +10,10 @@ import pytest
 from protocol.audio import FRAME_BYTES, silence
 from simulators.hearing import SpeechEnded, SpeechStarted, WordHeard
 from simulators.scenario import load_scenario
-from simulators.spectra.features import Floats, samples_of
-from simulators.spectra.recogniser import SpectralRecogniser
 from simulators.speech import Utterance, synthesise
 from simulators.ulaw import linear_to_ulaw
+from tests.simulators.spectra.features import Floats, samples_of
+from tests.simulators.spectra.recogniser import SpectralRecogniser
 
 pytestmark = pytest.mark.slow
 

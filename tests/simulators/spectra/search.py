@@ -10,8 +10,8 @@ from typing import Final
 import attrs
 import numpy as np
 
-from simulators.spectra.features import Floats, Ints
-from simulators.spectra.templates import Templates
+from tests.simulators.spectra.features import Floats, Ints
+from tests.simulators.spectra.templates import Templates
 
 _NEVER: Final = -1e9
 _APART: Final = 1e6

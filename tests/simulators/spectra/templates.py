@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from simulators.spectra.features import HOP, WINDOW, Bools, Floats, Ints, energies, levels, samples_of, shape
 from simulators.speech import Utterance
+from tests.simulators.spectra.features import HOP, WINDOW, Bools, Floats, Ints, energies, levels, samples_of, shape
 
 _LEAD = WINDOW - HOP
 _ENTER, _ENTER_AT_START = 6.0, 3.0

@@ -13,10 +13,19 @@ import attrs
 import numpy as np
 
 from simulators.hearing import Heard, SpeechEnded, SpeechStarted, WordHeard
-from simulators.spectra.features import HOP, HOPS_PER_SECOND, WINDOW, Floats, energies, levels, samples_of, windows_in
-from simulators.spectra.search import JUMP, Hop, Search
-from simulators.spectra.templates import KnownWord, Sound, Templates
 from simulators.speech import Utterance
+from tests.simulators.spectra.features import (
+    HOP,
+    HOPS_PER_SECOND,
+    WINDOW,
+    Floats,
+    energies,
+    levels,
+    samples_of,
+    windows_in,
+)
+from tests.simulators.spectra.search import JUMP, Hop, Search
+from tests.simulators.spectra.templates import KnownWord, Sound, Templates
 
 _LIKE: Final = 0.45
 """Likeness (cosine) above which a hop speaks for a row."""
