@@ -27,7 +27,7 @@ from simulators.asgi import serve_app
 from simulators.deepgram import DeepgramKnobs, SpeakSimulator, serve_deepgram
 from simulators.groq import GroqSimulator
 from simulators.scenario import load_scenario
-from simulators.twilio import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
 from simulators.twilio.serving import serve_simulator
 from store.sql import SqlRecords

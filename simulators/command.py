@@ -13,10 +13,13 @@ from typing import Literal, TypeAlias
 import attrs
 import trio
 
-from simulators import deepgram, groq, twilio
+from simulators.deepgram import DeepgramKnobs, ServedAt, serve_deepgram, serve_speak
 from simulators.faults import Fault, FaultPlan, parse_faults
+from simulators.groq import MODELS, serve_groq
 from simulators.scenario import Scenario, load_scenario
 from simulators.tls import Certificate, certificate
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.serving import api_keys_from, credentials_from, serve_twilio
 
 Service: TypeAlias = Literal["deepgram", "twilio", "groq"]
 
@@ -72,7 +75,7 @@ class _Simulation:
 
     async def deepgram(self, nursery: trio.Nursery) -> None:
         options, port = self.options, self.options.port
-        knobs = deepgram.DeepgramKnobs(
+        knobs = DeepgramKnobs(
             sends_end_of_turn=not options.no_end_of_turn,
             sends_latency_reports=not options.no_latency_reports,
             any_flux_version=options.any_flux_version,
@@ -82,27 +85,25 @@ class _Simulation:
             retired=frozenset(options.retire),
         )
         context = self.certificate.server_context() if self.certificate else None
-        serve = partial(
-            deepgram.serve_deepgram, self.scenario, knobs=knobs, faults=FaultPlan(self.faults), ssl_context=context
-        )
-        at: deepgram.ServedAt = await nursery.start(partial(serve, port=port))
+        serve = partial(serve_deepgram, self.scenario, knobs=knobs, faults=FaultPlan(self.faults), ssl_context=context)
+        at: ServedAt = await nursery.start(partial(serve, port=port))
         self.say(f"DEEPGRAM_AGENT_URL={at.url}")
         beside = port + 1 if 0 < port < LAST_PORT else 0
-        bound: int = await nursery.start(partial(deepgram.serve_speak, port=beside, certificate=self.certificate))
+        bound: int = await nursery.start(partial(serve_speak, port=beside, certificate=self.certificate))
         self.say(f"DEEPGRAM_SPEAK_URL={self.origin(bound)}/v1/speak")
 
     async def twilio(self, nursery: trio.Nursery) -> None:
-        sid, token = twilio.credentials_from(self.environ)
+        sid, token = credentials_from(self.environ)
         ours = self.environ.get("LEAD_SERVER_EXTERNAL_URL", "").rstrip("/")
-        knobs = twilio.TwilioKnobs(
+        knobs = TwilioKnobs(
             voice_url=f"{ours}/twilio/voice" if ours else "", dials_plaintext=self.options.plaintext_streams
         )
         serve = partial(
-            twilio.serve_twilio,
+            serve_twilio,
             self.scenario,
             account_sid=sid,
             auth_token=token,
-            api_keys=twilio.api_keys_from(self.environ),
+            api_keys=api_keys_from(self.environ),
             faults=self.faults,
             knobs=knobs,
         )
@@ -111,8 +112,8 @@ class _Simulation:
         self.say(f"TWILIO_ACCOUNT_SID={sid}")
 
     async def groq(self, nursery: trio.Nursery) -> None:
-        serve = partial(groq.serve_groq, port=self.options.port, faults=self.faults, certificate=self.certificate)
-        offered = (*groq.MODELS, *self.options.offer)
+        serve = partial(serve_groq, port=self.options.port, faults=self.faults, certificate=self.certificate)
+        offered = (*MODELS, *self.options.offer)
         bound: int = await nursery.start(partial(serve, offered=offered, retired=self.options.retire))
         self.say(f"GROQ_BASE_URL={self.origin(bound)}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias, TypedDict
 
 import attrs
@@ -70,15 +70,16 @@ class Form:
     target: Target
     kind: Kind
     words: str
-    """A regular expression for the part before the modifiers; its groups are the arguments."""
+    """A regular expression for the part before the modifiers; its groups are fields of the fault."""
     example: str
     modifiers: frozenset[str] = frozenset()
     once: bool = False
     """Hits only the first connection unless the line says which."""
-    read: Callable[[re.Match[str]], _Changes] = lambda _: {}
+    number: int = 0
+    """Unless the line says another."""
 
 
-_SECONDS: Final = r"(?P<amount>\d+(?:\.\d+)?) ?(?P<unit>s|ms)"
+_SECONDS: Final = r"(?P<seconds>\d+(?:\.\d+)?) ?(?P<unit>s|ms)"
 _CONNECTION: Final = frozenset({"on connection", "every", "times"})
 _LATER: Final = _CONNECTION | {"after"}
 _REQUEST: Final = frozenset({"on request", "times"})
@@ -86,44 +87,12 @@ _REFUSALS: Final = (401, 404, 429, 503)
 _CLOSES: Final = (1000, 1005, 1011)
 
 
-def _seconds(match: re.Match[str]) -> float:
-    return float(match["amount"]) / (1000 if match["unit"] == "ms" else 1)
-
-
-def _read_seconds(match: re.Match[str]) -> _Changes:
-    return {"seconds": _seconds(match)}
-
-
-def _read_refusal(match: re.Match[str]) -> _Changes:
-    return {"first": int(match["n"]), "number": int(match["status"] or 503)}
-
-
-def _read_error(match: re.Match[str]) -> _Changes:
-    return {"code": match["code"]}
-
-
-def _read_close(match: re.Match[str]) -> _Changes:
-    return {"number": int(match["code"])}
-
-
-def _read_bad_frames(match: re.Match[str]) -> _Changes:
-    return {"number": int(match["n"] or 1)}
-
-
-def _read_number(match: re.Match[str]) -> _Changes:
-    return {"number": int(match["n"])}
-
-
-def _read_update(match: re.Match[str]) -> _Changes:
-    return {"code": match["which"]}
-
-
-_UPDATE: Final = r"(?P<which>think|speak|prompt|listen)"
-_REFUSE_WORDS: Final = rf"refuse connect (?P<n>[1-9]\d*)(?: with (?P<status>{'|'.join(map(str, _REFUSALS))}))?"
-_CLOSE_WORDS: Final = rf"close (?P<code>{'|'.join(map(str, _CLOSES))})"
+_UPDATE: Final = r"(?P<code>think|speak|prompt|listen)"
+_REFUSE_WORDS: Final = rf"refuse connect (?P<first>[1-9]\d*)(?: with (?P<number>{'|'.join(map(str, _REFUSALS))}))?"
+_CLOSE_WORDS: Final = rf"close (?P<number>{'|'.join(map(str, _CLOSES))})"
 
 FORMS: Final = (
-    Form("deepgram", "refuse connect", _REFUSE_WORDS, "refuse connect 2", frozenset({"times"}), read=_read_refusal),
+    Form("deepgram", "refuse connect", _REFUSE_WORDS, "refuse connect 2", frozenset({"times"}), number=503),
     Form("deepgram", "no upgrade", "no upgrade", "no upgrade", _CONNECTION, once=True),
     Form("deepgram", "no welcome", "no welcome", "no welcome", _CONNECTION, once=True),
     Form("deepgram", "drop", "drop", "drop after 8 s", _LATER, once=True),
@@ -133,30 +102,24 @@ FORMS: Final = (
     Form("deepgram", "garbage", "garbage", "garbage after 3 s", _LATER, once=True),
     Form("deepgram", "odd messages", "odd messages", "odd messages after 3 s", _LATER, once=True),
     Form("deepgram", "error", r"error (?P<code>[A-Z][A-Z0-9_]+)", "error INTERNAL_SERVER_ERROR after 3 s", _LATER,
-          once=True, read=_read_error),
-    Form("deepgram", "close", _CLOSE_WORDS, "close 1011 after 3 s", _LATER, once=True, read=_read_close),
-    Form("deepgram", "slow settings", f"slow settings {_SECONDS}", "slow settings 2 s", _CONNECTION,
-          read=_read_seconds),
-    Form("deepgram", "slow think", f"slow think {_SECONDS}", "slow think 4 s", _CONNECTION, read=_read_seconds),
-    Form("deepgram", "slow tts", f"slow tts {_SECONDS}", "slow tts 1 s", _CONNECTION, read=_read_seconds),
+          once=True),
+    Form("deepgram", "close", _CLOSE_WORDS, "close 1011 after 3 s", _LATER, once=True),
+    Form("deepgram", "slow settings", f"slow settings {_SECONDS}", "slow settings 2 s", _CONNECTION),
+    Form("deepgram", "slow think", f"slow think {_SECONDS}", "slow think 4 s", _CONNECTION),
+    Form("deepgram", "slow tts", f"slow tts {_SECONDS}", "slow tts 1 s", _CONNECTION),
     Form("deepgram", "drip", "drip", "drip", _CONNECTION),
-    Form("deepgram", "cancel call", f"cancel call {_SECONDS}", "cancel call 1 s", _CONNECTION, once=True,
-         read=_read_seconds),
-    Form("deepgram", "no ack", f"no ack {_UPDATE}", "no ack think", _CONNECTION, read=_read_update),
-    Form("deepgram", "slow ack", f"slow ack {_UPDATE} {_SECONDS}", "slow ack think 2 s", _CONNECTION,
-         read=lambda match: _read_update(match) | _read_seconds(match)),
-    Form("deepgram", "refuse update", f"refuse update {_UPDATE}", "refuse update think", _CONNECTION,
-         read=_read_update),
-    Form("deepgram", "drop at update", f"drop at update {_UPDATE}", "drop at update speak", _CONNECTION,
-         read=_read_update),
-    Form("twilio", "jitter", r"jitter (?P<amount>\d+)(?: ?(?P<unit>ms))?", "jitter 60 ms",
-          read=lambda match: {"seconds": int(match["amount"]) / 1000}),
+    Form("deepgram", "cancel call", f"cancel call {_SECONDS}", "cancel call 1 s", _CONNECTION, once=True),
+    Form("deepgram", "no ack", f"no ack {_UPDATE}", "no ack think", _CONNECTION),
+    Form("deepgram", "slow ack", f"slow ack {_UPDATE} {_SECONDS}", "slow ack think 2 s", _CONNECTION),
+    Form("deepgram", "refuse update", f"refuse update {_UPDATE}", "refuse update think", _CONNECTION),
+    Form("deepgram", "drop at update", f"drop at update {_UPDATE}", "drop at update speak", _CONNECTION),
+    Form("twilio", "jitter", r"jitter (?P<seconds>\d+)(?: ?(?P<unit>ms))?", "jitter 60 ms"),
     Form("twilio", "stop without close", "stop without close", "stop without close"),
     Form("twilio", "close without stop", "close without stop", "close without stop"),
     Form("twilio", "stalled reader", "stalled reader", "stalled reader after 5 s", frozenset({"after"})),
     Form("twilio", "no media", "no media", "no media after 5 s", frozenset({"after"})),
     Form("twilio", "duplicate start", "duplicate start", "duplicate start"),
-    Form("twilio", "bad frames", r"bad frames(?: (?P<n>\d+))?", "bad frames 3", read=_read_bad_frames),
+    Form("twilio", "bad frames", r"bad frames(?: (?P<number>\d+))?", "bad frames 3", number=1),
     Form("groq", "429", "429", "429", _REQUEST),
     Form("groq", "500", "500", "500", _REQUEST),
     Form("groq", "model_not_found", "model_not_found", "model_not_found", _REQUEST),
@@ -164,13 +127,13 @@ FORMS: Final = (
     Form("groq", "json_validate_failed", "json_validate_failed", "json_validate_failed", _REQUEST),
     Form("groq", "hang", "hang", "hang", _REQUEST),
     Form("groq", "garbage", "garbage", "garbage", _REQUEST),
-    Form("groq", "slow", f"slow {_SECONDS}", "slow 2 s", _REQUEST, read=_read_seconds),
+    Form("groq", "slow", f"slow {_SECONDS}", "slow 2 s", _REQUEST),
     Form("groq", "drip", "drip", "drip", _REQUEST),
     Form("groq", "refused", "refused", "refused", _REQUEST),
-    Form("line", "loss", r"loss (?P<n>\d{1,2}) ?%", "loss 5 %", read=_read_number),
-    Form("line", "noise", r"noise (?P<n>\d{1,2}) ?dB", "noise 30 dB", read=_read_number),
-    Form("line", "clipping", r"clipping (?P<n>\d{1,2}) ?dB", "clipping 9 dB", read=_read_number),
-    Form("line", "echo", r"echo (?P<n>\d{1,2}) ?dB", "echo 30 dB", read=_read_number),
+    Form("line", "loss", r"loss (?P<number>\d{1,2}) ?%", "loss 5 %"),
+    Form("line", "noise", r"noise (?P<number>\d{1,2}) ?dB", "noise 30 dB"),
+    Form("line", "clipping", r"clipping (?P<number>\d{1,2}) ?dB", "clipping 9 dB"),
+    Form("line", "echo", r"echo (?P<number>\d{1,2}) ?dB", "echo 30 dB"),
     Form("line", "cough", "cough", "cough after 5 s", frozenset({"after"})),
     Form("line", "two people", "two people", "two people after 5 s", frozenset({"after"})),
 )  # fmt: skip
@@ -225,14 +188,31 @@ def _build(line: str, form: Form, match: re.Match[str], modifiers: Mapping[str, 
         raise FaultError(f"fault {line!r}: {form.kind!r} takes no {unfit[0]!r}; it takes {allowed}{_nearest(line)}")
     if "every" in modifiers and len(modifiers.keys() & _CONNECTION) > 1:
         raise FaultError(f"fault {line!r}: 'every connection' excludes 'on connection' and 'times'; leave one out")
-    fault = Fault(line=line, target=form.target, kind=form.kind, times=1 if form.once else FOREVER)
-    return attrs.evolve(fault, **(form.read(match) | _read_modifiers(form, modifiers)))
+    fault = Fault(line, form.target, form.kind, number=form.number, times=1 if form.once else FOREVER)
+    return attrs.evolve(fault, **(_read_groups(match.groupdict()) | _read_modifiers(form, modifiers)))
+
+
+def _seconds(groups: Mapping[str, str]) -> float:
+    return float(groups["seconds"]) / (1 if groups["unit"] == "s" else 1000)
+
+
+def _read_groups(groups: Mapping[str, str]) -> _Changes:
+    changes: _Changes = {}
+    if groups.get("seconds"):
+        changes["seconds"] = _seconds(groups)
+    if number := groups.get("number"):
+        changes["number"] = int(number)
+    if code := groups.get("code"):
+        changes["code"] = code
+    if first := groups.get("first"):
+        changes["first"] = int(first)
+    return changes
 
 
 def _read_modifiers(form: Form, modifiers: Mapping[str, re.Match[str]]) -> _Changes:
     changes: _Changes = {}
     if after := modifiers.get("after"):
-        changes["after"] = _seconds(after)
+        changes["after"] = _seconds(after.groupdict())
     elif form.kind == "mute":
         changes["after"] = 0.0
     if nth := modifiers.get("on connection") or modifiers.get("on request"):

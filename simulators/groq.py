@@ -299,14 +299,3 @@ async def _refuse(
         await socket.bind((host, port))
         task_status.started(socket.getsockname()[1])
         await shutdown()
-
-
-async def main() -> None:
-    """Serve without faults until interrupted."""
-    async with trio.open_nursery() as nursery:
-        port: int = await nursery.start(serve_groq)
-        print(f"GROQ_BASE_URL=http://127.0.0.1:{port}")  # noqa: T201 # run by hand
-
-
-if __name__ == "__main__":
-    trio.run(main)

@@ -5,12 +5,10 @@ the faults. This module reads and checks the file; it plays nothing, and matches
 cannot be right is a `ScenarioError`, which names the file, the key and the fix.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -236,60 +234,24 @@ def _fault(table: Table, line: str) -> Fault:
 
 
 def _caller(table: Table) -> Caller:
-    answers = table.text("answers", "human")
-    if answers not in get_args(Answers):
-        choices = ", ".join(get_args(Answers))
-        raise table.wrong("answers", f"is {answers!r}{nearest(answers, get_args(Answers))}; write one of {choices}")
-    caller = Caller(
-        voice=table.text("voice", "caller-1"),
-        number=table.text("number", "+15551230000"),
-        patience=table.seconds("patience", 8.0),
-        hangs_up=table.boolean("hangs_up", default=True),
-        answers=cast("Answers", answers),
-        lines=tuple(map(_line, table.tables("line"))),
-    )
+    caller = table.read(Caller, lines=tuple(map(_line, table.tables("line"))))
     if not is_phone_number(caller.number):
         raise table.wrong("number", f"is {caller.number!r}; write it like '+15551230000'")
-    table.done()
     return caller
 
 
 def _human(table: Table) -> Human:
-    answers = table.text("answers", "human")
-    if answers not in get_args(HumanAnswers):
-        choices = ", ".join(get_args(HumanAnswers))
-        hint = nearest(answers, get_args(HumanAnswers))
-        raise table.wrong("answers", f"is {answers!r}{hint}; write one of {choices}")
-    human = Human(
-        answers=cast("HumanAnswers", answers),
-        after=table.seconds("after", 3.0),
-        presses=table.text("presses", "1"),
-        hangs_up_after=table.optional_seconds("hangs_up_after"),
-        says=table.optional_text("says") or "",
-        talks=table.seconds("talks", 5.0),
-        caller_waits=table.optional_seconds("caller_waits"),
-        voice=table.text("voice", "person-1"),
-    )
-    table.done()
+    human = table.read(Human)
     if not re.fullmatch(r"[0-9*#]|nothing", human.presses):
         raise table.wrong("presses", f'is {human.presses!r}; write one key, 0 to 9, * or #, or "nothing"')
     for key in ("presses", "hangs_up_after", "says", "talks"):
-        if key in table.content and answers != "human":
+        if key in table.content and human.answers != "human":
             raise table.wrong(key, 'needs somebody who answers; leave it out, or write answers = "human"')
     return human
 
 
 def _line(table: Table) -> CallerLine:
-    line = CallerLine(
-        says=table.optional_text("says"),
-        pause=table.seconds("pause", 0.6),
-        barge_in=table.optional_seconds("barge_in"),
-        digits=table.optional_text("digits"),
-        silent=table.optional_seconds("silent"),
-        hangs_up=table.boolean("hangs_up", default=False),
-        after=table.optional_seconds("after"),
-    )
-    table.done()
+    line = table.read(CallerLine)
     deeds = [key for key in ("says", "digits", "silent", "hangs_up") if key in table.content]
     if len(deeds) != 1:
         there = " and ".join(deeds) or "nothing"
@@ -304,29 +266,11 @@ def _line(table: Table) -> CallerLine:
 
 
 def _agent(table: Table) -> ScriptedAgent:
-    agent = ScriptedAgent(
-        name=table.name,
-        prompt_contains=table.text("prompt_contains", ""),
-        turns=tuple(map(_turn, table.tables("turn"))),
-        fallback=table.texts("fallback"),
-        fallback_slow=table.seconds("fallback_slow", 0.0),
-    )
-    table.done()
-    return agent
+    return table.read(ScriptedAgent, name=table.name, turns=tuple(map(_turn, table.tables("turn"))))
 
 
 def _turn(table: Table) -> ScriptedTurn:
-    turn = ScriptedTurn(
-        hears=table.text("hears"),
-        says=table.texts("says"),
-        calls=tuple(map(_call, table.tables("calls"))),
-        then=table.texts("then"),
-        then_calls=tuple(map(_call, table.tables("then_calls"))),
-        on_error=table.texts("on_error"),
-        slow=table.seconds("slow", 0.0),
-        slow_then=table.seconds("slow_then", 0.0),
-    )
-    table.done()
+    turn = table.read(ScriptedTurn, calls=_calls(table, "calls"), then_calls=_calls(table, "then_calls"))
     if not turn.says and not turn.calls:
         raise table.wrong("", "answers nothing; write says or calls")
     for key in ("then", "then_calls", "on_error"):
@@ -335,7 +279,5 @@ def _turn(table: Table) -> ScriptedTurn:
     return turn
 
 
-def _call(table: Table) -> ScriptedCall:
-    call = ScriptedCall(name=table.text("name"), arguments=table.json("arguments"))
-    table.done()
-    return call
+def _calls(table: Table, key: str) -> tuple[ScriptedCall, ...]:
+    return tuple(call.read(ScriptedCall) for call in table.tables(key))

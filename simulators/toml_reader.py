@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
 
 from protocol.fields import JSON
+
+T = TypeVar("T")
 
 _TOP: Final = ("name", "description", "faults")
 
@@ -76,6 +78,33 @@ class Table:
         known = sorted(self._asked)
         raise self.wrong(key, f"is not a key that is known here{nearest(key, known)}; there are {', '.join(known)}")
 
+    def read(self, kind: type[T], **given: object) -> T:
+        """Make a value of a class: a field that is not `given` is the key of its name, and there are no other keys."""
+        fields = attrs.fields(cast("type[attrs.AttrsInstance]", kind))
+        read = {field.name: self._value(field) for field in fields if field.name not in given}
+        self.done()
+        return kind(**given, **{name: value for name, value in read.items() if value is not None})
+
+    def _value(self, field: attrs.Attribute[object]) -> object:
+        """Return the value of a key, as the type of its field wants it; None where it may be absent and is."""
+        key, kind = field.name, field.type
+        value: object
+        if get_origin(kind) is Literal:
+            value = self.optional_choice(key, get_args(kind))
+        elif get_origin(kind) is tuple:
+            value = self.texts(key)
+        elif get_origin(kind) is Mapping:
+            value = self.json(key)
+        elif kind is bool:
+            value = self.optional_boolean(key)
+        elif kind in {float, float | None}:
+            value = self.optional_seconds(key)
+        else:
+            value = self.optional_text(key)
+        if value is None and field.default is attrs.NOTHING:
+            raise self._missing(key)
+        return value
+
     def optional_text(self, key: str) -> str | None:
         """Return a string that may be absent; an empty one is an error."""
         value = self._get(key)
@@ -89,7 +118,7 @@ class Table:
         """Return a string; without a default it must be there."""
         value = self.optional_text(key)
         if value is None and default is None:
-            raise self.wrong(key, f'is missing; write {key} = "..."')
+            raise self._missing(key)
         return value or default or ""
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -112,18 +141,18 @@ class Table:
             raise self.wrong(key, f"is {value!r}; write seconds as a number from 0 to 3600, like {key} = 1.5")
         return float(value)
 
-    def seconds(self, key: str, default: float) -> float:
-        """Return a number of seconds."""
-        value = self.optional_seconds(key)
-        return default if value is None else value
-
-    def boolean(self, key: str, *, default: bool) -> bool:
-        """Return true or false."""
+    def optional_boolean(self, key: str) -> bool | None:
+        """Return true or false, or None when it is absent."""
         value = self._get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
+        if value is not None and not isinstance(value, bool):
             raise self.wrong(key, f"is {value!r}; write true or false, without quotes")
+        return value
+
+    def optional_choice(self, key: str, choices: Sequence[str]) -> str | None:
+        """Return one of these words, or None when it is absent."""
+        value = self.optional_text(key)
+        if value is not None and value not in choices:
+            raise self.wrong(key, f"is {value!r}{nearest(value, choices)}; write one of {', '.join(choices)}")
         return value
 
     def mapping(self, key: str) -> Mapping[str, JSON]:
@@ -165,6 +194,9 @@ class Table:
         if not isinstance(item, dict):
             raise self._no_tables(key)
         return Table(self.where, f"{self._below(key)}[{number}]", item, key)
+
+    def _missing(self, key: str) -> ScenarioError:
+        return self.wrong(key, f'is missing; write {key} = "..."')
 
     def _no_tables(self, key: str) -> ScenarioError:
         return self.wrong(key, f"is not a list of tables; write [[{self._below(key)}]] before each")

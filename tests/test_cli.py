@@ -24,7 +24,7 @@ from settings import Settings, environment
 from simulators.deepgram import DeepgramKnobs, ServedAt
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
-from simulators.twilio import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from store.outbox import event_id
 from store.postgres_pages import Vacuumed
 from store.records import FAILED, UNANSWERED, AgentPeriod, CallRecord, HandoffRecord, TurnRecord
@@ -308,16 +308,16 @@ class Simulated:
 @pytest.mark.parametrize(
     ("service", "function", "started", "said"),
     [
-        ("deepgram", "simulators.deepgram.serve_deepgram", SERVED_AT, "DEEPGRAM_AGENT_URL=ws"),
-        ("twilio", "simulators.twilio.serve_twilio", 82, "TWILIO_API_URL=http://127.0.0.1:82"),
-        ("groq", "simulators.groq.serve_groq", 83, "GROQ_BASE_URL=http://127.0.0.1:83"),
+        ("deepgram", "simulators.command.serve_deepgram", SERVED_AT, "DEEPGRAM_AGENT_URL=ws"),
+        ("twilio", "simulators.command.serve_twilio", 82, "TWILIO_API_URL=http://127.0.0.1:82"),
+        ("groq", "simulators.command.serve_groq", 83, "GROQ_BASE_URL=http://127.0.0.1:83"),
     ],
 )  # fmt: skip
 def test_a_simulator_says_which_settings_lead_to_it(
     service: str, function: str, started: object, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated = Simulated(started)
-    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
+    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
     monkeypatch.setattr(function, simulated)
 
     done = run(
@@ -329,7 +329,7 @@ def test_a_simulator_says_which_settings_lead_to_it(
 
 def test_the_simulated_number_sends_its_calls_to_the_server_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = Simulated(82)
-    monkeypatch.setattr("simulators.twilio.serve_twilio", simulated)
+    monkeypatch.setattr("simulators.command.serve_twilio", simulated)
 
     run("simulate", "twilio")
 
@@ -353,8 +353,8 @@ def test_a_simulators_habits_have_flags(
 ) -> None:
     service, another = ("deepgram", "groq") if isinstance(knobs, DeepgramKnobs) else ("twilio", "deepgram")
     simulated = Simulated(SERVED_AT if service == "deepgram" else 82)
-    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
-    monkeypatch.setattr(f"simulators.{service}.serve_{service}", simulated)
+    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
+    monkeypatch.setattr(f"simulators.command.serve_{service}", simulated)
 
     done, refused = run("simulate", service, flag), run("simulate", another, flag)
 
@@ -364,9 +364,9 @@ def test_a_simulators_habits_have_flags(
 
 def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     deepgram, groq = Simulated(SERVED_AT), Simulated(83)
-    monkeypatch.setattr("simulators.deepgram.serve_speak", Simulated(84))
-    monkeypatch.setattr("simulators.deepgram.serve_deepgram", deepgram)
-    monkeypatch.setattr("simulators.groq.serve_groq", groq)
+    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
+    monkeypatch.setattr("simulators.command.serve_deepgram", deepgram)
+    monkeypatch.setattr("simulators.command.serve_groq", groq)
 
     run("simulate", "deepgram", "--retire", "gpt-5.4-mini", "--retire", "gpt-4o")
     run("simulate", "groq", "--retire", "openai/gpt-oss-120b", "--offer", "llama-3.3-70b-versatile")
@@ -381,9 +381,9 @@ def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("service", ["deepgram", "twilio", "groq"])
 def test_a_simulator_can_be_served_by_tls(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("simulators.deepgram.serve_deepgram", Simulated(ServedAt("127.0.0.1", 81, tls=True)))
-    for function in ("deepgram.serve_speak", "twilio.serve_twilio", "groq.serve_groq"):
-        monkeypatch.setattr(f"simulators.{function}", Simulated(82))
+    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(ServedAt("127.0.0.1", 81, tls=True)))
+    for function in ("serve_speak", "serve_twilio", "serve_groq"):
+        monkeypatch.setattr(f"simulators.command.{function}", Simulated(82))
 
     done = run("simulate", service, "--tls")
 
@@ -396,8 +396,8 @@ def test_deepgram_is_simulated_with_its_text_to_speech_on_the_next_port(
     port: int, beside: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speak = Simulated(84)
-    monkeypatch.setattr("simulators.deepgram.serve_deepgram", Simulated(SERVED_AT))
-    monkeypatch.setattr("simulators.deepgram.serve_speak", speak)
+    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(SERVED_AT))
+    monkeypatch.setattr("simulators.command.serve_speak", speak)
 
     done = run("simulate", "deepgram", "--port", str(port))
 
@@ -415,7 +415,7 @@ def test_a_simulator_without_a_port_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         await trio.lowlevel.checkpoint()
         raise OSError("taken")
 
-    monkeypatch.setattr("simulators.groq.serve_groq", serve)
+    monkeypatch.setattr("simulators.command.serve_groq", serve)
     done = run("simulate", "groq", "--port", "80")
 
     assert (done.exit_code, "Cannot listen on port 80" in done.output) == (1, True)

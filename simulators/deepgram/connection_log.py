@@ -4,27 +4,15 @@
 so that a frame costs next to nothing. It never raises.
 """
 
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 import attrs
 import trio
 
-from protocol.deepgram import CancelledCall, ClientMessage, ServerMessage
-from simulators.deepgram.log import (
-    AudioReceived,
-    AudioSent,
-    CallSkipped,
-    CallsVoided,
-    Closed,
-    Connected,
-    ExchangeLog,
-    FaultInjected,
-    LogEntry,
-    Received,
-    Rejected,
-    ResponseIgnored,
-    Sent,
-    SentRaw,
-    TurnAnswered,
-)
+from simulators.deepgram.log import AudioReceived, AudioSent, Closed, ExchangeLog, LogEntry
+
+P = ParamSpec("P")
 
 
 @attrs.define
@@ -75,54 +63,14 @@ class ConnectionLog:
         for entry in sorted(entries, key=lambda entry: entry.at):
             self.sheet.put(entry)
 
-    def received(self, message: ClientMessage) -> None:
-        """Log a text message from the client."""
-        self._put(Received(trio.current_time(), self.connection, message))
-
-    def rejected(self, code: str, why: str, excerpt: str) -> None:
-        """Log a message of the client's that was refused."""
-        self._put(Rejected(trio.current_time(), self.connection, code, why, excerpt))
-
-    def sent(self, message: ServerMessage) -> None:
-        """Log a text message to the client."""
-        self._put(Sent(trio.current_time(), self.connection, message))
-
-    def sent_raw(self, frame: str) -> None:
-        """Log a frame that is no message."""
-        self._put(SentRaw(trio.current_time(), self.connection, frame))
-
-    def answered(self, agent: str, heard: str, turn: int | None) -> None:
-        """Log which scripted turn answers what was heard."""
-        self._put(TurnAnswered(trio.current_time(), self.connection, agent, heard, turn))
-
-    def call_skipped(self, name: str) -> None:
-        """Log a function that could not be called."""
-        self._put(CallSkipped(trio.current_time(), self.connection, name))
-
-    def response_ignored(self, call_id: str, name: str) -> None:
-        """Log a function response nobody waits for."""
-        self._put(ResponseIgnored(trio.current_time(), self.connection, call_id, name))
-
-    def calls_voided(self, calls: tuple[CancelledCall, ...]) -> None:
-        """Log function calls made void."""
-        self._put(CallsVoided(trio.current_time(), self.connection, calls))
-
-    def fault(self, fault: str) -> None:
-        """Log a fault acted out."""
-        self._put(FaultInjected(trio.current_time(), self.connection, fault))
-
-    def connected(self) -> None:
-        """Log the opening of the connection."""
-        self._put(Connected(trio.current_time(), self.connection))
+    def put(self, kind: Callable[Concatenate[float, int, P], LogEntry], *what: P.args, **named: P.kwargs) -> None:
+        """Log an entry of this kind, behind the audio that came before it."""
+        if self._heard.messages or self._said.messages:
+            self.flush()
+        self.sheet.put(kind(trio.current_time(), self.connection, *what, **named))
 
     def closed(self, code: int, how: str) -> None:
         """Log the end of the connection, the first one that is noticed."""
-        if self._over:
-            return
-        self._over = True
-        self._put(Closed(trio.current_time(), self.connection, code, how))
-
-    def _put(self, entry: LogEntry) -> None:
-        if self._heard.messages or self._said.messages:
-            self.flush()
-        self.sheet.put(entry)
+        if not self._over:
+            self._over = True
+            self.put(Closed, code, how)

@@ -42,6 +42,7 @@ from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear, EarEvent, TurnEnded, TurnSuspected, UserBegan
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
+from simulators.deepgram.log import CallsVoided, FaultInjected, ResponseIgnored
 from simulators.deepgram.mouth import Mouth, Utterance
 from simulators.deepgram.thinker import HeardTurn, Thinker, history_of
 from simulators.deepgram.updates import Updates
@@ -149,7 +150,7 @@ class Conversation:
 
     async def _tell_voided(self, voided: tuple[CancelledCall, ...]) -> None:
         if voided:
-            self._log.calls_voided(voided)
+            self._log.put(CallsVoided, voided)
             await self._line.send(FunctionCallCancelled(functions=voided))
 
     async def _withdraw_late(self) -> None:
@@ -164,7 +165,7 @@ class Conversation:
     async def _withdraw_overdue(self, seconds: float) -> None:
         """Cancel the open calls when one of them has been open for too long."""
         await self._calls.wait_overdue(seconds)
-        self._log.fault("cancel call")
+        self._log.put(FaultInjected, "cancel call")
         await self._on_user_began(voids_all=True)
 
     async def _on_turn_ended(self, text: str, trigger: str) -> None:
@@ -220,7 +221,7 @@ class Conversation:
     async def _on_function_answered(self, response: FunctionCallResponse) -> None:
         opened = self._calls.answer(response.id, response.content)
         if opened is None:
-            self._log.response_ignored(response.id, response.name)
+            self._log.put(ResponseIgnored, response.id, response.name)
             return
         if self._knobs.echoes_function_responses:
             await self._line.send(response)

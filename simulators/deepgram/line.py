@@ -18,6 +18,7 @@ from protocol.wire import WebSocket
 from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.knobs import DeepgramKnobs
+from simulators.deepgram.log import Sent, SentRaw
 
 GOODBYE_SECONDS = 1.0
 ABNORMAL_CLOSURE = 1006
@@ -56,7 +57,7 @@ class Line:
             await self.send_raw(_unknown_message(self._rng))
         if self._knobs.extra_fields and self._rng.random() < self._knobs.extra_fields:
             frame = _with_extra_field(frame, self._rng)
-        self._log.sent(message)
+        self._log.put(Sent, message)
         await self._socket.send_message(frame)
 
     async def send_audio(self, audio: bytes) -> None:
@@ -68,7 +69,7 @@ class Line:
     async def send_raw(self, *frames: str) -> None:
         """Send text frames that are no messages."""
         for frame in () if self.dead else frames:
-            self._log.sent_raw(frame)
+            self._log.put(SentRaw, frame)
             await self._socket.send_message(frame)
 
     async def fail(self, code: str, description: str) -> None:

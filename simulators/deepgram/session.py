@@ -28,7 +28,7 @@ from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
-from simulators.deepgram.log import ExchangeLog
+from simulators.deepgram.log import Connected, ExchangeLog, FaultInjected, Received, Rejected
 from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
@@ -137,7 +137,7 @@ class Session:
         message = await self._take(frame)
         if not isinstance(message, KeepAlive) or self._knobs.keep_alive_counts:
             self._last_message = trio.current_time()
-        self._log.received(message)
+        self._log.put(Received, message)
         if isinstance(message, Settings):
             self._configuration = configure(message)
             self._conversation = self._make_conversation(self._configuration)
@@ -156,7 +156,7 @@ class Session:
         else:
             return message
         code = str(refusal.code)
-        self._log.rejected(code, refusal.reason, refusal.excerpt)
+        self._log.put(Rejected, code, refusal.reason, refusal.excerpt)
         await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else refusal.reason)
         raise refusal
 
@@ -190,7 +190,7 @@ class Session:
     async def _open(self, nursery: trio.Nursery) -> None:
         await trio.sleep(self._knobs.welcome)
         if not self._faults.welcomed:
-            self._log.fault("no welcome")
+            self._log.put(FaultInjected, "no welcome")
             return
         request_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
         await self._line.send(Welcome(request_id=str(request_id)))
@@ -220,7 +220,7 @@ class Session:
             await self._act_out(step)
 
     async def _act_out(self, step: Step) -> None:
-        self._log.fault(" ".join(str(part) for part in (step.kind, step.code, step.number) if part))
+        self._log.put(FaultInjected, " ".join(str(part) for part in (step.kind, step.code, step.number) if part))
         match step.kind:
             case "silent drop":
                 self._line.dead = True
@@ -287,7 +287,7 @@ async def converse(
     rng = Random(f"{knobs.seed}/{connection}")
     dialogue = AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version)
     line = Line(socket, knobs, connection_log, rng, drop or partial(socket.aclose, 1011), dialogue)
-    connection_log.connected()
+    connection_log.put(Connected)
     hearing, stalled = make_hearing or hearing_of(scenario), False
     try:
         await Session(socket, scenario, knobs, plan, connection_log, line, rng, hearing).run()

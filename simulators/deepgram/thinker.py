@@ -27,6 +27,7 @@ from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
 from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
+from simulators.deepgram.log import CallSkipped, TurnAnswered
 from simulators.deepgram.mouth import Mouth, Utterance
 from simulators.faults import ConnectionFaults
 from simulators.scenario import ScriptedAgent, ScriptedCall, ScriptedTurn
@@ -123,7 +124,7 @@ class Thinker:
         self._unanswered, self._silent = "", True
         agent = self.brain.agent
         self._answer = self.brain.answer(heard)
-        self._log.answered(self.brain.agent.name, heard, self._answer.number)
+        self._log.put(TurnAnswered, self.brain.agent.name, heard, self._answer.number)
         script = self._answer.turn
         await self._think(script.slow)
         calls, made = script.calls, list[OpenCall]()
@@ -199,7 +200,7 @@ class Thinker:
         for call in scripted:
             made = self._calls.make(call)
             if made is None:
-                self._log.call_skipped(call.name)
+                self._log.put(CallSkipped, call.name)
             else:
                 opened.append(made)
         if opened:

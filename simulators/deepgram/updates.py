@@ -31,6 +31,7 @@ from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line
+from simulators.deepgram.log import FaultInjected
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
 from simulators.faults import ConnectionFaults, UpdateFault
@@ -91,7 +92,7 @@ class Updates:
         """
         fault = self._faults.updates.get(kind, NO_FAULT)
         if fault.instead:
-            self._log.fault(f"{fault.instead} {kind}")
+            self._log.put(FaultInjected, f"{fault.instead} {kind}")
         if fault.instead == "drop at update":
             await self._line.close(ABNORMAL_CLOSURE, f"drop at update {kind} by a fault")
         if fault.instead == "refuse update":

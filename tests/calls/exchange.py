@@ -28,8 +28,10 @@ from simulators.deepgram import DeepgramExchange, DeepgramKnobs
 from simulators.faults import FaultPlan
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.scenario import Scenario
-from simulators.twilio import SimulatedCall, TwilioKnobs, TwilioSimulator
+from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.dialling import DialStream, Headers, StreamError
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from store.tokens import TokenStore

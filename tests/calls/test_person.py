@@ -13,7 +13,9 @@ from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster
 from agents.spec import AgentSpec
 from simulators.scenario import Human, Scenario, load_scenario
-from simulators.twilio import PersonActed, SimulatedCall, TwilioKnobs, VerbExecuted, WarningRaised, WebhookAnswered
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.log import PersonActed, VerbExecuted, WarningRaised, WebhookAnswered
 from store.records import CallRecord
 from tests.calls.exchange import Switchboard, Trouble, open_switchboard
 from tests.examples import one_in

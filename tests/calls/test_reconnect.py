@@ -14,7 +14,8 @@ from actors.policy import CallPolicy
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome
 from agents.roster import load_roster
 from simulators.scenario import parse_scenario
-from simulators.twilio import SimulatedCall, VerbExecuted
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.log import VerbExecuted
 from tests.actors.fakes import NoArguments
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.calls.test_person import FIRST, ROSTER, heard, said

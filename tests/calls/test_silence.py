@@ -21,7 +21,7 @@ from actors.policy import CallPolicy
 from agents.roster import default_roster
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
-from simulators.twilio import LineSpoken
+from simulators.twilio.log import LineSpoken
 from testkit.harness import Played, play
 from tests.examples import one_in
 

@@ -13,7 +13,7 @@ from actors import facts
 from actors.policy import CallPolicy
 from protocol.deepgram import Settings
 from simulators.scenario import Human
-from simulators.twilio import WarningRaised, WebhookAnswered
+from simulators.twilio.log import WarningRaised, WebhookAnswered
 from store.records import CallRecord
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.faults.short import ROSTER, SHORT

@@ -24,7 +24,7 @@ from actors.twilio_bridge import TwilioBridge
 from protocol.audio import BYTES_PER_SECOND
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import load_scenario
-from simulators.twilio import LineSpoken
+from simulators.twilio.log import LineSpoken
 from testkit.harness import Played, play
 from tests.examples import one_in
 

@@ -20,7 +20,8 @@ from demo.stage import LINE, Stage, open_stage
 from simulators.deepgram import DeepgramKnobs
 from simulators.faults import parse_fault
 from simulators.scenario import Answers, Scenario, load_scenario
-from simulators.twilio import SimulatedCall, TwilioKnobs
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.exchange import TwilioKnobs
 from store.records import CallRecord
 from store.sql import SqlRecords
 

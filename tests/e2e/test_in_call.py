@@ -17,7 +17,8 @@ from demo.warmup import rehearse_speech
 from simulators.pacing import PacedClock
 from simulators.scenario import Caller, parse_scenario
 from simulators.speech import synthesise
-from simulators.twilio import SimulatedCall, TwilioKnobs
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.exchange import TwilioKnobs
 from store.records import CallRecord
 from tests.conftest import FAST_RATE
 from tests.e2e.line import Line, open_line

@@ -9,7 +9,8 @@ import trio
 
 from simulators.pacing import PacedClock
 from simulators.scenario import Answers
-from simulators.twilio import SimulatedCall, TwilioKnobs
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
 from tests.e2e.line import Line, open_line
 from web.clients.twiml import BUSY

@@ -8,7 +8,8 @@ import pytest
 from actors import facts
 from simulators.pacing import PacedClock
 from simulators.scenario import Human, load_scenario
-from simulators.twilio import PersonActed, SimulatedCall
+from simulators.twilio.calls import SimulatedCall
+from simulators.twilio.log import PersonActed
 from store.records import CallRecord
 from tests.e2e.line import Line, open_line
 

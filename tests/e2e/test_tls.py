@@ -30,9 +30,9 @@ from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.pacing import PacedClock
 from simulators.scenario import load_scenario
-from simulators.twilio import TwilioSimulator
 from simulators.twilio.dialling import dial_stream
 from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from store.calls import CallRecords
 from store.records import CallRecord
 from tests.conftest import FAST_RATE

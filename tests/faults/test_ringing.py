@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from simulators.scenario import Answers
-from simulators.twilio import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from store.records import CallRecord
 from tests.calls.exchange import Trouble
 from tests.examples import one_in

@@ -15,7 +15,8 @@ from actors.clips import ClipBook
 from simulators.deepgram import SpeakSimulator
 from simulators.deepgram.models import MODELS_PATH, listed_models
 from simulators.scenario import Answers
-from simulators.twilio import TwilioKnobs, TwilioSimulator
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from tests.interop.differences import KNOWN
 from tests.interop.oracle import SPECS, Difference, Source, read_spec
 from tests.interop.rest import Recorder, RestOracle

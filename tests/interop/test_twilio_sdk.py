@@ -17,7 +17,9 @@ from twilio.rest.api.v2010.account.call import CallInstance
 from protocol.twilio import MediaArrived, StreamStarted, StreamStopped, decode, encode_media
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, serve_app
 from simulators.scenario import Caller, Scenario
-from simulators.twilio import TwilioKnobs, TwilioSimulator, serve_simulator, serve_twilio
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
+from simulators.twilio.serving import serve_simulator, serve_twilio
 
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
 TOKEN = "secret"

@@ -8,7 +8,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from simulators.twilio import TwilioKnobs
+from simulators.twilio.exchange import TwilioKnobs
 from tests.orders.world import KNOBS, World, answering
 from web.calls.placing import LATEST_SECONDS
 

@@ -17,7 +17,8 @@ import orjson
 import trio
 
 from simulators.scenario import Answers, Caller, Scenario
-from simulators.twilio import TwilioKnobs, TwilioSimulator
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders.databases import Arguments, Rows, SqliteOrders

@@ -15,7 +15,9 @@ from simulators.deepgram.server import PATH
 from simulators.pacing import PacedClock
 from simulators.scenario import CallerLine
 from simulators.tls import certificate
-from simulators.twilio import TwilioKnobs, TwilioSimulator, dialling
+from simulators.twilio import dialling
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from tests.simulators.deepgram.client import small_scenario
 from tests.simulators.peers import (
     NOT_UPGRADES,

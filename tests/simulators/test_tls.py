@@ -12,7 +12,7 @@ import trio
 from simulators.deepgram import serve_deepgram, serve_speak
 from simulators.groq import serve_groq
 from simulators.tls import NAMES, TlsError, certificate
-from simulators.twilio import serve_twilio
+from simulators.twilio.serving import serve_twilio
 from tests.simulators.deepgram.client import small_scenario
 
 

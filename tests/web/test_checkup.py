@@ -31,7 +31,8 @@ from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
 from protocol.wire import PacedWebSocket, Take
 from simulators.deepgram.dialogue import encode_server
 from simulators.scenario import Caller, Scenario
-from simulators.twilio import TwilioKnobs, TwilioSimulator
+from simulators.twilio.exchange import TwilioKnobs
+from simulators.twilio.rest import TwilioSimulator
 from tests.store.samples import newer_tables
 from tests.web.fakes import ENVIRON, HERE, at_home, settings
 from tests.web.test_serving import listening

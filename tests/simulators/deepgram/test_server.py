@@ -1,7 +1,4 @@
-import argparse
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,8 +18,7 @@ from protocol.deepgram import (
     encode_client,
 )
 from simulators.deepgram import DeepgramKnobs, ExchangeLog, ServedAt, serve_deepgram
-from simulators.deepgram.__main__ import describe, main, serve
-from simulators.deepgram.log import Connected, FaultInjected, LogEntry, Received, Refused
+from simulators.deepgram.log import Refused
 from simulators.deepgram.server import PATH
 from simulators.faults import FaultPlan, parse_faults
 from tests.simulators.deepgram.client import settings_for, small_scenario
@@ -182,51 +178,3 @@ async def test_the_service_speaks_tls() -> None:
 
 def test_an_address_of_six_is_written_in_brackets() -> None:
     assert ServedAt("::1", 80).url == "ws://[::1]:80/v1/agent/converse"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [(["--scenario", "no-such"], "no-such"), (["--fault", "dorp after 3 s"], "dorp")],
-)
-def test_a_bad_argument_is_said_in_one_sentence(
-    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    assert problem in capsys.readouterr().err
-
-
-def test_entries_are_described_in_a_line() -> None:
-    entries: list[LogEntry] = [Connected(1.5, 2), Received(1.5, 2, settings_for()), FaultInjected(1.5, 2, "drop")]
-
-    assert [describe(entry)[:13] for entry in entries] == ["     1.500 #2"] * 3
-    assert "FaultInjected {'fault': 'drop'}" in describe(entries[2])
-
-
-@pytest.mark.real_time
-async def test_it_runs_by_hand_as_a_module() -> None:
-    command = [sys.executable, "-m", "simulators.deepgram", "--port", "0", "--speed", "50"]
-    async with trio.open_nursery() as nursery:
-        start = partial(trio.run_process, command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-        process: trio.Process = await nursery.start(start)
-        assert process.stdout is not None
-        with trio.fail_after(20):
-            said = (await process.stdout.receive_some()).decode()
-        at = ServedAt("127.0.0.1", int(said.split(":")[-1].partition("/")[0]))
-        async with opened(at, token("any")) as socket:
-            await read_until(socket, Welcome)
-        nursery.cancel_scope.cancel(reason="test over")
-
-    assert "scenario 'sale' at ws://127.0.0.1:" in said
-
-
-async def test_it_prints_where_it_listens_and_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
-    options = argparse.Namespace(host="127.0.0.1", port=0, api_key=KEY)
-    async with trio.open_nursery() as nursery:
-        at: ServedAt = await nursery.start(serve, small_scenario(), FaultPlan(()), FAST, options)
-        async with opened(at) as socket:
-            await read_until(socket, Welcome)
-        said = capsys.readouterr().out
-        nursery.cancel_scope.cancel(reason="test over")
-
-    assert said.startswith(f"scenario 'scenario' at {at.url}")
-    assert "-> Welcome(" in said
