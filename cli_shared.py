@@ -1,7 +1,7 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -20,7 +20,6 @@ from settings import (
     LEAD_SERVER_PORT,
     Settings,
     environment,
-    repeated_names,
     unknown_names,
 )
 from web.clients.operator import Operator, OperatorError
@@ -55,24 +54,24 @@ def fail(message: str, status: int = 1) -> NoReturn:
 def settings_here() -> Settings:
     """Return the settings of this environment; end the command with their problems, if there are any."""
     try:
-        environ = environment()
-        _warn(repeated_names())
+        environ = environment(tell=_warn)
         settings = Settings.from_environ(environ)
     except SettingsError as exc:
         fail(str(exc), 2)
-    _warn(unknown_names(environ))
+    for line in unknown_names(environ):
+        _warn(line)
     return settings
 
 
-def _warn(lines: tuple[str, ...]) -> None:
-    for line in lines:
-        err.print(plain(line), style="yellow", markup=False, soft_wrap=True)
+def _warn(line: str) -> None:
+    err.print(plain(line), style="yellow", markup=False, soft_wrap=True)
 
 
 def client_of(server: str | None) -> httpx.AsyncClient:
     try:
-        token = read_one(environment(), API_TOKEN)
-        url = http_url(server) if server else _usual_server(token)
+        environ = environment()
+        token = read_one(environ, API_TOKEN)
+        url = http_url(server) if server else _usual_server(environ, token)
     except SettingsError as exc:
         fail(str(exc), 2)
     except ValueError as wanted:
@@ -123,9 +122,8 @@ def print_json(shown: object) -> None:
     print_lines(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 
-def _usual_server(token: str | None) -> str:
+def _usual_server(environ: Mapping[str, str], token: str | None) -> str:
     """Return where the server of these settings is; without a token, only the one on this machine serves us."""
-    found = environment()
-    if token and found.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
-        return read_one(found, LEAD_SERVER_EXTERNAL_URL)
-    return f"http://127.0.0.1:{read_one(found, LEAD_SERVER_PORT)}"
+    if token and environ.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
+        return read_one(environ, LEAD_SERVER_EXTERNAL_URL)
+    return f"http://127.0.0.1:{read_one(environ, LEAD_SERVER_PORT)}"

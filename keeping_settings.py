@@ -32,19 +32,26 @@ def retention(value: str) -> Retention:
     """Read one number of days for everything, or `audio=7 transcripts=30 records=365`, or `off`."""
     if value.lower() == "off":
         return Retention()
+    pairs = [part.partition("=") for part in _parts(value)]
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise ValueError("one number of days for each of audio, transcripts and records")
     try:
         if "=" not in value:
             return Retention(*[_days(value)] * 3)
-        pairs = [part.partition("=") for part in value.replace(",", " ").split()]
         days = {name: math.inf if given == "off" else _days(given) for name, _, given in pairs}
         return Retention(**days)
     except (ValueError, TypeError):
         raise ValueError("a number of days, audio=7 transcripts=30 records=365, or off") from None
 
 
+def _parts(value: str) -> list[str]:
+    """Return what stands between commas and spaces; at least one part, unless all is blank."""
+    return value.replace(",", " ").split() or [value] * bool(value)
+
+
 def redaction(value: str) -> Redaction:
     """Read names of rules, or `none`."""
-    names = value.lower().replace(",", " ").split()
+    names = _parts(value.lower())
     try:
         return Redaction(frozenset() if names == ["none"] else frozenset(map(RedactionRule, names)))
     except ValueError:
@@ -66,7 +73,7 @@ def recorded_lines(value: str) -> RecordedLines:
     if value.lower() in {"yes", "no"}:
         return RecordedLines(None if value.lower() == "yes" else frozenset())
     try:
-        return RecordedLines(frozenset(map(phone_number, value.replace(",", " ").split())))
+        return RecordedLines(frozenset(map(phone_number, _parts(value))))
     except ValueError:
         raise ValueError("yes, no, or numbers of ours in E.164 with commas between them") from None
 
@@ -75,7 +82,7 @@ def webhook_secrets(value: str) -> tuple[bytes, ...]:
     """Read secrets of the Standard Webhooks convention, with commas between them."""
     wanted = "whsec_ and 24 to 64 bytes in base64; several with commas between them"
     secrets = list[bytes]()
-    for part in filter(None, value.replace(",", " ").split()):
+    for part in _parts(value):
         try:
             secret = base64.b64decode(part.removeprefix("whsec_"), validate=True)
         except binascii.Error:

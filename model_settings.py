@@ -19,6 +19,7 @@ from model_values import (
     fallback_voices,
     keyterms,
     languages,
+    model,
     models,
     one_of,
     optional_models,
@@ -27,7 +28,7 @@ from model_values import (
     speed,
 )
 from setting_reader import Reading, setting, variable_of
-from setting_values import agent_sources, http_url, key, number, optional, text, whole, yes_or_no
+from setting_values import agent_sources, http_url, key, number, optional, whole, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
@@ -65,7 +66,7 @@ class ModelSettings:
         speed,
         "",
     )
-    listen_model: str = setting("Deepgram's speech-to-text model", "flux-general-en", text, "flux-general-en")
+    listen_model: str = setting("Deepgram's speech-to-text model", "flux-general-en", model, "flux-general-en")
     listen_language: tuple[str, ...] = setting(
         "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en"
         " hears English",

@@ -33,13 +33,22 @@ class ThinkEndpoint:
 
 def names(value: str) -> tuple[str, ...]:
     """Read a list: what stands between commas, each once."""
-    return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+    found = tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+    if value and not found:
+        raise ValueError("a list with something between its commas")
+    return found
+
+
+def model(value: str) -> str:
+    if re.fullmatch(r"[!-+\--~]+", value) is None:
+        raise ValueError("the name of one model")
+    return value
 
 
 def models(value: str) -> tuple[str, ...]:
     """Read names of models in the order of preference."""
     found = names(value)
-    if not found or any(re.search(r"\s", name) for name in found):
+    if not found or any(re.search(r"[^!-~]", name) for name in found):
         raise ValueError("the name of a model, or several with commas between them, the best first")
     return found
 

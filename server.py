@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 
 from agents.roster import RosterError
 from setting_reader import SettingsError
-from settings import Settings, environment, repeated_names, unknown_names
+from settings import Settings, environment, unknown_names
 from web.serving import Started, started
 from web.sockets.write_limits import limit_our_listeners
 from web.worker.draining import draining, leave_handlers
@@ -78,12 +78,13 @@ class Switchboard:
 
     @staticmethod
     async def _start(stack: AsyncExitStack) -> tuple[Settings, Started]:
-        environ = environment()
+        repeated = list[str]()
+        environ = environment(tell=repeated.append)
         settings = Settings.from_environ(environ)
         configure_logs(settings.secrets())
         for line in unknown_names(environ):
             _log.warning("setting_unknown", says=line)
-        for line in repeated_names():
+        for line in repeated:
             _log.warning("setting_repeated", says=line)
         return settings, await stack.enter_async_context(started(settings))
 

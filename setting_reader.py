@@ -5,6 +5,7 @@ names in the mapping that look like one of ours and are not. Nothing here knows 
 """
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar, cast
 
@@ -17,6 +18,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 ALIKE, HALF_ALIKE = 0.85, 0.7
 """How much of two names must be the same for one to be a slip of the other; the less where it can be nobody else's."""
+
+
+_UNSEEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class SettingsError(Exception):
@@ -81,10 +85,14 @@ class Reading:
         if not given and variable.default is None:
             return self._note(variable, f"{variable.name} is missing.")
         try:
+            _refuse_unseen(given)
+            if variable.secret and given == variable.example:
+                self.malformed.add(variable.name)
+                return self._note(variable, f"{variable.name} is the one of .env.example, which everybody knows.")
             return variable.parse(given or variable.default or "")
         except ValueError as wanted:
             self.malformed.add(variable.name)
-            value = "a value that is not" if variable.secret else f'"{given[:80]}", which is not'
+            value = "a value that is not" if variable.secret else f'"{_seen(given[:80])}", which is not'
             return self._note(variable, f"{variable.name} is {value} {wanted}.{_hint(given)}")
 
     def given(self, name: str) -> str:
@@ -101,11 +109,25 @@ class Reading:
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
 
 
+def _refuse_unseen(given: str) -> None:
+    """Refuse what no sentence and no name has: control characters, and bytes that are no UTF-8."""
+    if _UNSEEN.search(given) or _is_quoted(given):
+        raise ValueError("plain text")
+
+
+def _is_quoted(given: str) -> bool:
+    return len(given) > 1 and given[0] == given[-1] and given[0] in "\"'"
+
+
+def _seen(given: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in given)
+
+
 def _hint(given: str) -> str:
     """Say what one does not see, or takes for no part of a value."""
     if hidden := hidden_in(given):
         return f" {hidden}"
-    if len(given) > 1 and given[0] == given[-1] and given[0] in "\"'":
+    if _is_quoted(given):
         return " Leave the quotes out: only a shell and a .env file take them away."
     return ""
 

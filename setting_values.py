@@ -59,10 +59,6 @@ def _why_private_name(name: str) -> str | None:
     return None if zone is None else f"ends with .{zone}, which the public DNS does not know"
 
 
-def text(value: str) -> str:
-    return value
-
-
 def spoken(value: str) -> str:
     if len(value) > LONGEST_SENTENCE:
         raise ValueError(f"a text of at most {LONGEST_SENTENCE} characters: half a minute of speech")
@@ -322,13 +318,11 @@ def number(low: float, high: float, what: str = "a number") -> Callable[[str], f
     wanted = f"{what} from {low:g} to {high:g}"
 
     def parse(value: str) -> float:
-        try:
-            read = float(value)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not math.isfinite(read) or not low <= read <= high:
+        if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) is None:
             raise ValueError(wanted)
-        return read
+        if not low <= float(value) <= high:
+            raise ValueError(wanted)
+        return float(value)
 
     return parse
 

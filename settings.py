@@ -8,7 +8,7 @@ in a `repr`. Blank means unset. Settings of models and voices are in `model_sett
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from io import StringIO
 from itertools import permutations
@@ -16,13 +16,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import attrs
-from dotenv import dotenv_values
+from dotenv.main import resolve_variables
 from dotenv.parser import Binding, parse_stream
 
 from actors.policy import SummaryMode
 from keeping_settings import KeepingSettings, check_webhooks
 from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices_in
-from setting_reader import Reading, SettingsError, misspelt, setting, variable_of, variables_of
+from setting_reader import Reading, SettingsError, Variable, misspelt, setting, variable_of, variables_of
 from setting_values import (
     account_sid,
     api_key_sid,
@@ -57,33 +57,35 @@ class TransferMode(Enum):
     COLD = "cold"
 
 
-def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
+def environment(dotenv: Path = Path(".env"), tell: Callable[[str], object] = str) -> Mapping[str, str]:
     """Return the process environment over what a `.env` file says; neither is changed.
 
-    Raises: `SettingsError` when the file cannot be read as UTF-8.
+    `tell` takes a line for each name that the file sets to several values; the last value counts.
+
+    Raises: `SettingsError` when the file cannot be read.
     """
-    return {**_written_in(dotenv), **os.environ}
+    statements = tuple(parse_stream(StringIO(_text_of(dotenv)))) if dotenv.exists() else ()
+    odd = [statement for statement in statements if statement.error or _is_unset(statement)]
+    if odd:
+        wanted = "Write NAME=VALUE, with quotes that are closed."
+        raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
+    _refuse_unset(dotenv, statements)
+    for line in _repeated(dotenv, statements):
+        tell(line)
+    pairs = [(statement.key, statement.value) for statement in statements if statement.key is not None]
+    written = resolve_variables(pairs, override=False)
+    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
 
 
-def repeated_names(dotenv: Path = Path(".env")) -> tuple[str, ...]:
-    """Tell which names a readable `.env` file sets to several values, a line for each; the last value counts."""
-    values: dict[str, set[str | None]] = {}
-    lines: dict[str, list[int]] = {}
-    text = dotenv.read_bytes().decode("utf-8-sig") if dotenv.exists() else ""
-    for statement in parse_stream(StringIO(text)):
-        if statement.key is not None:
-            values.setdefault(statement.key, set()).add(statement.value)
-            lines.setdefault(statement.key, []).append(_first_line(statement))
-    return tuple(
-        f"{name} is set in lines {', '.join(map(str, lines[name]))} of {dotenv}, and only the last counts. Leave one."
-        for name, found in values.items()
-        if len(found) > 1
-    )
+def _repeated(dotenv: Path, statements: Sequence[Binding]) -> Iterator[str]:
+    named = {name: [one for one in statements if one.key == name] for name in dict.fromkeys(s.key for s in statements)}
+    for name, found in named.items():
+        if name is not None and len({one.value for one in found}) > 1:
+            lines = ", ".join(str(_first_line(one)) for one in found)
+            yield f"{name} is set in lines {lines} of {dotenv}, and only the last counts. Leave one."
 
 
-def _written_in(dotenv: Path) -> Mapping[str, str]:
-    if not dotenv.exists():
-        return {}
+def _text_of(dotenv: Path) -> str:
     try:
         text = dotenv.read_bytes().decode("utf-8-sig")
     except OSError as exc:
@@ -96,13 +98,7 @@ def _written_in(dotenv: Path) -> Mapping[str, str]:
         raise SettingsError((problem,)) from exc
     if "\0" in text:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
-    odd = [statement for statement in parse_stream(StringIO(text)) if statement.error or _is_unset(statement)]
-    if odd:
-        wanted = "Write NAME=VALUE, with quotes that are closed."
-        raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
-    refuse_unset(dotenv, text)
-    found = dotenv_values(stream=StringIO(text))
-    return {name: value for name, value in found.items() if value is not None}
+    return text
 
 
 def _is_unset(statement: Binding) -> bool:
@@ -114,10 +110,10 @@ _REFERENCE = re.compile(r"\$\{([^}:]*)\}")
 """As python-dotenv reads it, in single quotes too: one that is not set would leave a hole in the value."""
 
 
-def refuse_unset(dotenv: Path, text: str) -> None:
+def _refuse_unset(dotenv: Path, statements: Sequence[Binding]) -> None:
     """Refuse references to what is not set. Raises: `SettingsError`."""
     known, problems = set(os.environ), []
-    for statement in parse_stream(StringIO(text)):
+    for statement in statements:
         unset = [name for name in _REFERENCE.findall(statement.value or "") if name not in known]
         told = f"{dotenv} refers in line {_first_line(statement)} to"
         problems += [f"{told} ${{{name}}}, which is set neither before it nor in the environment." for name in unset]
@@ -155,6 +151,12 @@ def unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     if environ.get(AGENTS.name, "").strip() in ("", AGENTS.default):
         voices &= set(REFERENCE_VOICES)  # of other agents the roster knows: `misspelt_voices`
     return misspelt(environ, {*VARIABLES, *REFERENCE_VOICES, *voices}, OURS)
+
+
+def wants_traces(environ: Mapping[str, str]) -> bool:
+    """Tell whether the standard variables of OpenTelemetry name a collector of traces."""
+    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not is_off and any(environ.get(one.name, "").strip() for one in COLLECTORS)
 
 
 @attrs.frozen(kw_only=True)
@@ -330,6 +332,8 @@ class Settings(KeepingSettings):
         values = {name.lower(): read(variable) for name, variable in VARIABLES.items()}
         settings = cls(**values, voices=voices_in(environ), environ=environ)  # type: ignore[arg-type]
         settings._check_together(read)
+        for variable in COLLECTORS if wants_traces(environ) else ():
+            read(variable)
         if read.problems:
             raise SettingsError((*read.problems, *unknown_names(environ)))
         return settings
@@ -411,6 +415,17 @@ class Settings(KeepingSettings):
 VARIABLES = variables_of(Settings)
 
 # What is read without the others
+COLLECTORS = tuple(
+    Variable(
+        name,
+        "where a collector of traces takes them, by OTLP over HTTP",
+        "http://localhost:4318",
+        optional(http_url),
+        "",
+    )
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+)
+"""Read by the SDK of OpenTelemetry, and only checked here."""
 API_TOKEN = variable_of(attrs.fields(Settings).api_token)
 DATABASE_URL = variable_of(attrs.fields(Settings).database_url)
 LEAD_SERVER_EXTERNAL_URL = variable_of(attrs.fields(Settings).lead_server_external_url)

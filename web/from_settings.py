@@ -276,10 +276,3 @@ def call_services_of(
         env=roster.extras.env(settings.environ),
         ask_json=partial(briefs.ask, schema={}) if briefs is not None else None,
     )
-
-
-def wants_traces(environ: Mapping[str, str]) -> bool:
-    """Tell whether the standard variables of OpenTelemetry name a collector of traces."""
-    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    return not is_off and any(environ.get(name, "").strip() for name in names)

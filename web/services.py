@@ -26,7 +26,7 @@ from actors.policy import CallPolicy
 from actors.session.settings_form import Offered, VoiceAgentOptions
 from actors.supervision import in_background, keep_running, unharmed
 from agents.roster import Roster
-from settings import Settings
+from settings import Settings, wants_traces
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints, keep_news
 from store.fleet.shared import Fleet
@@ -48,7 +48,6 @@ from web.from_settings import (
     roster_of,
     speech_client_of,
     voices_of,
-    wants_traces,
     warn_of_misspelt_voices,
     webhook_client_of,
 )
@@ -202,7 +201,10 @@ async def tracing(settings: Settings) -> AsyncIterator[_Traced]:
     except ModuleNotFoundError as exc:
         fix = "pip install 'switchboard-voice[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT."
         raise OSError(f"OpenTelemetry is not installed ({exc.name}): {fix}") from exc
-    traces = Tracing.of(settings.environ)
+    try:
+        traces = Tracing.of(settings.environ)
+    except ValueError as exc:
+        raise OSError(f"OpenTelemetry does not start: {exc} Look at your settings OTEL_….") from exc
     models = Models(settings.think_provider, settings.think_model[0])
     async with traces.sending():
         yield {"trace_id": trace_id_of, "followers": (lambda plan: CallTrace(plan, traces, models).read,)}

@@ -47,10 +47,10 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 
 @pytest.mark.parametrize("case", ENVIRONMENTS)
 def test_a_deepgram_key_is_enough(case: str) -> None:
-    settings = talk_settings({"DEEPGRAM_API_KEY": "0123abcd", **ENVIRONMENTS[case]}, URL)
+    settings = talk_settings({"DEEPGRAM_API_KEY": "dg-key-of-mine", **ENVIRONMENTS[case]}, URL)
 
     assert (settings.deepgram_api_key, settings.deepgram_agent_url) == (
-        "0123abcd",
+        "dg-key-of-mine",
         "wss://agent.deepgram.com/v1/agent/converse",
     )
     assert (settings.lead_server_host, settings.lead_server_external_url, settings.api_token) == (HOST, URL, None)
@@ -60,11 +60,11 @@ def test_a_deepgram_key_is_enough(case: str) -> None:
 
 def test_what_is_wrong_elsewhere_is_told() -> None:
     with pytest.raises(SettingsError, match="SILENCE_BUDGET"):
-        talk_settings({"DEEPGRAM_API_KEY": "0123abcd", "SILENCE_BUDGET": "soon"}, URL)
+        talk_settings({"DEEPGRAM_API_KEY": "dg-key-of-mine", "SILENCE_BUDGET": "soon"}, URL)
 
 
 def test_two_talks_sign_their_sessions_with_different_keys() -> None:
-    one, other = (talk_settings({"DEEPGRAM_API_KEY": "0123abcd"}, URL) for _ in range(2))
+    one, other = (talk_settings({"DEEPGRAM_API_KEY": "dg-key-of-mine"}, URL) for _ in range(2))
 
     assert one.twilio_auth_token != other.twilio_auth_token
 
@@ -122,7 +122,7 @@ class Screen(StringIO):
 
 async def test_with_a_key_the_page_has_a_microphone_and_nothing_is_simulated(tmp_path: Path) -> None:
     environ = {
-        "DEEPGRAM_API_KEY": "0123abcd",
+        "DEEPGRAM_API_KEY": "dg-key-of-mine",
         "DEEPGRAM_AGENT_URL": "ws://127.0.0.1:9/v1/agent/converse",
         "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:9/v1/speak",
         "RECORDINGS_DIR": "none",

@@ -38,8 +38,8 @@ from web.routes.media import MediaStreams, RunCall
 compile_routes_once()
 
 ORIGIN = "https://agent.example.com"
-AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
-API_TOKEN = "a-long-random-text"
+AUTH_TOKEN = "fedcba9876543210fedcba9876543210"
+API_TOKEN = "the-token-of-the-operator"
 CALL_SID = "CA" + "1" * 32
 OTHER_CALL_SID = "CA" + "2" * 32
 STREAM_SID = "MZ" + "3" * 32

@@ -135,7 +135,7 @@ async def test_a_command_is_answered_with_what_became_of_it(
 async def test_a_command_has_the_id_of_its_key(autojump_clock: MockClock) -> None:
     there = exchange()
     async with running(there, DONE) as given, there.client() as client:
-        headers = {"Authorization": "Bearer a-long-random-text", "Idempotency-Key": "key-1"}
+        headers = {"Authorization": "Bearer the-token-of-the-operator", "Idempotency-Key": "key-1"}
         await client.post(f"/calls/{CALL_SID}/say", json={"text": SENTENCE}, headers=headers)
         bad = await client.post(
             f"/calls/{CALL_SID}/say", json={"text": "x"}, headers={**headers, "Idempotency-Key": "a b"}
@@ -186,7 +186,7 @@ async def test_a_command_that_a_call_had_before_it_ended_is_answered_as_it_was(a
     kept = CommandRecord(3.0, "key-1", "api", "say", "failed", "mute", {"text": SENTENCE})
     await there.records.save(attrs.evolve(record(), commands=(kept,)))
     async with there.client() as client:
-        headers = {"Authorization": "Bearer a-long-random-text", "Idempotency-Key": "key-1"}
+        headers = {"Authorization": "Bearer the-token-of-the-operator", "Idempotency-Key": "key-1"}
         same = await client.post(f"/calls/{CALL_SID}/say", json={"text": SENTENCE}, headers=headers)
         other = await client.post(f"/calls/{CALL_SID}/say", json={"text": "Hello."}, headers=headers)
 

@@ -17,13 +17,13 @@ from trio.testing import MockClock
 from actors import facts
 from actors.call_services import CallPlan, CallServices
 from actors.journal import Journal
+from settings import wants_traces
 from store.redaction import CARDS, CallRedaction
 from tests.calls.test_redacted import SPLIT, found_in
 from tests.calls.tiny import CALL_SID, TinyWorld
 from tests.web.fakes import LEAD, STREAM_SID, settings
 from web.calls.call_trace import CallTrace, Models
 from web.clients.tracing import CAPTURE, Tracing, trace_id_of
-from web.from_settings import wants_traces
 from web.services import tracing
 
 logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
@@ -246,3 +246,14 @@ async def test_traces_are_sent_where_the_standard_variables_say_so(environ: dict
     if not wants:
         async with tracing(settings(**environ)) as traced:
             assert traced == {}
+
+
+async def test_a_collector_that_the_sdk_cannot_be_set_up_for_fails_the_start_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "-1")
+    chosen = settings(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+
+    with pytest.raises(OSError, match="OpenTelemetry does not start: schedule_delay_millis must be positive"):
+        async with tracing(chosen):
+            pytest.fail("it starts")
