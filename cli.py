@@ -24,10 +24,9 @@ from cli_calls import call, calls, follow_call, show
 from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
-from cli_shared import err, fail, out, print_lines, settings_here
+from cli_shared import environment_here, err, fail, out, print_lines, settings_here
 from cli_testing import probe, replay
-from setting_reader import SettingsError
-from settings import Settings, environment
+from settings import Settings
 from starter.command import new
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
@@ -212,7 +211,7 @@ def _simulate(options: "SimulateOptions") -> None:
     from simulators.tls import TlsError
 
     problem, status = "", 0
-    serve = partial(serve_simulator, options, environment(), partial(out.print, soft_wrap=True))
+    serve = partial(serve_simulator, options, environment_here(), partial(out.print, soft_wrap=True))
     try:
         if trio.run(until_stopped, serve):
             err.print("stopped")
@@ -261,11 +260,7 @@ def demo(
     from demo import run
     from demo.options import DemoOptions
 
-    try:
-        environ = environment()
-    except SettingsError as exc:
-        fail(str(exc), 2)
-    raise typer.Exit(run.main(DemoOptions(scenario, speed, folder, tuple(fault or ()), environ)))
+    raise typer.Exit(run.main(DemoOptions(scenario, speed, folder, tuple(fault or ()), environment_here())))
 
 
 @commands.command(cls=ListsScenarios)
@@ -307,6 +302,10 @@ def main() -> None:
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
     except KeyboardInterrupt:  # before there was anything to end in order
+        sys.exit(_INTERRUPTED)
+    except BaseExceptionGroup as group:  # the same, out of a nursery
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
         sys.exit(_INTERRUPTED)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import trio
 import typer
 
-from cli_shared import ServerOption, ask_server, fail, print_json, print_lines, writing
+from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, writing
 from web.clients.operator import Operator
 
 NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
@@ -64,20 +64,28 @@ def forget(
     """Erase everything that is kept of a person or of a call, for good, and print the proof."""
     if not yes:
         typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
+    url = _database() if vacuum else ""
     proof = ask_server(server, lambda operator: operator.forget(name))
-    proof = {**proof, **_vacuumed()} if vacuum else proof
+    proof = {**proof, **_vacuumed(url)}
     print_json(proof)
     if proof["left"]:
         print_lines("Something is left that another process is at work on. Repeat it in a minute.")
         raise typer.Exit(1)
 
 
-def _vacuumed() -> Mapping[str, Any]:
-    """Write the tables of DATABASE_URL anew; return what changes in the proof. SQLite's are new already."""
-    from setting_reader import read_one
-    from settings import DATABASE_URL, environment
+def _database() -> str:
+    """Return DATABASE_URL; end the command if it cannot be read."""
+    from setting_reader import SettingsError, read_one
+    from settings import DATABASE_URL
 
-    url = read_one(environment(), DATABASE_URL)
+    try:
+        return read_one(environment_here(), DATABASE_URL)
+    except SettingsError as exc:
+        fail(str(exc), 2)
+
+
+def _vacuumed(url: str) -> Mapping[str, Any]:
+    """Write the tables of a PostgreSQL anew; return what changes in the proof. SQLite's are new already."""
     if not url.startswith("postgres"):
         return {}
     from store.postgres_pages import vacuum
@@ -131,12 +139,9 @@ async def _make_tables(url: str) -> str:
 
 def migrate() -> None:
     """Make the tables of DATABASE_URL, or change them for this version; workers do it themselves where they may."""
-    from setting_reader import SettingsError, read_one
-    from settings import DATABASE_URL, environment
-
     try:
-        print_lines(trio.run(_make_tables, read_one(environment(), DATABASE_URL)))
-    except (SettingsError, ValueError) as exc:
+        print_lines(trio.run(_make_tables, _database()))
+    except ValueError as exc:
         fail(str(exc), 2)
     except OSError as exc:
         fail(str(exc))

@@ -51,6 +51,14 @@ def fail(message: str, status: int = 1) -> NoReturn:
     raise typer.Exit(status)
 
 
+def environment_here() -> Mapping[str, str]:
+    """Return this environment with its `.env` file; end the command if that cannot be read."""
+    try:
+        return environment()
+    except SettingsError as exc:
+        fail(str(exc), 2)
+
+
 def settings_here() -> Settings:
     """Return the settings of this environment; end the command with their problems, if there are any."""
     try:

@@ -590,11 +590,13 @@ def test_a_number_without_call_is_explained() -> None:
         ("MAX_CALLS=5\n".encode("utf-16-le"), "NUL characters"),
     ],
 )
-@pytest.mark.parametrize("command", ["serve", "check", "calls"])
+@pytest.mark.parametrize(
+    "command", ["serve", "check", "calls", "simulate groq", "demo", "talk", "migrate", "replay CA1"]
+)
 def test_a_dotenv_file_in_another_encoding_is_told(command: str, written: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(written)
 
-    done = run(command)
+    done = run(*command.split())
 
     assert (done.exit_code, told in done.output, "Save it as UTF-8" in done.output) == (2, True, True), done.output
 
@@ -692,6 +694,17 @@ def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
     assert ("lock timeout" in busy.output) is is_vacuumed
 
 
+def test_nothing_is_erased_where_the_database_to_write_anew_is_not_known(
+    there: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://db")
+    keep(there, record())
+    told = run("forget", LEAD, "--yes", "--vacuum")
+
+    assert (told.exit_code, "DATABASE_URL is" in told.stderr) == (2, True)
+    assert CALL_SID in run("kept", LEAD).output
+
+
 @pytest.mark.parametrize("where", ["nowhere/kept.zip", "folder"])
 def test_an_export_that_cannot_be_written_is_told(where: str, there: Exchange, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
@@ -774,11 +787,19 @@ def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("arguments", "name"), [(["serve"], "cli.serve"), (["calls"], "cli.commands")])
+@pytest.mark.parametrize(
+    "raised",
+    [KeyboardInterrupt(), BaseExceptionGroup("a nursery", [BaseExceptionGroup("another", [KeyboardInterrupt()])])],
+)
 def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(
-    arguments: list[str], name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    name: str,
+    raised: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def interrupted() -> None:
-        raise KeyboardInterrupt
+        raise raised
 
     monkeypatch.setattr("sys.argv", ["switchboard", *arguments])
     monkeypatch.setattr(name, interrupted)
