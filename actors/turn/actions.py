@@ -39,7 +39,7 @@ class Actions(TurnState):
         elif not owes:
             self._take_debt_over()
         if greeting:
-            self.say(SayAsAgent(SpeechKind.GREETING, greeting, interrupts=True))
+            self.say(SayAsAgent(SpeechKind.GREETING, greeting))
 
     def _take_debt_over(self) -> None:
         """Have a session pay what the one before it has left, and that its Settings know nothing of."""
@@ -292,7 +292,7 @@ class Actions(TurnState):
         self.enter(Phase.TRANSFERRING)
         self.wish = ""
         self.drop()
-        self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through, interrupts=True))
+        self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through))
 
     def put_through(self) -> None:
         self.owe(max(self.last_sound, self.at.owed if self.wish else self.at.phase))
@@ -354,17 +354,15 @@ class Actions(TurnState):
         self.drop()
 
     def start_closing(self) -> None:
-        insists = self.sounding
         self._leave_caller()
-        self.say_closing(insists=insists)
+        self.say_closing()
 
-    def say_closing(self, *, insists: bool = True) -> None:
-        """Have the last sentence said; now, whatever else sounds, if it `insists`."""
+    def say_closing(self) -> None:
         self.enter(Phase.CLOSING)
-        self.is_insisting, self.is_closing_sent = insists, False
+        self.is_closing_sent = False
         self.drop()
         if self.voice is not VoiceState.ABSENT and self.closing is not None:
-            self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence, interrupts=insists))
+            self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence))
 
     def end_closing(self) -> None:
         """All audio was received. If that was the last sentence, nothing behind it is to be heard."""

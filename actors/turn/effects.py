@@ -40,9 +40,13 @@ class SayAsAgent:
 
     kind: SpeechKind
     text: str
-    interrupts: bool = False
     silence: float = 0.0
     id: str = ""  # of an operator's sentence (`RemarkMade.id`)
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether it is said at once, whatever else the service says or hears. It is never refused then."""
+        return self.kind in (SpeechKind.GREETING, SpeechKind.TRANSFER, SpeechKind.CLOSING)
 
 
 @attrs.frozen

@@ -36,19 +36,19 @@ class Rule:
 
 
 def closing_limit(state: TurnState) -> float:
-    deadlines, at = state.deadlines, state.at
-    sentence = state.closing.sentence if state.closing is not None else ""
-    spoken = max(deadlines.goodbye_audio, len(sentence) / state.numbers.slowest_speech)
+    deadlines, at, closing = state.deadlines, state.at, state.closing
+    if closing is None or not closing.sentence:
+        return AT_ONCE
+    spoken = max(deadlines.goodbye_audio, len(closing.sentence) / state.numbers.slowest_speech)
     longest = 2 * deadlines.goodbye_onset + spoken + deadlines.goodbye_grace
     if state.has_closing_begun:
         return at.closing_begun + longest
     if state.phase is Phase.ENDING:  # the agent's own goodbye ends the call
         return at.close_asked + deadlines.closing + longest
-    if state.phase is Phase.CLOSING and state.closing is not None and state.closing.waits_for_beep:
+    if closing.waits_for_beep:
         return at.phase + deadlines.closing
-    silence = NEVER
-    if state.phase is Phase.CLOSING and state.caller is CallerState.QUIET and not (state.sounding or state.is_loud):
-        silence = max(at.close_asked, at.quiet, at.voiced, at.heard) + deadlines.silence_budget
+    is_silent = state.phase is Phase.CLOSING and not (state.sounding or state.is_loud)
+    silence = max(at.close_asked, state.last_sound) + deadlines.silence_budget if is_silent else NEVER
     return min(at.close_asked + deadlines.closing, silence)
 
 
@@ -133,24 +133,20 @@ _BEFORE_CLOSING = (CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDI
 _ALWAYS = (*_BEFORE_CLOSING, HUSHED, CLOSING, TAKEN_OVER)
 
 RULES: tuple[Rule, ...] = (
-    Rule("a call ends without last words", _ALWAYS, ("there are no last words",), Actions.end_closed),
     Rule("the caller is there after all", (CLOSING,),
          ("the call is to close for the caller's silence", "the caller begins to speak"), Actions.stay,
          "Voice began + `shortest_word`", lambda state: state.at.voiced + state.deadlines.shortest_word),
     Rule("a message waits for the beep", _BEFORE_CLOSING, ("the words wait for a beep",), Actions.hush),
     Rule("the call closes unsaid", (*_BEFORE_CLOSING, CLOSING, TAKEN_OVER), ("the call is to close",),
          Actions.close_unsaid,
-         "Wish + `closing`, silence + `silence_budget`; once it has begun, + the length of the sentence",
+         "At once without last words; else wish + `closing`, silence + `silence_budget`; once they have begun, + their "
+         "length",
          closing_limit),
     Rule("the beep never comes", (HUSHED,), (), Actions.say_closing,
          "Wish + `beep`", lambda state: state.at.close_asked + state.deadlines.beep),
     Rule("closing begins", (CONVERSING,), ("the call is to close", "a session is there"), Actions.start_closing,
          "In a pause; else wish + `closing` / 2",
          lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2),
-    Rule("closing insists", (CLOSING,), ("the last words have not begun", "they were not insisted on"),
-         Actions.say_closing,
-         "When it is refused; else asked for + `goodbye_onset`",
-         lambda state: state.at.phase + state.deadlines.goodbye_onset if state.session.outstanding else AT_ONCE),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
          "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed, and "
          "`silence_budget` if it is heard anew; last heard + `silence_budget` at the end, and before a transfer",
@@ -186,7 +182,8 @@ RULES: tuple[Rule, ...] = (
          "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter",
          lambda state: max(state.last_sound + state.deadlines.silence_budget,
                            state.at.vacated + state.deadlines.filler_lead)),
-    Rule("an injection is not begun", _ALWAYS, ("something is outstanding",), Actions.expire_injection,
+    Rule("an injection is not begun", (CONVERSING, HANDING_OVER, PUTTING_THROUGH, ENDING, TAKEN_OVER),
+         ("something is outstanding",), Actions.expire_injection,
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
     Rule("the last sentence is heard", (CLOSING,),
          ("the last words have begun", "they were received", "nothing sounds"), Actions.end_closed,

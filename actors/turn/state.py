@@ -194,7 +194,6 @@ class TurnState:
     remark_begun: str = ""  # the id of the last one that an agent was heard to begin
     closing: CloseAsked | None = None
     may_stay: bool = False  # the call is to close for the caller's silence, and for nothing else
-    is_insisting: bool = False  # the last sentence was asked for by an interruption
     is_closing_sent: bool = False  # the last sentence was received whole: nothing behind it is to be heard
     is_aged: bool = False
 

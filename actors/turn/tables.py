@@ -61,10 +61,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "it has sound": lambda state: state.reply.has_sound,
     "it has no sound": lambda state: not state.reply.has_sound,
     "nothing is outstanding": lambda state: state.session.outstanding is None,
-    # The last sentence, and the sentence before a transfer, have rules of their own
-    "something is outstanding": lambda state: (
-        state.session.outstanding is not None and not state.session.is_to_say(SpeechKind.CLOSING, SpeechKind.TRANSFER)
-    ),
+    "something is outstanding": lambda state: state.session.outstanding is not None,
     "something is told": lambda state: state.session.told != "",
     "nothing is told": lambda state: state.session.told == "",
     # The debt
@@ -100,11 +97,8 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the call is to close": lambda state: state.closing is not None,
     "the call is to go on": lambda state: state.closing is None,
     "the call is to close for the caller's silence": lambda state: state.may_stay,
-    "there are no last words": lambda state: state.closing is not None and not state.closing.sentence,
     "the words wait for a beep": lambda state: state.closing is not None and state.closing.waits_for_beep,
     "the last words have begun": lambda state: state.has_closing_begun,
-    "the last words have not begun": lambda state: not state.has_closing_begun,
-    "they were not insisted on": lambda state: not state.is_insisting,
     # All of them, or all that the session will send that has begun them
     "they were received": lambda state: state.is_closing_sent or state.voice is VoiceState.IDLE,
 }

@@ -15,7 +15,7 @@ from actors.policy import CallPolicy
 from actors.turn.effects import EndConversation
 from actors.turn.events import CloseAsked
 from protocol.audio import SILENCE
-from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
@@ -40,7 +40,7 @@ async def test_the_last_sentence_is_heard_to_its_end_and_ends_the_session(autoju
         await trio.sleep(2)
         began = trio.current_time()
         scene.watched.state.turn.put(CLOSING)
-        assert await hear_line(scene) == InjectAgentMessage(CLOSING.sentence, "queue")
+        assert await hear_line(scene) == InjectAgentMessage(CLOSING.sentence, "interrupt")
         await say_line(scene)
         ended = await scene.concluded()
 
@@ -146,20 +146,6 @@ async def test_an_agent_that_goes_on_and_on_is_interrupted(autojump_clock: MockC
     assert took == pytest.approx(POLICY.deadlines.closing / 2)
     assert trio.current_time() - began == pytest.approx(POLICY.deadlines.closing / 2 + 3, abs=0.1)
     assert scene.replies[-1] == CLOSING.sentence
-
-
-async def test_where_the_service_refuses_it_is_said_all_the_same(autojump_clock: MockClock) -> None:
-    async with on_the_floor() as scene:
-        await scene.far.greet()
-        await trio.sleep(2)
-        scene.watched.state.turn.put(CLOSING)
-        await hear_line(scene)
-        await scene.far.say(InjectionRefused("The user is speaking."))
-        again = await hear_line(scene)
-        await say_line(scene)
-
-        assert again == InjectAgentMessage(CLOSING.sentence, "interrupt")
-        assert await scene.concluded() == EndConversation("drained", "", heard=True)
 
 
 async def test_who_speaks_over_it_is_not_heard_and_does_not_cut_it(autojump_clock: MockClock) -> None:

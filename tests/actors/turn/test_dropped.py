@@ -51,7 +51,7 @@ from tests.actors.turn.script import (
 
 PRESSED = describe_keys(("1",))
 NO_GOODBYE = AnswerFunction("e", POLICY.wording.ask_goodbye)
-PUTTING_THROUGH = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)
+PUTTING_THROUGH = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)
 ENDS: list[Step] = [(9, FunctionsAsked(("e",))), (9, EndWanted("e", "done"))]
 
 

@@ -46,7 +46,7 @@ from tests.actors.turn.script import (
 )
 
 WAIT = "Your file is large, one moment."
-ANNOUNCED = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)
+ANNOUNCED = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)
 
 
 def test_a_goodbye_is_taken_back_twice_and_stands_the_third_time() -> None:

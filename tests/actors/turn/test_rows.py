@@ -145,7 +145,7 @@ VOICE_CASES: dict[str, Case] = {
         {"aside": KEPT, "running": {"f"}}, [Signal.FLOOR_VACATED], {"voice": VoiceState.ABSENT, "running": set()},
         [Forget()]),
     "words behind the last sentence are not heard": (
-        {"phase": Phase.CLOSING, "is_closing_sent": True, "is_insisting": True, "sounding": True,
+        {"phase": Phase.CLOSING, "is_closing_sent": True, "sounding": True,
          "closing": CloseAsked("ended", "x")},
         [AgentSaid("y")], {"voice": IDLE}, []),
 }  # fmt: skip
@@ -227,11 +227,11 @@ OTHER_CASES: dict[str, Case] = {
         {"caller": HEARD}, []),
     "a session that comes for the last sentence does not greet": (
         {"phase": Phase.CLOSING, "closing": CloseAsked("ended", "x")}, [FloorGiven(owes=True, greeting="I am Bob.")],
-        {"phase": Phase.CLOSING}, [HoldTape(), SayAsAgent(SpeechKind.CLOSING, "x", interrupts=True)]),
+        {"phase": Phase.CLOSING}, [HoldTape(), SayAsAgent(SpeechKind.CLOSING, "x")]),
     "a transfer that fails too late is not told": (
         {}, [PutThroughFailed("nobody")], {"phase": Phase.CONVERSING}, []),
     "a second beep changes nothing": (
-        {"phase": Phase.CLOSING, "is_insisting": True, "closing": CloseAsked("ended", "x")}, [Signal.BEEP_HEARD],
+        {"phase": Phase.CLOSING, "closing": CloseAsked("ended", "x")}, [Signal.BEEP_HEARD],
         {"phase": Phase.CLOSING}, []),
     "a call that is over takes no event": (
         {"phase": Phase.OVER}, [CallerSaid("x"), Signal.CALLER_STARTED_SPEAKING], {"phase": Phase.OVER}, []),

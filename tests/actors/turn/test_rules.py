@@ -139,7 +139,7 @@ def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", ALWAYS)
 def test_a_reply_without_its_end_is_over_in_any_phase(phase: Phase) -> None:
-    turn, state = prepared_turn(phase=phase, voice=COMING, is_insisting=True)
+    turn, state = prepared_turn(phase=phase, voice=COMING)
 
     play(turn, [(10.0, Signal.TIME_PASSED)], 11.6)
 
@@ -156,16 +156,18 @@ def test_words_whose_audio_never_comes_are_waited_for_no_longer() -> None:
 
 @pytest.mark.parametrize("phase", ALWAYS)
 def test_an_echo_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
-    turn, state = prepared_turn(phase=phase, told="1", sounding=True, is_insisting=True)
+    turn, state = prepared_turn(phase=phase, told="1", sounding=True)
 
     play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
     assert state.session.told == ""
 
 
-@pytest.mark.parametrize("phase", ALWAYS)
-def test_an_injection_is_waited_for_no_longer_in_any_phase(phase: Phase) -> None:
-    turn, state = prepared_turn(phase=phase, outstanding=REMARK, sounding=True, is_insisting=True)
+@pytest.mark.parametrize(
+    "phase", [Phase.CONVERSING, Phase.HANDING_OVER, Phase.PUTTING_THROUGH, Phase.ENDING, Phase.TAKEN_OVER]
+)
+def test_an_injection_is_waited_for_no_longer(phase: Phase) -> None:
+    turn, state = prepared_turn(phase=phase, outstanding=REMARK, sounding=True)
 
     play(turn, [(10.0, Signal.TIME_PASSED)], 14.1)
 
@@ -210,7 +212,7 @@ def test_a_vacancy_in_which_the_caller_waits_is_filled_for_them() -> None:
 # The end
 
 
-@pytest.mark.parametrize("phase", ALWAYS)
+@pytest.mark.parametrize("phase", [*BEFORE_CLOSING, Phase.TAKEN_OVER])
 def test_a_call_that_needs_no_last_words_ends_in_any_phase(phase: Phase) -> None:
     turn, _ = prepared_turn(phase=phase)
 
@@ -229,7 +231,7 @@ def test_a_message_waits_for_the_beep_in_any_phase(phase: Phase) -> None:
 def test_a_call_that_cannot_say_its_last_words_has_the_line_say_them(phase: Phase) -> None:
     fields = {"phase": phase, "closing": ENDED, "voice": ABSENT, "debt": OWED, "transfer": "t", "sounding": True}
 
-    assert (15.0, EndConversation("ended", unsaid=ENDED.sentence)) in left_alone(5.1, **fields, is_insisting=True)
+    assert (15.0, EndConversation("ended", unsaid=ENDED.sentence)) in left_alone(5.1, **fields)
 
 
 def test_a_goodbye_that_does_not_end_is_cut_short_where_the_call_is_to_close() -> None:
@@ -247,12 +249,6 @@ def test_a_closing_waits_for_a_session() -> None:
         (4.5, HoldTape()),
         (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop.")),
     ]
-
-
-def test_a_closing_that_is_refused_is_insisted_on_at_once() -> None:
-    script: list[Step] = [(2, CloseAsked("ended", "Stop.")), (2.2, Signal.SAY_REFUSED)]
-
-    assert play(on_floor(), script, 2.2)[-1] == (2.2, SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True))
 
 
 def test_a_last_sentence_that_is_lost_half_said_is_said_again() -> None:

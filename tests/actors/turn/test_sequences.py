@@ -66,7 +66,7 @@ def test_a_greeting_is_heard_and_then_it_is_the_callers_turn() -> None:
 
 def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
     turn = on_floor()
-    greeting = SayAsAgent(SpeechKind.GREETING, "I am Bob.", interrupts=True)
+    greeting = SayAsAgent(SpeechKind.GREETING, "I am Bob.")
     script: list[Step] = [
         *caller_says(1),
         (3, FunctionsAsked(("h",))),
@@ -295,7 +295,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
         (8, PutThroughFailed("nobody")),
     ]
     assert play(turn, script, 8.3) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
         (5.4, PutThrough("")),
         (8, TellAsCaller(f"{describe_keys(('0',))} nobody", ("0",))),
     ]
@@ -303,7 +303,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
 
 def test_a_mute_service_does_not_keep_the_caller_from_the_person() -> None:
     assert play(on_floor(), [(3, KeysEntered("0", wants_person=True))], 6) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
         (5, PutThrough("")),
     ]
 
@@ -393,7 +393,7 @@ def test_an_operators_closing_waits_for_a_pause_and_is_heard() -> None:
     ]
 
 
-def test_a_closing_that_is_refused_interrupts_and_then_the_line_says_it() -> None:
+def test_a_closing_that_is_refused_all_the_same_is_said_by_the_line() -> None:
     turn = on_floor()
     script: list[Step] = [
         (2, Signal.CALLER_STARTED_SPEAKING),
@@ -427,7 +427,7 @@ def test_a_message_for_a_machine_waits_for_the_beep() -> None:
         (2, HoldTape()),
         (2, Cut()),
         (2, Forget()),
-        (9, SayAsAgent(SpeechKind.CLOSING, "Call us.", interrupts=True)),
+        (9, SayAsAgent(SpeechKind.CLOSING, "Call us.")),
         (11.4, EndConversation("voicemail_left", "", heard=True)),
     ]
 
@@ -444,7 +444,7 @@ def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
         HoldTape(),
         SayAsAgent(SpeechKind.CLOSING, "Stop."),
         HoldTape(),
-        SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True),
+        SayAsAgent(SpeechKind.CLOSING, "Stop."),
         EndConversation("ended", "", heard=True),
     ]
 
@@ -470,15 +470,8 @@ def test_a_second_turn_restarts_the_silence_and_not_the_patience() -> None:
 def test_a_beep_that_never_comes_is_waited_for_no_longer() -> None:
     assert play(on_floor(), [(1, CloseAsked("voicemail_left", "Call us.", True))], 62)[1] == (
         61,
-        SayAsAgent(SpeechKind.CLOSING, "Call us.", interrupts=True),
+        SayAsAgent(SpeechKind.CLOSING, "Call us."),
     )
-
-
-def test_a_closing_that_is_not_begun_interrupts() -> None:
-    assert play(on_floor(), [(1, CloseAsked("ended", "Stop."))], 3)[1:] == [
-        (1, SayAsAgent(SpeechKind.CLOSING, "Stop.")),
-        (2, SayAsAgent(SpeechKind.CLOSING, "Stop.", interrupts=True)),
-    ]
 
 
 def test_an_echo_that_never_comes_is_waited_for_no_longer() -> None:
@@ -504,7 +497,7 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
         15.1,
     )
     assert got[:2] == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through, interrupts=True)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
         (5, PutThrough("")),
     ]
     assert (turn.phase, got[-1]) == (
