@@ -190,6 +190,23 @@ async def test_a_stream_that_leaves_before_it_starts_is_no_call(autojump_clock: 
     assert there.calls.plans == []
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_a_stream_that_stops_before_it_starts_is_let_go_at_once(
+    is_connected: bool, autojump_clock: MockClock
+) -> None:
+    there, began = exchange(), trio.current_time()
+    peer = Peer()
+    if is_connected:
+        peer.says({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+    peer.says({"event": "stop", "streamSid": STREAM_SID, "stop": {"callSid": CALL_SID}})
+
+    with capture_logs() as lines:
+        await peer.visit(there.app)
+
+    assert (peer.said, trio.current_time() - began) == (["accept", "close 1008"], 0.0)
+    assert [line["why"] for line in lines if line["event"] == "stream_refused"] == ["stopped before it started"]
+
+
 async def test_an_unreadable_frame_before_start_costs_only_itself(autojump_clock: MockClock) -> None:
     there = exchange()
     peer = Peer().says("}{", b"\x00").starts(await token_of(there)).says("hello")

@@ -31,7 +31,7 @@ from actors.operator.person import PersonOnPhone
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
-from protocol.twilio import MediaStreamDialogue, StreamStarted
+from protocol.twilio import MediaStreamDialogue, StreamStarted, StreamStopped
 from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
@@ -269,6 +269,8 @@ async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> Stre
         if isinstance(event, StreamStarted):
             refused.stream_sid = event.stream_sid
             return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
+        if isinstance(event, StreamStopped):
+            return NotAdmitted("stopped before it started")
 
 
 @attrs.define
