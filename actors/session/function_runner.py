@@ -47,6 +47,7 @@ from actors.turn.events import (
     RemarkMade,
     TransferWanted,
 )
+from actors.turn.machine import Turn
 from actors.turn.state import CallerState
 from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
@@ -326,15 +327,14 @@ class FunctionRunner:
         )
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
-        """Refuse what the caller has not agreed to: once what they are saying just now has been transcribed.
+        """Refuse what the caller has not agreed to: once what they say, or have just said, has been transcribed.
 
         (A function call may come before the transcript of the caller's words: Deepgram reference, 6.3.)
         """
         conversation, turn = self.state.conversation, self.state.turn
-        if lacks_consent(call.name, result, conversation) is not None:
-            with trio.move_on_after(self.state.policy.deadlines.latest_transcript):
-                while turn.turn.caller is CallerState.HEARD:
-                    await turn.wait_change()
+        with trio.move_on_after(self.state.policy.deadlines.latest_transcript):
+            while lacks_consent(call.name, result, conversation) is not None and _is_to_be_understood(turn.turn):
+                await turn.wait_change()
         return lacks_consent(call.name, result, conversation)
 
     def _finish(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
@@ -433,6 +433,11 @@ class FunctionRunner:
             self._post_answer(asked, asked.refusal)
             asked.refusal = None
         return None
+
+
+def _is_to_be_understood(turn: Turn) -> bool:
+    """Whether the service hears the caller, or the line has carried words of theirs, and no transcript has come."""
+    return turn.caller is CallerState.HEARD or turn.is_loud or turn.at.spoken > turn.at.understood
 
 
 def _way_of(handoff: HandOff, agent: AgentSpec) -> HandoffKind:

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallClosing, GoodbyeStarted, SessionCrashed, TransferAsked, TurnHeard
+from actors.facts import CallClosing, GoodbyeStarted, HandoffAsked, SessionCrashed, TransferAsked, TurnHeard
 from actors.policy import CallPolicy, Deadlines
 from protocol.deepgram import (
     AgentAudioDone,
@@ -21,8 +21,8 @@ from protocol.deepgram import (
     InjectUserMessage,
     ServerMessage,
 )
-from tests.actors.fakes import END, calls
-from tests.calls.by_hand import HandCall, a_call, sentence, voice
+from tests.actors.fakes import END, HAND_OFF, calls
+from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.calls.test_turns import SlowLine, with_a_person
 from tests.examples import one_in
 
@@ -213,6 +213,35 @@ async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: boo
     assert call.phone.heard(1) == 1.0
     assert [function.result for function in call.ended.functions] == [{"ended": True}]
     assert ("completed", 1) == (call.ended.outcome, len(call.facts(GoodbyeStarted)))
+
+
+DECISIONS = {
+    "a handoff": (HAND_OFF, HandoffAsked),
+    "an end": (END, GoodbyeStarted),
+    "a transfer": (calls("transfer_to_human", arguments='{"reason": "wants a person"}'), TransferAsked),
+}
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["started", "no start"])
+@pytest.mark.parametrize("late", one_in(3, [3.0, 0.1, 4.5]))
+@pytest.mark.parametrize("decision", DECISIONS)
+async def test_a_decision_may_come_before_the_first_words_of_the_caller(
+    decision: str, late: float, is_told: bool, autojump_clock: MockClock
+) -> None:
+    asked, decided = DECISIONS[decision]
+    async with a_call(with_a_person(), transfers=SlowLine()) as call:
+        await call.greet()
+        call.phone.is_loud = True
+        await call.far.say(*([STARTED] if is_told else []))
+        await call.far.hear_for(0.8)
+        call.phone.is_loud = False
+        await call.far.say(asked)
+        await call.far.hear_for(late)
+        await call.far.say(ConversationText("user", "Somebody else, please."))
+        await call.far.hear_for(6)
+
+    assert len(call.facts(decided)) == 1
+    assert [function.name for function in call.ended.functions if "not said anything" in str(function.result)] == []
 
 
 async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_put_through(
