@@ -14,12 +14,12 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from actors.facts import Fact, ReplyText, TurnCutOff, TurnHeard, Unrecognised
+from actors.facts import Fact, FrameRefused, ReplyText, TurnCutOff, TurnHeard, Unrecognised
 from protocol.fields import JSON
 from store.json_text import json_text
 from store.redaction import CallRedaction
 
-_MOST_UNRECOGNISED, _LONGEST_TYPE = 10, 100
+_MOST_PASSED_OVER, _LONGEST_TYPE = 10, 100
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _EVENTS: dict[type[object], str] = {}
 
@@ -96,7 +96,7 @@ class Journal:
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
     count: int = attrs.field(default=0, init=False)
-    _unrecognised: set[Unrecognised] = attrs.field(factory=set, init=False)
+    _passed_over: set[Fact] = attrs.field(factory=set, init=False)
 
     @classmethod
     def read_by(
@@ -118,7 +118,14 @@ class Journal:
 
     def note_unrecognised(self, where: str, what: str) -> None:
         """Note a message of a type that we do not know, once, and some types in all: it may come with every frame."""
-        unknown = Unrecognised(where, what[:_LONGEST_TYPE])
-        if unknown not in self._unrecognised and len(self._unrecognised) < _MOST_UNRECOGNISED:
-            self._unrecognised.add(unknown)
-            self.note(unknown)
+        self._note_once(Unrecognised(where, what[:_LONGEST_TYPE]))
+
+    def note_refused(self, where: str, why: str) -> None:
+        """Note a message that cannot be read, once for each reason, and some reasons in all."""
+        self._note_once(FrameRefused(where, why[:_LONGEST_TYPE]))
+
+    def _note_once(self, passed_over: Fact) -> None:
+        alike = sum(type(passed_over) is type(each) for each in self._passed_over)
+        if passed_over not in self._passed_over and alike < _MOST_PASSED_OVER:
+            self._passed_over.add(passed_over)
+            self.note(passed_over)

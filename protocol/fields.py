@@ -71,10 +71,8 @@ def load_object(frame: str | bytes) -> dict[str, JSON]:
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
-        raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}") from error
-    if not isinstance(value, dict):
-        raise RemoteProtocolError.about(frame, f"a JSON object is wanted, not {kind(value)}")
-    return cast("dict[str, JSON]", value)
+        raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}", is_json=False) from error
+    return _object_of(value, frame)
 
 
 def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
@@ -84,15 +82,22 @@ def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
     """
     try:
         return load_object(frame)
-    except RemoteProtocolError:
+    except RemoteProtocolError as unreadable:
+        if unreadable.is_json:
+            raise
         try:
             read = json.loads(frame, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
-            value = _with_whole_characters(read)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise
-        return cast("dict[str, JSON]", value)
+            return _object_of(_with_whole_characters(read), frame)
+        except ValueError:
+            raise unreadable from None
+        except RecursionError:
+            raise RemoteProtocolError.about(frame, "too many levels of JSON") from None
+
+
+def _object_of(value: JSON, frame: str | bytes) -> dict[str, JSON]:
+    if not isinstance(value, dict):
+        raise RemoteProtocolError.about(frame, f"a JSON object is wanted, not {kind(value)}")
+    return cast("dict[str, JSON]", value)
 
 
 def _finite(digits: str) -> float | None:

@@ -16,7 +16,7 @@ deepgram: (N-th connection: `on connection K`, `every connection`, `times N` = N
     stall after 3 s               the socket stays open; says nothing, reads nothing
     mute after 3 s                reads and acknowledges, but the agent never says another word
     garbage after 3 s             one text frame that is not JSON
-    odd messages after 3 s        reports that nobody acts on, without their fields or with values that are none
+    odd messages after 3 s        messages without what they must have, or with values that are none
     error INTERNAL_SERVER_ERROR after 3 s    an Error message with this code, then close
     close 1011 after 3 s          a close frame with 1000, 1005 (no code) or 1011
     slow settings 2 s             SettingsApplied comes 2 s late

@@ -133,7 +133,8 @@ class AgentSession:
         """
         began, policy = trio.current_time(), self.state.policy
         async with self.connect() as socket:
-            self._wire = wire = AgentWire(socket, policy.deadlines.send_stall)
+            on_refused = partial(self.state.journal.note_refused, "deepgram")
+            self._wire = wire = AgentWire(socket, policy.deadlines.send_stall, on_refused)
             welcome = await wire.receive_until(deepgram.Welcome)
             await wire.send(await self._settings())
             await wire.receive_until(deepgram.SettingsApplied)
@@ -226,7 +227,8 @@ class AgentSession:
 
     def _take(self, wire: AgentWire, reader: TapeReader, frames: list[str | bytes]) -> None:
         for frame in frames:
-            self._on_message(wire.read(frame), reader)
+            if (message := wire.read(frame)) is not None:
+                self._on_message(message, reader)
         self._pace(wire)
 
     def _on_message(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
@@ -299,6 +301,8 @@ class AgentSession:
                 self.service.note_acknowledged(type(message))
             case deepgram.UnknownMessage(type=name):
                 self.state.journal.note_unrecognised("deepgram", name)
+            case deepgram.ConversationText(role=role):
+                self.state.journal.note_unrecognised("deepgram", f"ConversationText of {role}")
             case _:
                 pass  # other acknowledgements, and history, the twin of what has been noted already
 

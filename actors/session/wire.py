@@ -1,8 +1,8 @@
 """One Voice Agent socket as a session uses it: it decodes, encodes and checks messages.
 
 `AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
-the service's `Error` into `AgentUnavailable`; a frame that cannot be read is a `RemoteProtocolError`. The task that
-opened the socket closes it.
+the service's `Error` into `AgentUnavailable`; a frame that is no JSON is a `RemoteProtocolError`. A message that lacks
+what it must have, or may not come now, is passed over. The task that opened the socket closes it.
 """
 
 import math
@@ -17,7 +17,7 @@ from actors.errors import AgentUnavailable
 from actors.ticks import time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
-from protocol.errors import LocalProtocolError
+from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire import PacedWebSocket, Take, pump
 
 M = TypeVar("M")
@@ -92,6 +92,8 @@ class AgentWire:
 
     socket: PacedWebSocket
     send_stall: float
+    on_refused: Callable[[str], None] = lambda _: None
+    """Told why a message is passed over."""
     dialogue: deepgram.AgentDialogue = attrs.field(factory=deepgram.AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
     """When (trio time) the service last said anything."""
@@ -102,13 +104,15 @@ class AgentWire:
         """Wait for the next message.
 
         *Raises* `AgentUnavailable` when the socket is gone or the service reports an error, which always ends the
-        session (Deepgram reference, section 2 rule 7); `RemoteProtocolError` for a frame that cannot be read.
+        session (Deepgram reference, section 2 rule 7); `RemoteProtocolError` for a frame that is no JSON.
         """
-        try:
-            frame = await self.socket.get_message()
-        except ConnectionClosed as gone:
-            raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
-        return self.read(frame)
+        while True:
+            try:
+                frame = await self.socket.get_message()
+            except ConnectionClosed as gone:
+                raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
+            if (message := self.read(frame)) is not None:
+                return message
 
     async def pump(self, take: Take) -> NoReturn:
         """Have `take` take all frames, until it raises.
@@ -120,11 +124,19 @@ class AgentWire:
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
 
-    def read(self, frame: str | bytes) -> deepgram.ServerMessage:
-        """Read a frame. *Raises* as `receive` does."""
+    def read(self, frame: str | bytes) -> deepgram.ServerMessage | None:
+        """Read a frame; None if it is empty, or passed over. *Raises* as `receive` does."""
         self.last_heard = self._now()
+        if not frame:
+            return None
         was = self.dialogue.state
-        message = self.dialogue.receive(frame)
+        try:
+            message = self.dialogue.receive(frame)
+        except RemoteProtocolError as refused:
+            if not refused.is_json:
+                raise
+            self.on_refused(refused.reason)
+            return None
         if isinstance(message, deepgram.ErrorReported):
             raise _unavailable(message, is_conversing=was is deepgram.DialogueState.CONVERSING)
         if isinstance(message, deepgram.AgentAudio):

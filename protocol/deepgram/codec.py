@@ -16,7 +16,7 @@ import attrs
 from protocol import fields
 from protocol.deepgram import messages
 from protocol.deepgram.settings import CompletedCall, HistoryCalls, HistoryText
-from protocol.errors import RemoteProtocolError
+from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.fields import JSON, Fields
 
 Frame: TypeAlias = str | bytes
@@ -113,11 +113,14 @@ def _read_completed(call: Fields) -> CompletedCall:
 
 
 def _arguments(call: Fields) -> str:
-    """Return what the model wrote; other vendors' fixtures hold an object here, and nothing at all is no arguments."""
+    """Return what the model wrote, whatever it is: usually text, elsewhere an object, and nothing is no arguments."""
     value = call.get("arguments")
-    if isinstance(value, Mapping):
-        return fields.dump(value)
-    return fields.text_or(call, "arguments", "") or "{}"
+    if isinstance(value, str):
+        return value or "{}"
+    try:
+        return "{}" if value is None else fields.dump(value)
+    except LocalProtocolError:
+        return '"too many levels"'
 
 
 def read_function_call_response(message: Fields) -> messages.FunctionCallResponse:
@@ -141,15 +144,16 @@ def _read_conversation_text(message: Fields) -> messages.ConversationText:
 
 
 def _read_function_call_request(message: Fields) -> messages.FunctionCallRequest:
+    """Read all of them: the model waits for an answer to each, and a name that is none has an answer, too."""
     return messages.FunctionCallRequest(tuple(_read_call(call) for call in fields.children(message, "functions")))
 
 
 def _read_call(call: Fields) -> messages.FunctionCall:
     return messages.FunctionCall(
         fields.words_or_nothing(call, "id"),
-        fields.text(call, "name"),
+        fields.words_or_nothing(call, "name"),
         _arguments(call),
-        fields.flag_or(call, "client_side", True),
+        call.get("client_side") not in (False, "false"),
         fields.words_or_nothing(call, "thought_signature") or None,
     )
 

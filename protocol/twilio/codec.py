@@ -31,7 +31,7 @@ def decode(frame: str | bytes) -> messages.FromTwilio:
 
 def decode_addressed(frame: str | bytes) -> tuple[messages.FromTwilio, str]:
     """Read one frame from Twilio, and the streamSid on its envelope ("" when it has none)."""
-    message = fields.load_object(frame)
+    message = fields.load_object_leniently(frame)
     event = message.get("event")
     if not isinstance(event, str):
         return messages.UnknownEvent("", message), ""

@@ -52,8 +52,15 @@ ODD_MESSAGES = (
     '{"type":"EndOfTurn","trigger":null}',
     '{"type":"PromptUpdated","prompt":{}}',
     '{"type":"TurnPrediction"}',
+    '{"type":"ConversationText","content":"Hello."}',
+    '{"type":"ConversationText","role":"system","content":"Hello."}',
+    '{"type":"FunctionCallRequest","functions":null}',
+    '{"type":"FunctionCallCancelled"}',
+    "[]",
+    "null",
+    "",
 )
-"""What a client does not act on, as it must not be: a client that validates it ends a call over nothing."""
+"""What a client cannot act on: reports that are none, and messages without what they must have."""
 GARBAGE = '{"type": "ConversationText", "role": "assist'
 
 UNPARSABLE = "UNPARSABLE_CLIENT_MESSAGE"

@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.errors import AgentUnavailable
 from actors.facts import (
     BargeIn,
+    FrameRefused,
     FunctionAnswered,
     FunctionCalled,
     FunctionWithdrawn,
@@ -623,6 +624,8 @@ async def test_a_call_repeated_within_one_turn_gets_the_answer_it_got(autojump_c
     ("name", "arguments", "problem", "seconds"),
     [
         ("fly", "{}", "There is no function 'fly'. You have: look_up, count,", 0),
+        ("", "{}", "There is no function ''. You have: look_up, count,", 0),
+        ("count", "[1]", "", 0),
         ("count", "{}", "word", 0),
         ("count", "not JSON", "", 0),
         ("count", "", "word", 0),
@@ -694,14 +697,17 @@ async def test_remarks_of_the_service_are_noted(autojump_clock: MockClock) -> No
     async with on_the_floor() as scene:
         await scene.far.say(ServiceWarning("SLOW_THINK_REQUEST", "5 seconds"), InjectionRefused("busy"))
         for _ in range(3):  # it may be a report that comes ten times a second
-            await scene.far.say_text('{"type": "Novelty"}')
+            for text in ('{"type": "Novelty"}', "[]", '{"type":"ConversationText","role":"system","content":"Hm"}'):
+                await scene.far.say_text(text)
         await scene.settle()
 
         assert [
             WarningReported("first", "SLOW_THINK_REQUEST", "5 seconds"),
             WarningReported("first", "INJECTION_REFUSED", "busy"),
         ] == scene.watched.facts(WarningReported)
-        assert [Unrecognised("deepgram", "Novelty")] == scene.watched.facts(Unrecognised)
+        novelties = [Unrecognised("deepgram", what) for what in ("Novelty", "ConversationText of system")]
+        assert novelties == scene.watched.facts(Unrecognised)
+        assert [FrameRefused("deepgram", "a JSON object is wanted, not an array")] == scene.watched.facts(FrameRefused)
 
 
 async def test_a_speculative_function_may_come_before_the_words_that_caused_it(autojump_clock: MockClock) -> None:

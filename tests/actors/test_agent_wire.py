@@ -12,6 +12,7 @@ from actors.errors import AgentUnavailable
 from actors.session.wire import AgentWire
 from protocol.deepgram import (
     AgentAudio,
+    AgentAudioDone,
     CallerAudio,
     DialogueState,
     KeepAlive,
@@ -175,6 +176,30 @@ async def test_a_frame_that_cannot_be_read_is_the_services_fault(autojump_clock:
 
     with pytest.raises(RemoteProtocolError):
         await session.receive()
+
+
+@pytest.mark.parametrize("state", [DialogueState.AWAITING_WELCOME, DialogueState.APPLYING, DialogueState.CONVERSING])
+async def test_a_message_that_lacks_what_it_must_have_is_passed_over(
+    state: DialogueState, autojump_clock: MockClock
+) -> None:
+    session, service = wire(state, buffer=20)
+    refused: list[str] = []
+    session.on_refused = refused.append
+    nameless = ['{"type":"ConversationText"}', '{"type":"FunctionCallRequest"}']
+    wrong, last = '{"type":"ConversationText","role":"user","content":["words"]}', '{"type":"AgentAudioDone"}'
+    for text in ("null", "[]", "5", '"Welcome"', *nameless, "", wrong):
+        await service.send_message(text)
+    await service.send_message(b"")
+    await service.send_message(last)
+
+    assert await session.receive() == AgentAudioDone()
+    assert session.dialogue.state is state
+    assert refused == [
+        *(f"a JSON object is wanted, not {kind}" for kind in ("null", "an array", "a number", "a string")),
+        "role: a string is wanted, it is missing",
+        "functions: an array of objects is wanted, it is missing",
+        "content: a string is wanted, it is an array",
+    ]
 
 
 async def test_what_must_not_be_said_yet_does_not_leave(autojump_clock: MockClock) -> None:

@@ -77,6 +77,10 @@ def test_the_behavior_of_a_text_is_always_said() -> None:
     assert "languages" not in frame
 
 
+def deep(levels: int) -> object:
+    return {"a": deep(levels - 1)} if levels else 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "read"),
     [
@@ -85,6 +89,10 @@ def test_the_behavior_of_a_text_is_always_said() -> None:
         ({"arguments": ""}, "{}"),
         ({"arguments": {"city": "Rīga", "n": [1]}}, '{"city":"Rīga","n":[1]}'),
         ({"arguments": '{"a": '}, '{"a": '),
+        ({"arguments": [1]}, "[1]"),
+        ({"arguments": 5}, "5"),
+        ({"arguments": False}, "false"),
+        ({"arguments": deep(300)}, '"too many levels"'),
     ],
 )
 def test_arguments_come_in_many_shapes_and_leave_as_text(arguments: dict[str, object], read: str) -> None:
@@ -129,9 +137,7 @@ def test_what_a_message_does_not_say_is_assumed(frame: dict[str, object], messag
         ({"type": "ConversationText", "role": "user", "content": 5}, "content"),
         ({"type": "ConversationText", "role": 1, "content": ""}, "role"),
         ({"type": "FunctionCallRequest", "functions": {}}, "functions"),
-        ({"type": "FunctionCallRequest", "functions": [{"id": "1"}]}, "name"),
-        ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "arguments": [1]}]}, "arguments"),
-        ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "client_side": 1}]}, "client_side"),
+        ({"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f"}, 5]}, "functions"),
         ({"type": "FunctionCallCancelled", "functions": {}}, "functions"),
     ],
     ids=str,
@@ -182,13 +188,24 @@ def test_a_field_that_is_only_noted_keeps_nothing_from_being_read(
         assert isinstance(decode_server(json.dumps({**message, ignored: shape})), read), shape
 
 
-@pytest.mark.parametrize("key", ["id", "thought_signature"])
+@pytest.mark.parametrize("key", ["id", "name", "arguments", "client_side", "thought_signature"])
 @pytest.mark.parametrize("message", [FunctionCallRequest, deepgram.FunctionCallCancelled])
-def test_a_function_call_needs_a_name_and_no_id(message: type[ServerMessage], key: str) -> None:
+def test_no_part_of_a_function_call_keeps_the_others_from_being_read(message: type[ServerMessage], key: str) -> None:
     for shape in SHAPES:
-        asked = {"type": message.__name__, "functions": [{"id": "1", "name": "f", key: shape}]}
+        asked = {"type": message.__name__, "functions": [{"id": "1", "name": "f", key: shape}, {"id": "2"}]}
 
-        assert isinstance(decode_server(json.dumps(asked)), message), shape
+        read = decode_server(json.dumps(asked))
+        assert isinstance(read, FunctionCallRequest | deepgram.FunctionCallCancelled)
+        assert (type(read), [each.id for each in read.functions][1:]) == (message, ["2"]), shape
+
+
+@pytest.mark.parametrize(
+    ("said", "is_ours"), [(False, False), ("false", False), (None, True), ("yes", True), (1, True)]
+)
+def test_a_function_call_is_ours_unless_it_says_that_it_is_not(said: object, is_ours: bool) -> None:
+    asked = {"type": "FunctionCallRequest", "functions": [{"id": "1", "name": "f", "client_side": said}]}
+
+    assert decode_server(json.dumps(asked)) == FunctionCallRequest((FunctionCall("1", "f", "{}", is_ours),))
 
 
 LONG = ["9" * 400, "-" + "9" * 400, "9" * 5000, "1e400"]
@@ -229,10 +246,18 @@ def test_numbers_and_characters_that_json_does_not_have_cost_no_session(frame: s
     assert decode_server(frame) == message
 
 
-@pytest.mark.parametrize("frame", ["", "{", "NaN", "[NaN]", "not json", '{"type": NaN', "[" * 5000])
-def test_what_is_no_object_is_refused_all_the_same(frame: str) -> None:
-    with pytest.raises(RemoteProtocolError):
+@pytest.mark.parametrize(
+    ("frame", "is_json"),
+    [
+        *((frame, False) for frame in ("", "{", "not json", '{"type": NaN', '{"type":"Welcome"}}')),
+        *((frame, True) for frame in ("null", "5", '"text"', "[]", "NaN", "[NaN]", "[" * 5000, '{"a":' * 5000)),
+    ],
+)
+def test_what_is_no_object_is_refused_all_the_same(frame: str, is_json: bool) -> None:
+    with pytest.raises(RemoteProtocolError) as refused:
         decode_server(frame)
+
+    assert refused.value.is_json is is_json
 
 
 @QUICK

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -242,7 +243,7 @@ def test_slicing_leaves_the_rest_to_json(frame: str | bytes) -> None:
     assert sliced_media(frame, TAIL) is None
 
 
-ODD = [None, 5, 1.5, True, "", "x", [], [1], [None], {}, {"a": 1}]
+ODD = [None, 5, 1.5, True, "", "x", [], [1], [None], {}, {"a": 1}, math.nan, 10**400, "\ud83d"]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
@@ -251,7 +252,7 @@ def test_what_nobody_acts_on_keeps_no_stream_from_its_start(odd: object) -> None
     start = {**told, "customParameters": {"token": "t", "other": odd}}
     frame = {"event": "start", "sequenceNumber": odd, "streamSid": SID, "start": start, "newer": odd}
 
-    read = decode(json.dumps(frame))
+    read = decode(json.dumps(frame))  # with what no other writer takes for JSON
 
     assert isinstance(read, StreamStarted)
     assert (read.call_sid, read.stream_sid, read.parameters["token"]) == ("CA1", SID, "t")
