@@ -226,12 +226,14 @@ def _sqlite_url(kind: str, rest: str) -> str:
 
 
 def _can_be_split(url: str) -> bool:
+    """Tell whether a URL says to each of its hosts, of which there may be several, what libpq takes it to say."""
     try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it is the check
+        user, _, hosts = urlsplit(url).netloc.rpartition("@")
+        for host in hosts.split(","):
+            urlsplit(f"//{host}").port  # noqa: B018 - reading it is the check
     except ValueError:
         return False
-    return parts.netloc.count("@") <= 1
+    return "@" not in user
 
 
 def object_url(value: str) -> str:

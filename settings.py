@@ -132,6 +132,8 @@ SHORTEST_TOKEN = 16
 """Characters of an `API_TOKEN` where strangers can try it."""
 
 
+_PASSWORDS = frozenset({"password", "sslpassword"})
+"""Names of parameters in the URL of a database."""
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
 """A setting whose name has one of these words in it is taken for a secret."""
 _SHORTEST = 8
@@ -394,8 +396,10 @@ class Settings(KeepingSettings):
         return self.twilio_account_sid, self.newest_auth_token
 
     def secrets(self) -> tuple[str, ...]:
-        password = urlsplit(self.database_url).password
-        passwords = (password, unquote(password)) if password else ()
+        database = urlsplit(self.database_url)
+        asked = (pair.partition("=") for pair in database.query.split("&"))
+        written = [database.password or "", *(value for name, _, value in asked if name in _PASSWORDS)]
+        passwords = (*written, *map(unquote, written))
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
         ours = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.api_token, self.twilio_api_secret)
         kept = (

@@ -16,6 +16,16 @@ STATEMENT_SECONDS = 5
 CONNECT_SECONDS = 3
 _STRAY = re.compile(r" |%(?![0-9A-Fa-f]{2})")
 """A space, or a percent sign that begins no code: libpq refuses both, and quotes the password that has them."""
+_PASSWORD = re.compile(r"(?<=://)([^:@/]*:)[^/]*(?=@)|((?:ssl)?password=)[^&]*")
+"""Where a URL has one: before the host, or behind the question mark."""
+_PATIENCE = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "application_name": "switchboard",
+}
+"""A way that has gone silently is noticed ten seconds later, and not, as the kernel would, after two hours."""
 
 
 def _plain(url: str) -> str:
@@ -26,12 +36,11 @@ def _plain(url: str) -> str:
 def conninfo_of(url: str) -> str:
     """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
     plain = _plain(url)
-    waits = {"tcp_user_timeout": "5000", "connect_timeout": str(CONNECT_SECONDS), "application_name": "switchboard"}
     try:
         given = conninfo_to_dict(plain)
     except psycopg.ProgrammingError as exc:
         raise OSError(f"{' '.join(str(exc).split())}: PostgreSQL has no such. Check DATABASE_URL.") from exc
-    return make_conninfo(plain, **{name: value for name, value in waits.items() if not given.get(name)})
+    return make_conninfo(plain, **{name: value for name, value in _PATIENCE.items() if not given.get(name)})
 
 
 @attrs.frozen
@@ -44,7 +53,7 @@ class PostgresEngine:
 
     @property
     def name(self) -> str:
-        return re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1:***@", _plain(self.url))
+        return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", _plain(self.url))
 
     @contextmanager
     def connected(self, *, writes: bool = False) -> Iterator[Execute]:  # noqa: ARG002 - SQLite wants to know

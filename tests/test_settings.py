@@ -179,6 +179,7 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("DATABASE_URL", "postgresql://me:pass@word@db/calls"),
         ("DATABASE_URL", "postgresql://me:pass/word@db/calls"),
         ("DATABASE_URL", "postgresql://db:port/calls"),
+        ("DATABASE_URL", "postgresql://db:5432,other:port/calls"),
         ("DATABASE_URL", "file:calls"),
         ("LISTEN_MODEL", "two words"),
         ("LISTEN_MODEL", "nova-3,nova-2"),
@@ -417,9 +418,12 @@ def test_records_are_kept_in_sqlite_unless_told_otherwise() -> None:
     assert read().database_url == "sqlite:///switchboard.db"
 
 
-def test_secrets_are_in_no_repr() -> None:
+@pytest.mark.parametrize(
+    "url", ["me:p%40ss@db:1,other:2/calls", "db/calls?user=me&password=p%40ss", "db/calls?sslpassword=p%40ss"]
+)
+def test_secrets_are_in_no_repr(url: str) -> None:
     keys = {"GROQ_API_KEY": "groq-secret", "API_TOKEN": "api-secret-of-ours"}
-    chosen = read(**keys, DATABASE_URL="postgresql://me:p%40ss@db/calls")
+    chosen = read(**keys, DATABASE_URL=f"postgresql://{url}")
 
     assert {"p%40ss", "p@ss"} < set(chosen.secrets())
     assert [secret for secret in chosen.secrets() if secret in repr(chosen)] == []

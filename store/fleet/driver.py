@@ -9,7 +9,7 @@ takes longer than `PATIENCE`, closes its connection; it may have been carried ou
 
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar, cast
 
 import attrs
@@ -17,8 +17,9 @@ import psycopg
 import structlog
 import trio
 from psycopg import AsyncConnection, errors, waiting
+from psycopg._conninfo_utils import split_attempts
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import TupleRow
 from trio.lowlevel import wait_readable, wait_writable
 
@@ -35,6 +36,8 @@ CONNECTIONS = 3
 """Of one worker, beside the one that listens."""
 PATIENCE = 1.0
 """Seconds for one statement, and for one connection."""
+QUIET_SECONDS = 10.0
+"""After so long without a word, a connection that listens is asked whether it is still one: a way can go silently."""
 _TRIES = 3
 _USELESS = (
     errors.ReadOnlySqlTransaction,
@@ -107,8 +110,20 @@ class TrioConnection(AsyncConnection[TupleRow]):
 
     @classmethod
     async def open(cls, conninfo: str) -> Self:
-        """Connect. Raises: `psycopg.OperationalError`, `OSError`."""
-        connecting = cls._connect_gen(await _resolved(conninfo))
+        """Connect to the first of the hosts, and of their addresses, that takes us; each has its part of the time.
+
+        Raises: `psycopg.OperationalError`, `OSError`.
+        """
+        ways = await _ways(conninfo)
+        for left in range(len(ways), 1, -1):
+            time_left = trio.current_effective_deadline() - trio.current_time()
+            with suppress(psycopg.OperationalError), trio.move_on_after(time_left / left):
+                return await cls._open(ways[-left])
+        return await cls._open(ways[-1])
+
+    @classmethod
+    async def _open(cls, way: str) -> Self:
+        connecting = cls._connect_gen(way)
         try:
             descriptor, want = next(connecting)
             while True:
@@ -119,15 +134,31 @@ class TrioConnection(AsyncConnection[TupleRow]):
         connection.prepare_threshold = None  # PgBouncer hands each statement to another session
         return connection
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the server has not closed it while it was idle: what it said then is read, and nothing is sent."""
+        with suppress(psycopg.OperationalError):
+            self.pgconn.consume_input()
+        return self.pgconn.status == ConnStatus.OK
 
-async def _resolved(conninfo: str) -> str:
-    """Look up the host's address: libpq would block on it."""
-    given = conninfo_to_dict(conninfo)
-    host, port = str(given.get("host") or ""), str(given.get("port") or 5432)
-    if not host or host.startswith("/") or "," in host or given.get("hostaddr") or _is_address(host):
-        return conninfo
-    found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
-    return make_conninfo(conninfo, hostaddr=found[0][4][0])
+
+async def _ways(conninfo: str) -> Sequence[str]:
+    """Return each way to each host, its address looked up: libpq would block on that. Raises: `OSError`."""
+    ways, unknown = list[str](), list[OSError]()
+    for given in split_attempts(conninfo_to_dict(conninfo)):
+        host, port = str(given.get("host") or ""), str(given.get("port") or 5432)
+        if not host or host.startswith("/") or given.get("hostaddr") or _is_address(host):
+            ways.append(make_conninfo("", **given))
+            continue
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        except OSError as exc:
+            unknown.append(exc)
+        else:
+            ways += [make_conninfo("", **given, hostaddr=one[4][0]) for one in found]
+    if not ways:
+        raise unknown[0]
+    return ways
 
 
 def _is_address(host: str) -> bool:
@@ -178,26 +209,23 @@ class Database:
         return rows
 
     async def _ask(self, sql: str, arguments: Arguments | None) -> Rows:
-        """Run a statement; again where it lost a deadlock, or its connection had been closed while it was idle."""
-        for attempt in range(1, _TRIES + 1):
-            async with self._few:
-                is_used = bool(self._idle)
-                try:
-                    async with self._connection() as connection:
-                        cursor = await connection.execute(sql.encode(), arguments)
-                        return await cursor.fetchall() if cursor.description else ()
-                except (errors.DeadlockDetected, errors.SerializationFailure):
-                    if attempt == _TRIES:
-                        raise
-                except psycopg.OperationalError:
-                    if not is_used or attempt == _TRIES:
-                        raise
-                    self.close()
-        raise AssertionError("a loop that returns or raises")
+        """Run a statement; again only where the server says that it did not carry it out."""
+        for _ in range(_TRIES - 1):
+            with suppress(errors.DeadlockDetected, errors.SerializationFailure, errors.AdminShutdown):
+                return await self._ask_once(sql, arguments)
+        return await self._ask_once(sql, arguments)
+
+    async def _ask_once(self, sql: str, arguments: Arguments | None) -> Rows:
+        async with self._few, self._connection() as connection:
+            cursor = await connection.execute(sql.encode(), arguments)
+            return await cursor.fetchall() if cursor.description else ()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[TrioConnection]:
         connection = self._idle.pop() if self._idle else await TrioConnection.open(self.conninfo)
+        if not connection.is_usable:
+            self.close()  # the others have gone with it
+            connection = await TrioConnection.open(self.conninfo)
         try:
             yield connection
         finally:
@@ -236,16 +264,24 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
     with trio.fail_after(PATIENCE):
         connection = await TrioConnection.open(conninfo)
     try:
-        connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with the answer
-        await connection.execute(f'LISTEN "{channel}"'.encode())
+        connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with an answer
+        await _answered(connection, f'LISTEN "{channel}"')
         tell("")
         while True:
             while (notified := connection.pgconn.notifies()) is not None:
                 tell(notified.extra.decode())
-            await wait_readable(connection.pgconn.socket)
+            with trio.move_on_after(QUIET_SECONDS) as quiet:
+                await wait_readable(connection.pgconn.socket)
+            if quiet.cancelled_caught:
+                await _answered(connection, "SELECT 1")
             connection.pgconn.consume_input()
     finally:
         connection.pgconn.finish()
+
+
+async def _answered(connection: TrioConnection, sql: str) -> None:
+    with trio.fail_after(PATIENCE):
+        await connection.execute(sql.encode())
 
 
 @attrs.frozen

@@ -202,6 +202,13 @@ async def test_a_password_is_written_as_it_is_or_in_codes_and_told_in_neither_wa
         assert password not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["db/calls?user=me&password=hunter2", "db/calls?sslpassword=hunter2&a=b", "me:a@hunter2@db/c"]
+)
+def test_a_password_is_told_nowhere(url: str) -> None:
+    assert "hunter2" not in SqlRecords(f"postgresql://{url}").name
+
+
 @pytest.mark.parametrize(("name", "found"), [("my%20calls.db", "my calls.db"), ("100%.db", "100%.db")])
 async def test_the_name_of_a_file_may_have_codes_as_a_url_has(name: str, found: str, tmp_path: Path) -> None:
     records = SqlRecords(f"sqlite:///{tmp_path}/{name}")
