@@ -6,14 +6,13 @@ other's inverse; a record written by a newer version reads back without the fiel
 its checkpoint without being made objects again.
 """
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import attrs
 import cattrs
 import orjson
 
-from store.json_text import compressed, json_text
+from store.json_text import json_text, unpacked_lines
 
 TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
@@ -209,10 +208,15 @@ class CallRecord:
 
 @attrs.frozen
 class RunningRecord:
-    """The record of a call under way: `packed` turns (`pack_turns`) come before those of the record."""
+    """The record of a call under way: `packed` turns (`turn_line`) come before those of the record."""
 
     record: CallRecord
     packed: tuple[bytes, ...] = ()
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The packed turns, each as JSON text with a line end."""
+        return [line for volume in self.packed for line in unpacked_lines(volume)]
 
 
 def _json_object(value: object, _: object) -> Mapping[str, object]:
@@ -245,13 +249,12 @@ def record_from_json(plain: object) -> CallRecord:
         raise RecordError("; ".join(cattrs.transform_error(exc, path="record"))) from exc
 
 
-def pack_turns(turns: Sequence[TurnRecord]) -> bytes:
-    """Compress turns to a fifth of what they take as objects."""
-    return compressed(json_text([attrs.asdict(turn) for turn in turns]))
+def turn_line(turn: TurnRecord) -> bytes:
+    return json_text(attrs.asdict(turn))
 
 
-def unpack_turns(packed: bytes) -> list[TurnRecord]:
-    return [TurnRecord(**turn) for turn in orjson.loads(zlib.decompress(packed))]
+def turn_of(line: bytes) -> TurnRecord:
+    return TurnRecord(**orjson.loads(line))
 
 
 def encode_record(record: CallRecord) -> bytes:
@@ -259,11 +262,11 @@ def encode_record(record: CallRecord) -> bytes:
     return json_text(record_as_json(record), indent=True)
 
 
-def encode_running(running: RunningRecord) -> bytes:
-    """Render the record of a call under way, on one line. Raises nothing."""
-    packed = [orjson.Fragment(zlib.decompress(block).strip()[1:-1]) for block in running.packed]
-    turns = [attrs.asdict(turn) for turn in running.record.transcript]
-    plain = record_as_json(attrs.evolve(running.record, transcript=()))
+def encode_running(record: CallRecord, lines: Iterable[bytes]) -> bytes:
+    """Render the record of a call under way, on one line, with packed turns before its own. Raises nothing."""
+    turns = [attrs.asdict(turn) for turn in record.transcript]
+    plain = record_as_json(attrs.evolve(record, transcript=()))
+    packed = (orjson.Fragment(line.strip()) for line in lines)
     return json_text({**plain, "transcript": [*packed, *turns]})
 
 

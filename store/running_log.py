@@ -1,7 +1,7 @@
 """The log of one process's running calls: what their records would say so far, a line for each change.
 
-`RunningLog` owns one file and the lock beside it. A round is one append: a line for each call that has changed, and one
-for each call that is over. A line repeats no turn that an earlier line has settled. The log is rewritten, a line for
+`RunningLog` owns one file and the lock beside it. A round appends a line for each call that has changed, and one for
+each call that is over. A line repeats no turn that an earlier line has settled. The log is rewritten, a line for
 each running call, when it has grown well beyond what it says, when a call has been over for half a minute, and after a
 write that failed. The last line of a process that was killed may be cut short, and counts for nothing then. All of it
 blocks, and raises `OSError`.
@@ -13,7 +13,7 @@ blocks, and raises `OSError`.
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -25,7 +25,7 @@ import orjson
 from store.json_text import json_text
 from store.leisure import leisurely
 from store.private import ProcessLock, open_private, own_folder
-from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json, unpack_turns
+from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json
 
 ROOM_BYTES = 128 * 1024
 """That a log may grow before it is rewritten, and then three times what it said when it was rewritten last."""
@@ -51,12 +51,13 @@ class _LoggedCall:
     @classmethod
     def beside(cls, before: "_LoggedCall | None", running: RunningRecord) -> "tuple[_LoggedCall, bytes]":
         """Return what the log says with one more line, and this line."""
-        after, packed = 0, running.packed
-        if before is not None and packed[: len(before.running.packed)] == before.running.packed:
-            after, packed = before.settled, packed[len(before.running.packed) :]
-        settled = after + sum(len(unpack_turns(block)) for block in packed)
-        news = encode_running(RunningRecord(running.record, packed))
-        return cls(running, settled), b'{"after":%d,"record":%b}\n' % (after, news.strip())
+        after, lines = 0, list[bytes]()
+        if before is not None and b"".join(running.packed).startswith(b"".join(before.running.packed)):
+            after = before.settled
+        if before is None or running.packed != before.running.packed:
+            lines = running.lines[after:]
+        news = encode_running(running.record, lines)
+        return cls(running, after + len(lines)), b'{"after":%d,"record":%b}\n' % (after, news.strip())
 
 
 @attrs.define(eq=False)
@@ -140,30 +141,26 @@ class RunningLog:
 
     def _append(self, file: IO[bytes], running: Mapping[str, RunningRecord]) -> None:
         over = self._written.keys() - running.keys()
+        for sid in over:
+            del self._written[sid]
+            self._size += file.write(json_text({"over": sid}))
         known = ((sid, one, self._written.get(sid)) for sid, one in running.items())
         changed = ((sid, one, was) for sid, one, was in known if was is None or was.running is not one)
-        lines = {sid: _LoggedCall.beside(was, one) for sid, one, was in leisurely(changed)}
-        self._write(file, [*(json_text({"over": sid}) for sid in over), *(line for _, line in lines.values())])
-        kept = {sid: written for sid, written in self._written.items() if sid not in over}
-        self._written = kept | {sid: written for sid, (written, _) in lines.items()}
+        for sid, one, was in leisurely(changed):
+            self._written[sid], line = _LoggedCall.beside(was, one)
+            self._size += file.write(line)
+        file.flush()
         if over and self._over_since is None:
             self._over_since = monotonic()
 
     def _rewrite(self, running: Mapping[str, RunningRecord]) -> None:
         self._close()
-        lines = {sid: _LoggedCall.beside(None, one) for sid, one in leisurely(running.items())}
+        self._written.clear()
         self._file, self._size = open_private(self._part, "wb"), 0
-        self._write(self._file, [line for _, line in lines.values()])
+        self._append(self._file, running)
         self._part.replace(self.path)  # and not synced: it is a process that dies, not the machine
-        self._written = {sid: written for sid, (written, _) in lines.items()}
         self._room = 4 * self._size + ROOM_BYTES
         self._over_since = None
-
-    def _write(self, file: IO[bytes], lines: Iterable[bytes]) -> None:
-        text = b"".join(lines)
-        file.write(text)
-        file.flush()
-        self._size += len(text)
 
     def _clear(self) -> None:
         self._close()

@@ -6,7 +6,6 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 """
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
@@ -19,7 +18,6 @@ from actors.record.packed import PackedList
 from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from protocol.fields import json_or
-from store.json_text import compressed
 from store.redaction import may_be
 
 
@@ -81,7 +79,7 @@ class Conversation:
     """The functions that any agent of this call has called: to speak of one is no announcement."""
     _turns_handed_on: int = 0
     """How many turns the caller had had when the call was last handed on."""
-    _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_pack, _unpack, is_final=_is_over))
+    _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_as_line, _of_line, is_final=_is_over))
     _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
     """The answers to the functions of the caller's last turn."""
     _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
@@ -285,13 +283,15 @@ def _as_history(said: Past) -> tuple[HistoryText | HistoryCalls, ...]:
 _KINDS: Sequence[type[Past]] = (CallerTurn, Heard, CompletedCall)
 
 
-def _pack(things: Sequence[Said]) -> bytes:
-    rows = [(_KINDS.index(type(past)), *attrs.astuple(past, recurse=False)) for past in map(_past, things)]
-    return compressed(json.dumps(rows).encode())
+def _as_line(said: Said) -> bytes:
+    past = _past(said)
+    return json.dumps((_KINDS.index(type(past)), *attrs.astuple(past, recurse=False))).encode() + b"\n"
 
 
-def _unpack(packed: bytes) -> list[Said]:
-    return [_KINDS[kind](*fields) for kind, *fields in json.loads(zlib.decompress(packed))]
+def _of_line(line: bytes) -> Said:
+    kind, *fields = json.loads(line)
+    said: Said = _KINDS[kind](*fields)
+    return said
 
 
 def comparable(name: str, arguments: str) -> tuple[str, str]:

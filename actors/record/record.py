@@ -27,9 +27,9 @@ from store.records import (
     RunningRecord,
     TransferRecord,
     TurnRecord,
-    pack_turns,
     stream_fault,
-    unpack_turns,
+    turn_line,
+    turn_of,
 )
 from store.redaction import CallRedaction
 
@@ -57,7 +57,7 @@ class RecordBuilder:
     _now: float = 0.0
     _held: bool = False
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
-    _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(pack_turns, unpack_turns))
+    _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(turn_line, turn_of))
     _cut_off: list[TurnRecord] = attrs.field(factory=list)
     """The heard part of turns that a handoff cut off: of use only if no session hears them again."""
     _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
@@ -120,7 +120,7 @@ class RecordBuilder:
         """Return the record of a call that is cut `now`, with the unfinished replies."""
         unfinished = [self._unfinished(reply) for reply in under_way if reply.text]
         record = self._as_of(facts.CallEnded("cut", now, frames), [*self._turns.recent, *unfinished])
-        return RunningRecord(record, self._turns.packed)
+        return RunningRecord(record, tuple(self._turns.volumes))
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 import orjson
@@ -26,6 +27,8 @@ _HEADER, _STEREO = 44, 4
 _TRACKS = (".caller.ulaw", ".agents.ulaw")
 _WAV, _NOTE = "call.wav", ".recording.json"
 _LONGEST = 86_400.0
+Taken: TypeAlias = tuple[list[bytes], list[bytes]]
+"""Audio of caller and agents, piece by piece: joined by the thread that writes it, and for one call at a time."""
 
 
 @attrs.define
@@ -51,10 +54,10 @@ class RecordingTrack:
         self._is_kept = False
         self._pending.clear()
 
-    def take(self) -> bytes:
+    def take(self) -> list[bytes]:
         """Return what must be written, and forget it."""
         pending, self._pending = self._pending, []
-        return b"".join(pending)
+        return pending
 
 
 @attrs.define
@@ -75,7 +78,7 @@ class Recording:
         """Add what the caller heard of the agents from second `start` of the call on."""
         self.agents.put(audio, round((start - self.begins_at) * BYTES_PER_SECOND))
 
-    def take(self) -> tuple[bytes, bytes]:
+    def take(self) -> Taken:
         """Return what has come since the last time, of caller and agents, for `write`.
 
         Never in a thread: `put` may come between any two of its steps there, and be lost or written twice.
@@ -97,11 +100,11 @@ class Recording:
                 finish_left(self.folder)
             write_private(self.folder / _NOTE, orjson.dumps({"writer": writer, "begins_at": self.begins_at}))
 
-    def write(self, taken: tuple[bytes, bytes]) -> None:
+    def write(self, taken: Taken) -> None:
         """Write what `take` returned. Blocks: call it in a thread."""
         for track, audio in zip((self.caller, self.agents), taken, strict=True):
             if audio:
-                append_private(track.path, audio)
+                append_private(track.path, b"".join(audio))
 
     def finish(self) -> None:
         """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread.

@@ -16,7 +16,7 @@ import trio
 from outcome import Error, Outcome, Value, capture
 
 from actors.journal import Entry
-from actors.record.recording import Recording
+from actors.record.recording import Recording, Taken
 from actors.record.watching import Written, untold
 from actors.ticks import Sleeper
 from store.json_text import json_text
@@ -99,7 +99,7 @@ class Scribe:
     _is_whole: bool = attrs.field(default=True, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """Data that the disk has not taken: written before anything newer, by the one task that writes."""
-    _unwritten: deque[tuple[list[bytes], tuple[bytes, bytes]]] = attrs.field(factory=deque, init=False)
+    _unwritten: deque[tuple[list[bytes], Taken]] = attrs.field(factory=deque, init=False)
     """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
@@ -159,7 +159,7 @@ class Scribe:
             while self._unwritten:
                 self._write_down(*self._unwritten.popleft())
 
-    def _write_down(self, lines: list[bytes], audio: tuple[bytes, bytes]) -> None:
+    def _write_down(self, lines: list[bytes], audio: Taken) -> None:
         self._refused += lines
         if not (self._has_begun and self.folder.exists()):  # somebody may have removed it
             own_folder(self.folder)

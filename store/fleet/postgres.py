@@ -336,7 +336,7 @@ class PostgresFleet(Fleet):
 
     async def _send_beat(self) -> Rows:
         changed, self._changed = self._changed & self._notes.keys(), set()
-        notes = {sid: encode_running(self._notes[sid]).decode() for sid in changed}
+        notes = {sid: encode_running(note.record, note.lines).decode() for sid in changed if (note := self._notes[sid])}
         arguments: Mapping[str, object] = {
             "worker": self.worker,
             "left": self.left_at if self.state is not State.UP else None,

@@ -2,7 +2,7 @@
 
 from actors.line.reply import Reply
 from actors.record.conversation import Conversation, Stretch
-from actors.record.packed import BLOCK
+from actors.record.packed import BLOCK, VOLUME
 from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from tests.actors.notebook import said
@@ -155,7 +155,7 @@ def test_a_function_that_failed_may_be_tried_again() -> None:
 
 def test_a_long_conversation_reads_as_it_was_said_however_much_of_it_is_packed() -> None:
     things: list[str | Reply | CompletedCall] = []
-    for number in range(3 * BLOCK + 8):
+    for number in range(VOLUME // 3 + 3 * BLOCK):
         cut = said("qualifier", "one two three four", heard=0.5)
         whole = said("qualifier", f"Answer {number}: “é”.")
         left = said("qualifier", "one two three four", heard=0.5)
@@ -166,9 +166,8 @@ def test_a_long_conversation_reads_as_it_was_said_however_much_of_it_is_packed()
             thing.end()
     long, last = conversation(*things), len(things)
 
-    assert long._said.volumes
-    assert long._said.blocks
-    for since in (0, 1, BLOCK, last - 5, last):
+    assert len(long._said.volumes) == 2
+    for since in (0, 1, VOLUME - 1, VOLUME, last - 5, last):
         short = conversation(*things[since:])
         assert long.turns(since) == short.turns()
         assert long.history(since) == short.history()
@@ -187,7 +186,7 @@ def test_a_reply_is_not_packed_before_it_is_over() -> None:
     talk.add_caller("And more.")
 
     assert talk.turns()[:2] == (SpokenTurn("qualifier", "one two"), SpokenTurn("caller", "More."))
-    assert len(talk._said.blocks) == 1
+    assert len(talk._said.recent) == BLOCK + 2
 
 
 def test_an_answer_holds_for_one_turn_of_the_caller() -> None:

@@ -1,24 +1,22 @@
 """What is packed reads as if it were not."""
 
-import json
-from collections.abc import Sequence
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.record.packed import BLOCK, VOLUME, PackedList
+from store.json_text import unpacked_lines
 
 
-def pack(items: Sequence[str]) -> bytes:
-    return json.dumps(list(items)).encode()
+def write(item: str) -> bytes:
+    return f"{item}\n".encode()
 
 
-def unpack(packed: bytes) -> list[str]:
-    return [str(item) for item in json.loads(packed)]
+def read(line: bytes) -> str:
+    return line.decode().rstrip("\n")
 
 
 def packed_list(*items: str) -> PackedList[str]:
-    kept = PackedList(pack, unpack)
+    kept = PackedList(write, read)
     for item in items:
         kept.append(item)
     return kept
@@ -56,28 +54,26 @@ def test_what_is_dropped_are_the_oldest_and_what_stays_behind_is_less_than_a_vol
 def test_the_newest_are_kept_as_they_are_and_the_others_packed() -> None:
     kept = packed_list(*map(str, range(5 * BLOCK)))
 
-    assert len(kept.blocks) == 4
     assert kept.recent == [str(number) for number in range(4 * BLOCK, 5 * BLOCK)]
 
 
-def test_the_oldest_are_packed_together_in_the_end() -> None:
+def test_the_older_ones_are_packed_together() -> None:
     kept = packed_list(*map(str, range(2 * VOLUME + 3 * BLOCK)))
 
-    assert [len(unpack(packed)) for packed in kept.packed] == [VOLUME, VOLUME, BLOCK, BLOCK]
-    assert (kept.volumes, kept.blocks) == (list(kept.packed[:2]), list(kept.packed[2:]))
+    assert [len(unpacked_lines(volume)) for volume in kept.volumes] == [VOLUME, VOLUME, 2 * BLOCK]
 
 
 def test_what_may_still_change_is_not_packed_nor_what_came_after_it() -> None:
     final = set[str]()
-    kept = PackedList(pack, unpack, is_final=final.__contains__)
+    kept = PackedList(write, read, is_final=final.__contains__)
     for number in range(3 * BLOCK):
         final.update({str(number)} - {"3"})
         kept.append(str(number))
 
-    before = list(kept.blocks)
+    before = list(kept.volumes)
     final.add("3")
     kept.append("last")
 
     assert before == []
-    assert len(kept.blocks) == 1
+    assert len(kept.recent) == 2 * BLOCK + 1
     assert kept.since() == [*map(str, range(3 * BLOCK)), "last"]

@@ -457,7 +457,7 @@ def test_the_record_of_a_long_call_has_every_turn_however_many_are_packed() -> N
 
     turns = tuple(TurnRecord(n + 0.25, "caller", f"Turn {n}: “é”.", f"Turn {n}: “é”.") for n in range(100))
     assert builder.record().transcript == turns
-    assert decode_record(encode_running(running)).transcript == turns
+    assert decode_record(encode_running(running.record, running.lines)).transcript == turns
     assert len(running.record.transcript) < 16
 
 

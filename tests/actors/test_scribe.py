@@ -124,7 +124,7 @@ async def test_a_disk_that_has_failed_is_no_reason_to_keep_the_rest_of_the_call_
         scribe.recording.caller.put(bytes(FRAME_BYTES))
         scribe.recording.put_heard(2.0, bytes(FRAME_BYTES))
 
-    assert scribe.recording.take() == (b"", b"")
+    assert scribe.recording.take() == ([], [])
 
     await folder.unlink()  # and what there is of the call is in its place
     scribe.recording.put_heard(3.0, bytes(FRAME_BYTES))

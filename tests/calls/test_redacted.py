@@ -43,7 +43,7 @@ class Noted(Checkpoints):
 
     async def write(self) -> None:
         running = [one for so_far in self._calls.values() if (one := so_far()) is not None]
-        self.notes += [encode_running(one) for one in running]
+        self.notes += [encode_running(one.record, one.lines) for one in running]
         await trio.lowlevel.checkpoint()
 
 

@@ -1,6 +1,6 @@
 """What is known of running calls outlives their process; what ended in order is not kept twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,9 @@ import trio
 
 from store.calls import RecordsUnavailable
 from store.checkpoints import Checkpoints
+from store.json_text import packed_on
 from store.memory import MemoryRecords
-from store.records import CallRecord, RunningRecord, TurnRecord, pack_turns
+from store.records import CallRecord, RunningRecord, TurnRecord, turn_line
 from store.running_log import OVER_SECONDS, ROOM_BYTES, RunningLog
 from tests.examples import STRIDE
 from tests.store.samples import FULL
@@ -40,6 +41,14 @@ def written(folder: Path) -> list[str]:
     )
 
 
+def packed(turns: Sequence[TurnRecord]) -> bytes:
+    """Pack turns as a call does, a few at a time."""
+    text = b""
+    for first in range(0, len(turns), 4):
+        text = packed_on(text, b"".join(map(turn_line, turns[first : first + 4])))
+    return text
+
+
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -63,7 +72,7 @@ async def test_the_record_of_a_call_that_a_dead_process_has_cut_is_kept(folder: 
 async def test_turns_that_were_packed_are_in_the_record_and_in_order(folder: Path) -> None:
     early = [TurnRecord(at, "caller", f"{at} s: “é”", f"{at} s: “é”") for at in (2.0, 1.0, 3.0)]
     own = RunningLog(folder, "0123")
-    own.update(1, {CUT.call_sid: RunningRecord(CUT, (pack_turns(early[:2]), pack_turns(early[2:])))})
+    own.update(1, {CUT.call_sid: RunningRecord(CUT, (packed(early[:2]), packed(early[2:])))})
     own.let_go()
     records = MemoryRecords()
 
@@ -189,23 +198,23 @@ async def test_every_dead_process_waits_for_a_database_that_comes_back(folder: P
     assert entries(folder) == []
 
 
-def running(call_sid: str, turns: int, packed: int = 0) -> RunningRecord:
-    """Return a call after so many turns, of which some are packed, in blocks of eight."""
+def running(call_sid: str, turns: int, older: int = 0) -> RunningRecord:
+    """Return a call after so many turns, of which the first ones are packed, twenty in each volume."""
     said = [TurnRecord(float(at), "caller", f"turn {at}", f"turn {at}") for at in range(turns)]
-    blocks = tuple(pack_turns(said[first : first + 8]) for first in range(0, packed, 8))
-    return RunningRecord(attrs.evolve(CUT, call_sid=call_sid, transcript=tuple(said[packed:])), blocks)
+    volumes = tuple(packed(said[first : min(older, first + 20)]) for first in range(0, older, 20))
+    return RunningRecord(attrs.evolve(CUT, call_sid=call_sid, transcript=tuple(said[older:])), volumes)
 
 
 def turns_in(log: RunningLog) -> dict[str, list[float]]:
     return {record.call_sid: [turn.at for turn in record.transcript] for record in log.read().records}
 
 
-def test_a_round_is_one_append_that_repeats_no_settled_turn(folder: Path) -> None:
+def test_a_round_is_appended_and_repeats_no_settled_turn(folder: Path) -> None:
     log = RunningLog(folder, "0123")
     log.update(1, {"CA1": running("CA1", 16, 8), "CA2": (still := running("CA2", 3))})
     before = log.path.read_bytes()
 
-    log.update(2, {"CA1": running("CA1", 18, 8), "CA2": still})
+    log.update(2, {"CA1": running("CA1", 18, 12), "CA2": still})
 
     assert log.path.read_bytes().startswith(before)
     (line,) = log.path.read_bytes()[len(before) :].splitlines()
@@ -215,17 +224,18 @@ def test_a_round_is_one_append_that_repeats_no_settled_turn(folder: Path) -> Non
 
 
 def test_a_long_call_reads_back_whole_after_any_round(folder: Path) -> None:
-    """Blocks are packed again into one volume on the way."""
+    """The last volume grows on the way, and another one begins."""
     log = RunningLog(folder, "0123")
     for number in range(1, 90):
-        said = [TurnRecord(float(at), "caller", f"turn {at}", "") for at in range(number)]
-        volume = number // 64 * 64
-        packed = max(volume, (number - 8) // 8 * 8)
-        blocks = [said[:volume]] * bool(volume) + [said[first : first + 8] for first in range(volume, packed, 8)]
-        record = attrs.evolve(CUT, transcript=tuple(said[packed:]))
-        log.update(number, {CUT.call_sid: RunningRecord(record, tuple(map(pack_turns, blocks)))})
+        log.update(number, {"CA1": running("CA1", number, max(0, number - 4) // 4 * 4)})
 
-        assert turns_in(log) == {CUT.call_sid: [float(at) for at in range(number)]}
+        assert turns_in(log) == {"CA1": [float(at) for at in range(number)]}
+
+    on_a_second_stream = [TurnRecord(float(at), "caller", "again", "again") for at in range(100)]
+    log.update(
+        90, {"CA1": RunningRecord(attrs.evolve(CUT, call_sid="CA1", transcript=()), (packed(on_a_second_stream),))}
+    )
+    assert [turn.text for turn in log.read().records[0].transcript] == ["again"] * 100
     log.let_go()
 
 

@@ -16,15 +16,14 @@ from store.records import (
     CallRecord,
     FunctionRecord,
     RecordError,
-    RunningRecord,
     TransferRecord,
     TurnRecord,
     decode_record,
     encode_record,
     encode_running,
-    pack_turns,
     record_as_json,
     record_from_json,
+    turn_line,
 )
 from store.search import CallQuery, CallSummary, select, summary_of
 from store.spill import SpillingRecords
@@ -154,7 +153,7 @@ def test_whatever_is_in_a_record_it_is_written_and_read_again(odd: object) -> No
     strange = attrs.evolve(FULL, outcome="\ud800", facts=facts, functions=functions, transcript=turns)
 
     kept = decode_record(encode_record(strange))
-    running = decode_record(encode_running(RunningRecord(strange, (pack_turns(turns),))))
+    running = decode_record(encode_running(strange, map(turn_line, turns)))
 
     assert (kept.call_sid, len(kept.functions), len(running.transcript)) == (FULL.call_sid, 1, 2)
     assert kept.outcome == "\\ud800"

@@ -1,9 +1,8 @@
 """What is written as JSON and kept takes the memory that it says."""
 
 import tracemalloc
-import zlib
 
-from store.json_text import compressed, json_text
+from store.json_text import json_text, packed_on, unpacked_lines
 
 ENTRY = {"at": 12.345, "kind": "ReplyText", "text": "I can offer you Tuesday."}
 KEPT = 500
@@ -13,18 +12,19 @@ def keep_lines() -> list[bytes]:
     return [json_text(ENTRY) for _ in range(KEPT)]
 
 
-def test_a_text_is_compressed_in_little_memory() -> None:
-    text = b"".join(keep_lines())
+def test_lines_are_packed_one_behind_the_other_in_little_memory() -> None:
+    lines, packed = keep_lines()[:100], b""
     tracemalloc.start()
     try:
-        packed = compressed(text)
+        for line in lines:
+            packed = packed_on(packed, line)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert zlib.decompress(packed) == text
-    assert len(packed) < len(text) / 10
-    assert most < 100_000
+    assert unpacked_lines(packed) == lines
+    assert len(packed) < sum(map(len, lines)) / 5
+    assert most < 100_000 + len(packed)
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_says() -> None:

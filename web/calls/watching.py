@@ -7,7 +7,6 @@ and what no longer fits is forgotten, oldest first. Levels are measured while so
 somebody listens.
 """
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,11 +32,10 @@ from actors.record.packed import VOLUME, PackedList
 from actors.record.watching import CallUnderWay, Written
 from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
-from store.json_text import compressed
 from web.calls.call_files import CallFiles
 from web.calls.task_tree import TaskNode, names_of, tree_of
 
-MOST_VOLUMES = 1600
+MOST_VOLUMES = 400
 """Some 100,000 entries: a conversation of ten hours."""
 TOGETHER = 256
 """Entries that a watcher is sent at a time, where as many are wanting."""
@@ -47,14 +45,6 @@ KEPT_SECONDS = 4.0
 """Of audio, while somebody listens."""
 _LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
 """Of a µ-law byte: 0 is silence, 127 the loudest, about a third of a decibel a step (ITU-T G.711)."""
-
-
-def _pack(lines: Sequence[bytes]) -> bytes:
-    return compressed(b"".join(lines))
-
-
-def _unpack(packed: bytes) -> list[bytes]:
-    return zlib.decompress(packed).splitlines(keepends=True)
 
 
 @attrs.define
@@ -99,7 +89,7 @@ class WatchedCall:
     last_words: tuple[str, str] = ("", "")
     """Who spoke last, and what they said."""
     changed: ParkingLot = attrs.field(factory=ParkingLot)
-    _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(_pack, _unpack))
+    _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(bytes, bytes))
     _streams: list[tuple[int, int]] = attrs.field(factory=list)
     """For each stream whose entries are on disk: the index of its first one, and its line in the journal."""
     _call: CallUnderWay | None = None
