@@ -49,15 +49,17 @@ async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
         await driver.wait_change()
 
 
-async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> CommandAnswer:
-    """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails.
-
-    What the agent on the floor is at work on is done first: its work would end with its session.
-    """
-    if wanted.to not in agents:
-        return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
+async def _work_done(state: CallState) -> None:
+    """Let what the agent on the floor is at work on be done first: its work would end with its session."""
     with trio.move_on_after(state.policy.deadlines.restarted):
         await wait_until(state.turn, lambda: not state.turn.turn.session.running)
+
+
+async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> CommandAnswer:
+    """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
+    if wanted.to not in agents:
+        return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
+    await _work_done(state)
     session = session_to_move(state.turn)
     if isinstance(session, CommandAnswer):
         return session
@@ -122,6 +124,7 @@ async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[H
 async def restart(state: CallState) -> CommandAnswer:
     """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
     driver, limit = state.turn, state.policy.deadlines.restarted
+    await _work_done(state)
     session = session_to_move(driver)
     if isinstance(session, CommandAnswer):
         return session

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.commands import HandoffTo
+from actors.commands import Action, HandoffTo, RestartAgent
 from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
 from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
@@ -197,17 +197,18 @@ async def test_work_that_never_ends_holds_a_handoff_no_longer_than_its_deadline(
         assert call.phone.now - began == pytest.approx(5.0, abs=0.1)
 
 
-async def test_an_operator_who_hands_the_call_on_breaks_no_work_off(autojump_clock: MockClock) -> None:
-    async with a_call() as call, trio.open_nursery() as nursery:
+@pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
+async def test_an_operator_who_moves_the_call_breaks_no_work_off(command: Action, autojump_clock: MockClock) -> None:
+    async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
         await call.greet()
         await call.speak("I want a pension.")
         await call.far.say(WORK)
         await call.far.hear_for(0.2)
-        nursery.start_soon(call.command, HandoffTo("second"))
+        nursery.start_soon(call.command, command)
         call.far = await call.service.live()
 
         assert answered(call) == [("look_up", True)]
-        assert PREPARED in prompt_of(call)
+        assert (PREPARED if isinstance(command, HandoffTo) else "found") in prompt_of(call)
 
 
 async def test_of_two_handoffs_the_next_agent_knows_the_reason_of_the_one_that_is_done(
