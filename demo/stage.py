@@ -13,27 +13,22 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
-from typing import cast
 
 import attrs
 import httpx
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
-from hypercorn.typing import Framework
 
 from actors.journal import Entry
 from settings import Settings
-from simulators.asgi import App
-from simulators.deepgram import DeepgramKnobs, ServedAt, SpeakSimulator, serve_deepgram
-from simulators.faults import FaultPlan
-from simulators.groq import GroqSimulator
+from simulators.deepgram import DeepgramKnobs, ServedAt, serve_deepgram, serve_speak
+from simulators.deepgram.ear import MakeHearing
+from simulators.groq import serve_groq
 from simulators.scenario import Scenario
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
+from simulators.twilio.serving import serve_simulator
 from web.serving import serve_until, server_config
-from web.sockets.write_limits import LimitedConfig
 
 HOST = "127.0.0.1"
 LINE = "+15550009999"
@@ -102,41 +97,58 @@ async def open_stage(
 
     `changes` are settings by name, over those of a demo. `answers` is what functions hear of the services they ask.
     """
-    keys, faults = Keys(), FaultPlan(scenario.faults)
-    speak_door, groq_door, twilio_door, server_door = Door(), Door(), Door(), Door()
+    keys, door = Keys(), Door()
     async with _patient_client() as webhooks, trio.open_nursery() as simulators:
-        serve = partial(serve_deepgram, scenario, host=HOST, faults=faults, api_key=keys.deepgram, knobs=deepgram_knobs)
-        deepgram: ServedAt = await simulators.start(serve)
-        await simulators.start(serve_app, SpeakSimulator(keys.deepgram), configured(LimitedConfig(), speak_door))
-        groq = GroqSimulator(scenario.faults, api_key=keys.groq)
-        await simulators.start(serve_app, groq, configured(LimitedConfig(), groq_door))
+        services = await simulate_services(simulators, scenario, keys, deepgram_knobs)
         account, knobs = (keys.twilio_account, keys.twilio_token), twilio_knobs or TwilioKnobs()
         twilio = TwilioSimulator(scenario, webhooks, *account, knobs, observe=overhear)
-        await simulators.start(twilio.run)
-        await simulators.start(serve_app, twilio, configured(LimitedConfig(), twilio_door))
+        port: int = await simulators.start(partial(serve_simulator, twilio, host=HOST))
         settings = demo_settings(
             keys,
-            deepgram,
-            speak=speak_door.url,
-            groq=groq_door.url,
-            twilio=twilio_door.url,
-            server=server_door.url,
+            services,
+            twilio=f"http://{HOST}:{port}",
+            server=door.url,
             recordings=recordings,
             person=PERSON if scenario.human is not None else "",
             changes=changes,
         )
-        operators = _patient_client(keys, server_door.url)
-        async with _serving(settings, server_door, observe, answers) as signals, operators as operator:
+        operators = _patient_client(keys, door.url)
+        async with _serving(settings, door, observe, answers) as signals, operators as operator:
             yield Stage(twilio, operator, settings, signals)
         simulators.cancel_scope.cancel(reason="the demo is over")
 
 
+async def simulate_services(
+    nursery: trio.Nursery,
+    scenario: Scenario,
+    keys: Keys,
+    knobs: DeepgramKnobs | None = None,
+    make_hearing: MakeHearing | None = None,
+) -> Mapping[str, str]:
+    """Simulate Deepgram and Groq until the nursery is cancelled; return the settings that lead to them.
+
+    `make_hearing` makes what understands the caller, if that is not to be the scenario's lines, byte for byte.
+    """
+    key = keys.deepgram
+    serve = partial(serve_deepgram, scenario, host=HOST, knobs=knobs, api_key=key, make_hearing=make_hearing)
+    deepgram: ServedAt = await nursery.start(serve)
+    speak: int = await nursery.start(partial(serve_speak, host=HOST, api_key=key))
+    groq: int = await nursery.start(partial(serve_groq, host=HOST, api_key=keys.groq, faults=scenario.faults))
+    return {
+        "DEEPGRAM_API_KEY": key,
+        "DEEPGRAM_AGENT_URL": deepgram.url,
+        "DEEPGRAM_SPEAK_URL": f"http://{HOST}:{speak}/v1/speak",
+        "GROQ_API_KEY": keys.groq,
+        "GROQ_BASE_URL": f"http://{HOST}:{groq}",
+        "SUMMARY_URL": "",
+        "SUMMARY_API_KEY": "",
+    }
+
+
 def demo_settings(
     keys: Keys,
-    deepgram: ServedAt,
+    services: Mapping[str, str],
     *,
-    speak: str,
-    groq: str,
     twilio: str,
     server: str,
     recordings: Path,
@@ -146,11 +158,7 @@ def demo_settings(
     """Write the settings of a server between the simulators; the user's environment has no say in them."""
     return Settings.from_environ(
         {
-            "DEEPGRAM_API_KEY": keys.deepgram,
-            "DEEPGRAM_AGENT_URL": deepgram.url,
-            "DEEPGRAM_SPEAK_URL": f"{speak}/v1/speak",
-            "GROQ_API_KEY": keys.groq,
-            "GROQ_BASE_URL": groq,
+            **services,
             "TWILIO_ACCOUNT_SID": keys.twilio_account,
             "TWILIO_AUTH_TOKEN": keys.twilio_token,
             "TWILIO_PHONE_NUMBER": LINE,
@@ -175,7 +183,9 @@ async def _serving(
     answers: Callable[[httpx.Request], httpx.Response] | None,
 ) -> AsyncIterator[trio.MemorySendChannel[int]]:
     send, signals = trio.open_memory_channel[int](2)
-    config = configured(server_config(settings), door)
+    config = server_config(settings)
+    config.bind, config.loglevel = [door.bind], "ERROR"
+    config.keep_alive_timeout = config.shutdown_timeout = config.startup_timeout = NEVER_SECONDS
     functions = httpx.MockTransport(answers) if answers is not None else None
     with send, signals:
         async with trio.open_nursery() as nursery:
@@ -184,23 +194,6 @@ async def _serving(
             yield send
             with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it has been told often enough
                 send.send_nowait(SIGTERM)
-
-
-async def serve_app(app: App, config: Config, *, task_status: trio.TaskStatus[list[str]]) -> None:
-    """Serve a simulator until cancelled."""
-    await hypercorn_serve(
-        cast("Framework", app), config, shutdown_trigger=trio.sleep_forever, mode="asgi", task_status=task_status
-    )
-
-
-def configured(config: Config, door: Door) -> Config:
-    """Have a server listen on a port that was taken, and never close a connection that is idle."""
-    config.bind = [door.bind]
-    config.loglevel = "ERROR"
-    config.keep_alive_timeout = NEVER_SECONDS
-    config.shutdown_timeout = NEVER_SECONDS
-    config.startup_timeout = NEVER_SECONDS
-    return config
 
 
 def _patient_client(keys: Keys | None = None, base_url: str = "") -> httpx.AsyncClient:

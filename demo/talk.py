@@ -23,14 +23,12 @@ from actors.supervision import root_cause
 from agents.extras import Demo
 from agents.roster import RosterError, roster_from
 from demo.options import OptionsError, usual_scenario
-from demo.stage import HOST, Door, Keys, configured, serve_app
+from demo.stage import HOST, Door, Keys, simulate_services
 from demo.warmup import warm_up
 from model_settings import AGENTS
 from setting_reader import SettingsError, read_one
 from settings import LEAD_SERVER_PORT, Settings, environment
-from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
 from simulators.deepgram.ear import MakeHearing
-from simulators.groq import GroqSimulator
 from simulators.hum import NOTICE, ONLY_HUMS
 from simulators.scenario import Scenario, ScenarioError, load_scenario
 from simulators.speech import SpeechError
@@ -38,7 +36,6 @@ from simulators.vocabulary import Vocabulary
 from web.console.phone import SpeechFailed
 from web.from_settings import roster_of
 from web.serving import serve_until, server_config
-from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import leave_handlers
 from web.worker.logs import configure_logs
 
@@ -204,28 +201,10 @@ async def simulated_services(
 
     `make_hearing` makes what understands the caller, if that is not to be the vocabulary, byte for byte.
     """
-    keys, speak_door, groq_door = Keys(), Door(), Door()
     vocabulary = await trio.to_thread.run_sync(Vocabulary.of, scenario)
     async with trio.open_nursery() as nursery:
-        serve = partial(
-            serve_deepgram, scenario, host=HOST, api_key=keys.deepgram, make_hearing=make_hearing or vocabulary.hearing
-        )
-        deepgram: ServedAt = await nursery.start(serve)
-        speak, groq = SpeakSimulator(keys.deepgram), GroqSimulator(scenario.faults, api_key=keys.groq)
-        await nursery.start(serve_app, speak, configured(LimitedConfig(), speak_door))
-        await nursery.start(serve_app, groq, configured(LimitedConfig(), groq_door))
-        yield (
-            vocabulary,
-            {
-                KEY: keys.deepgram,
-                "DEEPGRAM_AGENT_URL": deepgram.url,
-                "DEEPGRAM_SPEAK_URL": f"{speak_door.url}/v1/speak",
-                "GROQ_API_KEY": keys.groq,
-                "GROQ_BASE_URL": groq_door.url,
-                "SUMMARY_URL": "",
-                "SUMMARY_API_KEY": "",
-            },
-        )
+        hearing = make_hearing or vocabulary.hearing
+        yield vocabulary, await simulate_services(nursery, scenario, Keys(), make_hearing=hearing)
         nursery.cancel_scope.cancel(reason="the talk is over")
 
 

@@ -21,6 +21,8 @@ from simulators.tls import Certificate
 
 STALL_SECONDS = 5.0
 """For a client to read some of what it was sent."""
+NEVER_SECONDS = 3600.0
+"""For timeouts: under a clock that runs fast, a connection is idle for long within a moment."""
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -161,6 +163,7 @@ async def serve_app(
     config.bind = [f"{host}:{port}"]
     config.loglevel = "WARNING"
     config.graceful_timeout = 1.0
+    config.keep_alive_timeout = config.shutdown_timeout = config.startup_timeout = NEVER_SECONDS
     async with trio.open_nursery() as nursery:
         binds: list[str] = await nursery.start(_serve, cast("Framework", app), config, shutdown)
         task_status.started(int(binds[0].rpartition(":")[2]))

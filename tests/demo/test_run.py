@@ -16,7 +16,6 @@ from demo.stage import HOST, LINE, Door, Keys, demo_settings
 from demo.verdict import spoken_words
 from protocol.phone_numbers import is_phone_number
 from setting_reader import SettingsError
-from simulators.deepgram import ServedAt
 from simulators.scenario import load_scenario, shipped_scenarios
 from simulators.speech import SpeechError
 from tests.demo.sample import sample_journal
@@ -59,9 +58,13 @@ def test_settings_know_only_this_machine(tmp_path: Path, monkeypatch: pytest.Mon
 
     settings = demo_settings(
         keys,
-        ServedAt(HOST, 1),
-        speak="http://127.0.0.1:5",
-        groq="http://127.0.0.1:2",
+        {
+            "DEEPGRAM_API_KEY": keys.deepgram,
+            "DEEPGRAM_AGENT_URL": "ws://127.0.0.1:1/v1/agent/converse",
+            "DEEPGRAM_SPEAK_URL": "http://127.0.0.1:5/v1/speak",
+            "GROQ_API_KEY": keys.groq,
+            "GROQ_BASE_URL": "http://127.0.0.1:2",
+        },
         twilio="http://127.0.0.1:3",
         server="http://127.0.0.1:4",
         recordings=tmp_path,

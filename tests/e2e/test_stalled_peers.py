@@ -23,7 +23,6 @@ from demo.stage import Door, Keys, demo_settings
 from protocol import frames
 from protocol.frames import FrameReader
 from protocol.twilio import MediaArrived
-from simulators.deepgram import ServedAt
 from simulators.pacing import PacedClock
 from simulators.twilio.codec import encode_event
 from tests.actors.fakes import STREAM_SID, Watched, speech, words
@@ -177,12 +176,15 @@ async def test_a_service_that_drips_is_given_up(tmp_path: Path, fast_clock: Pace
 @asynccontextmanager
 async def our_server(folder: Path) -> AsyncIterator[int]:
     door, closing = Door(), trio.Event()
-    nobody = ServedAt("127.0.0.1", 9, tls=False)
     settings = demo_settings(
         Keys(operator="operator"),
-        nobody,
-        speak=door.url,
-        groq=door.url,
+        {
+            "DEEPGRAM_API_KEY": "key",
+            "DEEPGRAM_AGENT_URL": "ws://127.0.0.1:9/v1/agent/converse",
+            "DEEPGRAM_SPEAK_URL": f"{door.url}/v1/speak",
+            "GROQ_API_KEY": "key",
+            "GROQ_BASE_URL": door.url,
+        },
         twilio=door.url,
         server=door.url,
         recordings=folder,
