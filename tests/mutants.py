@@ -240,7 +240,7 @@ MUTANTS = (
     Mutant(
         11,
         "what two calls of one request ask for is done once: each of them does it",
-        "actors/session/function_runner.py",
+        "actors/session/function_calls.py",
         "self.number < other.number if acts else",
         "self.request < other.request if acts else",
         ("tests/actors/test_function_runner.py",),

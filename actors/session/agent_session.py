@@ -35,8 +35,7 @@ from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
 from actors.session.service_activity import ServiceActivity
 from actors.session.settings_form import Takeover
-from actors.session.wire import AgentWire
-from actors.ticks import Sleeper
+from actors.session.wire import AgentWire, ServiceOutbox
 from actors.turn.effects import (
     AnswerFunction,
     EndCallersTurn,
@@ -60,8 +59,6 @@ from protocol.wire import PacedWebSocket
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 _CLOSELY = 0.02
 """The most that the service's word that the caller speaks waits with the agent's audio, while it may come."""
-_OUTBOX = 64
-"""Messages that wait to be sent, besides the caller's audio."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
 _NOT_SAID = "INJECT_AGENT_MESSAGE_DURING_"
 """The service refuses to say something by InjectionRefused, by such a warning, or by both."""
@@ -87,8 +84,7 @@ class AgentSession:
     _wire: AgentWire | None = attrs.field(default=None, init=False)
     _reader: TapeReader | None = attrs.field(default=None, init=False)
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
-    _outbox: deque[deepgram.ClientMessage] = attrs.field(factory=deque, init=False)
-    _poster: Sleeper = attrs.field(factory=Sleeper, init=False)
+    _outbox: ServiceOutbox = attrs.field(factory=ServiceOutbox, init=False)
     _latency: LatencyMeter = attrs.field(init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _failure: str = attrs.field(default="", init=False)
@@ -167,7 +163,7 @@ class AgentSession:
             )
             nursery.start_soon(self._pump_caller, wire, reader)
             nursery.start_soon(self._listen, wire, reader)
-            nursery.start_soon(self._send_posted, wire)
+            nursery.start_soon(self._outbox.run, wire, self.state.policy.deadlines.keep_alive)
             self.amend()  # with what has changed since the Settings
             try:
                 await self._over.wait()
@@ -181,26 +177,10 @@ class AgentSession:
         while True:
             await wire.send(deepgram.CallerAudio(await reader.next_chunk()))
 
-    async def _send_posted(self, wire: AgentWire) -> None:
-        """Send what is posted, and now and then that we are there."""
-        every = self.state.policy.deadlines.keep_alive
-        due = trio.current_time() + every
-        while True:
-            while self._outbox:
-                await wire.send(self._outbox.popleft())
-            if trio.current_time() < due:
-                await self._poster.sleep_until(due)
-            else:
-                due = trio.current_time() + every
-                await wire.send(deepgram.KeepAlive())
-
     def post(self, message: deepgram.ClientMessage) -> None:
         """Send a message behind those that wait; nothing here waits."""
-        if len(self._outbox) >= _OUTBOX:
-            self._fail(f"the service has not read {_OUTBOX} messages")
-            return
-        self._outbox.append(message)
-        self._poster.wake()
+        if why := self._outbox.post(message):
+            self._fail(why)
 
     def _end_callers_turn(self) -> None:
         """Have the turn end; older deployments end the session over it."""

@@ -26,11 +26,11 @@ from actors.facts.handoff import HandoffKind
 from actors.line.reply import Voice
 from actors.line.switch import Wish
 from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff
-from actors.record.conversation import comparable
 from actors.session.function_calls import (
     SPEAK_NOW,
     Failed,
     FunctionResult,
+    Running,
     broken_off,
     error_text,
     lacks_consent,
@@ -69,45 +69,6 @@ class SpeakingSession(Protocol):
     def put(self, event: Event) -> None: ...
 
     def note_acted(self) -> None: ...
-
-
-@attrs.define(eq=False)
-class Running:
-    """A function call that the model waits for, under our own number: its `id` may be empty, or be used again."""
-
-    number: int
-    request: int
-    """Which `FunctionCallRequest` of the session it came with."""
-    call: FunctionCall
-    began: float = attrs.field(factory=trio.current_time, init=False)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    refusal: str | None = attrs.field(default=None, init=False)
-    """The answer that `Turn` gave the model instead of doing what it asked for."""
-    is_posted: bool = attrs.field(default=False, init=False)
-    """The model has had its answer."""
-    is_withdrawn: bool = attrs.field(default=False, init=False)
-    outcome: Answer | Failed | None = attrs.field(default=None, init=False)
-    decided: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """The turn knows what it asks for, or it has asked for nothing."""
-    decides: bool = attrs.field(default=False, init=False)
-    """It asks for a decision, whatever its function has declared."""
-    done: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """It has ended, or asks for a decision and has no work left."""
-    ended: trio.Event = attrs.field(factory=trio.Event, init=False)
-
-    @property
-    def id(self) -> str:
-        """Its name for the turn."""
-        return str(self.number)
-
-    def does_already(self, other: "Running", *, acts: bool) -> bool:
-        """Say whether this call, which came before, is doing exactly what the other one asks for.
-
-        In one request that is said only of what `acts`: of two handoffs, or two ends, the turn refuses the second.
-        """
-        is_before = self.number < other.number if acts else self.request < other.request
-        mine, theirs = self.call, other.call
-        return is_before and comparable(mine.name, mine.arguments) == comparable(theirs.name, theirs.arguments)
 
 
 @attrs.define(eq=False)

@@ -6,6 +6,7 @@ what it must have, or may not come now, is passed over. The task that opened the
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -14,7 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from actors.ticks import time_reader
+from actors.ticks import Sleeper, time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -25,6 +26,8 @@ _FLOWING = BYTES_PER_SECOND // 5
 """Bytes after which audio flows; until then every piece is read as it comes."""
 _PAUSE = 0.1
 """Seconds without audio, after which it does not flow any more."""
+_WAITING = 64
+"""Messages that may wait to be sent, besides the caller's audio."""
 
 
 @attrs.define
@@ -176,6 +179,34 @@ class AgentWire:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
         except trio.TooSlowError as stalled:
             raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s") from stalled
+
+
+@attrs.define(eq=False)
+class ServiceOutbox:
+    """The messages that wait to be sent to the service, besides the caller's audio."""
+
+    _messages: deque[deepgram.ClientMessage] = attrs.field(factory=deque, init=False)
+    _sender: Sleeper = attrs.field(factory=Sleeper, init=False)
+
+    def post(self, message: deepgram.ClientMessage) -> str:
+        """Send a message behind those that wait, without waiting; return why it cannot be, empty if it can."""
+        if len(self._messages) >= _WAITING:
+            return f"the service has not read {_WAITING} messages"
+        self._messages.append(message)
+        self._sender.wake()
+        return ""
+
+    async def run(self, wire: AgentWire, keep_alive: float) -> None:
+        """Send what is posted, and every so many seconds that we are there."""
+        due = trio.current_time() + keep_alive
+        while True:
+            while self._messages:
+                await wire.send(self._messages.popleft())
+            if trio.current_time() < due:
+                await self._sender.sleep_until(due)
+            else:
+                due = trio.current_time() + keep_alive
+                await wire.send(deepgram.KeepAlive())
 
 
 def _unavailable(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
