@@ -20,6 +20,7 @@ async def test_refusals_turn_into_429_and_back_again_with_time(autojump_clock: M
 
     assert refused == [403] * int(ALLOWANCE) + [429] * (40 - int(ALLOWANCE))
     assert turned_away.headers["retry-after"] == "2"
+    assert turned_away.json()["error"] == "too many refusals"
     assert later.status_code == 403
 
 

@@ -52,7 +52,8 @@ class RateLimits:
         wait = self.refuse(client[0] if client else "")
         if not wait:
             return refusal
-        return Response("", 429, headers={"Retry-After": str(int(wait) + 1)})
+        told = b'{"error":"too many refusals","fix":"Wait for as long as Retry-After says."}'
+        return Response(told, 429, {"Retry-After": str(int(wait) + 1)}, content_type="application/json")
 
 
 @attrs.define

@@ -27,7 +27,7 @@ from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
 from web.routes.problems import is_call_sid, is_name, no_such_call, problem
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
-from web.routes.watch_elsewhere import AUDIO, EVENTS, CallsElsewhere, RemoteStream
+from web.routes.watch_elsewhere import AUDIO, EVENTS, MANY, NONE, CallsElsewhere, RemoteStream
 
 LONGEST_ID = 100
 PICTURE_POLICY = (
@@ -112,6 +112,7 @@ class CallViews:
         if self._are_too_many:
             return _too_many()
         worker, call = await self.carried_elsewhere(call_sid), self.context.watched.find(call_sid)
+        found: RemoteStream | str = NONE
         if worker:
             found = await self.elsewhere.watch(worker, call_sid, EVENTS, since)
             if isinstance(found, RemoteStream):
@@ -120,19 +121,19 @@ class CallViews:
             return _lasting(EventStream(call, since, partial(self.carried_elsewhere, call_sid)), "text/event-stream")
         if await self.context.files.has(call_sid, JOURNAL):
             return _lasting(DiskStream(self.context.files, call_sid, since), "text/event-stream")
-        return _out_of_reach(worker) if worker else no_such("journal")
+        return no_such("journal") if found == NONE else _unwatched(worker, found)
 
     async def tasks(self, name: str) -> ResponseReturnValue:
         call_sid = await self.call_sid(name)
         call = self.context.watched.find(call_sid)
         if call is not None and call.now is not None:
-            tree: bytes | None = tree_text(call)
+            tree: bytes | str = tree_text(call)
         elif worker := await self.carried_elsewhere(call_sid):
             tree = await self.elsewhere.tree(worker, call_sid)
-            if tree is None:
-                return _out_of_reach(worker)
+            if isinstance(tree, str):
+                return _unwatched(worker, tree)
         else:
-            return problem(404, "no call of this name goes on", fix="Ask while the call lasts.")
+            return _over()
         answer = orjson.dumps({"call_sid": call_sid, "tasks": orjson.Fragment(tree or b"[]")})
         return Response(answer, 200, content_type="application/json")
 
@@ -145,9 +146,9 @@ class CallViews:
             found = await self.elsewhere.watch(worker, call_sid, AUDIO)
             if isinstance(found, RemoteStream):
                 return _lasting(found, "application/octet-stream")
-            return _out_of_reach(worker)
+            return _unwatched(worker, found)
         if call is None or call.now is None:
-            return problem(404, "no call of this name goes on", fix="Listen while the call lasts.")
+            return _over()
         return _lasting(ListenStream(call), "application/octet-stream")
 
     async def carried_elsewhere(self, call_sid: str) -> str:
@@ -167,7 +168,16 @@ def _too_many() -> Response:
     return problem(503, "too many watch already", fix="Close other pages, or try again later.")
 
 
-def _out_of_reach(worker: str) -> Response:
+def _over() -> Response:
+    return problem(404, "no call of this name goes on", fix="Ask while the call lasts.")
+
+
+def _unwatched(worker: str, why: RemoteStream | str) -> Response:
+    """Say why the worker that was to carry a call shows nothing of it."""
+    if why == NONE:
+        return _over()
+    if why == MANY:
+        return _too_many()
     told = f"worker {worker} carries this call, and does not answer"
     return problem(503, told, fix="Try again in some seconds.", retry_seconds=5)
 
@@ -176,6 +186,9 @@ def _lasting(stream: Stream, content_type: str) -> Response:
     headers = {"X-Accel-Buffering": "no"}  # nginx would keep it to itself
     response = Response(stream, 200, headers=headers, content_type=content_type)
     response.timeout = None
+    if request.method == "HEAD":  # for its headers alone nobody waits until the call is over
+        response.set_data(b"")
+        del response.headers["Content-Length"]
     return response
 
 

@@ -215,15 +215,18 @@ class CallsElsewhere:
                 self.leave(worker, ask.id)
         return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended
 
-    async def tree(self, worker: str, call: str) -> bytes | None:
-        """Return the tree of a call's tasks that another worker carries; None if it does not answer with one."""
+    async def tree(self, worker: str, call: str) -> bytes | str:
+        """Return the tree of a call's tasks that another worker carries, or why there is none."""
         text, found = b"", await self.watch(worker, call, TASKS)
-        if isinstance(found, RemoteStream):
-            with trio.move_on_after(ANSWER_SECONDS):
-                async with found:
-                    async for part in found:
-                        text += part
-        return text if text.startswith(b"[") and text.endswith(b"]") else None  # one of an older version sends audio
+        if isinstance(found, str):
+            return found
+        with trio.move_on_after(ANSWER_SECONDS):
+            async with found:
+                async for part in found:
+                    text += part
+        return (
+            text if text.startswith(b"[") and text.endswith(b"]") else NO_ANSWER
+        )  # one of an older version sends audio
 
     def leave(self, worker: str, name: str) -> None:
         """Want no more of a stream; its worker is told soon."""

@@ -250,6 +250,19 @@ async def test_a_watcher_that_stops_reading_is_dropped_and_the_call_does_not_not
     assert took[0] == pytest.approx(STALL_SECONDS, abs=0.2)
 
 
+@pytest.mark.parametrize("view", ["events", "audio"])
+async def test_a_client_that_asks_for_the_headers_alone_watches_nothing(view: str, autojump_clock: MockClock) -> None:
+    """Its connection would wait for the end of the call."""
+    there = exchange()
+    Running.of(context_of(there).watched.watch(CALL_SID))
+    began = trio.current_time()
+
+    answer = await there.operator("HEAD", f"/calls/{CALL_SID}/{view}")
+
+    assert (answer.status_code, answer.content, trio.current_time() - began) == (200, b"", 0)
+    assert "content-length" not in answer.headers
+
+
 # On disk
 
 

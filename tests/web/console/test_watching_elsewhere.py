@@ -30,6 +30,7 @@ from web.routes.watch_elsewhere import (
     AUDIO,
     EVENTS,
     MANY,
+    NO_ANSWER,
     NONE,
     QUIET_SECONDS,
     WINDOW,
@@ -444,13 +445,11 @@ async def test_a_call_of_another_worker_is_listened_to(autojump_clock: MockClock
 
 async def test_the_tasks_of_a_call_of_another_worker_are_those_that_its_own_shows(autojump_clock: MockClock) -> None:
     async with pages() as (here, there):
-        before = await here.operator("GET", f"/calls/{CALL_SID}/tasks")
         call = Running.of(context_of(there).watched.watch(CALL_SID))
         own, far = [await at.operator("GET", f"/calls/{CALL_SID}/tasks") for at in (there, here)]
         shown = await signed_in(here).ask("GET", f"/console/calls/{CALL_SID}/tasks")
         call.ends()
 
-    assert before.status_code == 503
     assert far.json()["call_sid"] == CALL_SID
     assert far.json()["tasks"][0]["name"] == "call"
     assert far.json()["tasks"][0].keys() == own.json()["tasks"][0].keys()
@@ -469,7 +468,7 @@ async def test_a_worker_that_sends_something_else_has_no_tree(autojump_clock: Mo
 
         there.fleet.passes = as_audio
 
-        assert await there.page.tree("call", CALL_SID) is None
+        assert await there.page.tree("call", CALL_SID) == NO_ANSWER
         await trio.sleep(STALL_SECONDS + 1)
         assert (there.call.watch.listeners, there.page.watchers) == (0, 0)
 
@@ -505,6 +504,19 @@ async def test_a_worker_that_does_not_answer_is_named(view: str, autojump_clock:
     assert answer.status_code == 503
     assert "worker call carries this call" in answer.text
     assert trio.current_time() - began <= ANSWER_SECONDS + 1
+
+
+@pytest.mark.parametrize("view", ["events", "audio", "tasks"])
+async def test_a_worker_that_has_the_call_no_more_or_too_many_watchers_is_told_apart(
+    view: str, autojump_clock: MockClock
+) -> None:
+    async with pages() as (here, there):
+        gone = await here.operator("GET", f"/calls/{CALL_SID}/{view}")
+        Running.of(context_of(there).watched.watch(CALL_SID)).watch.watchers = MOST_WATCHERS
+        full = await here.operator("GET", f"/calls/{CALL_SID}/{view}")
+
+    assert (gone.status_code, full.status_code, trio.current_time() < 1) == (404, 503, True)
+    assert "too many watch" in full.text
 
 
 async def test_without_the_database_the_journal_on_a_disk_that_both_have_is_read(tmp_path: Path) -> None:
