@@ -1,6 +1,7 @@
 """`switchboard new` writes a project that works, and nothing where it cannot."""
 
 import errno
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_a_new_project_has_a_roster_that_loads_and_a_scenario_that_fits_it(name:
     assert roster.extras.env_prefixes == (f"{name.upper()}_",)
     assert roster.extras.demo is not None
     assert set(load_scenario(Path(roster.extras.demo.scenario)).agents) == set(roster.agents)
+
+
+@pytest.mark.parametrize("name", ["acme", "hotel", "zoo_2", "a" * 40])
+def test_a_new_project_has_nothing_that_ruff_would_mend(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(Path(name))
+    monkeypatch.chdir(name)
+    write_agent("lost_parcels", Path())
+
+    command = ["ruff", "check", "--extend-select", "I,UP,B,PT", "--no-cache", "."]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own tool
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_name_takes_the_place_of_the_templates_everywhere(here: Path) -> None:

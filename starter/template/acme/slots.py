@@ -5,7 +5,6 @@ from typing import Annotated
 
 import attrs
 import httpx
-
 from agents.functions import Answer, CallContext, FunctionFailed, FunctionSpec, Outcome
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import acme
-
 from testkit import fails, play
+
+import acme
 
 DELIVERY = Path(acme.__file__).with_name("scenarios") / "delivery.toml"
 

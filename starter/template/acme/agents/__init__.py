@@ -1,7 +1,8 @@
 """The agents of Acme; the first one answers."""
 
-from acme.slots import stand_in
 from agents.extras import Demo
+
+from acme.slots import stand_in
 
 ROSTER = (
     ".front_desk",

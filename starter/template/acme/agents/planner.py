@@ -1,9 +1,10 @@
 """The planner: finds a day and a time for a delivery."""
 
-from acme.slots import FIND_SLOTS
 from agents.functions import END_CONVERSATION
 from agents.phone import phone_prompt
 from agents.spec import AgentSpec
+
+from acme.slots import FIND_SLOTS
 
 _TASK = """\
 You are the virtual planner of Acme, which delivers furniture. A colleague has just handed the call to you.
