@@ -23,19 +23,15 @@ from actors.record.conversation import Conversation
 from actors.ticks import Sleeper
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     Effect,
-    EndCallersTurn,
     EndConversation,
-    Forget,
-    FreeTape,
-    HoldTape,
+    Listening,
     NoteSilence,
     PlayClip,
     PutThrough,
     RenewSession,
     RestartSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -49,9 +45,7 @@ _REST = 0.01
 _NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
-ForSession: TypeAlias = (
-    SayAsAgent | TellAsCaller | HoldTape | FreeTape | EndCallersTurn | AnswerFunction | RestartSession | RenewSession
-)
+ForSession: TypeAlias = SayAsAgent | TellAsCaller | Listening | AnswerFunction | RestartSession | RenewSession
 """The effects that the session on the floor performs."""
 
 
@@ -260,13 +254,13 @@ class TurnDriver:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Cut() | Resume() | Forget():
+            case Aside():
                 self._perform_by_ledger(effect)
             case PlayClip(silence=silence):
                 self._play_clip(silence)
             case NoteSilence(silence=silence):
                 self.journal.note(SilenceMet(self._name, round(silence, 3), "agent"))
-            case EndCallersTurn() if not self._may_end_turns:
+            case Listening.END_CALLERS_TURN if not self._may_end_turns:
                 pass  # the words before the keys come when the service finds their end
             case PutThrough(id=call_id):
                 self.switch.allow(call_id)
@@ -275,13 +269,13 @@ class TurnDriver:
             case _:
                 self._perform_by_session(effect)
 
-    def _perform_by_ledger(self, effect: Cut | Resume | Forget) -> None:
+    def _perform_by_ledger(self, effect: Aside) -> None:
         match effect:
-            case Cut():
+            case Aside.CUT:
                 self.ledger.cut()
-            case Forget():
+            case Aside.FORGET:
                 self.ledger.forget()
-            case Resume():
+            case Aside.RESUME:
                 for reply in self.ledger.resume():
                     self.conversation.add_reply(reply)
             case _:

@@ -89,8 +89,8 @@ MUTANTS = (
         3,
         "nobody is robbed of words that nothing has cut: a false start forgets what it cut",
         "actors/turn/actions.py",
-        "self.emit(effects.Resume())",
-        "self.emit(effects.Forget())",
+        "self.emit(effects.Aside.RESUME)",
+        "self.emit(effects.Aside.FORGET)",
         ("tests/calls/test_turns.py",),
     ),
     Mutant(

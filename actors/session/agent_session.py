@@ -38,9 +38,7 @@ from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire, ServiceOutbox
 from actors.turn.effects import (
     AnswerFunction,
-    EndCallersTurn,
-    FreeTape,
-    HoldTape,
+    Listening,
     RenewSession,
     RestartSession,
     SayAsAgent,
@@ -380,7 +378,7 @@ class AgentSession:
                 self.post(deepgram.InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
             case TellAsCaller():
                 self._tell(effect)
-            case HoldTape() | FreeTape() | EndCallersTurn():
+            case Listening():
                 self._perform_by_ear(effect)
             case AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
@@ -401,15 +399,15 @@ class AgentSession:
             self._amending.append(version)
             self.post(deepgram.UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
-    def _perform_by_ear(self, effect: HoldTape | FreeTape | EndCallersTurn) -> None:
+    def _perform_by_ear(self, effect: Listening) -> None:
         match effect:
-            case EndCallersTurn():
+            case Listening.END_CALLERS_TURN:
                 self._end_callers_turn()
-            case HoldTape() if self._reader is not None:
+            case Listening.HOLD_TAPE if self._reader is not None:
                 if not self._reader.is_held:
                     self.service.has_heard = False
                 self._reader.hold()
-            case FreeTape() if self._reader is not None:
+            case Listening.FREE_TAPE if self._reader is not None:
                 self._reader.resume()
             case _:
                 pass  # nothing is read yet

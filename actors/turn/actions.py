@@ -82,7 +82,7 @@ class Actions(TurnState):
     def set_aside(self) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
         self.aside = SpeechKind.ANSWER if self.sounds_wanted else self.reply.kind
-        self.emit(effects.Cut())
+        self.emit(effects.Aside.CUT)
         self.fall_quiet()
         self.at.cut = self.now
 
@@ -112,7 +112,7 @@ class Actions(TurnState):
         self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
-        self.emit(effects.Resume())
+        self.emit(effects.Aside.RESUME)
 
     def _doubt(self, since: float) -> None:
         """Owe the caller a few words only: they have their answer, and the service may be gone."""
@@ -280,7 +280,7 @@ class Actions(TurnState):
 
     def hold(self) -> None:
         self.session.handoffs.add(self.asking)
-        self.emit(effects.HoldTape())
+        self.emit(effects.Listening.HOLD_TAPE)
 
     def start_transfer(self) -> None:
         self.session.transfer = self.wish = self.asking
@@ -350,7 +350,7 @@ class Actions(TurnState):
         """Listen no more, owe nothing, and say nothing but the last sentence."""
         self.caller, self.session.outstanding = CallerState.QUIET, None
         self.settle()
-        self.emit(effects.HoldTape())
+        self.emit(effects.Listening.HOLD_TAPE)
         self.drop()
 
     def start_closing(self) -> None:
@@ -377,7 +377,7 @@ class Actions(TurnState):
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
         self.drop()
-        self.emit(effects.FreeTape())
+        self.emit(effects.Listening.FREE_TAPE)
         self.closing, self.is_closing_sent = None, False
         self.times_asked = 0
 

@@ -30,6 +30,22 @@ class SpeechKind(Enum):
     CLOSING = auto()  # the last sentence of the call
 
 
+class Aside(Enum):
+    """The fate of what the caller has not heard of a reply. One of the others follows each `CUT`, perhaps at once."""
+
+    CUT = auto()  # clear the line; set aside what was on it, and what comes while the gate says so
+    RESUME = auto()  # play what is set aside; ends with `PLAYED`
+    FORGET = auto()  # drop what is set aside
+
+
+class Listening(Enum):
+    """What the session on the floor does about the caller's words."""
+
+    HOLD_TAPE = auto()  # it reads no more of the tape; comes again for a session that takes the floor too late
+    FREE_TAPE = auto()  # it reads on where the tape was held
+    END_CALLERS_TURN = auto()  # it has the service take the turn for finished, where it can; ends with `CallerSaid`
+
+
 @attrs.frozen
 class SayAsAgent:
     """Have the service say this in the agent's voice (InjectAgentMessage); at most one is outstanding.
@@ -62,24 +78,6 @@ class TellAsCaller:
 
 
 @attrs.frozen
-class Cut:
-    """Clear the line; set aside what the caller has not heard of it, and what comes while the gate says so.
-
-    Exactly one `Resume` or `Forget` follows, perhaps at once.
-    """
-
-
-@attrs.frozen
-class Resume:
-    """Play what is set aside. Ends with `PLAYED`."""
-
-
-@attrs.frozen
-class Forget:
-    """Drop what is set aside."""
-
-
-@attrs.frozen
 class PlayClip:
     """Play the recording of a filler, after `silence` seconds without a sound. Ends with `PLAYED`."""
 
@@ -91,21 +89,6 @@ class NoteSilence:
     """Note that the agent has ended a silence of so many seconds, after it was asked for a filler."""
 
     silence: float
-
-
-@attrs.frozen
-class HoldTape:
-    """Read no more of the caller's tape for this session. Comes again for a session that takes the floor too late."""
-
-
-@attrs.frozen
-class FreeTape:
-    """Read on where the tape was held."""
-
-
-@attrs.frozen
-class EndCallersTurn:
-    """Have the service take the caller's turn for finished (ForceEndTurn), where it can. Ends with `CallerSaid`."""
 
 
 @attrs.frozen
@@ -154,6 +137,6 @@ class EndConversation:
 
 
 Effect: TypeAlias = (
-    SayAsAgent | TellAsCaller | Cut | Resume | Forget | PlayClip | NoteSilence | HoldTape | FreeTape
-    | EndCallersTurn | AnswerFunction | PutThrough | RestartSession | RenewSession | EndConversation
+    Aside | Listening | SayAsAgent | TellAsCaller | PlayClip | NoteSilence | AnswerFunction | PutThrough
+    | RestartSession | RenewSession | EndConversation
 )  # fmt: skip

@@ -377,7 +377,7 @@ class TurnState:
         """Drop what was set aside: it is known that the caller really spoke."""
         if self.aside is not None:
             self.aside = None
-            self.emit(effects.Forget())
+            self.emit(effects.Aside.FORGET)
 
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""

@@ -13,7 +13,11 @@ from attrs.validators import in_
 
 from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.effects import Effect, EndCallersTurn, FreeTape, HoldTape, SpeechKind
+from actors.turn.effects import (
+    Effect,
+    Listening,
+    SpeechKind,
+)
 from actors.turn.events import Kind, Meaning, Signal, kind_of
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
@@ -168,7 +172,7 @@ CALLER = Table("caller", CallerState, {
     Signal.SAY_REFUSED: {QUIET: to(HEARD, Actions.notice, when="the refusal proves speech")},
     Signal.FLOOR_VACATED: {HEARD: to(QUIET)},
     # What was said before the keys is to be understood before them
-    events.KeysEntered: {HEARD: do(EndCallersTurn(), when="they converse")},
+    events.KeysEntered: {HEARD: do(Listening.END_CALLERS_TURN, when="they converse")},
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
@@ -226,7 +230,7 @@ CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING
 _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
-    Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, FreeTape())},
+    Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, Listening.FREE_TAPE)},
     events.TransferWanted: _refused_in | {
         CONVERSING: to(TRANSFERRING, Actions.start_transfer),
         ENDING: to(TRANSFERRING, Actions.start_transfer, Actions.refuse_end),
@@ -242,8 +246,8 @@ PHASE = Table("phase", Phase, {
     events.KeysEntered: {ENDING: to(CONVERSING, Actions.reopen, when="the call may go on")},
     events.FloorGiven: {
         HANDING_OVER: to(CONVERSING),
-        HUSHED: do(HoldTape()),
-        CLOSING: do(HoldTape(), Actions.say_closing),
+        HUSHED: do(Listening.HOLD_TAPE),
+        CLOSING: do(Listening.HOLD_TAPE, Actions.say_closing),
         TAKEN_OVER: to(CONVERSING),
     },
     Signal.FLOOR_VACATED: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),

@@ -38,7 +38,11 @@ from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import Crashed, contain
-from actors.turn.effects import EndCallersTurn, EndConversation, Gate
+from actors.turn.effects import (
+    EndConversation,
+    Gate,
+    Listening,
+)
 from actors.turn.events import FloorGiven, KeysEntered, Signal, VoiceEnded
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
@@ -1180,4 +1184,4 @@ async def test_a_service_that_ends_the_session_over_it_is_not_told_again(
         for event in (Signal.VOICE_BEGAN, Signal.CALLER_STARTED_SPEAKING, KeysEntered("7")):
             turn.put(event)
 
-        assert (EndCallersTurn() in following.performed) is is_understood
+        assert (Listening.END_CALLERS_TURN in following.performed) is is_understood

@@ -10,17 +10,15 @@ import attrs
 
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     Effect,
     EndConversation,
-    Forget,
-    FreeTape,
     Gate,
+    Listening,
     PlayClip,
     PutThrough,
     RenewSession,
     RestartSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -219,13 +217,13 @@ class Judge:
 
     def line_is_to(self, effect: Effect) -> None:
         """Each cut is decided once: what it has set aside is played on, or forgotten."""
-        if isinstance(effect, Cut):
+        if effect is Aside.CUT:
             assert not self.is_cut, "a second cut before the first is decided"
             self.is_cut = True
-        elif isinstance(effect, Resume | Forget):
+        elif isinstance(effect, Aside):
             assert self.is_cut, "nothing was cut"
             self.is_cut = False
-        elif isinstance(effect, FreeTape) and self.closing is None:  # a silent caller is there after all
+        elif effect is Listening.FREE_TAPE and self.closing is None:  # a silent caller is there after all
             self.over_by = math.inf
 
     def _say(self, effect: SayAsAgent, now: float) -> None:

@@ -3,7 +3,10 @@
 They stand between two markers, and a test compares them with the tables that the calls run on.
 """
 
-from actors.turn.events import Kind, Meaning, Signal
+from enum import Enum
+
+from actors.turn.effects import Effect
+from actors.turn.events import Kind
 from actors.turn.rules import RULES, Rule
 from actors.turn.state import Phase
 from actors.turn.tables import TABLES, Cell, Table
@@ -27,9 +30,9 @@ def picture_of_table(table: Table) -> str:
     return "\n".join(lines)
 
 
-def name_of(kind: Kind) -> str:
-    """Return the name of a kind of events."""
-    return kind.name if isinstance(kind, Signal | Meaning) else kind.__name__
+def name_of(kind: Kind | Effect) -> str:
+    """Return the name of a kind of events, or of an effect."""
+    return kind.name if isinstance(kind, Enum) else getattr(kind, "__name__", type(kind).__name__)
 
 
 def picture_of_cell(cell: Cell) -> str:
@@ -37,7 +40,7 @@ def picture_of_cell(cell: Cell) -> str:
     rows = []
     for row in cell:
         words = [f"**{row.to.name}**"] if row.to is not None else []
-        words += [_words(action.__name__) if callable(action) else type(action).__name__ for action in row.actions]
+        words += [_words(action.__name__) if callable(action) else name_of(action) for action in row.actions]
         words += [f"*if {row.when}*"] if row.when != "always" else []
         rows.append(" ".join(words))
     return "; ".join(rows) or "–"

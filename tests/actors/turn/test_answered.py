@@ -3,7 +3,12 @@
 import pytest
 
 from actors.policy import describe_keys
-from actors.turn.effects import Cut, EndConversation, Forget, Resume, SayAsAgent, TellAsCaller
+from actors.turn.effects import (
+    Aside,
+    EndConversation,
+    SayAsAgent,
+    TellAsCaller,
+)
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
@@ -119,7 +124,7 @@ def noises(*begun: float, length: float) -> list[Step]:
 def test_noises_close_together_keep_a_reply_aside_no_longer_than_one(begun: list[float]) -> None:
     got = seen(*caller_says(1), *reply(3, played=30), *noises(*begun, length=0.3), until=14)
 
-    cuts, resumed = ([at for at, effect in got if isinstance(effect, kind)] for kind in (Cut, Resume))
+    cuts, resumed = ([at for at, effect in got if effect is what] for what in (Aside.CUT, Aside.RESUME))
     assert len(cuts) == len(resumed) > 0
     assert all(resume - cut < 3 for cut, resume in zip(cuts, resumed, strict=True))
 
@@ -128,7 +133,7 @@ def test_nor_do_noises_that_are_as_long_as_words_keep_it_aside_beyond_the_silenc
     """The service hears each of them anew, so the one before it was no word."""
     got = seen(*caller_says(1), *reply(3, played=30), *noises(4, 6.4, 8.8, length=0.6), until=13)
 
-    assert got == [(4.1, Cut()), (8.1, Resume()), (8.9, Cut()), (11.9, Resume())]
+    assert got == [(4.1, Aside.CUT), (8.1, Aside.RESUME), (8.9, Aside.CUT), (11.9, Aside.RESUME)]
 
 
 def test_nor_do_they_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
@@ -143,7 +148,7 @@ def test_words_with_breaths_between_them_are_waited_for() -> None:
 
     got = seen(*caller_says(1), *reply(3, played=30), (4.1, Signal.CALLER_STARTED_SPEAKING), *heard, until=11)
 
-    assert got == [(4.1, Cut()), (10.4, Resume())]
+    assert got == [(4.1, Aside.CUT), (10.4, Aside.RESUME)]
 
 
 def test_behind_a_goodbye_any_sound_may_be_a_word() -> None:
@@ -197,7 +202,7 @@ def test_a_service_that_refuses_the_question_hears_the_caller_and_is_asked_again
 
     got = seen(*caller_says(2), *LONG_REPLY, *TELEVISION, *refused, until=35)
 
-    assert got == [(5.1, Cut()), (15.1, question_asked(0.0)), (25.2, question_asked(0.0))]
+    assert got == [(5.1, Aside.CUT), (15.1, question_asked(0.0)), (25.2, question_asked(0.0))]
 
 
 # A transcript that comes behind the answer
@@ -257,7 +262,7 @@ def test_words_that_are_spoken_into_a_reply_are_another_turn(into: str) -> None:
 
     got = play(turn, [*SPEECH, (3, Signal.AUDIO_BEGAN), (3, AgentSaid("On Tuesday.")), *SPOKEN_INTO[into]])
 
-    assert effects_of(got) == [Cut(), Forget()]
+    assert effects_of(got) == [Aside.CUT, Aside.FORGET]
     assert turn.debt is Debt.OWED
 
 
@@ -359,7 +364,7 @@ def test_words_cut_an_answer_though_the_service_has_told_no_start_of_them(sent: 
 
     got = seen(*caller_says(1), *reply(3, sent=sent, played=9), *voice, until=6.6)
 
-    assert got[:2] == [(6.5, Cut()), (6.5, Forget())]
+    assert got[:2] == [(6.5, Aside.CUT), (6.5, Aside.FORGET)]
 
 
 def test_they_do_not_cut_a_filler_short() -> None:
@@ -388,19 +393,19 @@ def behind_it(steps: list[Step], until: float) -> Seen:
 def test_who_speaks_into_the_answer_while_a_late_filler_is_dropped_stops_it_at_once(done: float) -> None:
     words: list[Step] = [(7.4, VoiceEnded(7.2)), (7.7, CallerSaid("Stop.")), (done, Signal.AUDIO_DONE)]
 
-    assert behind_it([*LATE_START, *words], 8.5) == [(6.1, Cut()), (7.7, Forget())]
+    assert behind_it([*LATE_START, *words], 8.5) == [(6.1, Aside.CUT), (7.7, Aside.FORGET)]
 
 
 def test_a_noise_there_keeps_the_answer_aside_as_anywhere() -> None:
     noise: list[Step] = [(6.5, VoiceEnded(6.3)), (6.6, Signal.AUDIO_DONE)]
 
-    assert behind_it([*LATE_START, *noise], 12) == [(6.1, Cut()), (8.6, Resume())]
+    assert behind_it([*LATE_START, *noise], 12) == [(6.1, Aside.CUT), (8.6, Aside.RESUME)]
 
 
 def test_words_there_that_the_service_has_not_told_to_begin_stop_it_too() -> None:
     words: list[Step] = [(5.9, Signal.VOICE_BEGAN), (6.4, VoiceEnded(6.2)), (6.5, CallerSaid("Stop."))]
 
-    assert behind_it(words, 7) == [(6.5, Cut()), (6.5, Forget())]
+    assert behind_it(words, 7) == [(6.5, Aside.CUT), (6.5, Aside.FORGET)]
 
 
 def test_a_goodbye_there_is_not_cut_by_a_start_of_speech() -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from actors.policy import describe_keys
-from actors.turn.effects import Cut, Forget, FreeTape, Gate, PutThrough, Resume, SayAsAgent, SpeechKind
+from actors.turn.effects import (
+    Aside,
+    Gate,
+    Listening,
+    PutThrough,
+    SayAsAgent,
+    SpeechKind,
+)
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
@@ -52,7 +59,7 @@ def test_an_answer_that_begins_behind_a_filler_is_kept_with_it() -> None:
 
     got = seen(*caller_says(1), *filler, *COUGH, (5.61, AgentSaid("On Tuesday.")), until=8.5)
 
-    assert effects_of(got) == [filler_asked(), Cut(), Resume()]
+    assert effects_of(got) == [filler_asked(), Aside.CUT, Aside.RESUME]
 
 
 def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> None:
@@ -66,7 +73,7 @@ def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> 
 
     got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, Signal.AUDIO_DONE), until=10.1)
 
-    assert got == [(4, Cut()), (6.5, Resume()), (10, filler_asked())]
+    assert got == [(4, Aside.CUT), (6.5, Aside.RESUME), (10, filler_asked())]
 
 
 @pytest.mark.parametrize("by", ["goodbye", "told"])
@@ -91,7 +98,7 @@ def test_the_answer_to_what_was_told_is_heard_from_its_first_frame(echo: list[St
     script: list[Step] = [(1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("Long.")), (2, KeysEntered("1"))]
 
     got = play(turn, [*script, (2.1, Signal.CALLER_STARTED_SPEAKING)], 2.15)
-    assert (effects_of(got)[1:], turn.gate) == ([Cut(), Forget()], Gate.SHUT)
+    assert (effects_of(got)[1:], turn.gate) == ([Aside.CUT, Aside.FORGET], Gate.SHUT)
 
     play(turn, echo, 2.6)
     assert turn.gate is Gate.OPEN
@@ -115,7 +122,7 @@ def test_a_start_behind_the_answer_to_what_was_told_is_the_callers(began: float)
 
     got = seen(*script, (3, Signal.CALLER_STARTED_SPEAKING), (3.2, Signal.AUDIO_DONE), until=6)
 
-    assert effects_of(got)[1:3] == [Cut(), Resume()]
+    assert effects_of(got)[1:3] == [Aside.CUT, Aside.RESUME]
 
 
 def test_words_without_audio_that_a_noise_has_cut_are_no_answer_by_another_audio() -> None:
@@ -305,7 +312,7 @@ def test_what_was_to_be_the_last_sentence_is_not_heard_where_a_remark_waits() ->
 
     got = play(turn, [(10.1, Signal.VOICE_BEGAN)], 10.5)
 
-    assert effects_of(got) == [Cut(), Forget(), FreeTape()]
+    assert effects_of(got) == [Aside.CUT, Aside.FORGET, Listening.FREE_TAPE]
     assert turn.gate is Gate.SHUT
 
 

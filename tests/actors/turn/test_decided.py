@@ -5,12 +5,10 @@ import pytest
 from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     EndConversation,
-    Forget,
-    FreeTape,
     Gate,
-    HoldTape,
+    Listening,
     PutThrough,
     SayAsAgent,
     SpeechKind,
@@ -170,7 +168,7 @@ def test_a_goodbye_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
         (4.2, FunctionCancelled("e")),
     ]
 
-    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+    assert seen(*script, until=6.6) == [(4.2, Aside.CUT), (4.2, Aside.FORGET), (6.5, TURN_AGAIN)]
 
 
 def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
@@ -181,7 +179,7 @@ def test_a_transfer_that_a_noise_has_withdrawn_is_asked_for_again() -> None:
         (4.2, FunctionCancelled("t")),
     ]
 
-    assert seen(*script, until=6.6) == [(4.2, Cut()), (4.2, Forget()), (6.5, TURN_AGAIN)]
+    assert seen(*script, until=6.6) == [(4.2, Aside.CUT), (4.2, Aside.FORGET), (6.5, TURN_AGAIN)]
 
 
 @pytest.mark.parametrize("event", [FunctionCancelled("e"), FunctionCancelled("t")])
@@ -323,8 +321,8 @@ def test_a_caller_who_speaks_into_the_closing_is_not_hung_up_on(whole: list[Step
 
     got = play(turn, [*COMES, *closes(), *whole, (34, Signal.VOICE_BEGAN), (37, VoiceEnded(37))], 39)
 
-    assert (34.4, FreeTape()) in got
-    assert Cut() in effects_of(got)
+    assert (34.4, Listening.FREE_TAPE) in got
+    assert Aside.CUT in effects_of(got)
     assert not [effect for effect in effects_of(got) if isinstance(effect, EndConversation)]
     assert (turn.phase, turn.closing, turn.times_asked) == (Phase.CONVERSING, None, 0)
 
@@ -344,7 +342,7 @@ def test_a_caller_who_speaks_before_the_closing_begins_is_not_said_goodbye_to() 
 
     got = play(turn, sent, 36)
 
-    assert (32.9, FreeTape()) in got
+    assert (32.9, Listening.FREE_TAPE) in got
     assert (turn.session.outstanding, turn.closing) == (None, None)
 
 
@@ -368,7 +366,7 @@ def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
     got = seen((5, Signal.VOICE_BEGAN), *COMES, *said, until=75)
 
     assert got[2:] == [
-        (67.5, HoldTape()),
+        (67.5, Listening.HOLD_TAPE),
         (67.5, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.closing)),
         (71.8, EndConversation("caller_silent", "", heard=True)),
     ]

@@ -5,9 +5,8 @@ import pytest
 from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     EndConversation,
-    Forget,
     PutThrough,
     RestartSession,
     SayAsAgent,
@@ -117,7 +116,7 @@ def test_a_last_sentence_whose_end_is_not_told_is_heard_all_the_same() -> None:
 def test_a_key_for_a_person_cuts_what_the_agent_says() -> None:
     got = seen((1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("A long reply.")), (2, PersonWanted()), until=2)
 
-    assert effects_of(got) == [Cut(), Forget(), PUTTING_THROUGH]
+    assert effects_of(got) == [Aside.CUT, Aside.FORGET, PUTTING_THROUGH]
 
 
 def test_a_transfer_that_nobody_has_announced_asks_for_nothing_more_of_the_session() -> None:
@@ -153,7 +152,7 @@ def test_what_comes_while_a_message_waits_for_the_beep_is_cut_by_the_message() -
         phase=Phase.HUSHED, closing=CloseAsked("voicemail", "Call us.", waits_for_beep=True), sounding=True
     )
 
-    assert turn.on(Signal.BEEP_HEARD, 20.0)[:2] == [Cut(), Forget()]
+    assert turn.on(Signal.BEEP_HEARD, 20.0)[:2] == [Aside.CUT, Aside.FORGET]
 
 
 def test_a_reply_that_a_noise_has_torn_is_asked_for_once() -> None:
@@ -308,7 +307,7 @@ def test_the_reply_behind_one_that_has_gone_on_is_cut_as_any_other() -> None:
     start: list[Step] = [(4, Signal.CALLER_STARTED_SPEAKING), (4.2, Signal.NOTHING_UNDERSTOOD), (6, Signal.PLAYED)]
     later: list[Step] = [*caller_says(8, "And then?"), *reply(10, played=4), (11, Signal.CALLER_STARTED_SPEAKING)]
 
-    assert (11, Cut()) in seen(*caller_says(1), *reply(3, played=5)[:3], *start, *later, until=11)
+    assert (11, Aside.CUT) in seen(*caller_says(1), *reply(3, played=5)[:3], *start, *later, until=11)
 
 
 def test_what_a_caller_was_reminded_of_is_owed_no_more_when_they_are_answered() -> None:

@@ -4,15 +4,12 @@ import pytest
 
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     EndConversation,
-    Forget,
-    FreeTape,
     Gate,
-    HoldTape,
+    Listening,
     PutThrough,
     RestartSession,
-    Resume,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -81,7 +78,7 @@ def test_c1_what_is_left_of_a_withdrawn_goodbye_is_cut() -> None:
         (3.5, Signal.CALLER_STARTED_SPEAKING),
         (4, FunctionCancelled("e")),
     ]
-    assert play(turn, script) == [(4, Cut()), (4, Forget())]
+    assert play(turn, script) == [(4, Aside.CUT), (4, Aside.FORGET)]
     assert turn.gate is Gate.SHUT
 
 
@@ -97,7 +94,7 @@ def test_c2_after_a_false_interruption_the_rest_of_the_reply_is_heard() -> None:
         (4.4, VoiceEnded(4.4)),
         (9, Signal.PLAYED),
     ]
-    assert play(turn, script, 10) == [(4, Cut()), (6.9, Resume())]
+    assert play(turn, script, 10) == [(4, Aside.CUT), (6.9, Aside.RESUME)]
 
 
 def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_not() -> None:
@@ -112,7 +109,13 @@ def test_c2_a_reply_that_was_still_coming_goes_on_and_is_asked_for_if_it_does_no
     ]
     got = play(turn, script, 12)
     go_on = (9.0, TellAsCaller(POLICY.wording.go_on))
-    assert got == [(4, Cut()), (6.5, Resume()), go_on, (10.5, filler_asked()), (11.5, clip())]  # silent since 7.5
+    assert got == [
+        (4, Aside.CUT),
+        (6.5, Aside.RESUME),
+        go_on,
+        (10.5, filler_asked()),
+        (11.5, clip()),
+    ]  # silent since 7.5
 
 
 def test_c2_an_empty_transcript_resumes_at_once() -> None:
@@ -124,7 +127,7 @@ def test_c2_an_empty_transcript_resumes_at_once() -> None:
         (4, Signal.CALLER_STARTED_SPEAKING),
         (4.6, Signal.NOTHING_UNDERSTOOD),
     ]
-    assert play(turn, script) == [(4, Cut()), (4.6, Resume())]
+    assert play(turn, script) == [(4, Aside.CUT), (4.6, Aside.RESUME)]
 
 
 def test_c2_words_after_all_cut_what_was_resumed() -> None:
@@ -136,7 +139,7 @@ def test_c2_words_after_all_cut_what_was_resumed() -> None:
         (4, Signal.CALLER_STARTED_SPEAKING),
         (7, CallerSaid("Stop")),
     ]
-    assert play(turn, script) == [(4, Cut()), (6.5, Resume()), (7, Cut()), (7, Forget())]
+    assert play(turn, script) == [(4, Aside.CUT), (6.5, Aside.RESUME), (7, Aside.CUT), (7, Aside.FORGET)]
 
 
 @pytest.mark.parametrize("where", ["greeting", "answer", "restart"])
@@ -154,7 +157,7 @@ def test_c3_speech_with_nothing_to_cut_mutes_nothing(where: str) -> None:
         ]
     at = script[-1][0] + 0.5
     seen = play(turn, [*script, (at, Signal.AUDIO_BEGAN)])
-    assert Cut() not in [effect for _, effect in seen]
+    assert Aside.CUT not in [effect for _, effect in seen]
     assert (turn.gate, turn.sounding) == (Gate.OPEN, True)
     assert (
         play(turn, [(at + 0.1, AgentSaid("Hello.")), (at + 0.4, Signal.AUDIO_DONE), (at + 1, Signal.PLAYED)], at + 5)
@@ -348,7 +351,7 @@ def test_c19_an_end_during_a_handoff_is_refused_and_the_agent_goes_on() -> None:
         (4, FunctionDone("h")),
     ]
     got = [effect for _, effect in play(turn, script + reply(4.8, "I will help you myself."), 12)]
-    assert got == [HoldTape(), AnswerFunction("e", POLICY.wording.refused), FreeTape()]
+    assert got == [Listening.HOLD_TAPE, AnswerFunction("e", POLICY.wording.refused), Listening.FREE_TAPE]
     assert turn.phase is Phase.CONVERSING
 
 

@@ -4,11 +4,10 @@ import pytest
 
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     EndConversation,
     Gate,
     RestartSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -134,7 +133,7 @@ def test_audio_behind_a_filler_is_an_answer_that_a_noise_does_not_take_away() ->
     steps: list[Step] = [*caller_says(1), *filler(5.2), (7, Signal.AUDIO_BEGAN), (7.2, Signal.CALLER_STARTED_SPEAKING)]
     done = seen(*steps, (8, Signal.NOTHING_UNDERSTOOD), until=8.1)
 
-    assert done[-2:] == [(7.2, Cut()), (8, Resume())]
+    assert done[-2:] == [(7.2, Aside.CUT), (8, Aside.RESUME)]
 
 
 def test_a_last_sentence_that_was_sent_to_a_lost_session_is_heard_from_the_next_one() -> None:

@@ -4,10 +4,8 @@ import pytest
 
 from actors.policy import describe_keys
 from actors.turn.effects import (
-    Cut,
-    Forget,
+    Aside,
     RestartSession,
-    Resume,
     SpeechKind,
     TellAsCaller,
 )
@@ -211,7 +209,7 @@ def test_a_filler_does_not_answer_keys_whose_echo_is_lost() -> None:
 def test_a_question_behind_an_answer_is_not_played_on() -> None:
     script: list[Step] = [*caller_says(1), *reply(3), *reply(15.2, ASK), (15.8, Signal.CALLER_STARTED_SPEAKING)]
 
-    assert effects_of(seen(*script, until=19)) == [question_asked(), Cut(), Forget()]
+    assert effects_of(seen(*script, until=19)) == [question_asked(), Aside.CUT, Aside.FORGET]
 
 
 REMARK: list[Step] = [(4, RemarkMade("So.")), (14.2, Signal.AUDIO_BEGAN), (14.3, AgentSaid("So."))]
@@ -226,7 +224,7 @@ def test_an_answer_that_is_cut_together_with_what_was_said_behind_it_is_played_o
     ]
     script: list[Step] = [*caller_says(1), *reply(3, played=25), *REMARK, *done, *noises, (19.3, VoiceEnded(19.2))]
 
-    assert effects_of(seen(*script, until=22))[-4:] == [Cut(), Resume(), Cut(), Resume()]
+    assert effects_of(seen(*script, until=22))[-4:] == [Aside.CUT, Aside.RESUME, Aside.CUT, Aside.RESUME]
 
 
 def test_an_end_that_comes_before_the_audio_is_an_end() -> None:
@@ -485,14 +483,17 @@ def test_a_service_that_hears_somebody_again_and_again_does_not_keep_a_reply_asi
     """The line carries no voice: a television, perhaps."""
     noises: list[Step] = [(at, Signal.CALLER_STARTED_SPEAKING) for at in range(4, 12)]
 
-    assert seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=12) == [(4, Cut()), (6.5, Resume())]
+    assert seen(*caller_says(1), *reply(3, sent=0.5, played=20), *noises, until=12) == [
+        (4, Aside.CUT),
+        (6.5, Aside.RESUME),
+    ]
 
 
 def test_a_reply_that_goes_on_is_not_cut_again_by_a_start_alone() -> None:
     noises: list[Step] = [(4, Signal.CALLER_STARTED_SPEAKING), (7, Signal.CALLER_STARTED_SPEAKING)]
     script: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("A long reply."))]
 
-    assert seen(*script, *noises, until=8) == [(4, Cut()), (6.5, Resume())]
+    assert seen(*script, *noises, until=8) == [(4, Aside.CUT), (6.5, Aside.RESUME)]
 
 
 def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
@@ -504,7 +505,7 @@ def test_a_reply_that_goes_on_is_cut_again_by_a_voice() -> None:
 
     got = seen(*caller_says(1), *reply(3, sent=0.5, played=9), *noises, until=8)
 
-    assert got == [(4, Cut()), (6.5, Resume()), (7.1, Cut())]
+    assert got == [(4, Aside.CUT), (6.5, Aside.RESUME), (7.1, Aside.CUT)]
 
 
 @pytest.mark.parametrize(("done", "is_asked_for"), [(4.1, True), (5.0, False)], ids=["interrupted", "sent to its end"])
@@ -517,7 +518,7 @@ def test_a_reply_that_went_on_under_a_noise_is_not_asked_to_go_on(done: float, i
 
     got = effects_of(seen(*caller_says(1), *coming, (done, Signal.AUDIO_DONE), (9, Signal.PLAYED), until=11))
 
-    assert got[:2] == [Cut(), Resume()]
+    assert got[:2] == [Aside.CUT, Aside.RESUME]
     assert (TellAsCaller(POLICY.wording.go_on) in got) is is_asked_for
 
 

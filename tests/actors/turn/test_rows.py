@@ -5,12 +5,10 @@ import pytest
 from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     Effect,
-    EndCallersTurn,
-    Forget,
     Gate,
-    HoldTape,
+    Listening,
     RenewSession,
     SayAsAgent,
     SpeechKind,
@@ -84,10 +82,10 @@ CALLER_CASES: dict[str, Case] = {
 }  # fmt: skip
 VOICE_CASES: dict[str, Case] = {
     "audio after a cut is a new reply": (
-        {"aside": KEPT}, [Signal.AUDIO_BEGAN], {"voice": COMING, "sounding": True}, [Forget()]),
-    "words after a cut are a new reply": ({"aside": KEPT}, [AgentSaid("x")], {"voice": COMING}, [Forget()]),
+        {"aside": KEPT}, [Signal.AUDIO_BEGAN], {"voice": COMING, "sounding": True}, [Aside.FORGET]),
+    "words after a cut are a new reply": ({"aside": KEPT}, [AgentSaid("x")], {"voice": COMING}, [Aside.FORGET]),
     "a sentence that was asked for is a new reply": (
-        {"aside": KEPT, "outstanding": SAID}, [AgentSaid("x")], {"voice": COMING, "outstanding": None}, [Forget()]),
+        {"aside": KEPT, "outstanding": SAID}, [AgentSaid("x")], {"voice": COMING, "outstanding": None}, [Aside.FORGET]),
     "an answer behind a late filler is heard": (
         {"voice": LATE}, [AgentSaid("x")], {"voice": COMING, "has_spoken": True}, []),
     "the last sentence behind a late filler is heard": (
@@ -100,42 +98,45 @@ VOICE_CASES: dict[str, Case] = {
         {"voice": COMING, "reply": LastReply(SpeechKind.FILLER)}, []),
     "what is told cuts what sounds": (
         {"sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
-        {"caller": CallerState.QUIET, "sounding": False}, [Cut(), Forget()]),
+        {"caller": CallerState.QUIET, "sounding": False}, [Aside.CUT, Aside.FORGET]),
     "what is told cuts what comes": (
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
-        {"voice": CUT}, [Cut(), Forget()]),
+        {"voice": CUT}, [Aside.CUT, Aside.FORGET]),
     "what is told cuts no goodbye": (
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING},
         [Signal.CALLER_STARTED_SPEAKING], {"voice": COMING}, []),
     "what is told cuts no goodbye that was sent": (
         {"sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [Signal.CALLER_STARTED_SPEAKING],
         {"sounding": True}, []),
-    "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Forget()]),
+    "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Aside.FORGET]),
     "a turn whose beginning was not told cuts nothing that was sent": (
         {"sounding": True}, [CallerSaid("x")], {"sounding": True}, []),
     "a turn whose beginning was not told cuts what comes": (
-        {"voice": COMING, "sounding": True}, [CallerSaid("x")], {"voice": IDLE, "sounding": False}, [Cut(), Forget()]),
+        {"voice": COMING, "sounding": True}, [CallerSaid("x")], {"voice": IDLE, "sounding": False},
+        [Aside.CUT, Aside.FORGET]),
     "a turn cuts no sentence before a transfer": (
         {"voice": COMING, "sounding": True, "phase": Phase.TRANSFERRING, "outstanding": None}, [CallerSaid("x")],
         {"voice": COMING, "sounding": True}, []),
     "a turn ends what comes late": ({"voice": LATE}, [CallerSaid("x")], {"voice": IDLE}, []),
-    "an echo forgets what it has cut": ({"aside": KEPT, "told": "1"}, [CallerSaid("1")], {"debt": OWED}, [Forget()]),
-    "an echo ends a cut": ({"aside": KEPT, "voice": CUT, "told": "1"}, [CallerSaid("1")], {"voice": IDLE}, [Forget()]),
+    "an echo forgets what it has cut": (
+        {"aside": KEPT, "told": "1"}, [CallerSaid("1")], {"debt": OWED}, [Aside.FORGET]),
+    "an echo ends a cut": (
+        {"aside": KEPT, "voice": CUT, "told": "1"}, [CallerSaid("1")], {"voice": IDLE}, [Aside.FORGET]),
     "an echo ends what comes late": ({"voice": LATE, "told": "1"}, [CallerSaid("1")], {"voice": IDLE}, []),
     "a goodbye that is withdrawn is cut": (
         {"phase": ENDING, "sounding": True, "end": END}, [FunctionCancelled("e")],
-        {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
+        {"phase": Phase.CONVERSING, "sounding": False}, [Aside.CUT, Aside.FORGET]),
     "the rest of a goodbye that is withdrawn is cut": (
         {"phase": ENDING, "voice": COMING, "sounding": True, "end": END}, [FunctionCancelled("e")],
-        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut(), Forget()]),
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Aside.CUT, Aside.FORGET]),
     "a transfer that is withdrawn is cut": (
         {"phase": Phase.TRANSFERRING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
-        {"phase": Phase.CONVERSING, "sounding": False}, [Cut(), Forget()]),
+        {"phase": Phase.CONVERSING, "sounding": False}, [Aside.CUT, Aside.FORGET]),
     "the rest of a transfer that is withdrawn is cut": (
         {"phase": Phase.TRANSFERRING, "voice": COMING, "sounding": True, "transfer": "t"}, [FunctionCancelled("t")],
-        {"phase": Phase.CONVERSING, "voice": CUT}, [Cut(), Forget()]),
-    "a function forgets what was cut": ({"aside": KEPT}, [FunctionsAsked(("f",))], {"debt": OWED}, [Forget()]),
-    "a function ends a cut": ({"aside": KEPT, "voice": CUT}, [FunctionsAsked(("f",))], {"voice": IDLE}, [Forget()]),
+        {"phase": Phase.CONVERSING, "voice": CUT}, [Aside.CUT, Aside.FORGET]),
+    "a function forgets what was cut": ({"aside": KEPT}, [FunctionsAsked(("f",))], {"debt": OWED}, [Aside.FORGET]),
+    "a function ends a cut": ({"aside": KEPT, "voice": CUT}, [FunctionsAsked(("f",))], {"voice": IDLE}, [Aside.FORGET]),
     "a function ends what comes late": ({"voice": LATE}, [FunctionsAsked(("f",))], {"voice": IDLE}, []),
     "nothing is heard of a session that is not there": (
         {"voice": VoiceState.ABSENT},
@@ -143,7 +144,7 @@ VOICE_CASES: dict[str, Case] = {
         {"voice": VoiceState.ABSENT, "sounding": False}, []),
     "what was cut of a session that is lost is forgotten": (
         {"aside": KEPT, "running": {"f"}}, [Signal.FLOOR_VACATED], {"voice": VoiceState.ABSENT, "running": set()},
-        [Forget()]),
+        [Aside.FORGET]),
     "words behind the last sentence are not heard": (
         {"phase": Phase.CLOSING, "is_closing_sent": True, "sounding": True,
          "closing": CloseAsked("ended", "x")},
@@ -195,7 +196,7 @@ OTHER_CASES: dict[str, Case] = {
         {"phase": ENDING, "sounding": True}, [VoiceEnded(10.0, deaf=True)], {"debt": Debt.SETTLED}, []),
     "a session that comes while a message waits holds the tape as well": (
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
-        {"phase": Phase.HUSHED}, [HoldTape()]),
+        {"phase": Phase.HUSHED}, [Listening.HOLD_TAPE]),
     "an operator's restart ends the session, which is not old": (
         {}, [Signal.RESTART_WANTED], {"voice": VoiceState.ABSENT}, [RenewSession(is_old=False)]),
     "an operator restarts nothing where no session is there": (
@@ -210,7 +211,7 @@ OTHER_CASES: dict[str, Case] = {
         {"phase": Phase.TAKEN_OVER, "voice": VoiceState.ABSENT}, [FloorGiven(owes=False)],
         {"phase": Phase.CONVERSING, "voice": IDLE}, []),
     "keys are the end of what the caller is saying": (
-        {"caller": HEARD}, [KeysEntered("1")], {"caller": HEARD}, [EndCallersTurn(), PRESSED]),
+        {"caller": HEARD}, [KeysEntered("1")], {"caller": HEARD}, [Listening.END_CALLERS_TURN, PRESSED]),
     "keys end no turn of a caller who says nothing": (
         {}, [KeysEntered("1")], {"caller": CallerState.QUIET}, [PRESSED]),
     "keys that are pressed into a goodbye take it back": (
@@ -227,7 +228,7 @@ OTHER_CASES: dict[str, Case] = {
         {"caller": HEARD}, []),
     "a session that comes for the last sentence does not greet": (
         {"phase": Phase.CLOSING, "closing": CloseAsked("ended", "x")}, [FloorGiven(owes=True, greeting="I am Bob.")],
-        {"phase": Phase.CLOSING}, [HoldTape(), SayAsAgent(SpeechKind.CLOSING, "x")]),
+        {"phase": Phase.CLOSING}, [Listening.HOLD_TAPE, SayAsAgent(SpeechKind.CLOSING, "x")]),
     "a transfer that fails too late is not told": (
         {}, [PutThroughFailed("nobody")], {"phase": Phase.CONVERSING}, []),
     "a second beep changes nothing": (

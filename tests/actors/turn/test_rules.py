@@ -4,13 +4,11 @@ import pytest
 
 from actors.policy import describe_keys
 from actors.turn.effects import (
-    Cut,
+    Aside,
     EndConversation,
-    Forget,
     Gate,
-    HoldTape,
+    Listening,
     PlayClip,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -75,7 +73,7 @@ def test_speech_that_goes_on_is_no_false_start_yet() -> None:
     script: list[Step] = [*reply(1, sent=0.5, played=9), (3, Signal.CALLER_STARTED_SPEAKING), (3, Signal.VOICE_BEGAN)]
     script += [(5, Signal.CALLER_STARTED_SPEAKING), (5, VoiceEnded(4.9))]
 
-    assert play(on_floor(), script, 7.5) == [(3, Cut()), (7.4, Resume())]
+    assert play(on_floor(), script, 7.5) == [(3, Aside.CUT), (7.4, Aside.RESUME)]
 
 
 def test_a_reply_that_was_cut_stays_aside_while_the_caller_speaks() -> None:
@@ -86,7 +84,7 @@ def test_a_reply_that_was_cut_stays_aside_while_the_caller_speaks() -> None:
         (4, Signal.VOICE_BEGAN),
     ]
 
-    assert play(on_floor(), [*script, (9, VoiceEnded(9))], 10) == [(4, Cut())]
+    assert play(on_floor(), [*script, (9, VoiceEnded(9))], 10) == [(4, Aside.CUT)]
 
 
 def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> None:
@@ -98,7 +96,7 @@ def test_what_is_left_of_a_withdrawn_goodbye_is_forgotten_if_nobody_speaks() -> 
     ]
     turn = on_floor()
 
-    assert play(turn, script, 6) == [(4, Cut()), (4, Forget())]
+    assert play(turn, script, 6) == [(4, Aside.CUT), (4, Aside.FORGET)]
     gates = [turn.gate]
     play(turn, [], 6.6)
     assert [*gates, turn.gate] == [Gate.SHUT, Gate.OPEN]
@@ -111,7 +109,7 @@ def test_what_an_instruction_has_cut_is_never_heard_again() -> None:
         turn, [*reply(1, sent=3, played=3)[:2], (2, KeysEntered("1")), (2.1, Signal.CALLER_STARTED_SPEAKING)], 2.2
     )
 
-    assert effects_of(got)[1:] == [Cut(), Forget()]
+    assert effects_of(got)[1:] == [Aside.CUT, Aside.FORGET]
     gates = [turn.gate]
     play(turn, [], 2.6)
     assert [*gates, turn.gate] == [Gate.SHUT, Gate.OPEN]  # for the answer, whether the words are echoed or not
@@ -130,7 +128,7 @@ def test_nothing_follows_speech_in_any_phase(phase: Phase) -> None:
 def test_nothing_follows_a_cut_in_any_phase(phase: Phase) -> None:
     turn, state = prepared_turn(phase=phase, voice=CUT, sounding=True, aside=SpeechKind.FILLER)
 
-    assert Forget() in effects_of(play(turn, [(10.0, Signal.TIME_PASSED)], 12.6))
+    assert Aside.FORGET in effects_of(play(turn, [(10.0, Signal.TIME_PASSED)], 12.6))
     assert state.voice is IDLE
 
 
@@ -223,7 +221,7 @@ def test_a_call_that_needs_no_last_words_ends_in_any_phase(phase: Phase) -> None
 def test_a_message_waits_for_the_beep_in_any_phase(phase: Phase) -> None:
     turn, _ = prepared_turn(phase=phase)
 
-    assert turn.on(CloseAsked("voicemail_left", "x", waits_for_beep=True), 10.0) == [HoldTape()]
+    assert turn.on(CloseAsked("voicemail_left", "x", waits_for_beep=True), 10.0) == [Listening.HOLD_TAPE]
     assert turn.phase is Phase.HUSHED
 
 
@@ -246,7 +244,7 @@ def test_a_closing_waits_for_a_session() -> None:
 
     assert play(on_floor(), script + clips_end, 4.5) == [
         (4.0, clip()),
-        (4.5, HoldTape()),
+        (4.5, Listening.HOLD_TAPE),
         (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop.")),
     ]
 
@@ -309,7 +307,7 @@ def test_a_service_that_refuses_every_question_is_not_asked_for_ever(heard_at: f
 
     got = play(on_floor(), sorted([(1, Signal.AUDIO_DONE), *refused, *sound], key=lambda step: step[0]), 70)
 
-    assert (HoldTape() in effects_of(got)) is closes
+    assert (Listening.HOLD_TAPE in effects_of(got)) is closes
 
 
 # Keys, remarks, reminders

@@ -3,17 +3,14 @@
 from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     EndConversation,
-    Forget,
-    FreeTape,
     Gate,
-    HoldTape,
+    Listening,
     NoteSilence,
     PutThrough,
     RenewSession,
     RestartSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -75,7 +72,7 @@ def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
         (3.5, FloorGiven(owes=True, greeting="I am Bob.")),
         *reply(3.7, "I am Bob."),
     ]
-    assert play(turn, script, 8) == [(3, HoldTape()), (3.5, greeting)]
+    assert play(turn, script, 8) == [(3, Listening.HOLD_TAPE), (3.5, greeting)]
     assert (turn.debt, turn.reply.kind, turn.session.outstanding) == (Debt.SETTLED, SpeechKind.ANSWER, None)
 
 
@@ -94,7 +91,7 @@ def test_a_greeting_that_a_noise_interrupts_goes_on() -> None:
         (1.1, AgentSaid("I am Bob.")),
         (1.5, Signal.CALLER_STARTED_SPEAKING),
     ]
-    assert (Resume() in [effect for _, effect in play(turn, script, 5)]) is True
+    assert (Aside.RESUME in [effect for _, effect in play(turn, script, 5)]) is True
 
 
 def test_a_turn_is_answered() -> None:
@@ -114,7 +111,7 @@ def test_a_barge_in_cuts_the_reply_once_and_is_answered() -> None:
         (3.6, AgentSaid("Late.")),
     ]
     script += [(4.0, VoiceEnded(4.0)), (4.1, Signal.CALLER_STARTED_SPEAKING), (4.5, CallerSaid("Wait"))]
-    assert play(turn, script, 4.6) == [(3.5, Cut()), (4.5, Forget())]
+    assert play(turn, script, 4.6) == [(3.5, Aside.CUT), (4.5, Aside.FORGET)]
     assert (turn.gate, turn.debt) == (Gate.OPEN, Debt.OWED)
     assert play(turn, reply(5.2), 8) == []
     assert turn.debt is Debt.SETTLED
@@ -152,7 +149,7 @@ def test_a_handoff_holds_the_tape_and_fills_the_wait_with_clips() -> None:
         (9, FloorGiven(owes=True)),
         *reply(9.5),
     ]
-    assert play(turn, script, 13) == [(3, HoldTape()), (6, clip())]
+    assert play(turn, script, 13) == [(3, Listening.HOLD_TAPE), (6, clip())]
     assert (turn.phase, turn.debt) == (Phase.CONVERSING, Debt.SETTLED)
 
 
@@ -165,7 +162,7 @@ def test_during_a_handoff_the_old_agent_is_not_heard_and_what_plays_plays_out() 
         (1.3, Signal.AUDIO_BEGAN),
         (1.4, Signal.CALLER_STARTED_SPEAKING),
     ]
-    assert play(turn, script) == [(1.2, HoldTape())]
+    assert play(turn, script) == [(1.2, Listening.HOLD_TAPE)]
     assert (turn.gate, turn.sounding) == (Gate.SHUT, True)
 
 
@@ -179,13 +176,20 @@ def test_a_refused_handoff_gives_the_floor_back() -> None:
         (4, FunctionCancelled("h")),
         (4, FunctionDone("h")),
     ]
-    assert play(turn, script + reply(4.8), 10) == [(3, HoldTape()), (3.2, HoldTape()), (4, FreeTape())]
+    assert play(turn, script + reply(4.8), 10) == [
+        (3, Listening.HOLD_TAPE),
+        (3.2, Listening.HOLD_TAPE),
+        (4, Listening.FREE_TAPE),
+    ]
     assert (turn.phase, turn.voice, turn.debt) == (Phase.CONVERSING, VoiceState.IDLE, Debt.SETTLED)
 
 
 def test_a_withdrawn_handoff_gives_the_floor_back() -> None:
     turn = on_floor()
-    assert play(turn, [(3, HandoffWanted("h")), (4, FunctionCancelled("h"))]) == [(3, HoldTape()), (4, FreeTape())]
+    assert play(turn, [(3, HandoffWanted("h")), (4, FunctionCancelled("h"))]) == [
+        (3, Listening.HOLD_TAPE),
+        (4, Listening.FREE_TAPE),
+    ]
 
 
 def test_a_goodbye_is_heard_to_its_end_and_a_breath_longer() -> None:
@@ -230,7 +234,7 @@ def test_a_caller_who_is_silent_is_asked_twice_and_then_said_goodbye_to() -> Non
     assert play(turn, script, 45) == [
         (13, question_asked()),
         (25.5, question_asked()),
-        (38.0, HoldTape()),
+        (38.0, Listening.HOLD_TAPE),
         (38.0, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.silent_goodbye)),
         (40.5, EndConversation("caller_silent", "", heard=True)),
     ]
@@ -387,7 +391,7 @@ def test_an_operators_closing_waits_for_a_pause_and_is_heard() -> None:
         *reply(3.5, "We must stop."),
     ]
     assert play(turn, script, 7) == [
-        (3, HoldTape()),
+        (3, Listening.HOLD_TAPE),
         (3, SayAsAgent(SpeechKind.CLOSING, "We must stop.")),
         (5.5, EndConversation("ended", "", heard=True)),
     ]
@@ -402,7 +406,7 @@ def test_a_closing_that_is_refused_all_the_same_is_said_by_the_line() -> None:
         (4.6, Signal.SAY_REFUSED),
     ]
     got = play(turn, script, 9)
-    assert got[:2] == [(4.5, HoldTape()), (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop."))]
+    assert got[:2] == [(4.5, Listening.HOLD_TAPE), (4.5, SayAsAgent(SpeechKind.CLOSING, "Stop."))]
     assert got[-1] == (
         7,
         EndConversation("ended", unsaid="Stop."),
@@ -424,9 +428,9 @@ def test_a_message_for_a_machine_waits_for_the_beep() -> None:
         *reply(9.4, "Call us."),
     ]
     assert play(turn, script, 13) == [
-        (2, HoldTape()),
-        (2, Cut()),
-        (2, Forget()),
+        (2, Listening.HOLD_TAPE),
+        (2, Aside.CUT),
+        (2, Aside.FORGET),
         (9, SayAsAgent(SpeechKind.CLOSING, "Call us.")),
         (11.4, EndConversation("voicemail_left", "", heard=True)),
     ]
@@ -441,9 +445,9 @@ def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
         *reply(3, "Stop."),
     ]
     assert [e for _, e in play(turn, script, 7)] == [
-        HoldTape(),
+        Listening.HOLD_TAPE,
         SayAsAgent(SpeechKind.CLOSING, "Stop."),
-        HoldTape(),
+        Listening.HOLD_TAPE,
         SayAsAgent(SpeechKind.CLOSING, "Stop."),
         EndConversation("ended", "", heard=True),
     ]

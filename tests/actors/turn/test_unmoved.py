@@ -10,13 +10,10 @@ import pytest
 
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     Effect,
-    Forget,
-    FreeTape,
-    HoldTape,
+    Listening,
     RenewSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -101,11 +98,11 @@ CASES = [
 ]
 
 
-UNWANTED: dict[str, tuple[type[Effect], ...]] = {
-    "caller": (Resume, TellAsCaller),
-    "voice": (Cut, Resume, Forget, TellAsCaller),
+UNWANTED: dict[str, tuple[Effect | type[Effect], ...]] = {
+    "caller": (Aside.RESUME, TellAsCaller),
+    "voice": (*Aside, TellAsCaller),
     "debt": (),
-    "phase": (HoldTape, FreeTape, AnswerFunction, SayAsAgent, RenewSession),
+    "phase": (Listening.HOLD_TAPE, Listening.FREE_TAPE, AnswerFunction, SayAsAgent, RenewSession),
 }
 
 
@@ -152,4 +149,4 @@ def test_an_event_changes_nothing(part: str, event: Event, name: str) -> None:
     assert getattr(state, field) is value
     assert state.aside is (KEPT if part.startswith("voice") else None)
     assert state.at.turned == (10.5 if isinstance(event, FloorGiven) else 10.0)
-    assert not [effect for effect in effects if isinstance(effect, UNWANTED[field])]
+    assert not [effect for effect in effects if {effect, type(effect)} & set(UNWANTED[field])]

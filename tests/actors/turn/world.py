@@ -14,18 +14,15 @@ import attrs
 
 from actors.turn.effects import (
     AnswerFunction,
-    Cut,
+    Aside,
     Effect,
     EndConversation,
-    Forget,
-    FreeTape,
     Gate,
-    HoldTape,
+    Listening,
     PlayClip,
     PutThrough,
     RenewSession,
     RestartSession,
-    Resume,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -214,7 +211,7 @@ class World:
             case TellAsCaller():
                 self.reasons += 1
                 self.service_is_told(effect)
-            case PlayClip() | Cut() | Resume() | Forget() | HoldTape() | FreeTape():
+            case PlayClip() | Aside() | Listening():
                 self.line_is_to(effect)
             case RestartSession() | RenewSession():
                 self.later(0.0, self.lose_session)
@@ -227,29 +224,34 @@ class World:
             case _:
                 pass  # it asks for nothing more
 
-    def line_is_to(self, effect: PlayClip | Cut | Resume | Forget | HoldTape | FreeTape) -> None:
+    def line_is_to(self, effect: PlayClip | Aside | Listening) -> None:
         self.judge.line_is_to(effect)
         match effect:
             case PlayClip():
                 length = 1.2 if self.rng.random() < 0.9 else 0.0
                 self.sound(length, Reply(POLICY.wording.filler, length, is_answer=False))
-            case HoldTape():
+            case Listening.HOLD_TAPE:
                 self.is_held, self.hears, self.says_words = True, False, False
                 self.reasons += 1
-            case FreeTape():
+            case Listening.FREE_TAPE:
                 self.is_held, self.is_leaving = False, self.judge.closing is not None
-            case Cut():
+            case Aside.CUT:
                 self.line.cut(self.now)
-            case Resume():
+            case Aside.RESUME:
                 self.line.resume(self.now)
                 self.await_end_of_sound()
-            case Forget():
-                went_on = kind_of(self.trace[-1][1]) in {Signal.AUDIO_BEGAN, AgentSaid, FunctionsAsked}
-                for _, reply in self.line.aside:
-                    reply.was_cut = reply.was_cut and not (went_on and reply.sending == self.sending)
-                    reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_known
-                    assert reason, f"the caller is robbed of {reply.text!r}, which nothing has cut"
-                self.line.aside.clear()
+            case Aside.FORGET:
+                self.forget_aside()
+            case Listening.END_CALLERS_TURN:
+                pass  # the turn is transcribed when it is
+
+    def forget_aside(self) -> None:
+        went_on = kind_of(self.trace[-1][1]) in {Signal.AUDIO_BEGAN, AgentSaid, FunctionsAsked}
+        for _, reply in self.line.aside:
+            reply.was_cut = reply.was_cut and not (went_on and reply.sending == self.sending)
+            reason = went_on or self.is_leaving or self.reasons > reply.reasons or not reply.is_known
+            assert reason, f"the caller is robbed of {reply.text!r}, which nothing has cut"
+        self.line.aside.clear()
 
     def end(self, effect: EndConversation) -> None:
         self.is_over = True
