@@ -136,7 +136,6 @@ class Actions(TurnState):
         self.deaf_words += 1
         if self.is_waited_for and not (self.is_unended or self.owes_deed):
             return  # whether it answers what it has heard shows that it is there
-        self.at.owed = self.at.voiced  # they wait since then, and not since the reply stopped
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
             self._restart("it does not hear the caller")

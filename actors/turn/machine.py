@@ -106,11 +106,9 @@ class Turn(Actions):
         at, reply = self.at, self.reply
         if self.is_loud or self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
             return False
-        has_words_only = self.voice is VoiceState.COMING and reply.has_own_words and not reply.has_sound
-        began = at.answered if has_words_only else reply.began  # with words whose audio is still to come
-        they_talk = self.phase in (Phase.CONVERSING, Phase.ENDING, Phase.TRANSFERRING)
+        began = reply.began if reply.has_sound else at.answered  # with words whose audio is still to come
         is_theirs = max(at.understood, at.told) < at.own_turn
-        return they_talk and is_theirs and max(at.heard, at.voiced) <= began < NEVER
+        return is_theirs and max(at.heard, at.voiced) <= began
 
     def echoes(self, text: str) -> bool:
         """Whether a transcript is what the service was told as the caller's words."""
@@ -244,9 +242,9 @@ class Turn(Actions):
         if self.waits_in_silence and self.at.filler >= self.silent_since:
             self.emit(NoteSilence(self.now - self.silent_since))
         self.sounding = True
-        if self.session.outstanding is not None and self.at.answered <= self.at.done <= self.at.outstanding:
+        if self.at.answered <= self.at.done <= self.at.outstanding:
             self.unsay_words()  # they had no audio, and this is another's
-        self.reply.began = min(self.reply.began, self.now)
+        self.reply.began = self.now
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
         self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
@@ -271,16 +269,14 @@ class Turn(Actions):
             self.session.late_filler = ""
         if begun.id and self.is_audible:
             self.remark_begun = begun.id
-        self.at.said, self.session.rest = self.now, event.rest
-        if not self.reply.has_own_words:
-            self.reply.kind = kind
+        self.at.said = self.at.begun = self.now
+        self.session.rest = event.rest
+        self.reply.kind = kind
         if kind is SpeechKind.GREETING:
             self.reply.kind, self.reply.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
             self.at.answered = self.now
         if kind is SpeechKind.QUESTION:
             self.times_asked += 1
-        if kind is SpeechKind.CLOSING:
-            self.at.closing_begun = self.now
 
     def _note_service(self, event: Recognised) -> None:
         match event:
@@ -307,7 +303,7 @@ class Turn(Actions):
     def _take_words_for_granted(self) -> None:
         """Take a reply for an answer that came whole, but without its words: they were lost."""
         has_words, self.has_words = self.has_words, False
-        is_other = self.at.outstanding >= self.at.wanted or self.at.cut > self.at.done or self.session.is_to_speak
+        is_other = self.at.cut > self.at.done or self.session.is_to_speak
         if self.voice is VoiceState.COMING and self.reply.has_sound and not (has_words or is_other):
             self.at.answered, self.has_spoken = self.reply.began, True
 
@@ -356,7 +352,6 @@ class Turn(Actions):
     def _note_function(self, event: Recognised) -> None:
         match event:
             case events.FunctionsAsked(ids=ids):
-                self.at.alive = self.now
                 self._want_words()
                 self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)
@@ -372,7 +367,6 @@ class Turn(Actions):
             case events.HandoffWanted(id=call_id):
                 self.session.running.discard(call_id)
                 self.at.wanted = self.now
-                self.has_words = self.has_words or self.voice is not VoiceState.IDLE  # its rest may be heard
             case events.FunctionCancelled(id=call_id):
                 self.session.running.discard(call_id)
                 self.session.handoffs.discard(call_id)
@@ -380,7 +374,6 @@ class Turn(Actions):
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
                 self.session.handoffs.clear()
-                self.wait_anew()  # the session could say nothing meanwhile
             case Meaning.DECISION_CANCELLED:
                 self.session.transfer = ""
             case _:
@@ -388,8 +381,7 @@ class Turn(Actions):
 
     def _want_words(self) -> None:
         """Have the model say what a function has found out, unless it has asked the caller with the call of it."""
-        has_asked_them = self.has_asked and self.at.answered >= self.at.wanted
-        if not has_asked_them:  # later than what was said before it in the same moment
+        if not self.has_asked:  # later than what was said before it in the same moment
             self.at.wanted = math.nextafter(max(self.now, self.at.answered), math.inf)
 
     def _forget_said(self) -> None:

@@ -42,7 +42,7 @@ def closing_limit(state: TurnState) -> float:
     spoken = max(deadlines.goodbye_audio, len(closing.sentence) / state.numbers.slowest_speech)
     longest = 2 * deadlines.goodbye_onset + spoken + deadlines.goodbye_grace
     if state.has_closing_begun:
-        return at.closing_begun + longest
+        return at.begun + longest
     if state.phase is Phase.ENDING:  # the agent's own goodbye ends the call
         return at.close_asked + deadlines.closing + longest
     if closing.waits_for_beep:
@@ -61,11 +61,9 @@ def end_of_false_start(state: TurnState) -> float:
     deadlines, at = state.deadlines, state.at
     is_decided = state.phase in (Phase.ENDING, Phase.TRANSFERRING)  # they wait for it, but any sound may be a word
     last = max(at.heard, at.voiced)
-    if someone_waits(state) and not is_decided:
+    if someone_waits(state):
         limit = max(at.noticed + deadlines.silence_budget, at.spoken + deadlines.goodbye_onset)
         return min(max(at.noticed, at.spoken) + deadlines.false_start, limit if at.anew > at.noticed else NEVER)
-    if someone_waits(state):
-        return last + deadlines.false_start
     return last + min(deadlines.latest_transcript, deadlines.silence_budget if is_decided else NEVER)
 
 
@@ -122,7 +120,7 @@ def end_of_callers_silence(state: TurnState) -> float:
     at, deadlines, is_away = state.at, state.deadlines, state.is_away and not state.times_asked
     patience = max(deadlines.caller_silence, deadlines.longest_turn if is_away else 0.0)
     noise = deadlines.longest_turn if state.is_asked_out else deadlines.shortest_word
-    silent = max(state.callers_turn_since, at.asked, at.refused) + patience
+    silent = max(state.callers_turn_since, at.refused) + patience
     return max(silent, at.key + deadlines.digit_pause, at.voiced + noise if state.is_loud else AT_ONCE)
 
 

@@ -128,7 +128,7 @@ class Clocks:
     result: float = LONG_AGO  # the model got the answer of a function
     remark: float = LONG_AGO
     close_asked: float = LONG_AGO
-    closing_begun: float = LONG_AGO
+    begun: float = LONG_AGO  # the service began the last sentence that it was asked for
 
 
 @attrs.define(eq=False)
@@ -265,7 +265,7 @@ class TurnState:
     @property
     def has_closing_begun(self) -> bool:
         """Whether the service says the last sentence of the call, or has said it."""
-        return self.phase is Phase.CLOSING and self.at.closing_begun >= self.at.phase
+        return self.phase is Phase.CLOSING and self.at.begun >= self.at.phase
 
     @property
     def may_be_reopened(self) -> bool:
@@ -325,7 +325,7 @@ class TurnState:
 
     def expect_words(self) -> None:
         """Take what the agent has said for no answer, unless it was announced only and is waited for."""
-        self.has_spoken = self.has_spoken and self.owes_deed
+        self.has_spoken = self.owes_deed
 
     def enter(self, phase: Phase) -> None:
         self.phase, self.at.phase = phase, self.now
@@ -392,6 +392,4 @@ class TurnState:
 
     def lose_session(self) -> None:
         """Be without a session that can be heard."""
-        if self.voice is not VoiceState.ABSENT:
-            self.at.vacated = self.now
-        self.voice, self.is_aged = VoiceState.ABSENT, False
+        self.voice, self.at.vacated, self.is_aged = VoiceState.ABSENT, self.now, False

@@ -33,7 +33,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "nothing sounds": lambda state: not state.sounding,
     "nothing comes or sounds": lambda state: state.voice in (VoiceState.IDLE, VoiceState.ABSENT) and not state.sounding,
     "something sounds that a start may cut": lambda state: state.sounding and CONDITIONS["a start may cut it"](state),
-    "an answer sounds": lambda state: state.phase is Phase.CONVERSING and state.sounding and state.sounds_wanted,
+    "an answer sounds": lambda state: state.phase is Phase.CONVERSING and state.sounds_wanted,
     # The caller
     "somebody is heard": lambda state: state.caller is CallerState.HEARD,
     "nobody is heard": lambda state: state.caller is CallerState.QUIET,

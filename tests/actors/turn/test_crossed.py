@@ -308,7 +308,7 @@ def test_what_was_to_be_the_last_sentence_is_not_heard_where_a_remark_waits() ->
     remark = SayAsAgent(SpeechKind.REMARK, "So.")
     turn, state = prepared_turn(phase=Phase.CLOSING, voice=VoiceState.COMING, sounding=True, remark=remark)
     state.closing, state.may_stay = CloseAsked("caller_silent", "Goodbye."), True
-    state.at.remark, state.at.closing_begun = -100, 10.0
+    state.at.remark, state.at.begun = -100, 10.0
 
     got = play(turn, [(10.1, Signal.VOICE_BEGAN)], 10.5)
 
