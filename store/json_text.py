@@ -5,7 +5,8 @@
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Final
 
 import attrs
@@ -38,8 +39,9 @@ def packed_on(packed: bytes, lines: bytes) -> bytes:
     return packed + packer.compress(lines) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
-def unpacked_lines(packed: bytes) -> list[bytes]:
-    return _unpacked(packed).splitlines(keepends=True)
+def unpacked_lines(packed: bytes) -> Iterator[bytes]:
+    """Yield the lines, with their ends: what is passed over takes no memory."""
+    return iter(BytesIO(_unpacked(packed)))
 
 
 def _unpacked(packed: bytes) -> bytes:

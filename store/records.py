@@ -6,7 +6,8 @@ other's inverse; a record written by a newer version reads back without the fiel
 its checkpoint without being made objects again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import attrs
 import cattrs
@@ -214,9 +215,9 @@ class RunningRecord:
     packed: tuple[bytes, ...] = ()
 
     @property
-    def lines(self) -> list[bytes]:
+    def lines(self) -> Iterator[bytes]:
         """The packed turns, each as JSON text with a line end."""
-        return [line for volume in self.packed for line in unpacked_lines(volume)]
+        return chain.from_iterable(map(unpacked_lines, self.packed))
 
 
 def _json_object(value: object, _: object) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ import math
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import IO
@@ -55,7 +56,7 @@ class _LoggedCall:
         if before is not None and b"".join(running.packed).startswith(b"".join(before.running.packed)):
             after = before.settled
         if before is None or running.packed != before.running.packed:
-            lines = running.lines[after:]
+            lines = list(islice(running.lines, after, None))
         news = encode_running(running.record, lines)
         return cls(running, after + len(lines)), b'{"after":%d,"record":%b}\n' % (after, news.strip())
 

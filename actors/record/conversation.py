@@ -246,7 +246,7 @@ class Conversation:
         `asks_again` says whether the last turn is put to the model again; None: if it is unanswered. `earlier` comes
         before what was said since.
         """
-        said = self._since(since)
+        said = list(self._since(since))
         asks_again = self.unanswered(since) is not None if asks_again is None else asks_again
         if asks_again and self.last_turn(since) is not None:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
@@ -254,12 +254,13 @@ class Conversation:
         before = [one for stretch in earlier for one in self._within(stretch)]
         return tuple(message for one in (*before, *said) for message in _as_history(one))
 
-    def _within(self, stretch: Stretch) -> list[Past]:
-        said = self._since(stretch.start)[: stretch.stop - stretch.start]
-        return said if stretch.passing_on is None else [*said, stretch.passing_on]
+    def _within(self, stretch: Stretch) -> Iterator[Past]:
+        yield from islice(self._since(stretch.start), stretch.stop - stretch.start)
+        if stretch.passing_on is not None:
+            yield stretch.passing_on
 
-    def _since(self, index: int) -> list[Past]:
-        return [_past(said) for said in self._said.since(index)]
+    def _since(self, index: int) -> Iterator[Past]:
+        return map(_past, self._said.since(index))
 
 
 def _past(said: Said) -> Past:

@@ -7,6 +7,7 @@ comes and goes around them: there is one text for some hundred items, and it is 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 import attrs
@@ -67,21 +68,24 @@ class PackedList(Generic[T]):
             dropped += gone
         return dropped
 
-    def since(self, index: int = 0) -> list[T]:
-        items = list[T]()
-        while len(items) < self._packed - index:
-            items += self.batch(index + len(items))
-        return items + self.recent[max(0, index - self._packed) :]
+    def since(self, index: int = 0) -> Iterator[T]:
+        """Yield the items from this one on. Nothing may be added meanwhile."""
+        newer = max(0, index - self._packed)
+        while index < self._packed:
+            yield from self._unpacked(index)
+            index += VOLUME - index % VOLUME
+        yield from self.recent[newer:]
 
     def batch(self, index: int) -> Sequence[T]:
         """Return the items from this one on that are packed together with it, or all of those that are not packed."""
-        if index >= self._packed:
-            return self.recent[index - self._packed :]
+        return list(self._unpacked(index)) if index < self._packed else self.recent[index - self._packed :]
+
+    def _unpacked(self, index: int) -> Iterator[T]:
         number, first = divmod(index, VOLUME)
-        return list(map(self.read, unpacked_lines(self.volumes[number])[first:]))
+        return map(self.read, islice(unpacked_lines(self.volumes[number]), first, None))
 
     def newest_first(self) -> Iterator[T]:
         """Yield the items from the last one back; what nobody asks for is not unpacked."""
         yield from reversed(self.recent)
         for volume in reversed(self.volumes):
-            yield from map(self.read, reversed(unpacked_lines(volume)))
+            yield from map(self.read, reversed(list(unpacked_lines(volume))))

@@ -114,7 +114,7 @@ class RecordBuilder:
 
     def record(self) -> CallRecord:
         """Return the record as it stands: of a call that has no end yet, it says so."""
-        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), self._turns.since())
+        return self._as_of(self._end or facts.CallEnded("cut", self._now, {}), list(self._turns.since()))
 
     def so_far(self, now: float, frames: Mapping[str, int], under_way: Iterable[Reply]) -> RunningRecord:
         """Return the record of a call that is cut `now`, with the unfinished replies."""

@@ -22,7 +22,7 @@ def test_lines_are_packed_one_behind_the_other_in_little_memory() -> None:
     finally:
         tracemalloc.stop()
 
-    assert unpacked_lines(packed) == lines
+    assert list(unpacked_lines(packed)) == lines
     assert len(packed) < sum(map(len, lines)) / 5
     assert most < 100_000 + len(packed)
 

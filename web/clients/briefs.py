@@ -21,6 +21,7 @@ from actors.errors import BriefUnavailable
 from actors.summarizer import BriefCost, BriefText
 from agents.brief import BRIEF_SCHEMA
 from protocol.fields import JSON
+from store.json_text import json_text
 
 GROQ_PATH = "/openai/v1"
 MAX_TOKENS = 2_000
@@ -157,7 +158,7 @@ class BriefClient:
     async def _post(
         self, model: str, messages: Sequence[Mapping[str, str]], number: int, schema: Mapping[str, JSON]
     ) -> httpx.Response:
-        body = orjson.dumps(request_for(model, messages, schema))
+        body = json_text(request_for(model, messages, schema))
         try:
             url, headers, wait = self._prepared
             request = httpx.Request("POST", url, headers=headers, content=body, extensions=wait)
