@@ -357,8 +357,9 @@ class Actions(TurnState):
         self.say_closing()
 
     def say_closing(self) -> None:
+        if self.is_closing_sent:
+            return  # to another session: what the one before it has sent plays on
         self.enter(Phase.CLOSING)
-        self.is_closing_sent = False
         self.drop()
         if self.voice is not VoiceState.ABSENT and self.closing is not None:
             self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence))

@@ -83,8 +83,8 @@ class Turn(Actions):
 
     @property
     def is_ending(self) -> bool:
-        """Whether the agent has ended the conversation and has left nothing unsaid: no other session need come."""
-        return self.phase is Phase.ENDING and self.debt is Debt.SETTLED
+        """Whether the call ends, and no agent has anything left to say: no other session need come."""
+        return self.is_closing_sent or (self.phase is Phase.ENDING and self.debt is Debt.SETTLED)
 
     @property
     def ended_by(self) -> str:

@@ -177,9 +177,9 @@ RULES: tuple[Rule, ...] = (
          "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget),
     Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
          Actions.play_clip,
-         "Last sound + `silence_budget`, and session lost + `filler_lead`: a restart is shorter",
-         lambda state: max(state.last_sound + state.deadlines.silence_budget,
-                           state.at.vacated + state.deadlines.filler_lead)),
+         "Last sound + `silence_budget`; and unless the caller has spoken, session lost + `filler_lead`: a restart is "
+         "shorter", lambda state: max(state.last_sound + state.deadlines.silence_budget,
+                                      AT_ONCE if state.is_unread else state.at.vacated + state.deadlines.filler_lead)),
     Rule("an injection is not begun", (CONVERSING, HANDING_OVER, PUTTING_THROUGH, ENDING, TAKEN_OVER),
          ("something is outstanding",), Actions.expire_injection,
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),

@@ -5,8 +5,6 @@ import pytest
 from actors.turn.effects import (
     AnswerFunction,
     Aside,
-    EndConversation,
-    Gate,
     RestartSession,
     SayAsAgent,
     SpeechKind,
@@ -15,7 +13,6 @@ from actors.turn.effects import (
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
-    CloseAsked,
     EndWanted,
     FloorGiven,
     FunctionDone,
@@ -37,11 +34,8 @@ from tests.actors.turn.script import (
     filler,
     filler_asked,
     lost,
-    on_floor,
-    play,
     reply,
     seen,
-    state_of,
 )
 
 WAIT = "Your file is large, one moment."
@@ -134,23 +128,6 @@ def test_audio_behind_a_filler_is_an_answer_that_a_noise_does_not_take_away() ->
     done = seen(*steps, (8, Signal.NOTHING_UNDERSTOOD), until=8.1)
 
     assert done[-2:] == [(7.2, Aside.CUT), (8, Aside.RESUME)]
-
-
-def test_a_last_sentence_that_was_sent_to_a_lost_session_is_heard_from_the_next_one() -> None:
-    turn = on_floor()
-    steps: list[Step] = [
-        (1, CloseAsked("ended", "Bye.")),
-        (1.2, Signal.AUDIO_BEGAN),
-        (1.3, AgentSaid("Bye.")),
-        (1.4, Signal.AUDIO_DONE),
-    ]
-    play(turn, [*steps, *lost(1.5), (2.2, Signal.AUDIO_BEGAN)])
-
-    assert state_of(turn).gate is Gate.OPEN
-    assert play(turn, [(2.3, AgentSaid("Bye.")), (2.4, Signal.AUDIO_DONE), (4, Signal.PLAYED)], 6)[-1] == (
-        4,
-        EndConversation("ended", heard=True),
-    )
 
 
 def test_a_transfer_refuses_no_end_that_a_lost_session_has_asked_for() -> None:

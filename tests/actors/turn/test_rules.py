@@ -207,6 +207,12 @@ def test_a_vacancy_in_which_the_caller_waits_is_filled_for_them() -> None:
     assert play(on_floor(), script, 12) == [(12, clip())]
 
 
+def test_a_vacancy_behind_words_that_were_spoken_to_the_lost_session_is_filled_in_time() -> None:
+    script: list[Step] = [*reply(2), (6, Signal.CALLER_STARTED_SPEAKING), (7.9, Signal.FLOOR_VACATED)]
+
+    assert play(on_floor(), script, 9) == [(8, clip())]
+
+
 # The end
 
 
@@ -261,6 +267,19 @@ def test_a_last_sentence_that_is_lost_half_said_is_said_again() -> None:
     ]
 
     assert play(on_floor(), script, 9)[-1] == (5.5, EndConversation("ended", "", heard=True))
+
+
+def test_a_session_lost_behind_its_last_sentence_leaves_nothing_to_say() -> None:
+    turn = on_floor()
+    play(
+        turn,
+        [(1, CloseAsked("ended", "Stop.")), *reply(1.5, "Stop.", sent=0.3, played=9)[:3], (2, Signal.FLOOR_VACATED)],
+    )
+    assert turn.is_ending
+
+    seen = play(turn, [(3, FloorGiven(owes=False)), (9, Signal.PLAYED)])
+
+    assert seen == [(3, Listening.HOLD_TAPE), (9, EndConversation("ended", "", heard=True))]
 
 
 def test_a_last_message_of_two_sentences_is_heard_to_the_second() -> None:
