@@ -245,9 +245,8 @@ class FunctionRunner:
     async def _result_of(self, asked: Running) -> FunctionResult:
         call, conversation, spec = asked.call, self.state.conversation, self.agent.function(asked.call.name)
         acts = spec is not None and spec.acts
-        twin = next((one for one in self._running.values() if one.does_already(asked, acts=acts)), None)
-        if twin is not None:  # the model asks for what is being done: it is done once, and answered twice
-            await twin.ended.wait()
+        while twin := next((one for one in self._running.values() if one.does_already(asked, acts=acts)), None):
+            await twin.ended.wait()  # the model asks for what is being done: it is done once, and answered twice
             if twin.outcome is not None:
                 return twin.outcome
         if (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:

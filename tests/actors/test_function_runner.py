@@ -95,6 +95,21 @@ async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twic
         assert len(scene.watched.facts(ArgumentsForgiven)) == 1
 
 
+@pytest.mark.parametrize("many", [2, 3, 4])
+async def test_what_is_asked_for_several_times_is_done_once_more_when_the_first_of_them_is_withdrawn(
+    many: int, autojump_clock: MockClock
+) -> None:
+    same = tuple(FunctionCall(name, "count", ODD, client_side=True) for name in "abcd"[:many])
+    async with on_the_floor() as scene:
+        await scene.far.say(FunctionCallRequest(same))
+        await trio.sleep(0.5)
+        await scene.far.say(FunctionCallCancelled((CancelledCall("a", "count"),)))
+        responses = await answers(scene.far, many - 1)
+
+        assert sorted(response.id for response in responses) == [call.id for call in same[1:]]
+        assert len(scene.watched.facts(ArgumentsForgiven)) == 2
+
+
 async def test_what_is_withdrawn_without_an_id_is_known_by_its_name(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.say(FunctionCallRequest((count("no"), look_up())))
