@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-import orjson
 import trio
 from rich.console import Console
 from rich.text import Text
@@ -24,7 +23,6 @@ from agents.roster import RosterError
 from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
 from demo.stage import Stage, open_stage
-from demo.summary import summary
 from demo.telling import person_acted, whispered
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
@@ -36,19 +34,31 @@ from simulators.speech import SpeechError
 from simulators.stopping import until_stopped
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
+from store.records import UNANSWERED, CallRecord, encode_record, record_as_json, record_from_json
 from web.picture.facts import JournalEntry
 from web.picture.timeline import render_timeline
+from web.showing import lines
 from web.worker.logs import configure_logs
 
 KEPT = ("call.wav", "transcript.json", "journal.jsonl", "record.json")
 PICTURE = "timeline.svg"
 TICK_SECONDS = 1.0
 LONGEST_CALL_SECONDS = 3600.0
+RECORD_SECONDS = 10.0
 SUCCEEDED, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 class CallNotCarriedError(Exception):
     """The call could not be carried to its end; the message says why."""
+
+
+@attrs.frozen
+class EndedCall:
+    """A call that is over: its status at Twilio, and the record that the server has of it."""
+
+    sid: str
+    status: str
+    record: CallRecord | None
 
 
 def main(options: DemoOptions, console: Console | None = None) -> int:
@@ -105,10 +115,14 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
             _tell(console, f"The demo failed: {exc}", "red")
             return FAILED
         files = keep(Path(recordings) / call.sid, out, audience.entries, title=f"Switchboard demo: {scenario.name}")
-    return _judge(scenario, call, files, audience.entries, console)
+        if (
+            call.record is not None and out / "record.json" in files
+        ):  # a transfer may have gone on behind the last stream
+            (out / "record.json").write_bytes(encode_record(call.record))
+    return _judge(scenario, call, files, console)
 
 
-async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") -> SimulatedCall:
+async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") -> EndedCall:
     demo = rehearsal.roster.extras.demo
     with audience.view:
         async with open_stage(
@@ -128,7 +142,18 @@ async def _play(rehearsal: Rehearsal, recordings: Path, audience: "Audience") ->
                     nursery.cancel_scope.cancel(reason="the call is over")
             if patience.cancelled_caught:
                 raise CallNotCarriedError(f"the call was not over after {LONGEST_CALL_SECONDS:.0f} s")
-    return call
+            return EndedCall(call.sid, call.status.value, await _record_of(stage, call.sid))
+
+
+async def _record_of(stage: Stage, call_sid: str) -> CallRecord | None:
+    """Return the record of a call that is over, as soon as the server has it; None where it has none."""
+    with trio.move_on_after(RECORD_SECONDS):
+        while True:
+            shown = (await stage.operator.get(f"/calls/{call_sid}")).json()
+            if shown.get("record") is not None:
+                return record_from_json(shown["record"])
+            await trio.sleep(TICK_SECONDS / 10)
+    return None
 
 
 async def _place_call(stage: Stage, scenario: Scenario) -> SimulatedCall:
@@ -201,14 +226,15 @@ def keep(recording: Path, out: Path, entries: Sequence[JournalEntry], *, title: 
     return (*files, picture)
 
 
-def _judge(
-    scenario: Scenario, call: SimulatedCall, files: tuple[Path, ...], entries: Sequence[JournalEntry], console: Console
-) -> int:
-    record = next((orjson.loads(path.read_bytes()) for path in files if path.name == "record.json"), None)
-    if record is None:
-        problems = unanswered(scenario, call.status.value)
+def _judge(scenario: Scenario, call: EndedCall, files: tuple[Path, ...], console: Console) -> int:
+    record = call.record
+    if record is not None:
+        told = {"record": record_as_json(attrs.evolve(record, transcript=()))}  # its words have been shown
+        for line in ("", *lines(told), "", *(f"  {path}" for path in files)):
+            _tell(console, line)
+    if record is None or record.outcome in UNANSWERED:
+        problems = unanswered(scenario, call.status)
     else:
-        console.print(summary(record, entries, files))
         problems = shortcomings(scenario, record)
     for problem in problems:
         _tell(console, f"✗ {problem}", "red")
@@ -238,5 +264,5 @@ def _interrupted(console: Console) -> int:
     return INTERRUPTED
 
 
-def _tell(console: Console, words: str, style: str) -> None:
+def _tell(console: Console, words: str, style: str = "") -> None:
     console.print(Text(words, style), soft_wrap=True)

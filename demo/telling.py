@@ -50,7 +50,6 @@ def told(entry: JournalEntry) -> Line | None:
 
 
 def milliseconds(seconds: float) -> str:
-    """Write a duration the way the summary does."""
     return f"{seconds * 1000:.0f} ms"
 
 

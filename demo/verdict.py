@@ -6,35 +6,32 @@ as the scenario lists them; no frame of the caller's audio was left unheard. Wit
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from demo.summary import rows, unheard_frames
 from simulators.scenario import Scenario
-from web.picture.facts import text
+from store.records import CallRecord
 
 HUNG_UP = "caller_hung_up"
 _KEYS = re.compile(r"\(pressed \d+ keys?\)$|The caller pressed .* on the keypad")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
-def shortcomings(scenario: Scenario, record: Mapping[str, object]) -> tuple[str, ...]:
+def shortcomings(scenario: Scenario, record: CallRecord) -> tuple[str, ...]:
     """Name everything in which the call fell short of its scenario."""
     return tuple(_shortcomings(scenario, record))
 
 
-def _shortcomings(scenario: Scenario, record: Mapping[str, object]) -> Iterator[str]:
-    outcome = text(record, "outcome")
-    if outcome not in endings(scenario):
-        yield f"the call ended as {outcome or 'nothing'}, not as {' or '.join(endings(scenario))}"
+def _shortcomings(scenario: Scenario, record: CallRecord) -> Iterator[str]:
+    if record.outcome not in endings(scenario):
+        yield f"the call ended as {record.outcome}, not as {' or '.join(endings(scenario))}"
     if scenario.faults:
         return
     yield from _wrong_words(spoken_words(scenario), heard_words(record))
     expected, came = tuple(scenario.agents), agents(record)
     if came != (expected[: len(came)] if _caller_hangs_up(scenario) else expected):
         yield f"the agents were {_listed(came)}; the scenario has {_listed(expected)}"
-    unheard = unheard_frames(record)
-    if unheard:
-        yield f"{unheard} frames of the caller's audio were heard by no agent"
+    if record.frames.unheard:
+        yield f"{record.frames.unheard} frames of the caller's audio were heard by no agent"
 
 
 def endings(scenario: Scenario) -> tuple[str, ...]:
@@ -47,15 +44,15 @@ def spoken_words(scenario: Scenario) -> tuple[str, ...]:
     return words(line.says for line in scenario.caller.lines if line.says is not None)
 
 
-def heard_words(record: Mapping[str, object]) -> tuple[str, ...]:
+def heard_words(record: CallRecord) -> tuple[str, ...]:
     """List the words the agents heard the caller say; keys that they pressed are none."""
-    turns = (text(turn, "text") for turn in rows(record, "transcript") if text(turn, "speaker") == "caller")
+    turns = (turn.text for turn in record.transcript if turn.speaker == "caller")
     return words(turn for turn in turns if _KEYS.match(turn) is None)
 
 
-def agents(record: Mapping[str, object]) -> tuple[str, ...]:
+def agents(record: CallRecord) -> tuple[str, ...]:
     """List the agents who held the floor, each once, in order."""
-    return tuple(dict.fromkeys(text(period, "agent") for period in rows(record, "agents")))
+    return tuple(dict.fromkeys(period.agent for period in record.agents))
 
 
 def words(sentences: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 from rich.markup import escape
 
-from store.records import UNANSWERED, CallRecord, FunctionRecord, TurnRecord, record_from_json
+from store.records import UNANSWERED, CallRecord, FunctionRecord, TransferRecord, TurnRecord, record_from_json
 from web.worker.logs import mask
 
 
@@ -32,6 +32,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
     yield from _floor(record)
     yield from _section("facts", [f"  {name}: {value}" for name, value in record.facts.items()])
     yield from _section("functions", [_function(function) for function in record.functions])
+    yield from _section("transfers", [_transfer(transfer) for transfer in record.transfers])
     yield from _section("transcript", [_turn(turn) for turn in record.transcript])
     yield from _section("faults", [f"  {fault}" for fault in record.faults])
     frames = record.frames
@@ -131,6 +132,12 @@ def _function(function: FunctionRecord) -> str:
     arguments = orjson.dumps(function.arguments).decode()
     failed = "" if function.ok else " (failed)"
     return f"  {function.at:7.1f}  {function.agent}: {function.name} {arguments} -> {result}{failed}"
+
+
+def _transfer(transfer: TransferRecord) -> str:
+    talked = f", {transfer.talked:.0f} s" if transfer.talked else ""
+    came_of_it = transfer.outcome or "not known"
+    return f"  {transfer.asked_at:7.1f}  {transfer.agent} to a person: {transfer.reason} -> {came_of_it}{talked}"
 
 
 def _turn(turn: TurnRecord) -> str:

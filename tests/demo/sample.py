@@ -126,35 +126,3 @@ def _close(call: JournalWriter) -> None:
     call.note("floor_left", agent="closer", incarnation=1, reason="goodbye")
     call.note("caller_hung_up", after=0.15, how="stop")
     call.note("call_ended", after=0.05, outcome="completed", duration=round(call.now + 0.05, 3), frames=FRAMES)
-
-
-def sample_record() -> dict[str, object]:
-    """Write the record that the same call leaves."""
-    return {
-        "call_sid": "CA" + "5" * 32,
-        "duration": 81.3,
-        "outcome": "completed",
-        "restarts": 1,
-        "agents": [
-            {"agent": "qualifier", "started": 0.2, "ended": 37.8, "restarts": 0},
-            {"agent": "advisor", "started": 37.8, "ended": 59.8, "restarts": 1},
-            {"agent": "closer", "started": 59.8, "ended": 81.1, "restarts": 0},
-        ],
-        "handoffs": [
-            {"from_agent": "qualifier", "to_agent": "advisor", "asked_at": 37.4, "gap": 0.52, "brief_source": "groq"},
-            {"from_agent": "advisor", "to_agent": "closer", "asked_at": 59.4, "gap": None, "brief_source": "extract"},
-        ],
-        "functions": [
-            {
-                "at": 68.0,
-                "agent": "closer",
-                "name": "schedule_followup",
-                "arguments": {"preferred_timeframe": "next Wednesday afternoon"},
-                "result": {"status": "scheduled"},
-                "ok": True,
-            },
-        ],
-        "transcript": [{"at": 5.7, "speaker": "caller", "text": "Sure, I have a few minutes.", "heard": ""}],
-        "frames": FRAMES,
-        "faults": ["advisor: connection lost"],
-    }

@@ -63,6 +63,13 @@ def test_the_demo_leaves_a_record_of_agents_functions_and_handoffs(sale: Path) -
     assert all(handoff["gap"] is not None for handoff in record["handoffs"])
 
 
+def test_a_call_that_a_person_takes_goes_as_its_scenario_says(tmp_path: Path) -> None:
+    status, said = demo(tmp_path, "wants_human")
+
+    assert status == 0, said
+    assert orjson.loads((tmp_path / "record.json").read_bytes())["transfers"][0]["outcome"] == "answered"
+
+
 def test_both_sides_of_the_recording_carry_speech(sale: Path) -> None:
     assert 0.05 < voiced_share(sale / "call.wav", 0) < 0.5
     assert 0.2 < voiced_share(sale / "call.wav", 1) < 0.9

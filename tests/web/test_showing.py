@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from store.records import RecordError, record_as_json
+from store.records import RecordError, TransferRecord, record_as_json
 from tests.store.samples import FULL
 from web.showing import lines
 
@@ -43,6 +43,19 @@ def test_a_recording_in_an_object_store_is_named() -> None:
     stored = attrs.evolve(FULL, recording="s3://bucket/CA1/call.wav")
 
     assert list(lines({"record": record_as_json(stored)}))[-1] == "recording: s3://bucket/CA1/call.wav"
+
+
+def test_a_transfer_says_what_came_of_it() -> None:
+    transfers = (
+        TransferRecord("closer", 40.0, "cross", "busy"),
+        TransferRecord("closer", 60.0, "cross", "answered", 42.0),
+    )
+    shown = list(lines({"record": record_as_json(attrs.evolve(FULL, transfers=transfers))}))
+
+    assert shown[shown.index("transfers") + 1 :][:2] == [
+        "     40.0  closer to a person: cross -> busy",
+        "     60.0  closer to a person: cross -> answered, 42 s",
+    ]
 
 
 def test_what_did_not_happen_has_no_heading() -> None:
