@@ -134,14 +134,8 @@ class AgentSession:
             await wire.receive_until(deepgram.SettingsApplied)
             took = round(trio.current_time() - began, 6)
             self.state.journal.note(SessionReady(self.agent.name, self.number, welcome.request_id, took))
-            self._reader = reader = TapeReader(
-                self.state.tape,
-                self.opening.start(),
-                policy.numbers.chunk_frames,
-                policy.numbers.replay_rate,
-                policy.deadlines.starved,
-                deliver=wire.put_audio,
-            )
+            pace = policy.numbers.chunk_frames, policy.numbers.replay_rate, policy.deadlines.starved
+            self._reader = reader = TapeReader(self.state.tape, self.opening.start(), *pace, deliver=wire.put_audio)
             ready()
             await self._converse(wire, reader)
             return Spent()
@@ -217,7 +211,8 @@ class AgentSession:
             case deepgram.ConversationText(role="user", content=text):
                 self._on_caller_turn(text, reader)
             case deepgram.ConversationText(role="assistant", content=text):
-                self._on_agent_text(text)
+                if text.strip():  # else it says nothing
+                    self._on_agent_text(text)
             case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled():
                 self._on_functions(message)
             case _:
@@ -317,7 +312,7 @@ class AgentSession:
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
             self.put(CallerSaid(text, asks_for_time(text)))
-        if not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):  # else the reply goes on
+        if text.strip() and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
             self.state.ledger.end_reply(self.voice)
 
     def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:

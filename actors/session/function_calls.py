@@ -45,6 +45,7 @@ HANDLER_TASK = "handler of "
 
 LONGEST_REASON = 500
 """Characters of a handler's own sentence to the model."""
+_LONGEST_NAME = 100
 
 log = structlog.stdlib.get_logger()
 
@@ -171,7 +172,7 @@ async def run_function(
     spec = agent.function(call.name)
     if spec is None:
         known = ", ".join(function.name for function in agent.functions)
-        return Failed(f"There is no function {call.name!r}. You have: {known}.")
+        return Failed(f"There is no function {call.name[:_LONGEST_NAME]!r}. You have: {known}.")
 
     async def read() -> tuple[object, tuple[str, ...]] | Failed:
         try:

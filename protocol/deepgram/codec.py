@@ -21,6 +21,9 @@ from protocol.fields import JSON, Fields
 
 Frame: TypeAlias = str | bytes
 
+LONGEST_REMARK = 500
+"""Characters of an error, a warning or an id of the service's."""
+
 OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
     HistoryCalls: "History",
@@ -186,13 +189,18 @@ def _bare(kind: Callable[[], messages.ServerMessage]) -> Callable[[Fields], mess
 
 def _code_and_description(message: Fields) -> tuple[str, str]:
     """Read both and insist on neither: an error without a description is an error all the same."""
-    described = fields.words_or_nothing(message, "description") or fields.words_or_nothing(message, "message")
-    return fields.words_or_nothing(message, "code"), described
+    described = _remark(message, "description") or _remark(message, "message")
+    return _remark(message, "code"), described
+
+
+def _remark(message: Fields, key: str) -> str:
+    """Return the beginning of words that are only noted: a megabyte of them is none the clearer."""
+    return fields.words_or_nothing(message, key)[:LONGEST_REMARK]
 
 
 def _read_welcome(message: Fields) -> messages.Welcome:
     """Read an id that is noted only; older services call it by another name (reference, section 4)."""
-    named = fields.words_or_nothing(message, "request_id") or fields.words_or_nothing(message, "session_id")
+    named = _remark(message, "request_id") or _remark(message, "session_id")
     return messages.Welcome(named)
 
 
@@ -203,7 +211,7 @@ _READERS: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
     "AgentThinking": lambda message: messages.AgentThinking(fields.words_or_nothing(message, "content")),
     "FunctionCallRequest": _read_function_call_request,
     "FunctionCallCancelled": _read_function_call_cancelled,
-    "InjectionRefused": lambda message: messages.InjectionRefused(fields.words_or_nothing(message, "message")),
+    "InjectionRefused": lambda message: messages.InjectionRefused(_remark(message, "message")),
     "Error": lambda message: messages.ErrorReported(*_code_and_description(message)),
     "Warning": lambda message: messages.ServiceWarning(*_code_and_description(message)),
     "SettingsApplied": _bare(messages.SettingsApplied),

@@ -4,11 +4,20 @@ What the caller heard is read from the simulated telephone, and what is left fro
 alone are in `tests/actors/turn/test_lost.py`.
 """
 
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.facts import CallClosing, GoodbyeStarted, HandoffAsked, SessionCrashed, TransferAsked, TurnHeard
+from actors.facts import (
+    CallClosing,
+    GoodbyeHeard,
+    GoodbyeStarted,
+    HandoffAsked,
+    SessionCrashed,
+    TransferAsked,
+    TurnHeard,
+)
 from actors.policy import CallPolicy, Deadlines
 from protocol.deepgram import (
     AgentAudioDone,
@@ -30,6 +39,7 @@ ASK = CallPolicy().wording.still_there
 FILLER = CallPolicy().wording.filler
 QUESTION = "What does it cost?"
 WORDS, DONE = ConversationText("assistant", "Ten pounds."), AgentAudioDone()
+NO_WORDS = ConversationText("assistant", " ")
 
 
 def turns(call: HandCall) -> list[tuple[str, str]]:
@@ -44,6 +54,7 @@ ANSWERS: dict[str, list[ServerMessage]] = {
     "the words come again behind the end": [voice(1, 2.0), WORDS, DONE, WORDS],
     "the words come behind the end": [voice(1, 2.0), DONE, WORDS],
     "the end comes before the audio": [WORDS, DONE, voice(1, 2.0)],
+    "words that are none come around them": [NO_WORDS, voice(1, 2.0), WORDS, NO_WORDS, DONE, NO_WORDS],
 }
 
 
@@ -58,6 +69,32 @@ async def test_an_answer_is_one_answer_in_whatever_order_it_comes(order: str, au
     assert call.phone.heard(1) == 2.0
     assert turns(call) == [("Ten pounds.", "Ten pounds.")]
     assert call.far.said(InjectAgentMessage) == []
+
+
+@pytest.mark.parametrize("words", one_in(3, ["", None, " \n"]))
+async def test_a_transcript_without_words_takes_nothing_of_what_is_said(
+    words: str | None, autojump_clock: MockClock
+) -> None:
+    nothing = orjson.dumps({"type": "ConversationText", "role": "user", "content": words}).decode()
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(voice(1, 1.0), WORDS)
+        await call.far.hear_for(0.5)
+        await call.far.say_text(nothing)
+        await call.far.say(voice(1, 1.0), DONE)
+        await call.far.hear_for(2)
+        await call.speak("That is all.")
+        await call.far.say(*sentence(2, "Goodbye.", 2.0, done=False), END)
+        await call.far.hear_for(0.5)
+        await call.far.say_text(nothing)
+        await call.far.say(voice(2, 2.0), DONE)
+        with trio.fail_after(6):
+            await call.over.wait()
+
+    assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (2.0, 4.0, "completed")
+    assert [turn.heard for turn in call.ended.transcript if turn.speaker == "first"][1:] == ["Ten pounds.", "Goodbye."]
+    assert [fact.complete for fact in call.facts(GoodbyeHeard)] == [True]
 
 
 async def test_a_goodbye_is_heard_on_a_line_that_echoes_marks_before_it_plays(autojump_clock: MockClock) -> None:

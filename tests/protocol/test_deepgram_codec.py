@@ -117,6 +117,9 @@ def test_latencies_may_come_as_text_and_nonsense_is_no_latency() -> None:
         ({"type": "Error", "message": "Why."}, ErrorReported("", "Why.")),
         ({"type": "Error", "code": "X", "description": None}, ErrorReported("X", "")),
         ({"type": "Warning", "code": "X"}, ServiceWarning("X", "")),
+        ({"type": "Warning", "code": "X" * 10**6, "message": "Y" * 10**6}, ServiceWarning("X" * 500, "Y" * 500)),
+        ({"type": "Welcome", "request_id": "X" * 10**6}, deepgram.Welcome("X" * 500)),
+        ({"type": "InjectionRefused", "message": "X" * 10**6}, InjectionRefused("X" * 500)),
         ({"type": "InjectionRefused"}, InjectionRefused("")),
         ({"type": "EndOfTurn"}, deepgram.EndOfTurn("")),
         ({"type": "FrustrationDetected"}, deepgram.FrustrationDetected(1, False)),
@@ -125,7 +128,7 @@ def test_latencies_may_come_as_text_and_nonsense_is_no_latency() -> None:
         ({"type": "History", "function_calls": []}, HistoryCalls(())),
         ({"type": 5}, UnknownMessage("", {"type": 5})),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_what_a_message_does_not_say_is_assumed(frame: dict[str, object], message: ServerMessage) -> None:
     assert decode_server(json.dumps(frame)) == message
