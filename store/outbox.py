@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from store.erasing import Subject
-from store.orders.databases import OrderDatabase, SqliteOrders
+from store.orders.databases import MOST, OrderDatabase, SqliteOrders, ask_for_all
 
 DAY: Final = 86_400.0
 KEPT_SECONDS: Final = 2 * DAY
@@ -43,12 +43,14 @@ _FIELDS = "id, call_sid, kind, '', created, tries, state, why"
 _LIST = f"SELECT {_FIELDS} FROM outbox WHERE state = :state ORDER BY created DESC LIMIT :most"  # noqa: S608 - constants
 _RESEND = """UPDATE outbox SET state = 'waiting', created = {now}, due = {now}, tries = 0
     WHERE state = 'dead' AND (:every = 1 OR id IN ({texts})) RETURNING 1"""
-_PRUNE = """DELETE FROM outbox
-    WHERE (state = 'sent' AND created < {now} - :sent) OR (state = 'dead' AND created < {now} - :dead)"""
-_REMOVE = "DELETE FROM outbox WHERE created < {now} - :seconds RETURNING 1"
+_PRUNE = f"""DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
+    WHERE (state = 'sent' AND created < {{now}} - :sent) OR (state = 'dead' AND created < {{now}} - :dead)
+    LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
+_REMOVE = f"""DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE created < {{now}} - :seconds LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
 _KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
 _SINCE = "SELECT min(created) FROM outbox"
-_BODIES = "SELECT id, call_sid, body FROM outbox"
+_BODIES = f"SELECT id, call_sid, body FROM outbox WHERE id > :after ORDER BY id LIMIT {MOST}"  # noqa: S608 - constants
 _ERASE = "DELETE FROM outbox WHERE id IN ({texts}) RETURNING 1"
 
 
@@ -109,11 +111,11 @@ class Outbox:
 
     async def prune(self) -> None:
         """Forget what was sent two days ago, and what was given up a month ago."""
-        await self.database.ask(_PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
+        await ask_for_all(self.database, _PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
 
     async def remove_older(self, seconds: float) -> int:
         """Forget what was kept longer ago, sent or not; return how many that were."""
-        return len(await self.database.ask(_REMOVE, {"seconds": seconds}))
+        return await ask_for_all(self.database, _REMOVE, {"seconds": seconds})
 
     async def unknown(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of these events were never kept here."""
@@ -127,9 +129,12 @@ class Outbox:
 
     async def erase(self, subject: Subject) -> int:
         """Forget the events of a person or of a call, sent or not; return how many."""
-        rows = await self.database.ask(_BODIES, {})
-        ids = [str(name) for name, sid, body in rows if str(sid) in subject.calls or subject.is_in(str(body))]
-        erased = len(await self.database.ask(_ERASE, {"texts": orjson.dumps(ids).decode()}))
+        erased, after = 0, ""
+        while rows := await self.database.ask(_BODIES, {"after": after}):
+            ids = [str(name) for name, sid, body in rows if str(sid) in subject.calls or subject.is_in(str(body))]
+            if ids:
+                erased += len(await self.database.ask(_ERASE, {"texts": orjson.dumps(ids).decode()}))
+            after = str(rows[-1][0])
         if erased and isinstance(self.database, SqliteOrders):
             await self.database.overwrite()
         return erased

@@ -92,6 +92,13 @@ _PUT_SUMMARY = _put("call_summaries", _SUMMARY)
 _GET = "SELECT record FROM calls WHERE call_sid = :call_sid"
 _NEWEST = "ORDER BY started_at DESC, call_sid DESC LIMIT :limit"
 _LIST = f"SELECT call_sid, record FROM calls {_NEWEST}"  # noqa: S608 - constants
+_READ_AT_ONCE = 1000
+"""Whole records that one statement reads through: a server has five seconds for it."""
+_NEXT = f"""SELECT max(call_sid) FROM
+    (SELECT call_sid FROM calls WHERE call_sid > :after ORDER BY call_sid LIMIT {_READ_AT_ONCE}) AS part"""  # noqa: S608
+_SOME = f"""SELECT call_sid, record || '' AS record FROM calls
+    WHERE call_sid > :after AND call_sid <= :last LIMIT {_READ_AT_ONCE}"""  # noqa: S608
+"""PostgreSQL would unpack a record anew for each text that is looked for in it, if it were not made of two parts."""
 _VERSION = "SELECT max(version) FROM switchboard_schema"
 _ASKED: Mapping[str, str] = {
     "outcome": "outcome = :outcome",
@@ -223,10 +230,19 @@ class SqlRecords:
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Read whole records: it takes its time."""
-        hints = {f"hint{number}": _containing(hint) for number, hint in enumerate(subject.hints)}
-        hinted = " OR ".join(f"record LIKE :{name} ESCAPE '/'" for name in hints) or "1 = 0"
-        sql = f"SELECT call_sid, record FROM calls WHERE {hinted}"  # noqa: S608 - constants
-        return await self._ask(lambda execute: [sid for sid, record in execute(sql, hints) if subject.is_in(record)])
+        hints = {f"hint{number}": hint for number, hint in enumerate(subject.hints)}
+        hinted = " OR ".join(f"{{find}}(record, :{name}) > 0" for name in hints) or "1 = 0"
+        sql = f"SELECT call_sid, record FROM ({_SOME}) AS part WHERE {hinted}"  # noqa: S608 - constants
+
+        def find(execute: Execute) -> list[str]:
+            after, found = "", list[str]()
+            while (last := execute(_NEXT, {"after": after}).fetchone()[0]) is not None:
+                rows = execute(sql, {**hints, "after": after, "last": last}).fetchall()
+                found += [sid for sid, record in rows if subject.is_in(record)]
+                after = last
+            return found
+
+        return await self._ask(find)
 
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased in an SQLite file, nor in the log beside it; return where some stay.

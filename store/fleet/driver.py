@@ -35,7 +35,8 @@ Rows = Sequence[TupleRow]
 CONNECTIONS = 3
 """Of one worker, beside the one that listens."""
 PATIENCE = 1.0
-"""Seconds for one statement, and for one connection."""
+"""Seconds for one statement, and for one connection; a server that is there gives a statement up a little earlier."""
+_ITS_PART = 0.8
 QUIET_SECONDS = 10.0
 """After so long without a word, a connection that listens is asked whether it is still one: a way can go silently."""
 _TRIES = 3
@@ -123,7 +124,19 @@ class TrioConnection(AsyncConnection[TupleRow]):
 
     @classmethod
     async def _open(cls, way: str) -> Self:
-        connecting = cls._connect_gen(way)
+        """Connect so that the server gives a statement up when we do: else it would wait on, and be waited for."""
+        given = conninfo_to_dict(way).get("options") or ""
+        impatient = make_conninfo(way, options=f"-c statement_timeout={PATIENCE * _ITS_PART * 1000:.0f} {given}")
+        try:
+            return await cls._connected(impatient)
+        except psycopg.OperationalError as exc:
+            if "options" not in str(exc):
+                raise
+            return await cls._connected(way)  # PgBouncer takes none
+
+    @classmethod
+    async def _connected(cls, conninfo: str) -> Self:
+        connecting = cls._connect_gen(conninfo)
         try:
             descriptor, want = next(connecting)
             while True:
@@ -198,6 +211,8 @@ class Database:
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
             raise self.refuse(FleetUnavailable(one_line(exc))) from exc
+        except errors.QueryCanceled as exc:  # it is there, and this was too much, or is locked
+            raise FleetUnavailable(one_line(exc)) from exc
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
                 _log.warning("database_away", why=one_line(exc))

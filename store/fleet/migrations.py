@@ -1,9 +1,10 @@
 """The tables of the fleet, and how they come about: numbered steps, forward only, each in one transaction.
 
 Every worker runs `migrate` when it starts. An advisory lock lets one of them do a step, and `lock_timeout` keeps a step
-from holding up running calls behind a long statement: it gives up, and is tried again with the next beat. A row of
-`fleet_schema` tells of each step that was made, with the oldest program that still works with it; an older one refuses.
-A column is added in one release, used in the next, and removed in the one after. Every time is the database's.
+from holding up running calls behind a long statement: it gives up, and is tried again with the next beat. A step may
+take longer than anybody waits for it: the server goes on. A row of `fleet_schema` tells of each step that was made,
+with the oldest program that still works with it; an older one refuses. A column is added in one release, used in the
+next, and removed in the one after. Every time is the database's.
 """
 
 from collections.abc import Sequence
@@ -110,12 +111,14 @@ CREATE INDEX commands_worker ON commands (worker, id);
     Migration(4, ";\n".join((*schema.STEP_3, ""))),
     Migration(5, unsampled(*(table for table in PERSONAL if table not in {"calls", "call_summaries"}))),
     Migration(6, NO_NUMBER_IN_ITS_LOG),
+    Migration(7, ";\n".join((*schema.STEP_4, ""))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"
 _MADE = "SELECT to_regclass('fleet_schema') IS NOT NULL"
 _STEP = """
 BEGIN;
+SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '2s';
 SELECT pg_advisory_xact_lock({lock});
 CREATE TABLE IF NOT EXISTS fleet_schema (

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 import attrs
 import orjson
 
-from store.orders.databases import Conflict, OrderDatabase, Rows
+from store.orders.databases import MOST, Conflict, OrderDatabase, Rows, ask_for_all
 from store.orders.queue import KeptOrder, json_object
 from store.orders.schema import NEVER
 from store.orders.statements import FIELDS
 
-BATCH = 1000
-"""How many numbers one statement keeps."""
 LEFT_SECONDS = 3600.0
 """How long the numbers of an import that was cut off stay."""
 _CAMPAIGN = "campaign, name, state, rules, created, why"
@@ -30,9 +28,13 @@ _ADD = f"""INSERT INTO orders
     SELECT value->>'order_id', value->>'number', value->>'body', 'waiting', '', {NEVER}, {NEVER}, {{now}}, :campaign,
         CAST(value->>'line' AS integer), value->>'zones', CAST(value->>'not_before' AS double precision)
     FROM {{rows}}"""  # noqa: S608 - constants
-_REMOVE = "DELETE FROM orders WHERE campaign = :campaign"
-_SWEEP = """DELETE FROM orders WHERE campaign <> '' AND created < {now} - :seconds
-    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign)"""
+_SOME_OF = f"""WHERE order_id IN (SELECT order_id FROM orders
+    WHERE campaign = :campaign AND state = 'waiting' LIMIT {MOST})"""  # noqa: S608 - constants
+_REMOVE = f"DELETE FROM orders {_SOME_OF} RETURNING 1"  # noqa: S608
+_SWEEP = f"""DELETE FROM orders WHERE order_id IN (
+    SELECT order_id FROM orders WHERE campaign <> '' AND created < {{now}} - :seconds
+    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign) LIMIT {MOST})
+    RETURNING 1"""  # noqa: S608
 _CREATE = f"""INSERT INTO campaigns (campaign, name, state, rules, created)
     VALUES (:campaign, :name, :state, :rules, {{now}}) RETURNING {_CAMPAIGN}"""  # noqa: S608
 _FIND = f"SELECT {_CAMPAIGN} FROM campaigns WHERE campaign = :name OR name = :name"  # noqa: S608
@@ -43,7 +45,7 @@ _PAUSE_OF = """UPDATE campaigns SET state = 'paused', why = :why
     WHERE campaign = (SELECT o.campaign FROM orders o WHERE o.order_id = :order_id) AND state = 'running' RETURNING 1"""
 _CALLED_OFF = f"""state = 'over', ended = {{now}}, due = {NEVER},
     outcome = CASE WHEN outcome = '' THEN 'canceled' ELSE outcome END, attempt = attempt - 1"""
-_CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} WHERE campaign = :campaign AND state = 'waiting'"  # noqa: S608
+_CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} {_SOME_OF} AND state = 'waiting' RETURNING 1"  # noqa: S608
 """Numbers that a worker has taken and not asked for, as well."""
 _CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF}
     WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND EXISTS
@@ -118,19 +120,19 @@ class CampaignStore:
         """Keep a campaign with all its numbers; None, and nothing of it, where there is one of this name."""
         if await self.find(name) is not None:
             return None
-        for start in range(0, len(contacts), BATCH):
-            rows = [contact.written() for contact in contacts[start : start + BATCH]]
+        for start in range(0, len(contacts), MOST):
+            rows = [contact.written() for contact in contacts[start : start + MOST]]
             await self._ask(_ADD, campaign=campaign, rows=orjson.dumps(rows).decode())
         given = {"campaign": campaign, "name": name, "state": state, "rules": orjson.dumps(rules).decode()}
         try:
             return (await self._campaigns(_CREATE, **given))[0]
         except Conflict:
-            await self._ask(_REMOVE, campaign=campaign)
+            await ask_for_all(self.database, _REMOVE, {"campaign": campaign})
             return None
 
     async def sweep(self) -> None:
         """Remove what imports have left that were cut off."""
-        await self._ask(_SWEEP, seconds=LEFT_SECONDS)
+        await ask_for_all(self.database, _SWEEP, {"seconds": LEFT_SECONDS})
 
     async def find(self, name: str) -> Campaign | None:
         found = await self._campaigns(_FIND, name=name)
@@ -148,7 +150,7 @@ class CampaignStore:
         """
         turned = await self._campaigns(_TURN_TO, campaign=campaign, state=state, why=why)
         if state == "canceled":
-            await self._ask(_CALL_OFF, campaign=campaign)
+            await ask_for_all(self.database, _CALL_OFF, {"campaign": campaign})
         return turned[0] if turned else None
 
     async def pause_of(self, order_id: str, why: str) -> bool:

@@ -1,9 +1,11 @@
 """The two databases that keep orders and small texts, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}`, `{bytes}`, `{label}`
-(text that is compared byte by byte) and `{table}` (NULL without this table) for what the two databases say differently.
-Each is one transaction. On PostgreSQL (`store.fleet.driver`) the time is the server's; on SQLite it is `now`, and
-PostgreSQL's `to_timestamp` and `decode` are there too.
+(text that is compared byte by byte), `{find}` (where a text begins in another) and `{table}` (NULL without this table)
+for what the two databases say differently. Each is one transaction, and short: one that changes many rows does so
+`MOST` at a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the time is the server's, asked for once in a
+statement, so that an index is searched by it; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are
+there too.
 """
 
 import re
@@ -32,6 +34,8 @@ Execute: TypeAlias = Callable[[str, Arguments], Any]
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes."""
 IN_MEMORY = ":memory:"
+MOST = 1000
+"""Rows that one statement changes."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -59,6 +63,17 @@ class OrderDatabase(Protocol):
         ...
 
 
+async def ask_for_all(database: OrderDatabase, sql: str, arguments: Arguments) -> int:
+    """Repeat a statement that changes at most `MOST` rows, and returns them, until there are none; return how many.
+
+    Raises: `OSError`: what was changed stays so.
+    """
+    count = 0
+    while rows := await database.ask(sql, arguments):
+        count += len(rows)
+    return count
+
+
 @lru_cache(maxsize=200)
 def for_sqlite(sql: str) -> str:
     return sql.format(
@@ -68,6 +83,7 @@ def for_sqlite(sql: str) -> str:
         rows="json_each(:rows)",
         bytes="blob",
         label="text",
+        find="instr",
         table="(SELECT name FROM sqlite_schema WHERE name = :table)",
     )
 
@@ -75,12 +91,13 @@ def for_sqlite(sql: str) -> str:
 @lru_cache(maxsize=200)
 def for_postgres(sql: str) -> str:
     plain = sql.format(
-        now="extract(epoch FROM clock_timestamp())::double precision",
+        now="(SELECT extract(epoch FROM clock_timestamp())::double precision)",
         skip="FOR UPDATE SKIP LOCKED",
         texts="SELECT value FROM json_array_elements_text(CAST(:texts AS json))",
         rows="json_array_elements(CAST(:rows AS json)) AS listed (value)",
         bytes="bytea",
         label='text COLLATE "C"',
+        find="strpos",
         table="to_regclass(:table)::text",
     )
     return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", plain)

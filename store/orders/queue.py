@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from store.orders import statements
-from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders
+from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders, ask_for_all
 from store.orders.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
@@ -212,7 +212,7 @@ class OrderQueue:
     async def prune(self, campaigns: float = math.inf) -> None:
         """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago."""
         kept = min(campaigns, NEVER)
-        await self._ask(statements.PRUNE, single=KEPT_SECONDS, campaigns=kept)
+        await ask_for_all(self.database, statements.PRUNE, {"single": KEPT_SECONDS, "campaigns": kept})
 
     # The do-not-call list
 

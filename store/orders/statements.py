@@ -4,6 +4,7 @@ On PostgreSQL a worker that looks for work passes over rows that another one is 
 one writes at a time.
 """
 
+from store.orders.databases import MOST
 from store.orders.schema import NEVER
 
 FIELDS = (
@@ -60,8 +61,9 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
-PRUNE = """DELETE FROM orders WHERE state = 'over'
-    AND ended < {now} - CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END"""
+PRUNE = f"""DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders WHERE state = 'over'
+    AND ended < {{now}} - CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END
+    LIMIT {MOST}) RETURNING 1"""  # noqa: S608
 
 REFUSE_NUMBER = """INSERT INTO do_not_call (number, since, why) VALUES (:number, {now}, :why)
     ON CONFLICT (number) DO UPDATE SET why = excluded.why"""

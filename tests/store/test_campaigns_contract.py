@@ -8,7 +8,7 @@ import pytest
 
 from store.fleet.driver import PostgresOrders
 from store.orders.campaigns import Campaign, CampaignStore, NewContact
-from store.orders.databases import IN_MEMORY, Arguments, OrderDatabase, Rows, SqliteOrders
+from store.orders.databases import IN_MEMORY, MOST, Arguments, OrderDatabase, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
@@ -29,6 +29,19 @@ def contacts(count: int, first: int = 1, not_before: float = 0.0) -> list[NewCon
         NewContact(f"OR{first}-{n}", n + 2, f"+1212555{first}{n:03d}", ("America/New_York",), not_before, {"to": "Zoë"})
         for n in range(count)
     ]
+
+
+@attrs.define
+class Asked:
+    """Counts the rows of each answer."""
+
+    inner: OrderDatabase
+    rows: list[int] = attrs.field(factory=list)
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        rows = await self.inner.ask(sql, arguments)
+        self.rows.append(len(rows))
+        return rows
 
 
 async def create(store: CampaignStore, name: str = "spring", count: int = 3, first: int = 1) -> Campaign:
@@ -151,6 +164,30 @@ async def test_a_campaign_that_was_canceled_halfway_is_canceled_again(store: Cam
     assert await store.turn_to(campaign.campaign, "canceled") is None
 
     assert [(one.state, one.outcome) for one in await store.counts(campaign.campaign)] == [("over", "canceled")]
+
+
+@pytest.mark.parametrize("ends", ["canceled", "over", "cut off"])
+async def test_a_campaign_of_many_numbers_ends_whole(store: CampaignStore, ends: str) -> None:
+    """No statement is about them all: it would take longer than anybody waits for one."""
+    count = 2 * MOST + 1
+    asked, queue = Asked(store.database), OrderQueue(store.database)
+    campaign = await create(store, count=count)
+    await store.database.ask("UPDATE orders SET created = created - 4000, ended = 0, not_before = 0", {})
+
+    if ends == "canceled":
+        await CampaignStore(asked).turn_to(campaign.campaign, "canceled")
+    elif ends == "over":
+        await store.database.ask("UPDATE orders SET state = 'over'", {})
+        await OrderQueue(asked).prune(campaigns=60)
+    else:
+        await store.database.ask("UPDATE campaigns SET campaign = 'gone'", {})
+        await CampaignStore(asked).sweep()
+
+    assert [(one.state, one.numbers) for one in await store.counts(campaign.campaign)] == (
+        [("over", count)] if ends == "canceled" else []
+    )
+    assert max(asked.rows) <= MOST
+    assert await queue.next_due() is None
 
 
 async def test_turns_are_apart_and_only_so_many_calls_are_under_way(store: CampaignStore) -> None:

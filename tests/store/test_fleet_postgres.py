@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from trio.lowlevel import wait_readable
 from trio.testing import wait_all_tasks_blocked
 
+from store import outbox, tokens
 from store.fleet import driver, statements
 from store.fleet.commands import CommandRows, hear_on
 from store.fleet.cut_calls import adopt_cut, close_dead
@@ -21,6 +22,9 @@ from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore, skew
 from store.memory import MemoryRecords
+from store.orders import campaigns
+from store.orders import statements as orders
+from store.orders.databases import for_postgres
 from store.records import RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden
@@ -749,17 +753,42 @@ async def test_a_connection_that_the_server_has_closed_costs_nothing(workers: Wo
     assert fleet.state is State.UP
 
 
-async def test_a_statement_that_hangs_is_given_up_and_its_connection_closed(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_gives_a_statement_up_is_there(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a table is locked, no session of a worker that has given up waits on: others would find none free."""
+    await workers.join(1)
+    monkeypatch.setattr("store.fleet.driver.PATIENCE", 1.0)
     database = workers.database()
+    with psycopg.connect(workers.url) as other:
+        other.execute("LOCK TABLE workers")
+        for _ in range(3):
+            with pytest.raises(FleetUnavailable, match="statement timeout"):
+                await database.ask("SELECT * FROM workers")
 
-    with monkeypatch.context() as impatient:
-        impatient.setattr("store.fleet.driver.PATIENCE", 1.0)
-        with pytest.raises(FleetUnavailable, match="TooSlow"):
-            await database.ask("SELECT pg_sleep(5)")
-    with pytest.raises(FleetUnavailable, match="is away"):
-        await database.ask("SELECT 1")
+        assert execute(workers.url, WAITING) == []
+        assert await database.ask("SELECT 1") == [(1,)]
+    assert len(database._idle) == 1
 
-    assert await database.ask("SELECT 1", even_away=True) == [(1,)]
-    database.close()
+
+SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
+    "orders to look after": (orders.TAKE, "orders_due", {"worker": "w", "lease": 1.0}),
+    "when to look": (orders.NEXT, "orders_due", {}),
+    "the next number of a campaign": (campaigns._TAKE, "orders_contacts", {"worker": "w", "lease": 1.0, "latest": 9.0}),
+    "news to send": (outbox._TAKE, "outbox_due", {"lease": 1.0}),
+    "old news": (outbox._REMOVE, "outbox_created", {"seconds": 9.0}),
+    "texts to sweep": (tokens._SWEEP, "tokens_expires", {}),
+}
+
+
+@pytest.mark.parametrize("what", SOUGHT)
+async def test_what_is_looked_for_again_and_again_is_found_by_an_index(workers: Workers, what: str) -> None:
+    """And by its condition: an index through which a statement goes from end to end takes as long as a table."""
+    await workers.join(1)
+    sql, index, arguments = SOUGHT[what]
+    with psycopg.connect(workers.url) as connection:
+        connection.execute("SET enable_seqscan = off; SET enable_sort = off")
+        plan = connection.execute(f"EXPLAIN {for_postgres(sql)}".encode(), {**arguments, "campaign": "c"}).fetchall()
+    lines = [line for (line,) in plan]
+    at = next(number for number, line in enumerate(lines) if f"using {index}" in line or f"on {index}" in line)
+
+    assert "Index Cond" in lines[at + 1] or what == "when to look"
+    assert not [line for line in lines if "Sort" in line]

@@ -8,11 +8,14 @@ import trio
 
 from store.erasing import Subject
 from store.fleet.driver import PostgresOrders
-from store.orders.databases import IN_MEMORY, SqliteOrders
+from store.orders.databases import IN_MEMORY, MOST, SqliteOrders
 from store.outbox import DAY, LAST, Event, Outbox, event_id
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
+MANY = f"""INSERT INTO outbox (id, call_sid, kind, ordinal, body, created, due)
+    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MOST})
+    SELECT 'msg_' || n, 'CA' || n, '', 1, '', {{now}}, 0 FROM n"""  # noqa: S608 - constants
 ONE, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
 
 
@@ -118,6 +121,15 @@ async def test_news_of_a_person_are_erased(outbox: Outbox) -> None:
     assert await outbox.erase(Subject("+15557650000", frozenset([ONE]))) == 2
     assert (await taken(outbox)).call_sid == OTHER
     assert await outbox.erase(Subject(calls=frozenset([OTHER]))) == 1
+
+
+async def test_news_of_a_person_are_erased_among_those_of_many(outbox: Outbox) -> None:
+    for number in range(7):
+        await put(outbox, f"CA{number:032}", 1, caller="+15557650000" if number % 3 == 0 else "+15558880000")
+    await outbox.database.ask(MANY, {})
+
+    assert await outbox.erase(Subject("+15557650000")) == 3
+    assert await outbox.remove_older(-60) == MOST + 4
 
 
 async def test_what_was_sent_is_forgotten_after_two_days_and_what_was_given_up_after_a_month(outbox: Outbox) -> None:

@@ -17,12 +17,13 @@ import trio
 from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import RecordsRefused, RecordsUnavailable
+from store.erasing import Subject
 from store.memory import MemoryRecords
 from store.orders.databases import for_postgres, for_sqlite
 from store.postgres import conninfo_of
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
-from store.sql import SqlRecords
+from store.sql import _NEXT, SqlRecords
 from tests.examples import POSTGRES
 from tests.store.samples import FULL, at
 from tests.web.console.visitors import signed_in
@@ -294,6 +295,17 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"])
 def test_the_driver_is_ours_whatever_a_hosts_url_names(scheme: str) -> None:
     assert SqlRecords(f"{scheme}://me:hunter2@db/calls").name == "postgresql://me:***@db/calls"
+
+
+async def test_who_is_mentioned_is_found_among_more_records_than_are_read_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.sql._NEXT", _NEXT.replace("1000", "2"))
+    records = SqlRecords(url)
+    for minute in range(7):
+        await records.save(attrs.evolve(at(minute), caller="+15557650001" if minute % 3 == 0 else "+15558880001"))
+
+    assert await records.mentioning(Subject("+15557650001")) == [at(minute).call_sid for minute in (0, 3, 6)]
 
 
 @pytest.mark.real_time

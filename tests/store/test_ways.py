@@ -90,6 +90,24 @@ async def test_a_statement_whose_answer_was_lost_is_not_asked_again(cluster: Clu
 
 
 @pytest.mark.real_time
+async def test_a_server_that_does_not_answer_is_away_until_it_does(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "PATIENCE", 1.0)
+    async with open_way(cluster) as way:
+        database = database_at(way.url)
+        await database.ask("SELECT 1")
+        way.forget()
+        with pytest.raises(FleetUnavailable, match="TooSlow"):
+            await database.ask("SELECT 1")
+        with pytest.raises(FleetUnavailable, match="is away"):
+            await database.ask("SELECT 1")
+
+        assert await database.ask("SELECT 1", even_away=True) == [(1,)]
+        database.close()
+
+
+@pytest.mark.real_time
 async def test_who_listens_on_a_connection_that_died_silently_listens_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
