@@ -65,25 +65,26 @@ class Struck:
         when = "" if self.share is None else f" at {self.share:.0%}"
         return f"{self.what}{when}{self.note}"
 
-    async def play(self) -> PlayedCall:
+    async def play(self, excused: Mapping[int | str, str] | None = None) -> PlayedCall:
         """Play the call, and strike."""
         if self.blow is not None:
-            return await self._leave(self.blow)
+            return await self._leave(self.blow, excused)
         if self.share is None:
-            return await self.call.play(self.what)
-        whole = await self.call.play()
+            return await self.call.play(self.what, excused=excused)
+        whole = await self.call.play(excused=excused)
         at = self.share * whole.the_record.duration
         ready = [entry.at for entry in whole.entries if isinstance(entry.fact, facts.SessionReady) and entry.at <= at]
         after, connection = at - (ready[-1] if ready else 0.0), max(1, len(ready))
-        return await self.call.play(f"deepgram: {self.what} after {after:.3f} s on connection {connection}")
+        fault = f"deepgram: {self.what} after {after:.3f} s on connection {connection}"
+        return await self.call.play(fault, excused=excused)
 
-    async def _leave(self, blow: Blow) -> PlayedCall:
+    async def _leave(self, blow: Blow, excused: Mapping[int | str, str] | None) -> PlayedCall:
         count = Striker(None, blow)
         with count.striking():
-            await self.call.play()
+            await self.call.play(excused=excused)
         striker = Striker(max(1, round((self.share or 0.0) * count.steps)), blow)
         with striker.striking():
-            return await self.call.play()
+            return await self.call.play(excused=excused)
 
 
 @attrs.define(eq=False)
