@@ -65,87 +65,44 @@ groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
     refused                       the connection is refused
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal, TypeAlias, cast
+import math
+from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
 from simulators.fault_lines import FOREVER, FORMS, Fault, FaultError, Kind, Target, parse_fault, parse_faults
-from simulators.line_faults import LineFaults
 
-__all__ = [
-    "FOREVER", "FORMS", "ConnectionFaults", "Fault", "FaultError", "FaultPlan", "GroqAnswer", "Kind", "RequestFaults",
-    "Step", "StepKind", "Target", "TwilioFaults", "UpdateFault", "parse_fault", "parse_faults",
-]  # fmt: skip
+__all__ = ["FOREVER", "FORMS", "STEPS", "Fault", "FaultError", "FaultPlan", "Faults", "parse_fault", "parse_faults"]
 
-GroqAnswer: TypeAlias = Literal[
-    "429", "500", "model_not_found", "model_decommissioned", "json_validate_failed", "hang", "garbage", "drip",
-    "refused",
-]  # fmt: skip
-StepKind: TypeAlias = Literal["drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close"]
+STEPS: Final[tuple[Kind, ...]] = ("drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close")
+"""Faults that happen once to a Deepgram connection, at some moment; those without one in place of SettingsApplied."""
 
 
 @attrs.frozen
-class Step:
-    """Something that happens to one Deepgram connection, once; `after` None: in place of SettingsApplied."""
+class Faults:
+    """The faults of one connection, stream or request, asked by kind."""
 
-    kind: StepKind
-    after: float | None
-    code: str = ""
-    number: int = 0
+    every: tuple[Fault, ...] = ()
 
+    def of(self, *kinds: Kind) -> tuple[Fault, ...]:
+        """Return those of some kinds, in the order they were written."""
+        return tuple(fault for fault in self.every if fault.kind in kinds)
 
-@attrs.frozen
-class UpdateFault:
-    """Faults of one kind of update: first the delay, then what comes instead of its acknowledgement."""
+    def has(self, kind: Kind) -> bool:
+        return bool(self.of(kind))
 
-    delay: float = 0.0
-    instead: Literal["", "no ack", "refuse update", "drop at update"] = ""
+    def number(self, kind: Kind) -> int:
+        """Return the number that the first of a kind has; 0 where there is none."""
+        return next((fault.number for fault in self.of(kind)), 0)
 
+    def seconds(self, kind: Kind) -> float:
+        """Return how long those of a kind last together."""
+        return sum(fault.seconds for fault in self.of(kind))
 
-@attrs.frozen
-class ConnectionFaults:
-    """Faults of one Deepgram connection."""
-
-    refuse: int | None = None
-    """HTTP status at the upgrade."""
-    upgraded: bool = True
-    welcomed: bool = True
-    settings_delay: float = 0.0
-    think_delay: float = 0.0
-    tts_delay: float = 0.0
-    drip: bool = False
-    cancels_after: float | None = None
-    """The first function call that is open for so long is cancelled, whether its function is deferred or not."""
-    steps: tuple[Step, ...] = ()
-    """In order of time, those in place of SettingsApplied first."""
-    updates: Mapping[str, UpdateFault] = attrs.field(factory=dict[str, UpdateFault])
-    """By the kind of update: think, speak, prompt or listen."""
-
-
-@attrs.frozen
-class TwilioFaults:
-    """Faults of every media stream."""
-
-    jitter: float = 0.0
-    """Seconds."""
-    stop_without_close: bool = False
-    close_without_stop: bool = False
-    stalled_reader_after: float | None = None
-    no_media_after: float | None = None
-    duplicate_start: bool = False
-    bad_frames: int = 0
-    line: LineFaults = attrs.field(factory=LineFaults)
-
-
-@attrs.frozen
-class RequestFaults:
-    """Faults of one Groq request: first the delay, then the answer."""
-
-    delay: float = 0.0
-    answer: GroqAnswer | None = None
+    def begin(self, kind: Kind) -> float:
+        """Return after how many seconds the first of a kind begins; infinity where there is none."""
+        return min((fault.after or 0.0 for fault in self.of(kind)), default=math.inf)
 
 
 def _in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -159,89 +116,23 @@ class FaultPlan:
     faults: tuple[Fault, ...] = attrs.field(default=(), converter=_in_order)
     requests: int = attrs.field(default=0, init=False)
 
-    def of(self, target: Target) -> tuple[Fault, ...]:
-        """Return one service's faults, in the order they were written."""
-        return tuple(fault for fault in self.faults if fault.target == target)
+    def of(self, *targets: Target) -> tuple[Fault, ...]:
+        return tuple(fault for fault in self.faults if fault.target in targets)
 
-    def for_connection(self, nth: int) -> ConnectionFaults:
+    def for_connection(self, nth: int) -> Faults:
         """Return what is wrong with the nth Deepgram connection, counted from 1."""
-        hits = [fault for fault in self.of("deepgram") if fault.hits(nth)]
-        refusals = [fault.number for fault in hits if fault.kind == "refuse connect"]
-        steps = [
-            Step(cast("StepKind", fault.kind), fault.after, code=fault.code, number=fault.number)
-            for fault in hits
-            if fault.kind in _STEPS
-        ]
-        return ConnectionFaults(
-            refuse=refusals[0] if refusals else None,
-            upgraded=all(fault.kind != "no upgrade" for fault in hits),
-            welcomed=all(fault.kind != "no welcome" for fault in hits),
-            settings_delay=_delay(hits, "slow settings"),
-            think_delay=_delay(hits, "slow think"),
-            tts_delay=_delay(hits, "slow tts"),
-            drip=any(fault.kind == "drip" for fault in hits),
-            cancels_after=min((fault.seconds for fault in hits if fault.kind == "cancel call"), default=None),
-            steps=tuple(sorted(steps, key=lambda step: -1.0 if step.after is None else step.after)),
-            updates=_updates(hits),
-        )
+        return Faults(tuple(fault for fault in self.of("deepgram") if fault.hits(nth)))
 
     @property
-    def twilio(self) -> TwilioFaults:
-        """Faults of the media streams."""
-        faults = {fault.kind: fault for fault in self.of("twilio")}
-        stalled, mute = faults.get("stalled reader"), faults.get("no media")
-        bad = faults.get("bad frames")
-        return TwilioFaults(
-            jitter=_delay(faults.values(), "jitter"),
-            stop_without_close="stop without close" in faults,
-            close_without_stop="close without stop" in faults,
-            stalled_reader_after=None if stalled is None else stalled.after or 0.0,
-            no_media_after=None if mute is None else mute.after or 0.0,
-            duplicate_start="duplicate start" in faults,
-            bad_frames=0 if bad is None else bad.number,
-            line=self._line,
-        )
+    def twilio(self) -> Faults:
+        """What is wrong with every media stream, and with the sound on it."""
+        return Faults(self.of("twilio", "line"))
 
-    @property
-    def _line(self) -> LineFaults:
-        """Faults of the sound of every line."""
-        faults = self.of("line")
-        numbers = {fault.kind: float(fault.number) for fault in faults}
-        return LineFaults(
-            loss=numbers.get("loss", 0.0) / 100,
-            noise=numbers.get("noise"),
-            clipping=numbers.get("clipping"),
-            echo=numbers.get("echo"),
-            coughs=tuple(fault.after or 0.0 for fault in faults if fault.kind == "cough"),
-            others=tuple(fault.after or 0.0 for fault in faults if fault.kind == "two people"),
-        )
-
-    def groq(self) -> RequestFaults:
+    def groq(self) -> Faults:
         """Count one more Groq request and return what is wrong with it."""
         self.requests += 1
         return self.for_request(self.requests)
 
-    def for_request(self, nth: int) -> RequestFaults:
+    def for_request(self, nth: int) -> Faults:
         """Return what is wrong with the nth Groq request, counted from 1."""
-        hits = [fault for fault in self.of("groq") if fault.hits(nth)]
-        answers: list[GroqAnswer] = [cast("GroqAnswer", fault.kind) for fault in hits if fault.kind != "slow"]
-        return RequestFaults(delay=_delay(hits, "slow"), answer=answers[0] if answers else None)
-
-
-_INSTEAD: Final = ("no ack", "refuse update", "drop at update")
-_STEPS: Final = frozenset({"drop", "silent drop", "stall", "mute", "garbage", "odd messages", "error", "close"})
-
-
-def _delay(faults: Iterable[Fault], kind: Kind) -> float:
-    return sum(fault.seconds for fault in faults if fault.kind == kind)
-
-
-def _updates(hits: Iterable[Fault]) -> dict[str, UpdateFault]:
-    updates: dict[str, UpdateFault] = {}
-    for fault in hits:
-        known = updates.get(fault.code, UpdateFault())
-        if fault.kind == "slow ack":
-            updates[fault.code] = attrs.evolve(known, delay=known.delay + fault.seconds)
-        elif fault.kind in _INSTEAD:
-            updates[fault.code] = attrs.evolve(known, instead=fault.kind)
-    return updates
+        return Faults(tuple(fault for fault in self.of("groq") if fault.hits(nth)))

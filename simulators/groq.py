@@ -158,8 +158,9 @@ class GroqSimulator:
         faults = self._plan.groq()
         chat = _read_chat(request.body)
         self.requests.append(chat)
-        await trio.sleep(self.latency + faults.delay)
-        match faults.answer:
+        await trio.sleep(self.latency + faults.seconds("slow"))
+        kind = next((fault.kind for fault in faults.every if fault.kind != "slow"), None)
+        match kind:
             case None:
                 return json_response(200, self._render_completion(chat))
             case "429":
@@ -167,7 +168,7 @@ class GroqSimulator:
                 error = GroqError(429, message, "tokens", "rate_limit_exceeded")
                 return error.response((("retry-after", str(self.retry_after)),))
             case "model_not_found" | "model_decommissioned" | "json_validate_failed" | "500":
-                raise _refusal(faults.answer, chat.model)
+                raise _refusal(kind, chat.model)
             case "garbage":
                 return Response(200, b'{"id":"chatcmpl-0","choices":[{"index":0,"message":{"role":"assi')
             case "drip":
@@ -175,7 +176,7 @@ class GroqSimulator:
             case "hang":
                 await request.wait_gone()
                 return Response(499, b"")
-            case "refused":
+            case _:
                 raise httpx.ConnectError("connection refused")
 
     def _render_completion(self, chat: ChatRequest) -> dict[str, JSON]:
@@ -283,7 +284,7 @@ async def serve_groq(
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated Groq on a real port; its base URL is `http://HOST:PORT`, `https` with a certificate."""
-    if FaultPlan(tuple(faults)).for_request(1).answer == "refused":
+    if FaultPlan(faults).for_request(1).has("refused"):
         await _refuse(host, port, shutdown, task_status)
         return
     app = GroqSimulator(faults, latency=latency, api_key=api_key, offered=offered, retired=retired)

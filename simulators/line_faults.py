@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, ulaw_to_linear
+from simulators.faults import Faults
 from simulators.speech import synthesise
 from simulators.ulaw import linear_to_ulaw
 
@@ -48,9 +49,21 @@ class LineFaults:
     others: tuple[float, ...] = ()
     """When somebody else in the room says a sentence."""
 
+    @classmethod
+    def of(cls, faults: Faults) -> LineFaults:
+        """Read the faults of a line."""
+        numbers = {fault.kind: float(fault.number) for fault in faults.every}
+        return cls(
+            loss=faults.number("loss") / 100,
+            noise=numbers.get("noise"),
+            clipping=numbers.get("clipping"),
+            echo=numbers.get("echo"),
+            coughs=tuple(fault.after or 0.0 for fault in faults.of("cough")),
+            others=tuple(fault.after or 0.0 for fault in faults.of("two people")),
+        )
+
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong."""
         return self == LineFaults()
 
 

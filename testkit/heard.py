@@ -8,7 +8,7 @@ from actors.line.tape import KEPT_FRAMES
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Closed, FaultInjected
-from testkit.witness import Witnessed, ended, spoken_lines, started
+from testkit.witness import Witnessed, ended, has_bad_line, spoken_lines, started
 
 
 def every_word_is_heard_once(played: Witnessed) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _transcript_is_what_was_said(played: Witnessed) -> Iterator[str]:
     deaf, forgotten = deaf_from(played), max([0.0, *played.times(facts.FloorTaken)]) - KEPT_FRAMES * FRAME_SECONDS
     surely: list[str] = []
     perhaps: list[str] = []
-    is_clean = played.caller is not None and played.caller.faults.line.is_clean  # a bad line swallows words
+    is_clean = not has_bad_line(played)  # it swallows words
     for line in spoken_lines(played):
         (surely if forgotten < line.at and line.until <= deaf and is_clean and not perhaps else perhaps).extend(
             words_of(line.text)

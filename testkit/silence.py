@@ -8,7 +8,7 @@ from actors import facts
 from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.log import FaultInjected
 from testkit.heard import holder_at
-from testkit.witness import Witnessed, ended, spoken_lines
+from testkit.witness import Witnessed, ended, has_bad_line, spoken_lines
 
 
 def no_long_silence(played: Witnessed) -> Iterator[str]:
@@ -17,7 +17,7 @@ def no_long_silence(played: Witnessed) -> Iterator[str]:
     A reply that the service breaks off without a word is still the agents' turn.
     """
     assert played.caller is not None
-    longest = played.policy.deadlines.silence_budget + played.slack + played.caller.faults.jitter
+    longest = played.policy.deadlines.silence_budget + played.slack + played.caller.faults.seconds("jitter")
     for start, end in silences(played):
         if end - start > longest:
             yield f"the caller waited in silence from {start:.2f} to {end:.2f} s"
@@ -44,8 +44,7 @@ def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
 
 def _noises(played: Witnessed) -> list[tuple[float, float]]:
     """Return what else was as loud as a voice on a bad line: while somebody in the room speaks, nobody is silent."""
-    assert played.caller is not None
-    if played.caller.faults.line.is_clean:
+    if not has_bad_line(played):
         return []
     return [(fact.start, fact.end) for fact in played.facts(facts.CallerSpoke)]
 

@@ -151,6 +151,10 @@ def spoken_lines(played: Witnessed) -> list[Line]:
     return lines
 
 
+def has_bad_line(played: Witnessed) -> bool:
+    return any(fault.target == "line" for fault in played.faults)
+
+
 def started(played: Witnessed) -> float:
     """Return the trio time at which the call began."""
     assert played.caller is not None

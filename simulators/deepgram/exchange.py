@@ -81,10 +81,10 @@ class DeepgramExchange:
         self.connections += 1
         connection = self.connections
         await trio.sleep(self.knobs.upgrade)
-        if not self.faults.for_connection(connection).upgraded:
+        faults = self.faults.for_connection(connection)
+        if faults.has("no upgrade"):
             await trio.sleep_forever()
-        status = self.faults.for_connection(connection).refuse
-        if status is not None:
+        if status := faults.number("refuse connect"):
             self.log.put(Refused(trio.current_time(), connection, status))
             raise self.refuse(status)
         async with self._open_wire(connection) if self.wire else self._open_memory(connection) as client:

@@ -90,7 +90,7 @@ class VoiceAgentService:
             request = await reader.wait_for(wrap)
         if request is None:
             return
-        if not self._faults.for_connection(connection).upgraded:
+        if self._faults.for_connection(connection).has("no upgrade"):
             await trio.sleep_forever()
         status = self._verdict(request, connection)
         if status is None:
@@ -105,7 +105,7 @@ class VoiceAgentService:
             return 404
         if not self._is_authorised(request):
             return 401
-        return self._faults.for_connection(connection).refuse
+        return self._faults.for_connection(connection).number("refuse connect") or None
 
     def _is_authorised(self, request: WebSocketRequest) -> bool:
         """Check `Authorization: Token <key>`, `Bearer <JWT>`, or their twins in `Sec-WebSocket-Protocol`."""

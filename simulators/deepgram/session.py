@@ -7,10 +7,10 @@ breaks the protocol gets the service's `Error` and a closed socket, never an exc
 """
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from random import Random
-from typing import assert_never
 
 import attrs
 import trio
@@ -33,7 +33,7 @@ from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
 from simulators.deepgram.updates import Updates
-from simulators.faults import ConnectionFaults, FaultPlan, Step
+from simulators.faults import STEPS, Fault, FaultPlan, Faults
 from simulators.hearing import Recogniser
 from simulators.scenario import Scenario
 from simulators.sockets import leaves
@@ -92,7 +92,7 @@ class Session:
     _socket: WebSocket
     _scenario: Scenario
     _knobs: DeepgramKnobs
-    _faults: ConnectionFaults
+    _faults: Faults
     _log: ConnectionLog
     _line: Line
     _rng: Random
@@ -182,7 +182,7 @@ class Session:
             self._rng,
             voice=configuration.voice.name,
             output=configuration.output,
-            drip=faults.drip,
+            drip=faults.has("drip"),
             experimental=configuration.experimental,
             speak_entries=configuration.voice.entries,
         )
@@ -191,19 +191,20 @@ class Session:
         thinker = Thinker(line, mouth, calls, knobs, faults, log, brain, configuration.mind.entries)
         ear, flux = make_ear(self._make_hearing, configuration.input, knobs), configuration.flux
         updates = Updates(line, knobs, faults, log, self._scenario, ear, mouth, thinker, calls, flux=flux)
-        cancels_after = faults.cancels_after
+        cancels_after = min((fault.seconds for fault in faults.of("cancel call")), default=None)
         return Conversation(line, knobs, log, configuration, ear, mouth, thinker, calls, updates, cancels_after)
 
     async def _open(self, nursery: trio.Nursery) -> None:
         await trio.sleep(self._knobs.welcome)
-        if not self._faults.welcomed:
+        if self._faults.has("no welcome"):
             self._log.put(FaultInjected, "no welcome")
             return
         request_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
         await self._line.send(Welcome(request_id=str(request_id)))
         await self._settings_read.wait()
-        await trio.sleep(self._knobs.settings_applied + self._faults.settings_delay)
-        instead = [step for step in self._faults.steps if step.after is None]
+        await trio.sleep(self._knobs.settings_applied + self._faults.seconds("slow settings"))
+        steps = self._faults.of(*STEPS)
+        instead = [step for step in steps if step.after is None]
         for step in instead:
             await self._act_out(step)
         if instead or self._conversation is None:
@@ -213,20 +214,22 @@ class Session:
         await self._line.send(SettingsApplied())
         if self._configuration.mind.prompt_too_long:
             await self._line.send(ServiceWarning("PROMPT_TOO_LONG", "the prompt was cut after 25,000 characters"))
-        later = [step for step in self._faults.steps if step.after is not None]
+        later = sorted(
+            ((step.after, step) for step in self._faults.of(*STEPS) if step.after is not None), key=itemgetter(0)
+        )
         nursery.start_soon(self._act_out_later, later)
-        if not any(step.kind == "mute" and not step.after for step in later):
-            self._conversation.open(self._knobs.greeting + self._faults.tts_delay)
+        if not any(step.kind == "mute" and not after for after, step in later):
+            self._conversation.open(self._knobs.greeting + self._faults.seconds("slow tts"))
         self._conversation.start(nursery)
         self._open_for_talk.set()
 
-    async def _act_out_later(self, steps: list[Step]) -> None:
+    async def _act_out_later(self, steps: Sequence[tuple[float, Fault]]) -> None:
         applied = trio.current_time()
-        for step in steps:
-            await trio.sleep_until(applied + (step.after or 0.0))
+        for after, step in steps:
+            await trio.sleep_until(applied + after)
             await self._act_out(step)
 
-    async def _act_out(self, step: Step) -> None:
+    async def _act_out(self, step: Fault) -> None:
         self._log.put(FaultInjected, " ".join(str(part) for part in (step.kind, step.code, step.number) if part))
         match step.kind:
             case "silent drop":
@@ -240,12 +243,10 @@ class Session:
                 await self._line.send_raw(GARBAGE)
             case "odd messages":
                 await self._line.send_raw(*ODD_MESSAGES)
-            case "drop" | "error" | "close":
-                await self._end_by(step)
             case _:
-                assert_never(step.kind)
+                await self._end_by(step)
 
-    async def _end_by(self, step: Step) -> None:
+    async def _end_by(self, step: Fault) -> None:
         if step.kind == "error":
             await self._line.fail(step.code, f"{step.code.lower().replace('_', ' ')} (simulated)")
         code = ABNORMAL_CLOSURE if step.kind == "drop" else step.number

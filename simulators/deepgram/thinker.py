@@ -29,7 +29,7 @@ from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.log import CallSkipped, TurnAnswered
 from simulators.deepgram.mouth import Mouth, Utterance
-from simulators.faults import ConnectionFaults
+from simulators.faults import Faults
 from simulators.scenario import ScriptedAgent, ScriptedCall, ScriptedTurn
 
 SERVER_SIDE_ANSWER = '{"ok":true}'
@@ -52,7 +52,7 @@ class Thinker:
     _mouth: Mouth
     _calls: OpenCalls
     _knobs: DeepgramKnobs
-    _faults: ConnectionFaults
+    _faults: Faults
     _log: ConnectionLog
     brain: Brain
     entries: int = 1
@@ -160,7 +160,7 @@ class Thinker:
 
     async def _think(self, longer: float = 0.0) -> None:
         """Take the model's time, and complain about it as the service does: every five seconds, never fatally."""
-        left, waited = self._knobs.think + self._faults.think_delay + longer, 0.0
+        left, waited = self._knobs.think + self._faults.seconds("slow think") + longer, 0.0
         while left > self._knobs.slow_think_every:
             await trio.sleep(self._knobs.slow_think_every)
             left -= self._knobs.slow_think_every
@@ -188,7 +188,7 @@ class Thinker:
         if sentences:
             self._silent = False
             since = turn.since if turn else trio.current_time()
-            self._mouth.say(Utterance(sentences, self._knobs.tts + self._faults.tts_delay, since))
+            self._mouth.say(Utterance(sentences, self._knobs.tts + self._faults.seconds("slow tts"), since))
 
     def _is_deferred(self, scripted: ScriptedCall) -> bool:
         declared = self._calls.declared.get(scripted.name)

@@ -5,7 +5,7 @@ one acknowledgement, except that several of the recogniser's may share one, and 
 values are the protocol's business and never get here.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import attrs
 import trio
@@ -34,11 +34,11 @@ from simulators.deepgram.line import ABNORMAL_CLOSURE, Line
 from simulators.deepgram.log import FaultInjected
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
-from simulators.faults import ConnectionFaults, UpdateFault
+from simulators.faults import Faults
 from simulators.scenario import Scenario
 
+_INSTEAD: Final = ("no ack", "refuse update", "drop at update")
 REFUSED = "Invalid agent.{} settings - model not available"
-NO_FAULT = UpdateFault()
 
 
 @attrs.define(eq=False)
@@ -47,7 +47,7 @@ class Updates:
 
     _line: Line
     _knobs: DeepgramKnobs
-    _faults: ConnectionFaults
+    _faults: Faults
     _log: ConnectionLog
     _scenario: Scenario
     _ear: Ear
@@ -90,20 +90,22 @@ class Updates:
 
         *Raises* `SessionOver`.
         """
-        fault = self._faults.updates.get(kind, NO_FAULT)
-        if fault.instead:
-            self._log.put(FaultInjected, f"{fault.instead} {kind}")
-        if fault.instead == "drop at update":
+        hits = [fault for fault in self._faults.of("slow ack", *_INSTEAD) if fault.code == kind]
+        delay = sum(fault.seconds for fault in hits)
+        instead = next((fault.kind for fault in hits if fault.kind in _INSTEAD), "")
+        if instead:
+            self._log.put(FaultInjected, f"{instead} {kind}")
+        if instead == "drop at update":
             await self._line.close(ABNORMAL_CLOSURE, f"drop at update {kind} by a fault")
-        if fault.instead == "refuse update":
+        if instead == "refuse update":
             await self._line.fail("INVALID_SETTINGS", REFUSED.format(kind))
-        if fault.instead == "no ack":
+        if instead == "no ack":
             return
         if ack is not None:
-            nursery.start_soon(self._acknowledge, ack, fault.delay)
+            nursery.start_soon(self._acknowledge, ack, delay)
         elif not self._listen_ack_due:
             self._listen_ack_due = True
-            nursery.start_soon(self._acknowledge_listening, fault.delay)
+            nursery.start_soon(self._acknowledge_listening, delay)
 
     def speech_ended(self) -> None:
         """Let acknowledgements go that waited for the user to finish."""

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import attrs
 
-from simulators.faults import TwilioFaults
+from simulators.faults import Faults
 from simulators.scenario import Human, HumanAnswers
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.dialling import DialStream
@@ -78,7 +78,7 @@ class Exchange:
     webhooks: WebhookSender
     dial: DialStream
     knobs: TwilioKnobs
-    faults: TwilioFaults
+    faults: Faults
     now: Callable[[], datetime]
     new_sid: Callable[[str], str]
 

@@ -18,8 +18,8 @@ from protocol.audio import FRAME_BYTES, FRAME_SECONDS
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import DtmfReceived, MarkReached, StreamConnected, StreamStopped
 from protocol.wire import WebSocket
-from simulators.faults import FaultPlan, TwilioFaults
-from simulators.line_faults import BadLine
+from simulators.faults import FaultPlan, Faults
+from simulators.line_faults import BadLine, LineFaults
 from simulators.memory import MemoryWebSocket
 from simulators.scenario import Scenario
 from simulators.twilio.caller import CallerAct, CallerTurns, GoesOn, HangsUp, KeepsSilent, PressesKey, StartsLine
@@ -61,7 +61,7 @@ class MediaCaller:
     socket: WebSocket
     turns: CallerTurns
     identity: StreamIdentity = attrs.field(factory=StreamIdentity)
-    faults: TwilioFaults = attrs.field(factory=TwilioFaults)
+    faults: Faults = attrs.field(factory=Faults)
     log: CallLog = attrs.field(factory=CallLog)
     recording: HeardRecording | None = None
     close_deadline: float = 5.0
@@ -81,6 +81,8 @@ class MediaCaller:
     _how: str = attrs.field(default="", init=False)
     _ended_at: float = attrs.field(default=0.0, init=False)
     _code: int | None = attrs.field(default=None, init=False)
+    _bad_frames: int = attrs.field(default=0, init=False)
+    _mute_at: float = attrs.field(default=math.inf, init=False)
     _is_mute: bool = attrs.field(default=False, init=False)
     _warned: list[int] = attrs.field(factory=list, init=False)
     _marks_queued: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -114,7 +116,10 @@ class MediaCaller:
         self.recording.level(self._origin)
         self._playout = Playout(self.recording)
         self._frames = FrameWriter(self.identity)
-        self._line = None if self.faults.line.is_clean else BadLine(self.faults.line, self._agents_at)
+        line = LineFaults.of(self.faults)
+        self._line = None if line.is_clean else BadLine(line, self._agents_at)
+        self._bad_frames = self.faults.number("bad frames")
+        self._mute_at = self._origin + self.faults.begin("no media")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             nursery.start_soon(self._echo_marks)
@@ -160,13 +165,13 @@ class MediaCaller:
         await self._send(self._frames.event(StreamConnected()))
         await self._send(self._frames.start())
         self.log.put(StreamOpened(trio.current_time(), self.identity.stream_sid))
-        if self.faults.duplicate_start:
+        if self.faults.has("duplicate start"):
             self._act_out("duplicate start")
             self._frames.sequence = 0
             await self._send(self._frames.start())
 
     async def _talk(self) -> None:
-        rng, jitter, bundle = random.Random(0), self.faults.jitter, self.bundle
+        rng, jitter, bundle = random.Random(0), self.faults.seconds("jitter"), self.bundle
         while not self._how:
             due = self._origin + self._said * FRAME_SECONDS
             leaves = due + (bundle - 1) * FRAME_SECONDS + (rng.uniform(0, jitter) if jitter else 0.0)
@@ -189,7 +194,7 @@ class MediaCaller:
             frames.append(frame)
             left += frame
             self._said += 1
-            if self.faults.bad_frames and self._said % 50 == 0:
+            if self._bad_frames and self._said % 50 == 0:
                 await self._send_media(frames)
                 await self._send_bad_frame(self._said // 50 - 1)
             if self._how:
@@ -218,8 +223,7 @@ class MediaCaller:
         self.sent_frames += count
 
     def _carries_nothing(self, due: float) -> bool:
-        after = self.faults.no_media_after
-        if after is None or due < self._origin + after:
+        if due < self._mute_at:
             return False
         if not self._is_mute:
             self._is_mute = True
@@ -244,14 +248,13 @@ class MediaCaller:
         self._warn(31930, "the server reads too slowly: inbound audio discarded")
 
     async def _send_bad_frame(self, number: int) -> None:
-        if number < self.faults.bad_frames:
+        if number < self._bad_frames:
             self._act_out("bad frames")
             await self._send(BAD_FRAMES[number % len(BAD_FRAMES)])
 
     async def _listen(self) -> None:
-        stalls = math.inf if self.faults.stalled_reader_after is None else self.faults.stalled_reader_after
         try:
-            with trio.move_on_at(self._origin + stalls):
+            with trio.move_on_at(self._origin + self.faults.begin("stalled reader")):
                 while True:
                     await self._obey(await self.socket.get_message())
         except trio_websocket.ConnectionClosed as closed:
@@ -312,14 +315,14 @@ class MediaCaller:
             await self.socket.aclose()
 
     async def _say_stop(self) -> None:
-        if self.faults.close_without_stop:
+        if self.faults.has("close without stop"):
             self._act_out("close without stop")
             if isinstance(self.socket, MemoryWebSocket):
                 self.socket.drop()
             return
         with trio.move_on_after(self.close_deadline):
             await self._send(self._frames.event(StreamStopped(self.identity.call_sid)))
-        if self.faults.stop_without_close:
+        if self.faults.has("stop without close"):
             self._act_out("stop without close")
             await self._socket_closed.wait()
 

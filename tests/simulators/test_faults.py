@@ -1,5 +1,7 @@
 """Fault lines: each form means one thing, and a bad line says how to mend it."""
 
+import math
+
 import pytest
 
 from simulators import faults
@@ -7,12 +9,11 @@ from simulators.fault_lines import Form
 from simulators.faults import (
     FOREVER,
     FORMS,
-    ConnectionFaults,
+    STEPS,
     Fault,
     FaultError,
     FaultPlan,
-    Step,
-    UpdateFault,
+    Faults,
     parse_fault,
 )
 
@@ -71,25 +72,10 @@ def test_modifiers_may_stand_in_any_order() -> None:
 def test_a_deepgram_fault_hits_the_connections_it_says(line: str, hit: list[int]) -> None:
     faulty = plan(f"deepgram: {line}")
 
-    assert [nth for nth in range(1, 5) if faulty.for_connection(nth) != ConnectionFaults()] == hit
+    assert [nth for nth in range(1, 5) if faulty.for_connection(nth).every] == hit
 
 
-def test_each_kind_of_update_has_its_own_faults() -> None:
-    faulty = plan(
-        "deepgram: slow ack think 2 s",
-        "deepgram: refuse update think",
-        "deepgram: slow ack speak 300 ms",
-        "deepgram: no ack listen",
-    )
-
-    assert faulty.for_connection(1).updates == {
-        "think": UpdateFault(2.0, "refuse update"),
-        "speak": UpdateFault(0.3),
-        "listen": UpdateFault(instead="no ack"),
-    }
-
-
-def test_a_connection_gets_all_its_faults_in_order_of_time() -> None:
+def test_a_connection_gets_all_its_faults_and_no_others() -> None:
     faulty = plan(
         "deepgram: close 1011 after 9 s",
         "deepgram: garbage after 2 s",
@@ -99,50 +85,46 @@ def test_a_connection_gets_all_its_faults_in_order_of_time() -> None:
         "groq: hang",
     )
 
-    assert faulty.for_connection(1) == ConnectionFaults(
-        settings_delay=2.0,
-        tts_delay=0.3,
-        steps=(
-            Step("error", None, code="INVALID_SETTINGS"),
-            Step("garbage", 2.0),
-            Step("close", 9.0, number=1011),
-        ),
-    )
+    hits = faulty.for_connection(1)
+
+    assert (hits.seconds("slow settings"), hits.seconds("slow tts"), hits.has("drip")) == (2.0, 0.3, False)
+    assert [(step.kind, step.after, step.code, step.number) for step in hits.of(*STEPS)] == [
+        ("close", 9.0, "", 1011),
+        ("garbage", 2.0, "", 0),
+        ("error", None, "INVALID_SETTINGS", 0),
+    ]
 
 
 def test_a_refusal_has_a_status() -> None:
-    assert plan("deepgram: refuse connect 1").for_connection(1).refuse == 503
-    assert plan("deepgram: refuse connect 1 with 429").for_connection(1).refuse == 429
+    assert plan("deepgram: refuse connect 1").for_connection(1).number("refuse connect") == 503
+    assert plan("deepgram: refuse connect 1 with 429").for_connection(1).number("refuse connect") == 429
 
 
 def test_mute_begins_after_the_settings_were_applied() -> None:
-    assert plan("deepgram: mute").for_connection(1).steps == (Step("mute", 0.0),)
+    assert [step.after for step in plan("deepgram: mute").for_connection(1).of(*STEPS)] == [0.0]
 
 
 def test_groq_requests_are_counted() -> None:
     faulty = plan("groq: 429 times 2", "groq: slow 2 s on request 3", "groq: refused on request 4")
 
-    seen = [(answer.answer, answer.delay) for answer in (faulty.groq() for _ in range(5))]
+    seen = [[(fault.kind, fault.seconds) for fault in faulty.groq().every] for _ in range(5)]
 
-    assert seen == [("429", 0.0), ("429", 0.0), (None, 2.0), ("refused", 0.0), (None, 0.0)]
+    assert seen == [[("429", 0.0)], [("429", 0.0)], [("slow", 2.0)], [("refused", 0.0)], []]
 
 
-def test_twilio_faults_are_one_value() -> None:
+def test_the_faults_of_a_stream_are_asked_by_kind() -> None:
     faulty = plan(
         "twilio: jitter 60 ms", "twilio: stalled reader after 5 s", "twilio: bad frames 3", "twilio: duplicate start"
     ).twilio
 
-    assert plan("twilio: no media after 5 s").twilio.no_media_after == 5.0
-    assert (faulty.jitter, faulty.stalled_reader_after, faulty.bad_frames) == (0.06, 5.0, 3)
-    assert faulty.duplicate_start
-    assert not faulty.stop_without_close
-    assert not faulty.close_without_stop
+    assert (faulty.seconds("jitter"), faulty.begin("stalled reader"), faulty.number("bad frames")) == (0.06, 5.0, 3)
+    assert faulty.has("duplicate start")
+    assert not faulty.has("stop without close")
+    assert faulty.begin("no media") == math.inf
 
 
 def test_no_faults_are_no_faults() -> None:
-    assert FaultPlan().for_connection(1) == ConnectionFaults()
-    assert FaultPlan().twilio == faults.TwilioFaults()
-    assert FaultPlan().groq() == faults.RequestFaults()
+    assert FaultPlan().for_connection(1) == FaultPlan().twilio == FaultPlan().groq() == Faults()
 
 
 @pytest.mark.parametrize(

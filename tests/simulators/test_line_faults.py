@@ -23,7 +23,7 @@ def agent(at: float) -> bytes:
 
 
 def carried(*lines: str, audio: bytes = SAID.audio) -> bytes:
-    line = BadLine(FaultPlan(parse_faults(f"line: {each}" for each in lines)).twilio.line, agent)
+    line = BadLine(LineFaults.of(FaultPlan(parse_faults(f"line: {each}" for each in lines)).twilio), agent)
     frames = [audio[place : place + FRAME_BYTES] for place in range(0, len(audio), FRAME_BYTES)]
     return b"".join(line.carry(frame, number * FRAME_SECONDS) for number, frame in enumerate(frames))
 
@@ -81,7 +81,7 @@ def test_what_a_voice_masks_leaves_it_as_it_was() -> None:
 
 
 def test_a_clean_line_is_clean() -> None:
-    assert FaultPlan().twilio.line.is_clean
+    assert LineFaults.of(FaultPlan().twilio).is_clean
     assert not LineFaults(loss=0.1).is_clean
 
 
