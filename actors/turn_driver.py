@@ -220,11 +220,16 @@ class TurnDriver:
                 self._has_no_lead = False
                 self.put(Signal.PLAYED)
             elif now >= self.turn.deadline():
-                self.put(Signal.TIME_PASSED)
+                self.put(Signal.SERVICE_THERE if self._is_service_there() else Signal.TIME_PASSED)
             elif self._due == due:  # more audio has come meanwhile, and no faster than it is played
                 self._has_no_lead = True
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
+
+    def _is_service_there(self) -> bool:
+        """Tell whether the service has sent anything since it was asked to say what it has not begun."""
+        asked_at = self.turn.at.outstanding if self.turn.session.outstanding is not None else math.inf
+        return self.session is not None and self.session.last_heard > asked_at
 
     def _next_due(self) -> float:
         return min(self.turn.deadline(), self._all_played_at())

@@ -169,10 +169,18 @@ class Actions(TurnState):
             self.settle()
 
     def expire_injection(self) -> None:
-        """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself."""
+        """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself.
+
+        A service that is there all the same is asked for the question once more.
+        """
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
+        is_there = self.session.there >= self.at.outstanding and self.debt is Debt.SETTLED
         self.overtake_filler()
         if self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken:
+            if is_there and not self.session.has_ignored:
+                self.session.has_ignored = True
+                self.ask_caller()
+                return
             self._doubt(self.at.outstanding)  # the next session asks it
             self._restart("it does not say what it is asked to")
         elif self.session.is_to_say(SpeechKind.GREETING):

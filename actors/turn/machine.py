@@ -287,6 +287,8 @@ class Turn(Actions):
                 self.end_closing()
             case Signal.PLAYED:
                 self.fall_quiet()
+            case Signal.SERVICE_THERE:
+                self.session.there = self.now
             case Signal.SAY_REFUSED:
                 self.session.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
                 refused = self.session.outstanding

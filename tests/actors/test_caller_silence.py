@@ -11,7 +11,7 @@ from actors.policy import CallPolicy, Deadlines
 from actors.supervision import Crashed
 from actors.turn.effects import EndConversation
 from actors.turn.events import KeysEntered
-from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, UserStartedSpeaking
+from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, LatencyReport, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
 
@@ -66,6 +66,35 @@ async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clo
     assert "it does not say what it is asked to" in ended.reason
     assert at == pytest.approx(GREETING + WAIT + POLICY.deadlines.silence_budget, abs=0.05)
     assert len(times(scene)) == 1
+
+
+@pytest.mark.parametrize("says_it", [True, False])
+async def test_a_service_that_is_there_and_ignores_the_question_is_asked_once_more(
+    says_it: bool, autojump_clock: MockClock
+) -> None:
+    async with on_the_floor() as scene:
+        await scene.far.greet(seconds=GREETING)
+
+        async def report() -> None:
+            while True:
+                await trio.sleep(0.25)
+                await scene.far.say(LatencyReport(stt_latency=0.02))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report)
+            await asked(scene)
+            await asked(scene)
+            if says_it:
+                await scene.far.say(words(0.5), says(QUESTION), AgentAudioDone())
+            with trio.move_on_after(6) as waited:
+                await scene.ended()
+            nursery.cancel_scope.cancel()
+
+    again = GREETING + WAIT + POLICY.deadlines.silence_budget
+    assert times(scene) == pytest.approx([GREETING + WAIT, again], abs=0.05)
+    assert waited.cancelled_caught is says_it
+    if not says_it:
+        assert scene.watched.state.journal.now == pytest.approx(again + POLICY.deadlines.silence_budget, abs=0.05)
 
 
 async def test_noise_does_not_count_as_a_word(autojump_clock: MockClock) -> None:

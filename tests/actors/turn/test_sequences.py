@@ -272,6 +272,17 @@ def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
     ]
 
 
+def test_an_agent_that_is_there_is_asked_for_the_question_once_more() -> None:
+    there: list[Step] = [(at, Signal.SERVICE_THERE) for at in (13.9, 17.9)]
+
+    assert without_notes(play(on_floor(), there, 18)) == [
+        (10, question_asked()),
+        (14, question_asked(14.0)),
+        (18, RestartSession("it does not say what it is asked to")),
+        (18, clip()),
+    ]
+
+
 def test_keys_are_told_and_answered() -> None:
     turn = on_floor()
     script: list[Step] = [

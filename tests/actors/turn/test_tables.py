@@ -19,6 +19,7 @@ ONLY_NOTED = {
     events.Signal.THINKING_SLOW,
     events.Signal.PLAYED,
     events.FunctionCancelled,
+    events.Signal.SERVICE_THERE,
     events.Signal.SESSION_AGED,
     events.Signal.VOICE_BEGAN,
     events.Signal.KEY_PRESSED,

@@ -31,9 +31,10 @@ def seen(*steps: Step, until: float) -> Seen:
     return without_notes(play(on_floor(), [*caller_says(1), *STOPS, *steps], until))
 
 
-def test_a_session_that_says_nothing_more_is_restarted_and_the_silence_is_filled() -> None:
+@pytest.mark.parametrize("sends", [[], [(11.5, Signal.SERVICE_THERE)]], ids=["nothing", "reports"])
+def test_a_session_that_says_nothing_more_is_restarted_and_the_silence_is_filled(sends: list[Step]) -> None:
     """The caller is asked at 3 s of silence, a clip is heard at 4 s, and the question is given up at 7 s."""
-    got = seen(until=12.5)
+    got = seen(*sends, until=12.5)
 
     assert got == [(8, question_asked(0.0)), (9, clip()), (12, GIVES_UP)]
 
