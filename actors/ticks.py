@@ -103,7 +103,7 @@ class Sleeper:
             return  # one that has come before it has woken, cancelled or moved it
         if self._until <= now and self._look is not None:
             seen = capture(self._task.context.run, self._look)
-            if isinstance(seen, Error):  # the task's, not the clock's, which others sleep on
+            if type(seen) is Error:  # the task's, not the clock's, which others sleep on
                 self._faults.append(seen)
                 self._until = now
             else:

@@ -125,8 +125,8 @@ class FrameReader:
 
     def _frame_at(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
         """Return the first byte, the payload and the end of a frame; None if it is not all there."""
-        body = start + 2
-        if len(data) < body:
+        body, size = start + 2, len(data)
+        if size < body:
             self._wanted = 2
             return None
         first, length = data[start], data[start + 1]
@@ -136,7 +136,7 @@ class FrameReader:
         if length > _LONGEST_CONTROL:
             is_short = length == _IN_TWO_BYTES
             body += 2 if is_short else 8
-            if len(data) < body:
+            if size < body:
                 self._wanted = body - start
                 return None
             length = data[body - 2] << 8 | data[body - 1] if is_short else int.from_bytes(data[start + 2 : body])
@@ -146,7 +146,7 @@ class FrameReader:
             raise _fault(f"more than {self.limit} bytes in one message", TOO_BIG)
         body += 4 * self.masked
         end = body + length
-        if len(data) < end:
+        if size < end:
             self._wanted = end - start
             return None
         payload = data[body:end]

@@ -13,6 +13,8 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
+from typing import cast
 
 import attrs
 import trio
@@ -82,11 +84,9 @@ class FrameStream:
 
     def at_hand(self) -> list[str | bytes]:
         """Return the messages that have come already, up to the next ping or close."""
-        arrived, messages = self._reader.arrived, list[str | bytes]()
-        while arrived and isinstance(message := arrived[0], _MESSAGE):
-            messages.append(message)
-            arrived.popleft()
-        return messages
+        arrived = self._reader.arrived
+        messages = [*takewhile(_MESSAGE.__contains__, map(type, arrived))]
+        return cast("list[str | bytes]", [arrived.popleft() for _ in messages])
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now.
