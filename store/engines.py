@@ -6,7 +6,6 @@ A connection is opened for each use, is one transaction, and is closed after it.
 
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -14,7 +13,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from store.orders.databases import BUSY_SECONDS, Execute, for_sqlite
+from store.orders.databases import Execute, for_sqlite
+from store.sqlite import open_sqlite
 
 if TYPE_CHECKING:
     from store.postgres import PostgresEngine
@@ -28,7 +28,7 @@ Engine: TypeAlias = "SqliteEngine | PostgresEngine"
 @attrs.frozen
 class SqliteEngine:
     file: str
-    patience: float = BUSY_SECONDS
+    patience: float | None = None
     error: ClassVar[type[Exception]] = sqlite3.Error
     misfit: ClassVar[tuple[type[Exception], ...]] = (sqlite3.DataError, sqlite3.IntegrityError)
     """Raised for a row that the database will never take."""
@@ -39,25 +39,10 @@ class SqliteEngine:
 
     @contextmanager
     def connected(self, *, writes: bool = False) -> Iterator[Execute]:
-        with closing(sqlite3.connect(self.file, timeout=self.patience, isolation_level=None)) as connection:
-            self._ask_for_log(connection)
-            connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten with zeros
+        with closing(open_sqlite(self.file, self.patience)) as connection:
             connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             yield lambda sql, arguments: connection.execute(for_sqlite(sql), arguments)
             connection.commit()
-
-    def _ask_for_log(self, connection: sqlite3.Connection) -> None:
-        """Have a write-ahead log: a new file has to be turned over to it, and SQLite does not wait for that lock."""
-        last_try = time.monotonic() + self.patience
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > last_try:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
 
 
 def engine_of(url: str) -> Engine:
@@ -79,4 +64,4 @@ def engine_of(url: str) -> Engine:
     name, _, query = rest.partition("?")
     if not name.startswith("/") or name == "/":
         raise ValueError("an SQLite database needs a file: sqlite:///FILE")
-    return SqliteEngine(unquote(name[1:]), float(query.removeprefix("timeout=") or BUSY_SECONDS))
+    return SqliteEngine(unquote(name[1:]), float(query.removeprefix("timeout=")) if query else None)

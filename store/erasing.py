@@ -1,15 +1,12 @@
-"""Names and numbers to erase: where they are mentioned, and how they are overwritten.
+"""Names and numbers to erase, and where they are mentioned.
 
 `Subject` is a person by number, or calls by id; it finds every spelling of them in text and in bytes. `files_with`
-finds the files that mention one, `scrub` takes the mention out of a file that is otherwise somebody else's, and
-`overwrite_erased` takes out of an SQLite file what deleted rows have left. All of it but `Subject` blocks, and raises
-`OSError`.
+finds the files that mention one, and `scrub` takes the mention out of a file that is otherwise somebody else's. All of
+it but `Subject` blocks, and raises `OSError`.
 """
 
 import re
-import sqlite3
 from collections.abc import Collection
-from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
@@ -102,19 +99,3 @@ def remove_all(paths: Collection[Path]) -> int:
 
 def scrub(path: Path, subject: Subject) -> None:
     write_whole(path, subject.scrubbed(_text(path)).encode())
-
-
-def overwrite_erased(file: str) -> None:
-    """Write an SQLite file anew, without what deleted and replaced rows have left, and empty its write-ahead log.
-
-    Raises: `OSError`, where another process reads or writes for longer than two seconds.
-    """
-    try:
-        with closing(sqlite3.connect(file, timeout=2.0, isolation_level=None)) as connection:
-            connection.execute("PRAGMA secure_delete=ON")
-            connection.execute("VACUUM")
-            (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.Error as exc:
-        raise OSError(f"what was erased cannot be overwritten yet: {exc}") from exc
-    if is_busy:
-        raise OSError("what was erased cannot be overwritten yet: the write-ahead log is being read")

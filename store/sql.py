@@ -11,8 +11,6 @@ pool. What the database says is translated here, without the statement or its va
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -21,12 +19,12 @@ import trio
 
 from store.calls import RecordsRefused, RecordsUnavailable
 from store.engines import Engine, SqliteEngine, engine_of
-from store.erasing import Subject, overwrite_erased
+from store.erasing import Subject
 from store.leisure import leisurely
-from store.orders.databases import Execute, is_damaged
-from store.private import keep_private, narrow_file
+from store.orders.databases import Execute
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
+from store.sqlite import is_damaged, overwrite_erased
 
 T = TypeVar("T")
 
@@ -290,7 +288,6 @@ class SqlRecords:
         with self._making:
             if self._made:
                 return
-            self._keep_private()
             with self._engine.connected() as execute:
                 found = self._version(execute)
             if found is None:
@@ -317,15 +314,6 @@ class SqlRecords:
         except self._engine.error as exc:
             if getattr(exc, "sqlstate", "") != _NOT_OURS:
                 raise
-
-    def _keep_private(self) -> None:
-        """Let nobody but its owner read the file of an SQLite database, nor what lies beside it, which follows suit."""
-        if (file := self.file) is None:
-            return
-        with suppress(OSError):  # SQLite says what is the matter
-            keep_private(Path(file))
-            for suffix in ("-wal", "-shm", "-journal"):
-                narrow_file(Path(file + suffix))
 
     def _create(self, execute: Execute) -> int:
         """Create missing tables, under a lock: all workers of a new server do so at the same time."""

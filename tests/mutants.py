@@ -616,7 +616,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: deleted rows stay in the free pages of the database",
-        "store/erasing.py",
+        "store/sqlite.py",
         'connection.execute("VACUUM")',
         'connection.execute("SELECT 1")',
         ("tests/store/test_forgetting.py",),
@@ -624,7 +624,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: it stays in the write-ahead log",
-        "store/erasing.py",
+        "store/sqlite.py",
         "PRAGMA wal_checkpoint(TRUNCATE)",
         "PRAGMA wal_checkpoint(PASSIVE)",
         ("tests/store/test_forgetting.py",),

@@ -22,17 +22,15 @@ import structlog
 import trio
 
 from store.calls import DatabaseRefused
-from store.erasing import overwrite_erased
 from store.orders.schema import SQLITE_STEPS
-from store.private import keep_private, make_folders, narrow_file
+from store.private import make_folders
+from store.sqlite import is_damaged, open_sqlite, overwrite_erased
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[Any]]
 Execute: TypeAlias = Callable[[str, Arguments], Any]
 """Carries out one statement of a transaction; returns a cursor."""
 
-BUSY_SECONDS = 2.0
-"""How long a statement waits for another process that writes."""
 IN_MEMORY = ":memory:"
 MOST = 1000
 """Rows that one statement changes."""
@@ -196,18 +194,11 @@ class SqliteOrders:
             make_folders(Path(self.file).parent)
 
     def _open(self) -> sqlite3.Connection:
-        if self.file != IN_MEMORY:
-            keep_private(Path(self.file))
-        connection = sqlite3.connect(
-            self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=200
+        connection = self._connection = (
+            sqlite3.connect(IN_MEMORY, isolation_level=None, check_same_thread=False)
+            if self.file == IN_MEMORY
+            else open_sqlite(self.file, synchronous=self.synchronous)
         )
-        self._connection = connection
-        if self.file != IN_MEMORY:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA secure_delete=ON")
-            connection.execute(f"PRAGMA synchronous={self.synchronous}")
-            for suffix in ("-wal", "-shm"):
-                narrow_file(Path(self.file + suffix))
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection, self.steps)
@@ -224,11 +215,6 @@ class SqliteOrders:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def is_damaged(error: BaseException | None) -> bool:
-    """Tell whether SQLite says of a file that it is no database, or a broken one: that does not pass."""
-    return type(error) is sqlite3.DatabaseError
 
 
 def _identity(file: str) -> tuple[int, int] | None:

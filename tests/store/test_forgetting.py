@@ -24,7 +24,7 @@ from actors.facts import FunctionAnswered, TurnHeard
 from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
-from store.erasing import ERASED, Subject, overwrite_erased
+from store.erasing import ERASED, Subject
 from store.fleet.statements import POST
 from store.orders.queue import NewOrder
 from store.postgres_pages import (
@@ -41,6 +41,7 @@ from store.postgres_pages import (
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
+from store.sqlite import overwrite_erased
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 from tests.store.throw_away_postgres import Cluster

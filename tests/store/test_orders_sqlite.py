@@ -11,7 +11,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from store.orders import databases
+from store import sqlite
 from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.private import own_folder
@@ -120,7 +120,7 @@ async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path)
 async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     file = str(tmp_path / "calls.db")
     database = SqliteOrders(file)
     queue = OrderQueue(database)

@@ -1,6 +1,7 @@
 """What only databases do: lock, fill up, go away, and be somebody else's too."""
 
 import sqlite3
+import stat
 import threading
 import time
 import traceback
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import attrs
@@ -49,14 +50,18 @@ def at_most(pages: int) -> Iterator[None]:
     """Let SQLite find its disk full."""
     connect = sqlite3.connect
 
-    def limited(file: str, timeout: float, isolation_level: None) -> sqlite3.Connection:
-        connection = connect(file, timeout=timeout, isolation_level=isolation_level)
+    def limited(file: str, **more: Any) -> sqlite3.Connection:  # noqa: ANN401
+        connection: sqlite3.Connection = connect(file, **more)
         connection.execute(f"PRAGMA max_page_count={pages}")
         return connection
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sqlite3, "connect", limited)
         yield
+
+
+def mode_of(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
 
 
 def remove(file: Path) -> None:
@@ -242,6 +247,7 @@ async def test_a_file_that_is_taken_away_is_made_again(file: Path) -> None:
     with pytest.raises(RecordsUnavailable, match="no such table"):
         await records.save(at(2))
 
+    assert mode_of(file) == 0o600
     await records.save(at(2))
     assert list(await records.list()) == [at(2)]
 
