@@ -218,11 +218,17 @@ def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:
     return text(entry, "agent") == agent and int(number(entry, "incarnation", -1.0)) == incarnation
 
 
+def _call_of(entry: JournalEntry) -> tuple[str, float]:
+    """Return the model's id of a function call, which may be used again, and our number, which old journals lack."""
+    return text(entry, "id"), number(entry, "number")
+
+
 def _flags(entries: Sequence[JournalEntry]) -> Iterable[FunctionFlag]:
     for index, called in enumerate(entries):
         if event(called) != "function_called":
             continue
-        own = [entry for entry in entries[index + 1 :] if text(entry, "id") == text(called, "id")]
+        stream = _up_to(entries[index + 1 :], *STREAM_ENDS)  # functions are, too
+        own = [entry for entry in stream if _call_of(entry) == _call_of(called)]
         answered = next(named(own, "function_answered"), None)
         yield FunctionFlag(
             agent=text(called, "agent"),

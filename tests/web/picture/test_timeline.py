@@ -243,6 +243,29 @@ def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> No
     assert read_chart(call.entries).outcome == "completed"
 
 
+@pytest.mark.parametrize("identity", ["", "id"])
+def test_each_function_has_its_own_answer_also_where_ids_are_alike_and_numbers_begin_anew(identity: str) -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    for number in (1, 2, 3):
+        about = {"agent": "qualifier", "id": identity, "name": f"f{number}"}
+        call.note("function_called", after=0.1, arguments="{}", number=number, **about)
+    for number in (2, 1):
+        about = {"agent": "qualifier", "id": identity, "name": f"f{number}"}
+        call.note("function_answered", after=0.1, result=str(number), ok=number == 1, took=0.1, number=number, **about)
+    call.note("call_parked", after=1.0)
+    call.note("call_resumed", after=5.0, stream_sid="MZ2", unreached="busy")
+    call.note("function_withdrawn", after=0.1, agent="qualifier", id=identity, name="f3", number=3)
+
+    functions = read_chart(call.entries).flags
+
+    assert [(one.result, one.ok, one.withdrawn) for one in functions] == [
+        ("1", True, False),
+        ("2", False, False),
+        (None, None, False),
+    ]
+
+
 def test_no_label_stands_over_a_lanes_name() -> None:
     handoff = {"event": "function_called", "agent": "qualifier", "id": "early", "name": "handoff_to_next_agent"}
     entries = sample_journal()
