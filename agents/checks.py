@@ -105,9 +105,13 @@ def _options(agent: AgentSpec) -> Found:
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
     yield from _targets(agent, names)
     led, unknown = {function.leads_to for function in agent.functions if function.leads_to}, {*agent.hands_to} - names
-    for target in sorted(led - set(agent.hands_to)) if not unknown else ():
+    lost = led - names - unknown
+    for target in sorted(lost):
+        there_are = ", ".join(sorted(names))
+        yield "functions", f"a function leads to {target!r}, and there is no such agent; there are {there_are}"
+    for target in sorted(led - lost - set(agent.hands_to)) if not unknown else ():
         yield "functions", f"a function leads to {target!r}, which is not in hands_to"
-    for target in sorted(set(agent.hands_to) - led - unknown):
+    for target in sorted(set(agent.hands_to) - led - unknown) if not lost else ():
         yield "functions", f"no function leads to {target!r} of hands_to: add handoff_to_next_agent({str(target)!r})"
     if not agent.hands_to and not any(one.ends_call or one.leads_back for one in agent.functions):
         yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"

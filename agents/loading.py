@@ -5,9 +5,11 @@ module, or the name of a module that has an `AgentSpec` in `AGENT`; a name that 
 own package. Owns the import of what users have written, and says of each mistake in it in which file and line it is.
 """
 
+import difflib
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable
@@ -163,7 +165,8 @@ def not_loaded(name: str, error: BaseException) -> RosterProblem:
 def _is_users(file: str) -> bool:
     """Say whether a file is the user's own, and no library's and none of ours."""
     libraries = (Path(os.__file__).parent, Path(__file__).parent.parent)
-    return "site-packages" not in Path(file).parts and not any(map(Path(file).is_relative_to, libraries))
+    is_file = Path(file).is_absolute()  # and no code that was made, or frozen into Python
+    return is_file and "site-packages" not in Path(file).parts and not any(map(Path(file).is_relative_to, libraries))
 
 
 def file_of(module: ModuleType) -> str:
@@ -200,6 +203,7 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
             wanted = "a file by itself has no package: list the agents themselves, or make a folder with __init__.py"
             where = "roster" if roster is None else file_of(roster)
             raise RosterError([RosterProblem(where, "ROSTER", f"{source!r}: {wanted}")])
+        _refuse_missing(source, package, roster)
         source = f"{package}{source}"
     module = import_module(source) if isinstance(source, str) else source
     if not isinstance(module, ModuleType):
@@ -209,3 +213,14 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     if not isinstance(agent, AgentSpec):
         raise RosterError([RosterProblem(file_of(module), "AGENT", "the module has no AgentSpec of this name")])
     return agent, file_of(module)
+
+
+def _refuse_missing(name: str, package: str, roster: ModuleType | None) -> None:
+    """Refuse the name of a module that is not in the roster's package, and say which are."""
+    importlib.invalidate_caches()
+    beside = [f".{one.name}" for one in pkgutil.iter_modules(getattr(roster, "__path__", ()))]
+    if roster is None or importlib.util.find_spec(name, package) is not None:
+        return
+    near = difflib.get_close_matches(name, beside, 1)
+    fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, beside)) or 'none'}"
+    raise RosterError([RosterProblem(file_of(roster), "ROSTER", f"there is no {name!r} here; {fix}")])

@@ -97,6 +97,7 @@ MISTAKES = [
     ("x = 1\nx.no_such_thing", "shop/agents/desk.py: line 2: cannot be imported: AttributeError"),
     ("class Odd(Exception): ...\nraise Odd('x')", "shop/agents/desk.py: line 2: cannot be imported: Odd: x"),
     ("import sys\nsys.exit('bye')", "shop/agents/desk.py: line 2: cannot be imported: SystemExit: bye"),
+    ("import os\n\nos.environ['NO_SUCH_NAME']", "shop/agents/desk.py: line 3: cannot be imported: KeyError"),
     ("import json\n\njson.loads('{')", "shop/agents/desk.py: line 3: cannot be imported: JSONDecodeError"),
     (
         "from agents.functions import transfer_to_human\ntransfer_to_human('12')",
@@ -128,7 +129,16 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
         ("shop.agents", "ROSTER = 'desk'", "shop/agents/__init__.py: ROSTER: is no list of agents"),
         ("shop.agents", "ROSTER = (1,)", "shop/agents/__init__.py: ROSTER: is no list of agents"),
         ("shop.agents", "ROSTER = ()", "roster: first: the roster has no agents"),
-        ("shop.agents", "ROSTER = ('.nobody',)", "shop.agents.nobody: import: cannot be imported"),
+        (
+            "shop.agents",
+            "ROSTER = ('.nobody',)",
+            "shop/agents/__init__.py: ROSTER: there is no '.nobody' here; there are '.back', '.desk'",
+        ),
+        (
+            "shop.agents",
+            "ROSTER = ('.dask',)",
+            "shop/agents/__init__.py: ROSTER: there is no '.dask' here; did you mean '.desk'?",
+        ),
     ],
 )
 def test_what_is_no_roster_is_told_with_the_fix(source: str, roster: str, told: str, project: Path) -> None:

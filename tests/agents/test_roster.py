@@ -149,7 +149,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"hands_to": ("alone",)}, "hands_to: an agent cannot hand the call to itself"),
         (
             {"functions": (handoff_to_next_agent("x"), END_CONVERSATION)},
-            "functions: a function leads to 'x', which is not",
+            "functions: a function leads to 'x', and there is no such agent; there are alone",
         ),
         ({"functions": (END_CONVERSATION, END_CONVERSATION)}, "functions.end_conversation: is there 2 times"),
         ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9; write a number from 0 to 2"),
@@ -249,7 +249,10 @@ def test_a_function_that_cannot_work_is_refused(function: FunctionSpec, problem:
 def test_a_name_that_leads_nowhere_is_told_once() -> None:
     refused = refusal(attrs.evolve(agent("one", to=("two",)), hands_to=("tow",)), agent("two", ends=True))
 
+    led = refusal(attrs.evolve(agent("one", to=("tow",)), hands_to=("two",)), agent("two", ends=True))
+
     assert refused == "agent 'one': hands_to: there is no agent 'tow'; there are one, two"
+    assert led == "agent 'one': functions: a function leads to 'tow', and there is no such agent; there are one, two"
 
 
 def test_two_agents_of_one_name_are_refused() -> None:
