@@ -81,17 +81,17 @@ def end_of_reply(state: TurnState) -> float:
     return state.at.said + state.deadlines.silence_budget
 
 
-def nobody_speaks_since(state: TurnState, longest_noise: float) -> float:
+def nobody_speaks_since(state: TurnState) -> float:
     """Return when nobody speaks any more, by the service and by the line, or when that is waited for no longer."""
     since = max(state.at.quiet, state.at.phase)
     if state.caller is CallerState.HEARD:
         return max(since, state.at.heard) + state.deadlines.longest_turn
-    return since + longest_noise if state.is_loud else AT_ONCE
+    return since + state.deadlines.farewell_noise if state.is_loud else AT_ONCE
 
 
 def end_of_closing(state: TurnState) -> float:
     breath = state.deadlines.goodbye_onset if state.session.rest else 0.0  # between two sentences
-    return max(state.at.quiet + breath, nobody_speaks_since(state, state.deadlines.goodbye_grace))
+    return state.at.quiet + max(breath, state.deadlines.goodbye_grace if state.is_loud else 0.0)
 
 
 def end_of_keys(state: TurnState) -> float:
@@ -107,13 +107,12 @@ def heard_since(state: TurnState) -> float:
 
 def end_of_goodbye(state: TurnState) -> float:
     sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
-    quiet = max(nobody_speaks_since(state, state.deadlines.farewell_noise), end_of_keys(state))
-    return max(heard_since(state), sent, quiet)
+    return max(heard_since(state), sent, nobody_speaks_since(state), end_of_keys(state))
 
 
 def end_without_goodbye(state: TurnState) -> float:
     last = max(state.at.phase + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
-    return max(last, nobody_speaks_since(state, state.deadlines.farewell_noise), end_of_keys(state))
+    return max(last, nobody_speaks_since(state), end_of_keys(state))
 
 
 def end_of_callers_silence(state: TurnState) -> float:

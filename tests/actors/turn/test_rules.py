@@ -282,6 +282,18 @@ def test_a_session_lost_behind_its_last_sentence_leaves_nothing_to_say() -> None
     assert seen == [(3, Listening.HOLD_TAPE), (9, EndConversation("ended", "", heard=True))]
 
 
+def test_speech_that_the_service_has_heard_before_keeps_no_last_sentence_from_its_end() -> None:
+    script: list[Step] = [
+        (1, Signal.VOICE_BEGAN),
+        (1.1, CloseAsked("ended", "Stop.")),
+        (3.7, Signal.CALLER_STARTED_SPEAKING),
+        *reply(4, "Stop."),
+    ]
+
+    assert play(on_floor(), script, 9)[-1] == (8, EndConversation("ended", heard=True))
+    assert play(on_floor(), [*script, (7, VoiceEnded(7))], 9)[-1] == (7, EndConversation("ended", heard=True))
+
+
 def test_a_last_message_of_two_sentences_is_heard_to_the_second() -> None:
     script: list[Step] = [
         (1, CloseAsked("ended", "We stop. Goodbye.")),
