@@ -3,7 +3,8 @@
 A model may say "I'll put you through" and call nothing: words alone do nothing. `announced` reads what an agent has
 said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it, or whose names it says aloud. An
 offer, a question, a condition and a refusal announce nothing. `asks_to_wait` finds the general form: "One moment,
-please."; `asks_for_time` finds it in what the caller says. Pure functions; `actors/turn/` reminds the model.
+please."; `asks_for_time` finds it in what the caller says, and `is_courtesy` what asks for nothing. Pure functions;
+`actors/turn/` reminds the model.
 """
 
 import re
@@ -27,6 +28,14 @@ _WAIT: Final = re.compile(
     r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
 )
 """Words that ask for patience in general, in English."""
+_POLITE: Final = word_set(
+    "bye goodbye thanks thank thx cheers ok okay alright right sure great good fine perfect lovely wonderful too care"
+)
+_AROUND_POLITE: Final = word_set(
+    "a all and day evening for have help i im much nice night no see so soon same later take that thats the then "
+    "to very week weekend well will yeah yep yes you your youre welcome mhm mm hm uh huh oh"
+)
+"""Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = word_set("while please ill im thank thanks ok okay")
 
@@ -45,6 +54,12 @@ def asks_to_wait(text: str) -> bool:
 def asks_for_time(text: str) -> bool:
     """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
     return any(map(_waits, _last_clauses(text)[-1 if is_question(text) else 0 :]))
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether a caller only thanks, agrees or says goodbye: such words over a goodbye take nothing back."""
+    words = frozenset(plain_words(text))
+    return bool(words & _POLITE) and words <= _POLITE | _AROUND_POLITE and not is_question(text)
 
 
 def _last_clauses(text: str) -> list[list[str]]:

@@ -48,6 +48,7 @@ class CallerSaid:
 
     text: str
     asks_for_time: bool = False
+    is_courtesy: bool = False  # thanks, an agreement or a goodbye, and nothing else
 
 
 @attrs.frozen
@@ -203,7 +204,7 @@ class Meaning(Enum):
 
 @attrs.frozen
 class TurnToldLate:
-    """`CallerSaid`, behind the beginning of the reply that answers these words."""
+    """`CallerSaid`, behind the beginning of the reply that answers these words, or polite words over a goodbye."""
 
     said: CallerSaid
 

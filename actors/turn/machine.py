@@ -149,7 +149,8 @@ class Turn(Actions):
             return Meaning.TOLD_ECHOED
         if self.repeats(text):
             return Signal.TIME_PASSED
-        return events.TurnToldLate(event) if self.answers_late_words else event
+        is_answered = self.answers_late_words or (event.is_courtesy and self.takes_leave)
+        return events.TurnToldLate(event) if is_answered else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
         text, asked = event.text.strip(), self.session.outstanding

@@ -285,6 +285,12 @@ class TurnState:
         return is_heard and at.heard + limits.shortest_word <= at.phase and self.now <= at.phase + limits.goodbye_onset
 
     @property
+    def takes_leave(self) -> bool:
+        """Whether the agent says goodbye, or that it puts the caller through, and has not asked them anything."""
+        is_decided = self.phase in (Phase.ENDING, Phase.TRANSFERRING)
+        return is_decided and not (self.has_asked or self.ends_upon_words)
+
+    @property
     def keeps_goodbye(self) -> bool:
         """Whether the goodbye that was said stands, although the caller's words come after it."""
         if self.ends_upon_words:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.announcing import announced, asks_for_time, asks_to_wait
+from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
@@ -142,6 +142,28 @@ def test_the_caller_asks_for_time(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "Wait a minute, how much is that?", "Hold on. I have found it.", "On Tuesday."])
 def test_who_goes_on_asks_for_no_time(text: str) -> None:
     assert not asks_for_time(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Okay, bye-bye.",
+        "Thank you so much!",
+        "No, thanks. Goodbye!",
+        "You too, have a nice day.",
+        "All right.",
+        "Mhm, okay.",
+    ],
+)
+def test_a_caller_is_only_polite(text: str) -> None:
+    assert is_courtesy(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "No.", "Yes.", "Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."]
+)
+def test_who_wants_something_is_not_only_polite(text: str) -> None:
+    assert not is_courtesy(text)
 
 
 QUESTIONS = [

@@ -298,3 +298,31 @@ async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_pu
     assert (call.phone.heard(1), call.phone.heard(2)) == (2.0, 1.0)
     assert call.facts(TransferAsked) == []
     assert call.far.said(InjectAgentMessage) == []
+
+
+async def test_a_caller_who_only_thanks_for_it_is_put_through(autojump_clock: MockClock) -> None:
+    async with a_call(with_a_person(), transfers=SlowLine()) as call:
+        await call.greet()
+        await call.speak("A person, please.")
+        asks = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
+        await call.far.say(*sentence(1, "I'll put you through.", 2.0), asks)
+        await call.far.hear_for(1.0)
+        await call.speak("Okay, thank you.", 1.0)
+        await call.far.hear_for(3)
+
+    assert len(call.facts(TransferAsked)) == 1
+    assert call.far.said(FunctionCallResponse) == []
+
+
+async def test_a_caller_who_says_goodbye_into_the_goodbye_hears_no_other_one(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye then.", 3.0), END)
+        await call.far.hear_for(1.0)
+        await call.speak("You too, bye-bye!", 1.0)
+        with trio.fail_after(3):
+            await call.over.wait()
+
+    assert (call.phone.heard(1), call.ended.outcome) == (3.0, "completed")
+    assert call.far.said(FunctionCallResponse) == []

@@ -5,6 +5,8 @@ import pytest
 from actors.turn.effects import (
     AnswerFunction,
     Aside,
+    EndConversation,
+    PutThrough,
     RestartSession,
     SayAsAgent,
     SpeechKind,
@@ -23,10 +25,13 @@ from actors.turn.events import (
     RemarkMade,
     Signal,
     TransferWanted,
+    VoiceEnded,
 )
+from actors.turn.state import Debt
 from tests.actors.turn.script import (
     ASK,
     FIRST,
+    GOODBYE,
     POLICY,
     Step,
     caller_says,
@@ -34,6 +39,8 @@ from tests.actors.turn.script import (
     filler,
     filler_asked,
     lost,
+    on_floor,
+    play,
     reply,
     seen,
 )
@@ -143,3 +150,42 @@ def test_an_order_to_put_the_caller_through_that_came_to_nothing_is_over() -> No
     got = seen((1, PersonWanted()), (4, PutThroughFailed("nobody")), until=6)
 
     assert [at for at, effect in got if effect == ANNOUNCED] == [1]
+
+
+# Polite words
+
+THANKS = CallerSaid("Thank you, bye.", is_courtesy=True)
+POLITELY: list[Step] = [
+    (4.0, Signal.CALLER_STARTED_SPEAKING), (4.0, Signal.VOICE_BEGAN), (4.6, VoiceEnded(4.6)), (5.0, THANKS),
+]  # fmt: skip
+
+
+def test_polite_words_over_a_goodbye_take_nothing_back() -> None:
+    ended = EndConversation("completed", "done", heard=True)
+
+    assert seen(*GOODBYE, *POLITELY, (5.5, Signal.PLAYED), until=9) == [(5.5, ended)]
+
+
+def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:
+    announced: list[Step] = [*reply(3, "I put you through.", played=3)[:2], (3.2, TransferWanted("t"))]
+
+    got = seen(*announced, (3.5, Signal.AUDIO_DONE), *POLITELY, (6, Signal.PLAYED), until=6)
+
+    assert got == [(6, PutThrough("t"))]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Is that all?", asks=True)), (3.2, EndWanted("end", "done"))],
+        [*GOODBYE[:3], (4.5, EndWanted("end", "done"))],
+        [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (3.2, Signal.AUDIO_DONE)],
+    ],
+    ids=["a question", "a decision upon them", "no decision"],
+)
+def test_they_are_answered_elsewhere(steps: list[Step]) -> None:
+    turn = on_floor()
+
+    got = play(turn, [*steps, *POLITELY], 5)
+
+    assert turn.debt is Debt.OWED or AnswerFunction("end", POLICY.wording.ask_goodbye) in effects_of(got)
