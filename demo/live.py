@@ -7,7 +7,7 @@ status line from `with` to the end of the block and nothing else; a word it cann
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import attrs
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.telling import Line, Tone, told
-from web.picture.facts import number, text
+from web.picture.facts import JournalEntry, at, event, text
 
 AGENT_STYLES = ("green", "magenta", "yellow", "blue", "red")
 STYLES: Mapping[Tone, str] = {
@@ -30,24 +30,6 @@ STYLES: Mapping[Tone, str] = {
 }
 WHO_WIDTH = 11
 AGENT_INDENT = 4
-
-
-class Observed(Protocol):
-    """A journal entry, as the actors note it."""
-
-    @property
-    def at(self) -> float:
-        """Seconds since the call started."""
-        ...
-
-    @property
-    def event(self) -> str:
-        """The name of the fact."""
-        ...
-
-    def as_json(self) -> Mapping[str, object]:
-        """The fact with its fields."""
-        ...
 
 
 def plain_output(console: Console) -> bool:
@@ -83,14 +65,13 @@ class LiveView:
             self._status.stop()
             self._status = None
 
-    def show(self, entry: Observed) -> None:
+    def show(self, fact: JournalEntry) -> None:
         """Show one fact of the call, as soon as it is noted."""
-        fact = entry.as_json()
-        self._follow(entry.event, fact)
+        self._follow(fact)
         line = told(fact)
         if line is not None:
-            self._print(line, entry.at)
-        self.tick(entry.at)
+            self._print(line, at(fact))
+        self.tick(at(fact))
 
     def tell(self, line: Line, at: float) -> None:
         """Show something that the call itself knows nothing of."""
@@ -103,15 +84,15 @@ class LiveView:
         if self._status is not None:
             self._status.update(self._status_line(), refresh=True)
 
-    def _follow(self, event: str, fact: Mapping[str, object]) -> None:
-        agent = text(fact, "agent")
+    def _follow(self, fact: JournalEntry) -> None:
+        agent, name = text(fact, "agent"), event(fact)
         if agent and agent not in self._agents:
             self._agents.append(agent)
-        if event == "floor_taken":
+        if name == "floor_taken":
             self._floor = agent
-        elif event in {"floor_left", "call_ended", "call_parked"} and self._floor in {agent, ""}:
+        elif name in {"floor_left", "call_ended", "call_parked"} and self._floor in {agent, ""}:
             self._floor = ""
-        self._now = max(self._now, number(fact, "at"))
+        self._now = max(self._now, at(fact))
 
     def _print(self, line: Line, at: float) -> None:
         if plain_output(self.console):

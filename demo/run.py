@@ -185,7 +185,7 @@ class Audience:
         """See one fact of the call."""
         self._began = trio.current_time() - entry.at
         self.entries.append(entry.as_json())
-        self.view.show(entry)
+        self.view.show(self.entries[-1])
 
     def overhear(self, _sid: str, entry: LogEntry) -> None:
         """See what the telephone network does, where the call's own journal ends: with a person."""

@@ -6,6 +6,7 @@ nothing else. A websocket scope is refused; lifespan is acknowledged.
 
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -164,16 +165,7 @@ async def serve_app(
     config.loglevel = "WARNING"
     config.graceful_timeout = 1.0
     config.keep_alive_timeout = config.shutdown_timeout = config.startup_timeout = NEVER_SECONDS
+    serve = partial(hypercorn.trio.serve, cast("Framework", app), config, shutdown_trigger=shutdown, mode="asgi")
     async with trio.open_nursery() as nursery:
-        binds: list[str] = await nursery.start(_serve, cast("Framework", app), config, shutdown)
+        binds: list[str] = await nursery.start(serve)
         task_status.started(int(binds[0].rpartition(":")[2]))
-
-
-async def _serve(
-    app: Framework,
-    config: hypercorn.config.Config,
-    shutdown: Callable[[], Awaitable[None]],
-    *,
-    task_status: trio.TaskStatus[list[str]],
-) -> None:
-    await hypercorn.trio.serve(app, config, shutdown_trigger=shutdown, mode="asgi", task_status=task_status)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -22,13 +21,9 @@ import attrs
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, ulaw_to_linear
 from simulators.espeak import SAMPLE_RATE, Speech, SpeechError, Voice, speak
 from simulators.hum import ONLY_HUMS, hum
+from simulators.ulaw import audioop, linear_to_ulaw
 
 __all__ = ["ONLY_HUMS", "QUIET", "VOICES", "SpeechError", "Utterance", "Word", "synthesise", "voice_for"]
-
-with warnings.catch_warnings():
-    # Deprecated in 3.11 and 3.12, gone in 3.13, where the distribution `audioop-lts` provides it.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import audioop
 
 VOICES: Final[Mapping[str, Voice]] = {
     "aura-2-mars-en": Voice("en-us+m3", 168, pitch=42, melody=55),
@@ -149,7 +144,7 @@ def _phone_audio(samples: bytes) -> bytes:
     narrow, _ = audioop.ratecv(filtered, 2, 1, SAMPLE_RATE, BYTES_PER_SECOND, None)
     loudest = max(1, audioop.max(narrow, 2))
     gain = min(_RMS / max(1, audioop.rms(narrow, 2)), _PEAK / loudest)
-    return audioop.lin2ulaw(audioop.mul(narrow, 2, gain), 2).translate(_WITHOUT_HUM)
+    return linear_to_ulaw(audioop.mul(narrow, 2, gain)).translate(_WITHOUT_HUM)
 
 
 def _filtered(samples: bytes) -> bytes:

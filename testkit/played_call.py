@@ -109,13 +109,13 @@ class PlayedCall(Witnessed):
     def calls(self) -> list[Called]:
         """The functions that the model called."""
         answers = {fact.number: fact for fact in self.facts(facts.FunctionAnswered)}
-        return [self._called(entry.at, entry.fact, answers) for entry in self.entries if _is_call(entry.fact)]
-
-    def _called(self, at: float, fact: facts.Fact, answers: Mapping[int, facts.FunctionAnswered]) -> Called:
-        assert isinstance(fact, facts.FunctionCalled)
-        answered = answers.get(fact.number)
-        result, ok = (answered.result, answered.ok) if answered else (None, None)
-        return Called(fact.agent, fact.name, at, _read(fact.arguments), result, ok)
+        found = list[Called]()
+        for entry in self.entries:
+            if isinstance(fact := entry.fact, facts.FunctionCalled):
+                answered = answers.get(fact.number)
+                result, ok = (answered.result, answered.ok) if answered else (None, None)
+                found.append(Called(fact.agent, fact.name, entry.at, _read(fact.arguments), result, ok))
+        return found
 
     def gap(self, to: str) -> float:
         """Return the seconds from the first handoff to this agent until the caller could hear it."""
@@ -287,10 +287,6 @@ class PlayedCall(Witnessed):
     def failure(self, sentence: str, place: float | None = None) -> ExpectationFailed:
         """Say what was expected, with the transcript and the place."""
         return ExpectationFailed(sentence, self.transcript, place)
-
-
-def _is_call(fact: facts.Fact) -> bool:
-    return isinstance(fact, facts.FunctionCalled)
 
 
 def _read(arguments: str) -> Mapping[str, object]:

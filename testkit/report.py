@@ -1,16 +1,14 @@
 """One HTML file of the calls of failed tests: what was expected, the picture, the transcript and the audio of each.
 
-The file stands alone: the picture is inline SVG, the audio a data URL of µ-law in stereo, the caller on the left.
+The file stands alone: the picture is inline SVG, the audio a data URL in stereo, the caller on the left.
 """
 
-import struct
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from protocol.audio import BYTES_PER_SECOND, SILENCE
 from testkit.played_call import PlayedCall
 from web.picture.timeline import render_timeline
 
@@ -25,11 +23,12 @@ pre { background: #f5f5f2; padding: 1rem; overflow-x: auto; font-size: 13px }
 def draw_call(call: PlayedCall) -> str:
     """Draw one call as a piece of HTML."""
     picture = render_timeline([entry.as_json() for entry in call.entries], title=call.script.name)
+    wav = call.caller.heard.wav() if call.caller is not None else b""
     broken = "".join(f"<li>{escape(sentence)}</li>" for sentence in call.broken)
     return (
         f"<section><h3>{escape(call.script.name)}</h3><ul>{broken}</ul>"
         f"<div class='picture'>{picture[picture.index('<svg') :]}</div>"
-        f"<audio controls src='data:audio/wav;base64,{b64encode(_wav(call)).decode()}'></audio>"
+        f"<audio controls src='data:audio/wav;base64,{b64encode(wav).decode()}'></audio>"
         f"<pre>{escape(call.transcript.text())}</pre></section>"
     )
 
@@ -47,18 +46,3 @@ def write_report(path: Path, failed: Sequence[tuple[str, str, str]]) -> None:
         f"<style>{_STYLE}</style><h1>Calls of failed tests</h1>{body}</html>",
         encoding="utf-8",
     )
-
-
-def _wav(call: PlayedCall) -> bytes:
-    """Write what was on the line as a µ-law WAV file (format 7) in stereo."""
-    if call.caller is None:
-        return b""
-    left, right = bytes(call.caller.heard.caller), bytes(call.caller.heard.agents)
-    length = max(len(left), len(right))
-    data = bytearray(2 * length)
-    data[::2] = left.ljust(length, bytes([SILENCE]))
-    data[1::2] = right.ljust(length, bytes([SILENCE]))
-    form = struct.pack("<HHIIHHH", 7, 2, BYTES_PER_SECOND, 2 * BYTES_PER_SECOND, 2, 8, 0)
-    head = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"fact" + struct.pack("<II", 4, length)
-    head += b"data" + struct.pack("<I", len(data))
-    return b"RIFF" + struct.pack("<I", len(head) + len(data)) + head + data

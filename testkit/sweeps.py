@@ -4,7 +4,8 @@
 impossible (a goodbye that it never sends) is excused, and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Final, Literal, TypeAlias
 
@@ -95,9 +96,14 @@ class Striker(trio.abc.Instrument):
     blow: Blow
     steps: int = 0
 
-    def striking(self) -> "_Added":
+    @contextmanager
+    def striking(self) -> Iterator[None]:
         """Count and strike within a block."""
-        return _Added(self)
+        trio.lowlevel.add_instrument(self)
+        try:
+            yield
+        finally:
+            trio.lowlevel.remove_instrument(self)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count a step, and strike if it is the one."""
@@ -109,17 +115,6 @@ class Striker(trio.abc.Instrument):
                 caller.stop()
             else:
                 caller.drop()
-
-
-@attrs.frozen
-class _Added:
-    striker: Striker
-
-    def __enter__(self) -> None:
-        trio.lowlevel.add_instrument(self.striker)
-
-    def __exit__(self, *_: object) -> None:
-        trio.lowlevel.remove_instrument(self.striker)
 
 
 def every_fault(call: PlannedCall, *, sample: int | None = None, seed: int = 0) -> pytest.MarkDecorator:

@@ -12,8 +12,7 @@ https://developers.deepgram.com/docs/errors, and `UNSUPPORTED_AUDIO_FORMAT` as i
 
 import hmac
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from random import Random
 
 import attrs
@@ -190,10 +189,8 @@ async def serve_speak(
     api_key: str | None = None,
     latency: float = 0.2,
     certificate: Certificate | None = None,
-    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated text-to-speech on a real port; its URL is `http://HOST:PORT/v1/speak`."""
     app = SpeakSimulator(api_key, latency)
-    serve = partial(serve_app, app, host=host, port=port, certificate=certificate)
-    await serve(shutdown=shutdown, task_status=task_status)
+    await serve_app(app, host=host, port=port, certificate=certificate, task_status=task_status)

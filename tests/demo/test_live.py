@@ -4,33 +4,12 @@ import io
 import re
 from collections.abc import Mapping
 
-import attrs
 import pytest
 from rich.console import Console
 
 from demo.live import LiveView
 from demo.telling import person_acted, told, whispered
 from tests.demo.sample import sample_journal
-
-
-@attrs.frozen
-class Noted:
-    """An entry as the journal hands it to its readers."""
-
-    fields: Mapping[str, object]
-
-    @property
-    def at(self) -> float:
-        value = self.fields["at"]
-        assert isinstance(value, float | int)
-        return float(value)
-
-    @property
-    def event(self) -> str:
-        return str(self.fields["event"])
-
-    def as_json(self) -> Mapping[str, object]:
-        return self.fields
 
 
 class AsciiOutput(io.StringIO):
@@ -58,7 +37,7 @@ def output_of(console: Console) -> str:
 def shown(console: Console, *entries: Mapping[str, object]) -> str:
     with LiveView(console) as view:
         for entry in entries:
-            view.show(Noted(entry))
+            view.show(entry)
     return output_of(console)
 
 
@@ -230,7 +209,7 @@ def test_words_that_a_log_cannot_hold_are_replaced() -> None:
 def test_terminal_shows_who_is_on_the_line_and_for_how_long() -> None:
     console = terminal()
     with LiveView(console, frames=lambda: 4250) as view:
-        view.show(Noted(fact("floor_taken", at=85.0, agent="advisor")))
+        view.show(fact("floor_taken", at=85.0, agent="advisor"))
 
         written = output_of(console)
 
