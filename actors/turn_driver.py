@@ -42,6 +42,8 @@ from actors.turn.state import Phase, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
+_JUST_NOW = 1.0
+"""Seconds in which a service that hears the caller reports something (Deepgram reference, section 4)."""
 _NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
@@ -227,9 +229,9 @@ class TurnDriver:
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _is_service_there(self) -> bool:
-        """Tell whether the service has sent anything since it was asked to say what it has not begun."""
-        asked_at = self.turn.at.outstanding if self.turn.session.outstanding is not None else math.inf
-        return self.session is not None and self.session.last_heard > asked_at
+        """Tell whether the service has sent anything just now, and since it was asked to say something."""
+        since = max(self.turn.at.outstanding, trio.current_time() - _JUST_NOW)
+        return self.session is not None and self.session.last_heard > since
 
     def _next_due(self) -> float:
         return min(self.turn.deadline(), self._all_played_at())

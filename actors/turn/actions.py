@@ -190,10 +190,15 @@ class Actions(TurnState):
     # The agents' silence, and the caller's
 
     def fill_silence(self) -> None:
-        """Ask for a filler, unless the session has shown no sign of life since the last one, or patience is spent."""
+        """Ask for a filler, unless the session has shown no sign of life since the last one, or patience is spent.
+
+        A service that is there may ignore one of them.
+        """
         at = self.at
         is_first = at.filler < at.waiting
         is_alive = is_first or bool(self.session.running) or at.alive >= at.filler
+        if not (is_alive or self.session.has_ignored):
+            is_alive = self.session.has_ignored = self.session.there >= at.filler
         is_worn = not self.session.running and self.now >= at.waiting + self.deadlines.think_patience
         if not is_alive:
             self._restart("it gives no sign of life")

@@ -23,7 +23,7 @@ class Signal(Enum):
     AUDIO_BEGAN = auto()  # the first frame of the agent's audio, sent while `Turn.is_audio_news`; others are no events
     AUDIO_DONE = auto()  # it has sent all audio of the reply, or was interrupted in it
     SAY_REFUSED = auto()  # it will not say what it was asked to (InjectionRefused): it hears the caller, or speaks
-    SERVICE_THERE = auto()  # it has sent anything since it was asked to say something; sent as the time of a rule comes
+    SERVICE_THERE = auto()  # it has just sent anything, whatever it was; sent in the place of `TIME_PASSED`
     SESSION_AGED = auto()  # the session nears the longest that the service allows
     # The floor
     FLOOR_VACATED = auto()  # the session on it is gone; another may come, and none need come while `Turn.is_ending`

@@ -77,7 +77,7 @@ class Session:
     rest: str = ""  # the rest of the last such sentence that it has begun
     late_filler: str = ""  # a filler that may still be said, and is not wanted any more
     there: float = LONG_AGO  # its service has sent anything, whatever it was
-    has_ignored: bool = False  # it was there, and has not said a question
+    has_ignored: bool = False  # it was there, and has not said what it was asked to
     told: str = ""  # words that it was told as the caller's, and has not echoed
     running: set[str] = attrs.field(factory=set)  # functions
     handoffs: set[str] = attrs.field(factory=set)  # functions that have asked for another agent

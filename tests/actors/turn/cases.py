@@ -87,7 +87,7 @@ CASES: dict[str, Case] = {
         "A service that hears the caller, and says nothing",
         "It has neither said nor refused the filler. From then on what it hears is no sign of life, so it is given up "
         "in the next silence, although the caller has asked again. A service that refuses, or reports slow thinking, "
-        "is waited for.",
+        "is waited for, and one that sends anything at all for one silence more.",
         [
             *caller_says(1),
             (2.6, Signal.THINKING_BEGAN),

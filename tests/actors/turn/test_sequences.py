@@ -37,6 +37,7 @@ from tests.actors.turn.script import (
     ASK,
     FIRST,
     POLICY,
+    SECOND,
     Step,
     caller_says,
     clip,
@@ -372,6 +373,19 @@ def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
         (5, filler_asked(FIRST)),
         (6, clip()),
         (10.5, RestartSession("it gives no sign of life")),
+    ]
+
+
+def test_a_service_that_is_there_may_ignore_one_filler() -> None:
+    there: list[Step] = [(7.5, Signal.PLAYED), (10.4, Signal.SERVICE_THERE), (13, Signal.PLAYED)]
+    got = play(on_floor(), [*caller_says(1), *there, (15.9, Signal.SERVICE_THERE)], 16)
+
+    assert got == [
+        (5, filler_asked(FIRST)),
+        (6, clip()),
+        (10.5, filler_asked(SECOND)),
+        (11.5, clip()),
+        (16, RestartSession("it gives no sign of life")),
     ]
 
 
