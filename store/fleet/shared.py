@@ -184,7 +184,6 @@ class Fleet:
 
         `over`: let it in all the same. Nobody new is let in then until enough calls have ended.
         """
-        await trio.lowlevel.checkpoint()
         is_room = self._is_room
         if not (is_room or over or call.key in self._lapses or call.key in self._calls):
             return False

@@ -105,8 +105,8 @@ class MediaStreams:
     async def _upgrade(
         self, visitor: str | NotAdmitted, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        await receive()
         if isinstance(visitor, NotAdmitted):
+            await receive()
             _log.warning("upgrade_refused", why=visitor.why, **({"fix": visitor.fix} if visitor.fix else {}))
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return

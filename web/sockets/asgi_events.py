@@ -66,6 +66,7 @@ async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGI
     if offer is not None:
         carrier: Carrier = await offer["accept"](accepting)
         return carrier
+    await receive()  # the server's `connect`
     await send(accepting)
     return AsgiEvents(receive, send)
 

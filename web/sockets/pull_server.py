@@ -231,7 +231,7 @@ class PullServer(TCPServer):
         self._reads, self._reader.deadline = True, self._closing_time()
         try:
             with self._reader:
-                await super()._read_data()
+                await self._read_http()
         except WrongProtocol:
             await self.protocol.handle(Closed())
         finally:
@@ -240,6 +240,18 @@ class PullServer(TCPServer):
             await self._wait_application(self._application_over)
         elif self._reader.cancelled_caught:
             await self.protocol.handle(Closed())
+
+    async def _read_http(self) -> None:
+        """Hand over what comes, as hypercorn does, which takes a deadline and more for each read."""
+        if not isinstance(self.stream, trio.SocketStream) or self.config.read_timeout:
+            await super()._read_data()
+            return
+        stream = FrameStream(self.stream, FrameReader(masked=True, limit=0))
+        received = b"-"
+        while received:
+            received = bytes(await stream.read())
+            await self.protocol.handle(RawData(received))
+        await self.protocol.handle(Closed())
 
     @staticmethod
     async def _check_protocol(request: h11.Request) -> None:
