@@ -21,6 +21,7 @@ from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, Scr
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
 from testkit.recording import Recording
+from web.picture.speech import joined
 
 USUAL_ANSWER: Final = 0.5
 """Seconds from a turn to its answer, in the simulated service."""
@@ -37,6 +38,7 @@ A_BREATH: Final = 0.15
 ONSET: Final = 0.02
 """The first frame of a line is quiet: a voice is noticed so much later."""
 _ONE_UTTERANCE: Final = 0.8
+_ONE_SOUND: Final = 0.05
 
 
 @attrs.frozen
@@ -152,12 +154,8 @@ def _cue(at: float, since: float, agents: Sequence[tuple[float, float]]) -> Call
 
 def _utterances(entries: Sequence[Entry], notes: list[str]) -> list[_Said]:
     """Put the words that were understood to the stretches of sound in which they were said."""
-    sounds = list[tuple[float, float]]()
-    for fact in sorted((e.fact for e in entries if isinstance(e.fact, facts.CallerSpoke)), key=lambda each: each.start):
-        if sounds and fact.start - sounds[-1][1] < _ONE_UTTERANCE:
-            sounds[-1] = (sounds[-1][0], max(fact.end, sounds[-1][1]))
-        else:
-            sounds.append((fact.start, fact.end))
+    spoke = (entry.fact for entry in entries if isinstance(entry.fact, facts.CallerSpoke))
+    sounds = joined(((fact.start, fact.end) for fact in spoke), _ONE_UTTERANCE)
     turns = [(entry.at, entry.fact.text) for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
     said, free = list[_Said](), list(sounds)
     for number, (at, text) in enumerate(turns):
@@ -181,14 +179,8 @@ def _likeliest(sounds: Sequence[tuple[float, float]], text: str) -> tuple[float,
 
 
 def _agents_audible(entries: Sequence[Entry]) -> list[tuple[float, float]]:
-    spoke = sorted((e.fact.start, e.fact.end) for e in entries if isinstance(e.fact, facts.AgentSpoke))
-    joined = list[tuple[float, float]]()
-    for start, end in spoke:
-        if joined and start - joined[-1][1] < 0.05:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
+    spoke = (entry.fact for entry in entries if isinstance(entry.fact, facts.AgentSpoke))
+    return joined(((fact.start, fact.end) for fact in spoke), _ONE_SOUND)
 
 
 # The agents

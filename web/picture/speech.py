@@ -72,11 +72,11 @@ def caller_speech(entries: Sequence[JournalEntry]) -> Iterable[Speech]:
         yield Speech("caller", start, end, "")
 
 
-def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Join stretches that only a breath separates."""
+def joined(stretches: Iterable[Stretch], gap: float = BREATH_SECONDS) -> list[Stretch]:
+    """Join stretches that less than this separates: a breath, unless told otherwise."""
     whole: list[Stretch] = []
     for start, end in sorted(stretches):
-        if whole and start - whole[-1][1] < BREATH_SECONDS:
+        if whole and start - whole[-1][1] < gap:
             whole[-1] = (whole[-1][0], max(end, whole[-1][1]))
         else:
             whole.append((start, end))
