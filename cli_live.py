@@ -155,4 +155,14 @@ def give_back(name: NameArgument, server: ServerOption = None, key: KeyOption = 
     _command(name, "give-back", server, key)
 
 
-COMMANDS = (live, say, whisper, prompt, handoff, restart, transfer, take_over, give_back)
+def hang_up(
+    name: NameArgument,
+    goodbye: Annotated[bool, typer.Option("--goodbye", help="After a closing sentence in the agent's voice.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Hang a call up, at once or after a goodbye; an order that waits is called off."""
+    shown = ask_server(server, lambda operator: operator.hang_up(name, goodbye=goodbye))
+    print_lines(str(shown["status"]))
+
+
+COMMANDS = (live, say, whisper, prompt, handoff, restart, transfer, take_over, give_back, hang_up)

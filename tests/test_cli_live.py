@@ -76,6 +76,18 @@ def test_a_command_is_sent_as_the_server_reads_it(name: str, server: Server, tmp
     assert read_action(name, request.content, ["advisor"])
 
 
+@pytest.mark.parametrize(("options", "query"), [([], ""), (["--goodbye"], "goodbye=yes")])
+def test_a_call_is_hung_up_at_once_or_after_a_goodbye(options: list[str], query: str, server: Server) -> None:
+    server.status, server.answer = 202, {"id": CALL_SID, "call_sid": CALL_SID, "status": "completed"}
+
+    done = run("hang-up", CALL_SID, *options)
+    (request,) = server.asked
+
+    assert (done.exit_code, done.output) == (0, "completed\n")
+    assert (request.method, request.url.path) == ("DELETE", f"/calls/{CALL_SID}")
+    assert request.url.query.decode() == query
+
+
 @pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 12345"), OSError("no user name")])
 def test_a_user_without_a_name_can_give_commands(
     error: Exception, server: Server, monkeypatch: pytest.MonkeyPatch

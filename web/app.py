@@ -104,13 +104,11 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
     return tasks
 
 
-def _routes_of(
-    context: AppContext, dispatcher: Dispatcher, views: CallViews, operating: OperatorRoutes
-) -> list[Blueprint]:
+def _routes_of(context: AppContext, calls: CallRoutes, views: CallViews, operating: OperatorRoutes) -> list[Blueprint]:
     routes = (
         TwilioRoutes(context),
         TransferRoutes(context),
-        CallRoutes(context, dispatcher, RepeatedOrders(context), views),
+        calls,
         CampaignRoutes(context),
         DoNotCallRoutes(context),
         HealthRoutes(context),
@@ -140,12 +138,12 @@ def create_app(
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
-    operating = OperatorRoutes(context, views)
-    for blueprint in _routes_of(context, dispatcher, views, operating):
+    operating, calls = OperatorRoutes(context, views), CallRoutes(context, dispatcher, RepeatedOrders(context), views)
+    for blueprint in _routes_of(context, calls, views, operating):
         app.register_blueprint(blueprint)
     gate = SignInCheck(context, Sessions.of(settings))
     phone = PhoneRoutes(context, gate, voice)
-    console = Console(context, views, operating, gate, phone, CampaignPages(CampaignRoutes(context)))
+    console = Console(context, views, operating, gate, phone, CampaignPages(CampaignRoutes(context)), calls.hung_up)
     app.register_blueprint(console.blueprint())
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)

@@ -138,6 +138,9 @@ class Operator:
     async def show(self, name: str) -> Shown:
         return await self._ask("GET", f"/calls/{in_path(name)}")
 
+    async def hang_up(self, name: str, *, goodbye: bool) -> Shown:
+        return await self._ask("DELETE", f"/calls/{in_path(name)}{'?goodbye=yes' * goodbye}")
+
     async def recent(self, limit: int) -> Sequence[Shown]:
         return await self._listed(f"/calls?limit={limit}", "calls")
 

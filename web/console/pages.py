@@ -3,7 +3,7 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import attrs
@@ -43,6 +43,7 @@ class Console:
     gate: SignInCheck
     phone: PhoneRoutes
     campaigns: CampaignPages
+    hang_up: Callable[[str], Awaitable[Response]]
 
     def blueprint(self) -> Blueprint:
         """Return the routes. Blocks: templates and files are read first."""
@@ -61,6 +62,7 @@ class Console:
         routes.get(f"{CALLS}/<name>")(self.call)
         routes.get(f"{CALLS}/<name>/record.json")(self.record)
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
+        routes.post(f"{CALLS}/<name>/hang-up")(self.hang_up)
         self.views.add_to(routes, CALLS)
         self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
         routes.get("/console/<path:anything>")(self.nowhere)

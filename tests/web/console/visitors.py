@@ -27,6 +27,7 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/calls/<name>/tasks"): (401, 401, 404, 404),
     ("POST", "/console/calls/<name>/erase"): (401, 401, 403, 303),
     **{("POST", f"/console/calls/<name>/{command}"): (401, 401, 403, 400) for command in KINDS},
+    ("POST", "/console/calls/<name>/hang-up"): (401, 401, 403, 202),
     ("GET", "/console"): (401, 401, 302, 302),
     ("GET", "/console/"): (401, 401, 302, 302),
     ("GET", "/console/<path:anything>"): (401, 401, 404, 404),

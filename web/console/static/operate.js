@@ -19,7 +19,7 @@ async function send(command, fields) {
   });
   const told = await response.json();
   const problems = (told.problems ?? []).map((one) => `${one.field} ${one.problem}. ${one.fix}`);
-  return [words[told.outcome] ?? told.error, ...problems, told.why || ""].filter((text) => text).join(" — ");
+  return [words[told.outcome] ?? told.error ?? words.done, ...problems, told.why || ""].filter((text) => text).join(" — ");
 }
 
 for (const form of section.querySelectorAll("form")) {
