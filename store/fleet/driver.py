@@ -21,7 +21,7 @@ from psycopg._conninfo_utils import split_attempts
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import TupleRow
-from trio.lowlevel import wait_readable, wait_writable
+from trio.lowlevel import ParkingLot, wait_readable, wait_writable
 
 from protocol.errors import one_line
 from store.fleet.shared import FleetUnavailable
@@ -196,6 +196,9 @@ class Database:
     """Whether there are tables, as far as is known: until then, only `ask(even_away=True)` asks."""
     _refusal: FleetUnavailable | None = attrs.field(default=None, init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
+    _used: int = attrs.field(default=0, init=False)
+    """Connections that are in use, or being opened."""
+    _given_back: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
     async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
@@ -237,10 +240,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[TrioConnection]:
-        connection = self._idle.pop() if self._idle else await TrioConnection.open(self.conninfo)
-        if not connection.is_usable:
-            self.close()  # the others have gone with it
-            connection = await TrioConnection.open(self.conninfo)
+        connection = await self._idle_or_new()
         try:
             yield connection
         finally:
@@ -248,6 +248,31 @@ class Database:
                 connection.pgconn.finish()
             else:
                 self._idle.append(connection)
+            self._give_back()
+
+    async def _idle_or_new(self) -> TrioConnection:
+        """Return a connection; where the server has no room for one more, the next of ours that is given back."""
+        if self._idle and not self._idle[-1].is_usable:
+            self.close()  # the others have gone with it
+        if not self._idle:
+            self._used += 1
+            try:
+                return await TrioConnection.open(self.conninfo)
+            except psycopg.OperationalError:
+                self._give_back()
+                while self._used and not self._idle:
+                    await self._given_back.park()
+                if not self._idle:
+                    raise
+            except BaseException:
+                self._give_back()
+                raise
+        self._used += 1
+        return self._idle.pop()
+
+    def _give_back(self) -> None:
+        self._used -= 1
+        self._given_back.unpark_all()
 
     def close(self) -> None:
         """Close the idle connections."""

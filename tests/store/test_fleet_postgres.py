@@ -769,6 +769,20 @@ async def test_a_server_that_gives_a_statement_up_is_there(workers: Workers, mon
     assert len(database._idle) == 1
 
 
+async def test_one_connection_does_where_the_server_has_room_for_no_more(workers: Workers) -> None:
+    execute(workers.url, "CREATE ROLE app LOGIN CONNECTION LIMIT 1")
+    database = Database(workers.url.replace("switchboard@", "app@"))
+    database.is_ready = True
+    try:
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(database.ask, "SELECT pg_sleep(0.05)")
+        assert not database.is_away
+    finally:
+        database.close()
+        execute(workers.url, "DROP ROLE app")
+
+
 SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
     "orders to look after": (orders.TAKE, "orders_due", {"worker": "w", "lease": 1.0}),
     "when to look": (orders.NEXT, "orders_due", {}),
