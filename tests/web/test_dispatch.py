@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders import statements
-from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
+from store.orders.databases import Arguments, OrderDatabase, OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
@@ -55,11 +55,17 @@ class World:
 
 
 @asynccontextmanager
-async def world(line: FakeLine | None = None, tokens: TokenStore | None = None, **changes: str) -> AsyncIterator[World]:
+async def world(
+    line: FakeLine | None = None,
+    tokens: TokenStore | None = None,
+    orders: OrderDatabase | None = None,
+    **changes: str,
+) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
     chosen = settings(**changes)
     slots = Slots(chosen.calls_per_worker, Fleet(chosen.max_calls))
-    context = build_context(chosen, Opened(services(line, records), line, slots, tokens or TokenStore()))
+    queue = OrderQueue(orders or SqliteOrders())
+    context = build_context(chosen, Opened(services(line, records), line, slots, tokens or TokenStore(), queue))
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
@@ -311,6 +317,37 @@ async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autoj
     assert isinstance(answer, tuple)
     assert isinstance(answer[1], Waiting)
     assert await queue.find(answer[0].id) is not None
+
+
+@attrs.define
+class LateAnswer(SqliteOrders):
+    """A database that keeps an order some seconds after it was lost, or before, and does not say so."""
+
+    seconds: float = 0.0
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        if sql != statements.PUT:
+            return await super().ask(sql, arguments)
+        trio.lowlevel.spawn_system_task(self._keep, sql, arguments)
+        await trio.sleep(1)
+        raise OrdersUnavailable("no answer")
+
+    async def _keep(self, sql: str, arguments: Arguments) -> None:
+        await trio.sleep(self.seconds)
+        await super().ask(sql, arguments)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.5])
+async def test_an_order_that_was_kept_though_its_client_was_told_otherwise_is_not_placed(
+    seconds: float, autojump_clock: MockClock
+) -> None:
+    """The client orders anew, and the person would be called twice."""
+    async with world(orders=LateAnswer(seconds=seconds)) as there:
+        answer = await there.dispatcher.take(ORDER)
+        await trio.sleep(60)
+
+        assert answer == NoLine(Lack.DATABASE, BUSY_SECONDS)
+        assert there.line.placed == []
 
 
 @attrs.define

@@ -97,11 +97,25 @@ class Dispatcher:
 
     async def _keep(self, order: Order, call_id: str, key: ClientKey) -> Put | NoLine:
         new = NewOrder(call_id, order.to, written_order(order), key.name, key.digest)
+        is_answered = False
         try:
-            return await self.context.orders.put(new, self.worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
+            kept = await self.context.orders.put(new, self.worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
+            is_answered = True
         except OSError as exc:
             _log.warning("order_not_kept", why=str(exc))
             return NoLine(Lack.REFUSED if isinstance(exc, DatabaseRefused) else Lack.DATABASE, BUSY_SECONDS)
+        finally:
+            if not (is_answered or key.name):  # with a key, the client's repetition finds it
+                self._later(partial(self._forget, call_id))
+        return kept
+
+    async def _forget(self, call_id: str) -> None:
+        """Forget an order that may be kept though its client was not told so: before another worker takes it."""
+        with trio.move_on_after(LEASE_SECONDS - _LEAVE_SECONDS):
+            while True:
+                with suppress(OSError):
+                    await self.context.orders.drop(call_id, self.worker)
+                await trio.sleep(_LEAVE_SECONDS)
 
     async def _claim_or_drop(self, call_id: str) -> float | NoLine | None:
         """Claim a slot and a turn, and forget the order where there are none; None where it could not be forgotten.
