@@ -131,9 +131,13 @@ INSERT INTO live_calls (key, call_sid, worker, about, slotless)
     ON CONFLICT (key) DO NOTHING"""
 """Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""
 
-TURN = """UPDATE account SET next_turn = greatest(next_turn, clock_timestamp()) + %(gap)s * interval '1 second'
-    WHERE next_turn < clock_timestamp() + %(longest)s * interval '1 second'
-    RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""
+_CLAIMABLE = "next_turn < clock_timestamp() + %(longest)s * interval '1 second'"
+_LOST = "next_turn > clock_timestamp() + (%(longest)s + 2 * %(gap)s + 60) * interval '1 second'"
+"""Nobody claims a turn so far away: the clock has been set back since, or the database is another one's copy."""
+TURN = f"""UPDATE account SET next_turn = %(gap)s * interval '1 second'
+    + CASE WHEN {_LOST} THEN clock_timestamp() ELSE greatest(next_turn, clock_timestamp()) END
+    WHERE {_CLAIMABLE} OR {_LOST}
+    RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""  # noqa: S608 - constants
 
 FIND = """SELECT about, worker FROM live_calls WHERE key = %(name)s OR call_sid = %(name)s
     ORDER BY since DESC LIMIT 1"""

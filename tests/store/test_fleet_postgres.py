@@ -660,6 +660,16 @@ async def test_a_clock_that_is_a_minute_off_is_told_once_and_changes_nothing(
     assert await fleet.admit(call("CA1"))
 
 
+async def test_orders_go_on_where_the_clock_of_the_database_was_set_back(workers: Workers) -> None:
+    fleet = await workers.join(2)
+    await fleet.claim_turn(0.5, longest=5.0)
+    execute(workers.url, "UPDATE account SET next_turn = next_turn + interval '1 hour'")
+
+    turns = [await fleet.claim_turn(0.5, longest=5.0) for _ in range(2)]
+
+    assert [round(turn) for turn in turns if turn is not None] == [0, 2]
+
+
 async def test_a_worker_with_another_cap_is_told_by_the_earlier_ones_each_time_it_changes(workers: Workers) -> None:
     with capture_logs() as told:
         fleet = await workers.join(2)
