@@ -258,15 +258,16 @@ class Database:
             self._used += 1
             try:
                 return await TrioConnection.open(self.conninfo)
-            except psycopg.OperationalError:
+            except psycopg.OperationalError as exc:
+                refused = exc
                 self._give_back()
-                while self._used and not self._idle:
-                    await self._given_back.park()
-                if not self._idle:
-                    raise
             except BaseException:
                 self._give_back()
                 raise
+            while self._used and not self._idle:
+                await self._given_back.park()
+            if not self._idle:
+                raise refused
         self._used += 1
         return self._idle.pop()
 
