@@ -512,19 +512,21 @@ def test_what_the_server_answered_can_be_had_as_json(command: str, there: Exchan
 
 
 def test_a_call_is_shown_with_its_facts_and_the_brief_of_each_handoff(there: Exchange) -> None:
-    brief = {"name": "John", "summary": "Wants to retire at sixty."}
-    handoff = HandoffRecord("qualifier", "advisor", 38.3, 0.32, "groq", "agreed to talk to an advisor", brief)
+    cause = "agreed to talk to an advisor"
+    brief = {"name": "John", "summary": "Wants to retire at sixty.", "reason": cause}
+    handoff = HandoffRecord("qualifier", "advisor", 38.3, 0.32, "groq", cause, brief)
     trio.run(there.records.save, record(handoffs=(handoff,), facts={"preferred_timeframe": "next Wednesday"}))
 
     done = run("show", CALL_SID)
 
     for line in (
-        "because: agreed to talk to an advisor",
+        f"because: {cause}",
         "name: John",
         "summary: Wants to retire at sixty.",
         "preferred_timeframe: next Wednesday",
     ):
         assert line in done.output, line
+    assert done.output.count(cause) == 1
 
 
 def test_the_version_is_told() -> None:

@@ -114,7 +114,8 @@ def _floor(record: CallRecord) -> Iterator[str]:
         handoffs.append(f"  {handoff.asked_at:7.1f}  {handoff.from_agent} to {handoff.to_agent}{how}: {gap}{brief}")
         if handoff.cause:
             handoffs.append(f"           because: {handoff.cause}")
-        handoffs.extend(f"           {name}: {value}" for name, value in handoff.brief.items())
+        rest = {name: value for name, value in handoff.brief.items() if (name, value) != ("reason", handoff.cause)}
+        handoffs.extend(f"           {name}: {value}" for name, value in rest.items())
     yield from _section("handoffs", handoffs)
 
 
