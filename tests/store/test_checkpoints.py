@@ -1,5 +1,6 @@
 """What is known of running calls outlives their process; what ended in order is not kept twice."""
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -236,6 +237,20 @@ def test_a_long_call_reads_back_whole_after_any_round(folder: Path) -> None:
         90, {"CA1": RunningRecord(attrs.evolve(CUT, call_sid="CA1", transcript=()), (packed(on_a_second_stream),))}
     )
     assert [turn.text for turn in log.read().records[0].transcript] == ["again"] * 100
+    log.let_go()
+
+
+def test_a_log_of_many_long_calls_is_written_in_the_memory_of_one(folder: Path) -> None:
+    log, calls = RunningLog(folder, "0123"), {f"CA{number}": running(f"CA{number}", 200, 196) for number in range(30)}
+    tracemalloc.start()
+    try:
+        log.update(1, calls)
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert log.path.stat().st_size > 500_000
+    assert most - held < 250_000
     log.let_go()
 
 
