@@ -113,12 +113,12 @@ class Reply:
         if played >= stop:
             return text
         share = (played - start) / max(1, stop - start)
-        heard: list[str] = []
+        heard, length = list[str](), 0
         for word in text.split():
-            heard.append(word)
-            if len(" ".join(heard)) > share * len(text):
-                heard.pop()
+            length += bool(heard) + len(word)
+            if length > share * len(text):
                 break
+            heard.append(word)
         return " ".join(heard)
 
 

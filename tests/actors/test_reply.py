@@ -1,5 +1,7 @@
 """What a caller heard of an utterance, in whole words."""
 
+from time import process_time
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +34,14 @@ def test_half_a_sentence_ends_at_the_last_whole_word() -> None:
     reply = said("qualifier", "one two three four", heard=0.5)
 
     assert reply.heard_text() == "one two"  # "one two t" is half of it
+
+
+def test_what_was_heard_of_a_very_long_sentence_is_known_at_once() -> None:
+    reply = said("qualifier", "a " * 30_000, heard=0.9)
+    began = process_time()
+
+    assert len(reply.heard_text().split()) == 27_000
+    assert process_time() - began < 0.3
 
 
 def test_a_sentence_is_heard_only_once_its_own_audio_has_been_played() -> None:
