@@ -50,9 +50,12 @@ async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
 
 
 async def _work_done(state: CallState) -> None:
-    """Let what the agent on the floor is at work on be done first: its work would end with its session."""
+    """Let what an agent that may be moved is at work on be done first: it would end with its session."""
+    driver = state.turn
     with trio.move_on_after(state.policy.deadlines.restarted):
-        await wait_until(state.turn, lambda: not state.turn.turn.session.running)
+        await wait_until(
+            driver, lambda: not driver.turn.session.running or isinstance(session_to_move(driver), CommandAnswer)
+        )
 
 
 async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents: frozenset[str]) -> CommandAnswer:

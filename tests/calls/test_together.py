@@ -211,6 +211,23 @@ async def test_an_operator_who_moves_the_call_breaks_no_work_off(command: Action
         assert (PREPARED if isinstance(command, HandoffTo) else "found") in prompt_of(call)
 
 
+@pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
+async def test_an_operator_is_refused_at_once_where_the_call_is_being_ended_though_something_is_at_work(
+    command: Action, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(calls("dawdle"))
+        await call.far.hear_for(0.2)
+        await call.far.say(*sentence(1, "Goodbye.", 3.0), END)
+        await call.far.hear_for(0.2)
+        asked = call.phone.now
+        answer = await call.command(command)
+
+        assert (answer.why, call.phone.now) == ("the call is being ended", asked)
+
+
 async def test_of_two_handoffs_the_next_agent_knows_the_reason_of_the_one_that_is_done(
     autojump_clock: MockClock,
 ) -> None:
