@@ -88,3 +88,26 @@ async def test_an_agent_is_cut_as_soon_as_its_service_says_that_the_caller_speak
         nursery.cancel_scope.cancel(reason="enough")
 
     assert delay <= cleared - began - SPEAKS_AT <= 4 * FRAME_SECONDS + delay + 0.025
+
+
+@pytest.mark.parametrize("frames", range(4))
+async def test_a_stop_that_is_read_together_with_the_last_audio_ends_the_call(
+    frames: int, autojump_clock: MockClock
+) -> None:
+    """However many frames are missing of a chunk; the network leaves the connection open."""
+    async with sockets() as (media, network), sockets() as (session, service), trio.open_nursery() as nursery:
+
+        async def speak_and_stop() -> None:
+            with trio.move_on_after(1.01 + frames * FRAME_SECONDS):
+                await call(network, 0.0)
+            await network.send('{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}')
+            stopped.append(trio.current_time())
+
+        stopped = list[float]()
+        nursery.start_soon(serve, service, 0.0)
+        nursery.start_soon(speak_and_stop)
+        await run_call(media, CallPlan("CA1", "MZ1", "inbound"), services_by(session))
+        ended = trio.current_time()
+        nursery.cancel_scope.cancel(reason="enough")
+
+    assert ended - stopped[0] < 1.0
