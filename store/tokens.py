@@ -136,10 +136,14 @@ class TokenStore:
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return what lies under each of `names`, for all of them with one question."""
-        own = await self._own.peek_all(names) if self._own is not None else {}
+        own = await self.kept_here(names)
         others = {_key(name): name for name in names if name not in own}
         rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
         return {**own, **{others[key]: content for key, content in rows}}
+
+    async def kept_here(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return what this worker keeps alone under each of `names`."""
+        return await self._own.peek_all(names) if self._own is not None else {}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
@@ -240,11 +244,10 @@ class KnownTexts:
         return await self._or(if_unknown, self.store.peek, name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        nothing: Mapping[str, bytes] = {}
         if not names:
             await trio.lowlevel.checkpoint()
-            return nothing  # which says nothing about the store
-        return await self._or(nothing, self.store.peek_all, names)
+            return {}  # which says nothing about the store
+        return await self._or(await self.store.kept_here(names), self.store.peek_all, names)
 
     async def take(self, name: str) -> bytes | None:
         return await self._or(None, self.store.take, name)

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from store.erasing import Subject
 from store.orders.databases import IN_MEMORY, OrdersUnavailable
-from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, KnownTexts, SqliteTokens, TokenStore
 
 
 @attrs.define
@@ -188,6 +188,24 @@ async def test_what_the_database_does_not_take_is_kept_by_this_worker() -> None:
     assert await tokens.claim("token two", b"other", 60) == b"content"
     assert [line["event"] for line in lines] == ["texts_not_shared"]
     assert "token" not in str(lines)
+
+
+@attrs.define(eq=False)
+class Away(SqliteTokens):
+    """A database that nobody reaches."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        raise OrdersUnavailable("away")
+
+
+async def test_what_this_worker_keeps_alone_is_found_beside_what_nobody_can_be_asked_for() -> None:
+    texts = KnownTexts(TokenStore(Away()))
+    with capture_logs() as lines:
+        await texts.put("mine", b"1", 60)
+        found = [await texts.peek_all(names) for names in (["mine", "another's"], ["another's"], ["mine", "a third"])]
+
+    assert found == [{"mine": b"1"}, {}, {"mine": b"1"}]
+    assert [line["event"] for line in lines] == ["texts_not_shared", "texts_away"]
 
 
 async def test_what_the_database_has_taken_without_saying_so_is_taken_once() -> None:
