@@ -178,11 +178,9 @@ class Audience:
         self.view = LiveView(self.console, self.frames)
 
     def watch(self, call: SimulatedCall) -> None:
-        """Count this call's frames."""
         self._call = call
 
     def observe(self, entry: Entry) -> None:
-        """See one fact of the call."""
         self._began = trio.current_time() - entry.at
         self.entries.append(entry.as_json())
         self.view.show(self.entries[-1])
@@ -199,7 +197,6 @@ class Audience:
                 pass  # the journal has the rest
 
     def frames(self) -> int | None:
-        """Count the frames of audio that the caller has sent."""
         media = self._call.performance.media if self._call is not None else None
         if media is not None:
             self._frames = media.sent_frames

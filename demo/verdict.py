@@ -40,7 +40,6 @@ def endings(scenario: Scenario) -> tuple[str, ...]:
 
 
 def spoken_words(scenario: Scenario) -> tuple[str, ...]:
-    """List the words the caller says, in order."""
     return words(line.says for line in scenario.caller.lines if line.says is not None)
 
 
@@ -51,12 +50,10 @@ def heard_words(record: CallRecord) -> tuple[str, ...]:
 
 
 def agents(record: CallRecord) -> tuple[str, ...]:
-    """List the agents who held the floor, each once, in order."""
     return tuple(dict.fromkeys(period.agent for period in record.agents))
 
 
 def words(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Split sentences into words, without case or punctuation."""
     return tuple(word for sentence in sentences for word in _WORD.findall(sentence.casefold()))
 
 

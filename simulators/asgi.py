@@ -65,7 +65,6 @@ class Response:
 
 
 def json_response(status: int, content: JSON, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """Render a JSON response."""
     return Response(status, orjson.dumps(content), headers)
 
 
@@ -73,7 +72,6 @@ Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 async def answer_scope(scope: Message, receive: Receive, send: Send, answer: Answer) -> None:
-    """Serve one ASGI scope with `answer`."""
     match scope["type"]:
         case "http":
             request = await _read_request(scope, receive)

@@ -166,7 +166,6 @@ def parse_fault(line: str) -> Fault:
 
 
 def parse_faults(lines: Iterable[str]) -> tuple[Fault, ...]:
-    """Read several fault lines; the first bad one raises `FaultError`."""
     return tuple(parse_fault(line) for line in lines)
 
 

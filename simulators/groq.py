@@ -47,7 +47,6 @@ class GroqError(Exception):
         self.status, self.kind, self.code = status, kind, code
 
     def response(self, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-        """Render the error body."""
         error: dict[str, JSON] = {"message": str(self), "type": self.kind}
         if self.code:
             error["code"] = self.code
@@ -85,7 +84,6 @@ class ChatRequest:
 
     @property
     def wants_json(self) -> bool:
-        """Whether the answer must be JSON."""
         return self.response_format is not None and self.response_format.type != "text"
 
     @property
@@ -96,7 +94,6 @@ class ChatRequest:
 
     @property
     def prompt(self) -> str:
-        """All messages as one text."""
         return "\n".join(message.content for message in self.messages)
 
 
@@ -123,11 +120,9 @@ class GroqSimulator:
 
     @property
     def available(self) -> tuple[str, ...]:
-        """The models of this account."""
         return tuple(name for name in self.offered if name not in self.retired)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
         await answer_scope(scope, receive, send, self._answer)
 
     async def _answer(self, request: Request) -> Response:
@@ -215,7 +210,6 @@ class GroqSimulator:
 
 
 def _refusal(code: str, model: str) -> GroqError:
-    """Return an error as users report it."""
     match code:
         case "model_not_found":
             return GroqError(404, f"The model `{model}` does not exist or you do not have access to it.", code=code)

@@ -121,12 +121,10 @@ class Recogniser:
 
     @property
     def seconds(self) -> float:
-        """How much audio was received."""
         return self._received / BYTES_PER_SECOND
 
     @property
     def speaking(self) -> bool:
-        """Whether somebody has begun to speak and not ended."""
         return self._speaking
 
     def hear(self, audio: bytes) -> tuple[Heard, ...]:

@@ -34,7 +34,6 @@ class PacedClock(trio.abc.Clock):
     """What may pass until the next reading, however long that takes."""
 
     def start_clock(self) -> None:
-        """Begin at 0."""
         self._read_at = self.read()
 
     def current_time(self) -> float:

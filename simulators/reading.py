@@ -84,7 +84,6 @@ class Reading:
             self._index, self._got = self._index + 1, 0
 
     def take_words(self) -> list[WordHeard]:
-        """Return the words that came since the last time."""
         words, self._told = self._told, []
         return words
 
@@ -117,5 +116,4 @@ def common_start(one: bytes, other: bytes) -> int:
 
 
 def common_end(one: bytes, other: bytes) -> int:
-    """Return how many bytes at the end are the same."""
     return common_start(one[::-1], other[::-1])

@@ -186,7 +186,6 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 
 def shipped_scenarios() -> tuple[str, ...]:
-    """Return the names of the scenarios that come with the program."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
 
 

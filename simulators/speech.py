@@ -80,7 +80,6 @@ class Utterance:
 
     @property
     def seconds(self) -> float:
-        """How long it takes to say."""
         return len(self.audio) / BYTES_PER_SECOND
 
 

@@ -45,7 +45,6 @@ class Certificate:
     authority: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """Return what a server listens with."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.chain, self.key)
         return context

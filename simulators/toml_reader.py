@@ -122,7 +122,6 @@ class Table:
         return value or default or ""
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of strings, empty when absent."""
         value = self._get(key)
         if value is None:
             return ()
@@ -133,7 +132,6 @@ class Table:
         return tuple(self._sentence(key, index, item) for index, item in enumerate(value, 1))
 
     def optional_seconds(self, key: str) -> float | None:
-        """Return a number of seconds that may be absent."""
         value = self._get(key)
         if value is None:
             return None
@@ -142,7 +140,6 @@ class Table:
         return float(value)
 
     def optional_boolean(self, key: str) -> bool | None:
-        """Return true or false, or None when it is absent."""
         value = self._get(key)
         if value is not None and not isinstance(value, bool):
             raise self.wrong(key, f"is {value!r}; write true or false, without quotes")
@@ -156,7 +153,6 @@ class Table:
         return value
 
     def mapping(self, key: str) -> Mapping[str, JSON]:
-        """Return a table as it is, whatever is in it."""
         value = self._get(key)
         if value is None:
             return {}
@@ -174,11 +170,9 @@ class Table:
         return value
 
     def table(self, key: str) -> Table:
-        """Return a table within this one, empty when absent."""
         return Table(self.where, self._below(key), self.mapping(key), key)
 
     def tables(self, key: str) -> tuple[Table, ...]:
-        """Return a list of tables, empty when absent."""
         value = self._get(key)
         if value is None:
             return ()
@@ -187,7 +181,6 @@ class Table:
         return tuple(self._nth(key, number, item) for number, item in enumerate(value, 1))
 
     def tables_by_name(self) -> tuple[Table, ...]:
-        """Return every key of this table as a table."""
         return tuple(self.table(key) for key in self.content)
 
     def _nth(self, key: str, number: int, item: JSON) -> Table:

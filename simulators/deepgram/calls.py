@@ -42,7 +42,6 @@ class OpenCall:
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing more to wait for."""
         return self.void or self.answer is not None
 
     @property
@@ -95,11 +94,9 @@ class OpenCalls:
 
     @property
     def pending(self) -> bool:
-        """Whether any call is open."""
         return bool(self._open)
 
     async def wait_overdue(self, seconds: float) -> None:
-        """Wait until a call has been open for this long."""
         while True:
             first = min((opened.asked_at for opened in self._open.values()), default=math.inf)
             with trio.move_on_at(first + seconds) as patience:
@@ -108,7 +105,6 @@ class OpenCalls:
                 return
 
     async def wait_settled(self, calls: Collection[OpenCall]) -> None:
-        """Wait until each of these is answered or void."""
         while not all(opened.settled for opened in calls):
             await self._changed.park()
 
@@ -117,5 +113,4 @@ class OpenCalls:
 
 
 def any_failed(calls: Sequence[OpenCall]) -> bool:
-    """Tell whether any of these was answered with an error."""
     return any(opened.failed for opened in calls)

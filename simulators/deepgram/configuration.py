@@ -60,7 +60,6 @@ class Configuration:
 
 
 def configure(settings: Settings) -> Configuration:
-    """Read a session's settings."""
     common = Configuration(
         tags=settings.tags,
         reports_history=settings.flags is None or settings.flags.history,

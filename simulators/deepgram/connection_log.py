@@ -44,11 +44,9 @@ class ConnectionLog:
     _over: bool = attrs.field(default=False, init=False)
 
     def audio_received(self, size: int, at: float) -> None:
-        """Count one binary message from the client."""
         self._heard.extend(size, at)
 
     def audio_sent(self, size: int, at: float) -> None:
-        """Count one binary message to the client."""
         self._said.extend(size, at)
 
     def flush(self) -> None:

@@ -81,7 +81,6 @@ class Conversation:
             self._thinker.put(turn)
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Let the mind think and the mouth speak."""
         nursery.start_soon(self._mouth.run)
         nursery.start_soon(self._thinker.run)
         if self._knobs.cancel_after:
@@ -96,14 +95,12 @@ class Conversation:
         self._thinker.muted = True
 
     async def hear(self, audio: bytes) -> None:
-        """Take in one binary message."""
         for event in self._ear.hear(audio):
             await self._on_heard(event)
         if self._knobs.stt_reports_per_second:
             await self._report_recognition()
 
     async def receive(self, message: ClientMessage, nursery: trio.Nursery) -> None:
-        """Do what one text message asks for."""
         match message:
             case InjectUserMessage(content=content):
                 await self._on_user_injected(content)

@@ -112,7 +112,6 @@ class AgentServerDialogue:
         return encode_server(message)
 
     def close(self) -> None:
-        """Note that the connection is over."""
         self.state = ServerState.CLOSED
 
     def _is_hasty(self, message: ClientMessage) -> bool:
@@ -121,7 +120,6 @@ class AgentServerDialogue:
 
 
 def encode_server(message: ServerMessage) -> Frame:
-    """Write one message as the service does."""
     match message:
         case AgentAudio(data=data):
             return data

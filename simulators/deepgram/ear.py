@@ -59,7 +59,6 @@ class Ear:
     _confirm_at: Seconds | None = attrs.field(default=None, init=False)
 
     def hear(self, audio: bytes) -> list[EarEvent]:
-        """Take in audio of any length."""
         if not self._format.is_telephone:
             audio = self._translate(audio)
         self._heard += len(audio)
@@ -87,7 +86,6 @@ class Ear:
 
     @property
     def seconds(self) -> Seconds:
-        """How much audio was heard."""
         return self._heard / BYTES_PER_SECOND
 
     def _on_started(self, at: Seconds) -> list[EarEvent]:

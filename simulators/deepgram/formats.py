@@ -31,11 +31,9 @@ class AudioFormat:
 
     @property
     def bytes_per_second(self) -> int:
-        """How many bytes play in a second."""
         return self.sample_rate * _SAMPLE_BYTES.get(self.encoding, 1)
 
     def from_telephone(self, ulaw: bytes) -> bytes:
-        """Render µ-law 8 kHz in this format."""
         if self.is_telephone:
             return ulaw
         samples = _repeat(ulaw, self.sample_rate // BYTES_PER_SECOND)

@@ -61,7 +61,6 @@ class Line:
         await self._socket.send_message(frame)
 
     async def send_audio(self, audio: bytes) -> None:
-        """Send one binary message."""
         if not self.dead:
             self._log.audio_sent(len(audio), trio.current_time())
             await self._socket.send_message(audio)

@@ -180,12 +180,10 @@ class ExchangeLog:
     entries: list[LogEntry] = attrs.field(factory=list)
 
     def put(self, entry: LogEntry) -> None:
-        """Write one entry."""
         self.entries.append(entry)
         self.observe(entry)
 
     def of(self, kind: type[EntryT], connection: int | None = None) -> tuple[EntryT, ...]:
-        """Return the entries of one kind, of one connection or of all."""
         return tuple(
             entry
             for entry in self.entries
@@ -193,17 +191,13 @@ class ExchangeLog:
         )
 
     def sent(self, kind: type[MessageT]) -> tuple[MessageT, ...]:
-        """Return the messages of one kind that went to the client."""
         return tuple(entry.message for entry in self.of(Sent) if isinstance(entry.message, kind))
 
     def received(self, kind: type[MessageT]) -> tuple[MessageT, ...]:
-        """Return the messages of one kind that came from the client."""
         return tuple(entry.message for entry in self.of(Received) if isinstance(entry.message, kind))
 
     def audio_received(self, connection: int | None = None) -> int:
-        """Return how many bytes of the caller's audio arrived."""
         return sum(entry.end - entry.start for entry in self.of(AudioReceived, connection))
 
     def audio_sent(self, connection: int | None = None) -> int:
-        """Return how many bytes of the agents' audio were sent."""
         return sum(entry.end - entry.start for entry in self.of(AudioSent, connection))

@@ -39,7 +39,6 @@ THINK_MODELS: Mapping[str, tuple[str, ...]] = {
 
 
 def listed_models(retired: Collection[str]) -> list[dict[str, str]]:
-    """Return the list as the service gives it."""
     return [
         {"id": name, "name": name, "provider": provider}
         for provider, names in THINK_MODELS.items()

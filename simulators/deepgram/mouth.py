@@ -66,7 +66,6 @@ class Mouth:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being said or waits to be said."""
         return bool(self._queue)
 
     def say(self, utterance: Utterance) -> None:
@@ -93,7 +92,6 @@ class Mouth:
             await self._tell(cut.sentences[cut.sentence + 1])
 
     async def run(self) -> None:
-        """Speak until cancelled."""
         while True:
             while not self._queue:  # what was to be said may have been cut off again before this task runs
                 await self._work.park()

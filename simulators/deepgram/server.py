@@ -46,7 +46,6 @@ class ServedAt:
 
     @property
     def url(self) -> str:
-        """The address of the Voice Agent socket."""
         return self.origin + PATH
 
 

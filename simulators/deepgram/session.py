@@ -75,7 +75,6 @@ class Stalled(Exception):
 
 
 def utterances_of(scenario: Scenario) -> tuple[Utterance, ...]:
-    """Synthesise everything the scenario's caller may say."""
     caller = scenario.caller
     return tuple(synthesise(line.says, caller.voice) for line in caller.lines if line.says)
 

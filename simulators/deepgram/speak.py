@@ -67,7 +67,6 @@ class SpeakSimulator:
     _answered: int = attrs.field(default=0, init=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
         await answer_scope(scope, receive, send, self._answer)
 
     async def _answer(self, request: Request) -> Response:

@@ -69,11 +69,9 @@ class Thinker:
 
     @property
     def busy(self) -> bool:
-        """Whether a turn is being answered."""
         return self._turn is not None or bool(self._turns)
 
     def put(self, turn: HeardTurn) -> None:
-        """Have a turn answered, after those before it."""
         if not self.muted:
             self._turns.append(turn)
             self._work.unpark_all()
@@ -110,7 +108,6 @@ class Thinker:
             self._scope.cancel(reason="the conversation is forgotten")
 
     async def run(self) -> None:
-        """Answer turns until cancelled."""
         while True:
             while not self._turns:
                 await self._work.park()

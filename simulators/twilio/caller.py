@@ -73,7 +73,6 @@ class Manners:
 
 
 def frames(seconds: float) -> int:
-    """Return how many 20 ms frames come nearest to `seconds`."""
     return round(seconds / FRAME_SECONDS)
 
 

@@ -113,7 +113,6 @@ class SimulatedCall:
 
     @property
     def is_over(self) -> bool:
-        """Whether the status is final."""
         return not TRANSITIONS[self.status]
 
     @property
@@ -130,7 +129,6 @@ class SimulatedCall:
         return self.heard
 
     def change(self, change: CallChange) -> None:
-        """Do what `POST Calls/{sid}.json` asks of a live call."""
         if change.status_callback:
             self.order = attrs.evolve(self.order, status_callback=change.status_callback)
         if self.status is not CallStatus.IN_PROGRESS:
@@ -239,7 +237,6 @@ class SimulatedCall:
                 await send(self.order.status_callback, params)
 
     def parameters(self) -> dict[str, str]:
-        """Return the form fields that every webhook about this call carries."""
         fields = {
             "AccountSid": self.exchange.account_sid,
             "ApiVersion": "2010-04-01",

@@ -74,12 +74,10 @@ class FrameWriter:
         )
 
     def start(self) -> str:
-        """Write `start`: who is on the stream."""
         who = self.identity
         return self.event(StreamStarted(who.stream_sid, who.call_sid, who.account_sid, parameters=who.parameters))
 
     def event(self, event: FromTwilio) -> str:
-        """Write any other event."""
         if not isinstance(event, StreamConnected):
             self.sequence += 1
         who = self.identity

@@ -151,12 +151,10 @@ class CallLog:
     entries: list[LogEntry] = attrs.field(factory=list)
 
     def put(self, entry: LogEntry) -> None:
-        """Write one entry."""
         self.entries.append(entry)
         self.observe(entry)
 
     def of(self, kind: type[EntryT]) -> tuple[EntryT, ...]:
-        """Return the entries of one kind, in order."""
         return tuple(entry for entry in self.entries if isinstance(entry, kind))
 
 

@@ -97,7 +97,6 @@ class MediaCaller:
 
     @property
     def heard(self) -> HeardRecording:
-        """The recording this stream is played into."""
         return self._playout.recording
 
     @property

@@ -28,7 +28,6 @@ class ApiError(Exception):
         self.code, self.status = code, status
 
     def response(self) -> Response:
-        """Render the error body every Twilio client reads."""
         return json_response(
             self.status,
             {

@@ -53,7 +53,6 @@ class HeardRecording:
         return is_voiced(bytes(self.agents[position - FRAME_BYTES : position]))
 
     def wav(self) -> bytes:
-        """Return the recording as a stereo PCM16 WAV file."""
         samples = interleave(bytes(self.caller), bytes(self.agents))
         return write_wav_header(len(samples)) + samples
 

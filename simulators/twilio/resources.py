@@ -31,7 +31,6 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def render_call(call: SimulatedCall) -> dict[str, JSON]:
-    """Render one call."""
     account, order = call.exchange.account_sid, call.order
     uri = f"/2010-04-01/Accounts/{account}/Calls/{call.sid}"
     return {
@@ -92,7 +91,6 @@ def render_number(number: str, account: str, voice_url: str, since: datetime) ->
 
 
 def render_calls(calls: Sequence[SimulatedCall], request: Request, account: str) -> dict[str, JSON]:
-    """Render the page of calls that the query asks for."""
     query = dict(request.query)
     times = [(call.dialled_at, call.ended_at) for call in calls]
     wanted = [

@@ -36,7 +36,6 @@ QUEUE = 64
 
 
 def wall_clock() -> datetime:
-    """Return the time of day."""
     return datetime.now(UTC)
 
 
@@ -48,7 +47,6 @@ class SidMint:
         self._count = 0
 
     def __call__(self, prefix: str) -> str:
-        """Return the next SID."""
         self._count += 1
         digest = hashlib.sha256(f"{self._seed}:{self._count}".encode()).hexdigest()
         return prefix + digest[:32]
@@ -117,7 +115,6 @@ class TwilioSimulator:
         return self._place(CallOrder(to=to, from_=number, url=url, status_callback=status_callback), "inbound")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
         await answer_scope(scope, receive, send, self._answer)
 
     async def _answer(self, request: Request) -> Response:

@@ -35,7 +35,6 @@ class WebhookAnswer:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
 
@@ -48,14 +47,12 @@ class WebhookSender:
     timeout: float = 15.0
 
     def sign(self, url: str, params: Mapping[str, str]) -> str:
-        """Return the X-Twilio-Signature of a request."""
         signature: str = RequestValidator(self.auth_token).compute_signature(url, dict(params))
         return signature
 
     async def send(
         self, log: CallLog, purpose: str, url: str, params: Mapping[str, str], method: str = "POST"
     ) -> WebhookAnswer:
-        """Send one webhook and log the answer's status."""
         target = url.partition("#")[0]
         answer = WebhookAnswer(0, "", target)
         with trio.move_on_after(self.timeout if is_web(target) else 0.0):
