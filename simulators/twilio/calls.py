@@ -22,9 +22,9 @@ from simulators.twilio.exchange import Exchange
 from simulators.twilio.log import CallLog, StatusReached
 from simulators.twilio.media import StreamSummary
 from simulators.twilio.orders import CallChange, CallOrder
-from simulators.twilio.performance import Document, Performance
+from simulators.twilio.performance import Performance
 from simulators.twilio.playout import HeardRecording
-from simulators.twilio.twiml import Verb
+from simulators.twilio.twiml import Document, Verb
 
 
 class CallStatus(enum.Enum):

@@ -7,8 +7,6 @@ does wrong there costs the leg.
 Facts: https://www.twilio.com/docs/voice/twiml/number#attributes-url, https://www.twilio.com/docs/voice/twiml/dial#action.
 """
 
-from typing import TypeAlias
-
 import attrs
 import trio
 
@@ -18,30 +16,24 @@ from simulators.speech import synthesise
 from simulators.twilio.exchange import OngoingCall
 from simulators.twilio.log import PersonActed, VerbExecuted, WarningRaised
 from simulators.twilio.playout import Playout
-from simulators.twilio.twiml import Dial, Gather, Hangup, Pause, Redirect, Reject, Say, TwimlError, Verb, parse_twiml
+from simulators.twilio.twiml import (
+    CallOver,
+    Dial,
+    Document,
+    Gather,
+    Hangup,
+    NextVerb,
+    Outcome,
+    Pause,
+    Redirect,
+    Reject,
+    Say,
+    TwimlError,
+    Verb,
+    parse_twiml,
+)
 
 DEFAULT_VOICE = "twilio-say"
-
-
-@attrs.frozen
-class Declined:
-    """The leg is over before the two were connected."""
-
-
-@attrs.frozen
-class Went:
-    """The verb is done: go on with the one behind it."""
-
-
-@attrs.frozen
-class Page:
-    """The leg goes on with another document."""
-
-    text: str
-    url: str
-
-
-Next: TypeAlias = Declined | Went | Page
 
 
 @attrs.define(eq=False)
@@ -108,24 +100,24 @@ class HumanLeg:
         self._act("hung up")
 
     async def _is_accepted(self) -> bool:
-        page: Next = await self._fetch(self.verb.whisper, {})
-        while isinstance(page, Page):
+        page: Outcome = await self._fetch(self.verb.whisper, {})
+        while isinstance(page, Document):
             try:
-                verbs = parse_twiml(page.text, page.url)
+                verbs = parse_twiml(page.text, page.base_url)
             except TwimlError as error:
                 self._warn(error.code, str(error))
                 return False
             page = await self._perform(verbs)
-        return isinstance(page, Went)
+        return isinstance(page, NextVerb)
 
-    async def _perform(self, verbs: tuple[Verb, ...]) -> Next:
+    async def _perform(self, verbs: tuple[Verb, ...]) -> Outcome:
         for verb in verbs:
             went = await self._execute(verb)
-            if not isinstance(went, Went):
+            if not isinstance(went, NextVerb):
                 return went
-        return Went()
+        return NextVerb()
 
-    async def _execute(self, verb: Verb) -> Next:
+    async def _execute(self, verb: Verb) -> Outcome:
         match verb:
             case Say(text=text):
                 self.call.log.put(VerbExecuted(trio.current_time(), "Whisper", text))
@@ -137,28 +129,28 @@ class HumanLeg:
             case Redirect(url=url):
                 return await self._fetch(url, {})
             case Hangup() | Reject():
-                return Declined()
+                return CallOver()
             case _:
                 pass  # nothing that belongs into a whisper
-        return Went()
+        return NextVerb()
 
-    async def _gather(self, verb: Gather) -> Next:
+    async def _gather(self, verb: Gather) -> Outcome:
         """Ask for a key. Somebody who presses one does so when they have heard what is said."""
         went = await self._perform(verb.verbs)
-        if not isinstance(went, Went):
+        if not isinstance(went, NextVerb):
             return went
         if self.human.presses == "nothing":
             await trio.sleep(verb.timeout)
-            return Went()
+            return NextVerb()
         self._act(f"pressed {self.human.presses}")
         return await self._fetch(verb.action or self.verb.whisper, {"Digits": self.human.presses})
 
-    async def _fetch(self, url: str, more: dict[str, str]) -> Page | Declined:
+    async def _fetch(self, url: str, more: dict[str, str]) -> Document | CallOver:
         answer = await self.call.exchange.webhooks.send(self.call.log, "whisper", url, self._fields() | more)
         if not answer.is_ok:
             self._warn(11200 if answer.status else 11205, f"the whisper answered {answer.status}")
-            return Declined()
-        return Page(answer.text, answer.url)
+            return CallOver()
+        return Document(answer.text, base_url=answer.url)
 
     def _fields(self) -> dict[str, str]:
         return {

@@ -6,7 +6,7 @@ the old document never run. A document that cannot be had or read is Twilio's "a
 Facts: https://www.twilio.com/docs/voice/twiml/connect, https://www.twilio.com/docs/voice/twiml/stream.
 """
 
-from typing import TypeAlias, assert_never
+from typing import assert_never
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,11 +21,15 @@ from simulators.twilio.log import CallerHungUp, VerbExecuted, WarningRaised
 from simulators.twilio.media import MediaCaller
 from simulators.twilio.playout import Playout
 from simulators.twilio.twiml import (
+    CallOver,
     Connect,
     Dial,
+    Document,
     Gather,
     Hangup,
     IgnoredVerb,
+    NextVerb,
+    Outcome,
     Pause,
     Play,
     Redirect,
@@ -38,30 +42,6 @@ from simulators.twilio.twiml import (
 )
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
-
-
-@attrs.frozen
-class Document:
-    """A TwiML document: given, or to be fetched."""
-
-    text: str = ""
-    url: str = ""
-    method: str = "POST"
-    base_url: str = ""
-    """Where a given text came from."""
-
-
-@attrs.frozen
-class CallOver:
-    """The call ends here."""
-
-
-@attrs.frozen
-class NextVerb:
-    """Go on with the verb behind this one."""
-
-
-Outcome: TypeAlias = Document | CallOver | NextVerb
 
 
 @attrs.define(eq=False)

@@ -120,6 +120,30 @@ class IgnoredVerb:
 Verb: TypeAlias = Connect | Say | Play | Pause | Dial | Gather | Redirect | Reject | Hangup | IgnoredVerb
 
 
+@attrs.frozen
+class Document:
+    """A verb's outcome: go on with another document, given or to be fetched."""
+
+    text: str = ""
+    url: str = ""
+    method: str = "POST"
+    base_url: str = ""
+    """Where a given text came from."""
+
+
+@attrs.frozen
+class CallOver:
+    """A verb's outcome: the call, or the leg of it, ends here."""
+
+
+@attrs.frozen
+class NextVerb:
+    """A verb's outcome: go on with the one behind it."""
+
+
+Outcome: TypeAlias = Document | CallOver | NextVerb
+
+
 def parse_twiml(document: str, base_url: str = "") -> tuple[Verb, ...]:
     """Read a document; relative URLs are resolved against `base_url`, the document's own."""
     try:
