@@ -6,12 +6,22 @@ Pure: an entry in, a `Line` or nothing out. `_LINES` has a row for each fact tha
 """
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
-from string import Formatter
+from collections.abc import Callable, Mapping
 
 import attrs
 
-from web.picture.facts import JournalEntry, arguments_text, event, flag, left_by, number, result_text, text
+from web.picture.facts import (
+    JournalEntry,
+    arguments_text,
+    event,
+    flag,
+    left_by,
+    milliseconds,
+    number,
+    result_text,
+    text,
+    worded,
+)
 
 WORDS_BEFORE_THE_CUT = 5
 
@@ -46,27 +56,8 @@ def told(entry: JournalEntry) -> Line | None:
     if (row := _LINES.get(name)) is None:
         return None
     who, tone, sign, words = row
-    return Line(_WORDS.format(who, entry), tone, _WORDS.format(words, entry), sign)
+    return Line(worded(who, entry), tone, worded(words, entry), sign)
 
-
-def milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
-
-
-class _Words(Formatter):
-    """Fills in the fields of an entry: `{delay:ms}` in milliseconds, `{duration:.1f}` as a number, else as text."""
-
-    def get_value(self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:  # noqa: ARG002 - string.Formatter's interface
-        return (args[0], str(key))
-
-    def format_field(self, value: tuple[JournalEntry, str], format_spec: str) -> str:
-        entry, key = value
-        if format_spec == "ms":
-            return milliseconds(number(entry, key))
-        return format(number(entry, key), format_spec) if format_spec else text(entry, key)
-
-
-_WORDS = _Words()
 
 _LINES: Mapping[str, tuple[str, Tone, str, str]] = {
     "actor_crashed": ("{actor}", Tone.TROUBLE, "✗", "crashed: {error}"),

@@ -5,11 +5,11 @@ knows no coordinates: everything is in seconds since the call started. Facts it 
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from web.picture.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text
+from web.picture.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text, worded
 from web.picture.speech import Speech, agent_speech, caller_speech
 
 CALLER = "caller"
@@ -252,40 +252,8 @@ def _summaries(entries: Sequence[JournalEntry]) -> Iterable[Summary]:
         )
 
 
-def _mark(entry: JournalEntry) -> Mark | None:  # noqa: C901, PLR0911, PLR0912 -- a flat table of facts and their glyphs
-    agent, when = text(entry, "agent"), at(entry)
-    match event(entry):
-        case "barge_in":
-            dropped = number(entry, "dropped_seconds")
-            return Mark(MarkKind.BARGE_IN, agent, when, f"the caller interrupted {agent}; {dropped:.1f} s not heard")
-        case "session_crashed":
-            return Mark(MarkKind.CRASH, agent, when, f"{agent} crashed: {text(entry, 'error')}")
-        case "actor_crashed":
-            detail = f"{text(entry, 'actor')} crashed: {text(entry, 'error')}"
-            return Mark(MarkKind.CRASH, LINE, when, detail)
-        case "session_restarting":
-            delay = number(entry, "delay")
-            return Mark(MarkKind.RESTART, agent, when, f"{agent} starts again in {delay * 1000:.0f} ms")
-        case "restarts_exhausted":
-            return Mark(MarkKind.EXHAUSTED, agent, when, f"{agent} does not start again: {text(entry, 'error')}")
-        case "goodbye_heard":
-            how = "to its last word" if flag(entry, "complete") else "only in part"
-            return Mark(MarkKind.GOODBYE, agent, when, f"the goodbye was heard {how}")
-        case "caller_hung_up":
-            return Mark(MarkKind.HANG_UP, CALLER, when, f"the caller {left_by(text(entry, 'how'))}")
-        case "digit_pressed":
-            return Mark(MarkKind.DIGIT, CALLER, when, text(entry, "digit") or "·")
-        case "warning_reported":
-            detail = f"{text(entry, 'code')}: {text(entry, 'description')}"
-            return Mark(MarkKind.WARNING, agent, when, detail)
-        case "silence_met":
-            return Mark(MarkKind.SILENCE, LINE, when, _how_met(entry))
-        case "transfer_asked":
-            return Mark(MarkKind.PERSON, LINE, when, f"{agent} puts the caller through: {text(entry, 'reason')}")
-        case "frame_refused":
-            return Mark(MarkKind.WARNING, LINE, when, f"{text(entry, 'where')} refused a frame: {text(entry, 'why')}")
-        case _:
-            return None
+def _goodbye(entry: JournalEntry) -> str:
+    return f"the goodbye was heard {'to its last word' if flag(entry, 'complete') else 'only in part'}"
 
 
 def _how_met(entry: JournalEntry) -> str:
@@ -297,3 +265,32 @@ def _how_met(entry: JournalEntry) -> str:
             return f"{waited}; the switchboard asked for a moment"
         case _:
             return f"{waited}; there was no clip to play"
+
+
+_MARKS: Mapping[str, tuple[MarkKind, str, str | Callable[[JournalEntry], str]]] = {
+    "actor_crashed": (MarkKind.CRASH, LINE, "{actor} crashed: {error}"),
+    "barge_in": (
+        *(MarkKind.BARGE_IN, "{agent}"),
+        "the caller interrupted {agent}; {dropped_seconds:.1f} s not heard",
+    ),
+    "caller_hung_up": (MarkKind.HANG_UP, CALLER, lambda entry: f"the caller {left_by(text(entry, 'how'))}"),
+    "digit_pressed": (MarkKind.DIGIT, CALLER, lambda entry: text(entry, "digit") or "·"),
+    "frame_refused": (MarkKind.WARNING, LINE, "{where} refused a frame: {why}"),
+    "goodbye_heard": (MarkKind.GOODBYE, "{agent}", _goodbye),
+    "restarts_exhausted": (MarkKind.EXHAUSTED, "{agent}", "{agent} does not start again: {error}"),
+    "session_crashed": (MarkKind.CRASH, "{agent}", "{agent} crashed: {error}"),
+    "session_restarting": (MarkKind.RESTART, "{agent}", "{agent} starts again in {delay:ms}"),
+    "silence_met": (MarkKind.SILENCE, LINE, _how_met),
+    "transfer_asked": (MarkKind.PERSON, LINE, "{agent} puts the caller through: {reason}"),
+    "warning_reported": (MarkKind.WARNING, "{agent}", "{code}: {description}"),
+}
+"""For each fact with a glyph: which, on which lane, and what it tells."""
+
+
+def _mark(entry: JournalEntry) -> Mark | None:
+    row = _MARKS.get(event(entry))
+    if row is None:
+        return None
+    kind, lane, detail = row
+    told = worded(detail, entry) if isinstance(detail, str) else detail(entry)
+    return Mark(kind, worded(lane, entry), at(entry), told)

@@ -4,7 +4,8 @@ Owns nothing but the way to ask an entry for a value of the expected kind. A jou
 version or cut in the middle must still draw, so a missing or strange field has a harmless answer and never an error.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from string import Formatter
 from typing import TypeAlias
 
 import orjson
@@ -62,6 +63,29 @@ def result_text(value: object) -> str:
 
 def _literal(value: object) -> str:
     return orjson.dumps(value, default=str).decode()
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+class _Words(Formatter):
+    def get_value(self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:  # noqa: ARG002 - string.Formatter's interface
+        return (args[0], str(key))
+
+    def format_field(self, value: tuple[JournalEntry, str], format_spec: str) -> str:
+        entry, key = value
+        if format_spec == "ms":
+            return milliseconds(number(entry, key))
+        return format(number(entry, key), format_spec) if format_spec else text(entry, key)
+
+
+_WORDS = _Words()
+
+
+def worded(words: str, entry: JournalEntry) -> str:
+    """Fill in the fields of an entry: `{delay:ms}` in milliseconds, `{duration:.1f}` as a number, else as text."""
+    return _WORDS.format(words, entry)
 
 
 def left_by(how: str) -> str:
