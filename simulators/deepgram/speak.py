@@ -186,10 +186,8 @@ async def serve_speak(
     host: str = "127.0.0.1",
     port: int = 0,
     api_key: str | None = None,
-    latency: float = 0.2,
     certificate: Certificate | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated text-to-speech on a real port; its URL is `http://HOST:PORT/v1/speak`."""
-    app = SpeakSimulator(api_key, latency)
-    await serve_app(app, host=host, port=port, certificate=certificate, task_status=task_status)
+    await serve_app(SpeakSimulator(api_key), host=host, port=port, certificate=certificate, task_status=task_status)

@@ -31,7 +31,6 @@ class TwilioKnobs:
     """From `ringing` to the pick-up (or to `busy`, `failed`)."""
     verdict_after: float = 2.0
     """How long answering-machine detection takes."""
-    webhook_timeout: float = 15.0
     stream_close_deadline: float = 5.0
     dialled_answers: Literal["answered", "busy", "no-answer", "failed"] = "answered"
     """How a number in `<Dial>` answers, where the scenario has no `[human]`."""
@@ -48,8 +47,6 @@ class TwilioKnobs:
     """Where the calls to the account's numbers go: their voice webhook."""
     requires_wss: bool = False
     """Refuse `ws://` streams with 31922, as Twilio does. Off, so that a demo needs no certificate."""
-    refuses_query: bool = True
-    """Refuse a stream URL with a query string (31920)."""
     dials_plaintext: bool = False
     """Open `wss://` streams as `ws://`: for a server that is told it stands behind a TLS proxy."""
     outage: int | None = None

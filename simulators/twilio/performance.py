@@ -223,7 +223,7 @@ class Performance:
         knobs, parts = self.call.exchange.knobs, urlsplit(url)
         if parts.scheme != "wss" and (knobs.requires_wss or parts.scheme != "ws"):
             raise StreamError(31922, f"scheme {parts.scheme!r} is not wss")
-        if parts.query and knobs.refuses_query:
+        if parts.query:
             raise StreamError(31920, "a stream URL must not have a query string")
         return parts._replace(scheme="ws").geturl() if knobs.dials_plaintext else url
 

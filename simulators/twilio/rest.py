@@ -82,7 +82,7 @@ class TwilioSimulator:
         faults = self.scenario.faults if self.faults is None else self.faults
         self._exchange = Exchange(
             account_sid=self.account_sid,
-            webhooks=WebhookSender(self.client, self.auth_token, self.knobs.webhook_timeout),
+            webhooks=WebhookSender(self.client, self.auth_token),
             dial=self.dial,
             knobs=self.knobs,
             faults=FaultPlan(faults).twilio,

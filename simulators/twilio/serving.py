@@ -1,7 +1,7 @@
 """The simulated Twilio on a real port, for a server that is given `TWILIO_API_URL`.
 
 `serve_twilio` owns the HTTP client for the webhooks, the simulator's calls and the listening port; all end with it.
-The webhook deadline is the simulator's own (`TwilioKnobs.webhook_timeout`), so the client has none.
+The webhook deadline is the simulator's own (`WebhookSender.timeout`), so the client has none.
 """
 
 import os
