@@ -6,6 +6,7 @@ a list of calls does not take two seconds.
 """
 # ruff: noqa: PLC0415 - see above: measured, `switchboard calls` starts in a third of the time
 
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -290,6 +291,8 @@ def main() -> None:
     Without arguments, `switchboard serve` does not go through Typer, which reads them with pydantic: 8 MB in a process
     that lives for months.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name or a bar that its encoding does not have
     try:
         if sys.argv[1:] != ["serve"]:
             commands()

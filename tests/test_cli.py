@@ -1,6 +1,7 @@
 """The command line asks, prints, and says with its exit status how it went."""
 
 import errno
+import io
 import json
 import sys
 import zipfile
@@ -786,6 +787,23 @@ def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pyt
     )
     assert (tmp_path / "calls.db").exists()
     assert run("migrate").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"), [("ascii", "Zo? ?? \n"), ("latin-1", "Zoë ?? \n"), ("utf-8", "Zoë █░ \n")]
+)
+def test_what_a_terminal_cannot_write_is_a_question_mark(
+    encoding: str, printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.argv", ["switchboard", "calls"])
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("cli.commands", lambda: cli_shared.print_lines("Zoë █░ "))
+
+    cli.main()
+    terminal.seek(0)
+
+    assert terminal.read() == printed
 
 
 @pytest.mark.parametrize(("arguments", "name"), [(["serve"], "cli.serve"), (["calls"], "cli.commands")])
