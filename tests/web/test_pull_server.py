@@ -480,6 +480,22 @@ async def test_idle_connections_do_not_hold_a_server_that_closes(monkeypatch: py
         assert trio.current_time() - closing_at < 0.09  # hypercorn cuts what is left after 0.1 s
 
 
+async def test_a_request_that_is_none_closes_its_connection_and_no_task_reads_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A socket that was closed has no number, and trio has one task at most that waits for it."""
+    statuses = list[bytes]()
+    with capture_logs() as logs:
+        async with serving(echo, monkeypatch) as port:
+            for wrong in (b"Content-Length: -1", b"Host: b", b"Content-Length: 1\r\nContent-Length: 2"):
+                async with await trio.open_tcp_stream("127.0.0.1", port) as peer:
+                    await peer.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n" + wrong + b"\r\n\r\n")
+                    answer = b"".join([part async for part in peer])
+                statuses.append(answer.split()[1])
+
+    assert (statuses, logs) == ([b"400"] * 3, [])
+
+
 @pytest.mark.real_time
 async def test_a_connection_that_crashes_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tasks that write at once are the crash that has been seen: hypercorn's server ended with it."""

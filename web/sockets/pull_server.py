@@ -248,7 +248,7 @@ class PullServer(TCPServer):
             return
         stream = FrameStream(self.stream, FrameReader(masked=True, limit=0))
         received = b"-"
-        while received:
+        while received and not self._is_closed:  # a request that is none was answered, and its socket closed
             received = bytes(await stream.read())
             await self.protocol.handle(RawData(received))
         await self.protocol.handle(Closed())
