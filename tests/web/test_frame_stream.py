@@ -406,3 +406,17 @@ async def test_what_is_sent_into_a_broken_stream_is_nobodys_trouble() -> None:
         assert all(server.send_nowait("message") for _ in range(3))
         await server.send("message")
         assert await server.receive() == Close(1006, "")
+
+
+async def test_a_socket_that_was_closed_has_nothing_more_to_read_and_takes_nothing() -> None:
+    """It has no number any more, and trio would have one task wait for -1, and be at odds with the next one."""
+    near, far = trio.socket.socketpair()
+    with far:
+        stream = FrameStream(trio.SocketStream(near), FrameReader(masked=True, limit=100))
+        far.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 1)
+        while stream.send_nowait(b"x" * 10_000):
+            pass
+        near.close()
+        for _ in range(2):
+            assert await stream.read() == b""
+            await stream.write(b"more")

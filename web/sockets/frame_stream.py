@@ -164,7 +164,7 @@ class FrameStream:
             if self._socket is None:
                 return await self._stream.receive_some(_MOST_AT_ONCE)
             while True:
-                await trio.lowlevel.wait_readable(self._socket)
+                await trio.lowlevel.wait_readable(_number(self._socket))
                 if (data := self._read_nowait(self._socket)) is not None:
                     return data
         except _BROKEN:
@@ -246,7 +246,7 @@ class FrameStream:
             if self._socket is None:
                 await self._send_whole()
             else:
-                await trio.lowlevel.wait_writable(self._socket)
+                await trio.lowlevel.wait_writable(_number(self._socket))
                 self._unsent = self._unsent[write_some(self._socket, self._unsent) :]
 
     async def _send_whole(self) -> None:
@@ -257,6 +257,14 @@ class FrameStream:
             is_whole = True
         finally:
             self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
+
+
+def _number(socket: trio.socket.SocketType) -> int:
+    """Return the descriptor of a socket. *Raises* `ClosedResourceError`, where trio would wait for -1 for ever."""
+    number = socket.fileno()
+    if number < 0:
+        raise trio.ClosedResourceError
+    return number
 
 
 def close_now(socket: trio.socket.SocketType) -> None:
