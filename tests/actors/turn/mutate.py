@@ -37,6 +37,7 @@ SCRIPTS = tuple(
         "kept",
         "dropped",
         "left",
+        "finer",
     ]
 )
 show = partial(print, flush=True)

@@ -1,0 +1,117 @@
+"""What single conditions inside of verbs and clocks are for: each script fails without one of them."""
+
+from actors.turn.effects import EndConversation, PutThrough, RestartSession, TellAsCaller
+from actors.turn.events import (
+    AgentSaid,
+    CallerSaid,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    KeysEntered,
+    PutThroughFailed,
+    RemarkMade,
+    Signal,
+    TransferWanted,
+    VoiceEnded,
+)
+from actors.turn.state import Debt, Phase
+from tests.actors.turn.script import (
+    FIRST,
+    GOODBYE,
+    SECOND,
+    Step,
+    caller_says,
+    clip,
+    filler_asked,
+    lost,
+    on_floor,
+    play,
+    question_asked,
+    reply,
+    seen,
+)
+
+CLIP_ENDS: Step = (7, Signal.PLAYED)
+"""Of the clip in the first silence behind `caller_says(1)`."""
+
+
+def test_a_late_filler_that_does_not_end_keeps_no_silent_caller_from_being_asked() -> None:
+    script = [*caller_says(1), *reply(5.2), (7.3, AgentSaid(FIRST))]
+
+    assert seen(*script, until=18) == [(5, filler_asked()), (17.2, question_asked())]
+
+
+def test_a_noise_while_a_function_is_at_work_asks_no_turn_again() -> None:
+    script = [*caller_says(1), (3, FunctionsAsked(("f",))), (3.5, Signal.CALLER_STARTED_SPEAKING)]
+
+    assert not [effect for _, effect in seen(*script, until=8) if isinstance(effect, TellAsCaller)]
+
+
+def test_nor_does_one_before_another_agent_comes() -> None:
+    script = [*caller_says(1), (2.7, TransferWanted("t")), (2.8, Signal.CALLER_STARTED_SPEAKING)]
+
+    assert not [effect for _, effect in seen(*script, until=8) if isinstance(effect, TellAsCaller)]
+
+
+def test_a_turn_that_may_have_been_answered_is_not_asked_of_the_next_session() -> None:
+    unended: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (5, Signal.PLAYED)]
+
+    assert seen(*caller_says(1), *unended, *lost(7), until=7.5) == []
+
+
+def test_a_filler_that_was_given_up_is_no_answer_when_it_comes_after_all() -> None:
+    turn = on_floor()
+    spoken: list[Step] = [(5.5, Signal.CALLER_STARTED_SPEAKING), (5.5, Signal.VOICE_BEGAN), (9.5, VoiceEnded(9.5))]
+
+    play(turn, [*caller_says(1), *spoken, (10, CallerSaid("Hello?")), *reply(10.2, FIRST, played=1)], 12)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_model_that_has_begun_to_think_since_the_filler_was_asked_for_is_there() -> None:
+    script = [*caller_says(1), (5.5, Signal.THINKING_BEGAN), CLIP_ENDS]
+
+    assert seen(*script, until=10) == [(5, filler_asked()), (6, clip()), (10, filler_asked(SECOND))]
+
+
+def test_the_patience_with_a_model_begins_anew_with_the_answer_of_its_function() -> None:
+    fillers: list[Step] = [step for at in range(5, 30, 4) for step in reply(at + 0.2, "…", played=1)]
+    script = [*caller_says(1), (3, FunctionsAsked(("f",))), *fillers, (21, FunctionDone("f"))]
+
+    assert not [effect for _, effect in seen(*script, until=28) if isinstance(effect, RestartSession)]
+
+
+def test_a_remark_waits_for_the_end_of_an_entry() -> None:
+    assert seen((2, Signal.KEY_PRESSED), (2.2, RemarkMade("One minute left.")), until=4) == []
+
+
+def test_keys_behind_a_decision_upon_words_that_were_understood_take_it_back() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1, length=1.5), *GOODBYE, (3.9, KeysEntered("5"))])
+
+    assert turn.phase is Phase.CONVERSING
+
+
+def test_a_goodbye_that_goes_on_is_waited_for() -> None:
+    words: list[Step] = [(at, AgentSaid("And one more thing.")) for at in (9, 16)]
+
+    assert not [effect for _, effect in seen(*GOODBYE[2:4], *words, until=23) if isinstance(effect, EndConversation)]
+
+
+def test_the_same_words_behind_a_reply_are_another_turn() -> None:
+    turn = on_floor()
+
+    play(turn, [(1, CallerSaid("Yes.")), *reply(2, played=1), (4, CallerSaid("Yes."))])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_who_is_put_through_by_a_key_behind_a_withdrawn_transfer_is_told_why_not() -> None:
+    withdrawn: list[Step] = [(3, TransferWanted("t")), (3.5, FunctionCancelled("t"))]
+    pressed: list[Step] = [(8, KeysEntered("0", wants_person=True)), (12, PutThroughFailed("Nobody."))]
+
+    got = seen(*caller_says(1), *withdrawn, *reply(5, played=1), *pressed, until=12)
+
+    assert (12, TellAsCaller("The caller pressed 0 on the keypad. Nobody.", ("0",))) in got
+    assert PutThrough("") in [effect for _, effect in got]
