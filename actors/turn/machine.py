@@ -250,13 +250,15 @@ class Turn(Actions):
     def _note_own_words(self, event: events.AgentSaid) -> None:
         self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
         self.overtake_filler()
-        if not self.is_audible:
-            if self.aside is not None:
-                self.aside = self.reply.kind = SpeechKind.ANSWER  # some of its audio may be there already
+        is_heard = self.is_audible
+        if not is_heard and self.aside is None:
             return
         self.reply.kind, self.reply.has_own_words = SpeechKind.ANSWER, True
-        self.has_spoken = self.sounds_wanted = True
-        self.at.answered = max(self.now, self.at.wanted)
+        if is_heard:
+            self.has_spoken = self.sounds_wanted = True
+            self.at.answered = max(self.now, self.at.wanted)
+        else:
+            self.aside = SpeechKind.ANSWER  # some of its audio may be there already
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
             self.promise = event.announces or self.promise or ("" if event.asks_to_wait else None)
 

@@ -119,6 +119,21 @@ async def test_a_noise_takes_nothing_of_a_reply_away(
         assert call.facts(CallerSilent) == []
 
 
+async def test_an_answer_whose_words_come_behind_the_noise_is_followed_by_no_filler(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Tell me more.")
+        await call.far.say(voice(1, 2.0))
+        await call.far.hear_for(0.3)
+        await call.speak("", 0.2, heard=False)
+        await call.far.hear_for(0.3)
+        await call.far.say(ConversationText("assistant", "It is a long story."), voice(1, 2.0), AgentAudioDone())
+        await call.far.hear_for(11)
+
+        assert call.phone.heard(1) == pytest.approx(4.0, abs=0.05)
+        assert call.far.said(InjectAgentMessage) == []
+
+
 # Row C3, speech that begins when there is nothing to cut
 
 

@@ -1,6 +1,6 @@
 """What single conditions inside of verbs and clocks are for: each script fails without one of them."""
 
-from actors.turn.effects import EndConversation, PutThrough, RestartSession, TellAsCaller
+from actors.turn.effects import Aside, EndConversation, PutThrough, RestartSession, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
@@ -115,3 +115,35 @@ def test_who_is_put_through_by_a_key_behind_a_withdrawn_transfer_is_told_why_not
 
     assert (12, TellAsCaller("The caller pressed 0 on the keypad. Nobody.", ("0",))) in got
     assert PutThrough("") in [effect for _, effect in got]
+
+
+# An answer that a noise has cut before its words came
+
+NOISE_FIRST = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.05, Signal.CALLER_STARTED_SPEAKING)]
+ASIDE: list[Step] = [(3.1, AgentSaid("On Tuesday.")), (3.5, Signal.AUDIO_DONE), (7.5, Signal.PLAYED)]
+
+
+def test_it_is_answered_when_it_was_resumed_and_heard() -> None:
+    assert seen(*NOISE_FIRST, *ASIDE, until=17) == [(3.05, Aside.CUT), (5.55, Aside.RESUME)]
+
+
+def test_nor_is_more_asked_for_behind_one_that_came_whole_while_a_filler_was_cut() -> None:
+    cut: list[Step] = [*reply(5.2, FIRST, sent=0.4)[:3], (5.5, Signal.CALLER_STARTED_SPEAKING)]
+
+    got = seen(*caller_says(1), *cut, *reply(6.5, "On Tuesday.", played=2.5), until=18)
+
+    assert got == [(5, filler_asked()), (5.5, Aside.CUT), (8, Aside.RESUME)]
+
+
+def test_words_that_came_before_the_answer_of_a_function_do_not_answer_it_when_they_are_resumed() -> None:
+    asked: list[Step] = [(2.7, FunctionsAsked(("f",))), (4, FunctionDone("f"))]
+
+    assert (10.5, filler_asked()) in seen(*NOISE_FIRST, *asked, *ASIDE, until=11)
+
+
+def test_a_deed_that_they_announce_is_waited_for() -> None:
+    turn = on_floor()
+
+    play(turn, [*NOISE_FIRST, (3.1, AgentSaid("I put you through.", "transfer_to_human")), *ASIDE[1:]], 9)
+
+    assert turn.owes_deed
