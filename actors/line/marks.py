@@ -49,12 +49,15 @@ class Marks:
     def take(self, name: str, now: float) -> int | None:
         """Take an echo; return what it proves to be played. Unknown marks, and those that were flushed, prove nothing.
 
-        Nor does one that is too soon: it is `told` all the same.
+        Nor does one that is too soon: it is `told` all the same. Marks come back in order: an earlier one that has not
+        is not waited for any more.
         """
         position = None if name in self._flushed else self._out.pop(name, None)
         self._flushed.discard(name)
         if position is None or position <= self.told:
             return None
+        while self._out and self._out[earlier := next(iter(self._out))] <= position:
+            del self._out[earlier]
         self.told, soonest = position, 0.0
         while self._ends and self._ends[0][0] <= position:
             soonest = self._ends.popleft()[1]

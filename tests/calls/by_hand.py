@@ -61,6 +61,8 @@ class Telephone:
     is_loud: bool = False
     echoes_at_once: bool = False
     """Whether marks come back as soon as they are there, and not when they are played."""
+    loses: int = 0
+    """How many marks, from the next one on, do not come back."""
     began: float = attrs.field(factory=trio.current_time)
     _pieces: list[tuple[float, bytes]] = attrs.field(factory=list)
     _marks: list[tuple[float, str]] = attrs.field(factory=list)
@@ -100,6 +102,8 @@ class Telephone:
                 match message["event"]:
                     case "media":
                         self._play(b64decode(message["media"]["payload"]))
+                    case "mark" if self.loses:
+                        self.loses -= 1
                     case "mark":
                         played = self.now if self.echoes_at_once else max(self.now, self._play_end)
                         self._marks.append((played, message["mark"]["name"]))

@@ -110,6 +110,25 @@ async def test_a_goodbye_is_heard_on_a_line_that_echoes_marks_before_it_plays(au
     assert call.ended.outcome == "completed"
 
 
+@pytest.mark.parametrize("marks", one_in(2, [1, 3]))
+async def test_a_mark_that_does_not_come_back_ends_no_call_and_delays_no_goodbye(
+    marks: int, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        call.phone.loses = marks
+        await call.greet()
+        for _ in range(3):
+            await call.speak(QUESTION)
+            await call.far.say(*sentence(1, "Ten pounds.", 2.0))
+            await call.far.hear_for(6)
+        await call.speak("That is all.")
+        await call.far.say(*sentence(2, "Goodbye then.", 2.0), END)
+        with trio.fail_after(2.5):
+            await call.over.wait()
+
+    assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (6.0, 2.0, "completed")
+
+
 async def test_words_without_audio_leave_nobody_in_silence(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
