@@ -188,6 +188,8 @@ class AgentSession:
 
     async def _listen(self, wire: AgentWire, reader: TapeReader) -> None:
         try:
+            while wire.early:
+                self._on_message(wire.early.pop(0), reader)
             self._pace(wire)
             await wire.pump(partial(self._take, wire, reader))
         except AgentUnavailable as lost:

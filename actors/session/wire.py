@@ -100,6 +100,8 @@ class AgentWire:
     dialogue: deepgram.AgentDialogue = attrs.field(factory=deepgram.AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
     """When (trio time) the service last said anything."""
+    early: list[deepgram.ServerMessage] = attrs.field(factory=list[deepgram.ServerMessage], init=False)
+    """What has come before the message that was waited for."""
     flow: Flow = attrs.field(factory=Flow, init=False)
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
 
@@ -147,11 +149,12 @@ class AgentWire:
         return message
 
     async def receive_until(self, wanted: type[M]) -> M:
-        """Wait for a message of one type, passing over the others."""
+        """Wait for a message of one type; keep the others, which are early."""
         while True:
             message = await self.receive()
             if isinstance(message, wanted):
                 return message
+            self.early.append(message)
 
     def put_audio(self, chunk: bytes) -> bool:
         """Send caller audio if that is possible at once; what stands against it, `send` will say.

@@ -90,6 +90,7 @@ from tests.actors.fakes import (
     speech,
     words,
 )
+from tests.examples import one_in
 
 ASKED = '{"error":"no"}'
 
@@ -222,6 +223,26 @@ async def test_a_session_is_ready_when_its_settings_are_applied_and_says_how_lon
         assert scene.watched.state.ledger.floor is scene.session.voice
         assert settings.agent is not None
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("early", one_in(4, [3, 1, 2, 0]))
+async def test_what_comes_before_the_settings_are_applied_is_heard_all_the_same(
+    early: int, autojump_clock: MockClock
+) -> None:
+    greeting: list[ServerMessage] = [words(0.5), says("Hello there."), words(0.5), AgentAudioDone()]
+    scene = set_scene()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.run)
+        nursery.start_soon(scene.line.run)
+        nursery.start_soon(scene.watched.state.turn.run)
+        far = await scene.service.answer()
+        await far.say(Welcome("request"))
+        await far.hear(Settings)
+        await far.say(*greeting[:early], SettingsApplied(), *greeting[early:])
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+
+    assert (scene.line.played, scene.replies) == (1.0, ["Hello there."])
 
 
 async def test_nothing_but_the_settings_is_said_before_they_are_applied(autojump_clock: MockClock) -> None:
