@@ -20,6 +20,7 @@ import trio
 from actors.commands import DONE, Command, CommandGiven, RestartAgent, Say, refused
 from actors.facts import Fact
 from actors.journal import event_name
+from actors.messages import EndCallNow
 from actors.operator.person import PersonOnPhone
 from agents.roster import default_roster
 from agents.spec import AgentSpec
@@ -44,6 +45,7 @@ from web.calls.campaigns import CampaignRules
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
+from web.console.english import OPERATE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -351,6 +353,8 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
             with console.there.intercom.open(OTHER_CALL_SID) as mailbox:
                 task_status.started()
                 async for message in mailbox:
+                    if isinstance(message, EndCallNow):
+                        return
                     assert isinstance(message, CommandGiven)
                     given.append(message.command)
                     answer = DONE if isinstance(message.command.action, Say) else refused("a handoff is under way")
@@ -367,6 +371,10 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
                     form.locator("button").click()
                     wait_until(page, lambda: page.inner_text("#command-answer").count("…") == 0)
                     told.append(page.inner_text("#command-answer"))
+                page.get_by_text(OPERATE["end"]).focus()
+                for key in ("Enter", "Tab", "Tab", "Enter"):
+                    page.keyboard.press(key)
+                wait_until(page, lambda: page.inner_text("#command-answer").startswith(OPERATE["hang-up"] + ": done"))
                 return told
 
         async with trio.open_nursery() as nursery:
@@ -377,6 +385,7 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
     assert told == ["Say: done", "Restart the session: refused — a handoff is under way"]
     assert [command.action for command in given] == [Say("We will call you back."), RestartAgent()]
     assert all(command.by.startswith("console ") for command in given)
+    assert console.there.line.hung_up == [OTHER_CALL_SID]
 
 
 async def test_the_cursor_goes_through_picture_and_transcript_together(tmp_path: Path) -> None:
