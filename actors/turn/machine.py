@@ -228,7 +228,7 @@ class Turn(Actions):
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.session.rest = self.now, rest
             case Meaning.LATE_FILLER_BEGAN:
-                self.at.said, self.session.late_filler, self.reply.kind = self.now, "", SpeechKind.FILLER
+                self.session.late_filler, self.reply.kind = "", SpeechKind.FILLER
             case _:
                 pass  # of another group
 

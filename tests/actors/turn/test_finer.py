@@ -36,9 +36,9 @@ CLIP_ENDS: Step = (7, Signal.PLAYED)
 
 
 def test_a_late_filler_that_does_not_end_keeps_no_silent_caller_from_being_asked() -> None:
-    script = [*caller_says(1), *reply(5.2), (7.3, AgentSaid(FIRST))]
+    script = [*caller_says(1), *reply(5.2), (7.3, Signal.AUDIO_BEGAN), (7.3, AgentSaid(FIRST)), (7.5, Signal.PLAYED)]
 
-    assert seen(*script, until=18) == [(5, filler_asked()), (17.2, question_asked())]
+    assert seen(*script, until=19) == [(5, filler_asked()), (19, question_asked())]
 
 
 def test_a_noise_while_a_function_is_at_work_asks_no_turn_again() -> None:
