@@ -286,9 +286,9 @@ class TurnState:
 
     @property
     def takes_leave(self) -> bool:
-        """Whether the agent says goodbye, or that it puts the caller through, and has not asked them anything."""
-        is_decided = self.phase in (Phase.ENDING, Phase.TRANSFERRING)
-        return is_decided and not (self.has_asked or self.ends_upon_words)
+        """Whether the caller speaks over a goodbye, or over the sentence before a transfer, and was asked nothing."""
+        is_decided = self.phase in (Phase.ENDING, Phase.TRANSFERRING) and self.at.heard >= self.at.phase
+        return is_decided and not self.has_asked
 
     @property
     def keeps_goodbye(self) -> bool:

@@ -179,9 +179,10 @@ def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:
     [
         [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Is that all?", asks=True)), (3.2, EndWanted("end", "done"))],
         [*GOODBYE[:3], (4.5, EndWanted("end", "done"))],
+        [(3.9, Signal.AUDIO_BEGAN), (3.95, AgentSaid("Goodbye!")), (4.2, EndWanted("end", "done"))],
         [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (3.2, Signal.AUDIO_DONE)],
     ],
-    ids=["a question", "a decision upon them", "no decision"],
+    ids=["a question", "a decision upon them", "a goodbye that they have cut", "no decision"],
 )
 def test_they_are_answered_elsewhere(steps: list[Step]) -> None:
     turn = on_floor()
