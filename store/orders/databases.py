@@ -136,6 +136,8 @@ class SqliteOrders:
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False)
     _opened: tuple[int, int] | None = attrs.field(default=None, init=False)
     """The file that the connection has open, whatever its name leads to now."""
+    _log_opened: tuple[int, int] | None = attrs.field(default=None, init=False)
+    """The write-ahead log beside it."""
     _abandoned: list[sqlite3.Connection] = attrs.field(factory=list, init=False)
     """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
     _refused: str = attrs.field(default="", init=False)
@@ -187,7 +189,13 @@ class SqliteOrders:
         return OrdersRefused(f"{self.file}: {why}")
 
     def _leave_lost_file(self) -> None:
-        if self._connection is not None and self.file != IN_MEMORY and _identity(self.file) != self._opened:
+        if self._connection is None or self.file == IN_MEMORY:
+            return
+        if _identity(self.file) == self._opened and _identity(f"{self.file}-wal") != self._log_opened:
+            _log.error("database_log_lost", file=self.file, why="its -wal was taken away or replaced while in use")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in it comes into the file
+            self._close()
+        elif _identity(self.file) != self._opened:
             _log.error("database_lost", file=self.file, why="it was taken away or replaced while it was in use")
             self._abandoned.append(self._connection)
             self._connection = None
@@ -204,7 +212,7 @@ class SqliteOrders:
         _make_tables(connection, self.steps)
         for statement in self.connecting:
             connection.execute(statement)
-        self._opened, self._refused = _identity(self.file), ""
+        self._opened, self._log_opened, self._refused = _identity(self.file), _identity(f"{self.file}-wal"), ""
         return connection
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import gc
 import sqlite3
 import stat
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import trio
 from structlog.testing import capture_logs
 
 from store import sqlite
+from store.calls import RecordsUnavailable
 from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.private import own_folder
@@ -102,6 +103,24 @@ async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: st
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     for database in databases:
         database.close()
+
+
+async def test_a_log_that_is_taken_away_costs_nothing_that_was_kept(tmp_path: Path) -> None:
+    file = tmp_path / "calls.db"
+    orders, records = SqliteOrders(str(file)), SqlRecords(f"sqlite:///{file}")
+    await records.save(FULL)
+    await put(OrderQueue(orders), "OR1")
+    take_away(Path(f"{file}-wal"))
+    with suppress(RecordsUnavailable):  # it reads the new log
+        await records.list()
+
+    await put(OrderQueue(orders), "OR2", "+15557650001")
+
+    assert await records.list() == [FULL]
+    orders.close()
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchall() == [(2,)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path) -> None:
