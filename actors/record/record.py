@@ -5,6 +5,7 @@ survived, the facts noted so far make a `CallRecord`. It raises nothing and owns
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import attrs
@@ -231,12 +232,13 @@ class RecordBuilder:
         match fact:
             case facts.HandoffAsked(agent=agent, to=to, reason=reason):
                 handoffs = (*handoffs, HandoffRecord(agent, to, at, cause=reason))
-            case facts.BriefReady(source=source, brief=brief):
-                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, brief_source=source, brief=brief))
-            case facts.HandoffGap(gap=gap):
-                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, gap=gap))
-            case facts.HandoffCommitted(took=took, how=how):
-                handoffs = _with_last(handoffs, lambda last: attrs.evolve(last, took=took, how=how))
+            case facts.BriefReady(reader=to, took=took, source=source, brief=brief):
+                change = partial(attrs.evolve, brief_source=source, brief=brief)
+                handoffs = _with_asked(handoffs, to, at - took, change)
+            case facts.HandoffGap(agent=to, gap=gap):
+                handoffs = _with_asked(handoffs, to, at - gap, partial(attrs.evolve, gap=gap))
+            case facts.HandoffCommitted(to=to, took=took, how=how):
+                handoffs = _with_asked(handoffs, to, at - took, partial(attrs.evolve, took=took, how=how))
         self._known = attrs.evolve(self._known, handoffs=handoffs)
 
     def _on_transfer(self, fact: facts.Fact, at: float) -> None:
@@ -301,6 +303,15 @@ def _fault(fact: facts.Fact) -> str | None:
         case _:
             told = _FAULTS.get(type(fact))
             return told.format(**attrs.asdict(fact)) if told is not None else None
+
+
+def _with_asked(
+    handoffs: tuple[HandoffRecord, ...], to: str, at: float, change: Callable[[HandoffRecord], HandoffRecord]
+) -> tuple[HandoffRecord, ...]:
+    """Change the handoff to an agent that was asked for at this moment: others are refused while it is under way."""
+    theirs = [index for index, one in enumerate(handoffs) if one.to_agent == to]
+    asked = min(theirs, key=lambda index: abs(handoffs[index].asked_at - at), default=None)
+    return tuple(change(one) if index == asked else one for index, one in enumerate(handoffs))
 
 
 def _with_last(records: tuple[T, ...], change: Callable[[T], T]) -> tuple[T, ...]:

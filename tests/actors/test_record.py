@@ -156,6 +156,28 @@ def test_a_handoff_is_recorded_with_its_gap_and_the_source_of_its_brief() -> Non
     assert record.faults == ("handoff from advisor to closer failed: no answer",)
 
 
+@pytest.mark.parametrize("other", ["third", "second"])
+@pytest.mark.parametrize("later", [0.0, 0.3])
+def test_what_comes_of_a_handoff_is_recorded_with_it_and_not_with_one_that_was_refused_meanwhile(
+    later: float, other: str
+) -> None:
+    record = record_of(
+        (1.0, facts.HandoffAsked("first", "second", "it failed", "", 0)),
+        (9.0, facts.HandoffFailed("first", "second", "no answer")),
+        (20.0, facts.HandoffAsked("first", "second", "an operator", "", 0)),
+        (20.0 + later, facts.HandoffAsked("first", other, "the model", "", 0)),
+        (20.5, facts.BriefReady("second", "groq", 0.5)),
+        (21.0, facts.HandoffCommitted("first", "second", 1.0)),
+        (21.4, facts.HandoffGap("second", 1.4)),
+    )
+
+    assert [(one.cause, one.brief_source, one.how, one.gap) for one in record.handoffs] == [
+        ("it failed", "", "", None),
+        ("an operator", "groq", "hard", 1.4),
+        ("the model", "", "", None),
+    ]
+
+
 def test_a_brief_nobody_asked_for_belongs_to_no_handoff() -> None:
     assert record_of((1.0, facts.BriefReady("advisor", "extract", 0.0))).handoffs == ()
 
