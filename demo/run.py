@@ -63,7 +63,7 @@ class EndedCall:
 
 def main(options: DemoOptions, console: Console | None = None) -> int:
     """Run the demo and return its exit status: 0 when the call went as its scenario says."""
-    console = console or Console()
+    errors, console = console or Console(stderr=True), console or Console()
     configure_logs(level=logging.ERROR)
     status, problem = FAILED, ""
     try:
@@ -76,7 +76,7 @@ def main(options: DemoOptions, console: Console | None = None) -> int:
     except* KeyboardInterrupt:
         status = _interrupted(console)
     if problem:
-        _tell(console, problem, "red")
+        _tell(errors, problem, "red")
     return status
 
 

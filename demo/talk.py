@@ -119,7 +119,7 @@ def serve_talk(options: TalkOptions) -> int:
     except* (RosterError, SpeechError, OSError) as group:
         problem = f"Cannot talk: {root_cause(group)}"
     if problem:
-        console.print(problem, style="red", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(problem, style="red", markup=False, soft_wrap=True)
     return status
 
 

@@ -474,6 +474,15 @@ def test_the_demo_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, asked) == (3, [DemoOptions("sale", 20.0, Path("there"), ("groq: 429",))])
 
 
+@pytest.mark.parametrize("command", ["demo", "talk", "simulate groq"])
+def test_what_is_wrong_is_told_beside_the_output(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEEPGRAM_API_KEY")
+    told = run(*command.split(), "--scenario", "nope")
+
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "no scenario is called 'nope'" in told.stderr
+
+
 def test_asking_for_nothing_shows_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["switchboard"])
 
