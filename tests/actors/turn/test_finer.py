@@ -53,6 +53,35 @@ def test_nor_does_one_before_another_agent_comes() -> None:
     assert not [effect for _, effect in seen(*script, until=8) if isinstance(effect, TellAsCaller)]
 
 
+def test_a_turn_is_asked_again_once_however_many_noises_follow() -> None:
+    noises: list[Step] = [(at, Signal.CALLER_STARTED_SPEAKING) for at in (2.7, 5.5)]
+    script = [*caller_says(1), *noises, (5.3, CallerSaid("When can you come?"))]
+
+    assert [effect for _, effect in seen(*script, until=9.9) if isinstance(effect, TellAsCaller)] == [
+        TellAsCaller("When can you come?")
+    ]
+
+
+def test_nor_is_it_while_keys_that_were_told_are_not_echoed() -> None:
+    spoken: list[Step] = [
+        (2.5, CallerSaid("And on Friday?")),
+        (3, Signal.VOICE_BEGAN),
+        (3.1, Signal.CALLER_STARTED_SPEAKING),
+    ]
+
+    got = seen((2, KeysEntered("5")), *spoken, (3.3, Signal.NOTHING_UNDERSTOOD), until=3.4)
+
+    assert got == [(2, TellAsCaller("The caller pressed 5 on the keypad.", ("5",)))]
+
+
+def test_a_function_is_waited_for_however_long_it_takes() -> None:
+    clips: list[Step] = [(at, Signal.PLAYED) for at in range(7, 60, 5)]
+
+    got = seen(*caller_says(1), (3, FunctionsAsked(("f",))), *clips, until=60)
+
+    assert not [effect for _, effect in got if isinstance(effect, RestartSession)]
+
+
 def test_a_turn_that_may_have_been_answered_is_not_asked_of_the_next_session() -> None:
     unended: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (5, Signal.PLAYED)]
 
