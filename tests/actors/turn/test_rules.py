@@ -269,7 +269,8 @@ def test_a_last_sentence_that_is_lost_half_said_is_said_again() -> None:
     assert play(on_floor(), script, 9)[-1] == (5.5, EndConversation("ended", "", heard=True))
 
 
-def test_a_session_lost_behind_its_last_sentence_leaves_nothing_to_say() -> None:
+@pytest.mark.parametrize("others", [[], [(3.0, FloorGiven(owes=False))]], ids=["none", "another"])
+def test_a_session_lost_behind_its_last_sentence_leaves_nothing_to_say(others: list[Step]) -> None:
     turn = on_floor()
     play(
         turn,
@@ -277,9 +278,10 @@ def test_a_session_lost_behind_its_last_sentence_leaves_nothing_to_say() -> None
     )
     assert turn.is_ending
 
-    seen = play(turn, [(3, FloorGiven(owes=False)), (9, Signal.PLAYED)])
+    seen = play(turn, [*others, (9, Signal.PLAYED)])
 
-    assert seen == [(3, Listening.HOLD_TAPE), (9, EndConversation("ended", "", heard=True))]
+    ended = (9, EndConversation("ended", "", heard=True))
+    assert seen == [*((at, Listening.HOLD_TAPE) for at, _ in others), ended]
 
 
 def test_speech_that_the_service_has_heard_before_keeps_no_last_sentence_from_its_end() -> None:
