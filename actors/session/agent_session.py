@@ -58,6 +58,8 @@ Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 _CLOSELY = 0.02
 """The most that the service's word that the caller speaks waits with the agent's audio, while it may come."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
+_NO_ANSWER = frozenset({"backchannel", "filler"})
+"""What the service may say of its own accord before the model's words (`ConversationText.conversational_behavior`)."""
 _NOT_SAID = "INJECT_AGENT_MESSAGE_DURING_"
 """The service refuses to say something by InjectionRefused, by such a warning, or by both."""
 
@@ -212,9 +214,9 @@ class AgentSession:
                 self.state.turn.put_audio(self.voice, data)
             case deepgram.ConversationText(role="user", content=text):
                 self._on_caller_turn(text, reader)
-            case deepgram.ConversationText(role="assistant", content=text):
+            case deepgram.ConversationText(role="assistant", content=text, conversational_behavior=behavior):
                 if text.strip():  # else it says nothing
-                    self._on_agent_text(text)
+                    self._on_agent_text(text, is_answer=behavior not in _NO_ANSWER)
             case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled():
                 self._on_functions(message)
             case _:
@@ -324,11 +326,11 @@ class AgentSession:
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
                 self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 
-    def _on_agent_text(self, text: str) -> None:
+    def _on_agent_text(self, text: str, *, is_answer: bool) -> None:
         self.service.note_speaking()
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
-        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text), is_question(text)))
+        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text) or not is_answer, is_question(text)))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.reply.kind is SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))

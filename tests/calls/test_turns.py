@@ -308,15 +308,25 @@ async def test_an_announced_function_that_is_not_called_is_asked_for_once(
 
 
 @pytest.mark.parametrize("echoes", [True, False])
-@pytest.mark.parametrize("words", ["I'm transferring you now.", "One moment, I'll look that up.", "Let me check."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ConversationText("assistant", text)
+            for text in ("I'm transferring you now.", "One moment.", "Let me check.")
+        ),
+        *(ConversationText("assistant", "Mhm, so.", behavior) for behavior in ("filler", "backchannel")),
+    ],
+    ids=lambda words: f"{words.conversational_behavior}: {words.content}",
+)
 async def test_nobody_is_left_in_silence_behind_an_announcement(
-    words: str, echoes: bool, autojump_clock: MockClock
+    words: ConversationText, echoes: bool, autojump_clock: MockClock
 ) -> None:
     """The model does nothing, though it is reminded; the service says the filler, or says nothing more."""
     async with a_call() as call:
         await call.greet()
         await call.speak("When is my appointment?")
-        await call.far.say(*sentence(1, words, 2.0))
+        await call.far.say(voice(1, 2.0), words, AgentAudioDone())
         began = call.phone.now
         reminded = await call.far.hear(InjectUserMessage)
         if echoes:
