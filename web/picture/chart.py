@@ -22,6 +22,12 @@ SESSION_ENDS = (
     "session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn", *STREAM_ENDS,
 )  # fmt: skip
 
+_OF_HANDOFFS = {
+    **dict.fromkeys(("handoff_committed", "handoff_failed", "handoff_withdrawn", "soft_handoff_given_up"), "to"),
+    "handoff_gap": "agent",
+}
+"""What comes of a handoff, and where it says to whom it was."""
+
 
 class MarkKind(enum.Enum):
     """The meaning of a glyph on the picture; the value is its name in the legend."""
@@ -142,9 +148,17 @@ def read_chart(entries: Sequence[JournalEntry]) -> Chart:
 
 
 def _handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[HandoffSpan]:
-    for index, asked in enumerate(entries):
-        if event(asked) == "handoff_asked":
-            yield _handoff(asked, _up_to(entries[index + 1 :], "handoff_asked"), duration)
+    came = list[tuple[JournalEntry, list[JournalEntry]]]()
+    for entry in entries:
+        if event(entry) == "handoff_asked":
+            came.append((entry, []))
+        elif event(entry) in _OF_HANDOFFS:
+            # another one may have been asked for meanwhile, and was refused
+            theirs = [one for one in reversed(came) if text(one[0], "to") == text(entry, _OF_HANDOFFS[event(entry)])]
+            began = at(entry) - number(entry, "gap" if event(entry) == "handoff_gap" else "took")
+            for _, following in sorted(theirs, key=lambda one: abs(at(one[0]) - began))[:1]:
+                following.append(entry)
+    return (_handoff(asked, following, duration) for asked, following in came)
 
 
 def _up_to(entries: Sequence[JournalEntry], *events: str) -> Sequence[JournalEntry]:

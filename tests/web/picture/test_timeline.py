@@ -90,6 +90,23 @@ def test_refused_handoff_says_why() -> None:
     assert "refused: no connection" in words(drawn(call.entries))
 
 
+@pytest.mark.parametrize("other", ["advisor", "closer"])
+def test_a_handoff_that_is_refused_while_another_is_under_way_takes_nothing_of_it(other: str) -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("handoff_asked", after=1.0, agent="qualifier", to="advisor", reason="agreed", notes="", offset=50)
+    call.note("handoff_asked", after=0.2, agent="qualifier", to=other, reason="again", notes="", offset=60)
+    call.note("handoff_committed", after=0.2, agent="qualifier", to="advisor", took=0.4)
+    call.note("handoff_gap", after=0.1, agent="advisor", gap=0.5)
+
+    spans = read_chart(call.entries).handoffs
+
+    assert [(span.reason, span.failure, span.gap) for span in spans] == [
+        ("agreed", "", 0.5),
+        ("again", "never committed", None),
+    ]
+
+
 def test_every_kind_of_sign_can_be_drawn() -> None:
     call = JournalWriter()
     call.note("session_connecting", agent="qualifier", incarnation=1, why="first")
