@@ -166,29 +166,53 @@ def test_a_card_said_in_parts_is_in_no_trace(receiver: Receiver) -> None:
     assert found_in(said.encode()) == []
 
 
-def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None:
+def traced(receiver: Receiver, *noted: facts.Fact) -> dict[str, Span]:
+    """Trace facts, a second apart, and return the spans by name."""
     traces = Tracing.of(receiver.environ)
 
     async def note() -> None:
         trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD), traces, MODELS)
         journal = Journal.read_by([trace.read])
-        for fact in (
-            facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
-            facts.SessionConnecting("advisor", 1, "first"),
-            facts.SessionReady("advisor", 1, "r1", 0.1),
-            facts.FloorTaken("advisor", 1, 0),
-            facts.TurnHeard("advisor", "I am John."),
-            facts.LatencyReported("advisor", 1, stt_latency=0.2, ttt_text_latency=0.5, tts_latency=0.1),
-        ):
+        for fact in noted:
             await trio.sleep(1)
             journal.note(fact)
-        journal.note(facts.SilenceMet("advisor", 3.5, "agent"))
-        journal.note(facts.SessionCrashed("advisor", 1, "dropped", retryable=True))
-        journal.note(facts.CallEnded("crashed", 9.0, {}))
 
     trio.run(note, clock=MockClock(autojump_threshold=0))
     traces.provider.shutdown()
-    by_name = {span.name: span for span in receiver.spans}
+    return {span.name: span for span in receiver.spans}
+
+
+def test_a_handoff_that_is_refused_while_another_is_under_way_takes_nothing_of_it(receiver: Receiver) -> None:
+    traced(
+        receiver,
+        facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
+        facts.HandoffAsked("qualifier", "advisor", "agreed", "", 50),
+        facts.HandoffAsked("qualifier", "closer", "again", "", 60),
+        facts.HandoffCommitted("qualifier", "advisor", 2.0),
+        facts.CallEnded("completed", 9.0, {}),
+    )
+    told = {
+        attributes_of(span)["switchboard.to_agent"]: span.status.message
+        for span in receiver.spans
+        if span.name == "handoff"
+    }
+
+    assert told == {"advisor": "", "closer": "another was under way"}
+
+
+def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None:
+    by_name = traced(
+        receiver,
+        facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
+        facts.SessionConnecting("advisor", 1, "first"),
+        facts.SessionReady("advisor", 1, "r1", 0.1),
+        facts.FloorTaken("advisor", 1, 0),
+        facts.TurnHeard("advisor", "I am John."),
+        facts.LatencyReported("advisor", 1, stt_latency=0.2, ttt_text_latency=0.5, tts_latency=0.1),
+        facts.SilenceMet("advisor", 3.5, "agent"),
+        facts.SessionCrashed("advisor", 1, "dropped", retryable=True),
+        facts.CallEnded("crashed", 9.0, {}),
+    )
     turn, parts = by_name["turn"], [by_name[name] for name in ("stt", "chat gpt-5.4-mini", "tts")]
     lengths = [(part.end_time_unix_nano - part.start_time_unix_nano) / 1e9 for part in parts]
 

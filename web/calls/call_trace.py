@@ -20,7 +20,7 @@ from actors.journal import Entry
 from web.clients.tracing import Tracing
 
 _LONGEST = 200
-CALL, TURN, HANDOFF = "call", "turn", "handoff"
+CALL, TURN = "call", "turn"
 Attributes = Mapping[str, AttributeValue]
 
 
@@ -34,6 +34,10 @@ class Models:
 
 def _message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
+
+
+def _handoff(to: str) -> str:
+    return f"handoff {to}"
 
 
 @attrs.frozen
@@ -53,7 +57,7 @@ class CallTrace:
     """The wall's nanoseconds at the start of the call."""
     _now: float = attrs.field(default=0.0, init=False)
     _open: dict[str, _Open] = attrs.field(factory=dict, init=False)
-    """`CALL`, `TURN`, `HANDOFF`; and by agent or number: "session qualifier", "connect qualifier", "function 3"."""
+    """`CALL`, `TURN`; and by agent or number: "session closer", "connect closer", "handoff closer", "function 3"."""
     _ready_at: float = attrs.field(default=0.0, init=False)
     _brief_at: float = attrs.field(default=0.0, init=False)
 
@@ -116,7 +120,7 @@ class CallTrace:
             "switchboard.why": why,
         }
         self._start(session, f"invoke_agent {agent}", about)
-        parent = HANDOFF if HANDOFF in self._open and why == "handoff" else session
+        parent = _handoff(agent) if _handoff(agent) in self._open and why == "handoff" else session
         self._start(f"connect {agent}", "connect", {"gen_ai.agent.name": agent}, parent)
 
     def _on_turn(self, fact: facts.Fact) -> None:
@@ -185,26 +189,27 @@ class CallTrace:
                 pass  # no function
 
     def _on_handoff(self, fact: facts.Fact) -> None:
-        is_under_way = HANDOFF in self._open
         match fact:
             case facts.HandoffAsked(agent=agent, to=to, reason=reason):
-                self._close(HANDOFF)
+                self._close(_handoff(to))
                 about: Attributes = {"switchboard.from_agent": agent, "switchboard.to_agent": to}
-                self._say(self._start(HANDOFF, "handoff", about), "switchboard.reason", reason)
-            case facts.BriefReady(source=source, took=took) if is_under_way:
+                self._say(self._start(_handoff(to), "handoff", about), "switchboard.reason", reason)
+            case facts.BriefReady(reader=to, source=source, took=took) if _handoff(to) in self._open:
                 self._brief_at = self._now
-                self._span("Brief", self._now - took, self._now, {"switchboard.brief_source": source}, HANDOFF)
-            case facts.SummaryWritten(took=took, tokens_in=tokens_in, tokens_out=tokens_out):
+                self._span("Brief", self._now - took, self._now, {"switchboard.brief_source": source}, _handoff(to))
+            case facts.SummaryWritten(reader=to, took=took, tokens_in=tokens_in, tokens_out=tokens_out):
                 tokens = {"gen_ai.usage.input_tokens": tokens_in, "gen_ai.usage.output_tokens": tokens_out}
                 about = {"gen_ai.operation.name": "chat", **tokens}
-                self._span("chat Brief", self._now - took, self._now, about, HANDOFF)
-            case facts.HandoffCommitted() if is_under_way:
-                self._span("commit", min(self._now, max(self._ready_at, self._brief_at)), self._now, {}, HANDOFF)
-                self._close(HANDOFF)
-            case facts.HandoffFailed(why=why):
-                self._close(HANDOFF, why)
-            case facts.HandoffWithdrawn():
-                self._close(HANDOFF, "withdrawn")
+                self._span("chat Brief", self._now - took, self._now, about, _handoff(to))
+            case facts.HandoffCommitted(to=to) if _handoff(to) in self._open:
+                self._span("commit", min(self._now, max(self._ready_at, self._brief_at)), self._now, {}, _handoff(to))
+                self._close(_handoff(to))
+                for other in [key for key in self._open if key.startswith(_handoff(""))]:
+                    self._close(other, "another was under way")
+            case facts.HandoffFailed(to=to, why=why):
+                self._close(_handoff(to), why)
+            case facts.HandoffWithdrawn(to=to):
+                self._close(_handoff(to), "withdrawn")
             case _:
                 pass  # no handoff
 
