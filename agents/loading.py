@@ -219,8 +219,19 @@ def _refuse_missing(name: str, package: str, roster: ModuleType | None) -> None:
     """Refuse the name of a module that is not in the roster's package, and say which are."""
     importlib.invalidate_caches()
     beside = [f".{one.name}" for one in pkgutil.iter_modules(getattr(roster, "__path__", ()))]
-    if roster is None or importlib.util.find_spec(name, package) is not None:
+    if roster is None or _is_there(f"{package}{name}"):
         return
     near = difflib.get_close_matches(name, beside, 1)
     fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, beside)) or 'none'}"
     raise RosterError([RosterProblem(file_of(roster), "ROSTER", f"there is no {name!r} here; {fix}")])
+
+
+def _is_there(name: str) -> bool:
+    """Say whether there is a module of this name. The packages that it stands in are imported."""
+    with _Told(name):
+        try:
+            return importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not name.startswith(missing.name):
+                raise  # a package that it stands in lacks another one
+    return False

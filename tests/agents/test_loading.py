@@ -132,17 +132,23 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
         (
             "shop.agents",
             "ROSTER = ('.nobody',)",
-            "shop/agents/__init__.py: ROSTER: there is no '.nobody' here; there are '.back', '.desk'",
+            "shop/agents/__init__.py: ROSTER: there is no '.nobody' here; there are '.back', '.broken', '.desk'",
         ),
         (
             "shop.agents",
             "ROSTER = ('.dask',)",
             "shop/agents/__init__.py: ROSTER: there is no '.dask' here; did you mean '.desk'?",
         ),
+        ("shop.agents", "ROSTER = ('.team.desk',)", "shop/agents/__init__.py: ROSTER: there is no '.team.desk' here"),
+        ("shop.agents", "ROSTER = ('.desk.x',)", "shop/agents/__init__.py: ROSTER: there is no '.desk.x' here"),
+        ("shop.agents", "ROSTER = ('.broken.x',)", "shop/agents/broken/__init__.py: line 1: syntax error"),
+        ("shop.agents", "ROSTER = ('..x',)", "shop/agents/__init__.py: ROSTER: there is no '..x' here"),
     ],
 )
 def test_what_is_no_roster_is_told_with_the_fix(source: str, roster: str, told: str, project: Path) -> None:
     (project / "empty").mkdir()
+    (project / "shop" / "agents" / "broken").mkdir()
+    (project / "shop" / "agents" / "broken" / "__init__.py").write_text("def broken(:")
     (project / "shop" / "agents" / "__init__.py").write_text(roster or 'ROSTER = (".desk",)')
 
     with pytest.raises(RosterError) as refused:
