@@ -140,8 +140,8 @@ class Supervisor:
         self.state.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
         unproven, cursor = self.floor.unproven(lost), lost.session.cursor
         self.floor.leave(lost, "crashed")
-        if self.state.turn.turn.is_ending:
-            await trio.sleep_forever()  # the call ends when the goodbye has been heard
+        while self.state.turn.turn.is_ending:
+            await self.state.turn.wait_change()  # the goodbye is heard, and ends the call, or the caller goes on
         lost.on_call.budget.stand_still(unproven)  # one mute session after the other must not outlive its period
         await self._back_off(lost.on_call, crash)
         return await self._start_within_budget(

@@ -84,7 +84,8 @@ class Turn(Actions):
     @property
     def is_ending(self) -> bool:
         """Whether the call ends, and no agent has anything left to say: no other session need come."""
-        return self.is_closing_sent or (self.phase is Phase.ENDING and self.debt is Debt.SETTLED)
+        is_said = self.is_closing_sent or self.phase is Phase.OVER
+        return is_said or (self.phase is Phase.ENDING and self.debt is Debt.SETTLED)
 
     @property
     def ended_by(self) -> str:
@@ -379,6 +380,7 @@ class Turn(Actions):
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
                 self.session.handoffs.clear()
+                self.wait_anew()  # the session could say nothing meanwhile
             case Meaning.DECISION_CANCELLED:
                 self.session.transfer = ""
             case _:

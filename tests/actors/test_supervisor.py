@@ -27,6 +27,7 @@ from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn.effects import EndConversation
+from actors.turn.events import KeysEntered
 from agents.brief import Brief
 from agents.functions import handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -179,6 +180,20 @@ async def test_a_cancelled_conversation_leaves_no_session_behind(autojump_clock:
 
     assert service is not None
     assert service.open == 0
+
+
+async def test_a_call_that_goes_on_behind_its_goodbye_has_a_session_again(autojump_clock: MockClock) -> None:
+    """The session is lost while its goodbye is heard, and the caller presses a key over it."""
+    async with a_conversation() as scene:
+        far = await scene.service.live()
+        await far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
+        await scene.crash(far)
+        await trio.sleep(1)
+        assert scene.first_session == ["first"]
+        scene.watched.state.turn.put(KeysEntered("5"))
+        again = await scene.service.live()
+
+        assert (await again.hear(InjectUserMessage)).content == "The caller pressed 5 on the keypad."
 
 
 # Restarts
