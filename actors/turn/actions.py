@@ -112,7 +112,7 @@ class Actions(TurnState):
         self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
-        if self.reply.has_own_words:  # they may have come meanwhile
+        if self.reply.has_own_words and self.at.said >= self.at.wanted:  # they may have come meanwhile
             self.at.answered, self.has_spoken = max(self.at.answered, self.at.said), True
         if self.debt is Debt.OWED and self.is_answered and not self.reply.is_torn:
             self.settle()

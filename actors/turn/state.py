@@ -130,7 +130,7 @@ class Clocks:
     result: float = LONG_AGO  # the model got the answer of a function
     remark: float = LONG_AGO
     close_asked: float = LONG_AGO
-    begun: float = LONG_AGO  # the service began the last sentence that it was asked for
+    begun: float = LONG_AGO  # the service began the last sentence that it was asked for; minus infinity: not yet
 
 
 @attrs.define(eq=False)
@@ -320,7 +320,8 @@ class TurnState:
         """Ask the service to say something; what it is still to send of a cut reply is heard no more."""
         if self.voice in (VoiceState.CUT, VoiceState.LATE):
             self.voice = VoiceState.IDLE
-        self.session.outstanding, self.session.rest, self.has_asked, self.at.outstanding = asked, "", False, self.now
+        self.session.outstanding, self.session.rest, self.has_asked = asked, "", False
+        self.at.outstanding, self.at.begun = self.now, LONG_AGO
         self.emit(asked)
 
     def tell(self, text: str, keys: tuple[str, ...] = ()) -> None:

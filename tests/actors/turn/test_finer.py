@@ -1,12 +1,15 @@
 """What single conditions inside of verbs and clocks are for: each script fails without one of them."""
 
-from actors.turn.effects import Aside, EndConversation, PutThrough, RestartSession, TellAsCaller
+from actors.turn.effects import AnswerFunction, Aside, EndConversation, PutThrough, RestartSession, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
+    CloseAsked,
+    EndWanted,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
+    HandoffWanted,
     KeysEntered,
     PutThroughFailed,
     RemarkMade,
@@ -18,6 +21,7 @@ from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     FIRST,
     GOODBYE,
+    POLICY,
     SECOND,
     Step,
     caller_says,
@@ -176,3 +180,35 @@ def test_a_deed_that_they_announce_is_waited_for() -> None:
     play(turn, [*NOISE_FIRST, (3.1, AgentSaid("I put you through.", "transfer_to_human")), *ASIDE[1:]], 9)
 
     assert turn.owes_deed
+
+
+def test_words_that_were_said_before_a_function_are_no_goodbye_behind_it_when_they_are_resumed() -> None:
+    check: list[Step] = [(3.04, AgentSaid("Let me check.")), (3.04, FunctionsAsked(("f",))), (4, FunctionDone("f"))]
+    ended: list[Step] = [(4.1, Signal.NOTHING_UNDERSTOOD), (4.5, FunctionsAsked(("end",))), (4.5, EndWanted("end", ""))]
+
+    assert [at for at, effect in seen(*NOISE_FIRST, *check, *ended, until=6) if isinstance(effect, AnswerFunction)] == [
+        4.5
+    ]
+
+
+# What was begun or waited for in another state of the call
+
+
+def test_a_filler_that_is_begun_as_the_call_closes_is_not_its_last_sentence() -> None:
+    late = 2.6 + POLICY.deadlines.closing / 2 + 0.005  # the clock has not told yet that the sentence is due
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), (2.6, CloseAsked("drained", "Goodbye."))], 5)
+    turn.on(AgentSaid(FIRST), late)
+    play(turn, [(5.5, Signal.AUDIO_DONE)])
+
+    assert (turn.phase, turn.is_closing_sent) == (Phase.CLOSING, False)
+
+
+def test_a_session_whose_handoff_is_withdrawn_has_the_time_to_think() -> None:
+    handoff: list[Step] = [(3, HandoffWanted("h")), (23, FunctionCancelled("h"))]
+    clips: list[Step] = [(at, Signal.PLAYED) for at in (7.5, 12.5, 17.5, 22.5)]
+
+    got = seen(*caller_says(1), (3, FunctionsAsked(("h",))), *handoff, *clips, until=26)
+
+    assert [effect for _, effect in got if isinstance(effect, RestartSession)] == []
