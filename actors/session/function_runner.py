@@ -396,8 +396,12 @@ class FunctionRunner:
 
 
 def _is_to_be_understood(turn: Turn) -> bool:
-    """Whether the service hears the caller, or the line has carried words of theirs, and no transcript has come."""
-    return turn.caller is CallerState.HEARD or turn.is_loud or turn.at.spoken > turn.at.understood
+    """Whether the service hears the caller, or the line has just carried words of theirs, and no transcript has come.
+
+    Of words that it has carried long ago none comes: they were a noise.
+    """
+    since = max(turn.at.understood, trio.current_time() - turn.deadlines.latest_transcript)
+    return turn.caller is CallerState.HEARD or turn.is_loud or turn.at.spoken > since
 
 
 def _way_of(handoff: HandOff, agent: AgentSpec) -> HandoffKind:

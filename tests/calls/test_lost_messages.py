@@ -300,6 +300,20 @@ async def test_a_decision_may_come_before_the_first_words_of_the_caller(
     assert [function.name for function in call.ended.functions if "not said anything" in str(function.result)] == []
 
 
+async def test_a_noise_long_ago_holds_no_decision_up(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("", heard=False)
+        await call.far.say(ConversationText("user", " "))
+        await call.far.hear_for(8)
+        await call.far.say(END)
+        asked = trio.current_time()
+        refused = await call.far.hear(FunctionCallResponse)
+
+    assert "not said anything" in refused.content
+    assert trio.current_time() < asked + 1
+
+
 async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_put_through(
     autojump_clock: MockClock,
 ) -> None:
