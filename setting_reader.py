@@ -116,7 +116,8 @@ def _refuse_unseen(given: str) -> None:
 
 
 def _is_quoted(given: str) -> bool:
-    return len(given) > 1 and given[0] == given[-1] and given[0] in "\"'"
+    """Tell whether one pair of quotes is around all of it: a sentence may begin and end with the words of others."""
+    return len(given) > 1 and given[0] == given[-1] and given[0] in "\"'" and given[0] not in given[1:-1]
 
 
 def _seen(given: str) -> str:

@@ -189,6 +189,12 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def collector_url(value: str) -> str:
+    """Check a URL that others read; before its host there may be a name and a password."""
+    http_url(re.sub(r"//[^/?#]*@", "//", value, count=1))
+    return value
+
+
 def socket_url(value: str) -> str:
     _refuse_plain(_split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://"))
     return value

@@ -27,6 +27,7 @@ from setting_values import (
     account_sid,
     api_key_sid,
     bound_host,
+    collector_url,
     folder,
     host_url,
     http_url,
@@ -424,7 +425,7 @@ COLLECTORS = tuple(
         name,
         "where a collector of traces takes them, by OTLP over HTTP",
         "http://localhost:4318",
-        optional(http_url),
+        optional(collector_url),
         "",
     )
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -192,7 +192,10 @@ def test_a_malformed_value_is_one_problem_by_its_name(name: str, value: str) -> 
     assert problem.startswith(f"{name} is ")
 
 
-@pytest.mark.parametrize("sentence", ["Привет 👩\u200d💻", 'Press #1.\nGoodbye,\t"Acme"!', "می\u200cخواهم"])
+@pytest.mark.parametrize(
+    "sentence",
+    ["Привет 👩\u200d💻", 'Press #1.\nGoodbye,\t"Acme"!', "می\u200cخواهم", '"Yes" is heard, and "no"', "'A' or 'B'"],
+)
 def test_a_sentence_is_in_any_language(sentence: str) -> None:
     chosen = read(VOICEMAIL_MESSAGE=sentence, RECORDING_NOTICE=sentence)
 
@@ -230,7 +233,8 @@ def test_no_secret_is_the_one_of_the_example_file() -> None:
 def test_a_collector_of_traces_is_a_url_where_one_is_wanted(name: str) -> None:
     (problem,) = problems(**{name: "collector:4317"})
     read(**{name: "collector:4317", "OTEL_SDK_DISABLED": "true"})
-    read(**{name: "http://collector:4318"})
+    for url in ("http://collector:4318", "https://me:secret@collector.example.com"):
+        read(**{name: url})
 
     assert problem.startswith(f'{name} is "collector:4317", which is not a URL that begins with https:// or http://.')
 
