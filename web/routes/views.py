@@ -187,6 +187,7 @@ def _lasting(stream: Stream, content_type: str) -> Response:
     response = Response(stream, 200, headers=headers, content_type=content_type)
     response.timeout = None
     if request.method == "HEAD":  # for its headers alone nobody waits until the call is over
+        stream.leave()
         response.set_data(b"")
         del response.headers["Content-Length"]
     return response

@@ -81,6 +81,9 @@ class Stream(ResponseBody):
     def _parts(self) -> AsyncGenerator[bytes, None]:
         raise NotImplementedError
 
+    def leave(self) -> None:
+        """Let go of what an answer was to be read from that nobody reads."""
+
     async def __aenter__(self) -> Self:
         self._held.enter_context(self._scope)
         self._held.enter_context(self._hold())

@@ -150,7 +150,10 @@ class RemoteStream(Stream):
         try:
             yield
         finally:
-            self.elsewhere.leave(self.worker, self.id)
+            self.leave()
+
+    def leave(self) -> None:
+        self.elsewhere.leave(self.worker, self.id)
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         while part := await self._next():
@@ -188,6 +191,7 @@ class CallsElsewhere:
 
     @property
     def watchers(self) -> int:
+        self._forget_unread()
         return len(self._reading)
 
     async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
@@ -224,9 +228,8 @@ class CallsElsewhere:
             async with found:
                 async for part in found:
                     text += part
-        return (
-            text if text.startswith(b"[") and text.endswith(b"]") else NO_ANSWER
-        )  # one of an older version sends audio
+        is_tree = text.startswith(b"[") and text.endswith(b"]")
+        return text if is_tree else NO_ANSWER  # one of an older version sends audio
 
     def leave(self, worker: str, name: str) -> None:
         """Want no more of a stream; its worker is told soon."""

@@ -428,6 +428,27 @@ async def test_a_name_that_no_call_can_have_asks_no_other_worker(name: str, auto
     assert cast_fleet(here).asked == []
 
 
+@pytest.mark.parametrize("view", ["events", "audio"])
+async def test_who_asks_for_the_headers_alone_or_leaves_before_the_answer_is_soon_no_watcher(
+    view: str, autojump_clock: MockClock
+) -> None:
+    async with pages() as (here, there):
+        call = Running.of(context_of(there).watched.watch(CALL_SID)).watch
+        page = cast_fleet(here).inbox.__self__  # type: ignore[attr-defined]
+        answer = await here.operator("HEAD", f"/calls/{CALL_SID}/{view}")
+        await trio.sleep(5 * DELAY)
+        seen = (answer.status_code, page.watchers, call.watchers, call.listeners)
+        async with trio.open_nursery() as nursery:
+            for _ in range(MOST_WATCHERS):
+                nursery.start_soon(page.watch, "call", CALL_SID, view)
+        full = await here.operator("HEAD", f"/calls/{CALL_SID}/{view}")
+        await trio.sleep(2 * STALL_SECONDS)
+        again = await here.operator("HEAD", f"/calls/{CALL_SID}/{view}")
+
+    assert seen == (200, 0, 0, 0)
+    assert (full.status_code, again.status_code) == (503, 200)
+
+
 async def test_a_call_of_another_worker_is_listened_to(autojump_clock: MockClock) -> None:
     async with pages() as (here, there):
         call = Running.of(context_of(there).watched.watch(CALL_SID))
