@@ -95,8 +95,9 @@ _READ_AT_ONCE = 1000
 _NEXT = f"""SELECT max(call_sid) FROM
     (SELECT call_sid FROM calls WHERE call_sid > :after ORDER BY call_sid LIMIT {_READ_AT_ONCE}) AS part"""  # noqa: S608
 _SOME = f"""SELECT call_sid, record || '' AS record FROM calls
-    WHERE call_sid > :after AND call_sid <= :last LIMIT {_READ_AT_ONCE}"""  # noqa: S608
-"""PostgreSQL would unpack a record anew for each text that is looked for in it, if it were not made of two parts."""
+    WHERE call_sid > :after AND call_sid <= :last LIMIT {2 * _READ_AT_ONCE}"""  # noqa: S608
+"""PostgreSQL would unpack a record anew for each text that is looked for in it, if it were not made of two parts. The
+limit keeps it so, and has room for calls that are kept in between."""
 _VERSION = "SELECT max(version) FROM switchboard_schema"
 _ASKED: Mapping[str, str] = {
     "outcome": "outcome = :outcome",

@@ -17,7 +17,7 @@ import psycopg
 import structlog
 import trio
 from psycopg import AsyncConnection, errors, waiting
-from psycopg._conninfo_utils import split_attempts
+from psycopg._conninfo_utils import get_param, split_attempts
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import TupleRow
@@ -125,7 +125,7 @@ class TrioConnection(AsyncConnection[TupleRow]):
     @classmethod
     async def _open(cls, way: str) -> Self:
         """Connect so that the server gives a statement up when we do: else it would wait on, and be waited for."""
-        given = conninfo_to_dict(way).get("options") or ""
+        given = get_param(conninfo_to_dict(way), "options") or ""  # of PGOPTIONS, where the URL has none
         impatient = make_conninfo(way, options=f"-c statement_timeout={PATIENCE * _ITS_PART * 1000:.0f} {given}")
         try:
             return await cls._connected(impatient)

@@ -131,6 +131,18 @@ async def wait_posted(url: str, told: Sequence[str], body: str) -> None:
         await trio.sleep(0.05)
 
 
+async def test_options_of_the_environment_hold_for_all_who_share_the_tables(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a `search_path` there, records are in one schema: orders and calls are not to be in another."""
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=elsewhere")
+    database = database_at(cluster.url)
+    ((path, limit),) = await database.ask("SELECT current_setting('search_path'), current_setting('statement_timeout')")
+    database.close()
+
+    assert (path, limit != "0") == ("elsewhere", True)
+
+
 @pytest.mark.parametrize("name", ["keepalives_idle", "tcp_user_timeout"])
 def test_a_silent_way_is_noticed_in_seconds_unless_the_url_says_otherwise(name: str) -> None:
     assert float(conninfo_to_dict(conninfo_of("postgresql://me@db/calls"))[name] or 0) > 0
