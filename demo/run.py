@@ -115,10 +115,9 @@ async def _perform(rehearsal: Rehearsal, console: Console) -> int:
             _tell(console, f"The demo failed: {exc}", "red")
             return FAILED
         files = keep(Path(recordings) / call.sid, out, audience.entries, title=f"Switchboard demo: {scenario.name}")
-        if (
-            call.record is not None and out / "record.json" in files
-        ):  # a transfer may have gone on behind the last stream
-            (out / "record.json").write_bytes(encode_record(call.record))
+        kept = out / "record.json"
+        if call.record is not None and kept in files:  # a transfer may have gone on behind the last stream
+            kept.write_bytes(encode_record(call.record))
     return _judge(scenario, call, files, console)
 
 
