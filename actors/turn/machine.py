@@ -358,6 +358,7 @@ class Turn(Actions):
     def _note_function(self, event: Recognised) -> None:
         match event:
             case events.FunctionsAsked(ids=ids):
+                self.at.alive = self.now
                 self._want_words()
                 self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)

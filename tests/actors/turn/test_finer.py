@@ -212,3 +212,11 @@ def test_a_session_whose_handoff_is_withdrawn_has_the_time_to_think() -> None:
     got = seen(*caller_says(1), (3, FunctionsAsked(("h",))), *handoff, *clips, until=26)
 
     assert [effect for _, effect in got if isinstance(effect, RestartSession)] == []
+
+
+def test_a_function_that_was_withdrawn_has_shown_that_the_service_is_alive() -> None:
+    """Its first filler was not said: only the call of the function tells that it works."""
+    called: list[Step] = [(5.5, FunctionsAsked(("f",))), (6.2, Signal.CALLER_STARTED_SPEAKING)]
+    withdrawn: list[Step] = [(6.2, FunctionCancelled("f")), (6.5, CallerSaid("No, wait."))]
+
+    assert (9.2, filler_asked(SECOND)) in seen(*caller_says(1), *called, *withdrawn, until=9.5)
