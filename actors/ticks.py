@@ -47,7 +47,8 @@ class Sleeper:
     _tick: float = TICK_SECONDS
     _look: Callable[[], float] | None = None
     _faults: list[Error] = attrs.field(factory=list)
-    """What the look has raised, until the task takes it: a name for it there would keep it until a full collection."""
+    """What the look has raised, until the task takes it. It stands here because a local name in the task would
+    tie it to its own frame, and keep both until a full collection."""
 
     async def sleep_until(
         self, moment: float, tick: float = TICK_SECONDS, look: Callable[[], float] | None = None

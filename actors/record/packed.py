@@ -2,8 +2,8 @@
 
 What was said on a call stays until its record is written, and any of it may be asked for again; so does its journal,
 for the console. As objects an utterance takes some 350 bytes, twice over; compressed behind what was said before it
-takes 30 to 80. So a call of an hour is hardly larger than a new one. Many small pieces would leave gaps between what
-comes and goes around them: there is one text for some hundred items, and it is written anew with each few.
+takes 30 to 80. So a call of an hour is hardly larger than a new one. Many small pieces would leave gaps in the heap:
+up to `VOLUME` items share one text, which is replaced by a longer one each time that `BLOCK` items are added.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ T = TypeVar("T")
 BLOCK = 4
 """Items compressed at a time; as many are kept as they are, and up to as many more."""
 VOLUME = 64 * BLOCK
-"""Items in one text, which takes a fifth of a millisecond."""
+"""The most items in one text: to add to it takes up to a fifth of a millisecond."""
 
 
 def _is_final(_: object) -> bool:
