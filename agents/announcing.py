@@ -28,12 +28,14 @@ _WAIT: Final = re.compile(
     r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
 )
 """Words that ask for patience in general, in English."""
-_POLITE: Final = word_set(
-    "bye goodbye thanks thank thx cheers ok okay alright right sure great good fine perfect lovely wonderful too care"
+_POLITE: Final = re.compile(
+    r"\b(?:(?:good )?bye|goodbye|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure|great|fine|perfect"
+    r"|lovely|wonderful|take care|youre welcome|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
+    r"|(?:have )?(?:a )?(?:very )?(?:nice|good|great|lovely|wonderful)(?: (?:day|evening|night|week|weekend|one))?"
+    r"|thats (?:all|it)|for (?:all )?(?:your|the) help|talk (?:to you )?(?:soon|later))\b"
 )
 _AROUND_POLITE: Final = word_set(
-    "a all and day evening for have help i im much nice night no see so soon same later take that thats the then "
-    "to very week weekend well will yeah yep yes you your youre welcome mhm mm hm uh huh oh"
+    "a all and for im mhm mm hm huh much no oh so thats the to uh very well yeah yep yes you"
 )
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
@@ -58,8 +60,8 @@ def asks_for_time(text: str) -> bool:
 
 def is_courtesy(text: str) -> bool:
     """Whether a caller only thanks, agrees or says goodbye: such words over a goodbye take nothing back."""
-    words = frozenset(plain_words(text))
-    return bool(words & _POLITE) and words <= _POLITE | _AROUND_POLITE and not is_question(text)
+    rest, polite = _POLITE.subn("", " ".join(plain_words(text)))
+    return polite > 0 and _AROUND_POLITE.issuperset(rest.split()) and not is_question(text)
 
 
 def _last_clauses(text: str) -> list[list[str]]:

@@ -153,6 +153,9 @@ def test_who_goes_on_asks_for_no_time(text: str) -> None:
         "You too, have a nice day.",
         "All right.",
         "Mhm, okay.",
+        "Great, thank you for all your help. Take care!",
+        "Perfect. See you then.",
+        "Yes, that's fine.",
     ],
 )
 def test_a_caller_is_only_polite(text: str) -> None:
@@ -160,7 +163,17 @@ def test_a_caller_is_only_polite(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "No.", "Yes.", "Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."]
+    "text",
+    [
+        *("", "No.", "Yes.", "Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."),
+        *(
+            "Okay, I will have that then.",
+            "Good, I will take that.",
+            "Sure, help.",
+            "Great, that week.",
+            "Fine, later.",
+        ),
+    ],
 )
 def test_who_wants_something_is_not_only_polite(text: str) -> None:
     assert not is_courtesy(text)
