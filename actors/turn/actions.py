@@ -22,24 +22,21 @@ class Actions(TurnState):
 
     def take_floor(self) -> None:
         self.leave_floor()
-        match self.event:
-            case FloorGiven(owes=owes, ask=ask, greeting=greeting):
-                self.is_opened = not (owes or ask)
-                if self.phase is Phase.CONVERSING:
-                    self._begin_session(owes, ask, greeting)
-                if not self.is_opened:
-                    self.owe(self.last_sound)
-            case _:
-                pass  # no other event gives the floor
+        if isinstance(self.event, FloorGiven):  # no other event gives it
+            self.is_opened = not (self.event.owes or self.event.ask)
+            if self.phase is Phase.CONVERSING:
+                self._begin_session(self.event)
+            if not self.is_opened:
+                self.owe(self.last_sound)
 
-    def _begin_session(self, owes: bool, ask: str, greeting: str) -> None:
-        if ask:
+    def _begin_session(self, given: FloorGiven) -> None:
+        if given.ask:
             self.last_turn = ""
-            self.tell(ask)
-        elif not owes:
+            self.tell(given.ask)
+        elif not given.owes:
             self._take_debt_over()
-        if greeting:
-            self.say(SayAsAgent(SpeechKind.GREETING, greeting))
+        if given.greeting:
+            self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
 
     def _take_debt_over(self) -> None:
         """Have a session pay what the one before it has left, and that its Settings know nothing of."""
@@ -154,10 +151,7 @@ class Actions(TurnState):
     # A reply ends, or does not come
 
     def end_reply(self) -> None:
-        """Take the reply as received; ask once for the part of it that a noise has cancelled.
-
-        The caller may have heard all of the answer, or only a part: the next silence shows which.
-        """
+        """Take the reply as received; ask once for the part of it that a noise has cancelled."""
         if not self.reply.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE
@@ -173,10 +167,7 @@ class Actions(TurnState):
             self.settle()
 
     def expire_injection(self) -> None:
-        """Give up what was not begun. A session that does not greet, or ask a silent caller, is gone itself.
-
-        A service that is there all the same is asked for the question once more.
-        """
+        """Give up what was not begun. A session that does not greet is gone; so is one that twice asks no question."""
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
         is_there = self.session.there >= self.at.outstanding and self.debt is Debt.SETTLED
         self.overtake_filler()
@@ -194,10 +185,7 @@ class Actions(TurnState):
     # The agents' silence, and the caller's
 
     def fill_silence(self) -> None:
-        """Ask for a filler, unless the session has shown no sign of life since the last one, or patience is spent.
-
-        A service that is there may ignore one of them.
-        """
+        """Ask for a filler, unless the session shows no sign of life (it may ignore one), or patience is spent."""
         at = self.at
         is_first = at.filler < at.waiting
         is_alive = is_first or bool(self.session.running) or at.alive >= at.filler

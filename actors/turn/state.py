@@ -97,8 +97,7 @@ class Session:
 class Clocks:
     """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
 
-    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that an event has moved that
-    should not.
+    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that are moved wrongly.
     """
 
     heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
@@ -199,8 +198,6 @@ class TurnState:
     is_closing_sent: bool = False  # the last sentence was received whole: nothing behind it is to be heard
     is_aged: bool = False
 
-    # Properties
-
     @property
     def gate(self) -> Gate:
         """Whether the agent's audio is heard, set aside or dropped."""
@@ -256,12 +253,12 @@ class TurnState:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the agent's last words came after what was asked last: words before a function do not answer it."""
+        """Whether the agent's last words came after what was asked last."""
         return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
 
     @property
     def is_audible(self) -> bool:
-        """Whether words that come now will be heard: no reply that was cut, and nothing behind the last sentence."""
+        """Whether words that come now will be heard."""
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
 
     @property
@@ -276,9 +273,9 @@ class TurnState:
 
     @property
     def ends_upon_words(self) -> bool:
-        """Whether the words that come now are those that the agent's decision answers: a function may come before them.
+        """Whether these words are those that the agent's decision answers, which may come first (Deepgram, 6.3).
 
-        (Deepgram reference, 6.3.) The caller had spoken for a word by then, and no longer than a breath since.
+        The caller had spoken for a word by then, and no longer than a breath since.
         """
         at, limits = self.at, self.deadlines
         is_heard = self.phase in (Phase.ENDING, Phase.TRANSFERRING) and self.caller is CallerState.HEARD
@@ -313,7 +310,6 @@ class TurnState:
     # Verbs
 
     def emit(self, effect: Effect) -> None:
-        """Have this performed, after what was emitted before."""
         self.effects.append(effect)
 
     def say(self, asked: SayAsAgent) -> None:
@@ -400,5 +396,4 @@ class TurnState:
             self.closing, self.at.close_asked = closing, self.now
 
     def lose_session(self) -> None:
-        """Be without a session that can be heard."""
         self.voice, self.at.vacated, self.is_aged = VoiceState.ABSENT, self.now, False
