@@ -40,7 +40,7 @@ def packed_on(packed: bytes, lines: bytes) -> bytes:
 
 
 def unpacked_lines(packed: bytes) -> Iterator[bytes]:
-    """Yield the lines, with their ends: what is passed over takes no memory."""
+    """Yield the lines, with their ends, one at a time: a line that nobody keeps takes no memory."""
     return iter(BytesIO(_unpacked(packed)))
 
 

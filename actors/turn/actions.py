@@ -363,7 +363,7 @@ class Actions(TurnState):
 
     def say_closing(self) -> None:
         if self.is_closing_sent:
-            return  # to another session: what the one before it has sent plays on
+            return  # the session before this one has sent it, and it plays on
         self.enter(Phase.CLOSING)
         self.drop()
         if self.voice is not VoiceState.ABSENT and self.closing is not None:

@@ -149,7 +149,7 @@ class TrioConnection(AsyncConnection[TupleRow]):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the server has not closed it while it was idle: what it said then is read, and nothing is sent."""
+        """Whether the server has left it open while it was idle. Reads what has come, and sends nothing."""
         with suppress(psycopg.OperationalError):
             self.pgconn.consume_input()
         return self.pgconn.status == ConnStatus.OK

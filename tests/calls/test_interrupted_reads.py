@@ -1,4 +1,4 @@
-"""A caller interrupts an agent whose audio gathers before it is read: what the service says of it is read at once."""
+"""A caller interrupts an agent whose audio gathers before it is read: the service's report of it is read at once."""
 
 import base64
 

@@ -314,14 +314,18 @@ async def test_a_noise_long_ago_holds_no_decision_up(autojump_clock: MockClock) 
     assert trio.current_time() < asked + 1
 
 
+async def announce_transfer(call: HandCall) -> None:
+    await call.greet()
+    await call.speak("A person, please.")
+    asks = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
+    await call.far.say(*sentence(1, "I'll put you through.", 2.0), asks)
+
+
 async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_put_through(
     autojump_clock: MockClock,
 ) -> None:
     async with a_call(with_a_person(), transfers=SlowLine()) as call:
-        await call.greet()
-        await call.speak("A person, please.")
-        asks = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
-        await call.far.say(*sentence(1, "I'll put you through.", 2.0), asks)
+        await announce_transfer(call)
         await call.far.hear_for(1.5)
         await call.speak("No, wait, I have one more question.", 2.0)
         await call.far.hear(FunctionCallResponse)
@@ -335,10 +339,7 @@ async def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_is_not_pu
 
 async def test_a_caller_who_only_thanks_for_it_is_put_through(autojump_clock: MockClock) -> None:
     async with a_call(with_a_person(), transfers=SlowLine()) as call:
-        await call.greet()
-        await call.speak("A person, please.")
-        asks = calls("transfer_to_human", arguments='{"reason": "wants a person"}')
-        await call.far.say(*sentence(1, "I'll put you through.", 2.0), asks)
+        await announce_transfer(call)
         await call.far.hear_for(1.0)
         await call.speak("Okay, thank you.", 1.0)
         await call.far.hear_for(3)
