@@ -219,12 +219,14 @@ class FunctionRunner:
         that it has asked for first are decided first. If the caller has spoken meanwhile, the decision is refused:
         they have not heard of it.
         """
-        conversation = self.state.conversation
+        conversation, running = self.state.conversation, self._running
         known = conversation.turns_to_answer + (self.state.turn.turn.caller is CallerState.HEARD)
-        for other in list(self._running.values()):
+        for other in list(running.values()):
             spec, is_together = self.agent.function(other.call.name), other.request == asked.request
-            if spec is None or other is asked or asked.does_already(other, acts=spec.acts):
+            if spec is None or other is asked:
                 continue
+            if any(one.decides and one.does_already(other, acts=spec.acts) for one in running.values()):
+                continue  # it waits for that decision, and has no work left either
             if spec.acts and (is_together or spec.defer_until_eot):
                 await other.done.wait()
             if other.number < asked.number and (other.decides or not spec.acts):

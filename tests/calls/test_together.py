@@ -268,7 +268,10 @@ async def test_what_is_withdrawn_before_it_has_begun_is_not_done(
 
 
 @pytest.mark.parametrize("outcomes", list(product([EndCall("done"), HandOff("second", "done")], repeat=2)))
-@pytest.mark.parametrize("asked", [("this", "that"), ("that", "this"), ("this", "this")])
+@pytest.mark.parametrize(
+    "asked",
+    [("this", "that"), ("this", "this"), ("end_conversation", "this", "this"), ("this", "end_conversation", "this")],
+)
 async def test_decisions_of_functions_that_declare_none_do_not_wait_for_each_other(
     asked: tuple[str, ...], outcomes: tuple[Outcome, ...], autojump_clock: MockClock
 ) -> None:
