@@ -21,7 +21,22 @@ from typing import TypeVar
 import attrs
 import orjson
 
-from agents.kinds import Choice, Kind, SchemaKeys, Text, UnfitValue, kind_of, plain_type, words_of
+from agents.kinds import (
+    Choice,
+    Kind,
+    Member,
+    Moment,
+    Numeric,
+    SchemaKeys,
+    Several,
+    Text,
+    UnfitValue,
+    YesNo,
+    kind_of,
+    may_be_none,
+    plain_type,
+    words_of,
+)
 from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
@@ -242,21 +257,19 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
         fields = attrs.fields(attrs.resolve_types(arguments, include_extras=True))
     except NameError as error:
         raise SchemaRefused("", f"an annotation cannot be resolved: {error}") from error
-    sent = (field for field in fields if field.init)
-    inner = (*outer, arguments)
-    return tuple(
-        _argument(field.alias or "", field.type, inner, required=field.default is attrs.NOTHING) for field in sent
-    )
+    return tuple(_argument(field, (*outer, arguments)) for field in fields if field.init)
 
 
-def _argument(name: str, annotation: object, outer: tuple[type, ...], *, required: bool) -> _Argument:
-    plain, marks = plain_type(annotation)
+def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Argument:
+    name, required = field.alias or "", field.default is attrs.NOTHING
+    plain, marks = plain_type(field.type)
     try:
         sort = kind_of(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))
     except UnfitValue as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
     except SchemaRefused as refused:  # of a class inside
         raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused
+    _refuse_default(name, field, sort)
     description = " ".join(mark for mark in marks if isinstance(mark, str))
     extra: dict[str, JSON] = {}
     for keys in (mark.keys for mark in marks if isinstance(mark, SchemaKeys)):
@@ -266,6 +279,40 @@ def _argument(name: str, annotation: object, outer: tuple[type, ...], *, require
             )
         extra |= keys
     return _Argument(name, sort, required, description, extra)
+
+
+def _refuse_default(name: str, field: "attrs.Attribute[object]", sort: Kind) -> None:
+    """Refuse a default of another type: the handler would get it whenever the model leaves the argument out."""
+    made, factory = field.default, getattr(field.default, "factory", None)  # of an `attrs.Factory`
+    if isinstance(factory, type):
+        made, factory = factory(), None
+    if made is attrs.NOTHING or field.converter or factory is not None:
+        return
+    if not (made is None and may_be_none(field.type)) and (wanted := _wanted_for(made, sort)):
+        fix = f"write {wanted}, or no default" + (", or add | None to its type" if made is None else "")
+        raise SchemaRefused(name, f"has the default {made!r}: {fix}")
+
+
+def _wanted_for(value: object, sort: Kind) -> str:
+    """Return what a value of this kind is, where this is none; empty where it is one. Limits are the model's only."""
+    match sort:
+        case Numeric(whole=whole):
+            fits = type(value) is int or (type(value) is float and not whole)
+            wanted = "a whole number" if whole else "a number"
+        case YesNo():
+            fits, wanted = isinstance(value, bool), "True or False"
+        case Choice(values=words):
+            fits, wanted = value in ("", *words), " or ".join(words)
+        case Moment(kind=kind):
+            fits, wanted = type(value) is kind, f"a {kind.__name__}"
+        case Several(each=each, container=kind):
+            fits = isinstance(value, kind) and not any(_wanted_for(one, each) for one in value)
+            wanted = f"a {kind.__name__} of such values"
+        case Member(enum=kind) | Nested(arguments=kind):
+            fits, wanted = isinstance(value, kind), f"a value of {kind.__name__}"
+        case _:
+            fits, wanted = isinstance(value, str), "a text"
+    return "" if fits else wanted
 
 
 def _names(described: Mapping[str, _Argument]) -> str:

@@ -210,6 +210,12 @@ def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:
     return annotation, ()
 
 
+def may_be_none(annotation: object) -> bool:
+    """Tell whether `| None` is a part of a type, inside of `Annotated` or around it."""
+    inner = get_args(annotation)
+    return types.NoneType in inner or (get_origin(annotation) is Annotated and may_be_none(inner[0]))
+
+
 def kind_of(annotation: object, marks: Sequence[Mark], nested: Callable[[type], Kind]) -> Kind:
     """Find the kind that stands for a plain type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
     limits = next((mark for mark in marks if isinstance(mark, Between)), None)

@@ -1,6 +1,8 @@
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Annotated, Any, Literal, Optional, cast
 
 import attrs
 import orjson
@@ -369,3 +371,60 @@ def test_a_class_without_a_schema_is_the_authors_error(arguments: type, field: s
     assert refused.value.field == field
     assert problem in refused.value.problem
     assert str(refused.value).startswith(field)
+
+
+class Size(Enum):
+    SMALL = "small"
+
+
+def with_default(annotation: object, default: object) -> type:
+    return attrs.make_class("Order", {"size": attrs.field(type=cast("type", annotation), default=default)}, frozen=True)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "told"),
+    [
+        (int, "1", "has the default '1': write a whole number, or no default"),
+        (int, 1.0, "has the default 1.0: write a whole number"),
+        (Annotated[int, "How many"], True, "has the default True: write a whole number"),
+        (float, "1.5", "has the default '1.5': write a number"),
+        (bool, "no", "has the default 'no': write True or False"),
+        (str, 5, "has the default 5: write a text"),
+        (str, None, "has the default None: write a text, or no default, or add | None to its type"),
+        (list[str], None, "or add | None to its type"),
+        (Literal["small", "large"], "smal", "has the default 'smal': write small or large"),
+        (Size, "small", "has the default 'small': write a value of Size"),
+        (date, "2027-03-24", "write a date"),
+        (date, datetime(2027, 3, 24, tzinfo=UTC), "write a date"),
+        (tuple[str, ...], "cheese", "has the default 'cheese': write a tuple"),
+        (tuple[str, ...], attrs.Factory(list), "has the default []: write a tuple"),
+        (tuple[int, ...], ("5",), "has the default ('5',): write a tuple"),
+        (Lowered, attrs.Factory(dict), "has the default {}: write a value of Lowered"),
+    ],
+)
+def test_a_default_of_another_type_is_the_authors_error(annotation: object, default: object, told: str) -> None:
+    """It reaches the handler whenever the model leaves the argument out."""
+    with pytest.raises(SchemaRefused, match="size: ") as refused:
+        schema_of(with_default(annotation, default))
+
+    assert told in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        (str, ""),
+        (float, 1),
+        (Annotated[int, Between(1, 5)], 0),  # for: not said
+        (Literal["small", "large"], ""),
+        (Literal["small", "large"] | None, None),
+        (Annotated[str | None, "Its size"], None),
+        (Optional[Annotated[str, "Its size"]], None),  # noqa: UP045 - pyright knows no other form
+        (Size, Size.SMALL),
+        (tuple[Size, ...], (Size.SMALL,)),
+        (list[str], attrs.Factory(list)),
+        (date, attrs.Factory(date.today)),  # not asked before a call
+    ],
+)
+def test_a_default_of_its_type_is_taken(annotation: object, default: object) -> None:
+    assert schema_of(with_default(annotation, default))["required"] == []
