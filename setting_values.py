@@ -303,6 +303,15 @@ def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda value: value_of(value) if value else None
 
 
+def only(word: str, wanted: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in ("", word):
+            raise ValueError(wanted)
+        return value
+
+    return parse
+
+
 def member_of(kind: type[E]) -> Callable[[str], E]:
     def parse(value: str) -> E:
         try:

@@ -36,6 +36,7 @@ from setting_values import (
     keys,
     member_of,
     number,
+    only,
     optional,
     origin,
     phone_key,
@@ -335,8 +336,9 @@ class Settings(KeepingSettings):
         values = {name.lower(): read(variable) for name, variable in VARIABLES.items()}
         settings = cls(**values, voices=voices_in(environ), environ=environ)  # type: ignore[arg-type]
         settings._check_together(read)
-        for variable in COLLECTORS if wants_traces(environ) else ():
-            read(variable)
+        for variable in (*COLLECTORS, *_WAYS_TO_THEM) if wants_traces(environ) else ():
+            if variable.name != "OTEL_EXPORTER_OTLP_PROTOCOL" or not read.given("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
+                read(variable)
         if read.problems:
             raise SettingsError((*read.problems, *unknown_names(environ)))
         return settings
@@ -431,6 +433,14 @@ COLLECTORS = tuple(
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 )
 """Read by the SDK of OpenTelemetry, and only checked here."""
+_ONLY_WAY = "http/protobuf, the only way we have; a collector listens for it at port 4318"
+_WAYS_TO_THEM = (
+    *(
+        Variable(name, "how traces go to the collector", "http/protobuf", only("http/protobuf", _ONLY_WAY), "")
+        for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    ),
+    Variable("OTEL_TRACES_EXPORTER", "where traces go", "otlp", only("otlp", "otlp, or none"), ""),
+)
 API_TOKEN = variable_of(attrs.fields(Settings).api_token)
 DATABASE_URL = variable_of(attrs.fields(Settings).database_url)
 LEAD_SERVER_EXTERNAL_URL = variable_of(attrs.fields(Settings).lead_server_external_url)

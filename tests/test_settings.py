@@ -240,6 +240,27 @@ def test_a_collector_of_traces_is_a_url_where_one_is_wanted(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_EXPORTER", "console,otlp"),
+    ],
+)
+def test_a_way_to_a_collector_that_is_not_ours_is_refused(name: str, value: str) -> None:
+    """The exporter that we have would send OTLP over HTTP to it all the same, and no span would arrive."""
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}
+    (problem,) = problems(**collector, **{name: value})
+    read(**{name: value})  # nobody asked for traces
+    read(**collector, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf", OTEL_TRACES_EXPORTER="otlp")
+    read(**collector, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/protobuf", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+
+    assert problem.startswith(f'{name} is "{value}", which is not ')
+    assert f"Example: {name}=" in problem
+
+
+@pytest.mark.parametrize(
     "origin", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000", "https://localhost"]
 )
 def test_this_machine_may_be_the_public_address_of_a_simulated_twilio(origin: str) -> None:
