@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 import cattrs
@@ -37,6 +37,8 @@ DECOMMISSIONED = (
     "https://console.groq.com/docs/deprecations for a recommendation on which model to use instead."
 )
 CREATED = 1_733_000_000
+RETRY_AFTER: Final = 2
+"""Seconds that a 429 asks to wait."""
 
 
 class GroqError(Exception):
@@ -106,7 +108,6 @@ class GroqSimulator:
     """Seconds a completion takes."""
     api_key: str | None = None
     """Refuse every other key with 401; None: any key will do, but there must be one."""
-    retry_after: int = 2
     strict_models: bool = True
     """Refuse `json_schema` from models that do not support it, and unknown models."""
     offered: Collection[str] = MODELS
@@ -159,9 +160,9 @@ class GroqSimulator:
             case None:
                 return json_response(200, self._render_completion(chat))
             case "429":
-                message = f"Rate limit reached for model `{chat.model}`. Please try again in {self.retry_after}s."
+                message = f"Rate limit reached for model `{chat.model}`. Please try again in {RETRY_AFTER}s."
                 error = GroqError(429, message, "tokens", "rate_limit_exceeded")
-                return error.response((("retry-after", str(self.retry_after)),))
+                return error.response((("retry-after", str(RETRY_AFTER)),))
             case "model_not_found" | "model_decommissioned" | "json_validate_failed" | "500":
                 raise _refusal(kind, chat.model)
             case "garbage":

@@ -29,10 +29,6 @@ class DeepgramKnobs:
     """From text handed to the synthesiser to its first audio frame."""
     update_ack: Seconds = attrs.field(default=0.220, validator=ge(0))
     """`PromptUpdated`, `ThinkUpdated`, `SpeakUpdated`, `ThinkLiveUpdated`."""
-    listen_ack: Seconds = attrs.field(default=0.250, validator=ge(0))
-    """`ListenUpdated` when idle; while the user speaks it waits for the end of the turn, and acks merge."""
-    server_function: Seconds = attrs.field(default=0.200, validator=ge(0))
-    """A function declared with an endpoint answers after this."""
 
     speed: float = attrs.field(default=2.0, validator=gt(0))
     """Agent audio is sent this many times faster than it plays."""
@@ -40,10 +36,9 @@ class DeepgramKnobs:
     """Length of one binary audio message."""
 
     idle_timeout: Seconds = attrs.field(default=10.0, validator=ge(0))
-    """`CLIENT_MESSAGE_TIMEOUT` after so long without a message; not for sessions without `listen`."""
+    """`CLIENT_MESSAGE_TIMEOUT` after so long without a message (sources say 8 to 60); not without `listen`."""
     keep_alive_counts: bool = True
     """False: only audio holds the idle timeout off (github deepgram-js-sdk issue 419)."""
-    slow_think_every: Seconds = attrs.field(default=5.0, validator=gt(0))
     session_warning: Seconds = attrs.field(default=6900.0, validator=ge(0))
     session_limit: Seconds = attrs.field(default=7200.0, validator=ge(0))
 

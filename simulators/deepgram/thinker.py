@@ -7,6 +7,7 @@ interrupted before anything of its answer got out is given back to the brain and
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 import trio
@@ -33,6 +34,10 @@ from simulators.faults import Faults
 from simulators.scenario import ScriptedAgent, ScriptedCall, ScriptedTurn
 
 SERVER_SIDE_ANSWER = '{"ok":true}'
+SERVER_FUNCTION_TAKES: Final = 0.2
+"""Seconds until a function declared with an endpoint has answered."""
+COMPLAINS_EVERY: Final = 5.0
+"""Seconds between two warnings that the model is slow."""
 
 
 @attrs.define(eq=False)
@@ -158,10 +163,10 @@ class Thinker:
     async def _think(self, longer: float = 0.0) -> None:
         """Take the model's time, and complain about it as the service does: every five seconds, never fatally."""
         left, waited = self._knobs.think + self._faults.seconds("slow think") + longer, 0.0
-        while left > self._knobs.slow_think_every:
-            await trio.sleep(self._knobs.slow_think_every)
-            left -= self._knobs.slow_think_every
-            waited += self._knobs.slow_think_every
+        while left > COMPLAINS_EVERY:
+            await trio.sleep(COMPLAINS_EVERY)
+            left -= COMPLAINS_EVERY
+            waited += COMPLAINS_EVERY
             complaint = f"We have now waited {waited:g} seconds for a think response."
             await self._line.send(ServiceWarning(code="SLOW_THINK_REQUEST", description=complaint))
         await trio.sleep(left)
@@ -208,7 +213,7 @@ class Thinker:
 
     async def _run_server_side(self, calls: Sequence[OpenCall]) -> None:
         for made in calls:
-            await trio.sleep(self._knobs.server_function)
+            await trio.sleep(SERVER_FUNCTION_TAKES)
             if self._calls.answer(made.call.id, SERVER_SIDE_ANSWER):
                 call = made.call
                 await self._line.send(FunctionCallResponse(id=call.id, name=call.name, content=SERVER_SIDE_ANSWER))

@@ -38,6 +38,8 @@ from simulators.faults import Faults
 from simulators.scenario import Scenario
 
 _INSTEAD: Final = ("no ack", "refuse update", "drop at update")
+LISTEN_ACK: Final = 0.25
+"""Seconds to `ListenUpdated` when idle; while the user speaks it waits for the end of the turn, and acks merge."""
 REFUSED = "Invalid agent.{} settings - model not available"
 
 
@@ -125,7 +127,7 @@ class Updates:
 
     async def _acknowledge_listening(self, delay: float) -> None:
         """Ack after the current speech was processed; updates until then share the ack, as was seen live."""
-        await trio.sleep(self._knobs.listen_ack + delay)
+        await trio.sleep(LISTEN_ACK + delay)
         if self._ear.speaking:
             await self._quiet.park()
         self._listen_ack_due = False

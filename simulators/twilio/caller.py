@@ -6,7 +6,7 @@ frames: no clock, no task. It never sees text, marks or anything else that a per
 """
 
 import enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -61,15 +61,11 @@ class Attention(enum.Enum):
     GONE = enum.auto()
 
 
-@attrs.frozen
-class Manners:
-    """How this caller behaves where the scenario does not say."""
-
-    between_digits: float = 0.3
-    hangs_up_after: float = 1.5
-    """Seconds of agents' silence after the answer to the last line."""
-    gives_up_after: float = 60.0
-    """Seconds of silence after which a caller who waits for the agents to hang up does it after all."""
+BETWEEN_DIGITS: Final = 0.3
+HANGS_UP_AFTER: Final = 1.5
+"""Seconds of agents' silence after the answer to the last line."""
+GIVES_UP_AFTER: Final = 60.0
+"""Seconds of silence after which a caller who waits for the agents to hang up does it after all."""
 
 
 def frames(seconds: float) -> int:
@@ -84,7 +80,6 @@ class CallerTurns:
     """One caller's turn-taking; `step` once a frame."""
 
     caller: Caller
-    manners: Manners = Manners()
     attention: Attention = Attention.LISTENING
     _line: int = 0
     _now: int = -1
@@ -125,8 +120,8 @@ class CallerTurns:
         if self._line < len(self.caller.lines):
             return self._is_time_for(self.caller.lines[self._line], quiet)
         if self.caller.hangs_up:
-            return self._was_answered(quiet, self.manners.hangs_up_after)
-        return quiet >= frames(self.manners.gives_up_after)
+            return self._was_answered(quiet, HANGS_UP_AFTER)
+        return quiet >= frames(GIVES_UP_AFTER)
 
     def _is_time_for(self, line: CallerLine, quiet: int) -> bool:
         if line.after is not None:
@@ -178,7 +173,7 @@ class CallerTurns:
             self._reply_began = None
             return self._finish_line()
         digit, self._digits = self._digits[0], self._digits[1:]
-        self._until = self._now + frames(self.manners.between_digits)
+        self._until = self._now + frames(BETWEEN_DIGITS)
         return PressesKey(digit)
 
     def _sulk(self) -> CallerAct:

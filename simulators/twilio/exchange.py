@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import attrs
 
 from simulators.faults import Faults
-from simulators.scenario import Human, HumanAnswers
+from simulators.scenario import Human
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.dialling import DialStream
 from simulators.twilio.log import CallLog
@@ -32,13 +32,8 @@ class TwilioKnobs:
     verdict_after: float = 2.0
     """How long answering-machine detection takes."""
     stream_close_deadline: float = 5.0
-    dialled_answers: Literal["answered", "busy", "no-answer", "failed"] = "answered"
-    """How a number in `<Dial>` answers, where the scenario has no `[human]`."""
-    dialled_rings: float = 1.0
-    dialled_talks: float = 3.0
     declined_status: str = "no-answer"
     """`DialCallStatus` of somebody who answered and did not want the call; they were not bridged in any case."""
-    play_lasts: float = 1.0
     calls_per_second: float | None = None
     """Calls above this rate are accepted and queued, as Twilio does; None: no limit."""
     owned_numbers: frozenset[str] | None = None
@@ -59,12 +54,6 @@ class TwilioKnobs:
     """Until a call that was placed is in the list of calls."""
     bundle: int = 1
     """Frames in a media message; see `MediaCaller`."""
-
-    @property
-    def human(self) -> Human:
-        """The person whom a number in `<Dial>` reaches."""
-        answers: HumanAnswers = "human" if self.dialled_answers == "answered" else self.dialled_answers
-        return Human(answers, self.dialled_rings, talks=self.dialled_talks)
 
 
 @attrs.frozen

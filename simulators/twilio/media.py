@@ -9,6 +9,7 @@ Wire facts: https://www.twilio.com/docs/voice/media-streams/websocket-messages.
 
 import math
 import random
+from typing import Final
 
 import attrs
 import trio
@@ -39,6 +40,9 @@ from simulators.twilio.log import (
 )
 from simulators.twilio.playout import HeardRecording, Playout
 
+DISCARD_LAG: Final = 5.0
+"""Seconds by which the server may be late reading before frames are discarded with warning 31930."""
+
 
 @attrs.frozen
 class StreamSummary:
@@ -66,8 +70,6 @@ class MediaCaller:
     recording: HeardRecording | None = None
     close_deadline: float = 5.0
     """Seconds the server has to answer `stop` or a close."""
-    discard_lag: float = 5.0
-    """Seconds by which the server may be late reading before frames are discarded with warning 31930."""
     bundle: int = 1
     """Frames in a message. Twilio has 1; more makes long tests cheaper: a message leaves when its last frame is due."""
     sent_frames: int = attrs.field(default=0, init=False)
@@ -215,7 +217,7 @@ class MediaCaller:
         due = self._origin + (self._said - count) * FRAME_SECONDS
         if self._carries_nothing(due):
             return
-        if trio.current_time() - due > self.discard_lag:
+        if trio.current_time() - due > DISCARD_LAG:
             self._discard(count)
             return
         await self._send(text)

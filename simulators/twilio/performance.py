@@ -6,7 +6,7 @@ the old document never run. A document that cannot be had or read is Twilio's "a
 Facts: https://www.twilio.com/docs/voice/twiml/connect, https://www.twilio.com/docs/voice/twiml/stream.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 import attrs
@@ -42,6 +42,7 @@ from simulators.twilio.twiml import (
 )
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
+PLAY_LASTS: Final = 1.0
 
 
 @attrs.define(eq=False)
@@ -138,7 +139,7 @@ class Performance:
         match verb:
             case Play(url=url, digits=digits):
                 self._note("Play", digits or url)
-                await trio.sleep(self.call.exchange.knobs.play_lasts)
+                await trio.sleep(PLAY_LASTS)
             case Pause(length=length):
                 self._note("Pause", f"{length:g}")
                 await trio.sleep(length)

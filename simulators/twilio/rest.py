@@ -21,7 +21,7 @@ import trio
 
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
 from simulators.faults import Fault, FaultPlan
-from simulators.scenario import Caller, Scenario
+from simulators.scenario import Caller, Human, Scenario
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.calls import CallStatus, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
@@ -217,7 +217,7 @@ class TwilioSimulator:
             turns=CallerTurns(caller),
             log=CallLog(self._observer(sid)),
             created=self.now(),
-            human=self.scenario.human or self.knobs.human,
+            human=self.scenario.human or Human(),
         )
         try:
             self._to_place.send_nowait(call)

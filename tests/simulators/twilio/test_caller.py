@@ -11,7 +11,6 @@ from simulators.twilio.caller import (
     GoesOn,
     HangsUp,
     KeepsSilent,
-    Manners,
     PressesKey,
     StartsLine,
     frames,
@@ -107,7 +106,7 @@ def test_a_silent_line_lets_the_agents_ask_again_and_then_goes_on() -> None:
 
 
 def test_the_caller_hangs_up_when_the_last_line_was_answered() -> None:
-    turns = CallerTurns(Caller(lines=()), Manners(hangs_up_after=1.5))
+    turns = CallerTurns(Caller(lines=()))
 
     acts = live(turns, voiced(1.0) + silence(2.0))
 
@@ -116,11 +115,11 @@ def test_the_caller_hangs_up_when_the_last_line_was_answered() -> None:
 
 
 def test_a_caller_who_waits_for_the_agents_gives_up_at_last() -> None:
-    turns = CallerTurns(Caller(lines=(), hangs_up=False, patience=1.0), Manners(gives_up_after=10.0))
+    turns = CallerTurns(Caller(lines=(), hangs_up=False, patience=1.0))
 
-    acts = live(turns, silence(11.0))
+    acts = live(turns, silence(61.0))
 
-    assert first(acts, HangsUp) == frames(10.0)
+    assert first(acts, HangsUp) == frames(60.0)
 
 
 def test_a_hang_up_so_long_after_a_line_does_not_wait_for_an_answer() -> None:

@@ -1,13 +1,11 @@
 """A call's whole life: ordered or rung in, answered, streamed, changed, ended, reported; under a virtual clock."""
 
-from typing import Literal, TypeAlias
-
 import pytest
 import trio
 from trio.testing import MockClock
 from twilio.request_validator import RequestValidator
 
-from simulators.scenario import Answers, CallerLine
+from simulators.scenario import Answers, CallerLine, Human, HumanAnswers
 from simulators.speech import synthesise
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.exchange import TwilioKnobs
@@ -25,7 +23,6 @@ from tests.simulators.twilio.far_end import (
     plot,
 )
 
-Outcome: TypeAlias = Literal["answered", "busy", "no-answer"]
 SAY = "<Response><Say>Sorry about that.</Say><Hangup/></Response>"
 
 
@@ -412,15 +409,15 @@ async def test_an_action_url_that_fails_ends_in_the_application_error(autojump_c
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status"), [("answered", "completed"), ("busy", "busy"), ("no-answer", "no-answer")]
+    ("answers", "outcome", "status"),
+    [("human", "answered", "completed"), ("busy", "busy", "busy"), ("no-answer", "no-answer", "no-answer")],
 )
 async def test_a_dial_reports_how_it_went_to_its_action(
-    outcome: Outcome, status: str, autojump_clock: MockClock
+    answers: HumanAnswers, outcome: str, status: str, autojump_clock: MockClock
 ) -> None:
     page = f"<Response><Dial action='{ORIGIN}/dialled' timeout='7'>+15550002222</Dial></Response>"
     far = FarEnd({"/voice": page, "/dialled": SAY})
-    knobs = TwilioKnobs(dialled_answers=outcome)
-    async with line_open(far, knobs=knobs) as line:
+    async with line_open(far, plot(human=Human(answers))) as line:
         call = await line.order()
         await call.wait_over()
 
