@@ -9,11 +9,10 @@ a list of calls does not take two seconds.
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import httpx
 import trio
@@ -31,9 +30,6 @@ from settings import Settings
 from starter.command import new
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
-
-if TYPE_CHECKING:
-    from simulators.command import SimulateOptions
 
 commands = typer.Typer(
     name="switchboard",
@@ -73,12 +69,6 @@ class ListsScenarios(TyperCommand):
     @epilog.setter
     def epilog(self, value: str | None) -> None:
         pass  # typer sets it from the decorator
-
-
-class Service(Enum):
-    DEEPGRAM = "deepgram"
-    TWILIO = "twilio"
-    GROQ = "groq"
 
 
 def _print_version(wanted: bool) -> None:
@@ -143,7 +133,7 @@ async def _call_from_here(settings: Settings, address: str, number: str | None) 
 
 @commands.command(cls=ListsScenarios)
 def simulate(  # noqa: PLR0917 - one for each option
-    service: Annotated[Service, typer.Argument(help="What to simulate.")],
+    service: Annotated[Literal["deepgram", "twilio", "groq"], typer.Argument(help="What to simulate.")],
     port: Annotated[
         int, typer.Option(min=0, max=_LAST_PORT, help="0 takes a free one; Deepgram takes the next one too.")
     ] = 0,
@@ -181,30 +171,8 @@ def simulate(  # noqa: PLR0917 - one for each option
     ] = None,
 ) -> None:
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
-    from simulators.command import SimulateOptions
-
-    _simulate(
-        SimulateOptions(
-            service=service.value,
-            port=port,
-            scenario=scenario,
-            faults=tuple(fault or ()),
-            tls=tls,
-            no_end_of_turn=no_end_of_turn,
-            no_latency_reports=no_latency_reports,
-            any_flux_version=any_flux_version,
-            cancel_any_call=cancel_any_call,
-            forget_on_update=forget_on_update,
-            no_force_end_turn=no_force_end_turn,
-            plaintext_streams=plaintext_streams,
-            retire=tuple(retire or ()),
-            offer=tuple(offer or ()),
-        )
-    )
-
-
-def _simulate(options: "SimulateOptions") -> None:
-    from simulators.command import SimulateError, serve_simulator
+    given = locals()  # `SimulateOptions` has the same names
+    from simulators.command import SimulateError, SimulateOptions, serve_simulator
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
     from simulators.speech import SpeechError
@@ -212,14 +180,14 @@ def _simulate(options: "SimulateOptions") -> None:
     from simulators.tls import TlsError
 
     problem, status = "", 0
-    serve = partial(serve_simulator, options, environment_here(), partial(out.print, soft_wrap=True))
+    serve = partial(serve_simulator, SimulateOptions(**given), environment_here(), partial(out.print, soft_wrap=True))
     try:
         if trio.run(until_stopped, serve):
             err.print("stopped")
     except* (SimulateError, TlsError, FaultError, ScenarioError, SpeechError) as group:
         problem, status = str(root_cause(group)), 2
     except* OSError as group:
-        problem, status = f"Cannot listen on port {options.port}: {root_cause(group)}", 1
+        problem, status = f"Cannot listen on port {port}: {root_cause(group)}", 1
     if problem:
         fail(problem, status)
 

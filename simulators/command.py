@@ -5,7 +5,7 @@ It says where the service listens as the setting that leads there, one line each
 `TlsError`).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Literal, TypeAlias
@@ -32,12 +32,12 @@ class SimulateError(Exception):
 
 @attrs.frozen(kw_only=True)
 class SimulateOptions:
-    """Options of one simulator; a field that is a flag has the flag's name."""
+    """Options of one simulator, by the names that they have on the command line."""
 
     service: Service
     port: int = 0
     scenario: str = "sale"
-    faults: tuple[str, ...] = ()
+    fault: Collection[str] | None = None
     tls: bool = False
     no_end_of_turn: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     no_latency_reports: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
@@ -46,8 +46,8 @@ class SimulateOptions:
     forget_on_update: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     no_force_end_turn: bool = attrs.field(default=False, metadata={"of": ("deepgram",)})
     plaintext_streams: bool = attrs.field(default=False, metadata={"of": ("twilio",)})
-    retire: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("deepgram", "groq")})
-    offer: tuple[str, ...] = attrs.field(default=(), metadata={"of": ("groq",)})
+    retire: Collection[str] | None = attrs.field(default=None, metadata={"of": ("deepgram", "groq")})
+    offer: Collection[str] | None = attrs.field(default=None, metadata={"of": ("groq",)})
 
     def check(self) -> None:
         """Refuse a flag of another service.
@@ -82,7 +82,7 @@ class _Simulation:
             cancels_deferred_calls=options.cancel_any_call,
             think_keeps_history=not options.forget_on_update,
             takes_force_end_turn=not options.no_force_end_turn,
-            retired=frozenset(options.retire),
+            retired=frozenset(options.retire or ()),
         )
         context = self.certificate.server_context() if self.certificate else None
         serve = partial(serve_deepgram, self.scenario, knobs=knobs, faults=FaultPlan(self.faults), ssl_context=context)
@@ -113,8 +113,8 @@ class _Simulation:
 
     async def groq(self, nursery: trio.Nursery) -> None:
         serve = partial(serve_groq, port=self.options.port, faults=self.faults, certificate=self.certificate)
-        offered = (*MODELS, *self.options.offer)
-        bound: int = await nursery.start(partial(serve, offered=offered, retired=self.options.retire))
+        offered = (*MODELS, *(self.options.offer or ()))
+        bound: int = await nursery.start(partial(serve, offered=offered, retired=self.options.retire or ()))
         self.say(f"GROQ_BASE_URL={self.origin(bound)}")
 
 
@@ -125,7 +125,7 @@ async def serve_simulator(options: SimulateOptions, environ: Mapping[str, str], 
     """
     options.check()
     scenario = load_scenario(options.scenario)
-    faults = (*scenario.faults, *parse_faults(options.faults))
+    faults = (*scenario.faults, *parse_faults(options.fault or ()))
     with ExitStack() as stack:
         issued = stack.enter_context(certificate()) if options.tls else None
         simulation = _Simulation(options, environ, say, scenario, faults, issued)

@@ -374,7 +374,7 @@ def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch
     refused = run("simulate", "twilio", "--retire", "gpt-4o")
 
     assert deepgram.given["knobs"] == DeepgramKnobs(retired=frozenset({"gpt-5.4-mini", "gpt-4o"}))
-    assert groq.given["retired"] == ("openai/gpt-oss-120b",)
+    assert groq.given["retired"] == ["openai/gpt-oss-120b"]
     assert cast("tuple[str, ...]", groq.given["offered"])[-1] == "llama-3.3-70b-versatile"
     assert (refused.exit_code, "of `switchboard simulate deepgram and groq`" in refused.output) == (2, True)
 
