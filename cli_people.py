@@ -123,7 +123,7 @@ async def _make_tables(url: str) -> str:
     await records.list(1)
     if records.file is not None:
         orders = SqliteOrders(records.file)
-        await OrderQueue(orders).next_due()
+        await OrderQueue(orders).now()
         orders.close()
         return f"{records.name}: ready"
     from store.fleet import migrations

@@ -156,7 +156,7 @@ async def _check_orders(file: str) -> None:
     """See whether a file of SQLite takes orders, and is of this version. Raises: `OSError`."""
     database = SqliteOrders(file)
     try:
-        await OrderQueue(database).next_due()
+        await OrderQueue(database).now()
     finally:
         database.close()
 

@@ -132,8 +132,9 @@ INSERT INTO live_calls (key, call_sid, worker, about, slotless)
 """Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""
 
 _CLAIMABLE = "next_turn < clock_timestamp() + %(longest)s * interval '1 second'"
-_LOST = "next_turn > clock_timestamp() + (%(longest)s + 2 * %(gap)s + 60) * interval '1 second'"
-"""Nobody claims a turn so far away: the clock has been set back since, or the database is another one's copy."""
+_LOST = "next_turn > clock_timestamp() + (%(longest)s + 110) * interval '1 second'"
+"""Nobody claims a turn so far away, not even a worker whose `CALLS_PER_SECOND` is 0.01: the clock has been set back
+since, or the database is another one's copy."""
 TURN = f"""UPDATE account SET next_turn = %(gap)s * interval '1 second'
     + CASE WHEN {_LOST} THEN clock_timestamp() ELSE greatest(next_turn, clock_timestamp()) END
     WHERE {_CLAIMABLE} OR {_LOST}

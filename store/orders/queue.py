@@ -109,7 +109,11 @@ class OrderQueue:
     database: OrderDatabase
 
     async def put(self, new: NewOrder, worker: str, *, lease: float, latest: float) -> Put:
-        """Keep an order that `worker` looks after for `lease` seconds; nobody places it later than in `latest`."""
+        """Keep an order that `worker` looks after for `lease` seconds; nobody places it later than in `latest`.
+
+        One without a key is only this worker's to place before it is held or asked for: where the worker dies, its
+        client has had no answer, and orders anew.
+        """
         if new.key:
             await self._ask(statements.FREE_OLD_KEY, repeat_key=new.key, seconds=KEPT_SECONDS)
         more = {"worker": worker, "lease": lease, "latest": latest, "repeat_key": new.key or None, "digest": new.digest}
@@ -144,11 +148,6 @@ class OrderQueue:
     async def take(self, worker: str, lease: float) -> KeptOrder | None:
         """Look after the next order that nobody looks after; None when there is none."""
         return await self._one(statements.TAKE, worker=worker, lease=lease)
-
-    async def next_due(self) -> float | None:
-        """Return in how many seconds an order must be looked after; None when there is none."""
-        ((seconds,),) = await self._ask(statements.NEXT)
-        return cast("float | None", seconds)
 
     async def ask(self, order_id: str, worker: str, settle: float) -> bool:
         """Note that Twilio is about to be asked for the call; False when it must not be asked now.

@@ -6,7 +6,8 @@
 
 `due` is when a worker must look after an order again: nobody does before, so a worker that is busy with one moves it on
 (a lease), and one that dies leaves it to the next. A campaign's number waits with `due` at `NEVER` until a worker takes
-it, not before `not_before`; a further attempt is the same row under a new `order_id`.
+it, not before `not_before`; a further attempt is the same row under a new `order_id`. `latest` is negative while the
+client of an order without a key has had no answer: only the worker that keeps it places it.
 """
 
 from collections.abc import Sequence

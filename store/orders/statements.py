@@ -8,13 +8,14 @@ from store.orders.databases import MOST
 from store.orders.schema import NEVER
 
 FIELDS = (
-    "order_id, number, body, state, worker, CASE WHEN latest < {now} THEN 1 ELSE 0 END, created, asked, looks,"
+    "order_id, number, body, state, worker, CASE WHEN abs(latest) < {now} THEN 1 ELSE 0 END, created, asked, looks,"
     " coalesce(call_sid, ''), digest, outcome, why, campaign, line, attempt, zones, history"
 )
 _MINE = "order_id = :order_id AND worker = :worker"
 
 PUT = f"""INSERT INTO orders (order_id, number, body, state, worker, due, latest, created, repeat_key, digest)
-    SELECT :order_id, :number, :body, 'waiting', :worker, {{now}} + :lease, {{now}} + :latest, {{now}},
+    SELECT :order_id, :number, :body, 'waiting', :worker, {{now}} + :lease,
+        CASE WHEN CAST(:repeat_key AS text) IS NULL THEN -1 ELSE 1 END * ({{now}} + :latest), {{now}},
         CAST(:repeat_key AS text), :digest
     WHERE NOT EXISTS (SELECT 1 FROM do_not_call WHERE do_not_call.number = :number)
     ON CONFLICT DO NOTHING RETURNING {FIELDS}"""  # noqa: S608 - constants
@@ -23,18 +24,19 @@ BY_KEY = f"SELECT {FIELDS} FROM orders WHERE repeat_key = :repeat_key AND create
 FREE_OLD_KEY = "UPDATE orders SET repeat_key = NULL WHERE repeat_key = :repeat_key AND created <= {now} - :seconds"
 FREE_KEY = "UPDATE orders SET repeat_key = NULL WHERE order_id = :order_id"
 DROP = f"DELETE FROM orders WHERE {_MINE} AND state = 'waiting'"  # noqa: S608
-HOLD = f"UPDATE orders SET due = {{now}} + :seconds WHERE {_MINE} AND state <> 'over' RETURNING 1"  # noqa: S608
-LEAVE = f"UPDATE orders SET due = {{now}}, worker = '' WHERE {_MINE} AND state = 'waiting'"  # noqa: S608
+HOLD = f"""UPDATE orders SET due = {{now}} + :seconds, latest = abs(latest)
+    WHERE {_MINE} AND state <> 'over' RETURNING 1"""  # noqa: S608
+LEAVE = f"UPDATE orders SET due = {{now}}, latest = abs(latest), worker = '' WHERE {_MINE} AND state = 'waiting'"  # noqa: S608
 
 TAKE = f"""UPDATE orders SET worker = :worker, due = {{now}} + :lease,
     looks = looks + CASE WHEN state = 'asking' THEN 1 ELSE 0 END
     WHERE order_id =
-        (SELECT order_id FROM orders WHERE state <> 'over' AND due <= {{now}} ORDER BY due LIMIT 1 {{skip}})
+        (SELECT order_id FROM orders WHERE state <> 'over' AND due <= {{now}} AND (latest > 0 OR worker = :worker)
+        ORDER BY due LIMIT 1 {{skip}})
     RETURNING {FIELDS}"""  # noqa: S608
 """Take the order that has waited longest for somebody to look after it."""
-NEXT = "SELECT min(due) - {now} FROM orders WHERE state <> 'over'"
 
-ASK = f"""UPDATE orders SET state = 'asking', asked = {{now}}, due = {{now}} + :settle, looks = 0
+ASK = f"""UPDATE orders SET state = 'asking', asked = {{now}}, due = {{now}} + :settle, looks = 0, latest = abs(latest)
     WHERE {_MINE} AND state = 'waiting'
     AND NOT EXISTS (SELECT 1 FROM do_not_call WHERE do_not_call.number = orders.number)
     AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.number = orders.number AND o.state = 'asking')
@@ -61,9 +63,9 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
-PRUNE = f"""DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders WHERE state = 'over'
-    AND ended < {{now}} - CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END
-    LIMIT {MOST}) RETURNING 1"""  # noqa: S608
+PRUNE = f"""DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders
+    WHERE latest < 0 AND -latest < {{now}} OR state = 'over' AND ended < {{now}} -
+    CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END LIMIT {MOST}) RETURNING 1"""  # noqa: S608
 
 REFUSE_NUMBER = """INSERT INTO do_not_call (number, since, why) VALUES (:number, {now}, :why)
     ON CONFLICT (number) DO UPDATE SET why = excluded.why"""

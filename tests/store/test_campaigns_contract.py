@@ -187,7 +187,7 @@ async def test_a_campaign_of_many_numbers_ends_whole(store: CampaignStore, ends:
         [("over", count)] if ends == "canceled" else []
     )
     assert max(asked.rows) <= MOST
-    assert await queue.next_due() is None
+    assert await queue.take("w1", 0) is None
 
 
 async def test_turns_are_apart_and_only_so_many_calls_are_under_way(store: CampaignStore) -> None:

@@ -35,6 +35,7 @@ def new(name: str, number: str = LEAD, **more: str) -> NewOrder:
 async def put(queue: OrderQueue, name: str, number: str = LEAD, *, lease: float = 0.0, worker: str = "w1") -> KeptOrder:
     kept = await queue.put(new(name, number), worker, lease=lease, latest=900)
     assert isinstance(kept, KeptOrder)
+    await queue.hold(name, worker, lease)
     return kept
 
 
@@ -95,6 +96,16 @@ async def test_an_order_is_taken_by_one_worker_and_by_another_when_its_lease_has
     assert (taken.order_id, taken.worker) == ("OR1", "w2")
     assert await queue.take("w3", 60) is None
     assert not await queue.hold("OR1", "w1", 60)
+
+
+async def test_an_order_whose_client_may_have_had_no_answer_is_only_its_workers(queue: OrderQueue) -> None:
+    await queue.put(new("OR1"), "w1", lease=0, latest=900)
+
+    takers = [await queue.take(worker, 0) for worker in ("w2", "w1")]
+    await queue.hold("OR1", "w1", 0)
+    takers.append(await queue.take("w2", 0))
+
+    assert [one is not None and one.worker for one in takers] == [False, "w1", "w2"]
 
 
 async def test_workers_that_look_together_take_different_orders(queue: OrderQueue) -> None:
@@ -236,14 +247,6 @@ async def test_an_order_that_is_left_is_any_workers(queue: OrderQueue) -> None:
 
     await queue.leave("OR1", "w1")
     assert await queue.take("w2", 60) is not None
-
-
-async def test_it_is_known_when_somebody_must_look(queue: OrderQueue) -> None:
-    assert await queue.next_due() is None
-    await put(queue, "OR1", lease=60)
-    await put(queue, "OR2", "+15557650001", lease=20)
-
-    assert await queue.next_due() == pytest.approx(20, abs=2)
 
 
 async def test_a_number_is_forgotten_with_its_orders(queue: OrderQueue) -> None:

@@ -18,7 +18,7 @@ from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, setti
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
-from web.calls.placing import BUSY_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
+from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.slots import Slots
 from web.calls.unfinished import LATE, NOT_THERE, UnfinishedOrders
 from web.clients.twilio import PLAIN_CALL, CallOptions
@@ -338,16 +338,22 @@ class LateAnswer(SqliteOrders):
 
 
 @pytest.mark.parametrize("seconds", [0.0, 7.5])
+@pytest.mark.parametrize("is_stopped", [False, True])
 async def test_an_order_that_was_kept_though_its_client_was_told_otherwise_is_not_placed(
-    seconds: float, autojump_clock: MockClock
+    is_stopped: bool, seconds: float, autojump_clock: MockClock
 ) -> None:
     """The client orders anew, and the person would be called twice."""
-    async with world(orders=LateAnswer(seconds=seconds)) as there:
+    line, database = FakeLine(), LateAnswer(seconds=seconds)
+    async with world(line, orders=database) as there:
         answer = await there.dispatcher.take(ORDER)
-        await trio.sleep(60)
+        await trio.sleep(0 if is_stopped else 60)
+    async with world(line, orders=database):
+        await trio.sleep(LATEST_SECONDS + 60)
+    await OrderQueue(database).prune()
 
-        assert answer == NoLine(Lack.DATABASE, BUSY_SECONDS)
-        assert there.line.placed == []
+    assert answer == NoLine(Lack.DATABASE, BUSY_SECONDS)
+    assert line.placed == []
+    assert await database.ask("SELECT order_id FROM orders", {}) == []
 
 
 @attrs.define

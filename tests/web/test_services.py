@@ -83,7 +83,7 @@ async def test_at_the_end_every_file_of_sqlite_is_closed(tmp_path: Path) -> None
     chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", RECORDINGS_DIR=str(tmp_path / "recordings"))
     async with open_services(chosen) as opened:
         await opened.tokens.put("name", b"content", 60)
-        await opened.orders.next_due()
+        await opened.orders.now()
         there = logs_in(tmp_path)
 
     assert (there, logs_in(tmp_path)) == ({".tokens.db-wal", "calls.db-wal"}, set())

@@ -13,6 +13,7 @@ Twilio or the database does.
 """
 
 import secrets
+from collections import deque
 from contextlib import suppress
 from functools import partial
 
@@ -44,7 +45,7 @@ LONGEST_WAIT = 60.0
 """An order that would wait longer is not taken: operators want their calls soon."""
 LEASE_SECONDS = 20.0
 """For so long beyond its turn an order is this worker's: another takes it then, for this one must have died."""
-_LEAVE_SECONDS = 2.0
+_DROP_SECONDS = 2.0
 _JOBS = 1000
 
 _log = structlog.stdlib.get_logger()
@@ -61,6 +62,8 @@ class Dispatcher:
     """For each order that waits: how it is called off, and when its turn is."""
     _ordered: set[str] = attrs.field(factory=set, init=False)
     """Numbers whose orders are being taken."""
+    untaken: deque[str] = attrs.field(factory=lambda: deque(maxlen=_JOBS), init=False)
+    """Orders that may be kept though their clients were not told so: the last ones."""
     placing: Placing = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -106,16 +109,8 @@ class Dispatcher:
             return NoLine(Lack.REFUSED if isinstance(exc, DatabaseRefused) else Lack.DATABASE, BUSY_SECONDS)
         finally:
             if not (is_answered or key.name):  # with a key, the client's repetition finds it
-                self._later(partial(self._forget, call_id))
+                self.untaken.append(call_id)
         return kept
-
-    async def _forget(self, call_id: str) -> None:
-        """Forget an order that may be kept though its client was not told so: before another worker takes it."""
-        with trio.move_on_after(LEASE_SECONDS - _LEAVE_SECONDS):
-            while True:
-                with suppress(OSError):
-                    await self.context.orders.drop(call_id, self.worker)
-                await trio.sleep(_LEAVE_SECONDS)
 
     async def _claim_or_drop(self, call_id: str) -> float | NoLine | None:
         """Claim a slot and a turn, and forget the order where there are none; None where it could not be forgotten.
@@ -128,7 +123,7 @@ class Dispatcher:
             moment = await self.claim(call_id)
         finally:
             if not isinstance(moment, float):
-                with trio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(OSError):
+                with trio.move_on_after(_DROP_SECONDS, shield=True), suppress(OSError):
                     await self.context.orders.drop(call_id, self.worker)
                     is_dropped = True
         return moment if is_dropped or isinstance(moment, float) else None

@@ -87,6 +87,8 @@ class UnfinishedOrders:
         if self.dispatcher.turn_of(order.order_id) is not None:
             return  # its own task has it, and was late
         match order.state:
+            case "waiting" if order.order_id in self.dispatcher.untaken:
+                await self.context.orders.drop(order.order_id, self.dispatcher.worker)
             case "waiting" if order.campaign:  # the worker that took it has died, or may not call it now
                 await self._put_back(order, 0.0)
             case "waiting":
