@@ -36,6 +36,7 @@ from store.fleet.erasing import OtherWorkers, erase_rows
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
+    CLOCK_SECONDS,
     DEAD_SECONDS,
     Adopt,
     Elsewhere,
@@ -89,7 +90,8 @@ class PostgresFleet(Fleet):
     _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
     """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
     left_at: datetime | None = attrs.field(default=None, init=False)
-    """When this worker was last UP, by the database's clock."""
+    """When this worker was last UP, by the database's clock, and by ours."""
+    _left_at: float = attrs.field(default=0.0, init=False)
     _workers: int = attrs.field(default=1, init=False)
     _cap: int | None = attrs.field(default=None, init=False)
     """`MAX_CALLS` of all workers at the last beat."""
@@ -319,7 +321,7 @@ class PostgresFleet(Fleet):
         self._is_known = allowance is not None
         if not self._is_known:
             raise FleetUnavailable("this worker was declared dead")
-        self._beating_since = min(self._beating_since, now)
+        self._beating_since = now if self._has_jumped(beaten_at, now) else min(self._beating_since, now)
         self._workers = workers
         self._cap = compare_caps(self.max_calls, self._cap, cap)
         patient = now - self._beating_since < DEAD_SECONDS + BEAT_SECONDS
@@ -329,10 +331,19 @@ class PostgresFleet(Fleet):
         else:
             await self._become_up(beaten_at)
             self._base = self._held + allowance
-            self.left_at = beaten_at
+            self.left_at, self._left_at = beaten_at, now
         self._beaten.unpark_all()
         if not patient:
             await close_dead(self.database, self.worker)
+
+    def _has_jumped(self, beaten_at: datetime, now: float) -> bool:
+        """Whether the database's clock was set: nobody is declared dead before all have beaten by it."""
+        if self.left_at is None or self.state is not State.UP:
+            return False
+        ahead = (beaten_at - self.left_at).total_seconds() - (now - self._left_at)
+        if abs(ahead) > CLOCK_SECONDS:
+            _log.warning("database_clock_jumped", seconds=round(ahead))
+        return abs(ahead) > CLOCK_SECONDS
 
     async def _send_beat(self) -> Rows:
         changed, self._changed = self._changed & self._notes.keys(), set()

@@ -91,7 +91,7 @@ SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
     pg_postmaster_start_time() > clock_timestamp() - interval '14 s', (SELECT max_calls FROM account)"""  # noqa: S608 - constants
 
 REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers
-    WHERE beat < clock_timestamp() - %(dead)s * interval '1 second' AND worker <> %(worker)s
+    WHERE abs(extract(epoch FROM clock_timestamp() - beat)) > %(dead)s AND worker <> %(worker)s
     ORDER BY beat LIMIT 1 FOR UPDATE SKIP LOCKED),
 lost AS (DELETE FROM live_calls USING dead WHERE live_calls.worker = dead.worker
     RETURNING live_calls.call_sid, live_calls.about, dead.beat),
@@ -104,7 +104,10 @@ freed AS (UPDATE slots SET {_EMPTY} FROM dead WHERE slots.worker = dead.worker),
 unheard AS (DELETE FROM commands USING dead WHERE commands.worker = dead.worker),
 buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RETURNING workers.worker)
 SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
-"""Close what the longest dead worker held: the worker that locks its row does it, and no other does it again."""
+"""Close what the longest dead worker held: the worker that locks its row does it, and no other does it again.
+
+One whose beat is to come has not beaten since the clock was set back.
+"""
 
 LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),
 notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid),

@@ -17,7 +17,9 @@ from store.orders.statements import FIELDS
 
 LEFT_SECONDS = 3600.0
 """How long the numbers of an import that was cut off stay."""
-_CAMPAIGN = "campaign, name, state, rules, created, why"
+SLACK = 1.0
+"""A turn may seem to be so much farther away than its gap."""
+_CAMPAIGN = "campaign, name, state, rules, created, why, next_turn - {now}"
 _WAITS = f"state = 'waiting' AND due >= {NEVER}"
 _UNDER_WAY = f"state <> 'over' AND due < {NEVER}"
 _WAITS_THERE = f"orders.state = 'waiting' AND orders.due >= {NEVER}"
@@ -50,14 +52,16 @@ _CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} {_SOME_OF} AND state = 'waiting' R
 _CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF}
     WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND EXISTS
     (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled') RETURNING 1"""  # noqa: S608
-_RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND next_turn <= {{now}} AND EXISTS
+_RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EXISTS
     (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND {_WAITS_THERE}
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
-    WHERE campaign = :campaign AND state = 'running' AND next_turn <= {{now}}
+    WHERE campaign = :campaign AND state = 'running'
+    AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap + {SLACK})
     AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY_THERE})
         <= :at_once RETURNING 1"""  # noqa: S608
-"""The number that was taken for this turn is among those under way."""
+"""The number that was taken for this turn is among those under way. A turn that is farther away than `gap` was claimed
+before the clock was set back."""
 _TAKE = f"""UPDATE orders SET worker = :worker, due = {{now}} + :lease, latest = {{now}} + :latest
     WHERE order_id = (SELECT order_id FROM orders
         WHERE campaign = :campaign AND {_WAITS} AND not_before <= {{now}} ORDER BY not_before, line LIMIT 1 {{skip}})
@@ -71,7 +75,10 @@ _CONTACTS = f"SELECT {FIELDS} FROM orders WHERE campaign = :campaign AND line > 
 
 @attrs.frozen
 class Campaign:
-    """A campaign as it is kept; `created` in seconds since 1970, `why` says why it is paused."""
+    """A campaign as it is kept; `created` in seconds since 1970, `why` says why it is paused.
+
+    `next_turn` is in so many seconds.
+    """
 
     campaign: str
     name: str
@@ -79,6 +86,11 @@ class Campaign:
     rules: Mapping[str, object] = attrs.field(converter=json_object)
     created: float
     why: str
+    next_turn: float = attrs.field(eq=False)
+
+    def waits(self, gap: float) -> bool:
+        """Whether its turn is to come: one that is farther away was claimed before the clock was set back."""
+        return 0 < self.next_turn <= gap + SLACK
 
 
 @attrs.frozen

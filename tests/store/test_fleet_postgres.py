@@ -1,5 +1,6 @@
 """What only many workers do: carry each other's calls, die, sleep, and lose their database."""
 
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,16 @@ from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import LONGEST_POST, FleetUnavailable, State, WorkerMessage, ignore, skew
+from store.fleet.shared import (
+    BEAT_SECONDS,
+    DEAD_SECONDS,
+    LONGEST_POST,
+    FleetUnavailable,
+    State,
+    WorkerMessage,
+    ignore,
+    skew,
+)
 from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
@@ -286,6 +296,29 @@ async def test_nobody_is_declared_dead_because_the_database_was_away(workers: Wo
     await last.beat()
 
     assert {one.key for one in await first.live()} == {"CA1", "CA2"}
+
+
+@pytest.mark.parametrize("seconds", [30, -300])
+async def test_where_the_clock_of_the_database_jumps_the_living_live_and_the_dead_are_found(
+    seconds: int, workers: Workers
+) -> None:
+    first, living, dead = [await workers.join(4, name) for name in ("first", "living", "dead")]
+    await living.admit(call("CA1"))
+    await dead.admit(call("CA2"))
+    first._beating_since = -math.inf
+    execute(workers.url, "UPDATE workers SET beat = beat - %s * interval '1 s'", seconds)
+    for worker in (first, living):
+        assert worker.left_at is not None
+        worker.left_at -= timedelta(seconds=seconds)
+
+    calls = list[set[str]]()
+    for _ in range(2):
+        await first.beat()
+        calls.append({one.key for one in await first.live()})
+        await living.beat()
+        first._beating_since -= DEAD_SECONDS + BEAT_SECONDS
+
+    assert calls == [{"CA1", "CA2"}, {"CA1"}]
 
 
 async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:

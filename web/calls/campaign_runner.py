@@ -66,6 +66,8 @@ class CampaignRunner:
     async def _call_next(self, campaign: Campaign) -> bool:
         """Have the next number of a campaign called; False when none may be now."""
         rules = self._rules.setdefault(campaign.campaign, rules_of(campaign.rules))
+        if campaign.waits(rules.gap):
+            return False
         worker = self.dispatcher.worker
         order = await self.context.campaigns.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
         if order is None:
