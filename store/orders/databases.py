@@ -8,6 +8,7 @@ statement, so that an index is searched by it; on SQLite it is `now`, and Postgr
 there too.
 """
 
+import os
 import re
 import sqlite3
 import threading
@@ -226,9 +227,9 @@ class SqliteOrders:
 
 
 def _identity(file: str) -> tuple[int, int] | None:
-    """Return which file a name leads to; None where it leads to none, as in memory."""
+    """Return which file a name leads to; None where it leads to none, as in memory. A `Path` would intern its parts."""
     try:
-        found = Path(file).stat()
+        found = os.stat(file)  # noqa: PTH116 - see above
     except OSError:
         return None
     return found.st_dev, found.st_ino

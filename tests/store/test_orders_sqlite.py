@@ -123,6 +123,25 @@ async def test_a_log_that_is_taken_away_costs_nothing_that_was_kept(tmp_path: Pa
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+async def test_a_statement_adds_nothing_to_the_interned_strings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a place in their table, once it is free again, too: then the table is made anew, a megabyte larger."""
+    database, added = SqliteOrders(str(tmp_path / "calls.db")), list[str]()
+    await put(OrderQueue(database), "OR1")
+
+    def intern(text: str) -> str:
+        added.append(text)
+        return text
+
+    monkeypatch.setattr(sys, "intern", intern)
+    await OrderQueue(database).find("OR1")
+    monkeypatch.undo()
+
+    assert not added
+    database.close()
+
+
 async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path) -> None:
     file = tmp_path / "kept" / "calls.db"
     own_folder(file.parent)
