@@ -15,9 +15,9 @@ AT_ONCE = 16
 PAUSE_SECONDS = 0.01
 
 
-def leisurely(things: Iterable[T]) -> Iterator[T]:
+def leisurely(things: Iterable[T], at_once: int = AT_ONCE, pause: float = PAUSE_SECONDS) -> Iterator[T]:
     """Yield the things one by one, and sleep a little after every few of them. Blocks: only for a thread."""
     for number, thing in enumerate(things):
-        if number and number % AT_ONCE == 0:
-            time.sleep(PAUSE_SECONDS)
+        if number and number % at_once == 0:
+            time.sleep(pause)
         yield thing

@@ -13,16 +13,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 import attrs
 import orjson
 
 from protocol.audio import BYTES_PER_SECOND, SILENCE, interleave, write_wav_header
+from store.leisure import leisurely
 from store.private import append_private, keep_private, open_private, write_private
 
 _BLOCK = 4 * BYTES_PER_SECOND
 """Joined at a time: a thread that has allocated megabytes at once keeps them for its next call."""
+_AT_ONCE, _PAUSE = 4, 0.00005
+"""Blocks, half a millisecond of work, and the seconds in which the calls have the processor then."""
+_JOINING = Lock()
+"""One call's recording is joined at a time: of many threads that have work, each would run before the calls do."""
 _HEADER, _STEREO = 44, 4
 _TRACKS = (".caller.ulaw", ".agents.ulaw")
 _WAV, _NOTE = "call.wav", ".recording.json"
@@ -120,6 +126,7 @@ class Recording:
         keep_private(self.agents.path)
         whole = self.folder / _WAV
         with (
+            _JOINING,
             open_private(whole, "r+b" if before and whole.exists() else "wb") as wav,
             self.caller.path.open("rb") as left,
             self.agents.path.open("rb") as right,
@@ -127,7 +134,7 @@ class Recording:
             wav.truncate(_HEADER + before)  # makes it longer, too: with the silence between two streams
             wav.write(write_wav_header(before + samples * _STEREO))
             wav.seek(_HEADER + before)
-            for start in range(0, samples, _BLOCK):
+            for start in leisurely(range(0, samples, _BLOCK), _AT_ONCE, _PAUSE):
                 size = min(_BLOCK, samples - start)
                 silence = bytes([SILENCE])
                 wav.write(interleave(left.read(size).ljust(size, silence), right.read(size).ljust(size, silence)))
@@ -177,11 +184,11 @@ def add_earlier(folder: Path, earlier: Path) -> None:
     whole, joined = folder / _WAV, folder / f".joined.{_WAV}"
     length = max(whole.stat().st_size, earlier.stat().st_size) - _HEADER
     try:
-        with open_private(joined, "wb") as wav, whole.open("rb") as ours, earlier.open("rb") as theirs:
+        with _JOINING, open_private(joined, "wb") as wav, whole.open("rb") as ours, earlier.open("rb") as theirs:
             wav.write(write_wav_header(length))
             ours.seek(_HEADER)
             theirs.seek(_HEADER)
-            for start in range(0, length, _BLOCK):
+            for start in leisurely(range(0, length, _BLOCK), _AT_ONCE, _PAUSE):
                 size = min(_BLOCK, length - start)  # 0 is silence
                 samples = [int.from_bytes(side.read(size).ljust(size, b"\0")) for side in (ours, theirs)]
                 wav.write((samples[0] | samples[1]).to_bytes(size))

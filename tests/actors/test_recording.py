@@ -1,13 +1,16 @@
 """The recording is in time: left what the caller said, right what the caller heard."""
 
+import threading
+import time
 import tracemalloc
 import wave
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from actors.record.recording import Recording, RecordingTrack
-from protocol.audio import SILENCE, ulaw_to_linear
+from protocol.audio import BYTES_PER_SECOND, SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
 
 QUIET = bytes([SILENCE])
@@ -134,3 +137,33 @@ def test_a_long_recording_is_joined_in_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert most < 500_000
+
+
+def test_recordings_are_joined_one_at_a_time_with_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that end together would have the event loop wait for all their threads, in turn."""
+    joined, slept, wait = list[str](), list[float](), time.sleep
+
+    def interleave(left: bytes, _right: bytes) -> bytes:
+        joined.append(threading.current_thread().name)
+        wait(0.001)
+        return left
+
+    monkeypatch.setattr("actors.record.recording.interleave", interleave)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    threads = [threading.Thread(target=long_recording(tmp_path / name).finish, name=name) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(joined) == 3 * 15
+    assert len(list(groupby(joined))) == 3
+    assert len(slept) == 3 * 3
+
+
+def long_recording(folder: Path) -> Recording:
+    """Return the recording of a call of a minute."""
+    folder.mkdir()
+    long = Recording(folder)
+    long.caller.put(QUIET * 60 * BYTES_PER_SECOND)
+    return long
