@@ -12,7 +12,6 @@ from typing import Protocol
 import attrs
 import httpx
 
-from actors.clips import ClipBook
 from actors.endings.intercom import Intercom
 from actors.journal import Entry, JournalReader, ignore
 from actors.line.switch import Transfers
@@ -78,7 +77,7 @@ class CallServices:
     voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     recordings: Path | None = None
     observe: Callable[[Entry], None] = ignore
-    clips: ClipBook = attrs.field(factory=ClipBook)
+    clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
     intercom: Intercom = attrs.field(factory=Intercom)
     transfers: Transfers | None = None
     """How a call is put through to a person; None where there is nobody."""

@@ -8,7 +8,6 @@ import attrs
 import trio
 
 from actors.amendments import Amendments
-from actors.clips import ClipBook
 from actors.commands import CommandBook
 from actors.journal import Journal
 from actors.line.keypad import Keypad
@@ -44,7 +43,7 @@ class CallState:
     policy: CallPolicy
     context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
     """The call as functions see it; completed for each function call."""
-    clips: ClipBook = attrs.field(factory=ClipBook)
+    clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
     mail: Mailboxes = attrs.field(factory=Mailboxes.open)

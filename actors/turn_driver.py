@@ -13,7 +13,6 @@ import attrs
 import trio
 from trio.lowlevel import ParkingLot
 
-from actors.clips import ClipBook
 from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
 from actors.journal import Journal
 from actors.line.ledger import SWITCHBOARD, Ledger
@@ -106,7 +105,7 @@ class TurnDriver:
     ledger: Ledger
     journal: Journal
     conversation: Conversation
-    clips: ClipBook
+    clips: dict[str, bytes]
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
@@ -293,7 +292,8 @@ class TurnDriver:
         return SWITCHBOARD if self.session is None else self.session.agent.name
 
     def _play_clip(self, silence: float) -> None:
-        clip = None if self.speaker is None else self.clips.get(self.speaker.voice)
+        others = next(iter(self.clips.values()), None)
+        clip = None if self.speaker is None else self.clips.get(self.speaker.voice, others)
         self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if clip is None else "clip"))
         if clip is None:
             self.put(Signal.PLAYED)

@@ -15,7 +15,6 @@ from trio.lowlevel import ParkingLot
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.clips import ClipBook
 from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
@@ -154,7 +153,7 @@ class OwnServices(TypedDict, total=False):
 
     policy: CallPolicy
     ask_brief: AskBrief
-    clips: ClipBook
+    clips: dict[str, bytes]
     transfers: Transfers
     operator_transfers: Transfers
     checkpoints: Checkpoints

@@ -15,7 +15,6 @@ import trio
 from trio.testing import MockClock
 
 from actors.call_services import CallPlan
-from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers
 from agents.roster import Roster, load_roster, roster_from
 from agents.spec import INBOUND, OUTBOUND, AgentSpec
@@ -153,9 +152,9 @@ def roster_of(roster: RosterLike) -> Roster:
     return roster_from([roster.__name__]) if isinstance(roster, ModuleType) else load_roster(roster)
 
 
-def filler_clips(roster: Roster, policy: CallPolicy) -> ClipBook:
+def filler_clips(roster: Roster, policy: CallPolicy) -> dict[str, bytes]:
     """Make the clips that the server would have fetched: the filler, in every agent's voice."""
-    clips = ClipBook()
+    clips = dict[str, bytes]()
     for voice in {agent.voice for agent in roster.agents.values()}:
-        clips.put(voice, synthesise(policy.wording.filler, voice).audio)
+        clips[voice] = synthesise(policy.wording.filler, voice).audio
     return clips

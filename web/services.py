@@ -20,7 +20,6 @@ import structlog
 import trio
 
 from actors.call_services import CallPlan
-from actors.clips import ClipBook
 from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy
 from actors.session.settings_form import Offered, VoiceAgentOptions
@@ -80,7 +79,7 @@ async def open_services(
     roster, stores = roster_of(settings), CallStores.of(settings)
     warn_of_misspelt_voices(settings, roster)
     context, rng = httpx.create_ssl_context(), random.Random()
-    clips, voice_agent, refusals = ClipBook(), VoiceAgentOptions(options_of(settings)), Refusals(observe)
+    clips, voice_agent, refusals = dict[str, bytes](), VoiceAgentOptions(options_of(settings)), Refusals(observe)
     async with (
         closing_at_end(stores),
         joining(settings.recordings_dir) as writer,
@@ -159,7 +158,7 @@ def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AbstractA
 
 
 def fetching(
-    book: ClipBook, voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
+    book: dict[str, bytes], voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
 ) -> AbstractAsyncContextManager[None]:
     """Fetch the clips in the background, for as long as the `async with` lasts."""
 

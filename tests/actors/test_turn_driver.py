@@ -1,11 +1,12 @@
 """The driver alone: when it tells the turn what, and what it does at once."""
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.facts import CallClosing, SilenceMet
-from actors.line.reply import Voice
+from actors.line.reply import SendAudio, Voice
 from actors.policy import CallPolicy
 from actors.turn.effects import Effect, EndConversation, Gate
 from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, kind_of
@@ -104,6 +105,35 @@ async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken
 
     assert watched.times(SilenceMet) == [POLICY.deadlines.silence_budget, 2 * POLICY.deadlines.silence_budget]
     assert {fact.filled_by for fact in watched.facts(SilenceMet)} == {"nothing"}
+
+
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [
+        ({"other": b"another's", "own": b"its own"}, b"its own"),
+        ({"other": b"another's", "third": b"a third one's"}, b"another's"),
+        ({}, b""),
+    ],
+)
+async def test_a_clip_is_in_the_voice_of_the_agent_whose_turn_it_is_or_else_in_another(
+    clips: dict[str, bytes], said: bytes, autojump_clock: MockClock
+) -> None:
+    watched, turn, speaker = driver()
+    turn.session, turn.speaker = None, attrs.evolve(speaker.agent, voice="own")
+    turn.clips.update(clips)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=True))
+        await trio.sleep(POLICY.deadlines.silence_budget + 0.5)
+        nursery.cancel_scope.cancel()
+
+    with trio.move_on_after(1.0):
+        work = await watched.state.ledger.next_work()
+        assert isinstance(work, SendAudio)
+        assert work.audio == said
+        return
+
+    assert not said
 
 
 async def test_a_turn_that_is_stuck_does_not_keep_the_other_calls_waiting(autojump_clock: MockClock) -> None:

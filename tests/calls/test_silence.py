@@ -15,7 +15,6 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.clips import ClipBook
 from actors.line.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
 from agents.roster import default_roster
@@ -58,14 +57,14 @@ def clip_of(voice: str) -> bytes:
     return synthesise(FILLER, voice).audio
 
 
-def clip_book() -> ClipBook:
-    book = ClipBook()
+def clip_book() -> dict[str, bytes]:
+    book = dict[str, bytes]()
     for agent in ROSTER.agents.values():
-        book.put(agent.voice, clip_of(agent.voice))
+        book[agent.voice] = clip_of(agent.voice)
     return book
 
 
-def call(script: Scenario, fault: str, clips: ClipBook | None = None) -> Played:
+def call(script: Scenario, fault: str, clips: dict[str, bytes] | None = None) -> Played:
     """Play a call on a clock of its own; the same call is played once."""
     key = (id(script), fault, clips is None)
     if key not in CALLS:
@@ -73,7 +72,7 @@ def call(script: Scenario, fault: str, clips: ClipBook | None = None) -> Played:
     return CALLS[key]
 
 
-def play_call(script: Scenario, fault: str, clips: ClipBook | None) -> Played:
+def play_call(script: Scenario, fault: str, clips: dict[str, bytes] | None) -> Played:
     async def main() -> Played:
         with trio.fail_after(LONGEST_CALL):
             return await play(script, [fault], clips=clip_book() if clips is None else clips)
@@ -188,7 +187,7 @@ def test_where_none_is_a_clip_does(fault: str, caller: Scenario) -> None:
 
 
 def test_without_clips_the_caller_is_told_by_the_line() -> None:
-    played = call(HASTY, "deepgram: slow settings 60 s", ClipBook())
+    played = call(HASTY, "deepgram: slow settings 60 s", {})
 
     assert {"nothing"} == {silence.filled_by for silence in played.facts(facts.SilenceMet)}
     assert played.the_record.outcome == "no_agent"

@@ -15,7 +15,6 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.clips import ClipBook
 from actors.policy import CallPolicy, Numbers, SummaryMode
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
@@ -71,11 +70,11 @@ SOFT = load_roster([attrs.evolve(ROSTER.agents["first"], hands_to=(soft("second"
 
 
 @cache
-def filler_clips(*voices: str) -> ClipBook:
+def filler_clips(*voices: str) -> dict[str, bytes]:
     """Make the clips that the web layer would have fetched."""
-    clips = ClipBook()
+    clips = dict[str, bytes]()
     for voice in voices or [agent.voice for agent in ROSTER.agents.values()]:
-        clips.put(voice, synthesise(POLICY.wording.filler, voice).audio)
+        clips[voice] = synthesise(POLICY.wording.filler, voice).audio
     return clips
 
 

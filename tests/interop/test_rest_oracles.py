@@ -11,7 +11,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.clips import ClipBook
 from simulators.deepgram import SpeakSimulator
 from simulators.deepgram.models import MODELS_PATH, listed_models
 from simulators.scenario import Answers
@@ -93,7 +92,7 @@ async def test_deepgrams_openapi_knows_every_request_and_answer(autojump_clock: 
     async with httpx.AsyncClient(transport=recorder) as http:
         for speed, opts_out in product((None, 1.2), (False, True)):
             speech = SpeechClient("https://api.deepgram.invalid/v1/speak", "any", http, speed, opts_out)
-            await fetch_clips(ClipBook(), ["aura-2-mars-en", "flux-kit-en"], "One moment, please.", speech)
+            await fetch_clips(dict[str, bytes](), ["aura-2-mars-en", "flux-kit-en"], "One moment, please.", speech)
     listed = httpx.Response(200, json={"models": listed_models(())})
     recorder.kept.append((httpx.Request("GET", f"https://agent.deepgram.invalid{MODELS_PATH}"), listed))
 

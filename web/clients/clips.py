@@ -1,8 +1,8 @@
 """Client for Deepgram's text-to-speech API: fetches the filler for a silence once in the voice of each agent.
 
-`fetch_clips` fills a `ClipBook`, all voices side by side. It owns no connection, keeps nobody waiting, and never raises
-for what the service does: a voice that could not be fetched is logged and left out, and the switchboard does without
-(another voice's clip, or Twilio's own). `keep_fetching` asks again.
+`fetch_clips` fills a book of clips by voice, all voices side by side. It owns no connection, keeps nobody waiting, and
+never raises for what the service does: a voice that could not be fetched is logged and left out, and the switchboard
+does without (another voice's clip, or Twilio's own). `keep_fetching` asks again.
 """
 
 import re
@@ -13,7 +13,6 @@ import httpx
 import structlog
 import trio
 
-from actors.clips import ClipBook
 from protocol.audio import BYTES_PER_SECOND
 
 FETCH_SECONDS = 10.0
@@ -43,7 +42,7 @@ class ClipRefused(Exception):
     """The answer is no clip; the message says why."""
 
 
-async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, speech: "SpeechClient") -> None:
+async def keep_fetching(book: dict[str, bytes], voices: Sequence[str], text: str, speech: "SpeechClient") -> None:
     """Fetch a clip in each of `voices`, with growing pauses between attempts for missing ones."""
     pause = FIRST_PAUSE
     while True:
@@ -55,7 +54,7 @@ async def keep_fetching(book: ClipBook, voices: Sequence[str], text: str, speech
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def fetch_clips(book: ClipBook, voices: Iterable[str], text: str, speech: "SpeechClient") -> None:
+async def fetch_clips(book: dict[str, bytes], voices: Iterable[str], text: str, speech: "SpeechClient") -> None:
     """Put `text` into the book in each of `voices`, as far as Deepgram speaks it."""
     async with trio.open_nursery() as nursery:
         for voice in dict.fromkeys(voices):
@@ -75,12 +74,12 @@ class SpeechClient:
     speed: float | None = None
     mip_opt_out: bool = False
 
-    async def record(self, book: ClipBook, voice: str, text: str) -> None:
+    async def record(self, book: dict[str, bytes], voice: str, text: str) -> None:
         """Put one clip on the book, or say why there is none."""
         why = f"no answer within {FETCH_SECONDS:g} s"
         with trio.move_on_after(FETCH_SECONDS):
             try:
-                book.put(voice, await self.speak(voice, text))
+                book[voice] = await self.speak(voice, text)
             except ClipRefused as refused:
                 why = str(refused)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
