@@ -25,9 +25,8 @@ from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
 from cli_shared import environment_here, err, fail, out, print_lines, settings_here
-from cli_testing import probe, replay
+from cli_testing import new, probe, replay
 from settings import Settings
-from starter.command import new
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
 
@@ -172,11 +171,10 @@ def simulate(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Simulate Deepgram, Twilio or Groq on a port, until Ctrl-C; prints the settings that lead there."""
     given = locals()  # `SimulateOptions` has the same names
-    from simulators.command import SimulateError, SimulateOptions, serve_simulator
+    from simulators.command import SimulateError, SimulateOptions, serve_simulator, until_stopped
     from simulators.faults import FaultError
     from simulators.scenario import ScenarioError
     from simulators.speech import SpeechError
-    from simulators.stopping import until_stopped
     from simulators.tls import TlsError
 
     problem, status = "", 0

@@ -1,4 +1,4 @@
-"""The commands of `switchboard` for people who test agents: replay, probe.
+"""The commands of `switchboard` for people who write agents and test them: new, replay, probe.
 
 As in `cli.py`, each command imports what it needs when it is run.
 """
@@ -15,6 +15,34 @@ from setting_reader import SettingsError
 from settings import environment
 
 
+def new(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A new folder; its name is the package's.", show_default=False),
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="NAME", help="In a project: write one more agent.")
+    ] = None,
+) -> None:
+    """Write a small project of your own: two agents, a function, a scenario, tests."""
+    from starter.project import CannotWrite, write_agent, write_project
+
+    if (folder is None) == (agent is None):
+        typer.echo("Write either: switchboard new DIR, or in a project: switchboard new --agent NAME", err=True)
+        raise typer.Exit(2)
+    try:
+        written = write_project(folder) if folder is not None else write_agent(agent or "", Path())
+    except CannotWrite as exc:
+        typer.echo(f"Nothing was written: {exc}", err=True)
+        raise typer.Exit(2) from exc
+    for path in written:
+        typer.echo(f"wrote {path}")
+    if folder is not None:
+        typer.echo(f"\nNow:\n  cd {folder}\n  uv run pytest\n  uv run switchboard demo")
+    else:
+        typer.echo(f"\nNow tell the first agent's prompt when to offer {agent}, and write a scenario.")
+
+
 def replay(
     name: Annotated[
         str, typer.Argument(metavar="ID", help="A call's SID, as in RECORDINGS_DIR; or its folder, or its journal.")
@@ -29,7 +57,7 @@ def replay(
     """Play a recorded call again, in memory, and say what differs."""
     from agents.roster import RosterError
     from testkit.recording import ReplayRefused
-    from testkit.replay_command import replay_call
+    from testkit.replay import replay_call
 
     try:
         lines, is_same = replay_call(name, roster, anonymise, environment())

@@ -41,7 +41,7 @@ def pytest_report_header() -> str | None:
     """Say once that voices are hums."""
     if find_spec("espeakng_loader") is not None:
         return None
-    from simulators.hum import NOTICE
+    from simulators.espeak import NOTICE
 
     return NOTICE
 

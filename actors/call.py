@@ -19,9 +19,8 @@ from actors.call_services import CallPlan, CallServices
 from actors.call_state import CallState
 from actors.commands import DONE
 from actors.endings.attendant import Attendant, mind_length
-from actors.endings.last_words import say_and_end
 from actors.endings.machine import AnsweringMachine
-from actors.endings.transfer import mind_transfers
+from actors.endings.transfer import mind_transfers, say_and_end
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
 from actors.journal import Journal

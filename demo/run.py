@@ -27,11 +27,11 @@ from demo.telling import person_acted, whispered
 from demo.verdict import shortcomings, unanswered
 from demo.warmup import warm_up
 from setting_reader import SettingsError
-from simulators.hum import NOTICE, ONLY_HUMS
+from simulators.command import until_stopped
+from simulators.espeak import NOTICE, ONLY_HUMS
 from simulators.pacing import PacedClock
 from simulators.scenario import Scenario
 from simulators.speech import SpeechError
-from simulators.stopping import until_stopped
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
 from store.records import UNANSWERED, CallRecord, encode_record, record_as_json, record_from_json

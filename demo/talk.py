@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -29,10 +29,10 @@ from model_settings import AGENTS
 from setting_reader import SettingsError, read_one
 from settings import LEAD_SERVER_PORT, Settings, environment
 from simulators.deepgram.ear import MakeHearing
-from simulators.hum import NOTICE, ONLY_HUMS
+from simulators.espeak import NOTICE, ONLY_HUMS
+from simulators.hearing import Hearing, Recogniser
 from simulators.scenario import Scenario, ScenarioError, load_scenario
-from simulators.speech import SpeechError
-from simulators.vocabulary import Vocabulary
+from simulators.speech import SpeechError, Utterance, synthesise
 from web.console.phone import SpeechFailed
 from web.from_settings import roster_of
 from web.serving import serve_until, server_config
@@ -59,28 +59,41 @@ class TalkOptions:
 
 @attrs.frozen
 class TypedVoice:
-    """Says what visitors type, in the voice of the scenario's caller, so that the simulated Deepgram understands it."""
+    """Says what is typed, in the voice of the scenario's caller; sessions that listen by `hearing` understand it."""
 
-    vocabulary: Vocabulary
+    voice: str
+    lines: tuple[str, ...]
+    """The caller's of the scenario, in the order of the conversation."""
+    utterances: list[Utterance]
 
-    @property
-    def lines(self) -> Sequence[str]:
-        """The caller's lines, in the order of the conversation."""
-        return self.vocabulary.lines
+    @classmethod
+    def of(cls, scenario: Scenario) -> "TypedVoice":
+        """Synthesise the lines of a scenario. Blocks.
+
+        *Raises* `SpeechError`.
+        """
+        voice = scenario.caller.voice
+        lines = tuple(line.says for line in scenario.caller.lines if line.says is not None)
+        return cls(voice, lines, [synthesise(line, voice) for line in lines])
 
     async def say(self, text: str) -> bytes:
-        """Return a sentence as telephone audio.
+        """Return a sentence as telephone audio, which is understood from now on.
 
         Raises: `SpeechFailed`.
         """
         try:
-            utterance = await trio.to_thread.run_sync(self.vocabulary.synthesise, text)
+            utterance = await trio.to_thread.run_sync(synthesise, text, self.voice)
         except SpeechError as exc:
             raise SpeechFailed(str(exc)) from exc
         if not utterance.words:
             raise SpeechFailed("there is no word in it")
-        self.vocabulary.add(utterance)
+        if utterance not in self.utterances:
+            self.utterances.append(utterance)
         return utterance.audio
+
+    def hearing(self, pause: float) -> Hearing:
+        """Return what understands all of this, and what is added later."""
+        return Recogniser(self.utterances, pause=pause)
 
 
 def talk_settings(environ: Mapping[str, str], url: str, simulated: Mapping[str, str] | None = None) -> Settings:
@@ -156,10 +169,10 @@ class Talk:
         self._tell(f"No {KEY}: the services are simulated, and you type what the caller of “{scenario.name}” says.")
         if ONLY_HUMS:
             self._tell(f"{NOTICE}.")
-        async with simulated_services(scenario) as (vocabulary, simulated):
+        async with simulated_services(scenario) as (voice, simulated):
             settings = talk_settings({**roster.extras.env(demo.env), **self.environ}, door.url, simulated)
             await warm_up(scenario, roster_of(settings))
-            await self._serve(settings, door, TypedVoice(vocabulary), functions)
+            await self._serve(settings, door, voice, functions)
 
     async def _serve(
         self,
@@ -196,15 +209,15 @@ def _door(options: TalkOptions, environ: Mapping[str, str]) -> Door:
 @asynccontextmanager
 async def simulated_services(
     scenario: Scenario, make_hearing: MakeHearing | None = None
-) -> AsyncIterator[tuple[Vocabulary, Mapping[str, str]]]:
-    """Simulate Deepgram and Groq; yield what their caller may say, and the settings that lead to them.
+) -> AsyncIterator[tuple[TypedVoice, Mapping[str, str]]]:
+    """Simulate Deepgram and Groq; yield what says what is typed, and the settings that lead to them.
 
-    `make_hearing` makes what understands the caller, if that is not to be the vocabulary, byte for byte.
+    `make_hearing` makes what understands the caller, if that is not to be `TypedVoice.hearing`, byte for byte.
     """
-    vocabulary = await trio.to_thread.run_sync(Vocabulary.of, scenario)
+    voice = await trio.to_thread.run_sync(TypedVoice.of, scenario)
     async with trio.open_nursery() as nursery:
-        hearing = make_hearing or vocabulary.hearing
-        yield vocabulary, await simulate_services(nursery, scenario, Keys(), make_hearing=hearing)
+        hearing = make_hearing or voice.hearing
+        yield voice, await simulate_services(nursery, scenario, Keys(), make_hearing=hearing)
         nursery.cancel_scope.cancel(reason="the talk is over")
 
 

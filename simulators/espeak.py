@@ -3,7 +3,9 @@
 `speak` returns 16-bit samples and where each word begins. espeak-ng keeps the state of its generator, its echo and its
 noise from one utterance to the next, so that the same words come out differently; the library is therefore loaded
 afresh for every utterance (a few milliseconds) and its noise is seeded. One utterance at a time in a process, under a
-lock. A library that cannot be used is `SpeechError`; where it is not installed, `simulators.hum` takes its place.
+lock. A library that cannot be used is `SpeechError`. Where it is not installed, `hum` takes the place of `speak`: each
+word is a hum of three tones, as long as its letters, drawn by its letters and the voice, so that the same word in the
+same voice is the same sound in every process. It is for the simulated ear; a person understands nothing.
 
 Constants and structures: https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
 """
@@ -12,10 +14,16 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import math
+import random
+import re
 import sys
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from threading import Lock
 from typing import Final, TypeAlias
 
@@ -32,6 +40,22 @@ _EVENT_LIST_ENDS: Final = 0
 _EVENT_WORD: Final = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _SEED: Final = 1
+
+
+ONLY_HUMS: Final = find_spec("espeakng_loader") is None
+"""Whether there is no espeak-ng, and voices are hums."""
+NOTICE: Final = "espeak-ng is not installed: voices are hums; pip install 'switchboard-voice[demo]'"
+
+_TONES: Final = ((100, 260, 0.5), (350, 850, 0.3), (1100, 2600, 0.2))
+"""Of each tone: between which frequencies it lies, and its share."""
+_LOUDEST: Final = 16_000
+_RECKONED: Final = SAMPLE_RATE // 2
+"""Samples a second that are reckoned; each is written twice, which the phone's filter makes smooth."""
+_SWELL: Final = 0.015
+"""Seconds in which a word swells and fades."""
+_GAP: Final = 0.04
+_GAPS: Final = {",": 0.15, ";": 0.2, ":": 0.2, ".": 0.35, "!": 0.35, "?": 0.35, "…": 0.35}
+_LETTERS_A_WORD: Final = 7.5
 
 
 class SpeechError(Exception):
@@ -149,3 +173,26 @@ def _receiver(samples: bytearray, words: list[tuple[int, float]]) -> Callable[[i
         return 0
 
     return receive
+
+
+def hum(text: str, voice: Voice) -> Speech:
+    """Hum a text, word by word; a text without words is no sound."""
+    samples, words = array("h"), list[tuple[int, float]]()
+    for word in re.finditer(r"\S*\w\S*", text):
+        words.append((word.start(), len(samples) / SAMPLE_RATE))
+        samples.extend(_word("".join(filter(str.isalnum, word[0].lower())), voice))
+        samples.extend(bytes(round(_GAPS.get(word[0][-1], _GAP) * SAMPLE_RATE)))
+    return Speech(samples.tobytes(), tuple(words))
+
+
+@lru_cache(maxsize=4096)
+def _word(letters: str, voice: Voice) -> array[int]:
+    rng = random.Random(f"{letters} {voice}")
+    count = round((len(letters) + 1) * 60 / voice.words_per_minute / _LETTERS_A_WORD * _RECKONED)
+    sound = [0.0] * count
+    for low, high, share in _TONES:
+        step, glide = 2 * math.pi * rng.uniform(low, high) / _RECKONED, rng.uniform(-0.2, 0.2) / count
+        sound = [before + share * math.sin(step * n * (1 + glide * n)) for n, before in enumerate(sound)]
+    swell = _SWELL * _RECKONED
+    loud = [int(_LOUDEST * min(1.0, n / swell, (count - n) / swell) * value) for n, value in enumerate(sound)]
+    return array("h", [sample for sample in loud for _ in range(2)])

@@ -17,8 +17,7 @@ import attrs
 
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, ulaw_to_linear
 from simulators.faults import Faults
-from simulators.speech import synthesise
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw, synthesise
 
 VOICE_RMS: Final = 4500
 """The loudness of a voice, in 16-bit units (`simulators/speech.py`)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,11 +20,16 @@ from typing import Final
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, SILENCE, ulaw_to_linear
-from simulators.espeak import SAMPLE_RATE, Speech, SpeechError, Voice, speak
-from simulators.hum import ONLY_HUMS, hum
-from simulators.ulaw import audioop, linear_to_ulaw
+from simulators.espeak import ONLY_HUMS, SAMPLE_RATE, Speech, SpeechError, Voice, hum, speak
 
-__all__ = ["ONLY_HUMS", "QUIET", "VOICES", "SpeechError", "Utterance", "Word", "synthesise", "voice_for"]
+with warnings.catch_warnings():
+    # Deprecated in 3.11 and 3.12, gone in 3.13, where the distribution `audioop-lts` provides it.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+__all__ = [
+    "ONLY_HUMS", "QUIET", "VOICES", "SpeechError", "Utterance", "Word", "linear_to_ulaw", "synthesise", "voice_for",
+]  # fmt: skip
 
 VOICES: Final[Mapping[str, Voice]] = {
     "aura-2-mars-en": Voice("en-us+m3", 168, pitch=42, melody=55),
@@ -209,3 +215,11 @@ def _shared(group: Sequence[int], tokens: Sequence[tuple[int, int]], begin: floa
 
 if sys.byteorder == "big":  # pragma: no cover
     raise SpeechError("the synthesised samples are little-endian")
+
+
+def linear_to_ulaw(data: bytes) -> bytes:
+    """Compress 16-bit native samples to µ-law (https://www.itu.int/rec/T-REC-G.711); half one is an `audioop.error`.
+
+    Only those who speak need it: the server passes audio on, and does without `audioop` (`protocol/audio.py`).
+    """
+    return audioop.lin2ulaw(data, 2)

@@ -5,14 +5,17 @@ names every difference in agents, handoffs, words, functions and outcome; times 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import orjson
 import structlog
 import trio
+from trio.testing import MockClock
 
 from actors import facts
 from actors.call_services import CallPlan
@@ -20,14 +23,17 @@ from actors.errors import BriefUnavailable
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
-from agents.roster import Roster
+from agents.roster import Roster, roster_from
+from model_settings import AGENTS
 from protocol.fields import JSON, json_or
+from setting_reader import read_one
+from settings import RECORDINGS_DIR
 from testkit import harness
 from testkit.functions import Double, with_doubles
-from testkit.play import LONGEST, filler_clips
+from testkit.play import LONGEST, filler_clips, roster_of
 from testkit.played_call import PlayedCall
 from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
-from testkit.recording import Recording, ReplayRefused
+from testkit.recording import Recording, ReplayRefused, anonymise, find_journal, read_journal
 
 
 @attrs.frozen
@@ -212,3 +218,33 @@ def report(replayed: Replayed) -> Iterator[str]:
         yield f"Differs: {difference}"
     if not replayed.differences:
         yield "The same agents, handoffs, words, functions and outcome; the same journal but for times."
+
+
+def replay_call(
+    name: str, agents: str, anonymous: Path | None, environ: Mapping[str, str]
+) -> tuple[Sequence[str], bool]:
+    """Play a call again; return what to print, and whether it was the same.
+
+    *Raises* `ReplayRefused`, `RosterError` and `SettingsError`.
+    """
+    folder: Path | None = read_one(environ, RECORDINGS_DIR)
+    try:
+        text = find_journal(name, folder).read_text(encoding="utf-8")
+        if anonymous is not None:
+            text = anonymise(text)
+            anonymous.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise ReplayRefused(f"{exc.filename or name}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ReplayRefused(f"{name}: is no journal: it is not text in UTF-8") from exc
+    roster = chosen_roster(agents, environ)
+    replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
+    return list(report(replayed)), not replayed.differences
+
+
+def chosen_roster(agents: str, environ: Mapping[str, str]) -> Roster:
+    """Load the agents of an option; where it was not given, those of the server's setting.
+
+    *Raises* `RosterError` and `SettingsError`.
+    """
+    return roster_of(agents) if agents else roster_from(read_one(environ, AGENTS))

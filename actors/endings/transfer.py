@@ -7,6 +7,7 @@ layer: the call is parked, as its record, and may come back with another stream 
 
 import attrs
 import trio
+from twilio.twiml.voice_response import Dial, VoiceResponse
 
 from actors.call_state import CallState
 from actors.facts import TransferAsked, TransferFailed
@@ -17,6 +18,7 @@ from actors.supervision import Crashed, guard
 from actors.turn.events import PutThroughFailed
 from agents.brief import Brief
 
+DIAL_SECONDS = 20
 NOBODY = "There is no person who could be reached. Tell the customer, and go on yourself."
 REFUSED = "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
 
@@ -73,3 +75,19 @@ def _redacted(order: TransferOrder, state: CallState) -> TransferOrder:
     # only fields that are texts, which mypy cannot see
     brief = attrs.evolve(order.brief, **{name: redaction.text(text) for name, text in words.items()})  # type: ignore[arg-type]
     return attrs.evolve(order, reason=redaction.text(order.reason), notes=redaction.text(order.notes), brief=brief)
+
+
+def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
+    """Build the TwiML that says something, then dials a number if there is one, from our own `line`, and ends the call.
+
+    Without a line the caller's own number would be shown, and the person dialled may refuse one that is withheld
+    (https://www.twilio.com/docs/api/errors/13214).
+    """
+    response = VoiceResponse()
+    response.say(words)
+    if dial:
+        dialling = Dial(caller_id=line or None, timeout=DIAL_SECONDS)
+        dialling.number(dial)
+        response.append(dialling)
+    response.hangup()
+    return str(response)

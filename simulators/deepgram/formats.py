@@ -7,7 +7,7 @@ Pure functions over bytes. Only encodings that need no codec are supported: µ-l
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND, ulaw_to_linear
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw
 
 _SAMPLE_BYTES = {"mulaw": 1, "linear16": 2}
 

@@ -16,7 +16,7 @@ from testkit.probe.asking import ProbeError, Prober
 from testkit.probe.cases import Case, load_cases
 from testkit.probe.cassettes import Cassettes
 from testkit.probe.verdict import Price, judge_all, report
-from testkit.replay_command import chosen_roster
+from testkit.replay import chosen_roster
 
 SHIPPED_CASES: Final = Path(__file__).with_name("shipped.toml")
 DEADLINE: Final = 60.0

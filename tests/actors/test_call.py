@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.endings.last_words import say_and_end
+from actors.endings.transfer import say_and_end
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry

@@ -13,7 +13,7 @@ import trio
 
 from actors.journal import Entry
 from demo.stage import Door
-from demo.talk import TypedVoice, simulated_services, talk_settings
+from demo.talk import simulated_services, talk_settings
 from demo.warmup import warm_up
 from simulators.deepgram.ear import MakeHearing
 from simulators.scenario import Scenario, load_scenario
@@ -55,15 +55,16 @@ async def talking(
     there = Talking(door.url, folder)
     send, signals = trio.open_memory_channel[int](2)
     with send, signals:
-        async with simulated_services(script, make_hearing(script) if make_hearing else None) as (words, simulated):
+        async with simulated_services(script, make_hearing(script) if make_hearing else None) as (voice, simulated):
             kept = {"RECORDINGS_DIR": str(folder), "DATABASE_URL": f"sqlite:///{folder}/calls.db", **(changes or {})}
             settings = talk_settings(kept, door.url, simulated)
             await warm_up(script, roster_of(settings))
             config = server_config(settings)
             config.bind = [door.bind]
-            voice = TypedVoice(words) if typed else None
             async with trio.open_nursery() as nursery:
-                serve = partial(serve_until, signals, settings, config, observe=there.entries.append, voice=voice)
+                serve = partial(
+                    serve_until, signals, settings, config, observe=there.entries.append, voice=voice if typed else None
+                )
                 await nursery.start(serve)
                 yield there
                 send.send_nowait(SIGTERM)

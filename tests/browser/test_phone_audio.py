@@ -19,7 +19,7 @@ import trio
 
 from protocol.audio import FRAME_BYTES, silence, ulaw_to_linear
 from protocol.twilio.codec import media_tail, sliced_media
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw
 from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.lab import Bench, Heard, begin, idle, on_the_bench
 

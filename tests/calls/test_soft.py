@@ -15,9 +15,9 @@ from protocol.deepgram import UpdateThink
 from simulators.deepgram import DeepgramKnobs
 from simulators.deepgram.log import ResponseIgnored, TurnAnswered
 from simulators.scenario import Scenario
+from testkit.cleared import words_are_in_their_voice
 from testkit.harness import play
 from testkit.oracle import check
-from testkit.voices import words_are_in_their_voice
 from testkit.witness import Witnessed
 from tests.faults.short import KNOBS as COARSE
 from tests.faults.short import ROSTER, SHORT, SOFT, throw

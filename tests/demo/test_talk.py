@@ -19,7 +19,6 @@ from protocol.audio import FRAME_BYTES, silence
 from setting_reader import SettingsError
 from simulators.hearing import SpeechEnded
 from simulators.scenario import load_scenario
-from simulators.vocabulary import Vocabulary
 from web.console.phone import SpeechFailed
 
 URL = "http://127.0.0.1:8123"
@@ -70,11 +69,10 @@ def test_two_talks_sign_their_sessions_with_different_keys() -> None:
 
 
 async def test_what_is_typed_is_said_and_understood() -> None:
-    vocabulary = Vocabulary.of(load_scenario("goes_silent"))
-    voice, hearing = TypedVoice(vocabulary), vocabulary.hearing(0.3)
-    assert voice.lines == vocabulary.lines
+    voice = TypedVoice.of(load_scenario("goes_silent"))
+    hearing = voice.hearing(0.3)
 
-    for text in (vocabulary.lines[0], "Elephants drink huge amounts of water.", "Elephants drink."):
+    for text in (voice.lines[0], "Elephants drink huge amounts of water.", "Elephants drink."):
         audio = await voice.say(text)
         assert len(audio) % FRAME_BYTES == 0
         heard = hearing.hear(audio + silence(40))
@@ -82,17 +80,17 @@ async def test_what_is_typed_is_said_and_understood() -> None:
 
 
 async def test_what_is_typed_twice_is_learnt_once() -> None:
-    vocabulary = Vocabulary.of(load_scenario("goes_silent"))
-    before = len(vocabulary.utterances)
+    voice = TypedVoice.of(load_scenario("goes_silent"))
+    before = len(voice.utterances)
 
-    assert await TypedVoice(vocabulary).say("Hello there.") == await TypedVoice(vocabulary).say("Hello there.")
-    assert len(vocabulary.utterances) == before + 1
+    assert await voice.say("Hello there.") == await voice.say("Hello there.")
+    assert len(voice.utterances) == before + 1
 
 
 @pytest.mark.parametrize("text", ["...", "!", "—"])
 async def test_a_sentence_without_a_word_cannot_be_said(text: str) -> None:
     with pytest.raises(SpeechFailed):
-        await TypedVoice(Vocabulary.of(load_scenario("goes_silent"))).say(text)
+        await TypedVoice.of(load_scenario("goes_silent")).say(text)
 
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for() -> None:

@@ -13,7 +13,7 @@ from demo.options import DemoOptions
 from demo.run import main
 from protocol.audio import is_voiced
 from simulators.scenario import load_scenario
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw
 from tests.conftest import FAST_RATE
 
 pytestmark = pytest.mark.real_time

@@ -6,7 +6,7 @@ import wave
 import pytest
 
 from protocol import audio
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw
 
 EVERY_CODE = bytes(range(256))
 

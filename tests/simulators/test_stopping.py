@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, serve_app
-from simulators.stopping import SIGNALS, until_stopped
+from simulators.command import SIGNALS, until_stopped
 
 
 @pytest.fixture(autouse=True)

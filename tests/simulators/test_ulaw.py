@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.audio import ulaw_to_linear
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import linear_to_ulaw
 from tests.protocol.strategies import QUICK
 
 EVERY_SAMPLE = range(-32768, 32768)

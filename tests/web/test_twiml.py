@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.endings.last_words import say_and_end
+from actors.endings.transfer import say_and_end
 from web.clients import twiml
 
 ALLOWED = {

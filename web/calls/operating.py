@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
-from actors.endings.last_words import say_and_end
+from actors.endings.transfer import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from agents.context import LONGEST_SENTENCE
 from protocol.phone_numbers import is_phone_number

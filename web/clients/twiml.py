@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
-from actors.endings.last_words import DIAL_SECONDS, say_and_end
+from actors.endings.transfer import DIAL_SECONDS, say_and_end
 
 BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
 CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."

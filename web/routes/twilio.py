@@ -10,7 +10,7 @@ import structlog
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
-from actors.endings.last_words import say_and_end
+from actors.endings.transfer import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from protocol.twilio import FINAL_STATUSES
 from store.records import FAILED, NEVER_RAN

@@ -10,8 +10,7 @@ import pytest
 from protocol.audio import FRAME_BYTES, silence
 from simulators.hearing import SpeechEnded, SpeechStarted, WordHeard
 from simulators.scenario import load_scenario
-from simulators.speech import Utterance, synthesise
-from simulators.ulaw import linear_to_ulaw
+from simulators.speech import Utterance, linear_to_ulaw, synthesise
 from tests.simulators.spectra.features import Floats, samples_of
 from tests.simulators.spectra.recogniser import SpectralRecogniser
 
