@@ -25,6 +25,7 @@ import trio
 
 from simulators.asgi import serve_app
 from simulators.deepgram import DeepgramKnobs, SpeakSimulator, serve_deepgram
+from simulators.deepgram.server import PATH
 from simulators.groq import GroqSimulator
 from simulators.scenario import load_scenario
 from simulators.twilio.exchange import TwilioKnobs
@@ -82,13 +83,13 @@ async def play(workers: int, calls: int, folder: Path) -> list[str]:
     scenario, port, problems = load_scenario(str(SCENARIO)), free_port(), list[str]()
     origin = f"http://{HOST}:{port}"
     async with httpx.AsyncClient(timeout=30, trust_env=False) as http, trio.open_nursery() as far:
-        deepgram = await far.start(partial(serve_deepgram, scenario, host=HOST, knobs=DeepgramKnobs(slice_ms=200)))
-        speak = await far.start(partial(serve_app, SpeakSimulator("key"), host=HOST, port=0))
-        groq = await far.start(partial(serve_app, GroqSimulator(()), host=HOST, port=0))
+        deepgram = await far.start(partial(serve_deepgram, scenario, knobs=DeepgramKnobs(slice_ms=200)))
+        speak = await far.start(partial(serve_app, SpeakSimulator("key")))
+        groq = await far.start(partial(serve_app, GroqSimulator(())))
         twilio = TwilioSimulator(scenario, http, knobs=TwilioKnobs(bundle=5))
         rest = await far.start(partial(serve_simulator, twilio))
         ports = {"speak": speak, "groq": groq, "rest": rest, "server": port}
-        environ = environ_for(twilio, deepgram.url, ports, folder)
+        environ = environ_for(twilio, f"ws://{HOST}:{deepgram}{PATH}", ports, folder)
         command = [sys.executable, "-m", "hypercorn", "-k", "trio", "-w", str(workers), "-b", f"{HOST}:{port}"]
         server = await far.start(
             partial(

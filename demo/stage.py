@@ -20,8 +20,10 @@ import trio
 
 from actors.journal import Entry
 from settings import Settings
-from simulators.deepgram import DeepgramKnobs, ServedAt, serve_deepgram, serve_speak
+from simulators.asgi import HOST, serve_app
+from simulators.deepgram import DeepgramKnobs, SpeakSimulator, serve_deepgram
 from simulators.deepgram.ear import MakeHearing
+from simulators.deepgram.server import PATH
 from simulators.groq import serve_groq
 from simulators.scenario import Scenario
 from simulators.twilio.exchange import TwilioKnobs
@@ -30,7 +32,6 @@ from simulators.twilio.rest import TwilioSimulator
 from simulators.twilio.serving import serve_simulator
 from web.serving import serve_until, server_config
 
-HOST = "127.0.0.1"
 LINE = "+15550009999"
 PERSON = "+15550003333"
 NEVER_SECONDS = 3600.0
@@ -102,7 +103,7 @@ async def open_stage(
         services = await simulate_services(simulators, scenario, keys, deepgram_knobs)
         account, knobs = (keys.twilio_account, keys.twilio_token), twilio_knobs or TwilioKnobs()
         twilio = TwilioSimulator(scenario, webhooks, *account, knobs, observe=overhear)
-        port: int = await simulators.start(partial(serve_simulator, twilio, host=HOST))
+        port: int = await simulators.start(partial(serve_simulator, twilio))
         settings = demo_settings(
             keys,
             services,
@@ -130,13 +131,13 @@ async def simulate_services(
     `make_hearing` makes what understands the caller, if that is not to be the scenario's lines, byte for byte.
     """
     key = keys.deepgram
-    serve = partial(serve_deepgram, scenario, host=HOST, knobs=knobs, api_key=key, make_hearing=make_hearing)
-    deepgram: ServedAt = await nursery.start(serve)
-    speak: int = await nursery.start(partial(serve_speak, host=HOST, api_key=key))
-    groq: int = await nursery.start(partial(serve_groq, host=HOST, api_key=keys.groq, faults=scenario.faults))
+    serve = partial(serve_deepgram, scenario, knobs=knobs, api_key=key, make_hearing=make_hearing)
+    deepgram: int = await nursery.start(serve)
+    speak: int = await nursery.start(partial(serve_app, SpeakSimulator(key)))
+    groq: int = await nursery.start(partial(serve_groq, api_key=keys.groq, faults=scenario.faults))
     return {
         "DEEPGRAM_API_KEY": key,
-        "DEEPGRAM_AGENT_URL": deepgram.url,
+        "DEEPGRAM_AGENT_URL": f"ws://{HOST}:{deepgram}{PATH}",
         "DEEPGRAM_SPEAK_URL": f"http://{HOST}:{speak}/v1/speak",
         "GROQ_API_KEY": keys.groq,
         "GROQ_BASE_URL": f"http://{HOST}:{groq}",

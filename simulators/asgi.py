@@ -20,6 +20,7 @@ from hypercorn.typing import Framework
 from protocol.fields import JSON
 from simulators.tls import Certificate
 
+HOST = "127.0.0.1"
 STALL_SECONDS = 5.0
 """For a client to read some of what it was sent."""
 NEVER_SECONDS = 3600.0
@@ -146,24 +147,23 @@ class _LimitedConfig(hypercorn.config.Config):
 async def serve_app(
     app: App,
     *,
-    host: str,
-    port: int,
+    port: int = 0,
     certificate: Certificate | None = None,
-    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve an app on a real port until `shutdown` returns; reports the bound port when it listens.
+    """Serve an app on a real port of this machine until cancelled; reports the port when it listens.
 
     With a `certificate` it speaks TLS.
     """
     config = _LimitedConfig()
     if certificate is not None:
         config.certfile, config.keyfile = str(certificate.chain), str(certificate.key)
-    config.bind = [f"{host}:{port}"]
+    config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"
     config.graceful_timeout = 1.0
     config.keep_alive_timeout = config.shutdown_timeout = config.startup_timeout = NEVER_SECONDS
-    serve = partial(hypercorn.trio.serve, cast("Framework", app), config, shutdown_trigger=shutdown, mode="asgi")
+    forever = trio.sleep_forever  # or hypercorn would look after the signals
+    serve = partial(hypercorn.trio.serve, cast("Framework", app), config, shutdown_trigger=forever, mode="asgi")
     async with trio.open_nursery() as nursery:
         binds: list[str] = await nursery.start(serve)
         task_status.started(int(binds[0].rpartition(":")[2]))

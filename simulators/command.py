@@ -18,7 +18,9 @@ from typing import Literal, TypeAlias
 import attrs
 import trio
 
-from simulators.deepgram import DeepgramKnobs, ServedAt, serve_deepgram, serve_speak
+from simulators.asgi import HOST, serve_app
+from simulators.deepgram import DeepgramKnobs, SpeakSimulator, serve_deepgram
+from simulators.deepgram.server import PATH
 from simulators.faults import Fault, FaultPlan, parse_faults
 from simulators.groq import MODELS, serve_groq
 from simulators.scenario import Scenario, load_scenario
@@ -76,8 +78,8 @@ class _Simulation:
     faults: tuple[Fault, ...]
     certificate: Certificate | None
 
-    def origin(self, port: int) -> str:
-        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{port}"
+    def origin(self, port: int, scheme: str = "http") -> str:
+        return f"{scheme}{'s' if self.certificate else ''}://{HOST}:{port}"
 
     async def deepgram(self, nursery: trio.Nursery) -> None:
         options, port = self.options, self.options.port
@@ -92,11 +94,12 @@ class _Simulation:
         )
         context = self.certificate.server_context() if self.certificate else None
         serve = partial(serve_deepgram, self.scenario, knobs=knobs, faults=FaultPlan(self.faults), ssl_context=context)
-        at: ServedAt = await nursery.start(partial(serve, port=port))
-        self.say(f"DEEPGRAM_AGENT_URL={at.url}")
+        agents: int = await nursery.start(partial(serve, port=port))
+        self.say(f"DEEPGRAM_AGENT_URL={self.origin(agents, 'ws')}{PATH}")
         beside = port + 1 if 0 < port < LAST_PORT else 0
-        bound: int = await nursery.start(partial(serve_speak, port=beside, certificate=self.certificate))
-        self.say(f"DEEPGRAM_SPEAK_URL={self.origin(bound)}/v1/speak")
+        speak = partial(serve_app, SpeakSimulator(), port=beside, certificate=self.certificate)
+        speaks: int = await nursery.start(speak)
+        self.say(f"DEEPGRAM_SPEAK_URL={self.origin(speaks)}/v1/speak")
 
     async def twilio(self, nursery: trio.Nursery) -> None:
         sid, token = credentials_from(self.environ)

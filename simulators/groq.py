@@ -9,8 +9,7 @@ bodies it was sent, for tests. Shapes: https://console.groq.com/docs/api-referen
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
@@ -20,7 +19,7 @@ import orjson
 import trio
 
 from protocol.fields import JSON
-from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
+from simulators.asgi import HOST, Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
 from simulators.extraction import ENTRIES, extract
 from simulators.faults import Fault, FaultPlan
 from simulators.tls import Certificate
@@ -268,30 +267,25 @@ def _render_model(name: str) -> dict[str, JSON]:
 async def serve_groq(
     *,
     faults: Sequence[Fault] = (),
-    host: str = "127.0.0.1",
     port: int = 0,
     latency: float = 0.3,
     api_key: str | None = None,
     certificate: Certificate | None = None,
     offered: Collection[str] = MODELS,
     retired: Collection[str] = (),
-    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve a simulated Groq on a real port; its base URL is `http://HOST:PORT`, `https` with a certificate."""
+    """Serve a simulated Groq on a real port; its base URL is `http://127.0.0.1:PORT`, `https` with a certificate."""
     if FaultPlan(faults).for_request(1).has("refused"):
-        await _refuse(host, port, shutdown, task_status)
+        await _refuse(port, task_status)
         return
     app = GroqSimulator(faults, latency=latency, api_key=api_key, offered=offered, retired=retired)
-    serve = partial(serve_app, app, host=host, port=port, certificate=certificate)
-    await serve(shutdown=shutdown, task_status=task_status)
+    await serve_app(app, port=port, certificate=certificate, task_status=task_status)
 
 
-async def _refuse(
-    host: str, port: int, shutdown: Callable[[], Awaitable[None]], task_status: trio.TaskStatus[int]
-) -> None:
+async def _refuse(port: int, task_status: trio.TaskStatus[int]) -> None:
     """Hold the port without listening, so that every connection is refused."""
     with trio.socket.socket() as socket:
-        await socket.bind((host, port))
+        await socket.bind((HOST, port))
         task_status.started(socket.getsockname()[1])
-        await shutdown()
+        await trio.sleep_forever()

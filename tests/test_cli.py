@@ -22,7 +22,7 @@ import cli_shared
 from agents.roster import RosterError, RosterProblem
 from demo.options import DemoOptions
 from settings import Settings, environment
-from simulators.deepgram import DeepgramKnobs, ServedAt
+from simulators.deepgram import DeepgramKnobs
 from simulators.fault_lines import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio.exchange import TwilioKnobs
@@ -290,9 +290,6 @@ def test_wrong_settings_are_told_all_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert (done.exit_code, "MAX_CALLS" in done.output, "LEAD_SERVER_PORT" in done.output) == (2, True, True)
 
 
-SERVED_AT = ServedAt("127.0.0.1", 81, tls=False)
-
-
 @attrs.define
 class Simulated:
     """A simulator that stops as soon as it is started."""
@@ -309,7 +306,7 @@ class Simulated:
 @pytest.mark.parametrize(
     ("service", "function", "started", "said"),
     [
-        ("deepgram", "simulators.command.serve_deepgram", SERVED_AT, "DEEPGRAM_AGENT_URL=ws"),
+        ("deepgram", "simulators.command.serve_deepgram", 81, "DEEPGRAM_AGENT_URL=ws"),
         ("twilio", "simulators.command.serve_twilio", 82, "TWILIO_API_URL=http://127.0.0.1:82"),
         ("groq", "simulators.command.serve_groq", 83, "GROQ_BASE_URL=http://127.0.0.1:83"),
     ],
@@ -318,7 +315,7 @@ def test_a_simulator_says_which_settings_lead_to_it(
     service: str, function: str, started: object, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated = Simulated(started)
-    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
+    monkeypatch.setattr("simulators.command.serve_app", Simulated(84))
     monkeypatch.setattr(function, simulated)
 
     done = run(
@@ -353,8 +350,8 @@ def test_a_simulators_habits_have_flags(
     flag: str, knobs: DeepgramKnobs | TwilioKnobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, another = ("deepgram", "groq") if isinstance(knobs, DeepgramKnobs) else ("twilio", "deepgram")
-    simulated = Simulated(SERVED_AT if service == "deepgram" else 82)
-    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
+    simulated = Simulated(82)
+    monkeypatch.setattr("simulators.command.serve_app", Simulated(84))
     monkeypatch.setattr(f"simulators.command.serve_{service}", simulated)
 
     done, refused = run("simulate", service, flag), run("simulate", another, flag)
@@ -364,8 +361,8 @@ def test_a_simulators_habits_have_flags(
 
 
 def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    deepgram, groq = Simulated(SERVED_AT), Simulated(83)
-    monkeypatch.setattr("simulators.command.serve_speak", Simulated(84))
+    deepgram, groq = Simulated(81), Simulated(83)
+    monkeypatch.setattr("simulators.command.serve_app", Simulated(84))
     monkeypatch.setattr("simulators.command.serve_deepgram", deepgram)
     monkeypatch.setattr("simulators.command.serve_groq", groq)
 
@@ -382,8 +379,8 @@ def test_models_are_retired_and_offered_by_flags(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("service", ["deepgram", "twilio", "groq"])
 def test_a_simulator_can_be_served_by_tls(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(ServedAt("127.0.0.1", 81, tls=True)))
-    for function in ("serve_speak", "serve_twilio", "serve_groq"):
+    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(81))
+    for function in ("serve_app", "serve_twilio", "serve_groq"):
         monkeypatch.setattr(f"simulators.command.{function}", Simulated(82))
 
     done = run("simulate", service, "--tls")
@@ -397,8 +394,8 @@ def test_deepgram_is_simulated_with_its_text_to_speech_on_the_next_port(
     port: int, beside: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speak = Simulated(84)
-    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(SERVED_AT))
-    monkeypatch.setattr("simulators.command.serve_speak", speak)
+    monkeypatch.setattr("simulators.command.serve_deepgram", Simulated(81))
+    monkeypatch.setattr("simulators.command.serve_app", speak)
 
     done = run("simulate", "deepgram", "--port", str(port))
 

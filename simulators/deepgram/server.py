@@ -14,6 +14,7 @@ import attrs
 import trio
 from trio_websocket import WebSocketRequest, wrap_server_stream
 
+from simulators.asgi import HOST
 from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
@@ -28,25 +29,6 @@ QUEUED_MESSAGES = 64
 HANDSHAKE_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 REFUSALS = {401: "INVALID_AUTH", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS", 503: "SERVICE_UNAVAILABLE"}
-
-
-@attrs.frozen
-class ServedAt:
-    """Where the simulator listens."""
-
-    host: str
-    port: int
-    tls: bool = False
-
-    @property
-    def origin(self) -> str:
-        """The service's base address, as a client is given it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return self.origin + PATH
 
 
 @attrs.define(eq=False)
@@ -144,7 +126,6 @@ class VoiceAgentService:
 async def serve_deepgram(
     scenario: Scenario,
     *,
-    host: str = "127.0.0.1",
     port: int = 0,
     knobs: DeepgramKnobs | None = None,
     faults: FaultPlan | None = None,
@@ -152,9 +133,9 @@ async def serve_deepgram(
     ssl_context: ssl.SSLContext | None = None,
     log: ExchangeLog | None = None,
     make_hearing: MakeHearing | None = None,
-    task_status: trio.TaskStatus[ServedAt] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the Voice Agent API until cancelled; `task_status` gets where.
+    """Serve the Voice Agent API until cancelled; reports the bound port.
 
     Without `api_key` any `Token` will do, but there must be one. Port 0 takes a free one. `make_hearing` is as in
     `converse`.
@@ -164,8 +145,8 @@ async def serve_deepgram(
     utterances_of(scenario)  # synthesised now, so that no caller waits for it
     listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
     bound = 0
-    for listener in await trio.open_tcp_listeners(port, host=host):
+    for listener in await trio.open_tcp_listeners(port, host=HOST):
         bound = listener.socket.getsockname()[1]
         listeners.append(listener if ssl_context is None else trio.SSLListener(listener, ssl_context))
-    task_status.started(ServedAt(host, bound, tls=ssl_context is not None))
+    task_status.started(bound)
     await trio.serve_listeners(service.serve, listeners)

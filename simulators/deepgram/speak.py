@@ -19,10 +19,9 @@ import attrs
 import trio
 
 from protocol.fields import json_or
-from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
+from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
 from simulators.deepgram.formats import AudioFormat
 from simulators.speech import synthesise
-from simulators.tls import Certificate
 
 PATHS = {"/v1/speak": "aura-", "/v2/speak": "flux-"}
 """Where each family of voices speaks: neither address has the other's (openapi of the service, `/v2/speak`)."""
@@ -179,15 +178,3 @@ def _text_of_json(body: bytes) -> str:
         case _:
             wanted = "Please specify exactly one of `text` or `url` in the JSON body."
             raise SpeakError(400, "PAYLOAD_ERROR", f"Failed to deserialize JSON payload. {wanted}")
-
-
-async def serve_speak(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    api_key: str | None = None,
-    certificate: Certificate | None = None,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serve a simulated text-to-speech on a real port; its URL is `http://HOST:PORT/v1/speak`."""
-    await serve_app(SpeakSimulator(api_key), host=host, port=port, certificate=certificate, task_status=task_status)

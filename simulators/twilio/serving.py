@@ -6,7 +6,7 @@ The webhook deadline is the simulator's own (`WebhookSender.timeout`), so the cl
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import httpx
@@ -42,28 +42,19 @@ def api_keys_from(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 async def serve_simulator(
     simulator: TwilioSimulator,
     *,
-    host: str = "127.0.0.1",
     port: int = 0,
     certificate: Certificate | None = None,
-    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve a simulator you keep hold of, calls included; reports the bound port.
-
-    *Closes* the port when `shutdown` returns, then drops every call that is still going on.
-    """
+    """Serve a simulator you keep hold of, calls included, until cancelled; reports the bound port."""
     async with trio.open_nursery() as calls:
         await calls.start(simulator.run)
-        async with trio.open_nursery() as service:
-            serve = partial(serve_app, simulator, host=host, port=port, certificate=certificate, shutdown=shutdown)
-            task_status.started(await service.start(serve))
-        calls.cancel_scope.cancel(reason="the simulated Twilio was shut down")
+        await serve_app(simulator, port=port, certificate=certificate, task_status=task_status)
 
 
 async def serve_twilio(
     scenario: Scenario,
     *,
-    host: str = "127.0.0.1",
     port: int = 0,
     account_sid: str = DEFAULT_ACCOUNT_SID,
     auth_token: str = DEFAULT_AUTH_TOKEN,
@@ -73,10 +64,9 @@ async def serve_twilio(
     ssl_context: ssl.SSLContext | None = None,
     certificate: Certificate | None = None,
     observe: Callable[[str, LogEntry], None] | None = None,
-    shutdown: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve a simulated Twilio until `shutdown` returns or the task is cancelled; reports the bound port.
+    """Serve a simulated Twilio until cancelled; reports the bound port.
 
     `ssl_context` is what webhooks and media sockets are verified with, `certificate` what the REST API is served with.
     `faults` replace the scenario's.
@@ -93,5 +83,4 @@ async def serve_twilio(
             dial=partial(dial_stream, ssl_context=ssl_context),
             observe=observe,
         )
-        serve = partial(serve_simulator, simulator, host=host, port=port, certificate=certificate)
-        await serve(shutdown=shutdown, task_status=task_status)
+        await serve_simulator(simulator, port=port, certificate=certificate, task_status=task_status)

@@ -12,10 +12,11 @@ from trio.testing import MockClock
 from agents.roster import RosterError, RosterProblem
 from demo.options import DemoOptions
 from demo.run import FAILED, keep, main, run_demo
-from demo.stage import HOST, LINE, Door, Keys, demo_settings
+from demo.stage import LINE, Door, Keys, demo_settings
 from demo.verdict import spoken_words
 from protocol.phone_numbers import is_phone_number
 from setting_reader import SettingsError
+from simulators.asgi import HOST
 from simulators.scenario import load_scenario, shipped_scenarios
 from simulators.speech import SpeechError
 from tests.demo.sample import sample_journal

@@ -13,10 +13,11 @@ import trio
 from rich.console import Console
 
 from demo import talk
-from demo.stage import HOST, Door
+from demo.stage import Door
 from demo.talk import Talk, TalkOptions, TypedVoice, open_browser, talk_settings
 from protocol.audio import FRAME_BYTES, silence
 from setting_reader import SettingsError
+from simulators.asgi import HOST
 from simulators.hearing import SpeechEnded
 from simulators.scenario import load_scenario
 from web.console.phone import SpeechFailed

@@ -25,7 +25,7 @@ from structlog.testing import capture_logs
 from demo.stage import Door
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
-from simulators.deepgram import ServedAt, SpeakSimulator, serve_deepgram
+from simulators.deepgram import SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
 from simulators.groq import GroqSimulator
 from simulators.pacing import PacedClock
@@ -190,7 +190,7 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
         trio.open_nursery() as far,
         trio.open_nursery() as near,
     ):
-        deepgram: ServedAt = await far.start(
+        deepgram: int = await far.start(
             partial(serve_deepgram, SCENARIO, faults=FaultPlan(()), ssl_context=authority.server())
         )
         twilio = TwilioSimulator(
@@ -206,7 +206,7 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
         speak = SpeakSimulator(api_key="key")
         await far.start(serve_app, speak, authority.config(Config(), speak_door), closing.wait)
         await far.start(serve_app, GroqSimulator(), authority.config(Config(), groq_door), closing.wait)
-        settings = settings_for(deepgram.url, urls, recordings)
+        settings = settings_for(f"wss://127.0.0.1:{deepgram}/v1/agent/converse", urls, recordings)
         async with open_services(settings) as opened:
             app = create_app(settings, opened)
             config = server_config(settings)
@@ -224,6 +224,5 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
             near.cancel_scope.deadline = trio.current_time() + 5
         far.cancel_scope.cancel(reason="the test is over")
 
-    assert deepgram.url.startswith("wss://")
     assert len(speak.requests) == len(opened.services.roster.agents)
     return record

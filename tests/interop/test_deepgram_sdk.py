@@ -26,7 +26,7 @@ async def test_the_official_sdk_holds_a_whole_conversation(mode: str) -> None:
     serve = partial(serve_deepgram, small_scenario(), knobs=FAST, api_key=KEY, log=log)
     async with trio.open_nursery() as nursery:
         at = await nursery.start(serve)
-        command = [sys.executable, "-m", "tests.interop.deepgram_sdk_client", mode, at.origin, KEY, *LINES]
+        command = [sys.executable, "-m", "tests.interop.deepgram_sdk_client", mode, f"ws://127.0.0.1:{at}", KEY, *LINES]
         with trio.fail_after(45):
             finished = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
         nursery.cancel_scope.cancel(reason="test over")
@@ -53,7 +53,7 @@ async def test_the_official_sdk_holds_a_whole_conversation(mode: str) -> None:
 async def test_the_official_sdk_is_refused_without_the_key(mode: str) -> None:
     async with trio.open_nursery() as nursery:
         at = await nursery.start(partial(serve_deepgram, small_scenario(), knobs=FAST, api_key=KEY))
-        command = [sys.executable, "-m", "tests.interop.deepgram_sdk_client", mode, at.origin, "wrong"]
+        command = [sys.executable, "-m", "tests.interop.deepgram_sdk_client", mode, f"ws://127.0.0.1:{at}", "wrong"]
         with trio.fail_after(45):
             finished = await trio.run_process(command, cwd=ROOT, capture_stderr=True, check=False)
         nursery.cancel_scope.cancel(reason="test over")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 import attrs
 import httpx
@@ -81,15 +82,11 @@ class Agent:
             self.events.append("closed")
 
     async def serve(self, nursery: trio.Nursery) -> None:
-        self.http_port = await nursery.start(_serve_http, self)
+        self.http_port = await nursery.start(serve_app, self)
         server: trio_websocket.WebSocketServer = await nursery.start(
             trio_websocket.serve_websocket, self.take_stream, "127.0.0.1", 0, None
         )
         self.media_port = server.port
-
-
-async def _serve_http(agent: Agent, *, task_status: trio.TaskStatus[int]) -> None:
-    await serve_app(agent, host="127.0.0.1", port=0, task_status=task_status)
 
 
 def client_for(port: int, token: str = TOKEN) -> Client:
@@ -106,15 +103,11 @@ async def serving(
         if agent is not None:
             await agent.serve(nursery)
         simulator = TwilioSimulator(PLOT, http, ACCOUNT, TOKEN, knobs)
-        port: int = await nursery.start(_serve_calls, simulator)
+        port: int = await nursery.start(serve_simulator, simulator)
         client = client_for(port)
         yield simulator, client
         client.http_client.session.close()
         nursery.cancel_scope.cancel()
-
-
-async def _serve_calls(simulator: TwilioSimulator, *, task_status: trio.TaskStatus[int]) -> None:
-    await serve_simulator(simulator, task_status=task_status)
 
 
 def place(client: Client, agent: Agent) -> CallInstance:
@@ -223,15 +216,10 @@ async def test_the_client_pages_through_the_accounts_numbers() -> None:
 
 async def test_the_whole_service_stops_when_it_is_told_to() -> None:
     async with trio.open_nursery() as nursery:
-        over = trio.Event()
-
-        async def serve(*, task_status: trio.TaskStatus[int]) -> None:
-            await serve_twilio(PLOT, account_sid=ACCOUNT, auth_token=TOKEN, shutdown=over.wait, task_status=task_status)
-
-        port: int = await nursery.start(serve)
+        port: int = await nursery.start(partial(serve_twilio, PLOT, account_sid=ACCOUNT, auth_token=TOKEN))
         async with httpx.AsyncClient(auth=(ACCOUNT, TOKEN), trust_env=False) as client:
             url = f"http://127.0.0.1:{port}/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
             assert (await client.get(url)).json()["calls"] == []
-        over.set()
+        nursery.cancel_scope.cancel()
     with pytest.raises(OSError, match=r".*"):
         await trio.open_tcp_stream("127.0.0.1", port)

@@ -50,7 +50,7 @@ async def deepgram() -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
         knobs = DeepgramKnobs(settings_applied=0.0, close_code=1011)
         at = await nursery.start(partial(serve_deepgram, small_scenario(), knobs=knobs))
-        yield at.port
+        yield at
         nursery.cancel_scope.cancel(reason="test over")
 
 
@@ -139,12 +139,12 @@ async def test_what_is_no_tls_or_leaves_it_halfway_ends_its_own_connection_only(
         async with trio.open_nursery() as nursery:
             at = await nursery.start(serve)
             for rude in (*NOT_UPGRADES.values(), REFUSED_AT_ONCE):
-                async with await trio.open_tcp_stream("127.0.0.1", at.port) as tcp:
+                async with await trio.open_tcp_stream("127.0.0.1", at) as tcp:
                     with trio.move_on_after(0.05), suppress(trio.BrokenResourceError):
                         await tcp.send_all(rude)
                         await read_to_end(tcp)
             for _ in range(2):  # the first one leaves without a word, in the middle of its session
-                tcp = await trio.open_tcp_stream("127.0.0.1", at.port)
+                tcp = await trio.open_tcp_stream("127.0.0.1", at)
                 stream = trio.SSLStream(tcp, trusting, server_hostname="localhost", https_compatible=True)
                 with trio.fail_after(PATIENCE):
                     await upgrade_as_client(stream, PATH, "Token any")

@@ -55,7 +55,7 @@ async def test_a_client_that_reads_nothing_keeps_no_simulator_from_stopping(monk
     monkeypatch.setattr("simulators.asgi.STALL_SECONDS", 0.5)
     async with trio.open_nursery() as peers:
         async with trio.open_nursery() as simulator:
-            port = await simulator.start(partial(serve_app, at_length, host="127.0.0.1", port=0))
+            port = await simulator.start(partial(serve_app, at_length))
             client = await trio.open_tcp_stream("127.0.0.1", port)
             peers.start_soon(leave, client)
             await client.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 import trio
 
-from simulators.deepgram import serve_deepgram, serve_speak
+from simulators.asgi import serve_app
+from simulators.deepgram import SpeakSimulator, serve_deepgram
 from simulators.groq import serve_groq
 from simulators.tls import NAMES, TlsError, certificate
 from simulators.twilio.serving import serve_twilio
@@ -44,7 +45,7 @@ def test_a_missing_package_is_told_with_how_to_get_it(tmp_path: Path, monkeypatc
 async def test_every_http_simulator_can_be_served_by_tls(tmp_path: Path) -> None:
     with certificate(tmp_path) as issued:
         trusting = ssl.create_default_context(cafile=issued.authority)
-        starts = (partial(serve_twilio, small_scenario()), serve_groq, serve_speak)
+        starts = (partial(serve_twilio, small_scenario()), serve_groq, partial(serve_app, SpeakSimulator()))
         async with httpx.AsyncClient(verify=trusting) as client, trio.open_nursery() as nursery:
             for start in starts:
                 port = await nursery.start(partial(start, certificate=issued))
@@ -59,7 +60,7 @@ async def test_the_voice_agent_service_has_the_names_of_the_real_ones(tmp_path: 
         async with trio.open_nursery() as nursery:
             at = await nursery.start(serve)
             for name in NAMES:
-                tcp = await trio.open_tcp_stream("127.0.0.1", at.port)
+                tcp = await trio.open_tcp_stream("127.0.0.1", at)
                 async with trio.SSLStream(tcp, trusting, server_hostname=name, https_compatible=True) as stream:
                     await stream.do_handshake()
             nursery.cancel_scope.cancel(reason="test over")

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from protocol.deepgram import AgentSettings, Endpoint, ErrorReported, Settings, SettingsApplied, UpdateThink, think_with
-from simulators.deepgram import DeepgramKnobs, ServedAt, serve_deepgram
+from simulators.deepgram import DeepgramKnobs, serve_deepgram
 from simulators.deepgram.models import MODELS_PATH, NOT_AVAILABLE, THINK_MODELS
 from simulators.faults import FaultPlan, parse_faults
 from tests.simulators.deepgram.client import calling, connected, settings_for, small_scenario
@@ -21,7 +21,7 @@ KNOBS = DeepgramKnobs(retired=frozenset({GONE}))
 
 
 @asynccontextmanager
-async def served(*faults: str) -> AsyncIterator[ServedAt]:
+async def served(*faults: str) -> AsyncIterator[int]:
     plan = FaultPlan(parse_faults(faults))
     listen = partial(serve_deepgram, small_scenario(), knobs=KNOBS, faults=plan, api_key="secret")
     async with trio.open_nursery() as nursery:
@@ -29,9 +29,9 @@ async def served(*faults: str) -> AsyncIterator[ServedAt]:
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
-async def ask(at: ServedAt, path: str = MODELS_PATH, authorization: str = "Token secret") -> httpx.Response:
+async def ask(at: int, path: str = MODELS_PATH, authorization: str = "Token secret") -> httpx.Response:
     async with httpx.AsyncClient() as client:
-        return await client.get(f"http://127.0.0.1:{at.port}{path}", headers={"authorization": authorization})
+        return await client.get(f"http://127.0.0.1:{at}{path}", headers={"authorization": authorization})
 
 
 async def test_the_models_are_listed_with_their_providers_and_without_those_that_are_gone() -> None:
@@ -64,7 +64,7 @@ async def test_a_list_that_is_asked_for_is_no_connection() -> None:
         async with httpx.AsyncClient() as client:
             upgrade = {"connection": "Upgrade", "upgrade": "websocket", "authorization": "Token secret"}
             keys = {"sec-websocket-version": "13", "sec-websocket-key": "x3JJHMbDL1EzLkh9GBhXDw=="}
-            refused = await client.get(f"http://127.0.0.1:{at.port}/v1/agent/converse", headers=upgrade | keys)
+            refused = await client.get(f"http://127.0.0.1:{at}/v1/agent/converse", headers=upgrade | keys)
 
     assert refused.status_code == 503
 
@@ -72,7 +72,7 @@ async def test_a_list_that_is_asked_for_is_no_connection() -> None:
 async def test_a_client_that_says_nothing_or_leaves_harms_nobody() -> None:
     async with served() as at:
         for said in (b"", b"GET / HT"):
-            async with await trio.open_tcp_stream("127.0.0.1", at.port) as stream:
+            async with await trio.open_tcp_stream("127.0.0.1", at) as stream:
                 await stream.send_all(said or b"G")
         assert (await ask(at)).status_code == 200
 

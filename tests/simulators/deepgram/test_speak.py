@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from protocol.audio import ulaw_to_linear
-from simulators.deepgram import SpeakSimulator, serve_speak
+from simulators.asgi import serve_app
+from simulators.deepgram import SpeakSimulator
 from simulators.speech import synthesise
 
 TEXT, VOICE = "One moment, please.", "aura-2-mars-en"
@@ -156,7 +157,7 @@ async def test_each_family_of_voices_speaks_at_its_own_address(
 
 async def test_it_serves_on_a_port() -> None:
     async with trio.open_nursery() as nursery:
-        port: int = await nursery.start(serve_speak)
+        port: int = await nursery.start(serve_app, SpeakSimulator())
         async with httpx.AsyncClient() as client:
             answer = await client.post(
                 f"http://127.0.0.1:{port}/v1/speak",
