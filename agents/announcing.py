@@ -29,14 +29,13 @@ _WAIT: Final = re.compile(
 )
 """Words that ask for patience in general, in English."""
 _POLITE: Final = re.compile(
-    r"\b(?:(?:good )?bye|goodbye|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure|great|fine|perfect"
+    r"\b(?:mhm+|mm+(?: hm+)?|hm+|uh huh|yeah|yep|(?:good )?bye|goodbye|thank you|thanks?|thx|cheers|ok|okay|alright"
+    r"|all right|right|sure|great|fine|perfect"
     r"|lovely|wonderful|take care|youre welcome|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
     r"|(?:have )?(?:a )?(?:very )?(?:nice|good|great|lovely|wonderful)(?: (?:day|evening|night|week|weekend|one))?"
     r"|thats (?:all|it)|for (?:all )?(?:your|the) help|talk (?:to you )?(?:soon|later))\b"
 )
-_AROUND_POLITE: Final = word_set(
-    "a all and for im mhm mm hm huh much no oh so thats the to uh very well yeah yep yes you"
-)
+_AROUND_POLITE: Final = word_set("a all and for im much no oh so thats the to uh very well yes you")
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = word_set("while please ill im thank thanks ok okay")
@@ -59,7 +58,7 @@ def asks_for_time(text: str) -> bool:
 
 
 def is_courtesy(text: str) -> bool:
-    """Whether a caller only thanks, agrees or says goodbye: such words over a goodbye take nothing back."""
+    """Whether a caller only listens ("Mhm."), thanks, agrees or says goodbye: such words interrupt nothing."""
     rest, polite = _POLITE.subn("", " ".join(plain_words(text)))
     return polite > 0 and _AROUND_POLITE.issuperset(rest.split()) and not is_question(text)
 

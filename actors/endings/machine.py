@@ -14,8 +14,8 @@ import trio
 from actors.call_state import CallState
 from actors.endings.callee import Callee, is_doubtful, judge, takes_no_message
 from actors.facts import CallScreened, MachineDetected
-from actors.turn.actions import MACHINE
 from actors.turn.events import CloseAsked, RemarkMade, Signal
+from actors.turn.state import MACHINE
 
 MESSAGE_LEFT = "voicemail_left"
 """The outcome of a call to a machine that was left a message; else it is `MACHINE`."""

@@ -352,7 +352,7 @@ class AgentSession:
             return "the service has heard the caller begin"
         if self._amending:
             return "an operator has changed the prompt just now"
-        return "the session is old" if self.state.turn.turn.is_aged else ""
+        return "the session is old" if self.state.turn.turn.session.is_aged else ""
 
     def become(self, agent: AgentSpec, takeover: Takeover, asked: AskHandoff) -> None:
         """Be another agent's from here on: its voice, its functions, and the caller's words since it was asked for."""

@@ -2,16 +2,15 @@
 
 import attrs
 
-from actors.policy import LONGEST_ANSWER, describe_keys
+from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.state import LONG_AGO, CallerState, Debt, Phase, Session, TurnState, VoiceState
+from actors.turn.parts import LONG_AGO, Session
+from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
-SILENT, MACHINE = "caller_silent", "machine"
-"""The outcomes of a call whose caller does not answer, and of one with a recording."""
 
 
 @attrs.define(eq=False)
@@ -57,7 +56,7 @@ class Actions(TurnState):
         self.session.told = ""
 
     def renew(self) -> None:
-        self.emit(effects.RenewSession(self.is_aged))
+        self.emit(effects.RenewSession(self.session.is_aged))
         self.lose_session()
 
     def _restart(self, why: str) -> None:
@@ -103,6 +102,13 @@ class Actions(TurnState):
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
 
+    def go_on(self) -> None:
+        """Resume an answer that polite words have cut; the model owes what was still to come of it."""
+        self._resume()
+        if self.reply.is_torn and not self.is_decided:
+            self.is_urged, self.at.wanted = True, self.now
+            self.owe()
+
     def _resume(self) -> None:
         """Go on with what was cut: nobody has spoken."""
         self.aside, self.reply.is_torn = None, not self.is_whole(self.at.done)
@@ -140,13 +146,6 @@ class Actions(TurnState):
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
             self._restart("it does not hear the caller")
-
-    def count_turn(self, text: str) -> None:
-        """Hang up on a recording that begins anew: nobody says so much so often in the same words."""
-        if len(text.split()) > LONGEST_ANSWER:
-            self.long_turns[text] += 1
-        if self.long_turns[text] >= self.numbers.loops:
-            self.close(CloseAsked(MACHINE))
 
     # A reply ends, or does not come
 

@@ -48,7 +48,7 @@ class CallerSaid:
 
     text: str
     asks_for_time: bool = False
-    is_courtesy: bool = False  # thanks, an agreement or a goodbye, and nothing else
+    is_courtesy: bool = False  # "mhm", thanks, an agreement or a goodbye, and nothing else
 
 
 @attrs.frozen
@@ -204,7 +204,7 @@ class Meaning(Enum):
 
 @attrs.frozen
 class TurnToldLate:
-    """`CallerSaid`, behind the beginning of the reply that answers these words, or polite words over a goodbye."""
+    """`CallerSaid`, behind the beginning of the reply that answers these words; or polite words into an answer."""
 
     said: CallerSaid
 

@@ -13,8 +13,9 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
+from actors.turn.parts import LONG_AGO, NEVER, LastReply
 from actors.turn.rules import RULES_IN
-from actors.turn.state import LONG_AGO, NEVER, CallerState, Debt, LastReply, Phase, VoiceState
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
 
 _WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
@@ -111,18 +112,6 @@ class Turn(Actions):
         is_theirs = max(at.understood, at.told) < at.own_turn
         return is_theirs and max(at.heard, at.voiced) <= began
 
-    def echoes(self, text: str) -> bool:
-        """Whether a transcript is what the service was told as the caller's words."""
-        return self.session.told != "" and text.strip() == self.session.told
-
-    def repeats(self, text: str) -> bool:
-        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
-        return self.transcript != "" and text.strip() == self.transcript
-
-    def has_room_for(self, keys: str) -> bool:
-        """Whether an entry of keys can wait with the others."""
-        return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
-
     # Events
 
     def _recognise(self, event: Event) -> Recognised:
@@ -150,7 +139,10 @@ class Turn(Actions):
             return Meaning.TOLD_ECHOED
         if self.repeats(text):
             return Signal.TIME_PASSED
-        is_answered = self.answers_late_words or (event.is_courtesy and self.takes_leave)
+        is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
+        is_spoken_into = self.is_spoken_over or (is_answer and not self.ends_upon_words)
+        is_polite = event.is_courtesy and not self.has_asked and is_spoken_into
+        is_answered = is_polite or (self.answers_late_words and not self.is_spoken_over)
         return events.TurnToldLate(event) if is_answered else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
@@ -327,9 +319,10 @@ class Turn(Actions):
                 self.wait_anew()
             case Signal.FLOOR_VACATED:
                 self.is_unread = self.is_unread or self.caller is CallerState.HEARD
-                self.lose_session()
+                if self.voice is not VoiceState.ABSENT:  # else it was lost when another was asked for
+                    self.lose_session()
             case Signal.SESSION_AGED:
-                self.is_aged = True
+                self.session.is_aged = True
             case _:
                 pass  # of another group
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import attrs
 
 from actors.turn.actions import Actions
-from actors.turn.state import AT_ONCE, NEVER, CallerState, Debt, Phase, TurnState
+from actors.turn.parts import AT_ONCE, NEVER
+from actors.turn.state import CallerState, Debt, Phase, TurnState
 from actors.turn.tables import CONDITIONS
 
 
@@ -59,12 +60,12 @@ def someone_waits(state: TurnState) -> bool:
 
 def end_of_false_start(state: TurnState) -> float:
     deadlines, at = state.deadlines, state.at
-    is_decided = state.phase in (Phase.ENDING, Phase.TRANSFERRING)  # they wait for it, but any sound may be a word
     last = max(at.heard, at.voiced)
     if someone_waits(state):
         limit = max(at.noticed + deadlines.silence_budget, at.spoken + deadlines.goodbye_onset)
         return min(max(at.noticed, at.spoken) + deadlines.false_start, limit if at.anew > at.noticed else NEVER)
-    return last + min(deadlines.latest_transcript, deadlines.silence_budget if is_decided else NEVER)
+    # Behind a decision they wait for what goes with it, but any sound may be a word
+    return last + min(deadlines.latest_transcript, deadlines.silence_budget if state.is_decided else NEVER)
 
 
 def end_of_speech(state: TurnState) -> float:
@@ -208,8 +209,8 @@ RULES: tuple[Rule, ...] = (
          "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer),
     Rule("a remark is said", (CONVERSING,),
          ("a remark waits", "the agent is idle", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
-         "In a pause; else made, or refused, + `remark_within`",
-         lambda state: AT_ONCE if state.is_pause else
+         "In a pause, and refused + `goodbye_onset`; else made, or refused, + `remark_within`",
+         lambda state: state.at.refused + state.deadlines.goodbye_onset if state.is_pause else
          max(state.at.remark, state.at.refused) + state.deadlines.remark_within),
     Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), Actions.renew),
     Rule("words are followed by no deed", (CONVERSING,),

@@ -3,20 +3,20 @@
 Everything here is written by `machine.py`, `tables.py` and `actions.py`, and by nobody else.
 """
 
-import math
 from collections import Counter
 from enum import Enum, auto
 
 import attrs
 
-from actors.policy import CallPolicy, Deadlines, Numbers, Wording
+from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, Recognised, Signal
+from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session
 
-NEVER = math.inf
-AT_ONCE = LONG_AGO = -math.inf
 NO_END = EndWanted("", "")
+SILENT, MACHINE = "caller_silent", "machine"
+"""The outcomes of a call whose caller does not answer, and of one with a recording."""
 
 
 class CallerState(Enum):
@@ -53,83 +53,6 @@ class Phase(Enum):
     CLOSING = auto()  # the last sentence of a call that the switchboard ends is being said
     OVER = auto()
     TAKEN_OVER = auto()  # an operator has the caller, and no agent: nothing is owed, asked or filled
-
-
-@attrs.define
-class LastReply:
-    """What the service says, or said last. A new one begins as what the model says of its own accord."""
-
-    kind: SpeechKind = SpeechKind.ANSWER
-    has_own_words: bool = False  # it has words that the model chose
-    began: float = NEVER  # its audio began; infinity: it has none
-    is_torn: bool = False  # it goes on, and was cut before all of it had come
-
-    @property
-    def has_sound(self) -> bool:
-        return self.began < NEVER
-
-
-@attrs.define
-class Session:
-    """What the session on the floor was asked for, and what it has asked for."""
-
-    outstanding: SayAsAgent | None = None  # the injection that its service has neither begun nor refused
-    rest: str = ""  # the rest of the last such sentence that it has begun
-    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
-    there: float = LONG_AGO  # its service has sent anything, whatever it was
-    has_ignored: bool = False  # it was there, and has not said what it was asked to
-    told: str = ""  # words that it was told as the caller's, and has not echoed
-    running: set[str] = attrs.field(factory=set)  # functions
-    handoffs: set[str] = attrs.field(factory=set)  # functions that have asked for another agent
-    transfer: str = ""  # the function that has asked for a person, and waits for the answer
-
-    @property
-    def is_to_speak(self) -> bool:
-        """Whether words of its service may be those that it was asked for."""
-        return self.outstanding is not None or self.late_filler != ""
-
-    def is_to_say(self, *kinds: SpeechKind) -> bool:
-        """Whether its service was asked to say something of such a kind, and has neither begun nor refused it."""
-        return self.outstanding is not None and self.outstanding.kind in kinds
-
-
-@attrs.define
-class Clocks:
-    """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
-
-    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that are moved wrongly.
-    """
-
-    heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
-    noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
-    anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
-    own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
-    voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
-    understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
-    spoken: float = LONG_AGO  # a voice ended that was long enough for a word
-    key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
-    quiet: float = LONG_AGO  # the last sound of ours ended
-    cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
-    resumed: float = LONG_AGO
-    wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
-    owed: float = LONG_AGO  # the silence began in which the caller waits
-    waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
-    turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
-    said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
-    answered: float = LONG_AGO  # the agent said something of its own accord
-    done: float = LONG_AGO  # the last reply was received
-    alive: float = LONG_AGO  # the service showed that it works on an answer
-    outstanding: float = LONG_AGO
-    filler: float = LONG_AGO
-    asked: float = LONG_AGO  # the caller was asked whether they are there
-    refused: float = LONG_AGO  # the service refused to say something
-    told: float = LONG_AGO
-    vacated: float = LONG_AGO  # a session lost the floor
-    phase: float = LONG_AGO  # the phase of the call began, or its last sentence was asked for anew
-    result: float = LONG_AGO  # the model got the answer of a function
-    remark: float = LONG_AGO
-    close_asked: float = LONG_AGO
-    begun: float = LONG_AGO  # the service began the last sentence that it was asked for; minus infinity: not yet
 
 
 @attrs.define(eq=False)
@@ -196,7 +119,6 @@ class TurnState:
     closing: CloseAsked | None = None
     may_stay: bool = False  # the call is to close for the caller's silence, and for nothing else
     is_closing_sent: bool = False  # the last sentence was received whole: nothing behind it is to be heard
-    is_aged: bool = False
 
     @property
     def gate(self) -> Gate:
@@ -272,20 +194,23 @@ class TurnState:
         return self.is_rarely_reopened(self.phase) and self.closing is None and not self.ends_upon_words
 
     @property
+    def is_decided(self) -> bool:
+        """Whether the agent has ended the conversation, or asked for a person, and its sentence is being heard."""
+        return self.phase in (Phase.ENDING, Phase.TRANSFERRING)
+
+    @property
     def ends_upon_words(self) -> bool:
         """Whether these words are those that the agent's decision answers, which may come first (Deepgram, 6.3).
 
         The caller had spoken for a word by then, and no longer than a breath since.
         """
-        at, limits = self.at, self.deadlines
-        is_heard = self.phase in (Phase.ENDING, Phase.TRANSFERRING) and self.caller is CallerState.HEARD
-        return is_heard and at.heard + limits.shortest_word <= at.phase and self.now <= at.phase + limits.goodbye_onset
+        is_heard = self.is_decided and self.caller is CallerState.HEARD and not self.is_spoken_over
+        return is_heard and self.now <= self.at.phase + self.deadlines.goodbye_onset
 
     @property
-    def takes_leave(self) -> bool:
-        """Whether the caller speaks over a goodbye, or over the sentence before a transfer, and was asked nothing."""
-        is_decided = self.phase in (Phase.ENDING, Phase.TRANSFERRING) and self.at.heard >= self.at.phase
-        return is_decided and not self.has_asked
+    def is_spoken_over(self) -> bool:
+        """Whether the caller began to speak over what goes with a decision, or too late to be answered by it."""
+        return self.is_decided and self.at.heard + self.deadlines.shortest_word > self.at.phase
 
     @property
     def keeps_goodbye(self) -> bool:
@@ -306,6 +231,18 @@ class TurnState:
     def is_whole(self, now: float) -> bool:
         """Whether a reply that ends now has been sent to its end: an interruption is told at once."""
         return self.voice is not VoiceState.CUT or now >= self.at.cut + self.deadlines.shortest_word
+
+    def echoes(self, text: str) -> bool:
+        """Whether a transcript is what the service was told as the caller's words."""
+        return self.session.told != "" and text.strip() == self.session.told
+
+    def repeats(self, text: str) -> bool:
+        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
+        return self.transcript != "" and text.strip() == self.transcript
+
+    def has_room_for(self, keys: str) -> bool:
+        """Whether an entry of keys can wait with the others."""
+        return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
 
     # Verbs
 
@@ -395,5 +332,12 @@ class TurnState:
         if self.closing is None:
             self.closing, self.at.close_asked = closing, self.now
 
+    def count_turn(self, text: str) -> None:
+        """Hang up on a recording that begins anew: nobody says so much so often in the same words."""
+        if len(text.split()) > LONGEST_ANSWER:
+            self.long_turns[text] += 1
+        if self.long_turns[text] >= self.numbers.loops:
+            self.close(CloseAsked(MACHINE))
+
     def lose_session(self) -> None:
-        self.voice, self.at.vacated, self.is_aged = VoiceState.ABSENT, self.now, False
+        self.voice, self.at.vacated = VoiceState.ABSENT, self.now

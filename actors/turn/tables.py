@@ -59,6 +59,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "a reply is cut": lambda state: state.voice is VoiceState.CUT,
     # What a false start has cut already is cut again only if the line, too, carries a voice
     "a start may cut it": lambda state: state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed),
+    "an answer is aside": lambda state: state.aside is SpeechKind.ANSWER,
     "nothing is aside": lambda state: state.aside is None,
     "words are audible": lambda state: state.is_audible,
     # The end of the audio is not the end of a reply that has had none: it may have come first
@@ -89,12 +90,12 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
         bool(state.keys and state.is_opened) or state.why_no_person != ""
     ),
     "a remark waits": lambda state: state.remark is not None,
-    "the session is old": lambda state: state.is_aged,
+    "the session is old": lambda state: state.session.is_aged,
     "a function was announced, or the caller asked to wait": lambda state: state.promise is not None,
     "it is a pause": lambda state: state.is_pause,
     # The phase, and the end of the call
     "they converse": lambda state: state.phase is Phase.CONVERSING,
-    "no goodbye or transfer is under way": lambda state: state.phase not in (Phase.ENDING, Phase.TRANSFERRING),
+    "no goodbye or transfer is under way": lambda state: not state.is_decided,
     "the end answers them": lambda state: state.ends_upon_words,
     "it may be taken back": lambda state: state.session.transfer != "" and state.may_be_reopened,
     "the call may go on": lambda state: state.may_be_reopened,
@@ -200,6 +201,7 @@ VOICE = Table("voice", VoiceState, {
         CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE, Actions.drop, when="an answer sounds") + to(IDLE, Actions.forget),
     },
+    events.TurnToldLate: each(VoiceState, do(Actions.go_on, when="an answer is aside")),
     Meaning.TOLD_ECHOED: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
     Signal.THINKING_BEGAN: {CUT: to(IDLE), LATE: to(IDLE)},
     Meaning.DECISION_CANCELLED: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},

@@ -153,6 +153,7 @@ def test_who_goes_on_asks_for_no_time(text: str) -> None:
         "You too, have a nice day.",
         "All right.",
         "Mhm, okay.",
+        *("Mhm.", "Mm-hm.", "Uh-huh.", "Yeah, yeah."),
         "Great, thank you for all your help. Take care!",
         "Perfect. See you then.",
         "Yes, that's fine.",

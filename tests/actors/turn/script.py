@@ -10,7 +10,8 @@ from actors.policy import CallPolicy, Wording
 from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent, SpeechKind
 from actors.turn.events import AgentSaid, CallerSaid, EndWanted, Event, FloorGiven, FunctionsAsked, Signal, VoiceEnded
 from actors.turn.machine import Turn
-from actors.turn.state import Debt, Session, TurnState, VoiceState
+from actors.turn.parts import Session
+from actors.turn.state import Debt, TurnState, VoiceState
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]

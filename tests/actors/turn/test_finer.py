@@ -1,6 +1,15 @@
 """What single conditions inside of verbs and clocks are for: each script fails without one of them."""
 
-from actors.turn.effects import AnswerFunction, Aside, EndConversation, PutThrough, RestartSession, TellAsCaller
+from actors.turn.effects import (
+    AnswerFunction,
+    Aside,
+    EndConversation,
+    PutThrough,
+    RestartSession,
+    SayAsAgent,
+    SpeechKind,
+    TellAsCaller,
+)
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
@@ -116,6 +125,16 @@ def test_the_patience_with_a_model_begins_anew_with_the_answer_of_its_function()
 
 def test_a_remark_waits_for_the_end_of_an_entry() -> None:
     assert seen((2, Signal.KEY_PRESSED), (2.2, RemarkMade("One minute left.")), until=4) == []
+
+
+def test_a_remark_that_is_refused_in_a_pause_is_said_again_after_a_breath_and_not_at_once() -> None:
+    """The service hears the caller, and we do not: it refuses again and again, as fast as it is asked."""
+    refused: list[Step] = [(1.1, Signal.SAY_REFUSED), (2.2, Signal.SAY_REFUSED)]
+    remark = SayAsAgent(SpeechKind.REMARK, "Soon.", id="r")
+
+    got = seen((1, RemarkMade("Soon.", id="r")), *refused, until=5)
+
+    assert got == [(1, remark), (2.1, remark), (3.2, remark)]
 
 
 def test_keys_behind_a_decision_upon_words_that_were_understood_take_it_back() -> None:

@@ -16,6 +16,7 @@ from actors.turn.events import (
     AgentSaid,
     CallerSaid,
     EndWanted,
+    Event,
     FloorGiven,
     FunctionDone,
     FunctionsAsked,
@@ -27,7 +28,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import Debt
+from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -174,15 +175,28 @@ def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:
     assert got == [(6, PutThrough("t"))]
 
 
+def test_nor_do_they_take_back_one_that_they_have_cut() -> None:
+    goodbye: list[Step] = [(3.9, Signal.AUDIO_BEGAN), (3.95, AgentSaid("Goodbye!")), (4.2, EndWanted("end", "done"))]
+    ended = EndConversation("completed", "done", heard=True)
+
+    got = seen(*goodbye, *POLITELY, (6, Signal.PLAYED), until=9)
+
+    assert got == [(4, Aside.CUT), (5, Aside.RESUME), (7.5, ended)]
+
+
+SAID = [*reply(3, "We have Tuesday and Friday.", played=9)[:3]]
+"""An answer that sounds beyond the polite words, and was received whole before them."""
+
+
 @pytest.mark.parametrize(
     "steps",
     [
         [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Is that all?", asks=True)), (3.2, EndWanted("end", "done"))],
         [*GOODBYE[:3], (4.5, EndWanted("end", "done"))],
-        [(3.9, Signal.AUDIO_BEGAN), (3.95, AgentSaid("Goodbye!")), (4.2, EndWanted("end", "done"))],
-        [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("On Tuesday.")), (3.2, Signal.AUDIO_DONE)],
+        [*SAID, (3.9, Signal.PLAYED)],
+        [*SAID[:1], (3.1, AgentSaid("Is it Tuesday?", asks=True))],
     ],
-    ids=["a question", "a decision upon them", "a goodbye that they have cut", "no decision"],
+    ids=["a question", "a decision upon them", "an answer that was heard", "a question in a conversation"],
 )
 def test_they_are_answered_elsewhere(steps: list[Step]) -> None:
     turn = on_floor()
@@ -190,3 +204,39 @@ def test_they_are_answered_elsewhere(steps: list[Step]) -> None:
     got = play(turn, [*steps, *POLITELY], 5)
 
     assert turn.debt is Debt.OWED or AnswerFunction("end", POLICY.wording.ask_goodbye) in effects_of(got)
+
+
+@pytest.mark.parametrize("told", [POLITELY, POLITELY[1:]], ids=["as speech", "with no start told"])
+def test_polite_words_into_an_answer_do_not_cost_the_caller_the_rest_of_it(told: list[Step]) -> None:
+    """Nothing is owed behind it: the caller has asked for nothing, and the model may answer or not."""
+    turn = on_floor()
+
+    got = effects_of(play(turn, [*SAID, *told, (8, Signal.PLAYED)], 17.9))
+
+    assert got == ([Aside.CUT, Aside.RESUME] if len(told) == len(POLITELY) else [])
+    assert turn.debt is Debt.SETTLED
+
+
+def test_the_model_owes_the_rest_of_what_they_have_broken_off() -> None:
+    got = seen(*caller_says(1), *SAID[:2], *POLITELY, (4.1, Signal.AUDIO_DONE), (6, Signal.PLAYED), until=9)
+
+    assert got == [(4, Aside.CUT), (5, Aside.RESUME), (9, filler_asked())]
+
+
+# Words between two sentences of what goes with a decision
+
+
+@pytest.mark.parametrize("wanted", [EndWanted("d", "done"), TransferWanted("d")], ids=["a goodbye", "a transfer"])
+def test_the_second_sentence_does_not_answer_them_though_it_begins_before_their_transcript(wanted: Event) -> None:
+    """Also where they began just before the decision."""
+    first: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Thank you.")), (4, Signal.PLAYED)]
+    words: list[Step] = [(4.2, Signal.VOICE_BEGAN), (4.3, Signal.CALLER_STARTED_SPEAKING), (4.8, VoiceEnded(4.8))]
+    second: list[Step] = [(5, Signal.AUDIO_BEGAN), (5.1, AgentSaid("Goodbye!")), (5.3, Signal.AUDIO_DONE)]
+    told: Step = (5.4, CallerSaid("And the price?"))
+
+    over, before = on_floor(), on_floor()
+    play(over, [*first, (3.2, wanted), *words, *second, told])
+    play(before, [*first, (3.3, Signal.AUDIO_DONE), *words, (4.4, wanted), *second, told])
+
+    assert over.phase is before.phase is Phase.CONVERSING
+    assert over.debt is before.debt is Debt.OWED

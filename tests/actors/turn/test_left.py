@@ -23,7 +23,8 @@ from actors.turn.events import (
     TurnToldLate,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, LastReply, Phase, VoiceState
+from actors.turn.parts import LastReply
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     FIRST,
     POLICY,
@@ -161,7 +162,7 @@ def test_a_session_is_old_no_more_when_it_is_gone() -> None:
 
     turn.on(Signal.FLOOR_VACATED, 10.0)
 
-    assert not state.is_aged
+    assert not state.session.is_aged
 
 
 def test_the_first_of_two_reasons_to_close_holds() -> None:

@@ -31,7 +31,8 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, LastReply, Phase, TurnState, VoiceState
+from actors.turn.parts import LastReply
+from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 from tests.actors.turn.script import FIRST, POLICY, part_with, prepared_turn
 
 REFUSED = POLICY.wording.refused

@@ -1,0 +1,88 @@
+"""Parts of the state of `Turn`: its last reply, what the session on the floor was asked for, and its clocks."""
+
+import math
+
+import attrs
+
+from actors.turn.effects import SayAsAgent, SpeechKind
+
+NEVER = math.inf
+AT_ONCE = LONG_AGO = -math.inf
+
+
+@attrs.define
+class LastReply:
+    """What the service says, or said last. A new one begins as what the model says of its own accord."""
+
+    kind: SpeechKind = SpeechKind.ANSWER
+    has_own_words: bool = False  # it has words that the model chose
+    began: float = NEVER  # its audio began; infinity: it has none
+    is_torn: bool = False  # it goes on, and was cut before all of it had come
+
+    @property
+    def has_sound(self) -> bool:
+        return self.began < NEVER
+
+
+@attrs.define
+class Session:
+    """What the session on the floor was asked for, and what it has asked for."""
+
+    outstanding: SayAsAgent | None = None  # the injection that its service has neither begun nor refused
+    rest: str = ""  # the rest of the last such sentence that it has begun
+    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
+    there: float = LONG_AGO  # its service has sent anything, whatever it was
+    has_ignored: bool = False  # it was there, and has not said what it was asked to
+    told: str = ""  # words that it was told as the caller's, and has not echoed
+    running: set[str] = attrs.field(factory=set)  # functions
+    handoffs: set[str] = attrs.field(factory=set)  # functions that have asked for another agent
+    transfer: str = ""  # the function that has asked for a person, and waits for the answer
+    is_aged: bool = False  # it nears the longest that its service allows
+
+    @property
+    def is_to_speak(self) -> bool:
+        """Whether words of its service may be those that it was asked for."""
+        return self.outstanding is not None or self.late_filler != ""
+
+    def is_to_say(self, *kinds: SpeechKind) -> bool:
+        """Whether its service was asked to say something of such a kind, and has neither begun nor refused it."""
+        return self.outstanding is not None and self.outstanding.kind in kinds
+
+
+@attrs.define
+class Clocks:
+    """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
+
+    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that are moved wrongly.
+    """
+
+    heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
+    noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
+    anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
+    own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
+    voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
+    understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
+    spoken: float = LONG_AGO  # a voice ended that was long enough for a word
+    key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
+    quiet: float = LONG_AGO  # the last sound of ours ended
+    cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
+    resumed: float = LONG_AGO
+    wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
+    owed: float = LONG_AGO  # the silence began in which the caller waits
+    waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
+    turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
+    said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
+    answered: float = LONG_AGO  # the agent said something of its own accord
+    done: float = LONG_AGO  # the last reply was received
+    alive: float = LONG_AGO  # the service showed that it works on an answer
+    outstanding: float = LONG_AGO
+    filler: float = LONG_AGO
+    asked: float = LONG_AGO  # the caller was asked whether they are there
+    refused: float = LONG_AGO  # the service refused to say something
+    told: float = LONG_AGO
+    vacated: float = LONG_AGO  # a session lost the floor
+    phase: float = LONG_AGO  # the phase of the call began, or its last sentence was asked for anew
+    result: float = LONG_AGO  # the model got the answer of a function
+    remark: float = LONG_AGO
+    close_asked: float = LONG_AGO
+    begun: float = LONG_AGO  # the service began the last sentence that it was asked for; minus infinity: not yet
