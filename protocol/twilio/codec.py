@@ -115,7 +115,9 @@ _READERS: Mapping[str, Callable[[Fields], messages.FromTwilio]] = {
     ),
     "start": _read_start,
     "media": _read_media,
-    "dtmf": lambda message: messages.DtmfReceived(fields.text(fields.child(message, "dtmf"), "digit")),
+    "dtmf": lambda message: messages.DtmfReceived(
+        fields.text(fields.child(message, "dtmf"), "digit"), fields.words_or_nothing(message, "sequenceNumber")
+    ),
     "mark": lambda message: messages.MarkReached(fields.text(fields.child(message, "mark"), "name")),
     "stop": _read_stop,
 }

@@ -61,6 +61,8 @@ class MediaStreamDialogue:
 
     state: StreamState = StreamState.AWAITING_CONNECTED
     stream_sid: str = ""
+    _last_key: str = attrs.field(default="", init=False)
+    """The number of the last key's message."""
     _media_tail: str = attrs.field(
         default=attrs.Factory(lambda self: media_tail(self.stream_sid), takes_self=True),
         init=False,
@@ -77,7 +79,7 @@ class MediaStreamDialogue:
 
         A second `start` for the same stream is handed back as `UnknownEvent`: it must neither end the call nor rebind
         it. Raises `RemoteProtocolError`, with nothing changed, for a frame that cannot be read, belongs to another
-        stream, or comes before `start` or after `stop`.
+        stream, comes before `start` or after `stop`, or is a key's that has come before.
         """
         event, addressed = decode_addressed(frame)
         following = TRANSITIONS[self.state].get(type(event))
@@ -89,6 +91,10 @@ class MediaStreamDialogue:
             raise RemoteProtocolError.about(frame, f"{type(event).__name__} for another stream")
         if isinstance(event, messages.StreamStarted):
             event = self._bind(event)
+        elif isinstance(event, messages.DtmfReceived):
+            if event.sequence and event.sequence == self._last_key:
+                raise RemoteProtocolError.about(frame, "DtmfReceived that has come before")
+            self._last_key = event.sequence
         self.state = following
         return event
 

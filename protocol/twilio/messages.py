@@ -57,9 +57,10 @@ class MediaArrived:
 
 @attrs.frozen
 class DtmfReceived:
-    """Twilio, once a key."""
+    """Twilio, once a key; its number on the stream tells a key from a repetition of its message."""
 
     digit: str
+    sequence: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

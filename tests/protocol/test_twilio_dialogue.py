@@ -90,6 +90,18 @@ def test_a_frame_without_an_address_is_for_the_only_stream_there_is() -> None:
     assert dialogue.receive('{"event":"dtmf","dtmf":{"digit":"5"}}') == DtmfReceived("5")
 
 
+def test_a_key_whose_message_comes_twice_counts_once() -> None:
+    dialogue = MediaStreamDialogue(StreamState.STREAMING, SID)
+    first, second = (encode_event(DtmfReceived("5"), sequence=number, stream_sid=SID) for number in (3, 4))
+    unnumbered = '{"event":"dtmf","dtmf":{"digit":"5"}}'
+
+    for frame in (first, second, unnumbered, unnumbered):
+        assert dialogue.receive(frame) == DtmfReceived("5")
+        if frame is not unnumbered:
+            with pytest.raises(RemoteProtocolError, match="has come before"):
+                dialogue.receive(frame)
+
+
 @attrs.define
 class PhoneNetworkDialogue:
     """Twilio's end: numbers what it sends, and takes commands for its own stream only."""
