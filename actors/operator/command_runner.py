@@ -32,7 +32,7 @@ from actors.commands import (
 )
 from actors.facts import ActorCrashed
 from actors.messages import TakeFloor
-from actors.operator.moves import hand_off, restart, session_to_move, transfer, wait_until
+from actors.operator.moves import hand_off, restart, session_to_move, transfer, wait_until, work_done
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
 from actors.turn.events import RemarkMade, Signal
@@ -87,6 +87,7 @@ class CommandRunner:
 
     async def _take_over(self, phone: PersonOnPhone) -> CommandAnswer:
         """Give the floor to the operator; it is done when the caller and the operator hear one another."""
+        await work_done(self.state)
         session = session_to_move(self.state.turn)
         if isinstance(session, CommandAnswer):
             phone.refuse(session.why)

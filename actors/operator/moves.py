@@ -49,7 +49,7 @@ async def wait_until(driver: TurnDriver, holds: Callable[[], bool]) -> None:
         await driver.wait_change()
 
 
-async def _work_done(state: CallState) -> None:
+async def work_done(state: CallState) -> None:
     """Let what an agent that may be moved is at work on be done first: it would end with its session."""
     driver = state.turn
     with trio.move_on_after(state.policy.deadlines.restarted):
@@ -62,7 +62,7 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
     if wanted.to not in agents:
         return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(agents))}")
-    await _work_done(state)
+    await work_done(state)
     session = session_to_move(state.turn)
     if isinstance(session, CommandAnswer):
         return session
@@ -127,7 +127,7 @@ async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[H
 async def restart(state: CallState) -> CommandAnswer:
     """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
     driver, limit = state.turn, state.policy.deadlines.restarted
-    await _work_done(state)
+    await work_done(state)
     session = session_to_move(driver)
     if isinstance(session, CommandAnswer):
         return session

@@ -19,7 +19,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.commands import Action, Command, CommandAnswer, CommandGiven
+from actors.commands import Action, Command, CommandAnswer, CommandGiven, PersonOnLine
 from actors.endings.intercom import Intercom
 from actors.facts import Fact
 from actors.journal import Entry
@@ -179,11 +179,11 @@ class HandCall:
         await self.far.say(*sentence(0, text, 1.0))
         await self.far.hear_for(1.5)
 
-    async def command(self, action: Action) -> CommandAnswer:
+    async def command(self, action: Action, phone: PersonOnLine | None = None) -> CommandAnswer:
         """Have an operator command something, and wait for the answer."""
         send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:
-            assert self.intercom.tell(CALL_SID, CommandGiven(Command(repr(action), "ana", action), send))
+            assert self.intercom.tell(CALL_SID, CommandGiven(Command(repr(action), "ana", action), send, phone))
             return await receive.receive()
 
     async def speak(self, text: str, seconds: float = 0.8, *, heard: bool = True) -> None:

@@ -7,9 +7,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.commands import Action, HandoffTo, RestartAgent
+from actors.commands import DONE, Action, HandoffTo, RestartAgent, TakeOver
 from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
 from actors.line.switch import TransferOrder
+from actors.operator.person import PersonOnPhone
 from actors.policy import CallPolicy
 from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome
 from agents.roster import Roster, load_roster
@@ -23,7 +24,8 @@ from protocol.deepgram import (
     InjectUserMessage,
     ServerMessage,
 )
-from tests.actors.fakes import END, HAND_OFF, ROSTER, NoArguments, calls
+from simulators.memory import memory_websocket_pair
+from tests.actors.fakes import END, HAND_OFF, ROSTER, STREAM_SID, NoArguments, calls
 from tests.calls.by_hand import HandCall, a_call, sentence
 from tests.calls.test_turns import with_a_person
 
@@ -209,6 +211,18 @@ async def test_an_operator_who_moves_the_call_breaks_no_work_off(command: Action
 
         assert answered(call) == [("look_up", True)]
         assert (PREPARED if isinstance(command, HandoffTo) else "found") in prompt_of(call)
+
+
+async def test_an_operator_who_takes_the_call_over_breaks_no_work_off(autojump_clock: MockClock) -> None:
+    page, _ = memory_websocket_pair()
+    async with a_call(irreversible()) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(WORK)
+        await call.far.hear_for(0.2)
+        answer = await call.command(TakeOver(), PersonOnPhone(page, STREAM_SID))
+
+        assert (answer, answered(call)) == (DONE, [("look_up", True)])
 
 
 @pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
