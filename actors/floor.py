@@ -25,7 +25,6 @@ from actors.supervision import contain
 from actors.turn.events import FloorGiven
 from actors.turn.state import Debt
 from protocol.deepgram import CompletedCall
-from protocol.errors import RemoteProtocolError
 
 
 @attrs.define(eq=False)
@@ -93,8 +92,6 @@ class Floor:
                 await sessions.start(self._hold, live, change, name=f"session {live.number}: {live.agent}")
         except AgentUnavailable as error:
             raise self._failed(live, error) from error
-        except RemoteProtocolError as error:
-            raise self._failed(live, AgentUnavailable(str(error))) from error
         except trio.TooSlowError as error:
             raise self._failed(live, AgentUnavailable(f"not ready within {deadline:g} s")) from error
 

@@ -16,7 +16,6 @@ import trio
 
 from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.policy import RestartPolicy
-from protocol.errors import RemoteProtocolError
 
 log = structlog.stdlib.get_logger()
 
@@ -219,7 +218,7 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
 
 
 def _as_failure_to_start(cause: Exception) -> Exception:
-    if isinstance(cause, AgentUnavailable | RemoteProtocolError):
+    if isinstance(cause, AgentUnavailable):
         return cause
     log.error("start_failed", error=describe(cause), exc_info=cause)
     unplanned = AgentUnavailable(describe(cause))
@@ -230,7 +229,7 @@ def _as_failure_to_start(cause: Exception) -> Exception:
 def root_cause(error: BaseException) -> Exception:
     """Return the exception that a group was raised for: the first leaf, what we know by name before what we do not."""
     found = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
-    known = [leaf for leaf in found if isinstance(leaf, AgentUnavailable | RemoteProtocolError)]
+    known = [leaf for leaf in found if isinstance(leaf, AgentUnavailable)]
     return (known or found)[0]
 
 

@@ -28,19 +28,17 @@ class RemoteProtocolError(ProtocolError):
 
     `str(error)` is the reason alone, safe in any log; `excerpt` is at most 200 characters of what arrived, and may
     hold what a caller said. `code` is the peer's own error code where the rule has one (31950 at Twilio,
-    "UNPARSABLE_CLIENT_MESSAGE" at Deepgram), else "". `is_json` is false where nothing at all is known of what the
-    frame was to say.
+    "UNPARSABLE_CLIENT_MESSAGE" at Deepgram), else "".
     """
 
-    def __init__(self, reason: str, excerpt: str = "", *, code: str | int = "", is_json: bool = True) -> None:
+    def __init__(self, reason: str, excerpt: str = "", *, code: str | int = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.excerpt = excerpt[:EXCERPT_LIMIT]
         self.code = code
-        self.is_json = is_json
 
     @classmethod
-    def about(cls, frame: str | bytes, reason: str, *, code: str | int = "", is_json: bool = True) -> Self:
+    def about(cls, frame: str | bytes, reason: str, *, code: str | int = "") -> Self:
         """Quote the start of the offending frame, whatever it is made of."""
         start = frame[:EXCERPT_LIMIT]
-        return cls(reason, start if isinstance(start, str) else repr(start), code=code, is_json=is_json)
+        return cls(reason, start if isinstance(start, str) else repr(start), code=code)

@@ -71,7 +71,7 @@ def load_object(frame: str | bytes) -> dict[str, JSON]:
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
-        raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}", is_json=False) from error
+        raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}") from error
     return _object_of(value, frame)
 
 
@@ -81,17 +81,16 @@ def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
     NaN and a number beyond all measure are null, half a character is U+FFFD.
     """
     try:
-        return load_object(frame)
-    except RemoteProtocolError as unreadable:
-        if unreadable.is_json:
-            raise
+        value = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
         try:
             read = json.loads(frame, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
-            return _object_of(_with_whole_characters(read), frame)
+            value = _with_whole_characters(read)
         except ValueError:
-            raise unreadable from None
+            raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}") from None
         except RecursionError:
             raise RemoteProtocolError.about(frame, "too many levels of JSON") from None
+    return _object_of(value, frame)
 
 
 def _object_of(value: JSON, frame: str | bytes) -> dict[str, JSON]:

@@ -26,7 +26,7 @@ from testkit.heard import every_word_is_heard_once
 from testkit.silence import no_long_silence
 from testkit.witness import Witnessed, ended, spoken_lines, started
 
-OURS: Final = ("AgentUnavailable", "RemoteProtocolError")
+OURS: Final = "AgentUnavailable"
 """What a session may crash of: the far end's doing. Anything else is a mistake of ours that a restart hides."""
 
 

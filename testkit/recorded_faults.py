@@ -16,7 +16,7 @@ A_PIECE: Final = 0.16
 """Seconds of a reply that the simulated service sends at a time."""
 JUST_BEFORE: Final = 0.1
 """A session that is mute so long before it has understood a turn does nothing about it."""
-_BY_THE_SERVICE: Final = ("closed (", "RemoteProtocolError", "HTTP", "has read nothing", "_")
+_BY_THE_SERVICE: Final = ("closed (", "HTTP", "has read nothing", "_")
 _REFUSALS: Final = ("401", "404", "429", "503")
 _CLOSES: Final = ("1000", "1005", "1011")
 
@@ -134,8 +134,6 @@ def _loss(connection: int, error: str, at: float, sign: float) -> Iterator[str]:
         yield f"deepgram: silent drop after {sign + 0.02:.3f} s on connection {connection}"
     elif not any(word in error for word in _BY_THE_SERVICE):
         return  # our own giving up, which comes again where its reason does
-    elif "RemoteProtocolError" in error:
-        yield f"deepgram: garbage {where}"
     elif found := re.search(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", error):
         yield f"deepgram: error {found.group(1)} {where}"
     elif (found := re.search(r"code (\d{4})", error)) and found.group(1) in _CLOSES:

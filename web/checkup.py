@@ -23,7 +23,6 @@ from actors.session.agent_session import Connect
 from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
 from actors.session.wire import AgentWire
 from protocol import deepgram
-from protocol.errors import RemoteProtocolError
 from settings import Settings
 from store.calls import DatabaseRefused
 from store.memory import MemoryRecords
@@ -64,8 +63,6 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
             await wire.receive_until(deepgram.SettingsApplied)
     except AgentUnavailable as exc:
         return Finding(well=False, says=exc.reason, fix=_session_fix(exc))
-    except RemoteProtocolError as exc:
-        return Finding(well=False, says=exc.reason, fix="Check DEEPGRAM_AGENT_URL.")
     return Finding(well=True, says="opened a session and took the first agent's settings")
 
 

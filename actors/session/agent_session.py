@@ -124,7 +124,7 @@ class AgentSession:
     async def run(self, ready: Callable[[], None]) -> Spent:
         """Connect, configure, call `ready`, and converse until the session is old and is to be renewed.
 
-        *Raises* `AgentUnavailable` or `RemoteProtocolError`, alone before `ready` and in a group after it.
+        *Raises* `AgentUnavailable`, alone before `ready` and in a group after it.
         *Cancellation* is how the floor is taken away.
         """
         began, policy = trio.current_time(), self.state.policy

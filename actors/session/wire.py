@@ -1,8 +1,8 @@
 """One Voice Agent socket as a session uses it: it decodes, encodes and checks messages.
 
 `AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
-the service's `Error` into `AgentUnavailable`; a frame that is no JSON is a `RemoteProtocolError`. A message that lacks
-what it must have, or may not come now, is passed over. The task that opened the socket closes it.
+the service's `Error` into `AgentUnavailable`. What cannot be read, lacks what it must have, or may not come now, is
+passed over. The task that opened the socket closes it.
 """
 
 import math
@@ -99,7 +99,7 @@ class AgentWire:
     """Told why a message is passed over."""
     dialogue: deepgram.AgentDialogue = attrs.field(factory=deepgram.AgentDialogue)
     last_heard: float = attrs.field(factory=trio.current_time)
-    """When (trio time) the service last said anything."""
+    """When (trio time) the service last said anything that can be read."""
     early: list[deepgram.ServerMessage] = attrs.field(factory=list[deepgram.ServerMessage], init=False)
     """What has come before the message that was waited for."""
     flow: Flow = attrs.field(factory=Flow, init=False)
@@ -109,7 +109,7 @@ class AgentWire:
         """Wait for the next message.
 
         *Raises* `AgentUnavailable` when the socket is gone or the service reports an error, which always ends the
-        session (Deepgram reference, section 2 rule 7); `RemoteProtocolError` for a frame that is no JSON.
+        session (Deepgram reference, section 2 rule 7).
         """
         while True:
             try:
@@ -131,17 +131,15 @@ class AgentWire:
 
     def read(self, frame: str | bytes) -> deepgram.ServerMessage | None:
         """Read a frame; None if it is empty, or passed over. *Raises* as `receive` does."""
-        self.last_heard = self._now()
         if not frame:
             return None
         was = self.dialogue.state
         try:
             message = self.dialogue.receive(frame)
         except RemoteProtocolError as refused:
-            if not refused.is_json:
-                raise
             self.on_refused(refused.reason)
             return None
+        self.last_heard = self._now()
         if isinstance(message, deepgram.ErrorReported):
             raise _unavailable(message, is_conversing=was is deepgram.DialogueState.CONVERSING)
         if isinstance(message, deepgram.AgentAudio):

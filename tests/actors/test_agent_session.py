@@ -72,7 +72,6 @@ from protocol.deepgram import (
 from protocol.deepgram import (
     UserStartedSpeaking as SpeechStarted,
 )
-from protocol.errors import RemoteProtocolError
 from simulators.memory import MemoryWebSocket
 from tests.actors.fakes import (
     END,
@@ -1134,15 +1133,6 @@ async def test_an_error_is_a_crash_that_says_whether_it_can_be_mended(autojump_c
         assert isinstance(outcome, Crashed)
         assert not outcome.is_retryable
         assert "USER_AUDIO_FORMAT: no mulaw" in outcome.reason
-
-
-async def test_garbage_from_the_service_is_a_crash(autojump_clock: MockClock) -> None:
-    async with on_the_floor() as scene:
-        await scene.far.say_text("{not json")
-        outcome = await scene.ended()
-
-        assert isinstance(outcome, Crashed)
-        assert isinstance(outcome.error, RemoteProtocolError)
 
 
 async def test_taking_the_floor_away_ends_functions_and_socket(autojump_clock: MockClock) -> None:

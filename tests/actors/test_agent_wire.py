@@ -20,7 +20,7 @@ from protocol.deepgram import (
     UnknownMessage,
     Welcome,
 )
-from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.errors import LocalProtocolError
 from protocol.wire import Take
 from simulators.deepgram.dialogue import encode_server
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
@@ -170,16 +170,8 @@ async def test_a_slip_of_the_models_is_told_from_the_services_trouble(
     assert raised.value.is_slip is is_slip
 
 
-async def test_a_frame_that_cannot_be_read_is_the_services_fault(autojump_clock: MockClock) -> None:
-    session, service = wire()
-    await service.send_message("{not json")
-
-    with pytest.raises(RemoteProtocolError):
-        await session.receive()
-
-
 @pytest.mark.parametrize("state", [DialogueState.AWAITING_WELCOME, DialogueState.APPLYING, DialogueState.CONVERSING])
-async def test_a_message_that_lacks_what_it_must_have_is_passed_over(
+async def test_what_cannot_be_read_or_lacks_what_it_must_have_is_passed_over(
     state: DialogueState, autojump_clock: MockClock
 ) -> None:
     session, service = wire(state, buffer=20)
@@ -187,7 +179,7 @@ async def test_a_message_that_lacks_what_it_must_have_is_passed_over(
     session.on_refused = refused.append
     nameless = ['{"type":"ConversationText"}', '{"type":"FunctionCallRequest"}']
     wrong, last = '{"type":"ConversationText","role":"user","content":["words"]}', '{"type":"AgentAudioDone"}'
-    for text in ("null", "[]", "5", '"Welcome"', *nameless, "", wrong):
+    for text in ("{not json", "null", "[]", "5", '"Welcome"', *nameless, "", wrong):
         await service.send_message(text)
     await service.send_message(b"")
     await service.send_message(last)
@@ -195,6 +187,7 @@ async def test_a_message_that_lacks_what_it_must_have_is_passed_over(
     assert await session.receive() == AgentAudioDone()
     assert session.dialogue.state is state
     assert refused == [
+        "not JSON: unexpected character, expected a string key",
         *(f"a JSON object is wanted, not {kind}" for kind in ("null", "an array", "a number", "a string")),
         "role: a string is wanted, it is missing",
         "functions: an array of objects is wanted, it is missing",

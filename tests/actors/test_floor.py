@@ -153,12 +153,14 @@ async def test_a_refused_connection_says_whether_it_is_worth_another_try(autojum
         assert [SessionFailed("first", 1, "HTTP 401", retryable=False)] == scene.watched.facts(SessionFailed)
 
 
-async def test_garbage_before_the_session_is_ready_is_an_unavailable_agent(autojump_clock: MockClock) -> None:
+async def test_a_service_that_talks_nonsense_is_an_unavailable_agent(autojump_clock: MockClock) -> None:
     async with an_empty_floor() as scene:
 
         async def talk_nonsense() -> None:
             far = await scene.service.answer()
-            await far.say_text("{nonsense")
+            while True:
+                await far.say_text("{nonsense")
+                await far.hear_for(0.5)
 
         scene.sessions.start_soon(talk_nonsense)
         with pytest.raises(AgentUnavailable) as raised:

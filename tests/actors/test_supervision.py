@@ -20,7 +20,6 @@ from actors.supervision import (
     guard,
     root_cause,
 )
-from protocol.errors import RemoteProtocolError
 
 
 class Mute(Exception):
@@ -217,9 +216,9 @@ async def test_what_has_nothing_to_get_ready_is_guarded_from_the_start(autojump_
 
 
 def test_only_an_agent_that_says_so_is_beyond_a_retry() -> None:
-    errors = [ValueError(), RemoteProtocolError("bad"), AgentUnavailable("a"), AgentUnavailable("b", retryable=False)]
+    errors = [ValueError(), AgentUnavailable("a"), AgentUnavailable("b", retryable=False)]
 
-    assert [Crashed(error).is_retryable for error in errors] == [True, True, True, False]
+    assert [Crashed(error).is_retryable for error in errors] == [True, True, False]
 
 
 def test_the_root_cause_is_what_we_know_by_name_before_what_came_first() -> None:

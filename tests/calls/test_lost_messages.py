@@ -4,13 +4,17 @@ What the caller heard is read from the simulated telephone, and what is left fro
 alone are in `tests/actors/turn/test_lost.py`.
 """
 
+from contextlib import suppress
+
 import orjson
 import pytest
 import trio
 from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
 
 from actors.facts import (
     CallClosing,
+    FrameRefused,
     GoodbyeHeard,
     GoodbyeStarted,
     HandoffAsked,
@@ -35,6 +39,7 @@ from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.calls.test_turns import SlowLine, with_a_person
 from tests.examples import one_in
 
+NONSENSE = '{"type": "ConversationText", "role": "assist'
 ASK = CallPolicy().wording.still_there
 FILLER = CallPolicy().wording.filler
 QUESTION = "What does it cost?"
@@ -95,6 +100,35 @@ async def test_a_transcript_without_words_takes_nothing_of_what_is_said(
     assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (2.0, 4.0, "completed")
     assert [turn.heard for turn in call.ended.transcript if turn.speaker == "first"][1:] == ["Ten pounds.", "Goodbye."]
     assert [fact.complete for fact in call.facts(GoodbyeHeard)] == [True]
+
+
+async def test_what_cannot_be_read_takes_nothing_of_what_is_said_or_done(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(calls("look_up"))
+        await call.far.say_text(NONSENSE)
+        await call.far.hear(FunctionCallResponse)
+        await call.far.say(voice(1, 1.0))
+        await call.far.say_text(NONSENSE)
+        await call.far.say(WORDS, voice(1, 1.0), DONE)
+        await call.far.hear_for(4)
+
+    assert (call.phone.heard(1), turns(call)) == (2.0, [("Ten pounds.", "Ten pounds.")])
+    assert call.facts(SessionCrashed) == []
+    assert [fact.where for fact in call.facts(FrameRefused)] == ["deepgram"]
+
+
+async def test_a_service_that_talks_nothing_but_nonsense_is_as_good_as_silent(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        with suppress(ConnectionClosed):
+            await call.speak(QUESTION)
+            while True:
+                await call.far.say_text(NONSENSE)
+                await call.far.hear_for(0.5)
+
+    assert len(call.facts(SessionCrashed)) == 1
 
 
 async def test_a_goodbye_is_heard_on_a_line_that_echoes_marks_before_it_plays(autojump_clock: MockClock) -> None:

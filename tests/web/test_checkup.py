@@ -121,7 +121,7 @@ DENIED = AgentUnavailable("HTTP 401", retryable=False)
     [
         (Agent(WELCOME, APPLIED), True, "opened a session and took the first agent's settings", ""),
         (Agent(WELCOME, REFUSED), False, "INVALID_SETTINGS: no", UNMENDABLE),
-        (Agent("{"), False, "not JSON: unexpected end of data", "Check DEEPGRAM_AGENT_URL."),
+        (Agent("{"), False, "the session was closed (no close frame)", TRY_AGAIN),
         (Agent(WELCOME), False, "the session was closed (no close frame)", TRY_AGAIN),
         (DENIED, False, "HTTP 401", "Check DEEPGRAM_API_KEY."),
         (AgentUnavailable("HTTP 503"), False, "HTTP 503", TRY_AGAIN),
