@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import attrs
@@ -15,9 +16,11 @@ from agents.extras import Extras
 from agents.functions import FunctionFailed
 from agents.kinds import Between
 from store.memory import MemoryRecords
+from store.private import write_whole
 from store.records import CallRecord, TurnRecord, decode_record, encode_record
 from tests.web.fakes import CALL_SID, record
 from web.calls.after_call import HOOK_SECONDS, LAST_SECONDS, AfterCalls
+from web.calls.call_files import CallFiles
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
@@ -63,11 +66,14 @@ class Hook:
 
 
 async def after(
-    hook: Hook, ask: Callable[[list[dict[str, str]]], Awaitable[str]] | None = None, finish: float = 0.0
+    hook: Hook,
+    ask: Callable[[list[dict[str, str]]], Awaitable[str]] | None = None,
+    finish: float = 0.0,
+    folder: Path | None = None,
 ) -> CallRecord | None:
     """End one call as the server does; return what is kept of it in the end."""
     records = MemoryRecords()
-    calls = AfterCalls(Extras(extract=Form, hooks=(hook,)), ask, records)
+    calls = AfterCalls(Extras(extract=Form, hooks=(hook,)), ask, records, CallFiles(folder))
     announced = Announced(records, LiveCalls(), Counts(Slots(5)), ended=calls.put)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(calls.run)
@@ -89,6 +95,17 @@ async def test_the_form_is_filled_in_once_and_kept_and_the_hook_sees_it(autojump
     assert decode_record(encode_record(kept)) == kept
     assert len(model.asked) == 1
     assert "It was lovely." in model.asked[0][1]["content"]
+
+
+async def test_what_was_filled_in_is_in_the_file_of_the_call_too(tmp_path: Path, fast_clock: MockClock) -> None:
+    file = tmp_path / CALL_SID / "record.json"
+    write_whole(file, encode_record(ENDED))
+
+    kept = await after(Hook(), Model().ask, folder=tmp_path)
+
+    assert kept is not None
+    assert kept.extracted
+    assert decode_record(file.read_bytes()) == kept
 
 
 @pytest.mark.parametrize("answer", ["no", "{}", '{"mood": "sad"}', '{"mood": "happy", "rating": 9}', "[]", "{", "5"])

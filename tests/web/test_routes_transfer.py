@@ -1,5 +1,7 @@
 """What a person is told and asked at their end, and what becomes of the caller."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 import trio
@@ -9,8 +11,10 @@ from trio.testing import MockClock
 from actors.line.switch import TransferOrder
 from actors.record.resumption import Resumption
 from agents.brief import Brief
+from store.json_text import json_text
 from store.memory import MemoryRecords
-from store.records import CallRecord, TransferRecord
+from store.private import write_whole
+from store.records import CallRecord, TransferRecord, decode_record, record_as_json
 from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,
@@ -18,6 +22,7 @@ from tests.web.fakes import (
     LINE,
     ORIGIN,
     OTHER_CALL_SID,
+    STREAM_SID,
     Away,
     Exchange,
     FakeLine,
@@ -50,9 +55,9 @@ def dialled_form(status: str, *, bridged: str = "", call_status: str = "in-progr
     }
 
 
-async def parked() -> Exchange:
+async def parked(folder: str = "none") -> Exchange:
     """An exchange with one call that is being put through."""
-    there = exchange()
+    there = exchange(RECORDINGS_DIR=folder)
     await context_of(there).services.records.save(PARKED)
     there.slots.readmit(CALL_SID, 90)
     return there
@@ -122,6 +127,19 @@ async def test_a_person_who_took_the_call_ends_it(status: str, bridged: str, aut
     assert (transferred.outcome, there.slots.free) == ("transferred", 50)
     assert transferred.transfers == (TransferRecord("qualifier", 9.0, "wants a person", "answered", 42.0),)
     assert [line["outcome"] for line in lines if line["event"] == "call_ended"] == ["transferred"]
+
+
+async def test_what_comes_of_a_transfer_is_in_the_file_of_the_call_too(tmp_path: Path, fast_clock: MockClock) -> None:
+    file = tmp_path / CALL_SID / "record.json"
+    write_whole(file, json_text(record_as_json(PARKED)))
+    there = await parked(str(tmp_path))
+    error = {"StreamEvent": "stream-error", "StreamError": "31921", "CallSid": CALL_SID, "StreamSid": STREAM_SID}
+    for path, form in {"/twilio/dialled": dialled_form("completed", bridged="true"), "/twilio/stream": error}.items():
+        await there.twilio(path, form)
+
+        assert decode_record(file.read_bytes()) == await kept(there)
+
+    assert len((await kept(there)).faults) == 1
 
 
 @pytest.mark.parametrize(

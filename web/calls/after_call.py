@@ -24,6 +24,7 @@ from agents.functions import Answer, CallContext, FunctionSpec, Outcome
 from agents.quoting import SpokenTurn
 from store.calls import CallRecords
 from store.records import CallRecord
+from web.calls.call_files import CallFiles
 
 EXTRACT_SECONDS: Final = 20.0
 HOOK_SECONDS: Final = 30.0
@@ -49,6 +50,7 @@ class AfterCalls:
     extras: Extras
     ask: AskBrief | None
     records: CallRecords
+    files: CallFiles = attrs.field(factory=lambda: CallFiles(None))
     _put: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
     _ended: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
     _left: int = attrs.field(default=0, init=False)
@@ -111,7 +113,9 @@ class AfterCalls:
             return record
         latest = await self.records.get(record.call_sid)
         if latest is not None:  # else it was erased meanwhile, or could not be kept
-            await self.records.save(attrs.evolve(latest, extracted=extracted))
+            latest = attrs.evolve(latest, extracted=extracted)
+            await self.records.save(latest)
+            await self.files.rewrite(latest)
         return attrs.evolve(latest or record, extracted=extracted)
 
 

@@ -1,9 +1,9 @@
 """Files of one call, to be read: its journal and its recording, in one folder below RECORDINGS_DIR.
 
-`CallFiles` reads and erases; the Scribe writes. With RECORDINGS_URL a recording is in the folder until it is in the
-object store (`web.calls.uploads`), and is looked for in both. Work on the disk and work on the store run in threads of
-their own. A journal that is cut in the middle of a line, or has lines that are none, is read as far as it can be; a
-call without files has none.
+`CallFiles` reads and erases, and writes what becomes known of a call later; the Scribe writes the rest. With
+RECORDINGS_URL a recording is in the folder until it is in the object store (`web.calls.uploads`), and is looked for in
+both. Work on the disk and work on the store run in threads of their own. A journal that is cut in the middle of a line,
+or has lines that are none, is read as far as it can be; a call without files has none.
 """
 
 import re
@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+import structlog
 import trio
 
 from actors.record.recording import alone_in
 from actors.supervision import Crashed, guard
 from protocol.fields import json_or
+from store.json_text import json_text
 from store.objects import ObjectStore, ObjectsUnavailable
+from store.private import write_whole
+from store.records import CallRecord, record_as_json
 from web.picture.facts import JournalEntry
 
 T = TypeVar("T")
@@ -32,6 +36,8 @@ LINES_BYTES = 64 * 1024
 JOURNAL, RECORDING, RECORD = "journal.jsonl", "call.wav", "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
+_log = structlog.stdlib.get_logger()
+
 
 def parse_journal(lines: bytes) -> list[JournalEntry]:
     return [entry for line in lines.splitlines() if isinstance(entry := json_or(line, None), dict)]
@@ -41,7 +47,7 @@ def parse_journal(lines: bytes) -> list[JournalEntry]:
 class CallFiles:
     """The files of the calls of one server; none where nothing is recorded.
 
-    Every method raises `OSError`; where it asks the object store, that is an `ObjectsUnavailable`.
+    Every method but `rewrite` raises `OSError`; where it asks the object store, that is an `ObjectsUnavailable`.
     """
 
     folder: Path | None
@@ -84,6 +90,16 @@ class CallFiles:
         found = set(await self.in_thread(partial(_names, path))) if path is not None else set[str]()
         return sorted(found | ({RECORDING} if await self.stored_bytes(call_sid) is not None else set()))
 
+    async def rewrite(self, record: CallRecord) -> None:
+        """Write a record anew of which more is known, where its file is here; what goes wrong is logged."""
+        path = self.path(record.call_sid, RECORD)
+        if path is None:
+            return
+        try:
+            await self.in_thread(partial(_rewrite, path, json_text(record_as_json(record), indent=True)))
+        except OSError as exc:
+            _log.error("record_not_rewritten", call_sid=record.call_sid, why=str(exc))
+
     async def erase(self, call_sid: str) -> None:
         """Remove every file of a call; an upload that is under way leaves nothing behind."""
         path = self.path(call_sid, "")
@@ -125,6 +141,13 @@ def _erase(folder: Path) -> None:
     if folder.is_dir():
         with alone_in(folder):  # no upload of it is being finished then
             shutil.rmtree(folder)
+
+
+def _rewrite(path: Path, text: bytes) -> None:
+    if path.parent.is_dir():
+        with alone_in(path.parent):  # it is not being erased then
+            if path.is_file():
+                write_whole(path, text)
 
 
 def _read_lines(path: Path, start: int) -> list[bytes]:

@@ -97,10 +97,10 @@ class AppContext:
 def build_context(settings: Settings, opened: Opened) -> AppContext:
     services, slots, orders, objects = opened.services, opened.slots, opened.orders, opened.objects
     live_calls, counts, admissions = LiveCalls(), Counts(slots), Admissions(opened.tokens)
-    after = AfterCalls(services.roster.extras, services.ask_json, services.records)
+    files = CallFiles(settings.recordings_dir, objects)
+    after = AfterCalls(services.roster.extras, services.ask_json, services.records, files)
     ends, outbox = OrderEnds(orders, settle), Outbox(orders.database)
     webhooks = Webhooks(outbox, services.records, opened.post_webhook) if opened.post_webhook is not None else None
-    files = CallFiles(settings.recordings_dir, objects)
     watched = WatchedCalls(files)
     uploads = Uploads(files, objects) if objects is not None else None
     ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]

@@ -104,7 +104,9 @@ class Returns:
         if record.outcome == TRANSFERRING:
             ended_by = await self.context.admissions.texts.peek(f"ended-by {call_sid}")
             told = ended_by.decode() if ended_by is not None else outcome
-            await self.context.services.records.save(attrs.evolve(settled, outcome=told))
+            concluded = attrs.evolve(settled, outcome=told)
+            await self.context.services.records.save(concluded)
+            await self.context.files.rewrite(concluded)
         elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
             told = outcome if record.outcome in {UNHEARD, "caller_hung_up"} else record.outcome
             await self._amend(attrs.evolve(settled, outcome=told))
@@ -157,6 +159,7 @@ class Returns:
             await self.context.announced.kept_in.save(record)
         except (RecordError, OSError) as exc:
             _log.error("record_not_amended", call_sid=record.call_sid, why=str(exc))
+        await self.context.files.rewrite(record)
 
     async def over(self, call_sid: str) -> None:
         """Take in that a call does not come back; a worker that carried it, and waits for that, is left word."""
