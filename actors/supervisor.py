@@ -76,9 +76,11 @@ class Supervisor:
                 assert_never(message)
 
     async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
-        on_call = self._successor(change)
-        if on_call is None:
-            change.asked.refuse(f"There is no agent {change.asked.to!r}.")
+        on_call, to = self._successor(change), change.asked.to
+        if on_call is None or to == change.holder.agent:
+            change.asked.refuse(
+                "You have the call already: go on yourself." if on_call else f"There is no agent {to!r}."
+            )
             return change.holder
         outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
         match outcome:

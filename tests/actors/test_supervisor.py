@@ -620,9 +620,14 @@ async def test_of_an_end_and_a_handoff_in_one_breath_the_first_holds(autojump_cl
         assert scene.service.open == 0
 
 
-async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("to", "why"), [("nobody", "There is no agent 'nobody'."), ("first", "You have the call already: go on yourself.")]
+)
+async def test_a_handoff_to_an_agent_that_cannot_take_it_is_refused(
+    to: str, why: str, autojump_clock: MockClock
+) -> None:
     first = ROSTER.agents["first"]
-    lost = attrs.evolve(first, functions=(*first.functions, handoff_to_next_agent("nobody", name="handoff_to_nobody")))
+    lost = attrs.evolve(first, functions=(*first.functions, handoff_to_next_agent(to, name="handoff_to_nobody")))
     async with a_conversation(roster=Roster({"first": lost}, "first")) as scene:
         far = await scene.service.live()
         await far.say(calls("handoff_to_nobody", arguments='{"reason": "asked for it"}'))
@@ -630,7 +635,7 @@ async def test_a_handoff_to_an_agent_that_is_not_there_is_refused(autojump_clock
         await far.greet("I am still here.")
         await trio.sleep(2)
 
-        assert orjson.loads(response.content) == {"error": "There is no agent 'nobody'."}
+        assert orjson.loads(response.content) == {"error": why}
         assert [fact.heard for fact in scene.watched.facts(ReplyEnded)] == ["I am still here."]
 
 
