@@ -16,7 +16,8 @@ class ServiceActivity:
     """It has sent audio or words, and neither their end nor a turn of the caller's since."""
     has_heard: bool = attrs.field(default=False, init=False)
     """It has heard the caller since the tape was held: it will answer that."""
-    _acknowledged: list[type[ServerMessage]] = attrs.field(factory=list[type[ServerMessage]], init=False)
+    _acknowledged: type[ServerMessage] | None = attrs.field(default=None, init=False)
+    """The update that it has acknowledged last."""
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def note_speaking(self) -> None:
@@ -33,7 +34,7 @@ class ServiceActivity:
         self._changed.unpark_all()
 
     def note_acknowledged(self, kind: type[ServerMessage]) -> None:
-        self._acknowledged.append(kind)
+        self._acknowledged = kind
         self._changed.unpark_all()
 
     async def wait_quiet(self) -> None:
@@ -42,7 +43,7 @@ class ServiceActivity:
             await self._changed.park()
 
     async def wait_acknowledged(self, kind: type[ServerMessage]) -> None:
-        """Wait for the acknowledgement of an update; each counts once."""
-        while kind not in self._acknowledged:
+        """Wait for the acknowledgement of an update that is being sent: one that came before is another's."""
+        self._acknowledged = None
+        while self._acknowledged is not kind:
             await self._changed.park()
-        self._acknowledged.remove(kind)

@@ -1,6 +1,6 @@
 """A handoff that has been asked for: a holder, somebody in the Summarizer's place, and the service."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -17,7 +17,7 @@ from actors.supervision import RestartBudget
 from agents.roster import Roster
 from agents.spec import AgentSpec
 from protocol.audio import FRAME_BYTES, silence
-from protocol.deepgram import FunctionCallRequest, Settings
+from protocol.deepgram import FunctionCallRequest, ServerMessage, Settings
 from tests.actors.fakes import (
     HAND_OFF,
     PATIENCE,
@@ -85,10 +85,11 @@ async def a_handoff_asked_for(
     facts: Mapping[str, str] | None = None,
     roster: Roster = ROSTER,
     tail: bytes = b"",
+    before: Sequence[ServerMessage] = (),
 ) -> AsyncIterator[Scene]:
     """It is asked for at frame 20, when the caller has said "Yes, please."; with None nobody writes a Brief.
 
-    `tail` is what the caller says then, and the service has heard."""
+    `tail` is what the caller says then, and the service has heard; `before` is what it says before the request."""
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     state = watched.state
     floor, clerk = Floor(state, service.connect), Clerk(state.mail.summarizer, brief_takes or 0.0)
@@ -108,7 +109,7 @@ async def a_handoff_asked_for(
         first.audio.clear()
         service.refusals.extend(refusals)
         watched.state.conversation.record(facts or {})
-        await first.say(request)
+        await first.say(*before, request)
         asked = await state.mail.supervisor.receive()
         assert isinstance(asked, AskHandoff)
         on_call = AgentOnCall(roster.agents["second"], RestartBudget(RestartPolicy(), Random(0)))

@@ -106,6 +106,19 @@ async def test_each_step_waits_for_the_acknowledgement_of_the_one_before(autojum
         ]
 
 
+async def test_an_acknowledgement_that_came_twice_before_is_none_of_the_next_agents(autojump_clock: MockClock) -> None:
+    async with a_handoff_asked_for(roster=SOFT, before=[ThinkUpdated(), SpeakUpdated()]) as scene:
+        await scene.first.hear(UpdateThink)
+        await scene.first.hear_for(0.5)
+        before_think = [type(message) for message in scene.first.heard[1:]]
+        await scene.first.say(ThinkUpdated())
+        await scene.first.hear(UpdateSpeak)
+        await scene.first.hear_for(0.5)
+
+        assert before_think == [UpdateThink]
+        assert scene.first.said(InjectAgentMessage) == []
+
+
 async def test_the_next_agent_greets_in_its_own_voice_on_the_same_session(autojump_clock: MockClock) -> None:
     """The acknowledgements take 0.25 s each, and the first audio 0.1 s."""
     async with a_handoff_asked_for(roster=SOFT) as scene:
