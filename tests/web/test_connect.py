@@ -128,7 +128,14 @@ async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_
 
 @pytest.mark.parametrize(
     ("status", "retryable"),
-    [(400, False), (401, False), (402, False), (404, False), (429, True), (500, True), (503, True)],
+    [
+        (400, False),
+        (401, False),
+        (402, False),
+        (404, False),
+        (429, True),
+        *((status, True) for status in (500, 503, 520, 529, 561)),
+    ],
 )
 async def test_a_refused_upgrade_says_whether_to_try_again(status: int, retryable: bool) -> None:
     async with serving(partial(refuse, status)) as port:

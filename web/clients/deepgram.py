@@ -34,8 +34,8 @@ CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
 MAX_MESSAGE_BYTES = 16 * 2**20
 TOO_MANY = 429
-PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Refusals that the same request may survive a moment later; 400, 401, 402, 403, 404 will not change."""
+_PASSING = frozenset({408, 425, TOO_MANY})
+"""Refusals that the same request may survive a moment later, as those of any server in trouble; others are lasting."""
 
 _SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
 _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
@@ -100,7 +100,8 @@ class _Address:
 def _unavailable(trouble: Exception) -> AgentUnavailable:
     if isinstance(trouble, ConnectionRejected):
         status = trouble.status_code
-        return AgentUnavailable(f"HTTP {status}", retryable=status in PASSING_STATUSES, is_busy=status == TOO_MANY)
+        passes = status in _PASSING or status >= 500
+        return AgentUnavailable(f"HTTP {status}", retryable=passes, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
     tried = trouble.__cause__  # trio has a group of every address it tried
