@@ -17,7 +17,7 @@ from actors.errors import BriefUnavailable
 from actors.summarizer import BriefCost
 from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
-from simulators.groq import GroqSimulator
+from simulators.groq import RETRY_AFTER, GroqSimulator
 from web.clients.briefs import GONE_SECONDS, BriefClient, request_for, response_format
 from web.clients.twilio_api import TwilioApi
 
@@ -217,9 +217,19 @@ async def test_a_key_that_is_refused_is_not_tried_with_every_model(autojump_cloc
     assert (len(seen), len(logs), {why.lasting for why in failed}) == (1, 1, {True})
 
 
-@pytest.mark.parametrize("fault", ["429", "500"])
-async def test_what_passes_puts_no_model_aside(fault: str, autojump_clock: MockClock) -> None:
-    async with two_models(f"{fault} on request 1") as (client, groq):
+async def test_a_model_whose_limit_is_reached_is_asked_again_when_the_api_says(autojump_clock: MockClock) -> None:
+    async with two_models("429 on request 1", "429 on request 3") as (client, groq):
+        assert await ask_often(client, 1) == []
+        limited = await ask_often(client)
+        await trio.sleep(RETRY_AFTER)
+        assert await ask_often(client, 1) == []
+
+    assert [request.model for request in groq.requests] == [FIRST, SECOND, SECOND, FIRST]
+    assert [(why.lasting, why.requests) for why in limited] == [(False, 1)] + 4 * [(False, 0)]
+
+
+async def test_what_passes_puts_no_model_aside(autojump_clock: MockClock) -> None:
+    async with two_models("500 on request 1") as (client, groq):
         failed = await ask_often(client, 2)
 
     assert [why.lasting for why in failed] == [False]

@@ -1,10 +1,10 @@
 """Client for the LLM that writes Briefs: Groq, or any other API that answers as OpenAI's chat completions do.
 
 `BriefClient.ask` is the `ask_brief` of `CallServices`: chat messages in, the text of one JSON object out (whether it is
-a Brief is for `agents.brief` to say). Models are preferences: one that the API refuses is told once, put aside, and the
-next one is asked, for this Brief and for those that follow. Nothing else is tried again: the deadline is the
-Summarizer's, and a late second try helps nobody. Every failure is `BriefUnavailable`; the httpx client and its
-connections are the server's.
+a Brief is for `agents.brief` to say). Models are preferences: one that the API refuses, or whose limit is reached, is
+told once, put aside, and the next one is asked, for this Brief and for those that follow. Nothing else is tried again:
+the deadline is the Summarizer's, and a late second try helps nobody. Every failure is `BriefUnavailable`; the httpx
+client and its connections are the server's.
 """
 
 import re
@@ -28,8 +28,10 @@ MAX_TOKENS = 2_000
 """Reasoning counts, and too few tokens give an empty answer: https://console.groq.com/docs/reasoning"""
 GONE_SECONDS, FAILED_SECONDS = 3600.0, 300.0
 """For how long a model is put aside: one that is not there, and one that wrote no JSON."""
+LIMITED_SECONDS, LONGEST_LIMIT = 10.0, 300.0
+"""The same for one whose limit is reached, if the API does not say, and at the most."""
 _REFUSALS = frozenset({400, 401, 403, 404, 422})
-"""Statuses that the same request meets again; 429 and 5xx pass."""
+"""Statuses that the same request meets again; 5xx pass, and so does 429, which is about one model."""
 _KEY_REFUSED = frozenset({401, 403})
 _NO_JSON = "json_validate_failed"
 _ABOUT_THE_CALL = frozenset({"context_length_exceeded", "string_above_max_length"})
@@ -80,6 +82,7 @@ class BriefRefusal:
     status: int
     code: str
     message: str
+    wait: float = LIMITED_SECONDS
 
     @classmethod
     def of(cls, answer: httpx.Response) -> "BriefRefusal":
@@ -89,14 +92,22 @@ class BriefRefusal:
             code, message = error.get("code") or error.get("type"), error.get("message")
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             code, message = None, None
-        return cls(answer.status_code, str(code or ""), str(message or "")[:300])
+        wait = answer.headers.get("retry-after", "")
+        asked = min(float(wait), LONGEST_LIMIT) if wait.isdecimal() else LIMITED_SECONDS
+        return cls(answer.status_code, str(code or ""), str(message or "")[:300], max(asked, 1.0))
 
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.code}".rstrip()
 
     @property
+    def is_lasting(self) -> bool:
+        return self.status != httpx.codes.TOO_MANY_REQUESTS
+
+    @property
     def seconds_aside(self) -> float:
         """For how long the model need not be asked again; 0 if another request may well succeed."""
+        if not self.is_lasting:
+            return self.wait
         if self.status not in _REFUSALS or self.code in _ABOUT_THE_CALL:
             return 0.0
         return FAILED_SECONDS if self.code == _NO_JSON else GONE_SECONDS
@@ -140,7 +151,7 @@ class BriefClient:
 
         An empty schema allows any object.
 
-        Raises: `BriefUnavailable`; it is lasting when no model is left.
+        Raises: `BriefUnavailable`; it is lasting when no model is left, and none but waits for its limit.
         """
         requests = 0
         while (model := next(iter(self.best()), None)) is not None:
@@ -153,7 +164,8 @@ class BriefClient:
                 raise BriefUnavailable(str(refusal), requests=requests)
             self._put_aside(model, refusal)
         left = "; ".join(f"{model}: {refusal}" for model, (_, refusal) in self._aside.items())
-        raise BriefUnavailable(f"no model is left ({left})", lasting=True, requests=requests)
+        lasting = all(refusal.is_lasting for _, refusal in self._aside.values())
+        raise BriefUnavailable(f"no model is left ({left})", lasting=lasting, requests=requests)
 
     async def _post(
         self, model: str, messages: Sequence[Mapping[str, str]], number: int, schema: Mapping[str, JSON]
