@@ -16,11 +16,13 @@ import attrs
 import trio
 from outcome import Error, capture
 
-TICK_SECONDS = 0.01
+TICK_SECONDS = 0.02
 FINE_SECONDS = 0.001
 """A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
 _MOST_LEFT = 64
 """Moments at which nobody is left, beside one for each sleeper; when there are more, they are let go of."""
+_SOON = 1e-4
+"""Seconds until trio has looked at the time as well: a tick that has come meanwhile is the next turn's."""
 _ROUNDING = 1e-9
 """Seconds: tolerance for floating point in the moment of a tick."""
 
@@ -176,7 +178,7 @@ class _Clock(trio.abc.Instrument):
         """Wake those that are due, in the turn of the scheduler that begins now."""
         if self._first <= (now := self.now()):
             self._wake_due(now)
-            self._sleep_until(self._next())
+            self._sleep_until(max(self._next(), self.now() + _SOON) if self.asleep else -math.inf)
 
     async def _sleep_for_all(self) -> None:
         trio.lowlevel.add_instrument(self)

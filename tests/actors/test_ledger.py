@@ -113,11 +113,11 @@ async def test_a_mark_goes_behind_every_two_fifths_of_a_second_and_behind_the_en
 
 async def test_audio_that_stops_coming_is_marked_when_it_has_been_played(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
-    ledger.put(voice, speech(0.15))
+    ledger.put(voice, speech(0.16))
 
     work = await sent_within(ledger, 5.0)
 
-    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.15), SendMarkAlone)]
+    assert [(at, type(one)) for at, one in work] == [(0.0, SendAudio), (pytest.approx(0.16), SendMarkAlone)]
 
 
 async def test_the_end_of_a_reply_is_marked_as_soon_as_it_is_known(autojump_clock: MockClock) -> None:

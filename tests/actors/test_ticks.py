@@ -1,6 +1,8 @@
 """One clock wakes all who sleep to a tick, and is gone when nobody does."""
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 
 import attrs
@@ -25,9 +27,9 @@ def clocks_running() -> int:
 
 
 def test_the_next_tick_is_not_before_its_moment_and_takes_no_notice_of_rounding() -> None:
-    moments = [next_tick(moment) for moment in (0.0, 0.001, 0.01, 0.1 + 0.2, 0.0100001, math.inf)]
+    moments = [next_tick(moment) for moment in (0.0, 0.001, 0.02, 0.1 + 0.2, 0.0200001, math.inf)]
 
-    assert moments == [0.0, 0.01, 0.01, 0.1 + 0.2, 0.02, math.inf]
+    assert moments == [0.0, 0.02, 0.02, 0.1 + 0.2, 0.04, math.inf]
 
 
 async def test_everybody_is_woken_on_the_tick_of_their_own(autojump_clock: MockClock) -> None:
@@ -49,7 +51,7 @@ async def test_one_who_comes_later_may_be_woken_sooner(autojump_clock: MockClock
         nursery.start_soon(wait_tick, 100)
         await trio.sleep(0.02)
         await wait_tick(3)
-        assert round(trio.current_time(), 6) == 0.03
+        assert round(trio.current_time(), 6) == 0.06
         nursery.cancel_scope.cancel()
 
 
@@ -58,7 +60,7 @@ async def test_who_is_cancelled_costs_the_others_nothing(autojump_clock: MockClo
         nursery.start_soon(wait_tick, 8)
         with trio.move_on_after(0.05) as scope:
             await wait_tick(8)
-    assert (scope.cancelled_caught, round(trio.current_time(), 6)) == (True, 0.08)
+    assert (scope.cancelled_caught, round(trio.current_time(), 6)) == (True, 0.16)
 
 
 async def test_when_nobody_sleeps_no_task_is_left_and_the_next_one_finds_a_clock(autojump_clock: MockClock) -> None:
@@ -84,7 +86,7 @@ async def test_there_is_one_clock_for_any_number(autojump_clock: MockClock) -> N
 async def test_a_moment_between_two_ticks_is_the_later_one(autojump_clock: MockClock) -> None:
     await Sleeper().sleep_until(0.0234)
 
-    assert round(trio.current_time(), 6) == 0.03
+    assert round(trio.current_time(), 6) == 0.04
 
 
 async def test_a_fine_tick_is_a_millisecond(autojump_clock: MockClock) -> None:
@@ -98,7 +100,7 @@ async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_cloc
     for _ in range(3):
         await Sleeper().sleep_until(0.5)
 
-    assert round(trio.current_time(), 6) == 0.53
+    assert round(trio.current_time(), 6) == 0.56
 
 
 @attrs.define(eq=False)
@@ -190,10 +192,10 @@ async def test_who_does_not_sleep_is_not_woken(autojump_clock: MockClock) -> Non
     sleeper = Sleeper()
     sleeper.move(0.0)
     sleeper.wake()
-    await sleeper.sleep_until(0.05)
+    await sleeper.sleep_until(0.06)
     sleeper.move(1.0)
 
-    assert round(trio.current_time(), 6) == 0.05
+    assert round(trio.current_time(), 6) == 0.06
 
 
 async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: MockClock) -> None:
@@ -210,12 +212,12 @@ async def test_who_has_just_been_cancelled_is_not_woken_as_well(autojump_clock: 
 
 @attrs.define(eq=False)
 class Steps(trio.abc.Instrument):
-    """How many steps all tasks have taken."""
+    """How many steps the tasks have taken, by their names."""
 
-    count: int = 0
+    of: Counter[str] = attrs.field(factory=Counter)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.count += 1
+        self.of[task.name.rpartition(".")[2]] += 1
 
 
 async def test_one_that_looks_sleeps_on_until_it_says_otherwise_and_no_task_is_woken_meanwhile(
@@ -235,7 +237,7 @@ async def test_one_that_looks_sleeps_on_until_it_says_otherwise_and_no_task_is_w
 
     assert looked == [0.02, 0.04, 0.06, 0.08, 0.1]
     assert trio.current_time() == pytest.approx(0.1)
-    assert steps.count <= 5  # to begin to wait; and the one that is woken, the nursery's, and the clock's
+    assert steps.of.total() <= 5  # to begin to wait; and the one that is woken, the nursery's, and the clock's
 
 
 async def test_one_that_looks_does_so_in_the_context_of_its_task(autojump_clock: MockClock) -> None:
@@ -269,7 +271,7 @@ async def test_what_a_look_raises_its_own_task_raises_and_the_clock_goes_on(auto
         nursery.start_soon(wait_tick, 2)
         nursery.start_soon(wait_tick, 7)
 
-    assert trio.current_time() == pytest.approx(0.07)
+    assert trio.current_time() == pytest.approx(0.14)
 
 
 @pytest.mark.parametrize("deed", ["wake", "move", "cancel"])
@@ -290,8 +292,8 @@ async def test_what_a_look_raises_is_raised_also_where_it_has_ended_its_own_slee
     with pytest.raises(ValueError, match="what it saw"), scope:
         await sleeper.sleep_until(0.02, look=look)
 
-    await sleeper.sleep_until(0.05)
-    assert (round(trio.current_time(), 6), ticks.sleeping()) == (0.05, 0)
+    await sleeper.sleep_until(0.06)
+    assert (round(trio.current_time(), 6), ticks.sleeping()) == (0.06, 0)
 
 
 @pytest.mark.parametrize("then", [-math.inf, 0.5])
@@ -310,7 +312,7 @@ async def test_a_look_may_end_its_own_sleep(then: float, autojump_clock: MockClo
 @pytest.mark.parametrize("others", [1, 20])
 @pytest.mark.parametrize(
     ("deed", "ends"),
-    [("wake", 0.02), ("move sooner", 0.02), ("move later", 0.05), ("cancel", 0.02), ("move away", 0.09)],
+    [("wake", 0.02), ("move sooner", 0.02), ("move later", 0.06), ("cancel", 0.02), ("move away", 0.09)],
 )
 async def test_a_look_may_wake_move_or_cancel_those_that_are_due_with_it(
     deed: str, ends: float, others: int, autojump_clock: MockClock
@@ -323,7 +325,7 @@ async def test_a_look_may_wake_move_or_cancel_those_that_are_due_with_it(
             if deed == "wake":
                 sleeper.wake()
             elif deed != "cancel":
-                sleeper.move({"move sooner": 0.01, "move later": 0.05, "move away": math.inf}[deed])
+                sleeper.move({"move sooner": 0.01, "move later": 0.06, "move away": math.inf}[deed])
         if deed == "cancel":
             sleeping.cancel_scope.cancel(reason="of what one saw")
         return -math.inf
@@ -355,9 +357,9 @@ async def test_one_that_is_moved_does_not_look_before(autojump_clock: MockClock)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sleeper.sleep_until, 0.02, TICK_SECONDS, look)
         await wait_all_tasks_blocked()
-        sleeper.move(0.05)
+        sleeper.move(0.06)
 
-    assert looked == [0.05]
+    assert looked == [0.06]
 
 
 @attrs.define(eq=False)
@@ -385,6 +387,29 @@ def test_a_moment_between_our_look_at_the_time_and_trios_is_not_missed() -> None
             assert moment <= trio.current_time() < moment + 0.01
 
     trio.run(sleep_often, clock=CreepingClock())
+
+
+async def test_a_tick_that_comes_while_others_are_woken_wakes_no_task_of_the_clocks(autojump_clock: MockClock) -> None:
+    steps, woken = Steps(), list[float]()
+
+    def work() -> float:
+        autojump_clock.jump(0.005)
+        return -math.inf
+
+    async def sleep(moment: float, look: Callable[[], float] | None = None) -> None:
+        await Sleeper().sleep_until(moment, FINE_SECONDS, look)
+        woken.append(round(trio.current_time(), 3))
+
+    trio.lowlevel.add_instrument(steps)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep, 0.02, work)
+        nursery.start_soon(sleep, 0.022)
+        nursery.start_soon(sleep, 0.03)
+    await trio.sleep(1.0)
+    trio.lowlevel.remove_instrument(steps)
+
+    assert woken == [0.025, 0.025, 0.03]
+    assert steps.of["_sleep_for_all"] == 2  # it begins, and it ends
 
 
 async def test_one_that_is_moved_again_and_again_leaves_nothing_behind(autojump_clock: MockClock) -> None:
