@@ -14,10 +14,9 @@ import attrs
 from store.fleet.driver import Database
 from store.fleet.shared import FleetRefused, FleetUnavailable
 from store.orders import schema
+from store.orders.schema import PROGRAM
 from store.postgres_pages import PERSONAL, unsampled
 
-PROGRAM = 1
-"""The number of this program: higher than that of every program before it that knows fewer steps."""
 _LOCK = 0x464C5454
 """An arbitrary number: PostgreSQL's name for the lock under which one worker makes a step."""
 

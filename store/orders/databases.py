@@ -23,7 +23,7 @@ import structlog
 import trio
 
 from store.calls import DatabaseRefused
-from store.orders.schema import SQLITE_STEPS
+from store.orders.schema import PROGRAM, SQLITE_STEPS
 from store.private import make_folders
 from store.sqlite import is_damaged, open_sqlite, overwrite_erased
 
@@ -241,7 +241,7 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
-        _refuse_newer(made, len(steps))
+        _refuse_newer(connection)
         _refuse_foreign(connection, made)
         for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
@@ -253,8 +253,9 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
     connection.execute("COMMIT")
 
 
-def _refuse_newer(made: int, known: int) -> None:
-    if made > known:
+def _refuse_newer(connection: sqlite3.Connection) -> None:
+    ((oldest,),) = connection.execute("PRAGMA user_version")
+    if oldest > PROGRAM:
         raise OrdersRefused("its tables of orders were made by a newer switchboard. Update this one.")
 
 

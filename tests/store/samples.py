@@ -37,8 +37,9 @@ def at(minute: int) -> CallRecord:
 
 
 def newer_tables(file: Path) -> str:
-    """Make a file whose tables of orders are of a later version; return its name."""
+    """Make a file whose tables of orders are of a later version, with which no older one works; return its name."""
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE orders_schema (number integer PRIMARY KEY)")
         connection.execute("INSERT INTO orders_schema VALUES (99)")
+        connection.execute("PRAGMA user_version=99")
     return str(file)

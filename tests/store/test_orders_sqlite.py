@@ -53,6 +53,22 @@ async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp
     assert [(line["event"], "Update" in line["why"]) for line in lines] == [("database_refused", True)]
 
 
+async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(tmp_path: Path) -> None:
+    class Newer(SqliteOrders):
+        steps = (*SqliteOrders.steps, ("ALTER TABLE orders ADD later text NOT NULL DEFAULT ''",))
+
+    opened = [kind(str(tmp_path / "calls.db")) for kind in (Newer, SqliteOrders)]
+    newer, older = map(OrderQueue, opened)
+    await put(newer, "OR1")
+
+    assert await state_of(older, "OR1") == "waiting"
+    assert await older.cancel("OR1", "by hand")
+    await put(older, "OR2")
+    assert [await state_of(newer, name) for name in ("OR1", "OR2")] == ["over", "waiting"]
+    for database in opened:
+        database.close()
+
+
 @pytest.mark.parametrize("what", ["no database", "broken", "of another program"])
 async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what: str, tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
