@@ -2,7 +2,8 @@
 
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
 their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
-everything of its call, and news of it that have not arrived. Errors of disk, store or database are logged, and the next
+everything of its call, and news of it that have not arrived. The time is the database's: a worker whose clock is wrong
+removes nothing too early. Errors of disk, store or database are logged, and the next
 hour finds what is left.
 """
 
@@ -21,6 +22,7 @@ from actors.supervision import keep_running
 from keeping_settings import Retention
 from store.calls import CallRecords
 from store.orders.databases import SqliteOrders
+from store.orders.queue import OrderQueue
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, RecordError
 from store.search import MOST, CallQuery, CallSummary
@@ -41,6 +43,7 @@ class Removal:
     records: CallRecords
     files: CallFiles
     outbox: Outbox = attrs.field(factory=lambda: Outbox(SqliteOrders()))
+    _now: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
     _worded_since: str = attrs.field(default="", init=False)
     """Calls that started before are without words, as far as this process has seen to it."""
 
@@ -56,6 +59,7 @@ class Removal:
 
         Raises: `OSError`.
         """
+        self._now = datetime.fromtimestamp(await OrderQueue(self.outbox.database).now(), UTC)
         removed = {
             "records": await self._remove_records(),
             "transcripts": await self._remove_words(),
@@ -90,9 +94,12 @@ class Removal:
         days = self.retention.records
         return 0 if days == math.inf else await self.outbox.remove_older(days * DAY)
 
-    @staticmethod
-    def _until(days: float) -> str:
-        return days_ago(days).isoformat(timespec="milliseconds") if days < math.inf else ""
+    def _ago(self, days: float) -> datetime:
+        """Return the moment before which something that is kept for so long is too old."""
+        return self._now - timedelta(days=days)
+
+    def _until(self, days: float) -> str:
+        return self._ago(days).isoformat(timespec="milliseconds") if days < math.inf else ""
 
     async def _older(self, days: float, since: str = "") -> AsyncIterator[CallSummary]:
         """Go through the calls that are too old, the newest of them first."""
@@ -110,22 +117,23 @@ class Removal:
             return 0
         words = dict.fromkeys((JOURNAL, TRANSCRIPT, RECORD), min(kept.transcripts, kept.records))
         names = words | {RECORDING: min(kept.audio, kept.records)}
-        return await self.files.in_thread(partial(_remove_old, folder, names))
+        moments = {name: self._ago(days).timestamp() for name, days in names.items() if days < math.inf}
+        return await self.files.in_thread(partial(_remove_old, folder, moments))
 
     async def _remove_objects(self) -> int:
         objects, days = self.files.objects, min(self.retention.audio, self.retention.records)
         if objects is None or days == math.inf:
             return 0
-        work = partial(objects.erase_older, days_ago(days).timestamp(), time.time())
+        work = partial(objects.erase_older, self._ago(days).timestamp(), time.time())
         return await self.files.in_store(work, STORE_SECONDS)
 
 
-def _remove_old(folder: Path, names: dict[str, float]) -> int:
-    """Remove files of these names that are older than so many days, and folders that are empty then."""
+def _remove_old(folder: Path, moments: dict[str, float]) -> int:
+    """Remove files, by name, that are older than a moment, and folders that are empty then."""
     count = 0
     for call in [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]:
-        for name, days in names.items():
-            count += days < math.inf and _remove_if_older(call / name, days_ago(days).timestamp())
+        for name, moment in moments.items():
+            count += _remove_if_older(call / name, moment)
         if count and not any(call.iterdir()):
             call.rmdir()
     return count
@@ -137,11 +145,6 @@ def _remove_if_older(path: Path, moment: float) -> bool:
             path.unlink()
             return True
     return False
-
-
-def days_ago(days: float) -> datetime:
-    """Return the moment before which something that is kept for so long is too old."""
-    return datetime.now(UTC) - timedelta(days=days)
 
 
 def without_words(record: CallRecord) -> CallRecord:
