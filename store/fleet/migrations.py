@@ -111,6 +111,7 @@ CREATE INDEX commands_worker ON commands (worker, id);
     Migration(5, unsampled(*(table for table in PERSONAL if table not in {"calls", "call_summaries"}))),
     Migration(6, NO_NUMBER_IN_ITS_LOG),
     Migration(7, ";\n".join((*schema.STEP_4, ""))),
+    Migration(8, ";\n".join((*schema.STEP_5, ""))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"

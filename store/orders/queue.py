@@ -21,6 +21,8 @@ OrderHistory: TypeAlias = Mapping[str, object]
 
 KEPT_SECONDS = 86_400.0
 """For so long an order is known after its call is over."""
+UNANSWERED_SECONDS = 900.0
+"""For so long an order stays of which nobody was told, and that its worker has left."""
 LOOKS = 2
 """How often Twilio's list must lack a call before the call is asked for again."""
 
@@ -211,7 +213,8 @@ class OrderQueue:
     async def prune(self, campaigns: float = math.inf) -> None:
         """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago."""
         kept = min(campaigns, NEVER)
-        await ask_for_all(self.database, statements.PRUNE, {"single": KEPT_SECONDS, "campaigns": kept})
+        old = {"single": KEPT_SECONDS, "campaigns": kept, "unanswered": UNANSWERED_SECONDS}
+        await ask_for_all(self.database, statements.PRUNE, old)
 
     # The do-not-call list
 

@@ -86,8 +86,14 @@ STEP_4: Sequence[str] = (
 )
 """The next number of a campaign of many is found without sorting them all."""
 
+STEP_5: Sequence[str] = (
+    "CREATE INDEX orders_over ON orders (ended) WHERE state = 'over' AND campaign = ''",
+    "CREATE INDEX orders_over_of_campaigns ON orders (ended) WHERE state = 'over' AND campaign <> ''",
+)
+"""Old orders are found among many that are none."""
+
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that cannot work with its tables."""
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4)
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5)
 """By number, from 1 on: forward only. A step with which older programs cannot work sets `user_version` to the number of
 the oldest that can."""

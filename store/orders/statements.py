@@ -63,9 +63,12 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
-PRUNE = f"""DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders
-    WHERE latest < 0 AND -latest < {{now}} OR state = 'over' AND ended < {{now}} -
-    CASE WHEN campaign = '' THEN CAST(:single AS double precision) ELSE :campaigns END LIMIT {MOST}) RETURNING 1"""  # noqa: S608
+_OLD = "SELECT order_id FROM orders WHERE state = 'over' AND"
+PRUNE = f"""DELETE FROM orders WHERE order_id IN (
+    SELECT order_id FROM ({_OLD} campaign = '' AND ended < {{now}} - :single
+    UNION ALL {_OLD} campaign <> '' AND ended < {{now}} - :campaigns
+    UNION ALL SELECT order_id FROM orders WHERE state <> 'over' AND due < {{now}} - :unanswered AND latest < 0) AS old
+    LIMIT {MOST}) RETURNING 1"""  # noqa: S608
 
 REFUSE_NUMBER = """INSERT INTO do_not_call (number, since, why) VALUES (:number, {now}, :why)
     ON CONFLICT (number) DO UPDATE SET why = excluded.why"""

@@ -833,8 +833,12 @@ async def test_one_connection_does_where_the_server_has_room_for_no_more(workers
         execute(workers.url, "DROP ROLE app")
 
 
+OLD: dict[str, object] = {"single": 9.0, "campaigns": 9.0, "unanswered": 9.0}
 SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
     "orders to look after": (orders.TAKE, "orders_due", {"worker": "w", "lease": 1.0}),
+    "old orders": (orders.PRUNE, "orders_over", OLD),
+    "old numbers of campaigns": (orders.PRUNE, "orders_over_of_campaigns", OLD),
+    "orders that nobody was told of": (orders.PRUNE, "orders_due", OLD),
     "the next number of a campaign": (campaigns._TAKE, "orders_contacts", {"worker": "w", "lease": 1.0, "latest": 9.0}),
     "news to send": (outbox._TAKE, "outbox_due", {"lease": 1.0}),
     "old news": (outbox._REMOVE, "outbox_created", {"seconds": 9.0}),

@@ -66,14 +66,20 @@ class UnfinishedOrders:
                     nursery.start_soon(self._look_after, order, limiter)
 
     async def _take(self) -> KeptOrder | None:
+        if trio.current_time() > self._pruned + PRUNE_SECONDS:
+            await self._prune()
         try:
-            if trio.current_time() > self._pruned + PRUNE_SECONDS:
-                self._pruned = trio.current_time()
-                await self.context.orders.prune(self.context.settings.retention_days.records * DAY_SECONDS)
             return await self.context.orders.take(self.dispatcher.worker, LEASE_SECONDS)
         except OSError as exc:
             _log.debug("orders_away", why=str(exc))
             return None
+
+    async def _prune(self) -> None:
+        self._pruned = trio.current_time()
+        try:
+            await self.context.orders.prune(self.context.settings.retention_days.records * DAY_SECONDS)
+        except OSError as exc:
+            _log.warning("orders_not_pruned", why=str(exc))
 
     async def _look_after(self, order: KeptOrder, limiter: trio.CapacityLimiter) -> None:
         async with limiter:
