@@ -29,6 +29,7 @@ from hypercorn.typing import (
 from structlog.testing import capture_logs
 from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
+from wsproto.frame_protocol import FrameProtocol
 
 from actors.errors import AgentUnavailable
 from protocol import frames
@@ -115,6 +116,15 @@ async def test_messages_go_both_ways_and_the_application_closes(monkeypatch: pyt
 
     assert gone.value.reason is not None
     assert (gone.value.reason.code, gone.value.reason.reason) == (4001, "as you wish")
+
+
+async def test_a_websocket_that_is_read_here_keeps_no_reader_of_hypercorns(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(echo, monkeypatch) as port, dial(port) as peer:
+        await peer.send_message("text")
+        await peer.get_message()
+        gc.collect()
+
+        assert not [one for one in gc.get_objects() if isinstance(one, FrameProtocol)]
 
 
 async def test_the_peers_close_is_answered_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,7 @@ class PullServer(TCPServer):
             stream.handshake.extensions = None  # our frames are never compressed
             await send(accepting)
             stream.closed = True
+            del stream.connection, stream.handshake
         limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
         self._frames = FrameStream(self.stream, FrameReader(masked=True, limit=limit))
         return self._frames

@@ -12,8 +12,8 @@ import attrs
 import trio
 
 _MOST_AT_ONCE = 2**14
-_PIECE = 2**12
-"""Bytes that are put through OpenSSL's memory at once: it keeps as much room as it has ever taken, and a third more."""
+_PIECE, _SEALED = 2**12, 2**10
+"""Bytes that are opened and sealed at once: OpenSSL keeps as much room as it has ever taken, and a third more."""
 WRITTEN_FOR = "0.35.0"
 """With another version of trio the stream is read record by record, and what comes does not gather."""
 
@@ -67,8 +67,8 @@ class Tls:
     def sealed(self, data: bytes) -> bytes:
         """Return records of these bytes, behind what TLS itself has to say."""
         parts = list[bytes]()
-        for start in range(0, len(data), _PIECE):
-            self._object.write(data[start : start + _PIECE])
+        for start in range(0, len(data), _SEALED):
+            self._object.write(data[start : start + _SEALED])
             parts.append(self._outgoing.read())
         return b"".join(parts) if parts else self._outgoing.read()
 
