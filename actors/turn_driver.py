@@ -6,7 +6,6 @@ for. One task, `run`, tells `Turn` when time has passed and when the caller has 
 """
 
 import math
-from collections import deque
 from typing import Protocol, TypeAlias, assert_never
 
 import attrs
@@ -118,7 +117,7 @@ class TurnDriver:
     _closing: CloseAsked | None = attrs.field(default=None, init=False)
     """The closing that is noted."""
     _says_goodbye: bool = attrs.field(default=False, init=False)
-    _inbox: deque[Event] = attrs.field(factory=deque, init=False)
+    _inbox: list[Event] = attrs.field(factory=list, init=False)
     _is_taking: bool = attrs.field(default=False, init=False)
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
@@ -156,7 +155,7 @@ class TurnDriver:
         self._is_taking = True
         try:
             while self._inbox:
-                effects = self.turn.on(self._inbox.popleft(), trio.current_time())
+                effects = self.turn.on(self._inbox.pop(0), trio.current_time())
                 self.ledger.gate = self.turn.gate
                 for effect in effects:
                     self._perform(effect)

@@ -8,7 +8,6 @@ What the peer does wrong is a `RemoteProtocolError`; its `code` is the close cod
 """
 
 import os
-from collections import deque
 from typing import TypeAlias
 
 import attrs
@@ -69,7 +68,7 @@ class FrameReader:
     """Bytes in one message, whatever number of frames it comes in."""
     joins_binary: bool = False
     """Whether binary messages that come together are as good as one: audio in pieces is."""
-    arrived: deque[Received] = attrs.field(factory=deque, init=False)
+    arrived: list[Received] = attrs.field(factory=list, init=False)
     """Messages that were read and have not been taken yet."""
     _rest: bytearray = attrs.field(factory=bytearray, init=False)
     _wanted: int = attrs.field(default=0, init=False)

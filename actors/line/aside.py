@@ -4,8 +4,6 @@ Plain bookkeeping for the Ledger, in bytes. `AsideAudio` keeps audio between a c
 really spoke. It owns no task and no clock.
 """
 
-from collections import deque
-
 import attrs
 
 from actors.line.reply import Reply
@@ -18,7 +16,7 @@ class AsideAudio:
     size: int = 0
     sent: int = 0
     """How many of these bytes were sent to the line before they were cut."""
-    _pieces: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
+    _pieces: list[tuple[Reply, bytes]] = attrs.field(factory=list, init=False)
     _held: dict[int, Reply] = attrs.field(factory=dict, init=False)
     _texts: list[tuple[Reply, str, int]] = attrs.field(factory=list, init=False)
 

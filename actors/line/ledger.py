@@ -7,7 +7,6 @@ the only one to write to the line.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -58,10 +57,10 @@ class Ledger:
     resent: int = attrs.field(default=0, init=False)
     dropped: int = attrs.field(default=0, init=False)
     generation: int = attrs.field(default=0, init=False)
-    _queue: deque[tuple[Reply, bytes]] = attrs.field(factory=deque, init=False)
+    _queue: list[tuple[Reply, bytes]] = attrs.field(factory=list, init=False)
     _queued: int = attrs.field(default=0, init=False)
     _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
-    _out: deque[Piece] = attrs.field(factory=deque, init=False)
+    _out: list[Piece] = attrs.field(factory=list, init=False)
     _marks: Marks = attrs.field(factory=Marks, init=False)
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
@@ -374,12 +373,12 @@ class Ledger:
         return SendAudio(audio, self._marks.new(self.sent) if self.sent - self._marks.marked >= _MARK_EVERY else None)
 
     def _take_piece(self) -> tuple[Reply, bytes]:
-        reply, audio = self._queue.popleft()
+        reply, audio = self._queue.pop(0)
         limit = int(self.piece * BYTES_PER_SECOND)
         while len(audio) < limit and self._queue and self._queue[0][0] is reply:
-            audio += self._queue.popleft()[1]
+            audio += self._queue.pop(0)[1]
         if len(audio) > limit:
-            self._queue.appendleft((reply, audio[limit:]))
+            self._queue.insert(0, (reply, audio[limit:]))
         self._queued -= min(len(audio), limit)
         return reply, audio[:limit]
 
@@ -425,7 +424,7 @@ class Ledger:
 
     def _confirm(self) -> None:
         """Take the first piece that is out for played."""
-        piece = self._out.popleft()
+        piece = self._out.pop(0)
         self._confirmed += len(piece.audio)
         self._heard(piece, piece.audio)
         self._settle(piece.reply)

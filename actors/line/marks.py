@@ -5,8 +5,6 @@ Plain bookkeeping for the Ledger; a position is a number of bytes sent to the li
 much by then: some networks echo a mark as soon as they have it.
 """
 
-from collections import deque
-
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND
@@ -25,7 +23,7 @@ class Marks:
     """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has."""
     _out: dict[str, int] = attrs.field(factory=dict, init=False)
     _flushed: set[str] = attrs.field(factory=set, init=False)
-    _ends: deque[tuple[int, float]] = attrs.field(factory=deque, init=False)
+    _ends: list[tuple[int, float]] = attrs.field(factory=list, init=False)
     """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
     soonest_end: float = attrs.field(default=0.0, init=False)
     """When all that was sent can have been played."""
@@ -60,7 +58,7 @@ class Marks:
             del self._out[earlier]
         self.told, soonest = position, 0.0
         while self._ends and self._ends[0][0] <= position:
-            soonest = self._ends.popleft()[1]
+            soonest = self._ends.pop(0)[1]
         return position if now >= soonest - _TOO_SOON else None
 
     def flush(self, sent: int, now: float) -> None:

@@ -5,7 +5,6 @@ second, in a thread; when the disk fails it raises, and the call goes on without
 on. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -99,7 +98,7 @@ class Scribe:
     _is_whole: bool = attrs.field(default=True, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """Data that the disk has not taken: written before anything newer, by the one task that writes."""
-    _unwritten: deque[tuple[list[bytes], Taken]] = attrs.field(factory=deque, init=False)
+    _unwritten: list[tuple[list[bytes], Taken]] = attrs.field(factory=list, init=False)
     """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
@@ -157,7 +156,7 @@ class Scribe:
     def _write(self) -> None:
         with self._disk:
             while self._unwritten:
-                self._write_down(*self._unwritten.popleft())
+                self._write_down(*self._unwritten.pop(0))
 
     def _write_down(self, lines: list[bytes], audio: Taken) -> None:
         self._refused += lines

@@ -6,7 +6,6 @@ never decides who holds the floor. What it cannot go on with it raises; it retur
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -97,7 +96,7 @@ class AgentSession:
     """Whether its recogniser can be told that a turn is over."""
     _forces_end: bool = attrs.field(default=False, init=False)
     """It was told so, and nothing has come of it yet."""
-    _amending: deque[int] = attrs.field(factory=deque, init=False)
+    _amending: list[int] = attrs.field(factory=list, init=False)
     """The versions that it was told of and has not acknowledged."""
 
     def __attrs_post_init__(self) -> None:
@@ -270,7 +269,7 @@ class AgentSession:
                 self.state.journal.note(WarningReported(self.agent.name, "INJECTION_REFUSED", why))
                 self.put(Signal.SAY_REFUSED)
             case deepgram.ThinkUpdated() if self._amending:
-                self.amended = self._amending.popleft()
+                self.amended = self._amending.pop(0)
                 self.state.turn.wake()
             case deepgram.LatencyReport():
                 self._latency.take(message)

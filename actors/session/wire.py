@@ -6,7 +6,6 @@ passed over. The task that opened the socket closes it.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -186,7 +185,7 @@ class AgentWire:
 class ServiceOutbox:
     """The messages that wait to be sent to the service, besides the caller's audio."""
 
-    _messages: deque[deepgram.ClientMessage] = attrs.field(factory=deque, init=False)
+    _messages: list[deepgram.ClientMessage] = attrs.field(factory=list, init=False)
     _sender: Sleeper = attrs.field(factory=Sleeper, init=False)
 
     def post(self, message: deepgram.ClientMessage) -> str:
@@ -202,7 +201,7 @@ class ServiceOutbox:
         due = trio.current_time() + keep_alive
         while True:
             while self._messages:
-                await wire.send(self._messages.popleft())
+                await wire.send(self._messages.pop(0))
             if trio.current_time() < due:
                 await self._sender.sleep_until(due)
             else:

@@ -75,7 +75,7 @@ class FrameStream:
             if not arrived:
                 await self._wait_more()
                 continue
-            received = arrived.popleft()
+            received = arrived.pop(0)
             if isinstance(received, _MESSAGE):
                 return received
             await self._answer(received)
@@ -86,7 +86,7 @@ class FrameStream:
         """Return the messages that have come already, up to the next ping or close."""
         arrived = self._reader.arrived
         messages = [*takewhile(_MESSAGE.__contains__, map(type, arrived))]
-        return cast("list[str | bytes]", [arrived.popleft() for _ in messages])
+        return cast("list[str | bytes]", [arrived.pop(0) for _ in messages])
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now.
