@@ -30,7 +30,10 @@ class Rule:
 
     def due_at(self, state: TurnState) -> float:
         """Return when it fires, in one of its phases, if no event comes before; infinity: not in this state."""
-        return self.due(state) if all(CONDITIONS[words](state) for words in self.conditions) else NEVER
+        for words in self.conditions:  # a loop, as this is asked of every rule after each event
+            if not CONDITIONS[words](state):
+                return NEVER
+        return self.due(state)
 
 
 # When they are due, where it takes more than one line to say
