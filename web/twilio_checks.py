@@ -19,6 +19,7 @@ from web.calls.returning import STREAM_PATH
 from web.clients.deepgram import open_socket
 from web.clients.signatures import SIGNATURE, TwilioSignatures
 from web.clients.twilio_api import LineError, Resource, TwilioApi
+from web.sockets.tls import TlsClient
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 NumberProblem: TypeAlias = tuple[str, str]
@@ -133,7 +134,7 @@ def _host_of(url: str) -> str:
 
 async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:
     try:
-        async with open_socket(url, headers, context):
+        async with open_socket(url, headers, TlsClient(context)):
             return "accepted"
     except AgentUnavailable as exc:
         return exc.reason

@@ -3,8 +3,8 @@
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -49,9 +49,9 @@ async def refuse(status: int, request: WebSocketRequest) -> None:
 
 
 @asynccontextmanager
-async def serving(service: Service, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(service: Service, context: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(partial(serve_websocket, service, "127.0.0.1", 0, context))
+        server = await nursery.start(partial(serve_websocket, service, "127.0.0.1", port, context))
         yield server.port
         nursery.cancel_scope.cancel()
 
@@ -116,6 +116,39 @@ async def test_a_connection_that_is_over_takes_its_tls_with_it(
             assert clients_of_tls() == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("forgets_before", "resumed"),
+    [((), [0, 1, 2, 3, 4]), ((2,), [0, 1, 1, 2, 3]), ((2, 4), [0, 1, 1, 2, 2]), ((1, 2), [0, 0, 0, 0, 0])],
+    ids=["never", "once", "now and then", "twice in a row"],
+)
+async def test_a_connection_goes_on_from_the_session_of_an_earlier_one_unless_the_service_has_forgotten_it(
+    forgets_before: Sequence[int],
+    resumed: list[int],
+    authority: trustme.CA,
+    client_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that has other keys now, as after a restart, or on another machine, makes a whole handshake."""
+    monkeypatch.setattr("web.sockets.tls.MOST_REFUSED", 2)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    connect = voice_agent_connector(f"wss://127.0.0.1:{port}{PATH}", "key", client_context)
+    hits = list[int]()
+    async with AsyncExitStack() as services:
+        for number in range(5):
+            if not number or number in forgets_before:
+                await services.aclose()
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                authority.issue_cert("127.0.0.1").configure_cert(context)
+                await services.enter_async_context(serving(greet, context, port))
+            async with connect() as agent:
+                assert await agent.get_message() == f"Token key {PATH}"
+            hits.append(client_context.session_stats()["hits"])
+
+    assert hits == resumed
 
 
 async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:

@@ -40,6 +40,7 @@ from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
+from web.sockets.tls import TlsClient
 from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -77,7 +78,7 @@ async def serving(
 
 
 def dial(port: int) -> AbstractAsyncContextManager[PacedWebSocket]:
-    return open_socket(f"ws://127.0.0.1:{port}/", [], ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    return open_socket(f"ws://127.0.0.1:{port}/", [], TlsClient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
 
 
 async def accepted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:

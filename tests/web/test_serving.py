@@ -46,7 +46,7 @@ from web import serving
 from web.calls.slots import Slots
 from web.clients.deepgram import open_socket
 from web.serving import server_config
-from web.sockets.tls import let_go
+from web.sockets.tls import TlsClient, let_go
 from web.sockets.versions import install
 from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
 from web.worker.draining import close_calls, wait_drained
@@ -69,7 +69,7 @@ async def listening(there: Exchange, port: int = 0) -> AsyncIterator[str]:
 @asynccontextmanager
 async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[PacedWebSocket]:
     headers = [(b"x-twilio-signature", signature.encode())]
-    async with open_socket(f"ws://{at}/twilio", headers, ssl.create_default_context()) as media:
+    async with open_socket(f"ws://{at}/twilio", headers, TlsClient(ssl.create_default_context())) as media:
         yield media
 
 

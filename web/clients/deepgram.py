@@ -1,8 +1,9 @@
 """Client for Deepgram's Voice Agent API: opens one WebSocket for each agent, and says in our words why it could not.
 
 `voice_agent_connector` returns the `connect` of `CallServices`. All connections share one TLS context, because
-building one costs 25 ms of CPU and half a megabyte. Third-party failures to connect become `AgentUnavailable` here
-and nowhere else; once the socket is open, what its user raises passes through untouched and alone.
+building one costs 25 ms of CPU and half a megabyte, and go on from one session. Third-party failures to connect become
+`AgentUnavailable` here and nowhere else; once the socket is open, what its user raises passes through untouched and
+alone.
 
 trio-websocket opens every connection, on a stream that is dialled here: its `open_websocket` (0.12.2) waits for its
 whole timeout when the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a
@@ -27,7 +28,7 @@ from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket, Take
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
-from web.sockets.tls import let_go
+from web.sockets.tls import TlsClient, let_go
 from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
@@ -120,11 +121,11 @@ def _raise_trouble(group: BaseExceptionGroup) -> None:
         raise _unavailable(root_cause(trouble)) from group
 
 
-async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
+async def _dial(address: _Address, client: TlsClient) -> trio.abc.Stream:
     tcp = await trio.open_tcp_stream(address.host, address.port)
     if not address.secure:
         return tcp
-    tls = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
+    tls = client.stream(tcp, address.host)
     try:
         await tls.do_handshake()
     except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
@@ -135,10 +136,10 @@ async def _dial(address: _Address, context: ssl.SSLContext) -> trio.abc.Stream:
 
 
 @asynccontextmanager
-async def _dialled(address: _Address, context: ssl.SSLContext, deadline: float) -> AsyncIterator[trio.abc.Stream]:
+async def _dialled(address: _Address, client: TlsClient, deadline: float) -> AsyncIterator[trio.abc.Stream]:
     try:
         with trio.fail_at(deadline):
-            stream = await _dial(address, context)
+            stream = await _dial(address, client)
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
     try:
@@ -168,7 +169,7 @@ async def _upgrade(
 
 
 def open_socket(
-    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
+    url: str, headers: list[tuple[bytes, bytes]], client: TlsClient
 ) -> AbstractAsyncContextManager[PacedWebSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
@@ -177,16 +178,15 @@ def open_socket(
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
     opens = _open_fast if is_known(TRIO_WEBSOCKET) else _open_plain
-    return opens(url, headers, ssl_context)
+    return opens(url, headers, client)
 
 
 @asynccontextmanager
-async def _open_fast(
-    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
-) -> AsyncIterator[PacedWebSocket]:
+async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with _dialled(address, ssl_context, deadline) as stream:
+    async with _dialled(address, client, deadline) as stream:
         socket = await _upgrade(stream, address, headers, deadline)
+        client.note(stream)
         try:
             yield socket
         finally:
@@ -228,15 +228,14 @@ class PlainSocket:
 
 
 @asynccontextmanager
-async def _open_plain(
-    url: str, headers: list[tuple[bytes, bytes]], ssl_context: ssl.SSLContext
-) -> AsyncIterator[PacedWebSocket]:
+async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
     failed: BaseException | None = None
-    async with _dialled(address, ssl_context, deadline) as stream:
+    async with _dialled(address, client, deadline) as stream:
         try:
             async with trio.open_nursery() as library:
                 connection = await _wrap(library, stream, address, headers, deadline)
+                client.note(stream)
                 try:
                     yield PlainSocket(connection)
                 except BaseException as exc:
@@ -277,4 +276,4 @@ def voice_agent_connector(
 ) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
     tell_unknown(TRIO_WEBSOCKET)
-    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], ssl_context)
+    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], TlsClient(ssl_context))

@@ -16,6 +16,8 @@ _PIECE, _SEALED = 2**12, 2**10
 """Bytes that are opened and sealed at once: OpenSSL keeps as much room as it has ever taken, and a third more."""
 WRITTEN_FOR = "0.35.0"
 """With another version of trio the stream is read record by record, and what comes does not gather."""
+MOST_REFUSED = 20
+"""TLS sessions in a row; as many calls may begin at once with one that is too old."""
 
 
 def is_known() -> bool:
@@ -71,6 +73,37 @@ class Tls:
             self._object.write(data[start : start + _SEALED])
             parts.append(self._outgoing.read())
         return b"".join(parts) if parts else self._outgoing.read()
+
+
+@attrs.define(eq=False)
+class TlsClient:
+    """TLS with one service: a connection goes on from the session of an earlier one, and checks no certificate anew.
+
+    To copy a session costs a third of a handshake, so one serves until the service refuses it. A service that refuses
+    one after the other is offered none any more: each would cost more than it spares.
+    """
+
+    context: ssl.SSLContext
+    _session: ssl.SSLSession | None = attrs.field(default=None, init=False)
+    _refused: int = attrs.field(default=0, init=False)
+    """Sessions in a row."""
+
+    def stream(self, transport: trio.SocketStream, host: str) -> "trio.SSLStream[trio.SocketStream]":
+        """Return a connection, before its handshake."""
+        stream = trio.SSLStream(transport, self.context, server_hostname=host, https_compatible=True)
+        if self._session is not None:
+            stream.session = self._session
+        return stream
+
+    def note(self, stream: trio.abc.Stream) -> None:
+        """Keep the session of a connection that the service has said something on, unless it goes on from ours."""
+        if not isinstance(stream, trio.SSLStream) or self._refused >= MOST_REFUSED:
+            return
+        if stream.session_reused:
+            self._refused = 0
+            return
+        self._refused += self._session is not None
+        self._session = stream.session if self._refused < MOST_REFUSED else None
 
 
 def let_go(stream: trio.abc.Stream) -> None:
