@@ -76,7 +76,7 @@ class Brief:
 
     def _read(self, fields: Sequence["attrs.Attribute[str]"]) -> list[tuple[str, str]]:
         read = ((field.metadata, getattr(self, field.name)) for field in fields)
-        return [(str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read]
+        return [(str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read if text]
 
     def _recorded(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []

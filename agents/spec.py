@@ -55,11 +55,12 @@ class AgentOptions:
 
     def over(self, others: "AgentOptions") -> "AgentOptions":
         """Return these options, with those of `others` where these leave the choice open."""
-        chosen = {name: value for name in attrs.fields_dict(AgentOptions) if (value := getattr(self, name)) is not None}
+        chosen = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
         return attrs.evolve(others, **chosen)
 
 
 AS_THE_SERVER = AgentOptions()
+_OPTIONS: Final = tuple(attrs.fields_dict(AgentOptions))
 
 
 PROMPT_LIMIT: Final = (

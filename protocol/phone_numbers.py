@@ -31,6 +31,8 @@ def is_phone_number(text: str) -> bool:
 
 def identity_of(text: str) -> str:
     """Read a `From` or `To`: the phone number in it, else the identity as it came; empty if it is withheld."""
+    if is_phone_number(text):
+        return "" if text[1:] in _WITHHELD_NUMBERS else text
     given = "".join(character for character in text if character.isprintable()).strip()[:LONGEST_IDENTITY]
     user = _user_of(given)
     number = user.replace("(0)", "").translate(_SEPARATORS)

@@ -73,10 +73,11 @@ class SqliteTokens(SqliteOrders):
 
     steps = (
         (
-            "CREATE TABLE tokens (name blob PRIMARY KEY, content blob NOT NULL, expires double precision NOT NULL)",
-            "CREATE INDEX tokens_expires ON tokens (expires)",
+            """CREATE TABLE tokens (name blob PRIMARY KEY, content blob NOT NULL, expires double precision NOT NULL)
+                WITHOUT ROWID""",
         ),
     )
+    """One tree, so that a call writes few pages; a file that has more of them, as earlier versions made it, will do."""
     connecting = (
         """CREATE TEMP TRIGGER taken AFTER UPDATE ON main.tokens WHEN new.expires = 0
             BEGIN DELETE FROM tokens WHERE name = new.name; END""",

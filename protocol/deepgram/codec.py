@@ -9,7 +9,7 @@ its default is not sent.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TypeAlias, cast, get_args
+from typing import Any, TypeAlias, get_args
 
 import attrs
 
@@ -89,13 +89,11 @@ def _silent(field: "attrs.Attribute[object]") -> object:
     return field.default if is_plain else {}
 
 
-def _spell(value: object) -> JSON:
+def _spell(value: Any) -> JSON:  # noqa: ANN401 - a value of ours, several, or JSON
     kind: type = type(value)
     if kind is tuple:
-        return [_spell(item) for item in cast("tuple[object, ...]", value)]
-    if _fields_of(kind) is not None:
-        return as_json(cast("attrs.AttrsInstance", value))
-    return cast("JSON", value)
+        return [_spell(item) for item in value]
+    return as_json(value) if _fields_of(kind) is not None else value
 
 
 def read_history(message: Fields) -> HistoryText | HistoryCalls:

@@ -192,11 +192,12 @@ class SqliteOrders:
     def _leave_lost_file(self) -> None:
         if self._connection is None or self.file == IN_MEMORY:
             return
-        if _identity(self.file) == self._opened and _identity(f"{self.file}-wal") != self._log_opened:
+        found = _identity(self.file)
+        if found == self._opened and _identity(f"{self.file}-wal") != self._log_opened:
             _log.error("database_log_lost", file=self.file, why="its -wal was taken away or replaced while in use")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in it comes into the file
             self._close()
-        elif _identity(self.file) != self._opened:
+        elif found != self._opened:
             _log.error("database_lost", file=self.file, why="it was taken away or replaced while it was in use")
             self._abandoned.append(self._connection)
             self._connection = None

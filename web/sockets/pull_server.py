@@ -45,6 +45,7 @@ from hypercorn.typing import (
 )
 
 from actors.supervision import unharmed
+from actors.ticks import Sleeper
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER
 from web.sockets.connections import VOUCHER, Connections
@@ -106,9 +107,9 @@ class PullServer(TCPServer):
         self._connections.config = config
         self._whole, self._reader = trio.CancelScope(), trio.CancelScope()
         self._reads = False
-        self._reader_aside = trio.Event()
-        self._application_over: trio.Event | None = None
+        self._has_given_stream = False
         self._frames: FrameStream | None = None
+        self._nap = Sleeper()
 
     async def run(self) -> None:
         """Serve the connection, if there is room for it."""
@@ -169,11 +170,10 @@ class PullServer(TCPServer):
         call_soon: Callable[..., object],
     ) -> None:
         """Call the application, and offer it the stream by ASGI extensions."""
-        over = trio.Event()
         if scope["type"] != "lifespan":
             scope["extensions"][VOUCHER] = {"vouch": self._vouch}
         if scope["type"] == "websocket" and scope["http_version"] == "1.1":
-            scope["extensions"][CARRIER] = {"accept": partial(self._accept, send, over)}
+            scope["extensions"][CARRIER] = {"accept": partial(self._accept, send)}
         if scope["type"] == "http":
             send = partial(self._answer, send)
         self._applications += 1
@@ -181,8 +181,9 @@ class PullServer(TCPServer):
         try:
             await self._application(scope, receive, send, sync_spawn, call_soon)
         finally:
-            over.set()
+            self._frames = None
             self._applications -= 1
+            self._nap.wake()
             if not self._applications:
                 self._reader.deadline = self._closing_time()
 
@@ -200,13 +201,12 @@ class PullServer(TCPServer):
     def _closing_time(self) -> float:
         return trio.current_time() + self.config.keep_alive_timeout
 
-    async def _accept(self, send: ASGISendCallable, over: trio.Event, accepting: WebsocketAcceptEvent) -> FrameStream:
+    async def _accept(self, send: ASGISendCallable, accepting: WebsocketAcceptEvent) -> FrameStream:
         """Accept, and take the stream from hypercorn; for hypercorn the WebSocket is over then."""
-        self._application_over = over
         self._connections.release(self)
         stream = cast("H11Protocol", self.protocol.protocol).stream
-        self._reader.cancel(reason="the application reads")
-        await self._reader_aside.wait()
+        self._has_given_stream = True
+        self._reader.cancel(reason="the application reads")  # it reads nothing from here on
         if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
             stream.handshake.extensions = None  # our frames are never compressed
             await send(accepting)
@@ -216,14 +216,12 @@ class PullServer(TCPServer):
         self._frames = FrameStream(self.stream, FrameReader(masked=True, limit=limit))
         return self._frames
 
-    async def _wait_application(self, over: trio.Event) -> None:
+    async def _wait_application(self) -> None:
         """Wait until the application that reads the WebSocket is over; ping the peer when nothing is sent to it."""
-        while not over.is_set():
-            with trio.move_on_after(SILENT_SECONDS) as wait:
-                await over.wait()
-            if wait.cancelled_caught and self._frames is not None:
+        while self._applications:
+            await self._nap.sleep_until(trio.current_time() + SILENT_SECONDS)
+            if self._frames is not None:
                 self._frames.ping_if_silent()
-        self._frames = None
 
     async def _read_data(self) -> None:
         if isinstance(self.protocol.protocol, H11Protocol):
@@ -235,10 +233,8 @@ class PullServer(TCPServer):
                 await self._read_http()
         except WrongProtocol:
             await self.protocol.handle(Closed())
-        finally:
-            self._reader_aside.set()
-        if self._application_over is not None:
-            await self._wait_application(self._application_over)
+        if self._has_given_stream:
+            await self._wait_application()
         elif self._reader.cancelled_caught:
             await self.protocol.handle(Closed())
 
@@ -252,6 +248,8 @@ class PullServer(TCPServer):
         while received and not self._is_closed:  # a request that is none was answered, and its socket closed
             received = bytes(await stream.read())
             await self.protocol.handle(RawData(received))
+            if self._has_given_stream:
+                return
         await self.protocol.handle(Closed())
 
     @staticmethod
