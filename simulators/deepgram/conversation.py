@@ -36,11 +36,8 @@ from protocol.deepgram import (
     UpdateThinkLive,
     UserStartedSpeaking,
 )
-from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration
-from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear, EarEvent, TurnEnded, TurnSuspected, UserBegan
-from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.log import CallsVoided, FaultInjected, ResponseIgnored
 from simulators.deepgram.mouth import Mouth, Utterance
@@ -55,16 +52,11 @@ class Conversation:
     """Hearing, thinking and speaking of one session."""
 
     _line: Line
-    _knobs: DeepgramKnobs
-    _log: ConnectionLog
     _configuration: Configuration
     _ear: Ear
     _mouth: Mouth
     _thinker: Thinker
-    _calls: OpenCalls
     _updates: Updates
-    _cancels_after: float | None = None
-    """The fault: a call that is open for so long is cancelled, once, as if the user had begun to speak."""
     _began: trio.Event = attrs.field(factory=trio.Event, init=False)
     _suspected: HeardTurn | None = attrs.field(default=None, init=False)
     _reports: float = attrs.field(default=0.0, init=False)
@@ -75,7 +67,7 @@ class Conversation:
         now = trio.current_time()
         if self._configuration.greeting:
             self._mouth.say(Utterance((self._configuration.greeting,), greeting_delay, now, reports=False))
-        elif unanswered and self._knobs.answers_replayed_user:
+        elif unanswered and self._line.knobs.answers_replayed_user:
             turn = HeardTurn(unanswered, now)
             turn.confirmed.set()
             self._thinker.put(turn)
@@ -83,10 +75,11 @@ class Conversation:
     def start(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(self._mouth.run)
         nursery.start_soon(self._thinker.run)
-        if self._knobs.cancel_after:
+        if self._line.knobs.cancel_after:
             nursery.start_soon(self._withdraw_late)
-        if self._cancels_after is not None:
-            nursery.start_soon(self._withdraw_overdue, self._cancels_after)
+        overdue = min((fault.seconds for fault in self._line.faults.of("cancel call")), default=None)
+        if overdue is not None:
+            nursery.start_soon(self._withdraw_overdue, overdue)
 
     def mute(self) -> None:
         """Say nothing from here on, though everything else goes on."""
@@ -97,7 +90,7 @@ class Conversation:
     async def hear(self, audio: bytes) -> None:
         for event in self._ear.hear(audio):
             await self._on_heard(event)
-        if self._knobs.stt_reports_per_second:
+        if self._line.knobs.stt_reports_per_second:
             await self._report_recognition()
 
     async def receive(self, message: ClientMessage, nursery: trio.Nursery) -> None:
@@ -133,13 +126,13 @@ class Conversation:
 
     async def _on_user_began(self, *, voids_all: bool = False) -> None:
         """Stop speaking and thinking: every utterance begins so, whether the agent was speaking or not."""
-        voided = self._thinker.interrupt(keeps_calls=bool(self._knobs.cancel_after), voids_all=voids_all)
-        if self._calls.pending:
+        voided = self._thinker.interrupt(keeps_calls=bool(self._line.knobs.cancel_after), voids_all=voids_all)
+        if self._thinker.calls.pending:
             self._began.set()
         self._suspected = None
         cut = self._mouth.cut_off()
         await self._line.send(UserStartedSpeaking())
-        if cut and self._knobs.barge_in_audio_done:
+        if cut and self._line.knobs.barge_in_audio_done:
             await self._line.send(AgentAudioDone())
         await self._tell_voided(voided)
         if cut:
@@ -147,7 +140,7 @@ class Conversation:
 
     async def _tell_voided(self, voided: tuple[CancelledCall, ...]) -> None:
         if voided:
-            self._log.put(CallsVoided, voided)
+            self._line.log.put(CallsVoided, voided)
             await self._line.send(FunctionCallCancelled(functions=voided))
 
     async def _withdraw_late(self) -> None:
@@ -155,20 +148,20 @@ class Conversation:
         while True:
             await self._began.wait()
             self._began = trio.Event()
-            await trio.sleep(self._knobs.cancel_after)
-            if self._calls.pending:
+            await trio.sleep(self._line.knobs.cancel_after)
+            if self._thinker.calls.pending:
                 await self._tell_voided(self._thinker.interrupt())
 
     async def _withdraw_overdue(self, seconds: float) -> None:
-        """Cancel the open calls when one of them has been open for too long."""
-        await self._calls.wait_overdue(seconds)
-        self._log.put(FaultInjected, "cancel call")
+        """Cancel the open calls once, when one has been open for too long, as if the user had begun to speak."""
+        await self._thinker.calls.wait_overdue(seconds)
+        self._line.log.put(FaultInjected, "cancel call")
         await self._on_user_began(voids_all=True)
 
     async def _on_turn_ended(self, text: str, trigger: str) -> None:
         await self._line.send(ConversationText(role="user", content=text))
         await self._line.send(HistoryText(role="user", content=text))
-        if self._updates.flux and self._knobs.sends_end_of_turn:
+        if self._updates.flux and self._line.knobs.sends_end_of_turn:
             await self._line.send(EndOfTurn(trigger=trigger))
         suspected, self._suspected = self._suspected, None
         turn = suspected or HeardTurn(text, trio.current_time())
@@ -177,7 +170,7 @@ class Conversation:
             self._thinker.put(turn)
 
     async def _on_turn_forced(self) -> None:
-        if not self._knobs.takes_force_end_turn:
+        if not self._line.knobs.takes_force_end_turn:
             await self._line.fail("UNPARSABLE_CLIENT_MESSAGE", "ForceEndTurn is no message of this deployment")
         if not self._updates.flux:
             description = "ForceEndTurn needs a Flux recogniser"
@@ -197,7 +190,7 @@ class Conversation:
         elif self._ear.speaking or (injected.behavior == "default" and (self._thinker.busy or self._mouth.busy)):
             await self._refuse_injection()
             return
-        self._mouth.say(Utterance((injected.message,), self._knobs.tts, trio.current_time(), reports=False))
+        self._mouth.say(Utterance((injected.message,), self._line.knobs.tts, trio.current_time(), reports=False))
 
     async def _interrupt_agent(self) -> None:
         voided = self._thinker.interrupt()
@@ -208,24 +201,24 @@ class Conversation:
 
     async def _refuse_injection(self) -> None:
         who = "USER" if self._ear.speaking else "AGENT"
-        if self._knobs.injection_refusal is not None:
-            await self._line.send(InjectionRefused(message=self._knobs.injection_refusal))
+        if self._line.knobs.injection_refusal is not None:
+            await self._line.send(InjectionRefused(message=self._line.knobs.injection_refusal))
             return
         code = f"INJECT_AGENT_MESSAGE_DURING_{who}_SPEECH"
         description = f"inject agent message during {who.lower()} speech"
         await self._line.send(ServiceWarning(code=code, description=description))
 
     async def _on_function_answered(self, response: FunctionCallResponse) -> None:
-        opened = self._calls.answer(response.id, response.content)
+        opened = self._thinker.calls.answer(response.id, response.content)
         if opened is None:
-            self._log.put(ResponseIgnored, response.id, response.name)
+            self._line.log.put(ResponseIgnored, response.id, response.name)
             return
-        if self._knobs.echoes_function_responses:
+        if self._line.knobs.echoes_function_responses:
             await self._line.send(response)
         await self._line.send(history_of(opened))
 
     async def _report_recognition(self) -> None:
-        due = self._ear.seconds * self._knobs.stt_reports_per_second
+        due = self._ear.seconds * self._line.knobs.stt_reports_per_second
         while self._reports < due:
             self._reports += 1
             await self._line.send(LatencyReport(stt_latency=STT_LATENCY))

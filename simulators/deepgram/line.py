@@ -1,8 +1,9 @@
 """The server's end of one Voice Agent socket: everything it says goes out here.
 
 `Line` writes messages and audio to the socket and to the log, adds the noise the knobs ask for, and ends the session
-with an `Error`. It never reads. `SessionOver` unwinds the session's nursery after the last word was said; a socket
-closed by the client is `trio_websocket.ConnectionClosed`, as always.
+with an `Error`. It never reads. The other parts of the session find knobs, faults and log on it. `SessionOver` unwinds
+the session's nursery after the last word was said; a socket closed by the client is `trio_websocket.ConnectionClosed`,
+as always.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import Sent, SentRaw
+from simulators.faults import Faults
 
 GOODBYE_SECONDS = 1.0
 ABNORMAL_CLOSURE = 1006
@@ -33,18 +35,25 @@ class SessionOver(Exception):
 
 @attrs.define
 class Line:
-    """One connection's way out."""
+    """One connection's way out, and what all parts of its session go by."""
 
-    _socket: WebSocket
-    _knobs: DeepgramKnobs
-    _log: ConnectionLog
-    _rng: Random
+    socket: WebSocket
+    knobs: DeepgramKnobs
+    faults: Faults
+    log: ConnectionLog
     _drop: Callable[[], Awaitable[None]]
-    dialogue: AgentServerDialogue
-    history: bool = True
+    rng: Random = attrs.field(init=False)
+    dialogue: AgentServerDialogue = attrs.field(init=False)
+    history: bool = attrs.field(default=True, init=False)
     """False after `Settings.flags.history: false`: no `History` messages."""
-    dead: bool = False
+    dead: bool = attrs.field(default=False, init=False)
     """True: whatever is sent vanishes."""
+
+    def __attrs_post_init__(self) -> None:
+        self.rng = Random(f"{self.knobs.seed}/{self.log.connection}")
+        self.dialogue = AgentServerDialogue(
+            strict=self.knobs.strict_start, any_flux_version=self.knobs.any_flux_version
+        )
 
     async def send(self, message: ServerMessage) -> None:
         """Send one text message; after an `Error` or the close, wait for the end of the session instead."""
@@ -53,23 +62,23 @@ class Line:
         if self.dialogue.state in {ServerState.FAILED, ServerState.CLOSED}:
             await trio.sleep_forever()  # the task that closes ends the session when its close frame is out
         frame = self.dialogue.send(message)
-        if self._knobs.unknown_messages and self._rng.random() < self._knobs.unknown_messages:
-            await self.send_raw(_unknown_message(self._rng))
-        if self._knobs.extra_fields and self._rng.random() < self._knobs.extra_fields:
-            frame = _with_extra_field(frame, self._rng)
-        self._log.put(Sent, message)
-        await self._socket.send_message(frame)
+        if self.knobs.unknown_messages and self.rng.random() < self.knobs.unknown_messages:
+            await self.send_raw(_unknown_message(self.rng))
+        if self.knobs.extra_fields and self.rng.random() < self.knobs.extra_fields:
+            frame = _with_extra_field(frame, self.rng)
+        self.log.put(Sent, message)
+        await self.socket.send_message(frame)
 
     async def send_audio(self, audio: bytes) -> None:
         if not self.dead:
-            self._log.audio_sent(len(audio), trio.current_time())
-            await self._socket.send_message(audio)
+            self.log.audio_sent(len(audio), trio.current_time())
+            await self.socket.send_message(audio)
 
     async def send_raw(self, *frames: str) -> None:
         """Send text frames that are no messages."""
         for frame in () if self.dead else frames:
-            self._log.put(SentRaw, frame)
-            await self._socket.send_message(frame)
+            self.log.put(SentRaw, frame)
+            await self.socket.send_message(frame)
 
     async def fail(self, code: str, description: str) -> None:
         """Report a fatal error and end the session.
@@ -77,7 +86,7 @@ class Line:
         *Raises* `SessionOver`.
         """
         await self.send(ErrorReported(code=code, description=description))
-        await self.close(self._knobs.close_code, f"error {code}")
+        await self.close(self.knobs.close_code, f"error {code}")
 
     async def close(self, code: int, why: str) -> None:
         """Close the socket (1006: drop it without a close frame) and end the session; on a dead line, wait forever.
@@ -87,13 +96,13 @@ class Line:
         if self.dead:
             await trio.sleep_forever()
         self.dialogue.close()
-        self._log.closed(code, f"server: {why}")
+        self.log.closed(code, f"server: {why}")
         if code == ABNORMAL_CLOSURE:
             await self._drop()
         else:
             with trio.move_on_after(GOODBYE_SECONDS):
                 # wsproto leaves the code out of the close frame only for its own enumeration's 1005.
-                await self._socket.aclose(CloseReason.NO_STATUS_RCVD if code == CloseReason.NO_STATUS_RCVD else code)
+                await self.socket.aclose(CloseReason.NO_STATUS_RCVD if code == CloseReason.NO_STATUS_RCVD else code)
         raise SessionOver(why)
 
 

@@ -6,7 +6,6 @@ interruption cuts it off between two frames, never inside one. It sleeps while t
 """
 
 from collections import deque
-from random import Random
 
 import attrs
 import trio
@@ -20,8 +19,8 @@ from protocol.deepgram import (
     LatencyReport,
     ServiceWarning,
 )
+from simulators.deepgram.configuration import Voice
 from simulators.deepgram.formats import AudioFormat
-from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.speech import synthesise
 
@@ -52,15 +51,10 @@ class Mouth:
     """One session's speech, in order."""
 
     _line: Line
-    _knobs: DeepgramKnobs
-    _rng: Random
-    voice: str
+    voice: Voice
     output: AudioFormat
-    drip: bool = False
-    experimental: bool = False
-    speak_entries: int = 1
-    """How many entries `agent.speak` has: fallbacks to fail over to."""
-    muted: bool = False
+    experimental: bool
+    muted: bool = attrs.field(default=False, init=False)
     _queue: deque[Utterance] = attrs.field(factory=deque, init=False)
     _work: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
@@ -85,10 +79,10 @@ class Mouth:
 
     async def trail(self, cut: Utterance) -> None:
         """Let the late frames and the late sentence of a reply that was cut off still arrive."""
-        for start in range(0, self._slice * self._knobs.late_frames, self._slice):
+        for start in range(0, self._slice * self._line.knobs.late_frames, self._slice):
             if late := cut.rest[start : start + self._slice]:
                 await self._line.send_audio(late)
-        if self._knobs.late_sentence and cut.sentence + 1 < len(cut.sentences):
+        if self._line.knobs.late_sentence and cut.sentence + 1 < len(cut.sentences):
             await self._tell(cut.sentences[cut.sentence + 1])
 
     async def run(self) -> None:
@@ -114,9 +108,10 @@ class Mouth:
 
     async def _speak_sentence(self, utterance: Utterance, text: str, start: float) -> float:
         """Send one sentence's audio from `start` on, and return when the next one is due."""
-        audio = self.output.from_telephone(synthesise(text, self.voice).audio)
-        text_first = self._rng.random() < 0.5 if self._knobs.text_first is None else self._knobs.text_first
-        pace = self.output.bytes_per_second * (DRIP_SPEED if self.drip else self._knobs.speed)
+        audio = self.output.from_telephone(synthesise(text, self.voice.name).audio)
+        knobs = self._line.knobs
+        text_first = self._line.rng.random() < 0.5 if knobs.text_first is None else knobs.text_first
+        pace = self.output.bytes_per_second * (DRIP_SPEED if self._line.faults.has("drip") else knobs.speed)
         sent = min(self._slice, len(audio))
         if text_first:
             await self._begin(utterance, text)
@@ -130,8 +125,8 @@ class Mouth:
         return start + len(audio) / pace
 
     async def _cut_in(self, utterance: Utterance, audio: bytes, sent: int, due: float) -> bool:
-        if self._knobs.late_frames:
-            utterance.rest = audio[sent : sent + self._slice * self._knobs.late_frames]
+        if self._line.knobs.late_frames:
+            utterance.rest = audio[sent : sent + self._slice * self._line.knobs.late_frames]
         return await _cut_before(utterance, due)
 
     async def _begin(self, utterance: Utterance, text: str) -> None:
@@ -145,7 +140,7 @@ class Mouth:
             await self._line.send(
                 AgentStartedSpeaking(total_latency=total, tts_latency=utterance.tts, ttt_latency=thinking)
             )
-        if self._knobs.sends_latency_reports:
+        if self._line.knobs.sends_latency_reports:
             await self._line.send(LatencyReport(tts_latency=utterance.tts))
             await self._line.send(LatencyReport(total_latency=total))
 
@@ -154,16 +149,16 @@ class Mouth:
         await self._line.send(HistoryText(role="assistant", content=text))
 
     async def _fail_over(self) -> None:
-        for _ in range(min(self._knobs.speak_failures, self.speak_entries)):
+        for _ in range(min(self._line.knobs.speak_failures, self.voice.entries)):
             await self._line.send(ServiceWarning(code="SPEAK_REQUEST_FAILED", description="speak request failed"))
         if not self.output.supported:
             await self._line.fail("FAILED_TO_SPEAK", f"this simulator cannot speak {self.output.encoding}")
-        if self._knobs.speak_failures >= self.speak_entries:
+        if self._line.knobs.speak_failures >= self.voice.entries:
             await self._line.fail("FAILED_TO_SPEAK", "every speak provider failed")
 
     @property
     def _slice(self) -> int:
-        return max(1, self.output.bytes_per_second * self._knobs.slice_ms // 1000)
+        return max(1, self.output.bytes_per_second * self._line.knobs.slice_ms // 1000)
 
 
 async def _cut_before(utterance: Utterance, due: float) -> bool:

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from random import Random
 
 import attrs
 import trio
@@ -24,7 +23,7 @@ from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration, configure
 from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.conversation import Conversation
-from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
+from simulators.deepgram.dialogue import ServerState
 from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
@@ -33,7 +32,7 @@ from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
 from simulators.deepgram.updates import Updates
-from simulators.faults import STEPS, Fault, FaultPlan, Faults
+from simulators.faults import STEPS, Fault, FaultPlan
 from simulators.hearing import Recogniser
 from simulators.scenario import Scenario
 from simulators.sockets import leaves
@@ -88,13 +87,8 @@ def hearing_of(scenario: Scenario) -> MakeHearing:
 class Session:
     """One connection's life."""
 
-    _socket: WebSocket
-    _scenario: Scenario
-    _knobs: DeepgramKnobs
-    _faults: Faults
-    _log: ConnectionLog
     _line: Line
-    _rng: Random
+    _scenario: Scenario
     _make_hearing: MakeHearing
     _conversation: Conversation | None = attrs.field(default=None, init=False)
     _listening: Conversation | None = attrs.field(default=None, init=False)
@@ -114,7 +108,7 @@ class Session:
             nursery.start_soon(self._watch_idleness)
             nursery.start_soon(self._watch_session_length)
             while True:
-                frame = await self._socket.get_message()
+                frame = await self._line.socket.get_message()
                 if self._line.dead:
                     continue
                 if isinstance(frame, str):
@@ -124,7 +118,7 @@ class Session:
 
     async def _on_audio(self, audio: bytes) -> None:
         now = self._last_message = trio.current_time()
-        self._log.audio_received(len(audio), now)
+        self._line.log.audio_received(len(audio), now)
         if self._listening is None:
             self._listening = await self._begin_listening(audio)
         if self._listening is not None:
@@ -141,9 +135,9 @@ class Session:
 
     async def _on_text(self, frame: str, nursery: trio.Nursery) -> None:
         message = await self._take(frame)
-        if not isinstance(message, KeepAlive) or self._knobs.keep_alive_counts:
+        if not isinstance(message, KeepAlive) or self._line.knobs.keep_alive_counts:
             self._last_message = trio.current_time()
-        self._log.put(Received, message)
+        self._line.log.put(Received, message)
         if isinstance(message, Settings):
             self._configuration = configure(message)
             self._conversation = self._make_conversation(self._configuration)
@@ -155,14 +149,14 @@ class Session:
         """Read one frame by the rules; breaking them ends the session."""
         try:
             message = self._line.dialogue.receive(frame)
-            if asks_for_retired(message, self._knobs.retired):
+            if asks_for_retired(message, self._line.knobs.retired):
                 raise RemoteProtocolError(NOT_AVAILABLE, str(frame), code="INVALID_SETTINGS")  # noqa: TRY301 - as if unread
         except RemoteProtocolError as error:
             refusal = error
         else:
             return message
         code = str(refusal.code)
-        self._log.put(Rejected, code, refusal.reason, refusal.excerpt)
+        self._line.log.put(Rejected, code, refusal.reason, refusal.excerpt)
         await self._line.fail(code, UNPARSABLE_TEXT if code == UNPARSABLE else refusal.reason)
         raise refusal
 
@@ -173,36 +167,25 @@ class Session:
         return self._conversation
 
     def _make_conversation(self, configuration: Configuration) -> Conversation:
-        line, knobs, faults, log = self._line, self._knobs, self._faults, self._log
+        line, mind = self._line, configuration.mind
         line.history = configuration.reports_history
-        mouth = Mouth(
-            line,
-            knobs,
-            self._rng,
-            voice=configuration.voice.name,
-            output=configuration.output,
-            drip=faults.has("drip"),
-            experimental=configuration.experimental,
-            speak_entries=configuration.voice.entries,
-        )
-        calls = OpenCalls(self._rng, configuration.mind.functions)
-        brain = Brain(identify(self._scenario, configuration.tags, configuration.mind.prompt))
-        thinker = Thinker(line, mouth, calls, knobs, faults, log, brain, configuration.mind.entries)
-        ear, flux = make_ear(self._make_hearing, configuration.input, knobs), configuration.flux
-        updates = Updates(line, knobs, faults, log, self._scenario, ear, mouth, thinker, calls, flux=flux)
-        cancels_after = min((fault.seconds for fault in faults.of("cancel call")), default=None)
-        return Conversation(line, knobs, log, configuration, ear, mouth, thinker, calls, updates, cancels_after)
+        mouth = Mouth(line, configuration.voice, configuration.output, configuration.experimental)
+        brain = Brain(identify(self._scenario, configuration.tags, mind.prompt))
+        thinker = Thinker(line, mouth, OpenCalls(line.rng, mind.functions), brain, mind.entries)
+        ear = make_ear(self._make_hearing, configuration.input, line.knobs)
+        updates = Updates(line, self._scenario, ear, thinker, configuration.flux)
+        return Conversation(line, configuration, ear, mouth, thinker, updates)
 
     async def _open(self, nursery: trio.Nursery) -> None:
-        await trio.sleep(self._knobs.welcome)
-        if self._faults.has("no welcome"):
-            self._log.put(FaultInjected, "no welcome")
+        await trio.sleep(self._line.knobs.welcome)
+        if self._line.faults.has("no welcome"):
+            self._line.log.put(FaultInjected, "no welcome")
             return
-        request_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
+        request_id = uuid.UUID(int=self._line.rng.getrandbits(128), version=4)
         await self._line.send(Welcome(request_id=str(request_id)))
         await self._settings_read.wait()
-        await trio.sleep(self._knobs.settings_applied + self._faults.seconds("slow settings"))
-        steps = self._faults.of(*STEPS)
+        await trio.sleep(self._line.knobs.settings_applied + self._line.faults.seconds("slow settings"))
+        steps = self._line.faults.of(*STEPS)
         instead = [step for step in steps if step.after is None]
         for step in instead:
             await self._act_out(step)
@@ -214,11 +197,11 @@ class Session:
         if self._configuration.mind.prompt_too_long:
             await self._line.send(ServiceWarning("PROMPT_TOO_LONG", "the prompt was cut after 25,000 characters"))
         later = sorted(
-            ((step.after, step) for step in self._faults.of(*STEPS) if step.after is not None), key=itemgetter(0)
+            ((step.after, step) for step in self._line.faults.of(*STEPS) if step.after is not None), key=itemgetter(0)
         )
         nursery.start_soon(self._act_out_later, later)
         if not any(step.kind == "mute" and not after for after, step in later):
-            self._conversation.open(self._knobs.greeting + self._faults.seconds("slow tts"))
+            self._conversation.open(self._line.knobs.greeting + self._line.faults.seconds("slow tts"))
         self._conversation.start(nursery)
         self._open_for_talk.set()
 
@@ -229,7 +212,7 @@ class Session:
             await self._act_out(step)
 
     async def _act_out(self, step: Fault) -> None:
-        self._log.put(FaultInjected, " ".join(str(part) for part in (step.kind, step.code, step.number) if part))
+        self._line.log.put(FaultInjected, " ".join(str(part) for part in (step.kind, step.code, step.number) if part))
         match step.kind:
             case "silent drop":
                 self._line.dead = True
@@ -256,7 +239,7 @@ class Session:
             if self._settings_read.is_set() and not self._open_for_talk.is_set():  # its own slowness is no idleness
                 await self._open_for_talk.wait()
                 self._last_message = trio.current_time()
-            deadline = self._last_message + self._knobs.idle_timeout
+            deadline = self._last_message + self._line.knobs.idle_timeout
             if trio.current_time() >= deadline:
                 hint = SEND_AUDIO if self._settings_read.is_set() else SEND_SETTINGS
                 await self._line.fail("CLIENT_MESSAGE_TIMEOUT", SILENT_CLIENT + hint)
@@ -264,10 +247,10 @@ class Session:
 
     async def _watch_session_length(self) -> None:
         opened = trio.current_time()
-        await trio.sleep_until(opened + self._knobs.session_warning)
+        await trio.sleep_until(opened + self._line.knobs.session_warning)
         approaching = "the session will soon have reached its maximum length"
         await self._line.send(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", approaching))
-        await trio.sleep_until(opened + self._knobs.session_limit)
+        await trio.sleep_until(opened + self._line.knobs.session_limit)
         await self._line.fail("MAXIMUM_SESSION_LENGTH_REACHED", "the session has reached its maximum length")
 
 
@@ -291,13 +274,11 @@ async def converse(
     knobs = knobs or DeepgramKnobs()
     plan = (FaultPlan(scenario.faults) if faults is None else faults).for_connection(connection)
     connection_log = ConnectionLog(log or ExchangeLog(), connection)
-    rng = Random(f"{knobs.seed}/{connection}")
-    dialogue = AgentServerDialogue(strict=knobs.strict_start, any_flux_version=knobs.any_flux_version)
-    line = Line(socket, knobs, connection_log, rng, drop or partial(socket.aclose, 1011), dialogue)
+    line = Line(socket, knobs, plan, connection_log, drop or partial(socket.aclose, 1011))
     connection_log.put(Connected)
     hearing, stalled = make_hearing or hearing_of(scenario), False
     try:
-        await Session(socket, scenario, knobs, plan, connection_log, line, rng, hearing).run()
+        await Session(line, scenario, hearing).run()
     except* SessionOver:
         pass
     except* ConnectionClosed as closed:

@@ -25,12 +25,9 @@ from protocol.deepgram import (
 )
 from simulators.deepgram.brain import DEFAULT_APOLOGY, DEFAULT_FALLBACK, Answer, Brain
 from simulators.deepgram.calls import OpenCall, OpenCalls, any_failed
-from simulators.deepgram.connection_log import ConnectionLog
-from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import Line
 from simulators.deepgram.log import CallSkipped, TurnAnswered
 from simulators.deepgram.mouth import Mouth, Utterance
-from simulators.faults import Faults
 from simulators.scenario import ScriptedAgent, ScriptedCall, ScriptedTurn
 
 SERVER_SIDE_ANSWER = '{"ok":true}'
@@ -54,15 +51,12 @@ class Thinker:
     """One session's mind."""
 
     _line: Line
-    _mouth: Mouth
-    _calls: OpenCalls
-    _knobs: DeepgramKnobs
-    _faults: Faults
-    _log: ConnectionLog
+    mouth: Mouth
+    calls: OpenCalls
     brain: Brain
-    entries: int = 1
+    entries: int
     """How many entries `agent.think` has: fallbacks to fail over to."""
-    muted: bool = False
+    muted: bool = attrs.field(default=False, init=False)
     _turns: deque[HeardTurn] = attrs.field(factory=deque, init=False)
     _work: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _turn: HeardTurn | None = attrs.field(default=None, init=False)
@@ -90,9 +84,9 @@ class Thinker:
             return ()
         confirmed = self._turn.confirmed.is_set()
         voided: tuple[CancelledCall, ...] = ()
-        if voids_all or (not keeps_calls and (self._knobs.barge_in_cancels_calls or not confirmed)):
-            voided = self._calls.void(deferred_too=voids_all or self._knobs.cancels_deferred_calls)
-        if self._calls.pending:
+        if voids_all or (not keeps_calls and (self._line.knobs.barge_in_cancels_calls or not confirmed)):
+            voided = self.calls.void(deferred_too=voids_all or self._line.knobs.cancels_deferred_calls)
+        if self.calls.pending:
             return voided
         if self._answer is not None and (self._silent or not confirmed):
             self.brain.give_back(self._answer)
@@ -109,7 +103,7 @@ class Thinker:
         self._turns.clear()
         self._unanswered = ""
         if self._scope is not None:
-            self._calls.void(deferred_too=True)
+            self.calls.void(deferred_too=True)
             self._scope.cancel(reason="the conversation is forgotten")
 
     async def run(self) -> None:
@@ -126,7 +120,7 @@ class Thinker:
         self._unanswered, self._silent = "", True
         agent = self.brain.agent
         self._answer = self.brain.answer(heard)
-        self._log.put(TurnAnswered, self.brain.agent.name, heard, self._answer.number)
+        self._line.log.put(TurnAnswered, self.brain.agent.name, heard, self._answer.number)
         script = self._answer.turn
         await self._think(script.slow)
         calls, made = script.calls, list[OpenCall]()
@@ -141,7 +135,7 @@ class Thinker:
 
     async def _follow_up(self, script: ScriptedTurn, calls: Sequence[OpenCall], agent: ScriptedAgent) -> None:
         """Go on when the functions have answered. If it is another agent that thinks now, it speaks for itself."""
-        await self._calls.wait_settled(calls)
+        await self.calls.wait_settled(calls)
         if self.brain.agent is not agent:
             await self._think()
             self._say(self.brain.agent.fallback or (DEFAULT_FALLBACK,))
@@ -152,7 +146,7 @@ class Thinker:
                 await self._think(script.slow_then)
             self._say(script.then)
             more = await self._request(script.then_calls)
-            await self._calls.wait_settled(more)
+            await self.calls.wait_settled(more)
             if any_failed(more):
                 await self._apologise(script)
 
@@ -162,7 +156,7 @@ class Thinker:
 
     async def _think(self, longer: float = 0.0) -> None:
         """Take the model's time, and complain about it as the service does: every five seconds, never fatally."""
-        left, waited = self._knobs.think + self._faults.seconds("slow think") + longer, 0.0
+        left, waited = self._line.knobs.think + self._line.faults.seconds("slow think") + longer, 0.0
         while left > COMPLAINS_EVERY:
             await trio.sleep(COMPLAINS_EVERY)
             left -= COMPLAINS_EVERY
@@ -170,15 +164,15 @@ class Thinker:
             complaint = f"We have now waited {waited:g} seconds for a think response."
             await self._line.send(ServiceWarning(code="SLOW_THINK_REQUEST", description=complaint))
         await trio.sleep(left)
-        for _ in range(min(self._knobs.think_failures, self.entries)):
+        for _ in range(min(self._line.knobs.think_failures, self.entries)):
             await self._line.send(ServiceWarning(code="THINK_REQUEST_FAILED", description="think request failed"))
-        if self._knobs.think_failures >= self.entries:
+        if self._line.knobs.think_failures >= self.entries:
             await self._line.fail("FAILED_TO_THINK", "every think provider failed")
 
     async def _report_thought(self, turn: HeardTurn, script: ScriptedTurn) -> None:
-        if self._knobs.sends_agent_thinking:
+        if self._line.knobs.sends_agent_thinking:
             await self._line.send(AgentThinking(content=f"The user said: {turn.text}"))
-        if self._knobs.sends_latency_reports:
+        if self._line.knobs.sends_latency_reports:
             took = trio.current_time() - turn.since
             await self._line.send(LatencyReport(ttt_token_latency=took))
             spoken = bool(script.says) or not script.calls
@@ -190,19 +184,19 @@ class Thinker:
         if sentences:
             self._silent = False
             since = turn.since if turn else trio.current_time()
-            self._mouth.say(Utterance(sentences, self._knobs.tts + self._faults.seconds("slow tts"), since))
+            self.mouth.say(Utterance(sentences, self._line.knobs.tts + self._line.faults.seconds("slow tts"), since))
 
     def _is_deferred(self, scripted: ScriptedCall) -> bool:
-        declared = self._calls.declared.get(scripted.name)
+        declared = self.calls.declared.get(scripted.name)
         return declared is not None and declared.defer_until_eot
 
     async def _request(self, scripted: Sequence[ScriptedCall]) -> list[OpenCall]:
         """Ask for all of these in one request; functions the Settings did not declare are left out."""
         opened = []
         for call in scripted:
-            made = self._calls.make(call)
+            made = self.calls.make(call)
             if made is None:
-                self._log.put(CallSkipped, call.name)
+                self._line.log.put(CallSkipped, call.name)
             else:
                 opened.append(made)
         if opened:
@@ -214,7 +208,7 @@ class Thinker:
     async def _run_server_side(self, calls: Sequence[OpenCall]) -> None:
         for made in calls:
             await trio.sleep(SERVER_FUNCTION_TAKES)
-            if self._calls.answer(made.call.id, SERVER_SIDE_ANSWER):
+            if self.calls.answer(made.call.id, SERVER_SIDE_ANSWER):
                 call = made.call
                 await self._line.send(FunctionCallResponse(id=call.id, name=call.name, content=SERVER_SIDE_ANSWER))
                 await self._line.send(history_of(made))

@@ -25,16 +25,11 @@ from protocol.deepgram import (
     UpdateThinkLive,
 )
 from simulators.deepgram.brain import Brain
-from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import is_flux, mind_of, voice_of
-from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.ear import Ear
-from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line
 from simulators.deepgram.log import FaultInjected
-from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
-from simulators.faults import Faults
 from simulators.scenario import Scenario
 
 _INSTEAD: Final = ("no ack", "refuse update", "drop at update")
@@ -48,14 +43,9 @@ class Updates:
     """One session's changes of mind."""
 
     _line: Line
-    _knobs: DeepgramKnobs
-    _faults: Faults
-    _log: ConnectionLog
     _scenario: Scenario
     _ear: Ear
-    _mouth: Mouth
     _thinker: Thinker
-    _calls: OpenCalls
     flux: bool
     """Whether the recogniser is Flux now."""
     _quiet: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -73,12 +63,11 @@ class Updates:
             case UpdateThink(think=think):
                 await self._take("think", ThinkUpdated(), nursery)
                 mind = mind_of(think)
-                self._calls.declared, self._thinker.entries = mind.functions, mind.entries
+                self._thinker.calls.declared, self._thinker.entries = mind.functions, mind.entries
                 self._change_agent(mind.prompt)
             case UpdateSpeak(speak=speak):
                 await self._take("speak", SpeakUpdated(), nursery)
-                voice = voice_of(speak)
-                self._mouth.voice, self._mouth.speak_entries = voice.name, voice.entries
+                self._thinker.mouth.voice = voice_of(speak)
             case UpdateThinkLive():
                 nursery.start_soon(self._acknowledge, ThinkLiveUpdated(), 0.0)
             case UpdateListen(listen=listen):
@@ -92,11 +81,11 @@ class Updates:
 
         *Raises* `SessionOver`.
         """
-        hits = [fault for fault in self._faults.of("slow ack", *_INSTEAD) if fault.code == kind]
+        hits = [fault for fault in self._line.faults.of("slow ack", *_INSTEAD) if fault.code == kind]
         delay = sum(fault.seconds for fault in hits)
         instead = next((fault.kind for fault in hits if fault.kind in _INSTEAD), "")
         if instead:
-            self._log.put(FaultInjected, f"{instead} {kind}")
+            self._line.log.put(FaultInjected, f"{instead} {kind}")
         if instead == "drop at update":
             await self._line.close(ABNORMAL_CLOSURE, f"drop at update {kind} by a fault")
         if instead == "refuse update":
@@ -118,11 +107,11 @@ class Updates:
         agent = self._scenario.agent_for((), prompt)
         if agent is not None and agent.name != self._thinker.brain.agent.name:
             self._thinker.change_brain(Brain(agent))
-        if not self._knobs.think_keeps_history:
+        if not self._line.knobs.think_keeps_history:
             self._thinker.forget()
 
     async def _acknowledge(self, ack: ServerMessage, delay: float) -> None:
-        await trio.sleep(self._knobs.update_ack + delay)
+        await trio.sleep(self._line.knobs.update_ack + delay)
         await self._line.send(ack)
 
     async def _acknowledge_listening(self, delay: float) -> None:
