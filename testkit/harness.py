@@ -69,20 +69,20 @@ class LineLog:
 class Played:
     """The traces of a call that is over."""
 
-    entries: list[Entry] = attrs.field(factory=list)
-    records: MemoryRecords = attrs.field(factory=MemoryRecords)
-    line: LineLog = attrs.field(factory=LineLog)
-    record: CallRecord | None = None
-    summary: StreamSummary | None = None
-    caller: MediaCaller | None = None
-    exchange: DeepgramExchange | None = None
-    intercom: Intercom = attrs.field(factory=Intercom)
-    voices: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    entries: list[Entry] = attrs.field(factory=list, init=False)
+    records: MemoryRecords = attrs.field(factory=MemoryRecords, init=False)
+    line: LineLog = attrs.field(factory=LineLog, init=False)
+    record: CallRecord | None = attrs.field(default=None, init=False)
+    summary: StreamSummary | None = attrs.field(default=None, init=False)
+    caller: MediaCaller | None = attrs.field(default=None, init=False)
+    exchange: DeepgramExchange | None = attrs.field(default=None, init=False)
+    intercom: Intercom = attrs.field(factory=Intercom, init=False)
+    voices: Mapping[str, str] = attrs.field(factory=dict[str, str], init=False)
     """Of each agent of the roster."""
-    call_sid: str = ""
-    faults: tuple[Fault, ...] = ()
+    call_sid: str = attrs.field(default="", init=False)
+    faults: tuple[Fault, ...] = attrs.field(default=(), init=False)
     """What went wrong on purpose."""
-    _noted: ParkingLot = attrs.field(factory=ParkingLot)
+    _noted: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def note(self, entry: Entry) -> None:
         self.entries.append(entry)

@@ -57,7 +57,7 @@ class PlayedCall(Witnessed):
     """One played call."""
 
     roster: Roster = attrs.field(kw_only=True)
-    broken: list[str] = attrs.field(factory=list)
+    broken: list[str] = attrs.field(factory=list, init=False)
     """What the oracle has found."""
 
     def __str__(self) -> str:

@@ -193,27 +193,27 @@ class _Turn:
     agent: str
     hears: str
     at: float
-    said: dict[str, list[str]] = attrs.field(factory=lambda: {"says": [], "then": [], "on_error": []})
-    calls: list[ScriptedCall] = attrs.field(factory=list)
-    then_calls: list[ScriptedCall] = attrs.field(factory=list)
-    answered: int = 0
-    failed: bool = False
-    done_at: float = 0.0
+    said: dict[str, list[str]] = attrs.field(factory=lambda: {"says": [], "then": [], "on_error": []}, init=False)
+    calls: list[ScriptedCall] = attrs.field(factory=list, init=False)
+    then_calls: list[ScriptedCall] = attrs.field(factory=list, init=False)
+    answered: int = attrs.field(default=0, init=False)
+    failed: bool = attrs.field(default=False, init=False)
+    done_at: float = attrs.field(default=0.0, init=False)
     """When the last function was answered."""
-    then_at: float | None = None
+    then_at: float | None = attrs.field(default=None, init=False)
     """When the first of what followed came."""
-    ready: float | None = None
+    ready: float | None = attrs.field(default=None, init=False)
     """When the first word of it came."""
-    since: float = 0.0
+    since: float = attrs.field(default=0.0, init=False)
     """From when the session thought about it."""
-    called_at: float = 0.0
-    generation: int | None = None
+    called_at: float = attrs.field(default=0.0, init=False)
+    generation: int | None = attrs.field(default=None, init=False)
     """Of the reply that was said with the functions."""
-    unasked: dict[int, str] = attrs.field(factory=dict[int, str])
+    unasked: dict[int, str] = attrs.field(factory=dict[int, str], init=False)
     """What was said besides: to a reminder of the switchboard's, whose words the journal does not have."""
-    told_at: float = math.inf
+    told_at: float = attrs.field(default=math.inf, init=False)
     """When the session took that for words of the caller's."""
-    unasked_slow: float = 0.0
+    unasked_slow: float = attrs.field(default=0.0, init=False)
     """How late the answer came."""
 
     def read(self, entry: Entry, ours: Collection[str]) -> None:

@@ -89,15 +89,15 @@ class Witnessed(Played):
 
     script: Scenario = attrs.field(kw_only=True)
     policy: CallPolicy = attrs.field(kw_only=True)
-    records: WitnessedRecords = attrs.field(factory=WitnessedRecords)  # pyright: ignore[reportIncompatibleVariableOverride]  # never reassigned
-    logs: Sequence[MutableMapping[str, Any]] = ()
-    escaped: BaseException | None = None
+    records: WitnessedRecords = attrs.field(factory=WitnessedRecords, init=False)  # pyright: ignore[reportIncompatibleVariableOverride]  # never reassigned
+    logs: Sequence[MutableMapping[str, Any]] = attrs.field(default=(), init=False)
+    escaped: BaseException | None = attrs.field(default=None, init=False)
     """What came out of the call though nothing may."""
-    runs: list[FunctionRun] = attrs.field(factory=list)
+    runs: list[FunctionRun] = attrs.field(factory=list, init=False)
     """What handlers did."""
-    blocks: list[Blocked] = attrs.field(factory=list)
+    blocks: list[Blocked] = attrs.field(factory=list, init=False)
     """Where a handler blocked the event loop."""
-    failures: list[HandlerFailed] = attrs.field(factory=list)
+    failures: list[HandlerFailed] = attrs.field(factory=list, init=False)
     """What went wrong in the roster's own handlers."""
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     """The settings of its functions."""
@@ -107,7 +107,7 @@ class Witnessed(Played):
     """Frames of the caller's in one message."""
     slice_ms: int = 200
     """Milliseconds of the agents' audio in one message."""
-    longest: float = 60.0
+    longest: float = attrs.field(default=60.0, init=False)
     """Seconds that the call may take, whatever goes wrong."""
 
     @property

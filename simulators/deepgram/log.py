@@ -5,7 +5,6 @@ one connection and direction is one entry with the range of bytes it covers, wri
 never decides anything and never raises.
 """
 
-from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 import attrs
@@ -168,20 +167,14 @@ EntryT = TypeVar("EntryT", bound=LogEntry)
 MessageT = TypeVar("MessageT")
 
 
-def ignore(_entry: LogEntry) -> None:
-    """Observe nothing."""
-
-
 @attrs.define
 class ExchangeLog:
-    """Everything that happened on every connection; `observe` sees each entry as it is put (and must not block)."""
+    """Everything that happened on every connection."""
 
-    observe: Callable[[LogEntry], None] = ignore
-    entries: list[LogEntry] = attrs.field(factory=list)
+    entries: list[LogEntry] = attrs.field(factory=list, init=False)
 
     def put(self, entry: LogEntry) -> None:
         self.entries.append(entry)
-        self.observe(entry)
 
     def of(self, kind: type[EntryT], connection: int | None = None) -> tuple[EntryT, ...]:
         return tuple(

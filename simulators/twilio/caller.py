@@ -80,16 +80,16 @@ class CallerTurns:
     """One caller's turn-taking; `step` once a frame."""
 
     caller: Caller
-    attention: Attention = Attention.LISTENING
-    _line: int = 0
-    _now: int = -1
-    _left_off: int = 0
-    _last_voice: int | None = None
-    _reply_began: int | None = None
-    _audio: bytes = b""
-    _offset: int = 0
-    _digits: str = ""
-    _until: int = 0
+    attention: Attention = attrs.field(default=Attention.LISTENING, init=False)
+    _line: int = attrs.field(default=0, init=False)
+    _now: int = attrs.field(default=-1, init=False)
+    _left_off: int = attrs.field(default=0, init=False)
+    _last_voice: int | None = attrs.field(default=None, init=False)
+    _reply_began: int | None = attrs.field(default=None, init=False)
+    _audio: bytes = attrs.field(default=b"", init=False)
+    _offset: int = attrs.field(default=0, init=False)
+    _digits: str = attrs.field(default="", init=False)
+    _until: int = attrs.field(default=0, init=False)
 
     def step(self, agents_voiced: bool) -> CallerAct:
         """Say what the caller does in the next frame, given whether the agents were audible in the last."""

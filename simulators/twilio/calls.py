@@ -77,19 +77,19 @@ class SimulatedCall:
     log: CallLog
     created: datetime
     human: Human = attrs.field(factory=Human)
-    status: CallStatus = CallStatus.QUEUED
-    queue_time: float = 0.0
+    status: CallStatus = attrs.field(default=CallStatus.QUEUED, init=False)
+    queue_time: float = attrs.field(default=0.0, init=False)
     """Seconds spent waiting for the rate limit."""
-    dialled_at: datetime | None = None
-    answered_at: datetime | None = None
-    ended_at: datetime | None = None
-    answered_by: str = ""
-    streams: list[StreamSummary] = attrs.field(factory=list)
-    heard: HeardRecording | None = None
+    dialled_at: datetime | None = attrs.field(default=None, init=False)
+    answered_at: datetime | None = attrs.field(default=None, init=False)
+    ended_at: datetime | None = attrs.field(default=None, init=False)
+    answered_by: str = attrs.field(default="", init=False)
+    streams: list[StreamSummary] = attrs.field(factory=list, init=False)
+    heard: HeardRecording | None = attrs.field(default=None, init=False)
     performance: Performance = attrs.field(init=False)
-    _ringing: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _over: trio.Event = attrs.field(factory=trio.Event)
-    _callbacks: int = 0
+    _ringing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _over: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _callbacks: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.performance = Performance(self)

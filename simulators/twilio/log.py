@@ -139,20 +139,17 @@ LogEntry: TypeAlias = (
 EntryT = TypeVar("EntryT")
 
 
-def ignore(_entry: LogEntry) -> None:
-    """Observe nothing."""
-
-
 @attrs.define
 class CallLog:
     """Everything that happened on one call, in order; `observe` sees each entry as it is put (and must not block)."""
 
-    observe: Callable[[LogEntry], None] = ignore
-    entries: list[LogEntry] = attrs.field(factory=list)
+    observe: Callable[[LogEntry], None] | None = None
+    entries: list[LogEntry] = attrs.field(factory=list, init=False)
 
     def put(self, entry: LogEntry) -> None:
         self.entries.append(entry)
-        self.observe(entry)
+        if self.observe is not None:
+            self.observe(entry)
 
     def of(self, kind: type[EntryT]) -> tuple[EntryT, ...]:
         return tuple(entry for entry in self.entries if isinstance(entry, kind))

@@ -50,11 +50,11 @@ class Performance:
     """The TwiML of one call, verb by verb."""
 
     call: OngoingCall
-    media: MediaCaller | None = None
-    caller_gone: bool = False
+    media: MediaCaller | None = attrs.field(default=None, init=False)
+    caller_gone: bool = attrs.field(default=False, init=False)
     """The caller hung up: nothing can be executed any more."""
-    _redirected: Document | None = None
-    _verb: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _redirected: Document | None = attrs.field(default=None, init=False)
+    _verb: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     def redirect(self, document: Document) -> None:
         """Leave whatever runs now and execute this document instead."""

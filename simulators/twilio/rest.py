@@ -14,6 +14,7 @@ import hmac
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import attrs
 import httpx
@@ -26,7 +27,7 @@ from simulators.twilio.caller import CallerTurns
 from simulators.twilio.calls import CallStatus, SimulatedCall
 from simulators.twilio.dialling import DialStream, dial_stream
 from simulators.twilio.exchange import Exchange, TwilioKnobs
-from simulators.twilio.log import CallLog, LogEntry, as_json, ignore
+from simulators.twilio.log import CallLog, LogEntry, as_json
 from simulators.twilio.orders import ApiError, CallOrder, read_change, read_order
 from simulators.twilio.resources import DEFAULT_NUMBER, render_call, render_calls, render_numbers
 from simulators.twilio.webhooks import WebhookSender
@@ -75,7 +76,7 @@ class TwilioSimulator:
     _exchange: Exchange = attrs.field(init=False)
     _to_place: trio.MemorySendChannel[SimulatedCall] = attrs.field(init=False)
     _placed: trio.MemoryReceiveChannel[SimulatedCall] = attrs.field(init=False)
-    _epoch: tuple[datetime, float] | None = None
+    _epoch: tuple[datetime, float] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._to_place, self._placed = trio.open_memory_channel[SimulatedCall](QUEUE)
@@ -215,7 +216,7 @@ class TwilioSimulator:
             direction=direction,
             answers=caller.answers,
             turns=CallerTurns(caller),
-            log=CallLog(self._observer(sid)),
+            log=CallLog(partial(self.observe, sid) if self.observe is not None else None),
             created=self.now(),
             human=self.scenario.human or Human(),
         )
@@ -225,10 +226,6 @@ class TwilioSimulator:
             raise ApiError(20429, "Too Many Requests", 429) from None
         self.calls[sid] = call
         return call
-
-    def _observer(self, sid: str) -> Callable[[LogEntry], None]:
-        observe = self.observe
-        return ignore if observe is None else lambda entry: observe(sid, entry)
 
     def _answer_by_hand(self, request: Request) -> Response:
         match request.method, *request.path.removeprefix("/simulator/").split("/"):

@@ -1,13 +1,11 @@
 """The simulated Twilio on a real port, for a server that is given `TWILIO_API_URL`.
 
 `serve_twilio` owns the HTTP client for the webhooks, the simulator's calls and the listening port; all end with it.
-The webhook deadline is the simulator's own (`WebhookSender.timeout`), so the client has none.
+The webhook deadline is the simulator's own, so the client has none.
 """
 
 import os
-import ssl
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 import httpx
 import trio
@@ -16,9 +14,7 @@ from simulators.asgi import serve_app
 from simulators.faults import Fault
 from simulators.scenario import Scenario
 from simulators.tls import Certificate
-from simulators.twilio.dialling import dial_stream
 from simulators.twilio.exchange import TwilioKnobs
-from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 
 DEFAULT_ACCOUNT_SID = "AC" + "0" * 32
@@ -61,17 +57,14 @@ async def serve_twilio(
     api_keys: Mapping[str, str] | None = None,
     knobs: TwilioKnobs | None = None,
     faults: tuple[Fault, ...] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
     certificate: Certificate | None = None,
-    observe: Callable[[str, LogEntry], None] | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated Twilio until cancelled; reports the bound port.
 
-    `ssl_context` is what webhooks and media sockets are verified with, `certificate` what the REST API is served with.
-    `faults` replace the scenario's.
+    `certificate` is what the REST API is served with. `faults` replace the scenario's.
     """
-    async with httpx.AsyncClient(timeout=None, verify=ssl_context or True, trust_env=False) as client:  # noqa: S113
+    async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113
         simulator = TwilioSimulator(
             scenario,
             client,
@@ -80,7 +73,5 @@ async def serve_twilio(
             knobs or TwilioKnobs(),
             faults,
             api_keys=api_keys or {},
-            dial=partial(dial_stream, ssl_context=ssl_context),
-            observe=observe,
         )
         await serve_simulator(simulator, port=port, certificate=certificate, task_status=task_status)

@@ -6,6 +6,7 @@ Signature: https://www.twilio.com/docs/usage/security; limits: https://www.twili
 """
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -14,6 +15,8 @@ import trio
 from twilio.request_validator import RequestValidator
 
 from simulators.twilio.log import CallLog, WebhookAnswered
+
+PATIENCE: Final = 15.0
 
 
 def is_web(url: str) -> bool:
@@ -44,7 +47,6 @@ class WebhookSender:
 
     client: httpx.AsyncClient
     auth_token: str
-    timeout: float = 15.0
 
     def sign(self, url: str, params: Mapping[str, str]) -> str:
         signature: str = RequestValidator(self.auth_token).compute_signature(url, dict(params))
@@ -55,7 +57,7 @@ class WebhookSender:
     ) -> WebhookAnswer:
         target = url.partition("#")[0]
         answer = WebhookAnswer(0, "", target)
-        with trio.move_on_after(self.timeout if is_web(target) else 0.0):
+        with trio.move_on_after(PATIENCE if is_web(target) else 0.0):
             answer = await self._request(target, params, method)
         log.put(WebhookAnswered(trio.current_time(), purpose, target, answer.status))
         return answer

@@ -18,15 +18,12 @@ from testkit.probe.cassettes import Cassette, Cassettes, Run
 
 ATTEMPTS: Final = 6
 LONGEST_WAIT: Final = 60.0
+AT_A_TIME: Final = 4
 _EXCERPT: Final = 300
 
 
 class ProbeError(Exception):
     """The endpoint cannot be asked; the message says why."""
-
-
-def ignore(_done: int, _of: int) -> None:
-    """Show no progress."""
 
 
 @attrs.define(eq=False)
@@ -39,8 +36,7 @@ class Prober:
     model: str
     cassettes: Cassettes
     runs: int
-    at_a_time: int = 4
-    progress: Callable[[int, int], None] = ignore
+    progress: Callable[[int, int], None]
     _left: int = attrs.field(default=0, init=False)
 
     async def ask(self, cases: Sequence[Case]) -> None:
@@ -50,7 +46,7 @@ class Prober:
         """
         todo = [(case, kept) for case in cases if len((kept := self._kept(case)).runs) < self.runs]
         asked = sum(self.runs - len(kept.runs) for _, kept in todo)
-        self._left, limit = asked, trio.CapacityLimiter(self.at_a_time)
+        self._left, limit = asked, trio.CapacityLimiter(AT_A_TIME)
         self.progress(0, asked)
         async with trio.open_nursery() as nursery:
             for case, kept in todo:

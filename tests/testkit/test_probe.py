@@ -36,7 +36,7 @@ async def ask(app: ChatSimulator, folder: Path, cases: list[Case], runs: int = 3
     headers = {"Authorization": f"Bearer {key}"}
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://llm.test/v1/", headers=headers) as http:
-        await Prober(http, ROSTER, "tiny-1", Cassettes(folder), runs).ask(cases)
+        await Prober(http, ROSTER, "tiny-1", Cassettes(folder), runs, lambda _done, _of: None).ask(cases)
 
 
 def test_the_shipped_agents_have_sixty_cases_and_every_function_has_both_kinds() -> None:

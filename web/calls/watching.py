@@ -51,8 +51,8 @@ _LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
 class RecentAudio:
     """The last seconds of one side, by byte of the call."""
 
-    end: int = 0
-    _audio: bytearray = attrs.field(factory=bytearray)
+    end: int = attrs.field(default=0, init=False)
+    _audio: bytearray = attrs.field(factory=bytearray, init=False)
 
     def put(self, start: int, audio: bytes) -> None:
         """Add audio that begins at byte `start`; what lies between is silence."""
@@ -77,25 +77,25 @@ class WatchedCall:
     call_sid: str
     epoch: str = ""
     """This log of the call, as against one of another process: indexes are of one epoch."""
-    over: bool = False
+    over: bool = attrs.field(default=False, init=False)
     files: CallFiles = attrs.field(factory=lambda: CallFiles(None))
-    first: int = 0
+    first: int = attrs.field(default=0, init=False)
     """The index of the oldest entry that is kept here."""
-    count: int = 0
-    watchers: int = 0
-    listeners: int = 0
-    floor: str = ""
+    count: int = attrs.field(default=0, init=False)
+    watchers: int = attrs.field(default=0, init=False)
+    listeners: int = attrs.field(default=0, init=False)
+    floor: str = attrs.field(default="", init=False)
     """The agent that has the floor now."""
-    last_words: tuple[str, str] = ("", "")
+    last_words: tuple[str, str] = attrs.field(default=("", ""), init=False)
     """Who spoke last, and what they said."""
-    changed: ParkingLot = attrs.field(factory=ParkingLot)
-    _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(bytes, bytes))
-    _streams: list[tuple[int, int]] = attrs.field(factory=list)
+    changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+    _log: PackedList[bytes] = attrs.field(factory=lambda: PackedList(bytes, bytes), init=False)
+    _streams: list[tuple[int, int]] = attrs.field(factory=list, init=False)
     """For each stream whose entries are on disk: the index of its first one, and its line in the journal."""
-    _call: CallUnderWay | None = None
-    _loudest: list[int] = attrs.field(factory=lambda: [0, 0])
-    _caller: RecentAudio = attrs.field(factory=RecentAudio)
-    _agents: RecentAudio = attrs.field(factory=RecentAudio)
+    _call: CallUnderWay | None = attrs.field(default=None, init=False)
+    _loudest: list[int] = attrs.field(factory=lambda: [0, 0], init=False)
+    _caller: RecentAudio = attrs.field(factory=RecentAudio, init=False)
+    _agents: RecentAudio = attrs.field(factory=RecentAudio, init=False)
 
     def begin(self, call: CallUnderWay) -> Written:
         """Take the call, or its next stream."""
