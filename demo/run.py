@@ -22,10 +22,9 @@ from actors.supervision import root_cause
 from agents.roster import RosterError
 from demo.live import LiveView
 from demo.options import DemoOptions, OptionsError, Rehearsal, read_options
-from demo.stage import Stage, open_stage
+from demo.stage import Stage, open_stage, warm_up
 from demo.telling import person_acted, whispered
 from demo.verdict import shortcomings, unanswered
-from demo.warmup import warm_up
 from setting_reader import SettingsError
 from simulators.command import until_stopped
 from simulators.espeak import NOTICE, ONLY_HUMS

@@ -8,7 +8,7 @@ the server lets its last call go, then the simulators are cancelled. An error of
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ import httpx
 import trio
 
 from actors.journal import Entry
+from actors.policy import Wording
+from agents.roster import Roster
 from settings import Settings
 from simulators.asgi import HOST, serve_app
 from simulators.deepgram import DeepgramKnobs, SpeakSimulator, serve_deepgram
@@ -26,10 +28,12 @@ from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.server import PATH
 from simulators.groq import serve_groq
 from simulators.scenario import Scenario
+from simulators.speech import synthesise
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import LogEntry
 from simulators.twilio.rest import TwilioSimulator
 from simulators.twilio.serving import serve_simulator
+from web.clients.briefs import BriefClient
 from web.serving import serve_until, server_config
 
 LINE = "+15550009999"
@@ -200,3 +204,41 @@ async def _serving(
 def _patient_client(keys: Keys | None = None, base_url: str = "") -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {keys.operator}"} if keys is not None else {}
     return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=NEVER_SECONDS, trust_env=False)
+
+
+async def warm_up(scenario: Scenario, roster: Roster) -> None:
+    """Do everything that only the first call of a process has to wait for: on a fast clock it would be heard.
+
+    Nothing here changes what is said or asked in the call, and no fault plan counts it.
+    """
+    rehearse_speech(scenario, roster)
+    await rehearse_brief()
+
+
+def rehearse_speech(scenario: Scenario, roster: Roster) -> None:
+    """Synthesise what will be said; the synthesiser keeps it."""
+    for words, voice in _speech(scenario, roster):
+        synthesise(words, voice)
+
+
+def _speech(scenario: Scenario, roster: Roster) -> Iterator[tuple[str, str]]:
+    voices, wording, human = {name: spec.voice for name, spec in roster.agents.items()}, Wording(), scenario.human
+    yield roster.agents[roster.first].greeting_with(None), voices[roster.first]
+    yield from ((words, voice) for words in (wording.filler, wording.unreached) for voice in voices.values())
+    if human is not None and human.says:
+        yield human.says, human.voice
+    yield from ((line.says, scenario.caller.voice) for line in scenario.caller.lines if line.says is not None)
+    for name in scenario.agents.keys() & voices.keys():
+        for turn in scenario.agents[name].turns:
+            yield from ((words, voices[name]) for words in (*turn.says, *turn.then, *turn.on_error))
+
+
+async def rehearse_brief() -> None:
+    """Ask for a Brief where nobody listens: the client builds its types at its first request."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(_empty_brief), verify=False) as http:  # noqa: S501 -- goes nowhere
+        client = BriefClient("http://127.0.0.1", "rehearsal", ("openai/gpt-oss-120b",), http)
+        await client.ask([{"role": "user", "content": "Good evening."}])
+
+
+def _empty_brief(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"choices": [{"message": {"content": "{}"}}]})

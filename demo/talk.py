@@ -23,8 +23,7 @@ from actors.supervision import root_cause
 from agents.extras import Demo
 from agents.roster import RosterError, roster_from
 from demo.options import OptionsError, usual_scenario
-from demo.stage import Door, Keys, simulate_services
-from demo.warmup import warm_up
+from demo.stage import Door, Keys, simulate_services, warm_up
 from model_settings import AGENTS
 from setting_reader import SettingsError, read_one
 from settings import LEAD_SERVER_PORT, Settings, environment

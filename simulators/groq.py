@@ -107,8 +107,6 @@ class GroqSimulator:
     """Seconds a completion takes."""
     api_key: str | None = None
     """Refuse every other key with 401; None: any key will do, but there must be one."""
-    strict_models: bool = True
-    """Refuse `json_schema` from models that do not support it, and unknown models."""
     offered: Collection[str] = MODELS
     retired: Collection[str] = ()
     """Models that are gone: not listed, and answered by 404, as users report it."""
@@ -195,8 +193,6 @@ class GroqSimulator:
         }
 
     def _check_model(self, chat: ChatRequest) -> None:
-        if not self.strict_models:
-            return
         if chat.model not in self.available:
             raise _refusal("model_not_found", chat.model)
         wanted = chat.response_format.type if chat.response_format else "text"

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from simulators.scenario import Answers, Human
+from simulators.scenario import Answers
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.exchange import Exchange
 from simulators.twilio.log import CallLog, StatusReached
@@ -72,11 +72,9 @@ class SimulatedCall:
     sid: str
     order: CallOrder
     direction: str
-    answers: Answers
     turns: CallerTurns
     log: CallLog
-    created: datetime
-    human: Human = attrs.field(factory=Human)
+    created: datetime = attrs.field(init=False)
     status: CallStatus = attrs.field(default=CallStatus.QUEUED, init=False)
     queue_time: float = attrs.field(default=0.0, init=False)
     """Seconds spent waiting for the rate limit."""
@@ -92,6 +90,7 @@ class SimulatedCall:
     _callbacks: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.created = self.exchange.now()
         self.performance = Performance(self)
 
     async def run(self) -> None:
@@ -158,13 +157,13 @@ class SimulatedCall:
         await self._reach(CallStatus.COMPLETED, "completed", reports)
 
     async def _ring_out(self, reports: Reports) -> None:
-        knobs = self.exchange.knobs
+        knobs, answers = self.exchange.knobs, self.turns.caller.answers
         await self._report("initiated", "initiated", reports)
         await trio.sleep(knobs.ringing_after)
         await self._reach(CallStatus.RINGING, "ringing", reports)
-        await trio.sleep(self.order.timeout if self.answers == "no-answer" else knobs.answered_after)
-        if self.answers in UNANSWERED:
-            status, sip = UNANSWERED[self.answers]
+        await trio.sleep(self.order.timeout if answers == "no-answer" else knobs.answered_after)
+        if answers in UNANSWERED:
+            status, sip = UNANSWERED[answers]
             await self._reach(status, "completed", reports, SipResponseCode=sip)
         else:
             self._pick_up()
@@ -209,7 +208,7 @@ class SimulatedCall:
         await self.exchange.webhooks.send(self.log, "amd", self.order.async_amd_callback, params)
 
     def _verdict(self) -> str:
-        if self.answers != "machine":
+        if self.turns.caller.answers != "machine":
             return "human"
         return "machine_end_beep" if self.order.machine_detection == "DetectMessageEnd" else "machine_start"
 

@@ -65,6 +65,8 @@ class Exchange:
     dial: DialStream
     knobs: TwilioKnobs
     faults: Faults
+    human: Human
+    """The person that a call is put through to."""
     now: Callable[[], datetime]
     new_sid: Callable[[str], str]
 
@@ -75,7 +77,6 @@ class OngoingCall(Protocol):
     exchange: Exchange
     sid: str
     order: CallOrder
-    human: Human
     turns: CallerTurns
     log: CallLog
     streams: list[StreamSummary]

@@ -53,7 +53,7 @@ class HumanLeg:
 
     @property
     def human(self) -> Human:
-        return self.call.human
+        return self.call.exchange.human
 
     async def run(self) -> None:
         """Ring, whisper and talk, as far as it goes. *Cancellation*: the caller hung up, or was redirected."""

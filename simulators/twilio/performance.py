@@ -162,7 +162,7 @@ class Performance:
 
     async def _dial(self, verb: Dial) -> Outcome:
         call, leg = self.call, HumanLeg(self.call, verb)
-        waits = call.human.caller_waits
+        waits = call.exchange.human.caller_waits
         with trio.move_on_after(float("inf") if waits is None else waits) as patience:
             await leg.run()
         self._note("Dial", f"{verb.number} {leg.how}")

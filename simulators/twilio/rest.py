@@ -87,6 +87,7 @@ class TwilioSimulator:
             dial=self.dial,
             knobs=self.knobs,
             faults=FaultPlan(faults).twilio,
+            human=self.scenario.human or Human(),
             now=self.now,
             new_sid=SidMint(self.account_sid),
         )
@@ -214,11 +215,8 @@ class TwilioSimulator:
             sid=sid,
             order=order,
             direction=direction,
-            answers=caller.answers,
             turns=CallerTurns(caller),
             log=CallLog(partial(self.observe, sid) if self.observe is not None else None),
-            created=self.now(),
-            human=self.scenario.human or Human(),
         )
         try:
             self._to_place.send_nowait(call)

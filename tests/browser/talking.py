@@ -12,9 +12,8 @@ import orjson
 import trio
 
 from actors.journal import Entry
-from demo.stage import Door
+from demo.stage import Door, warm_up
 from demo.talk import simulated_services, talk_settings
-from demo.warmup import warm_up
 from simulators.deepgram.ear import MakeHearing
 from simulators.scenario import Scenario, load_scenario
 from store.records import CallRecord, record_from_json

@@ -13,7 +13,7 @@ import trio
 
 from actors.policy import CallPolicy
 from agents.roster import default_roster
-from demo.warmup import rehearse_speech
+from demo.stage import rehearse_speech
 from simulators.pacing import PacedClock
 from simulators.scenario import Caller, parse_scenario
 from simulators.speech import synthesise

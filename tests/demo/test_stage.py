@@ -3,7 +3,7 @@
 from trio.testing import MockClock
 
 from agents.roster import default_roster
-from demo.warmup import rehearse_speech, warm_up
+from demo.stage import rehearse_speech, warm_up
 from simulators.scenario import load_scenario
 from simulators.speech import synthesise
 
