@@ -313,7 +313,7 @@ class Call:
         """Keep the record, and write the files; neither can keep the other from happening."""
         scribe = self.scribe
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._save_twice, "record", lambda: self.services.records.save(record))
+            nursery.start_soon(self._save_twice, "record", lambda: self.services.save(record))
             if scribe is not None:
                 nursery.start_soon(self._save_twice, "files", lambda: scribe.finish(record))
 

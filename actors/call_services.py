@@ -25,7 +25,7 @@ from actors.summarizer import AskBrief
 from agents.brief import Brief
 from agents.context import CallContext
 from agents.roster import Roster
-from store.calls import CallRecords
+from store.calls import CallRecords, Save
 from store.checkpoints import Checkpoints
 from store.redaction import WHOLE, Redaction
 
@@ -73,6 +73,8 @@ class CallServices:
     ask_brief: AskBrief | None
     line: PhoneLine
     records: CallRecords
+    save: Save = attrs.field(default=attrs.Factory(lambda services: services.records.save, takes_self=True))
+    """Keeps a record, and whatever else is to be done with it then."""
     policy: CallPolicy = attrs.field(factory=CallPolicy)
     voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     recordings: Path | None = None

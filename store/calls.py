@@ -6,8 +6,8 @@ the second. Errors of the medium (a full disk, a locked database) are the caller
 and another try may succeed; an unknown call is `None`, not an error.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from store.erasing import Subject
 from store.records import CallRecord, RecordError
@@ -62,6 +62,10 @@ class CallRecords(Protocol):
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased where it was, as far as the store can do that; return where some stay."""
         ...
+
+
+Save: TypeAlias = Callable[[CallRecord], Awaitable[None]]
+"""Keeps a record, as `CallRecords.save` does."""
 
 
 async def readable_record(records: CallRecords, call_sid: str) -> CallRecord | None:

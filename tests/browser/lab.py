@@ -77,7 +77,7 @@ class Bench:
             except ConnectionClosed:
                 pass  # a page that is gone says nothing
             nursery.cancel_scope.cancel(reason="the call is over")
-        await services.records.save(left)
+        await services.save(left)
         self.over.set()
         return left
 

@@ -78,7 +78,7 @@ class Attentive:
                     outcome = message.outcome
                     break
         left = record(plan.call_sid, outcome=outcome)
-        await services.records.save(left)
+        await services.save(left)
         return left
 
 

@@ -98,7 +98,7 @@ class ShortTalk:
         plain = record(plan.call_sid, stream_sid=plan.stream_sid, direction="outbound", caller=plan.caller)
         left = attrs.evolve(plain, outcome=outcome, metadata=plan.metadata)
         if not self.world.life.over.is_set():
-            await services.records.save(left)
+            await services.save(left)
         return left
 
 

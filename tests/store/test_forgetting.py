@@ -618,7 +618,7 @@ async def test_who_has_a_call_that_goes_on_is_not_forgotten(tmp_path: Path) -> N
 )
 async def test_what_names_nobody_erases_nothing(body: dict[str, str], tmp_path: Path) -> None:
     async with small(tmp_path) as there:
-        await there.context.services.records.save(of_hers(CALLS[0]))
+        await there.context.services.save(of_hers(CALLS[0]))
         answers = [await there.ask(target, **body) for target in ("/forget", "/export", "/kept")]
 
         assert [answer.status_code for answer in answers] == [400, 400, 400]
@@ -627,7 +627,7 @@ async def test_what_names_nobody_erases_nothing(body: dict[str, str], tmp_path: 
 
 async def test_a_short_name_of_a_call_is_looked_for_nowhere(tmp_path: Path) -> None:
     async with small(tmp_path) as there:
-        await there.context.services.records.save(of_hers(CALLS[0]))
+        await there.context.services.save(of_hers(CALLS[0]))
         answer = await there.ask("/forget", call="a")
 
         assert answer.status_code == 404

@@ -151,7 +151,7 @@ class FakeCalls:
         finally:
             left = record(plan.call_sid, stream_sid=plan.stream_sid, direction=plan.direction, caller=plan.caller)
             with trio.CancelScope(shield=True):
-                await services.records.save(left)
+                await services.save(left)
         return left
 
 

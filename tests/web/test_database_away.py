@@ -58,9 +58,12 @@ class NoRecords(MemoryRecords):
     """Records that nobody can read or keep."""
 
     def __getattribute__(self, name: str) -> object:
-        if not name.startswith("_"):
-            raise RecordsUnavailable("the database is away")
-        return super().__getattribute__(name)
+        return super().__getattribute__(name) if name.startswith("_") else away
+
+
+async def away(*_: object) -> None:
+    await trio.lowlevel.checkpoint()
+    raise RecordsUnavailable("the database is away")
 
 
 def nowhere(**changes: str) -> Exchange:

@@ -39,7 +39,7 @@ def ended(there: Exchange) -> list[str]:
 
 
 async def save(there: Exchange, kept: CallRecord) -> None:
-    await context_of(there).services.records.save(kept)
+    await context_of(there).services.save(kept)
 
 
 async def kept_of(there: Exchange) -> CallRecord:

@@ -53,7 +53,7 @@ async def test_the_record_of_a_call_is_waited_for(autojump_clock: MockClock) -> 
         await trio.sleep(1.5)
         call = {"CallSid": kept.call_sid, "CallStatus": "completed", "SequenceNumber": "3"}
         await there.twilio(f"/twilio/status?order={placed['id']}", call)
-        await there.app.asgi_app.context.services.records.save(kept)  # type: ignore[attr-defined]
+        await there.app.asgi_app.context.services.save(kept)  # type: ignore[attr-defined]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(happen)

@@ -48,7 +48,7 @@ class Full(MemoryRecords):
 
 
 def outcomes_in(records: MemoryRecords) -> Outcomes:
-    return Outcomes(records, Admissions(TokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
+    return Outcomes(records, records.save, Admissions(TokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
 
 
 def a_call() -> KnownCall:

@@ -58,7 +58,7 @@ def dialled_form(status: str, *, bridged: str = "", call_status: str = "in-progr
 async def parked(folder: str = "none") -> Exchange:
     """An exchange with one call that is being put through."""
     there = exchange(RECORDINGS_DIR=folder)
-    await context_of(there).services.records.save(PARKED)
+    await context_of(there).services.save(PARKED)
     there.slots.readmit(CALL_SID, 90)
     return there
 
@@ -251,7 +251,7 @@ async def test_a_transfer_that_the_line_refused_is_not_gone_on_with(autojump_clo
 async def test_an_operator_who_hangs_up_during_a_transfer_ends_the_call(autojump_clock: MockClock) -> None:
     there = exchange()
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
-    await context_of(there).services.records.save(PARKED)
+    await context_of(there).services.save(PARKED)
 
     answer = await there.operator("DELETE", f"/calls/{CALL_SID}")
 
@@ -322,7 +322,7 @@ async def test_a_call_that_is_hung_up_on_while_a_person_has_it_was_answered(
     tokens, records = TokenStore(), MemoryRecords()
     there, other = (exchange(tokens=tokens, records=records) for _ in range(2))
     await there.twilio("/twilio/voice", dialled_form("") | {"CallStatus": "ringing"})
-    await context_of(there).services.records.save(PARKED)
+    await context_of(there).services.save(PARKED)
     await whispered_to(there, "1")
     await trio.sleep(8)
 
@@ -384,7 +384,7 @@ async def test_what_a_person_did_counts_for_one_transfer(autojump_clock: MockClo
     transfers = TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON)
     for _ in range(2):
         await transfers.put_through(CALL_SID, ORDER)
-        await context_of(there).services.records.save(PARKED)
+        await context_of(there).services.save(PARKED)
         before = await Returns(context_of(there)).talked(CALL_SID)
         await whispered_to(there, "1")
 
@@ -404,7 +404,7 @@ async def test_a_webhook_that_comes_after_the_end_changes_nothing(path: str, aut
 async def test_any_worker_takes_the_caller_back_that_sees_the_same_records(autojump_clock: MockClock) -> None:
     tokens, records = TokenStore(), MemoryRecords()
     one, other = (exchange(tokens=tokens, records=records) for _ in range(2))
-    await context_of(one).services.records.save(PARKED)
+    await context_of(one).services.save(PARKED)
     answer = await other.twilio("/twilio/dialled", dialled_form("busy"))
     token = answer.text.partition('name="token" value="')[2].partition('"')[0]
 

@@ -92,7 +92,7 @@ async def test_each_webhook_is_answered(what: str, autojump_clock: MockClock) ->
 
 async def test_a_caller_whom_nobody_takes_comes_back_to_the_agent(autojump_clock: MockClock) -> None:
     there = away()
-    await context_of(there).services.records.save(PARKED)
+    await context_of(there).services.save(PARKED)
 
     answer = await there.twilio("/twilio/dialled", dialled_form("no-answer"))
 
@@ -115,7 +115,7 @@ async def test_a_call_is_put_through(autojump_clock: MockClock) -> None:
 
 async def test_a_transfer_ends_as_it_is_told(autojump_clock: MockClock) -> None:
     there = away()
-    await context_of(there).services.records.save(PARKED)
+    await context_of(there).services.save(PARKED)
 
     await Returns(context_of(there)).conclude_left(CALL_SID, "caller_hung_up", "canceled")
 

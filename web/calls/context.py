@@ -58,7 +58,7 @@ class Opened:
 
 @attrs.frozen
 class AppContext:
-    """The parts that routes and background tasks share; `services.records` announces each record that is saved."""
+    """The parts that routes and background tasks share; `services.save` announces each record."""
 
     settings: Settings
     line: Line
@@ -112,7 +112,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         line=opened.line,
         services=attrs.evolve(
             _observed(services, counts, watched, webhooks),
-            records=announced,
+            save=announced.save,
             recording_at=objects.address if objects is not None else nameless,
         ),
         admissions=admissions,
@@ -122,7 +122,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         live_calls=live_calls,
         counts=counts,
         pace=Pace(settings.calls_per_second, slots.fleet),
-        outcomes=Outcomes(announced, admissions, ends),
+        outcomes=Outcomes(services.records, announced.save, admissions, ends),
         announced=announced,
         after_calls=after,
         verdicts=Verdicts(admissions, services.intercom),

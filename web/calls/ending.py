@@ -1,10 +1,10 @@
 """The end of a call: the record is kept and announced, at once or when it is known that the call does not come back.
 
-`Announced` is the store that calls save to. It keeps the record in the real store, and announces it whether or not
-that worked: one line in the log, one more in the counts, the end shown in `LiveCalls`. A call that may come back (from
-a person, or on another stream) is parked until that is settled, so each call is announced once, as it ended. A parked
-call holds nothing but its record, which is saved already: its sockets and tasks are gone. Neither class owns a task;
-`web/calls/follow_up.py` looks after parked calls. Errors of the real store are the caller's; there are no others.
+`Announced.save` is what calls save by. It keeps the record in the store, and announces it whether or not that worked:
+one line in the log, one more in the counts, the end shown in `LiveCalls`. A call that may come back (from a person, or
+on another stream) is parked until that is settled, so each call is announced once, as it ended. A parked call holds
+nothing but its record, which is saved already: its sockets and tasks are gone. Neither class owns a task;
+`web/calls/follow_up.py` looks after parked calls. Errors of the store are the caller's; there are no others.
 """
 
 import time
@@ -15,9 +15,7 @@ import structlog
 import trio
 
 from store.calls import CallRecords
-from store.erasing import Subject
 from store.records import TRANSFERRING, CallRecord
-from store.search import CallQuery, CallSummary
 from web.calls.counts import Counts
 from web.calls.live_calls import LiveCalls
 
@@ -123,10 +121,7 @@ def forget(_: CallRecord) -> None:
 
 @attrs.frozen
 class Announced:
-    """Call records that are announced when they are saved; of a call that may come back, when that is settled.
-
-    The other methods of `CallRecords` are those of the real store.
-    """
+    """Announces records when they are saved; that of a call which may come back, when that is settled."""
 
     kept_in: CallRecords
     live_calls: LiveCalls
@@ -183,21 +178,3 @@ class Announced:
         _announce(record)
         self.counts.ended(record)
         self.live_calls.ended(record.call_sid, record.outcome)
-
-    async def get(self, call_sid: str) -> CallRecord | None:
-        return await self.kept_in.get(call_sid)
-
-    async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        return await self.kept_in.list(limit)
-
-    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        return await self.kept_in.search(query)
-
-    async def erase(self, call_sid: str) -> None:
-        await self.kept_in.erase(call_sid)
-
-    async def mentioning(self, subject: Subject) -> Sequence[str]:
-        return await self.kept_in.mentioning(subject)
-
-    async def overwrite(self) -> Sequence[str]:
-        return await self.kept_in.overwrite()

@@ -15,7 +15,7 @@ import attrs
 import structlog
 import trio
 
-from store.calls import CallRecords, RecordsUnavailable
+from store.calls import CallRecords, RecordsUnavailable, Save
 from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
@@ -175,6 +175,7 @@ class OrderEnds:
 @attrs.frozen
 class Outcomes:
     records: CallRecords
+    save: Save
     admissions: Admissions
     ends: OrderEnds
 
@@ -205,7 +206,7 @@ class Outcomes:
         )
         try:
             if not await self._is_kept(name):
-                await self.records.save(record)
+                await self.save(record)
         except (RecordError, OSError) as exc:
             _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
         if call.direction == "outbound":

@@ -105,7 +105,7 @@ class Returns:
             ended_by = await self.context.admissions.texts.peek(f"ended-by {call_sid}")
             told = ended_by.decode() if ended_by is not None else outcome
             concluded = attrs.evolve(settled, outcome=told)
-            await self.context.services.records.save(concluded)
+            await self.context.services.save(concluded)
             await self.context.files.rewrite(concluded)
         elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
             told = outcome if record.outcome in {UNHEARD, "caller_hung_up"} else record.outcome

@@ -97,7 +97,7 @@ class Ends(FakeCalls):
 
     async def __call__(self, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
         left = record(plan.call_sid, outcome=self.outcome, caller=plan.caller)
-        await services.records.save(left)
+        await services.save(left)
         return left
 
 
