@@ -194,6 +194,17 @@ async def test_a_command_that_a_call_had_before_it_ended_is_answered_as_it_was(a
     assert other.json()["outcome"] == "over"
 
 
+@pytest.mark.parametrize("query", ["", "?goodbye=yes"])
+async def test_the_log_says_who_has_ended_a_call(query: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    with capture_logs() as logs, there.intercom.open(CALL_SID):
+        await there.operator("DELETE", f"/calls/{CALL_SID}{query}")
+        await signed_in(there).send(f"/console/calls/{CALL_SID}/hang-up{query}")
+
+    by_api, by_session = [log["by"] for log in logs if log["event"] == "call_hung_up"]
+    assert (by_api, by_session.split()[0], len(by_session)) == ("api", "console", len("console 01234567"))
+
+
 async def test_what_is_said_is_in_no_log(autojump_clock: MockClock) -> None:
     there = exchange()
     with capture_logs() as logs:

@@ -58,6 +58,7 @@ TEXT: Mapping[str, str] = {
     "date_wrong": "Write a date as YYYY-MM-DD, such as 2026-11-28.",
     "dates_crossed": "From is after To, so no call can match. Exchange the two dates.",
     "unknown_caller": "unknown",
+    "zone": "UTC",
     "records_away": "The records cannot be read now. Calls are not affected. Try again in some seconds.",
     "records_away_title": "Records unavailable",
     "not_found": "No such call",
@@ -196,7 +197,10 @@ LIVE: Mapping[str, str] = {
 
 OPERATE: Mapping[str, str] = {
     "title": "Commands",
-    "hint": "Each is carried out once, and noted in the call's journal with your session.",
+    "hint": (
+        "Each is carried out once, and noted in the call's journal with your session; who ended the call is in the"
+        " server's log."
+    ),
     "say": "Say",
     "say_text": "A sentence in the agent's voice",
     "whisper": "Whisper",

@@ -89,7 +89,7 @@ def live_rows(calls: Sequence[KnownCall], *, shows_numbers: bool) -> list[Mappin
     return [
         {
             "name": call.call_sid or call.id,
-            "started": shown_time(call.created_at),
+            "started": f"{shown_time(call.created_at)} {TEXT['zone']}",
             "direction": call.direction,
             "caller": number(call.caller, whole=shows_numbers),
             "status": call.status,
@@ -105,7 +105,7 @@ def number(text: str, *, whole: bool) -> str:
 
 
 def shown_time(text: str) -> str:
-    """Return a moment as a table shows it, in UTC."""
+    """Return a moment in UTC; the page says that it is."""
     try:
         when = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -35,6 +35,11 @@ CALLS = "/console/calls"
 _log = structlog.stdlib.get_logger()
 
 
+def _who() -> str:
+    """Name the operator of a request, for journal, record and log."""
+    return f"console {current_session().id[:8]}"
+
+
 @attrs.frozen
 class Console:
     context: AppContext
@@ -43,7 +48,7 @@ class Console:
     gate: SignInCheck
     phone: PhoneRoutes
     campaigns: CampaignPages
-    hang_up: Callable[[str], Awaitable[Response]]
+    hang_up: Callable[[str, str], Awaitable[Response]]
 
     def blueprint(self) -> Blueprint:
         """Return the routes. Blocks: templates and files are read first."""
@@ -62,9 +67,9 @@ class Console:
         routes.get(f"{CALLS}/<name>")(self.call)
         routes.get(f"{CALLS}/<name>/record.json")(self.record)
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
-        routes.post(f"{CALLS}/<name>/hang-up")(self.hang_up)
+        routes.post(f"{CALLS}/<name>/hang-up")(self.hung_up)
         self.views.add_to(routes, CALLS)
-        self.operating.add_to(routes, CALLS, lambda: f"console {current_session().id[:8]}")
+        self.operating.add_to(routes, CALLS, _who)
         routes.get("/console/<path:anything>")(self.nowhere)
         routes.before_request(self.gate.refuse_unauthenticated)
         routes.before_request(self.refuse_malformed)
@@ -77,6 +82,9 @@ class Console:
         if is_name((request.view_args or {}).get("name", "-")):
             return None
         return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
+
+    async def hung_up(self, name: str) -> ResponseReturnValue:
+        return await self.hang_up(name, _who())
 
     async def home(self) -> ResponseReturnValue:
         """Send a visitor of the console's own address to the list of calls."""

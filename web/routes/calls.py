@@ -223,7 +223,7 @@ class CallRoutes:
             return _shown(name, order.call_sid, call, {"status": status or _status_of(order), "record": None, **more})
         return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
-    async def hung_up(self, name: str) -> Response:
+    async def hung_up(self, name: str, by: str = "api") -> Response:
         call_sid, call = await self.views.call_sid(name), self.context.live_calls.find(name)
         if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
             call = self.context.live_calls.find(name)
@@ -243,7 +243,7 @@ class CallRoutes:
         if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
             is_warm = self.context.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
             await returns.conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
-        _log.info("call_hung_up", call_sid=call_sid, by="operator")
+        _log.info("call_hung_up", call_sid=call_sid, by=by)
         return _accepted(name, call_sid, call, status)
 
     @staticmethod

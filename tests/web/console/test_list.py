@@ -7,9 +7,11 @@ from trio.testing import MockClock
 
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.orders.campaigns import NewContact
 from store.search import CallQuery, CallSummary
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import LEAD, context_of, exchange, record
+from web.calls.campaigns import CampaignRules
 from web.calls.live_calls import KnownCall
 from web.console.english import TEXT
 from web.console.lists import PAGE, asked_by
@@ -49,6 +51,23 @@ async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockCl
     assert LEAD not in (await visitor.ask("GET", "/")).text + (await visitor.ask("GET", "/console/live")).text
     assert LEAD in (await visitor.ask("GET", "/?numbers=shown")).text
     assert LEAD in (await visitor.ask("GET", "/console/live?numbers=shown")).text
+
+
+@pytest.mark.parametrize("target", ["/", "/console/live", f"/console/calls/CA{0:032}", "/console/campaigns"])
+async def test_a_time_says_its_zone(target: str, autojump_clock: MockClock) -> None:
+    """In a table, the head of its column does."""
+    there = exchange(records=await kept(1))
+    live = KnownCall("order", "outbound", LEAD, "+15551230000", "in-progress", created_at="2026-11-22T10:00:00+01:00")
+    context_of(there).live_calls.add(live)
+    contact = NewContact("spring-1", 1, LEAD, (), 0.0, {})
+    await context_of(there).campaigns.create("id", "spring", [contact], CampaignRules().written(), "running")
+    page = (await signed_in(there).ask("GET", target)).text
+    times = re.findall(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]+[^<\"]{5}", re.sub("<table.*</table>", "", page, flags=re.DOTALL)
+    )
+
+    assert times
+    assert all(" UTC" in each for each in times)
 
 
 @pytest.mark.parametrize("target", ["/", "/?outcome=crashed", "/?before=2026~CA"])
