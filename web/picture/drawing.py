@@ -9,7 +9,7 @@ from web.picture.svg import Canvas, fitted, text_width, wrapped
 
 TEXT_SIZE = 10.5
 ROW_HEIGHT = 12.4
-PADDING = 6.0
+PADDING, TIGHT = 6.0, 3.5
 SILENCE_WORTH_SAYING = 0.45
 SILENCE_TOO_LONG = 4.3
 """The budget that the server has unless told otherwise, and what it takes until a sound is heard."""
@@ -97,30 +97,35 @@ def _draw_speech(canvas: Canvas, chart: Chart, band: Band, speech: Speech) -> No
         return
     x, width = band.x(speech.start), band.x(speech.end) - band.x(speech.start)
     group = canvas.group().titled(_spoken(speech))
-    height = min(SPEECH_HEIGHT, lane.height)
-    group.box(f"{tone_class(speech.speaker, chart.agents)}bar bar", x, lane.top, width, height, r=7)
+    height, style = min(SPEECH_HEIGHT, lane.height), tone_class(speech.speaker, chart.agents)
+    rows, padding, written = _rows(speech, width, max(0.0, _room_beside(chart, band, speech)), height)
+    begins_here = speech.start >= band.start
+    goes_beyond = written > width and begins_here
+    if goes_beyond:
+        group.box(f"{style}bar bar beyond", x, lane.top, written, height, r=7)
+    group.box(f"{style}tint" if goes_beyond else f"{style}bar bar", x, lane.top, width, height, r=7)
     if speech.unheard:
         _draw_torn_edge(group, x + width, lane.top, height)
-    if speech.start >= band.start:
-        _draw_words(group, chart, band, speech, lane)
+    if begins_here:
+        clip = group.draw("svg", x=x, y=lane.top, width=max(written - 2, 1.0), height=height)
+        first = (height - ROW_HEIGHT * len(rows)) / 2 + 9.4
+        for index, row in enumerate(rows):
+            clip.write(row, "ink", x=padding, y=first + index * ROW_HEIGHT)
 
 
-def _draw_words(canvas: Canvas, chart: Chart, band: Band, speech: Speech, lane: Lane) -> None:
-    x, width, height = (
-        band.x(speech.start),
-        band.x(speech.end) - band.x(speech.start),
-        min(SPEECH_HEIGHT, lane.height),
-    )
+def _rows(speech: Speech, width: float, room: float, height: float) -> tuple[list[str], float, float]:
+    """Return the lines of the words, what is free on either side of them, and how wide they stand.
+
+    Words that do not fit into the box of their sound go on beyond its edge, no further than they must.
+    """
     most, words = int(height // ROW_HEIGHT), speech.words or NO_WORDS
-    widest = width + max(0.0, _room_beside(chart, band, speech))
-    rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
-    while " ".join(rows) != words and width < widest:  # they go on over the box's edge, no further than they must
-        width = min(width + TEXT_SIZE, widest)
-        rows = wrapped(words, width - 2 * PADDING, TEXT_SIZE, most)
-    clip = canvas.draw("svg", x=x, y=lane.top, width=max(width - 2, 1.0), height=height)
-    first = (height - ROW_HEIGHT * len(rows)) / 2 + 9.4
-    for index, row in enumerate(rows):
-        clip.write(row, "ink", x=PADDING, y=first + index * ROW_HEIGHT)
+    wider = (width + step for step in (*range(0, int(room), int(TEXT_SIZE)), room))
+    padding, written = PADDING, width
+    rows = wrapped(words, written - 2 * padding, TEXT_SIZE, most)
+    while " ".join(rows) != words and (step := next(wider, None)) is not None:
+        padding, written = TIGHT, step
+        rows = wrapped(words, written - 2 * padding, TEXT_SIZE, most)
+    return rows, padding, written
 
 
 def _room_beside(chart: Chart, band: Band, speech: Speech) -> float:

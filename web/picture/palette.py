@@ -55,6 +55,7 @@ font-family:ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica N
 .mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:9.5px}
 .line{fill:none;stroke-width:1.5}.hair{stroke-width:1}.thick{stroke-width:2.2}.dash{stroke-dasharray:4 3}
 .dots{stroke-dasharray:1.5 3;stroke-linecap:round}.hollow{fill:none}.bar{stroke-width:1.1}
+.beyond{fill-opacity:.45;stroke-opacity:.5}
 """
 
 

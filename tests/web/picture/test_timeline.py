@@ -11,6 +11,7 @@ from tests.demo.sample import JournalWriter, sample_journal
 from tests.faults.short import SOFT, throw
 from web.picture.bands import GUTTER, MARGIN
 from web.picture.chart import read_chart
+from web.picture.svg import text_width
 from web.picture.timeline import render_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -309,13 +310,17 @@ def test_no_box_of_speech_is_empty() -> None:
     assert empty == []
 
 
-def test_words_go_over_the_edge_of_their_box_no_further_than_they_must() -> None:
-    spoken = {"event": "caller_spoke", "at": 2.2, "start": 1.0, "end": 2.0}
+@pytest.mark.parametrize("seconds", [1.0, 0.6, 0.1])
+def test_words_that_go_over_the_edge_of_their_box_stand_on_a_ground_of_their_own(seconds: float) -> None:
+    spoken = {"event": "caller_spoke", "at": 2.2, "start": 2.0 - seconds, "end": 2.0}
     heard = {"event": "turn_heard", "at": 2.3, "agent": "qualifier", "text": "My name is John Smith."}
     picture = drawn([spoken, heard, {"event": "call_ended", "at": 20.0, "outcome": "completed"}])
-    clips = [words(clip) for clip in picture.iter(SVG + "svg") if clip is not picture]
+    (group,) = (group for group in picture.iter(SVG + "g") if group.find(SVG + "svg") is not None)
+    (clip,), grounds = group.findall(SVG + "svg"), group.findall(SVG + "rect")
+    right = max(float(text.attrib["x"]) + text_width("".join(text.itertext()), 10.5) for text in clip)
 
-    assert ["My name", "is John", "Smith."] in clips
+    assert " ".join(words(clip)) == "My name is John Smith."
+    assert right <= float(clip.attrib["width"]) < max(float(ground.attrib["width"]) for ground in grounds) <= right + 14
 
 
 def journal_of(played: Witnessed) -> list[dict[str, object]]:
