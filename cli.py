@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
-import httpx
 import trio
 import typer
 from typer.core import TyperCommand
@@ -27,6 +26,7 @@ from cli_people import export, forget, kept, migrate, webhooks
 from cli_shared import environment_here, err, fail, out, print_lines, settings_here
 from cli_testing import new, probe, replay
 from settings import Settings
+from web.clients.http import http_client
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
 
@@ -123,7 +123,7 @@ async def _call_from_here(settings: Settings, address: str, number: str | None) 
     """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
     headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
-        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+        async with http_client(base_url=address, headers=headers, timeout=30) as client:
             await follow_call(Operator(client), number, {}, {})
     except OperatorError as exc:
         err.print(str(exc), style="red", markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from settings import (
     environment,
     unknown_names,
 )
+from web.clients.http import http_client
 from web.clients.operator import Operator, OperatorError
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ def client_of(server: str | None) -> httpx.AsyncClient:
     except ValueError as wanted:
         fail(f"--server {server} is not {wanted}.", 2)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+    return http_client(base_url=url, headers=headers, timeout=30)
 
 
 def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T:

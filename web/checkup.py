@@ -34,6 +34,7 @@ from web.calls.call_files import CallFiles
 from web.clients.agent_options import options_of
 from web.clients.clips import ClipRefused
 from web.clients.deepgram import voice_agent_connector
+from web.clients.http import http_client
 from web.clients.offered import (
     NotTold,
     ask_summary_models,
@@ -275,7 +276,7 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
 
     context = httpx.create_ssl_context()
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
-    async with httpx.AsyncClient(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
+    async with http_client(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         api = TwilioApi(settings.twilio_account_sid, settings.rest_credentials, settings.twilio_api_url, http)
         nursery.start_soon(note, "Deepgram", partial(check_session, connect, settings, http))
         nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))

@@ -37,6 +37,7 @@ from web.clients.agent_options import options_of
 from web.clients.briefs import BriefClient
 from web.clients.clips import keep_fetching
 from web.clients.deepgram import voice_agent_connector
+from web.clients.http import http_client
 from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
 from web.from_settings import (
@@ -86,7 +87,7 @@ async def open_services(
         resolving(Resolver()),
         writing(stores.records),
         checkpointing(stores.checkpoints),
-        httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
+        http_client(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         function_client(context, functions) as theirs,
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=FUNCTION_LIMITS, trust_env=False) as telling,
         tracing(settings) as traced,
@@ -113,7 +114,7 @@ def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | N
     """Return the client that functions share; `transport` takes the place of the network, as in a demo."""
     if transport is not None:
         return httpx.AsyncClient(transport=transport, timeout=FUNCTION_TIMEOUT, trust_env=False)
-    return httpx.AsyncClient(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
+    return http_client(verify=context, timeout=FUNCTION_TIMEOUT, limits=FUNCTION_LIMITS)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from actors.errors import AgentUnavailable
 from settings import Settings
 from web.calls.returning import STREAM_PATH
 from web.clients.deepgram import open_socket
+from web.clients.http import http_client
 from web.clients.signatures import SIGNATURE, TwilioSignatures
 from web.clients.twilio_api import LineError, Resource, TwilioApi
 from web.sockets.tls import TlsClient
@@ -162,7 +163,7 @@ async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding 
     origin, token = settings.lead_server_external_url, settings.newest_auth_token
     voice, stream, form = f"{origin}/twilio/voice", f"{origin}/twilio/stream", {"StreamEvent": "check"}
     signed = {SIGNATURE: RequestValidator(token).compute_signature(stream, form)}
-    async with httpx.AsyncClient(verify=context) as http:
+    async with http_client(verify=context) as http:
         try:
             unsigned = await http.post(voice, data={"CallStatus": "check"})
             twilio = await http.post(stream, data=form, headers=signed)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import httpx
 import trio
 
 from agents.roster import Roster
@@ -17,6 +16,7 @@ from testkit.probe.cases import Case, load_cases
 from testkit.probe.cassettes import Cassettes
 from testkit.probe.verdict import Price, judge_all, report
 from testkit.replay import chosen_roster
+from web.clients.http import http_client
 
 SHIPPED_CASES: Final = Path(__file__).with_name("shipped.toml")
 DEADLINE: Final = 60.0
@@ -96,5 +96,5 @@ async def _ask(  # noqa: PLR0917 - what trio.run passes on
 
     key = environ.get(PROBE_API_KEY.name, "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=f"{url.rstrip('/')}/", headers=headers, timeout=DEADLINE) as http:
+    async with http_client(base_url=f"{url.rstrip('/')}/", headers=headers, timeout=DEADLINE) as http:
         await Prober(http, roster, model, Cassettes(probe.cassettes), probe.runs, progress=progress).ask(cases)

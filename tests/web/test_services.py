@@ -1,5 +1,6 @@
 """Settings become the services of a call."""
 
+import re
 from base64 import b64encode
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.returning import TwilioTransfers
+from web.clients.http import http_client
 from web.from_settings import fleet_of, line_of, policy_of, records_of, roster_of, token_store_of
 from web.services import open_services, writing
 
@@ -256,3 +258,49 @@ async def test_while_the_auth_token_is_changed_twilio_is_asked_with_the_new_one(
         await line_of(chosen, http, Random(0)).hang_up(CALL_SID)
 
     assert asked == ["Basic " + b64encode(f"{chosen.twilio_account_sid}:the-new-one".encode()).decode()]
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+async def no_content(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_this_machine_is_asked_without_the_proxy_of_the_environment(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's proxy leads back here, and it would see the API token."""
+    for name in PROXIES:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    listeners = await trio.open_tcp_listeners(0, host=host.strip("[]"))
+    async with trio.open_nursery() as nursery, http_client() as http:
+        nursery.start_soon(trio.serve_listeners, no_content, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        assert (await http.get(f"http://{host}:{port}/")).status_code == 204
+        with pytest.raises(httpx.ConnectError):
+            await http.get("http://switchboard.example/")
+        nursery.cancel_scope.cancel(reason="asked")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_told_with_its_setting(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(OSError, match="ALL_PROXY"):
+        http_client()
+
+
+def test_every_client_spares_this_machine_the_proxy() -> None:
+    """Made by `http_client`, for a network of its own, or for no proxy at all."""
+    root = Path(__file__).parents[2]
+    files = [
+        *root.glob("*.py"),
+        *(file for room in ("agents", "actors", "web", "testkit", "demo") for file in (root / room).rglob("*.py")),
+    ]
+    made = [
+        line for file in files for line in file.read_text().splitlines() if re.search(r"[^`]httpx.AsyncClient\(", line)
+    ]
+
+    assert [line for line in made if not re.search("transport=|trust_env=False|mounts=|CallContext", line)] == []
