@@ -1,5 +1,6 @@
 """The two consoles of the command line, its settings, and its client of a running server."""
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +28,15 @@ from web.clients.operator import Operator, OperatorError
 
 T = TypeVar("T")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console; no columns, as some containers have it, are any number of them: else nothing is printed."""
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
+    return Console(stderr=stderr, highlight=False)
+
+
+out, err = console(), console(stderr=True)
 
 ServerOption = Annotated[
     str | None,

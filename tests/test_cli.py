@@ -833,3 +833,12 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(
         cli.main()
 
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
+
+
+def test_a_terminal_without_columns_is_printed_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    cli_shared.console().print("words")
+
+    assert capsys.readouterr().out == "words\n"
