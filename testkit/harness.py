@@ -19,7 +19,7 @@ from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
 from actors.journal import Entry
-from actors.line.switch import Transfers
+from actors.line.switch import TransferOrder, Transfers
 from actors.policy import CallPolicy
 from actors.record.watching import Watch
 from actors.summarizer import AskBrief
@@ -57,6 +57,11 @@ class LineLog:
     async def hang_up(self, call_sid: str) -> None:
         await trio.sleep(0.05)
         self.asked.append(("hang_up", call_sid))
+        self.stop()
+
+    async def put_through(self, call_sid: str, order: TransferOrder) -> None:  # noqa: ARG002 - as `Transfers` names it
+        await trio.sleep(0.05)
+        self.asked.append(("put_through", order.number))
         self.stop()
 
     async def redirect(self, call_sid: str, twiml: str) -> None:  # noqa: ARG002 - as `PhoneLine` names it

@@ -94,6 +94,7 @@ async def play(
             rng=Random(seed),
             clips=filler_clips(played, policy),
             env=env,
+            transfers=call.line,
         )
     call.logs, call.longest = logs, PATIENCE + call.expected_seconds
     judge(call, excused or {})
@@ -140,16 +141,20 @@ def _how_to_excuse(broken: Iterable[str]) -> str:
     return f"Rules such as {names[0]} judge English words. To leave one out: play(…, excused={{{names[0]!r}: 'why'}})."
 
 
-def roster_of(roster: RosterLike) -> Roster:
+def roster_of(roster: RosterLike, *, human: bool = True) -> Roster:
     """Load a roster: as AGENTS names it (several with commas), a module with `ROSTER`, or a list of agents.
+
+    As in a demo there is a person to whom a call can be put through, unless `human` is false.
 
     *Raises* `RosterError`.
     """
     if isinstance(roster, Roster):
         return roster
     if isinstance(roster, str):
-        return roster_from([source for part in roster.split(",") if (source := part.strip())])
-    return roster_from([roster.__name__]) if isinstance(roster, ModuleType) else load_roster(roster)
+        return roster_from([source for part in roster.split(",") if (source := part.strip())], human=human)
+    if isinstance(roster, ModuleType):
+        return roster_from([roster.__name__], human=human)
+    return load_roster(roster, human=human)
 
 
 def filler_clips(roster: Roster, policy: CallPolicy) -> dict[str, bytes]:

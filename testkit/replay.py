@@ -23,7 +23,7 @@ from actors.errors import BriefUnavailable
 from actors.journal import Entry
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
-from agents.roster import Roster, roster_from
+from agents.roster import Roster
 from model_settings import AGENTS
 from protocol.fields import JSON, json_or
 from setting_reader import read_one
@@ -245,6 +245,9 @@ def replay_call(
 def chosen_roster(agents: str, environ: Mapping[str, str]) -> Roster:
     """Load the agents of an option; where it was not given, those of the server's setting.
 
+    A person can be reached where the server's settings name one.
+
     *Raises* `RosterError` and `SettingsError`.
     """
-    return roster_of(agents) if agents else roster_from(read_one(environ, AGENTS))
+    human = any(environ.get(name, "").strip() for name in ("TRANSFER_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER"))
+    return roster_of(agents or ",".join(read_one(environ, AGENTS)), human=human)

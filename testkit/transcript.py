@@ -99,6 +99,8 @@ def _told(fact: facts.Fact) -> Iterator[tuple[str, str]]:
             yield CALLER, f"[leaves the line: {how}]"
         case facts.CallEnded(outcome=outcome):
             yield "call", f"[over: {outcome}]"
+        case facts.CallParked():
+            yield "call", "[put through to a person: over for this stream]"
         case _:
             yield from _done(fact)
 

@@ -162,4 +162,4 @@ def started(played: Witnessed) -> float:
 
 
 def ended(played: Witnessed) -> float:
-    return played.times(facts.CallEnded)[-1]
+    return [*played.times(facts.CallParked), *played.times(facts.CallEnded)][-1]

@@ -11,8 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from agents.extras import Extras
-from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking
-from agents.roster import default_roster, load_roster
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking, transfer_to_human
+from agents.roster import RosterError, default_roster, load_roster
+from agents.spec import AgentSpec
 from simulators.scenario import Scenario, ScenarioError, shipped_scenarios
 from testkit import (
     CannotPlay,
@@ -34,6 +35,7 @@ from testkit import (
 from testkit.functions import Double, NoSuchFunction
 from testkit.manners import agrees, is_filler
 from testkit.play import roster_of
+from testkit.replay import chosen_roster
 from tests.examples import one_in
 from tests.testkit import mistakes
 from tests.testkit.mistakes import (
@@ -310,6 +312,35 @@ def test_several_rosters_are_named_as_in_agents(tmp_path: Path) -> None:
     file.write_text("from tests.testkit.mistakes import roster\nAGENT = roster().agents['returns']\n")
 
     assert roster_of(f"agents, {file}").entries == {"agents": "qualifier", str(file): "returns"}
+
+
+async def test_a_caller_who_wants_a_person_is_put_through(autojump_clock: MockClock) -> None:
+    functions = (transfer_to_human(), END_CONVERSATION)
+    desk = AgentSpec("desk", "desk", "You help.", "Hello.", "aura-2-luna-en", functions)
+    asks = conversation(
+        says("I want a person."),
+        answers("desk", "I'll put you through.", calls=calls("transfer_to_human", reason="wants a person")),
+    )
+    call = await play([desk], asks)
+
+    call.expect_outcome("transferring")
+    assert call.line.asked == [("put_through", "")]
+    assert "put through to a person" in str(call)
+
+
+def test_replays_and_probes_have_a_person_where_the_server_has(tmp_path: Path) -> None:
+    file = tmp_path / "with_person.py"
+    made = "AgentSpec('desk', 'desk', 'You help.', 'Hello.', 'aura-2-luna-en', (transfer_to_human(), END_CONVERSATION))"
+    file.write_text(
+        "from agents.functions import END_CONVERSATION, transfer_to_human\n"
+        f"from agents.spec import AgentSpec\nAGENT = {made}\n"
+    )
+
+    for number in ("TRANSFER_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER"):
+        assert chosen_roster("", {"AGENTS": str(file), number: "+15557650000"}).first == "desk"
+        assert chosen_roster(str(file), {number: "+15557650000"}).first == "desk"
+    with pytest.raises(RosterError, match="set TRANSFER_PHONE_NUMBER"):
+        chosen_roster(str(file), {})
 
 
 @pytest.mark.parametrize(
