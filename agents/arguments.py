@@ -262,8 +262,8 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
 
 def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Argument:
     name, required = field.alias or "", field.default is attrs.NOTHING
-    plain, marks = plain_type(field.type)
     try:
+        plain, marks = plain_type(field.type)
         sort = kind_of(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))
     except UnfitValue as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
@@ -291,6 +291,8 @@ def _refuse_default(name: str, field: "attrs.Attribute[object]", sort: Kind) -> 
     if not (made is None and may_be_none(field.type)) and (wanted := _wanted_for(made, sort)):
         fix = f"write {wanted}, or no default" + (", or add | None to its type" if made is None else "")
         raise SchemaRefused(name, f"has the default {made!r}: {fix}")
+    if isinstance(made, list) and made is field.default:
+        raise SchemaRefused(name, f"has the default {made!r}, one list for all calls: write attrs.field(factory=list)")
 
 
 def _wanted_for(value: object, sort: Kind) -> str:

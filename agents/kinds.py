@@ -204,6 +204,8 @@ def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         plain, marks = plain_type(inner[0])
+        if bare := next((mark for mark in inner[1:] if mark is Between or mark is SchemaKeys), None):
+            raise UnfitValue(f"is marked with the class {bare.__name__}: write {bare.__name__}(…)")
         return plain, (*marks, *(mark for mark in inner[1:] if isinstance(mark, Mark)))
     if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
         return plain_type(inner[inner[0] is types.NoneType])

@@ -334,6 +334,11 @@ class WithEndlessLimit:
 
 
 @attrs.frozen
+class WithTheClassOfLimits:
+    rating: Annotated[int, Between]
+
+
+@attrs.frozen
 class WithWordsForLimits:
     rating: Annotated[int, Between(cast("Any", "1"), cast("Any", "5"))]
 
@@ -361,6 +366,7 @@ class WithAWordInTheList:
         (WithEndlessLimit, "share", "has the limits 0 and inf: write two numbers"),
         (WithWordsForLimits, "rating", "has the limits '1' and '5': write two numbers"),
         (WithKeysInAList, "code", "has SchemaKeys(['pattern']): write SchemaKeys({...}), a dict of JSON Schema keys"),
+        (WithTheClassOfLimits, "rating", "is marked with the class Between: write Between(…)"),
         (WithAWordInTheList, "codes", "has a description inside of the list: write it around the list"),
     ],
 )
@@ -399,6 +405,7 @@ def with_default(annotation: object, default: object) -> type:
         (tuple[str, ...], "cheese", "has the default 'cheese': write a tuple"),
         (tuple[str, ...], attrs.Factory(list), "has the default []: write a tuple"),
         (tuple[int, ...], ("5",), "has the default ('5',): write a tuple"),
+        (list[str], [], "has the default [], one list for all calls: write attrs.field(factory=list)"),
         (Lowered, attrs.Factory(dict), "has the default {}: write a value of Lowered"),
     ],
 )
