@@ -374,7 +374,10 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
                 page.get_by_text(OPERATE["end"]).focus()
                 for key in ("Enter", "Tab", "Tab", "Enter"):
                     page.keyboard.press(key)
-                wait_until(page, lambda: page.inner_text("#command-answer").startswith(OPERATE["hang-up"] + ": done"))
+                wait_until(
+                    page,
+                    lambda: page.inner_text("#command-answer").startswith(OPERATE["hang-up"] + ": the call was told"),
+                )
                 return told
 
         async with trio.open_nursery() as nursery:

@@ -233,6 +233,7 @@ OPERATE: Mapping[str, str] = {
     "cannot_talk": "This browser cannot talk: allow the microphone, and open the page by https:// or localhost.",
     "asking": "asked …",
     "done": "done",
+    "ending": "the call was told, and ends in a moment",
     "refused": "refused",
     "failed": "failed",
     "over": "the call is over",

@@ -19,7 +19,8 @@ async function send(command, fields) {
   });
   const told = await response.json();
   const problems = (told.problems ?? []).map((one) => `${one.field} ${one.problem}. ${one.fix}`);
-  return [words[told.outcome] ?? told.error ?? words.done, ...problems, told.why || ""].filter((text) => text).join(" — ");
+  const plainly = response.status === 202 ? words.ending : words.done; // the end of a call comes after its answer
+  return [words[told.outcome] ?? told.error ?? plainly, ...problems, told.why || ""].filter((text) => text).join(" — ");
 }
 
 for (const form of section.querySelectorAll("form")) {
