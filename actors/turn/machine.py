@@ -106,7 +106,7 @@ class Turn(Actions):
     def answers_late_words(self) -> bool:
         """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
         at, reply = self.at, self.reply
-        if self.is_loud or self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
+        if self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
             return False
         began = reply.began if reply.has_sound else at.answered  # with words whose audio is still to come
         is_theirs = max(at.understood, at.told) < at.own_turn

@@ -225,6 +225,14 @@ def test_words_that_are_told_behind_their_answer_are_answered(told: float) -> No
     assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
 
 
+def test_they_are_where_the_answer_begins_before_the_line_is_known_to_be_quiet() -> None:
+    turn = on_floor()
+    answer: list[Step] = [(2.2, Signal.AUDIO_BEGAN), (2.22, AgentSaid("On Tuesday.")), (2.3, CallerSaid("When?"))]
+
+    assert play(turn, [*SPEECH[:-1], *answer, (2.4, VoiceEnded(2)), (2.8, Signal.AUDIO_DONE)], 4) == []
+    assert turn.debt is Debt.SETTLED
+
+
 def test_words_whose_audio_is_still_to_come_answer_what_is_told_behind_them() -> None:
     turn = on_floor()
     answer: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.1, CallerSaid("When?")), (3.3, Signal.AUDIO_BEGAN)]
