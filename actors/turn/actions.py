@@ -6,7 +6,7 @@ from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
-from actors.turn.parts import LONG_AGO, Session
+from actors.turn.parts import LONG_AGO, NEVER, Session
 from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
 
 _DEAF_WORDS = 2
@@ -115,6 +115,8 @@ class Actions(TurnState):
         self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
         self.sounding = self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
+        if self.reply.is_torn:
+            self.reply.began = NEVER  # of what is still to come of it
         if self.reply.has_own_words and self.at.said >= self.at.wanted:  # they may have come meanwhile
             self.at.answered, self.has_spoken = max(self.at.answered, self.at.said), True
         if self.debt is Debt.OWED and self.is_answered and not self.reply.is_torn:
@@ -151,6 +153,8 @@ class Actions(TurnState):
 
     def end_reply(self) -> None:
         """Take the reply as received; ask once for the part of it that a noise has cancelled."""
+        if self.reply.is_torn and not self.reply.has_sound:
+            self.reply.began = self.at.resumed
         if not self.reply.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE

@@ -210,6 +210,16 @@ def test_words_that_were_said_before_a_function_are_no_goodbye_behind_it_when_th
     ]
 
 
+def test_words_without_audio_behind_a_reply_that_was_resumed_answer_nothing() -> None:
+    cut: list[Step] = [(3.1, FunctionsAsked(("f",))), (3.4, Signal.CALLER_STARTED_SPEAKING)]
+    resumed: list[Step] = [(4, Signal.NOTHING_UNDERSTOOD), (4.1, FunctionDone("f")), (4.9, Signal.PLAYED)]
+    lost_audio: list[Step] = [(4.3, AgentSaid("On Tuesday.")), (4.4, Signal.AUDIO_DONE)]
+
+    got = seen(*caller_says(1), *reply(3, "Let me see.")[:2], *cut, *resumed, *lost_audio, until=7)
+
+    assert got == [(3.4, Aside.CUT), (4, Aside.RESUME), (6.4, TellAsCaller(POLICY.wording.go_on))]
+
+
 # What was begun or waited for in another state of the call
 
 
