@@ -278,11 +278,12 @@ class Turn(Actions):
         match event:
             case Signal.AUDIO_DONE:
                 self._take_words_for_granted()
-                self.at.done, self.transcript = self.now, ""
+                self.at.done, self.transcript = self.now, self.transcript if self.sounding else ""
                 self.withholds_end = self.is_unended = False
                 self.end_closing()
             case Signal.PLAYED:
                 self.fall_quiet()
+                self.transcript = "" if self.voice is VoiceState.IDLE else self.transcript
             case Signal.SERVICE_THERE:
                 self.session.there = self.now
             case Signal.SAY_REFUSED:

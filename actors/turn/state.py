@@ -237,7 +237,7 @@ class TurnState:
         return self.session.told != "" and text.strip() == self.session.told
 
     def repeats(self, text: str) -> bool:
-        """Whether the service sends a transcript again: nobody has spoken since, and no reply was received."""
+        """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
         return self.transcript != "" and text.strip() == self.transcript
 
     def has_room_for(self, keys: str) -> bool:

@@ -59,6 +59,7 @@ ANSWERS: dict[str, list[ServerMessage]] = {
     "the words come again behind the end": [voice(1, 2.0), WORDS, DONE, WORDS],
     "the words come behind the end": [voice(1, 2.0), DONE, WORDS],
     "the end comes before the audio": [WORDS, DONE, voice(1, 2.0)],
+    "the caller's come again behind the end": [voice(1, 2.0), WORDS, DONE, ConversationText("user", QUESTION)],
     "words that are none come around them": [NO_WORDS, voice(1, 2.0), WORDS, NO_WORDS, DONE, NO_WORDS],
 }
 

@@ -1,5 +1,7 @@
 """What is lost, or comes twice: messages, words, audio, and what a session has left that the next one is to pay."""
 
+from itertools import permutations
+
 import pytest
 
 from actors.policy import describe_keys
@@ -72,14 +74,21 @@ def test_an_echo_that_comes_twice_is_no_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    "sign", [Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, Signal.AUDIO_DONE, FloorGiven(owes=False)]
+    ("signs", "is_turn"),
+    [
+        *(((sign,), True) for sign in (Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, FloorGiven(owes=False))),
+        *((signs, True) for signs in permutations((Signal.AUDIO_DONE, Signal.PLAYED))),
+        *(((sign,), False) for sign in (Signal.AUDIO_DONE, Signal.PLAYED)),
+    ],
 )
-def test_the_same_words_are_another_turn_where_somebody_has_spoken(sign: Event) -> None:
+def test_the_same_words_are_another_turn_where_somebody_has_spoken(signs: tuple[Event, ...], is_turn: bool) -> None:
+    """An agent has if the reply was heard to its end; until then its words would be lost to a repetition."""
     turn = on_floor()
+    reply: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("No.")), *((6, sign) for sign in signs)]
 
-    play(turn, [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("No.")), (6, sign), (7, CallerSaid(TURN))])
+    play(turn, [*caller_says(1), *reply, (7, CallerSaid(TURN))])
 
-    assert state_of(turn).at.wanted == 7
+    assert (state_of(turn).at.wanted == 7) is is_turn
 
 
 # Words without audio, audio without words, and the end of the audio before all of it
