@@ -286,7 +286,7 @@ class Actions(TurnState):
         self.emit(effects.AnswerFunction(call_id, text))
 
     def hold(self) -> None:
-        self.session.handoffs.add(self.asking)
+        self.session.handoff = self.asking
         self.emit(effects.Listening.HOLD_TAPE)
 
     def start_transfer(self) -> None:

@@ -198,7 +198,7 @@ class Meaning(Enum):
     TOLD_ECHOED = auto()  # `CallerSaid`, with the words that the service was told: no new turn of the caller's
     TOLD_HEARD = auto()  # `CALLER_STARTED_SPEAKING`, for the words that the service was told: the caller is silent
     LATE_FILLER_BEGAN = auto()  # `AgentSaid`, with a filler that the answer has overtaken
-    HANDOFF_ENDED = auto()  # `FunctionCancelled`, for the last handoff under way: the session keeps the floor
+    HANDOFF_ENDED = auto()  # `FunctionCancelled`, for the handoff under way: the session keeps the floor
     DECISION_CANCELLED = auto()  # the same, for the function that has ended the conversation, or asked for a person
 
 

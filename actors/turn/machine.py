@@ -158,8 +158,8 @@ class Turn(Actions):
         return Meaning.LATE_FILLER_BEGAN if text == self.session.late_filler else event
 
     def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
-        if call_id in self.session.handoffs:
-            return Meaning.HANDOFF_ENDED if self.session.handoffs == {call_id} else event
+        if call_id == self.session.handoff:
+            return Meaning.HANDOFF_ENDED
         decision = self.ended_by or self.session.transfer
         return Meaning.DECISION_CANCELLED if decision == call_id else event
 
@@ -370,11 +370,10 @@ class Turn(Actions):
                 self.at.wanted = self.now
             case events.FunctionCancelled(id=call_id):
                 self.session.running.discard(call_id)
-                self.session.handoffs.discard(call_id)
                 self.at.wanted = self.now
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
-                self.session.handoffs.clear()
+                self.session.handoff = ""
                 self.wait_anew()  # the session could say nothing meanwhile
             case Meaning.DECISION_CANCELLED:
                 self.session.transfer = ""

@@ -35,7 +35,7 @@ class Session:
     has_ignored: bool = False  # it was there, and has not said what it was asked to
     told: str = ""  # words that it was told as the caller's, and has not echoed
     running: set[str] = attrs.field(factory=set)  # functions
-    handoffs: set[str] = attrs.field(factory=set)  # functions that have asked for another agent
+    handoff: str = ""  # the function that has asked for another agent
     transfer: str = ""  # the function that has asked for a person, and waits for the answer
     is_aged: bool = False  # it nears the longest that its service allows
 

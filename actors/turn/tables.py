@@ -231,7 +231,7 @@ DEBT = Table("debt", Debt, {
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
-    events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold), HANDING_OVER: do(Actions.hold)},
+    events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold)},
     Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, Listening.FREE_TAPE)},
     events.TransferWanted: _refused_in | {
         CONVERSING: to(TRANSFERRING, Actions.start_transfer),

@@ -889,36 +889,22 @@ async def test_an_agent_that_goes_on_hears_the_turn_again_that_its_handoff_cut_o
         assert [TurnHeard("first", "When are you open?")] == scene.watched.facts(TurnHeard)
 
 
-async def test_a_second_handoff_refused_does_not_undo_the_first(autojump_clock: MockClock) -> None:
-    async with on_the_floor() as scene:
-        await scene.far.say(HAND_OFF)
-        await scene.asked_handoff()
-        again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
-        await scene.far.say(attrs.evolve(HAND_OFF, functions=(again,)))
-        second = await scene.asked_handoff()
-        second.reply_to.send_nowait(HandoffRefused("A handoff is under way already."))
-        await scene.far.hear(FunctionCallResponse)
-        scene.watched.state.tape.append(speech(8))
-        await scene.far.say(words(1), says("Still here."))
-        await scene.far.hear_for(2)
-
-        assert scene.watched.state.ledger.gate is Gate.SHUT
-        assert scene.session.cursor == 0
-        assert scene.line.played == 0
-
-
-async def test_when_the_first_of_two_handoffs_is_refused_as_well_the_agent_goes_on(autojump_clock: MockClock) -> None:
+async def test_a_second_handoff_is_refused_and_does_not_undo_the_first(autojump_clock: MockClock) -> None:
     async with on_the_floor() as scene:
         await scene.far.say(HAND_OFF)
         first = await scene.asked_handoff()
         again = attrs.evolve(HAND_OFF.functions[0], id="again", arguments='{"reason": "really"}')
         await scene.far.say(attrs.evolve(HAND_OFF, functions=(again,)))
-        second = await scene.asked_handoff()
-        second.reply_to.send_nowait(HandoffRefused("A handoff is under way already."))
         await scene.far.hear(FunctionCallResponse)
+        scene.watched.state.tape.append(speech(8))
+        await scene.far.say(words(1), says("Still here."))
+        await scene.far.hear_for(2)
+        undone = scene.watched.state.ledger.gate, scene.session.cursor, scene.line.played
         first.reply_to.send_nowait(HandoffRefused("Nobody there."))
         await scene.far.hear(FunctionCallResponse)
 
+        assert undone == (Gate.SHUT, 0, 0)
+        assert [asked.reason for asked in scene.watched.facts(HandoffAsked)] == ["asked for it"]
         assert scene.watched.state.ledger.floor is scene.session.voice
 
 

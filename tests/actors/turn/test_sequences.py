@@ -173,13 +173,12 @@ def test_a_refused_handoff_gives_the_floor_back() -> None:
         *caller_says(1),
         (3, HandoffWanted("h")),
         (3.2, HandoffWanted("i")),
-        (3.5, FunctionCancelled("i")),
         (4, FunctionCancelled("h")),
         (4, FunctionDone("h")),
     ]
     assert play(turn, script + reply(4.8), 10) == [
         (3, Listening.HOLD_TAPE),
-        (3.2, Listening.HOLD_TAPE),
+        (3.2, AnswerFunction("i", POLICY.wording.refused)),
         (4, Listening.FREE_TAPE),
     ]
     assert (turn.phase, turn.voice, turn.debt) == (Phase.CONVERSING, VoiceState.IDLE, Debt.SETTLED)

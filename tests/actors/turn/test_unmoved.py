@@ -124,12 +124,8 @@ def prepared(part: str, event: Event, name: str) -> Turn:
     setattr(state, *field_of(part, name))
     state.debt = Debt.OWED if part == "caller" or event == Signal.FLOOR_VACATED else state.debt
     state.sounding = part != "caller"
-    state.last_turn, state.end, state.session.transfer, state.session.handoffs = (
-        "y",
-        EndWanted("e", "done"),
-        "t",
-        {"h0"},
-    )
+    state.last_turn, state.end = "y", EndWanted("e", "done")
+    state.session.transfer, state.session.handoff = "t", "h0"
     state.session.outstanding = SayAsAgent(SpeechKind.REMARK, "asked for") if event == AgentSaid("asked for") else None
     state.session.late_filler = "too late" if event == AgentSaid("too late") else ""
     state.session.told = "told" if event == CallerSaid("told") or part == "voice, told" else ""
