@@ -71,7 +71,7 @@ class Http2Socket:
             if self._closed is not None:
                 raise ConnectionClosed(self._closed)
             await self._read()
-        return self._frames.arrived.popleft()
+        return self._frames.arrived.pop(0)
 
     async def send_message(self, message: str | bytes) -> None:
         """Send one message. *Raises* `ConnectionClosed`."""
