@@ -57,8 +57,9 @@ _CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF}
     WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND EXISTS
     (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled') RETURNING 1"""  # noqa: S608
 _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EXISTS
-    (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND {_WAITS_THERE}
+    (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND orders.campaign <> '' AND {_WAITS_THERE}
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
+"""That the name is not empty has to be said: the index has only such, and would be of no use without."""
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
     WHERE campaign = :campaign AND state = 'running'
     AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap + {SLACK})
