@@ -200,36 +200,6 @@ def memory_websocket_pair(buffer: int = 1024) -> tuple[MemoryWebSocket, MemoryWe
     return one, other
 
 
-@attrs.frozen
-class Unpaced:
-    """A socket of trio-websocket as one of a call's own: it has its reader's pace, whatever is asked."""
-
-    _socket: WebSocketConnection
-
-    async def get_message(self) -> str | bytes:
-        return await self._socket.get_message()
-
-    async def get_messages(self) -> list[str | bytes]:
-        """Return one message: what has come with it waits in the channel of a task of its own."""
-        return [await self._socket.get_message()]
-
-    async def send_message(self, message: str | bytes) -> None:
-        await self._socket.send_message(message)
-
-    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
-        await self._socket.aclose(code, reason)
-
-    def send_nowait(self, *_messages: str | bytes) -> bool:
-        """Send nothing."""
-        return False
-
-    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
-        """Do nothing."""
-
-    def deliver(self, _take: Take | None, /) -> None:
-        """Do nothing."""
-
-
 @asynccontextmanager
 async def wire_websocket_pair(path: str = "/") -> AsyncIterator[tuple[WebSocketConnection, WebSocketConnection]]:
     """Open a (client, server) pair of real trio-websocket connections over an in-memory stream.

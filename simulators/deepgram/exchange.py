@@ -14,12 +14,12 @@ import attrs
 import trio
 from trio_websocket import ConnectionRejected
 
-from protocol.wire import PacedWebSocket, WebSocket
+from protocol.wire import PacedWebSocket, PlainSocket, WebSocket
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.session import converse
 from simulators.faults import FaultPlan
-from simulators.memory import GOODBYE_SECONDS, Unpaced, memory_websocket_pair, wire_websocket_pair
+from simulators.memory import GOODBYE_SECONDS, memory_websocket_pair, wire_websocket_pair
 from simulators.scenario import Scenario
 
 
@@ -113,7 +113,7 @@ class DeepgramExchange:
         async with wire_websocket_pair() as (client, server):
             scope = self._serve(server, connection, None)
             try:
-                yield Unpaced(client)
+                yield PlainSocket(client)
             finally:
                 scope.deadline = trio.current_time() + GOODBYE_SECONDS
 

@@ -25,7 +25,7 @@ from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnecti
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
 from protocol.frames import FrameReader
-from protocol.wire import PacedWebSocket, Take
+from protocol.wire import PacedWebSocket, PlainSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import TlsClient, let_go
@@ -192,39 +192,6 @@ async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsCl
         finally:
             with trio.move_on_after(DISCONNECT_SECONDS):
                 await socket.aclose()
-
-
-@attrs.frozen
-class PlainSocket:
-    """trio-websocket's own connection, which neither hurries nor waits for more."""
-
-    _connection: WebSocketConnection
-
-    async def get_message(self) -> str | bytes:
-        """Return the next message. *Raises* `ConnectionClosed`."""
-        return await self._connection.get_message()
-
-    async def get_messages(self) -> list[str | bytes]:
-        """Return the next message alone. *Raises* `ConnectionClosed`."""
-        return [await self._connection.get_message()]
-
-    async def send_message(self, message: str | bytes) -> None:
-        """Send one message. *Raises* `ConnectionClosed`."""
-        await self._connection.send_message(message)
-
-    def send_nowait(self, *_messages: str | bytes) -> bool:
-        """Send nothing: the library always waits."""
-        return False
-
-    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
-        """Do nothing: the library reads when it likes."""
-
-    def deliver(self, _take: Take | None, /) -> None:
-        """Do nothing: the library wakes its reader."""
-
-    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
-        """Close, with a code for the peer; harmless on a closed connection."""
-        await self._connection.aclose(code, reason)
 
 
 @asynccontextmanager
