@@ -45,7 +45,7 @@ class DeepgramExchange:
     """True: real WebSocket framing over a memory stream, instead of whole messages."""
     prompt: bool = False
     """True: in memory, the client sends without waiting what there is room for, as over a real socket."""
-    log: ExchangeLog = attrs.field(factory=ExchangeLog)
+    log: ExchangeLog = attrs.field(factory=ExchangeLog, init=False)
     connections: int = attrs.field(default=0, init=False)
     """How many connections were asked for so far."""
     _tasks: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False)
