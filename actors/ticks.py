@@ -17,7 +17,7 @@ import trio
 from outcome import Error, capture
 
 TICK_SECONDS = 0.02
-FINE_SECONDS = 0.001
+FINE_SECONDS = 0.002
 """A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
 _MOST_LEFT = 64
 """Moments at which nobody is left, beside one for each sleeper; when there are more, they are let go of."""

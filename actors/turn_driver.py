@@ -213,18 +213,22 @@ class TurnDriver:
 
     async def _tell_times(self) -> None:
         while True:
-            self._due = due = self._next_due()
-            await self._sleeper.sleep_until(due)
+            self._due = self._next_due()
+            await self._sleeper.sleep_until(self._due, look=self._look)
             now = trio.current_time()
             if now >= self._all_played_at():
                 self._has_no_lead = False
                 self.put(Signal.PLAYED)
             elif now >= self.turn.deadline():
                 self.put(Signal.SERVICE_THERE if self._is_service_there() else Signal.TIME_PASSED)
-            elif self._due == due:  # more audio has come meanwhile, and no faster than it is played
-                self._has_no_lead = True
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
+
+    def _look(self) -> float:
+        """Return when something is due: if that is later, more audio has come, and no faster than it is played."""
+        self._has_no_lead = self._has_no_lead or self._next_due() > trio.current_time()
+        self._due = self._next_due()
+        return self._due
 
     def _is_service_there(self) -> bool:
         """Tell whether the service has sent anything just now, and since it was asked to say something."""

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
 from actors.policy import CallPolicy, Deadlines
+from actors.ticks import FINE_SECONDS
 from agents.roster import load_roster
 from protocol.audio import FRAME_BYTES
 from protocol.frames import FrameReader
@@ -153,7 +154,7 @@ async def test_no_piece_is_held_back_for_longer_than_the_next_one_takes_to_come(
     found = await no_lead()
 
     assert len(found.late) == round(SECONDS / FRAME_SECONDS)
-    assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
+    assert max(found.late) <= CallPolicy().deadlines.hold + FINE_SECONDS
     assert max(found.late[:10]) == 0.0
 
 
@@ -164,8 +165,8 @@ async def test_pairs_of_all_calls_are_read_in_the_same_half_of_the_time_that_two
     """So they share the scheduler's turns; nothing is held back for longer, and one more piece is read alone."""
     found = await no_lead(phase=phase)
 
-    assert all(moment % (2 * FRAME_SECONDS) <= FRAME_SECONDS + 0.001 for moment in found.heard[14:])
-    assert max(found.late) <= CallPolicy().deadlines.hold + 0.001
+    assert all(moment % (2 * FRAME_SECONDS) <= FRAME_SECONDS + FINE_SECONDS for moment in found.heard[14:])
+    assert max(found.late) <= CallPolicy().deadlines.hold + FINE_SECONDS
     assert sum(found.turns.values()) <= 10
 
 
@@ -180,7 +181,7 @@ async def test_a_read_that_was_late_makes_no_later_one_late(autojump_clock: Mock
     found = await no_lead(slip=keep_busy_before)
 
     assert max(found.late[:11]) == pytest.approx(0.009)
-    assert max(found.late[11:]) <= CallPolicy().deadlines.hold + 0.001
+    assert max(found.late[11:]) <= CallPolicy().deadlines.hold + FINE_SECONDS
 
 
 @pytest.mark.parametrize("last", [40, 100])
@@ -189,7 +190,7 @@ async def test_a_piece_that_is_late_once_makes_no_other_late_and_pieces_that_sta
 ) -> None:
     found = await no_lead(slip=lambda number: 0.007 if 40 <= number <= last else 0.0)
 
-    assert max(found.late[:40] + found.late[44:]) <= CallPolicy().deadlines.hold + 0.001
+    assert max(found.late[:40] + found.late[44:]) <= CallPolicy().deadlines.hold + FINE_SECONDS
     assert sum(found.turns.values()) <= 14
 
 

@@ -204,13 +204,17 @@ async def test_what_is_gathered_comes_together_in_order(autojump_clock: MockCloc
     assert await arrivals(0.08, count=9) == [0.001, *[0.1] * 4, *[0.18] * 4]
 
 
+async def test_what_gathers_for_less_than_a_tick_is_read_on_the_next_one(autojump_clock: MockClock) -> None:
+    assert await arrivals(0.01, count=9, each=0.004) == [0.001, *[0.02] * 4, *[0.04] * 4]
+
+
 @pytest.mark.parametrize(
-    ("exactly", "expected"), [(False, [0.001, 0.04, 0.04, 0.06]), (True, [0.001, 0.036, 0.036, 0.071])]
+    ("exactly", "expected"), [(False, [0.001, 0.04, 0.04, 0.06]), (True, [0.001, 0.036, 0.036, 0.072])]
 )
 async def test_what_is_gathered_exactly_keeps_to_no_tick_of_all_calls(
     exactly: bool, expected: list[float], autojump_clock: MockClock
 ) -> None:
-    """To the millisecond after it was asked for, and not up to a tick of 20 ms after the last read."""
+    """To a fine tick after it was asked for, and not up to a tick of 20 ms after the last read."""
     came = []
     async with connected() as (server, other), trio.open_nursery() as nursery:
 

@@ -52,8 +52,8 @@ class FrameStream:
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
-    _stride: int = attrs.field(default=0, init=False)
-    """Ticks that are to lie between two reads."""
+    _stride: int | None = attrs.field(default=None, init=False)
+    """Ticks that are to lie between two reads, 0: fewer than one; None: what comes is read as it comes."""
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
     _next_read: float | None = attrs.field(default=None, init=False)
@@ -93,7 +93,7 @@ class FrameStream:
 
         Zero: what gathers already is read at once, and what comes later as it comes.
         """
-        self._stride = int(seconds / TICK_SECONDS + _ROUNDING)
+        self._stride = int(seconds / TICK_SECONDS + _ROUNDING) if seconds else None
         self._next_read = (self._now() + seconds) / TICK_SECONDS if exactly else None
         if not seconds:
             self._sleeper.wake()
@@ -135,7 +135,9 @@ class FrameStream:
         """Return on which tick to read next, or between which two; one that is past: as soon as anything comes."""
         if self._next_read is not None:
             return self._next_read
-        return math.ceil(self._last_read) + self._stride if self._stride else -math.inf
+        if self._stride is None:
+            return -math.inf
+        return max(math.floor(self._last_read) + 1, math.ceil(self._last_read) + self._stride)
 
     def _look(self) -> float:
         """Read, since the tick has come; return when to look again, or the past if that is the task's to do."""
