@@ -341,9 +341,9 @@ class PostgresFleet(Fleet):
         if self.left_at is None or self.state is not State.UP:
             return False
         ahead = (beaten_at - self.left_at).total_seconds() - (now - self._left_at)
-        if abs(ahead) > CLOCK_SECONDS:
+        if is_set := abs(ahead) > CLOCK_SECONDS:
             _log.warning("database_clock_jumped", seconds=round(ahead))
-        return abs(ahead) > CLOCK_SECONDS
+        return is_set
 
     async def _send_beat(self) -> Rows:
         changed, self._changed = self._changed & self._notes.keys(), set()

@@ -22,8 +22,6 @@ SLACK = 1.0
 _CAMPAIGN = "campaign, name, state, rules, created, why, next_turn - {now}"
 _WAITS = f"state = 'waiting' AND due >= {NEVER}"
 _UNDER_WAY = f"state <> 'over' AND due < {NEVER}"
-_WAITS_THERE = f"orders.state = 'waiting' AND orders.due >= {NEVER}"
-_UNDER_WAY_THERE = f"o.state <> 'over' AND o.due < {NEVER}"
 
 _ADD = f"""INSERT INTO orders
     (order_id, number, body, state, worker, due, latest, created, campaign, line, zones, not_before)
@@ -57,13 +55,13 @@ _CALL_OFF_LATE = f"""UPDATE orders SET {_CALLED_OFF}
     WHERE order_id = :order_id AND worker = :worker AND state = 'waiting' AND EXISTS
     (SELECT 1 FROM campaigns c WHERE c.campaign = orders.campaign AND c.state = 'canceled') RETURNING 1"""  # noqa: S608
 _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EXISTS
-    (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND orders.campaign <> '' AND {_WAITS_THERE}
+    (SELECT 1 FROM orders WHERE orders.campaign = campaigns.campaign AND orders.campaign <> '' AND {_WAITS}
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
 """That the name is not empty has to be said: the index has only such, and would be of no use without."""
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
     WHERE campaign = :campaign AND state = 'running'
     AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap + {SLACK})
-    AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY_THERE})
+    AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY})
         <= :at_once RETURNING 1"""  # noqa: S608
 """The number that was taken for this turn is among those under way. A turn that is farther away than `gap` was claimed
 before the clock was set back."""

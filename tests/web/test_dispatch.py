@@ -294,13 +294,14 @@ async def test_an_order_whose_operator_hangs_up_meanwhile_is_found_out_about(aut
 
 
 @attrs.define
-class NoDrop:
-    """A database that goes away before an order that finds no line is forgotten."""
+class Lacking:
+    """A database that is away whenever it is asked for this."""
 
+    lacks: str
     database: SqliteOrders = attrs.field(factory=SqliteOrders)
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        if sql == statements.DROP:
+        if sql == self.lacks:
             raise OrdersUnavailable("away")
         return await self.database.ask(sql, arguments)
 
@@ -308,7 +309,7 @@ class NoDrop:
 async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autojump_clock: MockClock) -> None:
     line, slots = FakeLine(), Slots(2, Fleet(1))  # the account's slot is taken by another worker's call
     await slots.fleet.reserve("another", 60)
-    queue = OrderQueue(NoDrop())
+    queue = OrderQueue(Lacking(statements.DROP))
     opened = Opened(services(line, MemoryRecords()), line, slots, orders=queue)
     dispatcher = Dispatcher(build_context(settings(), opened))
 
@@ -317,6 +318,20 @@ async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autoj
     assert isinstance(answer, tuple)
     assert isinstance(answer[1], Waiting)
     assert await queue.find(answer[0].id) is not None
+
+
+async def test_an_order_that_was_refused_is_not_placed_because_its_end_could_not_be_noted(
+    autojump_clock: MockClock,
+) -> None:
+    line, database = FakeLine(refusal=LineError("The number is unverified", code=21219)), Lacking(statements.OVER)
+    async with world(line, orders=database) as there:
+        _, taken = await taken_in(there)
+        line.refusal, database.lacks = None, ""
+        await trio.sleep(LATEST_SECONDS)
+        order, kept = await there.order(), await there.kept()
+
+    assert isinstance(taken, Refused)
+    assert (line.placed, order.state, order.outcome, len(kept)) == ([], "over", "failed", 1)
 
 
 @attrs.define

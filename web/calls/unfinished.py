@@ -92,6 +92,10 @@ class UnfinishedOrders:
         """
         if self.dispatcher.turn_of(order.order_id) is not None:
             return  # its own task has it, and was late
+        record = await readable_record(self.context.services.records, order.call_sid or order.order_id)
+        if record is not None and record.outcome != TRANSFERRING:  # only its end was not noted
+            await self.context.outcomes.ends.note(order.order_id, HowEnded.of(record))
+            return
         match order.state:
             case "waiting" if order.order_id in self.dispatcher.untaken:
                 await self.context.orders.drop(order.order_id, self.dispatcher.worker)
@@ -160,10 +164,6 @@ class UnfinishedOrders:
 
     async def _ask_after(self, order: KeptOrder) -> None:
         """Find out how a call went whose end nobody has noted."""
-        record = await readable_record(self.context.services.records, order.call_sid)
-        if record is not None and record.outcome != TRANSFERRING:
-            await self.context.outcomes.ends.note(order.order_id, HowEnded.of(record))
-            return
         call, status = self.dispatcher.shown(order), ""
         is_carried = (call.streamed and not call.over) or await find_elsewhere(call.call_sid, self.context.fleet)
         if not is_carried:
