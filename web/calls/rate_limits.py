@@ -75,6 +75,8 @@ class PendingStreams:
 
 
 async def harden(response: Response) -> Response:
+    headers = response.headers
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name not in headers:
+            headers.add(name, value)
     return response
