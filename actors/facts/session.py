@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class SessionConnecting:
-    """A Voice Agent session is being opened. `why`: first, handoff or restart."""
+    """A Voice Agent session is being opened. `why`: first, handoff, restart or return."""
 
     agent: str
     incarnation: int

@@ -157,6 +157,7 @@ LIVE: Mapping[str, str] = {
     "first": "it is the first agent",
     "handoff": "it was handed the floor",
     "restart": "its session was restarted",
+    "return": "it has the call back",
     "since": "since",
     "caller_heard": "The caller is speaking.",
     "owed": "The caller waits for an answer.",

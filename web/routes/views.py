@@ -6,7 +6,7 @@ id of an order or Twilio's CallSid.
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from types import TracebackType
@@ -20,7 +20,9 @@ from quart.wrappers.response import ResponseBody
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_range_header
 
+from store.calls import readable_record
 from store.objects import BLOCK
+from store.records import TRANSFERRING
 from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
 from web.picture.palette import stylesheet
@@ -120,8 +122,16 @@ class CallViews:
         elif call is not None:
             return _lasting(EventStream(call, since, partial(self.carried_elsewhere, call_sid)), "text/event-stream")
         if await self.context.files.has(call_sid, JOURNAL):
-            return _lasting(DiskStream(self.context.files, call_sid, since), "text/event-stream")
+            stream = DiskStream(self.context.files, call_sid, since, partial(self._is_kept, call_sid))
+            return _lasting(stream, "text/event-stream")
         return no_such("journal") if found == NONE else _unwatched(worker, found)
+
+    async def _is_kept(self, call_sid: str) -> bool:
+        """Tell whether the database has a record of a call that is over."""
+        with suppress(OSError):  # asked again within seconds
+            record = await readable_record(self.context.services.records, call_sid)
+            return record is not None and record.outcome != TRANSFERRING
+        return False
 
     async def tasks(self, name: str) -> ResponseReturnValue:
         call_sid = await self.call_sid(name)

@@ -203,14 +203,16 @@ class DiskStream(Stream):
 
     files: CallFiles
     call_sid: str
-    last_event_id: str = ""
+    last_event_id: str
+    is_kept: Callable[[], Awaitable[bool]]
+    """Tells whether its record is in the database: one of a call that was cut has no file."""
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         place, journal = _place(self.last_event_id, DISK), JournalOnDisk(self.files, self.call_sid)
         yield b"retry: 1000\n\n" + (event_of("reset", {}) if place is None else b"")
         index = place or 0
         while True:
-            is_finished = await self.files.has(self.call_sid, RECORD)
+            is_finished = await self.files.has(self.call_sid, RECORD) or await self.is_kept()
             if lines := await journal.lines(index):
                 yield _entries(DISK, index, lines)
                 index += len(lines)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.facts import SessionConnecting
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import exchange
 from web.console import english
@@ -46,3 +47,10 @@ def test_a_module_has_no_sentence_of_its_own(module: Path) -> None:
     found = ["".join(parts) for parts in STRINGS.findall(text)]
 
     assert [one for one in found if re.search(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", one)] == []
+
+
+def test_every_reason_for_a_session_has_its_words_on_the_live_page() -> None:
+    reasons = re.findall(r"[a-z]+", str(SessionConnecting.__doc__).partition("`why`:")[2])
+
+    assert len(reasons) > 3
+    assert set(reasons) - {"or"} <= set(english.LIVE)

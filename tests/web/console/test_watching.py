@@ -18,7 +18,7 @@ from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from actors.turn.state import CallerState, Debt
 from tests.web.console.visitors import signed_in
-from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange
+from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange, record
 from web.calls.call_files import CallFiles
 from web.calls.watching import MOST_VOLUMES, RecentAudio, WatchedCall, WatchedCalls
 from web.routes.watch import LAG, STALL_SECONDS, DiskStream, EventStream, ListenStream
@@ -266,18 +266,44 @@ async def test_a_client_that_asks_for_the_headers_alone_watches_nothing(view: st
 # On disk
 
 
-async def test_a_journal_on_disk_is_followed_until_its_record_is_there(tmp_path: Path) -> None:
-    folder = tmp_path / CALL_SID
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_a_journal_on_disk_is_followed_until_its_record_is_there(tmp_path: Path, is_cut: bool) -> None:
+    """The record of a call whose server died is made of its journal: it is in the database, and in no file."""
+    folder, kept = tmp_path / CALL_SID, [False]
     folder.mkdir()
+
+    async def is_kept() -> bool:
+        return kept[0]
+
     lines = [orjson.dumps({"seq": n, "at": n, "event": "reply_text", "text": ALL[n]}) + b"\n" for n in range(9)]
     (folder / "journal.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:9])
-    first = await read(DiskStream(CallFiles(tmp_path), CALL_SID), after(3))
+    first = await read(DiskStream(CallFiles(tmp_path), CALL_SID, "", is_kept), after(3))
     (folder / "journal.jsonl").write_bytes(b"".join(lines))
-    (folder / "record.json").write_text("{}")
-    second = await read(DiskStream(CallFiles(tmp_path), CALL_SID, [e.id for e in first if e.id][-1]), is_over)
+    if is_cut:
+        kept[0] = True
+    else:
+        (folder / "record.json").write_text("{}")
+    since = [e.id for e in first if e.id][-1]
+    second = await read(DiskStream(CallFiles(tmp_path), CALL_SID, since, is_kept), is_over)
 
     assert words(first) == ALL[:5]
     assert words(first) + words(second) == ALL[:9]
+
+
+@pytest.mark.parametrize(("outcome", "ends"), [("cut", True), ("transferring", False)])
+async def test_the_events_of_a_call_that_was_cut_end(
+    outcome: str, ends: bool, fast_clock: MockClock, tmp_path: Path
+) -> None:
+    """A page that was open when the server died comes back, and is told that the call is over."""
+    there = exchange(RECORDINGS_DIR=str(tmp_path))
+    await there.records.save(record(CALL_SID, outcome=outcome))
+    (tmp_path / CALL_SID).mkdir()
+    (tmp_path / CALL_SID / "journal.jsonl").write_bytes(b'{"seq": 0, "at": 0, "event": "call_started"}\n')
+    with trio.move_on_after(4.0) as goes_on:
+        answer = await there.operator("GET", f"/calls/{CALL_SID}/events")
+        assert answer.text.endswith("event: over\ndata: {}\n\n")
+
+    assert goes_on.cancelled_caught is not ends
 
 
 # Listening in

@@ -57,8 +57,8 @@ const ON = {
     trouble(fact, `${fact.agent}: ${fact.error}`);
   },
   floor_taken(fact) {
-    const why = words[state.sessions.get(fact.incarnation)] ?? "";
-    byId("floor").textContent = `${fact.agent} ${words.holds}, ${words.since} ${shown(fact.at)}: ${why}.`;
+    const told = words[state.sessions.get(fact.incarnation)], why = told ? `: ${told}` : ""; // an operator has no session
+    byId("floor").textContent = `${fact.agent} ${words.holds}, ${words.since} ${shown(fact.at)}${why}.`;
     offerOthers(fact.agent);
   },
   floor_left(fact) {
