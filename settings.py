@@ -219,7 +219,7 @@ class Settings(KeepingSettings):
         origin,
     )
     lead_phone_number: str | None = setting(
-        "whom POST /calls calls when it names nobody", "+15557650000", optional(phone_number), ""
+        "number that POST /calls calls when the order names none", "+15557650000", optional(phone_number), ""
     )
     api_token: str | None = setting(
         "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
