@@ -110,5 +110,5 @@ async def sell(cleaned: bool, scenario: Scenario, tmp_path: Path) -> None:
     assert (record.outcome, record.caller, record.direction) == ("completed", "client:page", "inbound")
     assert told == "The call is over."
     frames = record.frames
-    assert frames.dropped == 0
+    assert frames.dropped == 0 or there.noted("barge_in")  # the file plays on while a machine stands still
     assert frames.caller_in == pytest.approx(record.duration / FRAME_SECONDS, rel=0.02)
