@@ -280,6 +280,8 @@ class TurnDriver:
 
     def _perform_by_ledger(self, effect: Aside) -> None:
         match effect:
+            case Aside.CUT if self._is_all_but_heard:
+                pass  # after a noise it would be heard long behind the rest
             case Aside.CUT:
                 self.ledger.cut()
             case Aside.FORGET:
@@ -287,8 +289,15 @@ class TurnDriver:
             case Aside.RESUME:
                 for reply in self.ledger.resume():
                     self.conversation.add_reply(reply)
+                if self._all_played_at() <= trio.current_time():
+                    self.put(Signal.PLAYED)  # nothing was left: that ends no silence
             case _:
                 assert_never(effect)
+
+    @property
+    def _is_all_but_heard(self) -> bool:
+        """Whether no more than the end of a word is left to be heard, and no more will come."""
+        return self.ledger.is_whole and self.ledger.unplayed < self.turn.policy.deadlines.shortest_word
 
     @property
     def _name(self) -> str:

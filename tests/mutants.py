@@ -153,8 +153,8 @@ MUTANTS = (
         4,
         "no long silence: a greeting that does not begin is waited for",
         "actors/turn/actions.py",
-        "elif self.session.is_to_say(SpeechKind.GREETING):",
-        "elif self.session.is_to_say(SpeechKind.CLOSING):",
+        "if is_unasked or self.session.is_to_say(SpeechKind.GREETING):",
+        "if is_unasked or self.session.is_to_say(SpeechKind.CLOSING):",
         ("tests/actors/test_soft_handoff.py", "tests/actors/turn/test_sequences.py"),
     ),
     Mutant(

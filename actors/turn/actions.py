@@ -5,7 +5,7 @@ import attrs
 from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, FloorGiven, HandoffWanted, PutThroughFailed, TransferWanted
+from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
 from actors.turn.parts import LONG_AGO, NEVER, Session
 from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
 
@@ -20,9 +20,12 @@ class Actions(TurnState):
     # The session on the floor
 
     def take_floor(self) -> None:
-        self.leave_floor()
         if isinstance(self.event, FloorGiven):  # no other event gives it
-            self.is_opened = not (self.event.owes or self.event.ask)
+            self.overtake_filler()
+            late = self.session.late_filler if self.event.greeting else ""  # the same service, with another agent
+            self.leave_floor()
+            self.session.late_filler = late
+            self.is_opened = not self.event.owes
             if self.phase is Phase.CONVERSING:
                 self._begin_session(self.event)
             if not self.is_opened:
@@ -30,7 +33,6 @@ class Actions(TurnState):
 
     def _begin_session(self, given: FloorGiven) -> None:
         if given.ask:
-            self.last_turn = ""
             self.tell(given.ask)
         elif not given.owes:
             self._take_debt_over()
@@ -42,7 +44,7 @@ class Actions(TurnState):
         is_owed = self.debt is Debt.OWED and not self.is_unended
         if is_owed and self.last_turn:
             self._ask_turn_again()
-        elif is_owed or (self.debt is Debt.SETTLED and self.is_unread):
+        elif is_owed or self.is_unread:
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
@@ -56,11 +58,10 @@ class Actions(TurnState):
         self.session.told = ""
 
     def renew(self) -> None:
-        self.emit(effects.RenewSession(self.session.is_aged))
-        self.lose_session()
+        self._end_session(effects.RenewSession(self.session.is_aged))
 
-    def _restart(self, why: str) -> None:
-        self.emit(effects.RestartSession(why))
+    def _end_session(self, ended: effects.RenewSession | effects.RestartSession) -> None:
+        self.emit(ended)
         self.lose_session()
 
     # The caller speaks, or seems to
@@ -118,8 +119,8 @@ class Actions(TurnState):
         if self.reply.is_torn:
             self.reply.began = NEVER  # of what is still to come of it
         if self.reply.has_own_words and self.at.said >= self.at.wanted:  # they may have come meanwhile
-            self.at.answered, self.has_spoken = max(self.at.answered, self.at.said), True
-        if self.debt is Debt.OWED and self.is_answered and not self.reply.is_torn:
+            self.at.answered, self.has_spoken = self.at.said, True
+        if self.is_answered:
             self.settle()
         self.emit(effects.Aside.RESUME)
 
@@ -133,8 +134,7 @@ class Actions(TurnState):
     def _ask_turn_again(self) -> None:
         """Ask the caller's last turn again, once."""
         if self.last_turn and self.phase is Phase.CONVERSING:
-            text, self.last_turn = self.last_turn, ""
-            self.tell(text)  # which is owed already
+            self.tell(self.last_turn)  # which is owed already
 
     def owe_withdrawn(self) -> None:
         """Owe an answer to the speech that cancelled a decision; if it was a noise, to the last turn or a few words."""
@@ -147,15 +147,15 @@ class Actions(TurnState):
             return  # whether it answers what it has heard shows that it is there
         self._doubt(self.at.voiced)
         if self.deaf_words == _DEAF_WORDS:
-            self._restart("it does not hear the caller")
+            self._end_session(effects.RestartSession("it does not hear the caller"))
 
     # A reply ends, or does not come
 
     def end_reply(self) -> None:
         """Take the reply as received; ask once for the part of it that a noise has cancelled."""
-        if self.reply.is_torn and not self.reply.has_sound:
-            self.reply.began = self.at.resumed
-        if not self.reply.has_sound:
+        if self.reply.is_torn:
+            self.reply.began = min(self.reply.began, self.at.resumed)
+        elif not self.reply.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE
         self.end_closing()
@@ -174,15 +174,15 @@ class Actions(TurnState):
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
         is_there = self.session.there >= self.at.outstanding and self.debt is Debt.SETTLED
         self.overtake_filler()
-        if self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken:
-            if is_there and not self.session.has_ignored:
-                self.session.has_ignored = True
-                self.ask_caller()
-                return
+        is_unasked = self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken
+        if is_unasked and is_there and not self.session.has_ignored:
+            self.session.has_ignored = True
+            self.ask_caller()
+            return
+        if is_unasked:
             self._doubt(self.at.outstanding)  # the next session asks it
-            self._restart("it does not say what it is asked to")
-        elif self.session.is_to_say(SpeechKind.GREETING):
-            self._restart("it does not say what it is asked to")
+        if is_unasked or self.session.is_to_say(SpeechKind.GREETING):
+            self._end_session(effects.RestartSession("it does not say what it is asked to"))
         self.session.outstanding = None
 
     # The agents' silence, and the caller's
@@ -196,16 +196,14 @@ class Actions(TurnState):
             is_alive = self.session.has_ignored = self.session.there >= at.filler
         is_worn = not self.session.running and self.now >= at.waiting + self.deadlines.think_patience
         if not is_alive:
-            self._restart("it gives no sign of life")
+            self._end_session(effects.RestartSession("it gives no sign of life"))
         elif is_worn:
-            self._restart("it thinks for too long")
+            self._end_session(effects.RestartSession("it thinks for too long"))
         elif self.owes_deed and not is_first:
             self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
         elif self.is_unended and self.is_unread:
             self.is_unread = False
             self._fill(self._next_filler())
-        elif self.is_unended and self.is_asked_out:
-            self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
         elif self.is_unended:
             at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off
@@ -249,7 +247,6 @@ class Actions(TurnState):
     def remind(self) -> None:
         wording, function = self.wording, self.promise
         self.promise, self.is_reminded = None, True
-        self.last_turn = ""  # it is answered
         self.owe(self.callers_turn_since)  # which it was not
         self.owes_deed = True
         self.tell(wording.reminder.format(function=function) if function else wording.reminder_of_wait)
@@ -260,7 +257,7 @@ class Actions(TurnState):
         keys, why = self.keys, self.why_no_person
         parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
         self.keys, self.wants_person, self.is_person_ordered, self.why_no_person = (), False, False, ""
-        self.last_turn, self.owes_deed = "", False
+        self.owes_deed = False
         self.owe()
         self.tell(" ".join([*parts, why]).strip(), keys)
 
@@ -270,11 +267,6 @@ class Actions(TurnState):
         self.remark = None
 
     # Functions that decide: a handoff, a transfer, the end
-
-    @property
-    def asking(self) -> str:
-        """The function that asks for a decision with the event that is being taken."""
-        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
 
     def refuse(self) -> None:
         """Two decisions in one request: the first holds."""

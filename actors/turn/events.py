@@ -115,7 +115,7 @@ class EndWanted:
 
 @attrs.frozen
 class FloorGiven:
-    """A session has the floor. `owes`: the caller waits for its first words; `ask`: the turn it is asked again.
+    """A session has the floor. `owes`: the caller waits for its first words; `ask`: the turn that it is asked, if any.
 
     `greeting` is what it must be told to say first: its service has begun with another agent's.
     """

@@ -13,7 +13,7 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
-from actors.turn.parts import LONG_AGO, NEVER, LastReply
+from actors.turn.parts import NEVER, LastReply
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
@@ -190,7 +190,7 @@ class Turn(Actions):
                 self.is_away, self.at.understood = said.asks_for_time, self.now
             case Meaning.TOLD_ECHOED:
                 self.transcript, self.session.told = self.session.told, ""
-                self.at.understood = self.at.wanted = self.now
+                self.at.wanted = self.now
                 self.expect_words()
             case Signal.VOICE_BEGAN:
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
@@ -292,7 +292,7 @@ class Turn(Actions):
                 if refused is not None and not refused.interrupts:
                     self.session.outstanding = None
                     self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
-            case Signal.THINKING_BEGAN if self.session.late_filler and self.at.alive <= self.at.filler:
+            case Signal.THINKING_BEGAN if self.session.late_filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
             case Signal.THINKING_BEGAN | Signal.THINKING_SLOW:
                 self.at.alive = self.now
@@ -308,12 +308,12 @@ class Turn(Actions):
 
     def _note_session(self, event: Recognised) -> None:
         match event:
-            case events.FloorGiven(owes=owes, ask=ask):
+            case events.FloorGiven(owes=owes):
                 if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak, and has heard the caller
                     self.at.quiet, self.is_unread = self.now, False
                 self.at.turned = self.at.understood = self.now
                 self.transcript = ""
-                if owes or ask:
+                if owes:
                     self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say
                     self.at.wanted = self.now
@@ -332,7 +332,7 @@ class Turn(Actions):
             case Signal.KEY_PRESSED:
                 self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
-                self.times_asked, self.at.key = 0, LONG_AGO
+                self.times_asked = 0
                 is_granted = wants_person and self.phase in _WITH_A_PERSON
                 if self.has_room_for(keys) and not is_granted:
                     self.keys += (keys,)
@@ -353,23 +353,19 @@ class Turn(Actions):
         match event:
             case events.FunctionsAsked(ids=ids):
                 self.at.alive = self.now
-                self._want_words()
-                self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)
-                self.promise, self.is_unended, self.owes_deed = None, False, False
+                self.promise, self.is_unended, self.owes_deed, self.own_filler = None, False, False, ""
             case events.FunctionDone(id=call_id):
                 self.session.running.discard(call_id)
-                self.at.alive = self.at.result = self.now
-                self._want_words()
+                self.at.result = self.now
+                if not self.has_asked:  # else the caller has been asked something with the call of it
+                    self.at.wanted = math.nextafter(self.now, math.inf)  # later than what was said in the same moment
                 self.wait_anew()
                 self._forget_said()
-            case events.TransferWanted(id=call_id) | events.EndWanted(id=call_id):
-                self.session.running.discard(call_id)
-            case events.HandoffWanted(id=call_id):
-                self.session.running.discard(call_id)
-                self.at.wanted = self.now
-            case events.FunctionCancelled(id=call_id):
-                self.session.running.discard(call_id)
+            case events.TransferWanted() | events.EndWanted():
+                self.session.running.discard(event.id)
+            case events.HandoffWanted() | events.FunctionCancelled():
+                self.session.running.discard(event.id)
                 self.at.wanted = self.now
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
@@ -379,11 +375,6 @@ class Turn(Actions):
                 self.session.transfer = ""
             case _:
                 pass  # of another group
-
-    def _want_words(self) -> None:
-        """Have the model say what a function has found out, unless it has asked the caller with the call of it."""
-        if not self.has_asked:  # later than what was said before it in the same moment
-            self.at.wanted = math.nextafter(max(self.now, self.at.answered), math.inf)
 
     def _forget_said(self) -> None:
         """What was said before the end of the last function is no goodbye after it."""

@@ -11,7 +11,7 @@ import attrs
 from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, Recognised, Signal
+from actors.turn.events import CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
 from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session
 
 NO_END = EndWanted("", "")
@@ -244,6 +244,11 @@ class TurnState:
         """Whether an entry of keys can wait with the others."""
         return sum(map(len, self.keys)) + len(keys) <= self.numbers.most_keys
 
+    @property
+    def asking(self) -> str:
+        """The function that asks for a decision with the event that is being taken."""
+        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
+
     # Verbs
 
     def emit(self, effect: Effect) -> None:
@@ -262,7 +267,7 @@ class TurnState:
         if self.voice is VoiceState.LATE:
             self.voice = VoiceState.IDLE
         self.expect_words()
-        self.session.told, self.at.told, self.at.wanted = text.strip(), self.now, self.now
+        self.session.told, self.at.told, self.at.wanted, self.last_turn = text.strip(), self.now, self.now, ""
         self.emit(effects.TellAsCaller(text, keys))
 
     def expect_words(self) -> None:
@@ -324,7 +329,7 @@ class TurnState:
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
         if self.reply.has_own_words:
-            self.at.answered, self.has_spoken, self.reply.has_own_words = LONG_AGO, False, False
+            self.at.answered, self.has_spoken = LONG_AGO, False
 
     def close(self, closing: CloseAsked) -> None:
         """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""

@@ -9,7 +9,7 @@ from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import SendAudio, Voice
 from actors.policy import CallPolicy
 from actors.turn.effects import Effect, EndConversation, Gate
-from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, kind_of
+from actors.turn.events import AgentSaid, CloseAsked, Event, FloorGiven, Signal, kind_of
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
 from actors.turn_driver import TurnDriver
@@ -68,6 +68,38 @@ async def test_frames_behind_the_first_are_no_events(autojump_clock: MockClock) 
 
     assert [kind_of(event) for event in counted.events] == [FloorGiven, Signal.AUDIO_BEGAN]
     assert watched.state.ledger.unplayed == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0.3, 0.3), (0.5, 0.0)])
+async def test_a_start_of_speech_cuts_no_less_than_a_word(
+    seconds: float, left: float, autojump_clock: MockClock
+) -> None:
+    """If it was a noise, the end of a reply would be heard seconds behind the rest."""
+    watched, turn, speaker = driver()
+    turn.put(FloorGiven(owes=True))
+    voice = Voice(speaker.agent.name)
+    watched.state.ledger.grant(voice)
+    turn.put_audio(voice, words(seconds).data)
+    turn.put(AgentSaid("Hello."))
+    turn.put(Signal.AUDIO_DONE)
+    turn.put(Signal.CALLER_STARTED_SPEAKING)
+
+    assert watched.state.ledger.unplayed == pytest.approx(left)
+
+
+async def test_a_reply_of_which_nothing_is_left_ends_no_silence_when_it_is_resumed(autojump_clock: MockClock) -> None:
+    watched, turn, speaker = driver()
+    turn.put(FloorGiven(owes=True))
+    voice = Voice(speaker.agent.name)
+    watched.state.ledger.grant(voice)
+    turn.put(Signal.AUDIO_BEGAN)
+    turn.put(AgentSaid("Hello."))
+    turn.put(Signal.AUDIO_DONE)
+    turn.put(Signal.CALLER_STARTED_SPEAKING)
+    await trio.sleep(1)
+    turn.put(Signal.NOTHING_UNDERSTOOD)
+
+    assert (turn.turn.sounding, turn.turn.at.quiet) == (False, trio.current_time() - 1)
 
 
 async def test_audio_without_the_floor_is_no_event(autojump_clock: MockClock) -> None:

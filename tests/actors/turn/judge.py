@@ -117,10 +117,10 @@ class Judge:
                 pass  # it asks for nothing
 
     def _take_session(self, event: FloorGiven | Literal[Signal.FLOOR_VACATED], now: float) -> None:
-        self.outstanding, self.told, self.progress = None, "", now
+        self.outstanding, self.told, self.progress, self.is_aged = None, "", now, False
         self.functions.clear()
         if event is Signal.FLOOR_VACATED:
-            self.is_aged, self.end, self.end_by = False, "", math.inf
+            self.end, self.end_by = "", math.inf
             self.transfer, self.transfer_by = "" if self.transfer == "" else None, math.inf
         elif not (event.owes or event.ask):
             self.waiting_since = math.inf  # nobody knows any more what they wait for

@@ -38,6 +38,7 @@ SCRIPTS = tuple(
         "dropped",
         "left",
         "finer",
+        "needed",
     ]
 )
 show = partial(print, flush=True)

@@ -363,6 +363,26 @@ def test_words_that_the_next_session_reads_from_the_tape_are_no_late_ones() -> N
     assert turn.debt is Debt.OWED
 
 
+HEARD = Signal.CALLER_STARTED_SPEAKING
+SINCE: dict[str, tuple[float, list[Step]]] = {
+    "the last word on the line": (6, [*caller_says(1)[:2], (2, CallerSaid("When?")), (3.4, VoiceEnded(3))]),
+    "a noise behind them changes nothing": (5, [*caller_says(1), (3, Signal.VOICE_BEGAN), (3.4, VoiceEnded(3.3))]),
+    "a loud line": (7, [*caller_says(1)[:2], (4, CallerSaid("When?"))]),
+    "a line that stays loud": (11.5, [*caller_says(1)[:2], (7, CallerSaid("When?")), (8.5, CallerSaid("And where?"))]),
+    "what only the service hears": (7, [*caller_says(1), (4, HEARD), (5, CallerSaid("And where?"))]),
+    "all of it": (8, [(1, HEARD), (2.5, CallerSaid("When?")), (4, HEARD), (5, CallerSaid("And where?"))]),
+    "what is read from the tape": (11, [(8, CallerSaid("When?"))]),
+}
+"""What a caller says, and when the silence behind it is filled."""
+
+
+@pytest.mark.parametrize("since", SINCE)
+def test_a_silence_begins_with_the_last_that_was_heard_of_the_caller(since: str) -> None:
+    filled, steps = SINCE[since]
+
+    assert seen(*steps, until=filled) == [(filled, filler_asked())]
+
+
 # Words of which the service has not said that they begin
 
 

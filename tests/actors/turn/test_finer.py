@@ -4,6 +4,7 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    Gate,
     PutThrough,
     RestartSession,
     SayAsAgent,
@@ -15,6 +16,7 @@ from actors.turn.events import (
     CallerSaid,
     CloseAsked,
     EndWanted,
+    FloorGiven,
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
@@ -32,9 +34,12 @@ from tests.actors.turn.script import (
     GOODBYE,
     POLICY,
     SECOND,
+    THIRD,
     Step,
     caller_says,
     clip,
+    effects_of,
+    filler,
     filler_asked,
     lost,
     on_floor,
@@ -108,6 +113,29 @@ def test_a_filler_that_was_given_up_is_no_answer_when_it_comes_after_all() -> No
     play(turn, [*caller_says(1), *spoken, (10, CallerSaid("Hello?")), *reply(10.2, FIRST, played=1)], 12)
 
     assert turn.debt is Debt.OWED
+
+
+def test_nor_is_a_clip_that_a_noise_has_cut_played_on() -> None:
+    noise: list[Step] = [(6.5, Signal.CALLER_STARTED_SPEAKING), (7, Signal.NOTHING_UNDERSTOOD)]
+
+    got = effects_of(seen(*reply(0.1), *caller_says(3), *[(at + 2, event) for at, event in noise], until=9))
+
+    assert got[2:4] == [Aside.CUT, Aside.FORGET]
+
+
+def test_an_unanswered_question_is_no_reason_to_give_a_session_up_where_the_caller_has_spoken_since() -> None:
+    asked: list[Step] = [(10.5, CallerSaid("Well?")), (11, FunctionsAsked(("f",)))]
+
+    assert not [effect for effect in effects_of(seen(*asked, until=15)) if isinstance(effect, RestartSession)]
+
+
+def test_a_filler_is_no_answer_to_a_transfer_that_came_to_nothing() -> None:
+    turn = on_floor()
+    wanted: list[Step] = [*reply(1, "I put you through.", played=1), (1.4, TransferWanted("t"))]
+
+    play(turn, [*wanted, (7.2, Signal.PLAYED), (12.2, Signal.PLAYED), *filler(15.5, THIRD)], 17)
+
+    assert (turn.phase, turn.debt) == (Phase.CONVERSING, Debt.OWED)
 
 
 def test_a_model_that_has_begun_to_think_since_the_filler_was_asked_for_is_there() -> None:
@@ -210,6 +238,24 @@ def test_words_that_were_said_before_a_function_are_no_goodbye_behind_it_when_th
     ]
 
 
+def test_a_goodbye_among_them_was_said_once_it_was_resumed() -> None:
+    goodbye: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, Signal.CALLER_STARTED_SPEAKING), (3.2, AgentSaid("Goodbye!"))]
+
+    got = seen(*goodbye, (3.6, Signal.NOTHING_UNDERSTOOD), (3.8, EndWanted("e", "done")), until=4)
+
+    assert effects_of(got) == [Aside.CUT, Aside.RESUME]
+
+
+def test_a_filler_behind_what_is_resumed_is_no_answer() -> None:
+    asked: list[Step] = [*caller_says(1), *reply(5.1, "Let me see.")[:3], (5.2, FunctionsAsked(("f",)))]
+    filled: list[Step] = [(6, FunctionDone("f")), *reply(6.1, FIRST, sent=0.3)[:3]]
+    turn = on_floor()
+
+    play(turn, [*asked, *filled, (6.5, Signal.CALLER_STARTED_SPEAKING), (7, Signal.NOTHING_UNDERSTOOD)])
+
+    assert (turn.sounding, turn.debt) == (True, Debt.OWED)
+
+
 def test_words_without_audio_behind_a_reply_that_was_resumed_answer_nothing() -> None:
     cut: list[Step] = [(3.1, FunctionsAsked(("f",))), (3.4, Signal.CALLER_STARTED_SPEAKING)]
     resumed: list[Step] = [(4, Signal.NOTHING_UNDERSTOOD), (4.1, FunctionDone("f")), (4.9, Signal.PLAYED)]
@@ -232,6 +278,17 @@ def test_a_filler_that_is_begun_as_the_call_closes_is_not_its_last_sentence() ->
     play(turn, [(5.5, Signal.AUDIO_DONE)])
 
     assert (turn.phase, turn.is_closing_sent) == (Phase.CLOSING, False)
+
+
+def test_a_filler_that_the_agent_before_was_asked_for_is_not_heard_behind_a_greeting_on_the_same_session() -> None:
+    turn = on_floor()
+    handed: list[Step] = [(5.1, HandoffWanted("h")), (5.5, FloorGiven(owes=True, greeting="Hi, I am Bea."))]
+    greets: list[Step] = [(5.7, Signal.AUDIO_BEGAN), (5.8, AgentSaid("Hi, I am Bea.")), (6, Signal.AUDIO_DONE)]
+
+    got = play(turn, [*caller_says(1), *handed, *greets, (6.2, AgentSaid(FIRST))])
+
+    assert filler_asked() in effects_of(got)
+    assert turn.gate is Gate.SHUT
 
 
 def test_a_session_whose_handoff_is_withdrawn_has_the_time_to_think() -> None:

@@ -379,7 +379,7 @@ def test_what_a_function_was_to_answer_is_asked_of_the_next_session() -> None:
 
 
 def test_a_session_that_was_told_what_to_ask_is_told_once() -> None:
-    script: list[Step] = [*caller_says(1), (3, Signal.FLOOR_VACATED), (3.3, FloorGiven(owes=False, ask=TURN))]
+    script: list[Step] = [*caller_says(1), (3, Signal.FLOOR_VACATED), (3.3, FloorGiven(owes=True, ask=TURN))]
 
     assert seen(*script, until=4) == [(3.3, TURN_AGAIN)]
 

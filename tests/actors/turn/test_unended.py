@@ -118,7 +118,7 @@ def test_the_length_of_the_reply_is_not_waited_for_twice(wait: float) -> None:
 
 def test_what_the_caller_said_before_it_is_asked_of_the_next_session() -> None:
     """With the session the doubt goes; what is owed stays."""
-    got = seen((10, Signal.PLAYED), (12.3, FloorGiven(owes=False, ask="When can you come?")), until=13.5)
+    got = seen((10, Signal.PLAYED), (12.3, FloorGiven(owes=True, ask="When can you come?")), until=13.5)
 
     assert got[-1] == (13, filler_asked(SECOND))
 

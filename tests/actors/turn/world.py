@@ -287,7 +287,7 @@ class World:
         self.is_held = False
         ask = self.last_turn if self.judge.is_waiting else ""
         greets = not ask and self.rng.random() < 0.7
-        self.feed(FloorGiven(owes=greets, ask=ask))
+        self.feed(FloorGiven(owes=greets or ask != "", ask=ask))
         if greets:
             self.later(0.5, self.speak, Reply("Hello.", 2.0), self.sending)
 

@@ -1,10 +1,11 @@
 """Random calls of other kinds: each makes frequent what is rare in `World`."""
 
+import math
 from typing import ClassVar
 
 import attrs
 
-from actors.turn.events import KeysEntered, RemarkMade, Signal
+from actors.turn.events import CallerSaid, KeysEntered, RemarkMade, Signal
 from tests.actors.turn.world import Reply, World
 
 
@@ -82,10 +83,33 @@ class Echoes(World):
 
 
 @attrs.define(eq=False)
+class PoliteCallers(World):
+    """Callers who say "mhm" into an answer: that is no reason not to hear the rest of it."""
+
+    def service_transcribes(self) -> None:
+        unheard = [reply for end, reply in self.unheard() if end > self.now]
+        if self.is_dead or self.is_held or not any(reply.is_known for reply in unheard):
+            super().service_transcribes()
+            return
+        self.hears = self.says_words = self.is_unclear = False
+        self.sending += 1
+        self.silenced, reasons = self.sending, self.reasons
+        self.feed(CallerSaid(f"mhm {next(self._count)}", is_courtesy=True))
+        self.reasons = reasons
+        self.later(0.05, self.think)
+
+    def unheard(self) -> list[tuple[float, Reply]]:
+        """Return what sounds until when, and what is aside."""
+        aside = [(math.inf, reply) for _, reply in self.line.aside]
+        return aside or [(end, reply) for _, end, reply in self.line.pieces]
+
+
+@attrs.define(eq=False)
 class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
     """All of it at once."""
 
 
 KINDS = (
-    ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes, Everything,
+    ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
+    PoliteCallers, Everything,
 )  # fmt: skip

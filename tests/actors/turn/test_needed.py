@@ -1,0 +1,225 @@
+"""What single statements are for, in calls that end, hand over, put through, or wait for functions."""
+
+import pytest
+
+from actors.turn.effects import (
+    AnswerFunction,
+    EndConversation,
+    Gate,
+    PutThrough,
+    RestartSession,
+    SpeechKind,
+    TellAsCaller,
+)
+from actors.turn.events import (
+    AgentSaid,
+    CallerSaid,
+    EndWanted,
+    FloorGiven,
+    FunctionCancelled,
+    FunctionDone,
+    FunctionsAsked,
+    HandoffWanted,
+    KeysEntered,
+    RemarkMade,
+    Signal,
+    TransferWanted,
+    TurnToldLate,
+    VoiceEnded,
+)
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from tests.actors.turn.script import (
+    FIRST,
+    GOODBYE,
+    POLICY,
+    Step,
+    caller_says,
+    clip,
+    effects_of,
+    filler,
+    filler_asked,
+    on_floor,
+    play,
+    reply,
+    seen,
+)
+
+ASK_GOODBYE = POLICY.wording.ask_goodbye
+NOISE: list[Step] = [(4.1, Signal.VOICE_BEGAN), (4.9, VoiceEnded(4.6))]
+
+
+# The end
+
+
+def test_a_function_that_ends_beside_the_end_leaves_the_goodbye_said() -> None:
+    beside: list[Step] = [*GOODBYE[:2], (3.2, FunctionsAsked(("note", "end"))), (3.3, FunctionDone("note"))]
+
+    got = seen(*beside, (3.4, EndWanted("end", "done")), (3.5, Signal.AUDIO_DONE), (4, Signal.PLAYED), until=9)
+
+    assert effects_of(got) == [EndConversation("completed", "done", heard=True)]
+
+
+def test_so_does_one_that_ends_behind_it() -> None:
+    got = seen(*GOODBYE, (3.4, FunctionsAsked(("note",))), (3.5, FunctionDone("note")), (4, Signal.PLAYED), until=9)
+
+    assert effects_of(got) == [EndConversation("completed", "done", heard=True)]
+
+
+def test_a_function_beside_the_end_says_no_goodbye() -> None:
+    beside: list[Step] = [(3.2, FunctionsAsked(("note", "end"))), (3.3, FunctionDone("note"))]
+
+    assert effects_of(seen(*beside, (3.4, EndWanted("end", "done")), until=4)) == [AnswerFunction("end", ASK_GOODBYE)]
+
+
+def test_who_speaks_as_the_agent_ends_behind_its_goodbye_is_not_hung_up_on() -> None:
+    """The line alone carries them yet."""
+    said: list[Step] = [*reply(1, "Goodbye!"), (8.9, Signal.VOICE_BEGAN), (9, EndWanted("e", "done"))]
+
+    assert seen(*said, until=13.9) == []
+
+
+def test_nor_is_who_speaks_where_no_goodbye_comes() -> None:
+    ends: list[Step] = [(1, FunctionsAsked(("e",))), (1, EndWanted("e", "done"))]
+    spoken: list[Step] = [(9, Signal.VOICE_BEGAN), (9.1, Signal.CALLER_STARTED_SPEAKING)]
+
+    assert effects_of(seen(*ends, *spoken, until=15)) == [AnswerFunction("e", ASK_GOODBYE), clip()]
+
+
+# A person, and another agent
+
+
+@pytest.mark.parametrize(("filled", "noise"), [(8.0, []), (8.6, NOISE)], ids=["the sentence", "a noise behind it"])
+def test_who_is_being_put_through_has_waited_since_the_last_that_was_heard(filled: float, noise: list[Step]) -> None:
+    wanted: list[Step] = [*reply(3, "I put you through.", played=1), (3.2, FunctionsAsked(("t",)))]
+
+    got = seen(*wanted, *noise, (4.4, TransferWanted("t")), until=filled)
+
+    assert got == [(5.4, PutThrough("t")), (filled, clip())]
+
+
+def test_a_handoff_that_is_withdrawn_is_over_for_the_next_one() -> None:
+    turn = on_floor()
+    first: list[Step] = [(1, HandoffWanted("a")), (2, FunctionCancelled("a"))]
+
+    play(turn, [*first, (3, HandoffWanted("b")), (4, FunctionCancelled("b"))])
+
+    assert turn.phase is Phase.CONVERSING
+
+
+def test_a_refusal_is_none_of_what_interrupts() -> None:
+    turn = on_floor()
+
+    play(turn, [(0.1, FloorGiven(owes=True, greeting="Hi.")), (0.2, Signal.SAY_REFUSED)])
+
+    assert turn.session.is_to_say(SpeechKind.GREETING)
+
+
+# Functions
+
+
+def test_words_in_the_moment_of_a_functions_end_answer_it() -> None:
+    turn = on_floor()
+    asked: list[Step] = [*caller_says(1), (3, FunctionsAsked(("f",))), (4, FunctionDone("f"))]
+
+    play(turn, [*asked, (4, AgentSaid("On Tuesday.")), (4, Signal.AUDIO_BEGAN), (4.5, Signal.AUDIO_DONE)])
+
+    assert turn.debt is Debt.SETTLED
+
+
+def test_a_deed_that_was_announced_and_is_done_is_not_reminded_of() -> None:
+    announced: list[Step] = [*caller_says(1), *reply(3, "I note it.", played=0.8, announces="note")]
+    done: list[Step] = [(3.6, FunctionsAsked(("note",))), (4, FunctionDone("note")), *reply(4.5, "It is noted.")]
+
+    assert seen(*announced, *done, until=9) == []
+
+
+def test_the_patience_with_a_model_counts_from_the_end_of_its_function() -> None:
+    clips: list[Step] = [(at, Signal.PLAYED) for at in range(7, 28, 5)]
+    done: list[Step] = [(21.5, FunctionDone("f")), (21.6, Signal.THINKING_BEGAN)]
+
+    got = seen(*caller_says(1), (3, FunctionsAsked(("f",))), *clips, *done, until=29)
+
+    assert not [effect for effect in effects_of(got) if isinstance(effect, RestartSession)]
+
+
+def test_the_words_of_a_slow_function_are_not_said_once_it_is_done() -> None:
+    slow: list[Step] = [(3, FunctionsAsked(("f",))), (3.1, RemarkMade("Searching.", for_wait=True))]
+
+    assert seen(*caller_says(1), *slow, (3.2, FunctionDone("f")), until=5) == [(5, filler_asked())]
+
+
+# A session, and what it is told
+
+
+def test_words_to_a_lost_session_are_no_answer_to_what_the_next_one_owes() -> None:
+    turn = on_floor()
+    given: list[Step] = [(6, Signal.FLOOR_VACATED), (6.5, FloorGiven(owes=True))]
+
+    play(turn, [*caller_says(1), *reply(3), *given, *filler(8.2)], 9)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_the_same_words_to_another_session_are_a_turn() -> None:
+    turn = on_floor()
+
+    play(turn, [(2, CallerSaid("When?")), (3, FloorGiven(owes=True)), (3.5, CallerSaid("When?"))])
+
+    assert turn.event == CallerSaid("When?")
+
+
+def test_the_callers_first_words_are_no_late_ones() -> None:
+    turn = on_floor()
+
+    play(turn, caller_says(1))
+
+    assert not isinstance(turn.event, TurnToldLate)
+
+
+def test_a_start_on_a_loud_line_is_the_callers_and_no_echo_of_what_was_told() -> None:
+    turn = on_floor()
+
+    play(turn, [(2, KeysEntered("5")), (2.1, Signal.VOICE_BEGAN), (2.2, Signal.CALLER_STARTED_SPEAKING)])
+
+    assert turn.caller is CallerState.HEARD
+
+
+def test_a_remark_can_be_withdrawn() -> None:
+    made: list[Step] = [(0.1, Signal.VOICE_BEGAN), (1, RemarkMade("Soon.")), (2, RemarkMade(""))]
+
+    assert seen(*made, (4, VoiceEnded(3)), until=9) == []
+
+
+def test_no_more_keys_wait_than_there_is_room_for() -> None:
+    turn = on_floor()
+    most = POLICY.numbers.most_keys
+
+    got = play(turn, [(0.1, FloorGiven(owes=True)), (1, KeysEntered("1" * most)), (2, KeysEntered("2")), *reply(3)])
+
+    assert [effect.keys for effect in effects_of(got) if isinstance(effect, TellAsCaller)] == [("1" * most,)]
+
+
+def test_what_is_torn_is_not_asked_for_while_something_else_is_told() -> None:
+    cut: list[Step] = [(3.4, Signal.CALLER_STARTED_SPEAKING), (4, Signal.NOTHING_UNDERSTOOD)]
+    keys = KeysEntered("5")
+
+    got = seen(*caller_says(1), *reply(3, "We have")[:2], *cut, (4.1, keys), (4.2, Signal.PLAYED), until=6)
+
+    assert TellAsCaller(POLICY.wording.go_on) not in effects_of(got)
+
+
+def test_words_that_end_without_audio_are_over_before_a_filler_comes() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), (3, AgentSaid("On Tuesday.")), (3.1, Signal.AUDIO_DONE)], 4.6)
+
+    assert turn.voice is VoiceState.IDLE
+
+
+def test_a_late_filler_is_not_kept_with_the_answer_that_a_noise_has_cut() -> None:
+    turn = on_floor()
+    late: list[Step] = [*caller_says(1), *reply(5.2)[:3], (6, AgentSaid(FIRST))]
+
+    play(turn, [*late, (6.2, Signal.CALLER_STARTED_SPEAKING)])
+
+    assert turn.gate is Gate.SHUT
