@@ -6,6 +6,7 @@ for. One task, `run`, tells `Turn` when time has passed and when the caller has 
 """
 
 import math
+from collections.abc import Callable
 from typing import Protocol, TypeAlias, assert_never
 
 import attrs
@@ -90,12 +91,13 @@ class SessionOnFloor(Protocol):
     def listen_closely(self) -> None:
         """Read what the service says as it comes: the caller's line has begun to carry voice."""
 
-    def conclude(self) -> None:
-        """Note that the conversation is over as its function has asked for."""
-
 
 _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
 """The words of these phases are heard to the last one."""
+
+
+def _nothing() -> None:
+    """No function has ended the conversation."""
 
 
 @attrs.define(eq=False)
@@ -107,6 +109,8 @@ class TurnDriver:
     clips: dict[str, bytes]
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
+    on_concluded: Callable[[], None] = attrs.field(default=_nothing, init=False)
+    """Called when the conversation is over as a function has asked for, whatever became of its session."""
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
     """The agent whose turn it is, with or without a session: a clip has its voice."""
     _may_end_turns: bool = attrs.field(default=True, init=False)
@@ -133,7 +137,7 @@ class TurnDriver:
 
     def give_floor(self, session: SessionOnFloor, agent: AgentSpec, given: FloorGiven) -> None:
         """Take a session for the one on the floor, and tell `Turn`."""
-        self.session, self.speaker = session, agent
+        self.session, self.speaker, self.on_concluded = session, agent, _nothing
         self.put(given)
 
     def vacate_floor(self) -> None:
@@ -209,7 +213,8 @@ class TurnDriver:
         try:
             await self._tell_times()
         finally:
-            self.session = None  # each knows the other: they would outlive the call until a full collection
+            # each knows the other: they would outlive the call until a full collection
+            self.session, self.on_concluded = None, _nothing
 
     async def _tell_times(self) -> None:
         while True:
@@ -333,8 +338,8 @@ class TurnDriver:
     def _conclude(self, ended: EndConversation) -> None:
         if ended.unsaid:
             self.journal.note(ClosingUnsaid(ended.outcome))
-        elif self.session is not None:
-            self.session.conclude()
+        else:
+            self.on_concluded()
         if ended.heard or ended.reason:
             last = self.conversation.last_reply
             complete = ended.heard and last is not None and last.complete

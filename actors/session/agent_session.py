@@ -414,10 +414,6 @@ class AgentSession:
         if self._runner is not None:
             self._runner.answer(call_id, text)
 
-    def conclude(self) -> None:
-        if self._runner is not None:
-            self._runner.conclude()
-
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))

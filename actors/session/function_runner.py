@@ -390,7 +390,7 @@ class FunctionRunner:
         if self.state.turn.turn.ended_by != asked.id:
             return asked.refusal
         self.state.journal.note(GoodbyeStarted(self.agent.name, end.reason))
-        self._end = (asked, end)
+        self._end, self.state.turn.on_concluded = (asked, end), self.conclude
         if asked.refusal is not None:  # it has not said a word yet
             self._post_answer(asked, asked.refusal)
             asked.refusal = None

@@ -366,9 +366,6 @@ class Speaker:
     def perform(self, effect: ForSession) -> None:
         self.performed.append(effect)
 
-    def conclude(self) -> None:
-        """Nothing was asked for."""
-
     def amend(self) -> None:
         """Know what there is to know."""
 

@@ -306,6 +306,29 @@ async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: boo
     assert ("completed", 1) == (call.ended.outcome, len(call.facts(GoodbyeStarted)))
 
 
+@pytest.mark.parametrize("goes_on", one_in(2, [False, True]))
+async def test_an_end_is_in_the_record_whose_session_was_lost_in_the_goodbye(
+    goes_on: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye.", 3.0, done=False), END)
+        await call.far.hear_for(0.5)
+        call.far.socket.drop()
+        await trio.sleep(1)
+        if goes_on:
+            await call.phone.press("4")
+            call.far = await call.service.live()
+            await call.far.say(*sentence(2, "Yes?", 1.0))
+            await call.far.hear_for(2)
+        else:
+            await call.over.wait()
+
+    assert [function.result for function in call.ended.functions] == ["" if goes_on else {"ended": True}]
+    assert ("end_reason" in call.ended.facts) is not goes_on
+
+
 DECISIONS = {
     "a handoff": (HAND_OFF, HandoffAsked),
     "an end": (END, GoodbyeStarted),
