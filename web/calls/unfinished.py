@@ -66,13 +66,14 @@ class UnfinishedOrders:
                     nursery.start_soon(self._look_after, order, limiter)
 
     async def _take(self) -> KeptOrder | None:
-        if trio.current_time() > self._pruned + PRUNE_SECONDS:
-            await self._prune()
         try:
-            return await self.context.orders.take(self.dispatcher.worker, LEASE_SECONDS)
+            order = await self.context.orders.take(self.dispatcher.worker, LEASE_SECONDS)
         except OSError as exc:
             _log.debug("orders_away", why=str(exc))
             return None
+        if order is None and trio.current_time() > self._pruned + PRUNE_SECONDS:
+            await self._prune()
+        return order
 
     async def _prune(self) -> None:
         self._pruned = trio.current_time()
