@@ -113,6 +113,16 @@ async def test_a_caller_beyond_capacity_is_told_so_politely(autojump_clock: Mock
     assert "<Hangup" in answer.text
 
 
+async def test_a_worker_that_drains_connects_a_call_that_another_one_has_ordered(autojump_clock: MockClock) -> None:
+    there = exchange()
+    there.slots.drain()
+
+    ordered = await there.twilio("/twilio/voice?order=OR1", voice_form())
+    came_in = await there.twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
+
+    assert ["<Stream" in answer.text for answer in (ordered, came_in)] == [True, False]
+
+
 async def test_a_caller_during_a_drain_is_told_so_politely(autojump_clock: MockClock) -> None:
     there = exchange()
     there.slots.drain()

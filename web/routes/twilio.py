@@ -99,7 +99,10 @@ class TwilioRoutes:
             return xml(twiml.hang_up())
         arrival = arrival_of(form, order)
         notice = self.context.settings.notice_on(arrival.line)
-        if not await self.context.slots.let_in(arrival.key, ARRIVAL_SECONDS + len(notice) * LETTER_SECONDS):
+        seconds = ARRIVAL_SECONDS + len(notice) * LETTER_SECONDS
+        if order and self.context.slots.draining:  # its worker keeps a slot for it
+            self.context.slots.readmit(arrival.key, seconds)
+        elif not await self.context.slots.let_in(arrival.key, seconds):
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
