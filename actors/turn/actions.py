@@ -21,10 +21,9 @@ class Actions(TurnState):
 
     def take_floor(self) -> None:
         if isinstance(self.event, FloorGiven):  # no other event gives it
-            self.overtake_filler()
-            late = self.session.late_filler if self.event.greeting else ""  # the same service, with another agent
             self.leave_floor()
-            self.session.late_filler = late
+            if not self.event.greeting:  # else it is the same service, with another agent
+                self.session.late_filler = ""
             self.is_opened = not self.event.owes
             if self.phase is Phase.CONVERSING:
                 self._begin_session(self.event)
@@ -48,7 +47,8 @@ class Actions(TurnState):
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
-        self.session = Session()
+        self.overtake_filler()
+        self.session = Session(late_filler=self.session.late_filler)
         self.forget()
 
     def open_session(self) -> None:

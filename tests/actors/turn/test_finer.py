@@ -282,7 +282,8 @@ def test_a_filler_that_is_begun_as_the_call_closes_is_not_its_last_sentence() ->
 
 def test_a_filler_that_the_agent_before_was_asked_for_is_not_heard_behind_a_greeting_on_the_same_session() -> None:
     turn = on_floor()
-    handed: list[Step] = [(5.1, HandoffWanted("h")), (5.5, FloorGiven(owes=True, greeting="Hi, I am Bea."))]
+    left: list[Step] = [(5.1, HandoffWanted("h")), (5.5, Signal.FLOOR_VACATED)]
+    handed: list[Step] = [*left, (5.5, FloorGiven(owes=True, greeting="Hi, I am Bea."))]
     greets: list[Step] = [(5.7, Signal.AUDIO_BEGAN), (5.8, AgentSaid("Hi, I am Bea.")), (6, Signal.AUDIO_DONE)]
 
     got = play(turn, [*caller_says(1), *handed, *greets, (6.2, AgentSaid(FIRST))])
