@@ -210,6 +210,26 @@ async def test_a_peer_that_leaves_before_it_is_accepted_is_gone(monkeypatch: pyt
     assert ENDS == [1]
 
 
+async def test_a_peer_that_leaves_while_it_is_accepted_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        await receive()  # that the peer has left: hypercorn closes in this turn, or in the next
+        with pytest.raises(ConnectionClosed):
+            await (await accepted(scope, receive, send)).get_message()
+        ENDS.append(1)
+
+    async with serving(late, monkeypatch) as port:
+        for _ in range(20):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await stream.send_all(UPGRADE + b"\r\n")
+            await stream.aclose()
+        with trio.fail_after(10):
+            while len(ENDS) < 20:
+                await wait_all_tasks_blocked(0.01)
+
+    assert ENDS == [1] * 20
+
+
 async def test_compression_is_not_agreed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(echo, monkeypatch) as port:
         stream = await upgraded(port, b"Sec-WebSocket-Extensions: permessage-deflate\r\n", refusing=b"deflate")

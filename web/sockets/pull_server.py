@@ -210,8 +210,9 @@ class PullServer(TCPServer):
         if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
             stream.handshake.extensions = None  # our frames are never compressed
             await send(accepting)
-            stream.closed = True
-            del stream.connection, stream.handshake
+            if not stream.closed:  # by a peer that leaves in this turn: then it has no connection
+                stream.closed = True
+                del stream.connection, stream.handshake
         limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
         self._frames = FrameStream(self.stream, FrameReader(masked=True, limit=limit))
         return self._frames
