@@ -4,7 +4,7 @@ import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 
 import pytest
@@ -19,6 +19,7 @@ from actors.errors import AgentUnavailable
 from protocol.frames import message_frame
 from web.clients.deepgram import voice_agent_connector
 from web.sockets.open_socket import OpenSocket
+from web.sockets.tls import TlsClient
 from web.sockets.versions import WRITTEN_FOR, is_known
 
 PATH = "/v1/agent/converse"
@@ -118,6 +119,12 @@ async def test_a_connection_that_is_over_takes_its_tls_with_it(
         gc.enable()
 
 
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
 @pytest.mark.parametrize(
     ("forgets_before", "resumed"),
     [((), [0, 1, 2, 3, 4]), ((2,), [0, 1, 1, 2, 3]), ((2, 4), [0, 1, 1, 2, 2]), ((1, 2), [0, 0, 0, 0, 0])],
@@ -132,9 +139,7 @@ async def test_a_connection_goes_on_from_the_session_of_an_earlier_one_unless_th
 ) -> None:
     """A service that has other keys now, as after a restart, or on another machine, makes a whole handshake."""
     monkeypatch.setattr("web.sockets.tls.MOST_REFUSED", 2)
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = free_port()
     connect = voice_agent_connector(f"wss://127.0.0.1:{port}{PATH}", "key", client_context)
     hits = list[int]()
     async with AsyncExitStack() as services:
@@ -149,6 +154,51 @@ async def test_a_connection_goes_on_from_the_session_of_an_earlier_one_unless_th
             hits.append(client_context.session_stats()["hits"])
 
     assert hits == resumed
+
+
+async def test_a_session_that_a_handshake_has_failed_with_is_offered_no_more(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    port, hits = free_port(), list[int]()
+    connect = voice_agent_connector(f"wss://127.0.0.1:{port}{PATH}", "key", client_context)
+    for context in (server_context, server_context, None, server_context, server_context):
+        async with serving(greet, context, port):
+            with suppress(AgentUnavailable) if context is None else nullcontext():
+                async with connect() as agent:
+                    await agent.get_message()
+        hits.append(client_context.session_stats()["hits"])
+
+    assert hits == [0, 1, 1, 1, 2]
+
+
+async def test_calls_that_begin_at_once_are_refused_one_session(
+    authority: trustme.CA, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.sockets.tls.MOST_REFUSED", 2)
+    client, services = TlsClient(client_context), list[ssl.SSLContext]()
+    for _ in range(2):
+        services.append(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+        authority.issue_cert("127.0.0.1").configure_cert(services[-1])
+
+    resumed = [await begin_at_once(client, services[number], 3) for number in (0, 0, 1, 1)]
+
+    assert resumed == [[False] * 3, [True] * 3, [False] * 3, [True] * 3]
+
+
+async def begin_at_once(client: TlsClient, service: ssl.SSLContext, count: int) -> list[bool]:
+    """Hear something on so many connections, and tell which of them went on from a session."""
+    pairs = [trio.socket.socketpair() for _ in range(count)]
+    streams = [client.stream(trio.SocketStream(ours), "127.0.0.1") for ours, _ in pairs]
+    for stream, (_, theirs) in zip(streams, pairs, strict=True):
+        async with trio.open_nursery() as nursery:
+            peer = trio.SSLStream(trio.SocketStream(theirs), service, server_side=True)
+            nursery.start_soon(peer.send_all, b"welcome")
+            await stream.receive_some()
+    for stream, pair in zip(streams, pairs, strict=True):
+        client.note(stream)
+        for each in pair:
+            each.close()
+    return [stream.session_reused for stream in streams]
 
 
 async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:

@@ -129,6 +129,7 @@ async def _dial(address: _Address, client: TlsClient) -> trio.abc.Stream:
     try:
         await tls.do_handshake()
     except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
+        client.note_refused(tls)
         let_go(tls)
         await trio.aclose_forcefully(tcp)
         raise

@@ -7,6 +7,7 @@ the version that it was written for only.
 """
 
 import ssl
+from weakref import WeakSet
 
 import attrs
 import trio
@@ -17,7 +18,7 @@ _PIECE, _SEALED = 2**12, 2**10
 WRITTEN_FOR = "0.35.0"
 """With another version of trio the stream is read record by record, and what comes does not gather."""
 MOST_REFUSED = 20
-"""TLS sessions in a row; as many calls may begin at once with one that is too old."""
+"""TLS sessions in a row."""
 
 
 def is_known() -> bool:
@@ -85,6 +86,8 @@ class TlsClient:
 
     context: ssl.SSLContext
     _session: ssl.SSLSession | None = attrs.field(default=None, init=False)
+    _offered: "WeakSet[trio.SSLStream[trio.SocketStream]]" = attrs.field(factory=WeakSet, init=False)
+    """Connections that this session was offered on, until it is taken."""
     _refused: int = attrs.field(default=0, init=False)
     """Sessions in a row."""
 
@@ -93,17 +96,26 @@ class TlsClient:
         stream = trio.SSLStream(transport, self.context, server_hostname=host, https_compatible=True)
         if self._session is not None:
             stream.session = self._session
+            self._offered.add(stream)
         return stream
 
     def note(self, stream: trio.abc.Stream) -> None:
-        """Keep the session of a connection that the service has said something on, unless it goes on from ours."""
-        if not isinstance(stream, trio.SSLStream) or self._refused >= MOST_REFUSED:
+        """Keep the session of a connection that the service has said something on, unless there is one already."""
+        if not isinstance(stream, trio.SSLStream):
             return
         if stream.session_reused:
             self._refused = 0
+            self._offered.discard(stream)
             return
-        self._refused += self._session is not None
-        self._session = stream.session if self._refused < MOST_REFUSED else None
+        self.note_refused(stream)
+        if self._session is None and self._refused < MOST_REFUSED:
+            self._session = stream.session
+
+    def note_refused(self, stream: "trio.SSLStream[trio.SocketStream]") -> None:
+        """Offer a session no more that was refused on this connection, or that its handshake has failed with."""
+        if stream in self._offered:
+            self._refused += 1
+            self._session, self._offered = None, WeakSet()
 
 
 def let_go(stream: trio.abc.Stream) -> None:
