@@ -63,7 +63,10 @@ def forget(
 ) -> None:
     """Erase everything that is kept of a person or of a call, for good, and print the proof."""
     if not yes:
-        typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
+        try:
+            typer.confirm(f"Erase everything that is kept of {name}?", abort=True)
+        except typer.Abort:
+            fail("Nothing was erased. Where nobody can be asked, add --yes.")
     url = _database() if vacuum else ""
     proof = ask_server(server, lambda operator: operator.forget(name))
     proof = {**proof, **_vacuumed(url)}

@@ -761,6 +761,7 @@ def test_nobody_is_forgotten_by_a_slip(there: Exchange) -> None:
     asked, unknown = run("forget", LEAD), run("forget", "CA" + "9" * 32, "--yes")
 
     assert (asked.exit_code, unknown.exit_code) == (1, 1)
+    assert "add --yes" in asked.stderr
     assert "nothing of this name is kept" in unknown.output
     assert run("kept", LEAD).output.startswith(CALL_SID)
 
