@@ -107,7 +107,7 @@ class Actions(TurnState):
         """Resume an answer that polite words have cut; the model owes what was still to come of it."""
         self._resume()
         if self.reply.is_torn and not self.is_decided:
-            self.is_urged, self.at.wanted = True, self.now
+            self.is_urged = True
             self.owe()
 
     def _resume(self) -> None:
@@ -204,6 +204,8 @@ class Actions(TurnState):
         elif self.is_unended and self.is_unread:
             self.is_unread = False
             self._fill(self._next_filler())
+        elif self.is_unended and self.is_asked_out:
+            self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
         elif self.is_unended:
             at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off

@@ -207,6 +207,7 @@ class TurnToldLate:
     """`CallerSaid`, behind the beginning of the reply that answers these words; or polite words into an answer."""
 
     said: CallerSaid
+    is_polite: bool = False
 
 
 @attrs.frozen

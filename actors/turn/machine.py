@@ -143,7 +143,7 @@ class Turn(Actions):
         is_spoken_into = self.is_spoken_over or (is_answer and not self.ends_upon_words)
         is_polite = event.is_courtesy and not self.has_asked and is_spoken_into
         is_answered = is_polite or (self.answers_late_words and not self.is_spoken_over)
-        return events.TurnToldLate(event) if is_answered else event
+        return events.TurnToldLate(event, is_polite) if is_answered else event
 
     def _recognise_words(self, event: events.AgentSaid) -> Recognised:
         text, asked = event.text.strip(), self.session.outstanding
@@ -185,7 +185,8 @@ class Turn(Actions):
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.promise, self.is_reminded, self.is_urged = None, False, False
                 self.session.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
-            case events.TurnToldLate(said=said):
+            case events.TurnToldLate(said=said, is_polite=is_polite):
+                self._note_polite_words(is_polite=is_polite)
                 self.last_turn, self.transcript, self.deaf_words, self.times_asked = said.text, said.text.strip(), 0, 0
                 self.is_away, self.at.understood = said.asks_for_time, self.now
             case Meaning.TOLD_ECHOED:
@@ -204,6 +205,11 @@ class Turn(Actions):
                 self.at.heard, self.at.noticed = min(self.at.heard, at), min(self.at.noticed, at)  # it was told late
             case _:
                 pass  # of another group
+
+    def _note_polite_words(self, *, is_polite: bool) -> None:
+        """What was said before them is no goodbye upon them, unless it has been decided that it is."""
+        if is_polite and not self.is_decided:
+            self.at.wanted, self.has_spoken = self.now, False
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now

@@ -217,6 +217,13 @@ def test_polite_words_into_an_answer_do_not_cost_the_caller_the_rest_of_it(told:
     assert turn.debt is Debt.SETTLED
 
 
+@pytest.mark.parametrize("told", [POLITELY, POLITELY[1:]], ids=["as speech", "with no start told"])
+def test_what_was_said_before_them_is_no_goodbye_upon_them(told: list[Step]) -> None:
+    got = seen(*SAID, *told, (5.4, FunctionsAsked(("e",))), (5.4, EndWanted("e", "done")), until=5.5)
+
+    assert AnswerFunction("e", POLICY.wording.ask_goodbye) in effects_of(got)
+
+
 def test_the_model_owes_the_rest_of_what_they_have_broken_off() -> None:
     got = seen(*caller_says(1), *SAID[:2], *POLITELY, (4.1, Signal.AUDIO_DONE), (6, Signal.PLAYED), until=9)
 
