@@ -161,9 +161,10 @@ class Actions(TurnState):
         self.end_closing()
         has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
         if self.phase is Phase.CONVERSING and self.reply.is_torn and not (self.session.told or self.is_urged):
-            self.is_urged = True
+            self.is_urged, last_turn = True, self.last_turn
             self.owe(self.at.quiet)
             self.tell(self.wording.go_on)
+            self.last_turn = last_turn  # it is asked again if this comes to nothing
         elif self.phase is Phase.CONVERSING and self.is_answered and not has_end:
             self._doubt(self.at.quiet)
         elif self.is_answered:

@@ -359,8 +359,9 @@ class Turn(Actions):
         match event:
             case events.FunctionsAsked(ids=ids):
                 self.at.alive = self.now
+                self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)
-                self.promise, self.is_unended, self.owes_deed, self.own_filler = None, False, False, ""
+                self.promise, self.is_unended, self.owes_deed = None, False, False
             case events.FunctionDone(id=call_id):
                 self.session.running.discard(call_id)
                 self.at.result = self.now

@@ -61,9 +61,9 @@ class Clocks:
     anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
     own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
     voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
-    understood: float = LONG_AGO  # a transcript came, also of what was told; or a session took the floor
+    understood: float = LONG_AGO  # a transcript came of the caller's own words; or a session took the floor
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
-    key: float = LONG_AGO  # a key was pressed, of an entry that is not finished
+    key: float = LONG_AGO  # a key was pressed
     quiet: float = LONG_AGO  # the last sound of ours ended
     cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
     resumed: float = LONG_AGO

@@ -329,7 +329,7 @@ class TurnState:
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
         if self.reply.has_own_words:
-            self.at.answered, self.has_spoken = LONG_AGO, False
+            self.at.answered, self.has_spoken, self.reply.has_own_words = LONG_AGO, False, False
 
     def close(self, closing: CloseAsked) -> None:
         """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""

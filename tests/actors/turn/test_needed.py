@@ -42,6 +42,7 @@ from tests.actors.turn.script import (
     play,
     reply,
     seen,
+    state_of,
 )
 
 ASK_GOODBYE = POLICY.wording.ask_goodbye
@@ -148,6 +149,12 @@ def test_the_words_of_a_slow_function_are_not_said_once_it_is_done() -> None:
     assert seen(*caller_says(1), *slow, (3.2, FunctionDone("f")), until=5) == [(5, filler_asked())]
 
 
+def test_nor_are_they_lost_when_another_function_is_asked_for_meanwhile() -> None:
+    asked: list[Step] = [(3, FunctionsAsked(("f",))), (3.1, RemarkMade("Searching.", for_wait=True))]
+
+    assert seen(*caller_says(1), *asked, (3.5, FunctionsAsked(("g",))), until=5) == [(5, filler_asked("Searching."))]
+
+
 # A session, and what it is told
 
 
@@ -223,3 +230,38 @@ def test_a_late_filler_is_not_kept_with_the_answer_that_a_noise_has_cut() -> Non
     play(turn, [*late, (6.2, Signal.CALLER_STARTED_SPEAKING)])
 
     assert turn.gate is Gate.SHUT
+
+
+# What a second misfortune leaves of an answer
+
+
+def test_words_that_never_had_audio_are_not_said_because_a_noise_cuts_the_filler_behind_them() -> None:
+    turn = on_floor()
+    unheard: list[Step] = [*caller_says(1), (3, AgentSaid("On Tuesday.")), *filler(5.2)]
+
+    play(turn, [*unheard, (5.6, Signal.CALLER_STARTED_SPEAKING), (6, Signal.NOTHING_UNDERSTOOD), (7, Signal.PLAYED)])
+
+    assert turn.debt is Debt.OWED
+
+
+@pytest.mark.parametrize("at_last", ["a noise", "its session is lost"])
+def test_the_rest_of_a_torn_answer_that_is_lost_as_well_is_asked_for_with_the_turn(at_last: str) -> None:
+    go_on = POLICY.wording.go_on
+    cut: list[Step] = [(3.4, Signal.CALLER_STARTED_SPEAKING), (4, Signal.NOTHING_UNDERSTOOD), (4.5, Signal.PLAYED)]
+    torn: list[Step] = [*caller_says(1), *reply(3, "We have")[:2], *cut, (6.1, CallerSaid(go_on))]
+    lost: dict[str, list[Step]] = {
+        "a noise": [(6.5, Signal.CALLER_STARTED_SPEAKING), (7, Signal.NOTHING_UNDERSTOOD)],
+        "its session is lost": [(6.5, Signal.FLOOR_VACATED), (7, FloorGiven(owes=False))],
+    }
+
+    told = [(at, effect.text) for at, effect in seen(*torn, *lost[at_last], until=7.2) if type(effect) is TellAsCaller]
+
+    assert told == [(6, go_on), (7, "When can you come?")]
+
+
+def test_who_was_asked_often_enough_is_not_asked_for_ever_because_the_line_echoes_each_question() -> None:
+    """The service hears no echo: the line alone carries it, and that looks like a deaf service."""
+    turn = on_floor()
+    state_of(turn).times_asked = POLICY.numbers.silent_asks
+
+    assert play(turn, [(1, Signal.VOICE_BEGAN), (2, VoiceEnded(1.9, deaf=True))], 8) == []
