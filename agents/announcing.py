@@ -3,8 +3,8 @@
 A model may say "I'll put you through" and call nothing: words alone do nothing. `announced` reads what an agent has
 said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it, or whose names it says aloud. An
 offer, a question, a condition and a refusal announce nothing. `asks_to_wait` finds the general form: "One moment,
-please."; `asks_for_time` finds it in what the caller says, and `is_courtesy` what asks for nothing. Pure functions;
-`actors/turn/` reminds the model.
+please."; `asks_for_time` finds it in what the caller says, `is_courtesy` what asks for nothing, and `is_farewell` a
+goodbye. Pure functions; `actors/turn/` reminds the model.
 """
 
 import re
@@ -29,11 +29,14 @@ _WAIT: Final = re.compile(
 )
 """Words that ask for patience in general, in English."""
 _POLITE: Final = re.compile(
-    r"\b(?:mhm+|mm+(?: hm+)?|hm+|uh huh|yeah|yep|(?:good )?bye|goodbye|thank you|thanks?|thx|cheers|ok|okay|alright"
-    r"|all right|right|sure|great|fine|perfect"
-    r"|lovely|wonderful|take care|youre welcome|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
-    r"|(?:have )?(?:a )?(?:very )?(?:nice|good|great|lovely|wonderful)(?: (?:day|evening|night|week|weekend|one))?"
-    r"|thats (?:all|it)|for (?:all )?(?:your|the) help|talk (?:to you )?(?:soon|later))\b"
+    r"\b(?:mhm+|mm+(?: hm+)?|hm+|uh huh|yeah|yep|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure"
+    r"|great|fine|perfect|lovely|wonderful|youre welcome|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) help)\b"
+)
+_FAREWELL: Final = re.compile(
+    r"\b(?:(?:good )?bye|goodbye|take care|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
+    r"|(?:have )?a (?:very )?(?:nice|good|great|lovely|wonderful)(?: (?:day|evening|night|week|weekend|one))?"
+    r"|(?:very )?(?:nice|good|great|lovely|wonderful) (?:day|evening|night|week|weekend|one)"
+    r"|thats (?:all(?! right)|it)|talk (?:to you )?(?:soon|later))\b"
 )
 _AROUND_POLITE: Final = word_set("a all and for im much no oh so thats the to uh very well yes you")
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
@@ -58,9 +61,15 @@ def asks_for_time(text: str) -> bool:
 
 
 def is_courtesy(text: str) -> bool:
-    """Whether a caller only listens ("Mhm."), thanks, agrees or says goodbye: such words interrupt nothing."""
-    rest, polite = _POLITE.subn("", " ".join(plain_words(text)))
-    return polite > 0 and _AROUND_POLITE.issuperset(rest.split()) and not is_question(text)
+    """Whether a caller only listens ("Mhm."), thanks, agrees or says goodbye; upon a goodbye that is no new turn."""
+    rest, farewells = _FAREWELL.subn("", " ".join(plain_words(text)))
+    rest, polite = _POLITE.subn("", rest)
+    return farewells + polite > 0 and _AROUND_POLITE.issuperset(rest.split()) and not is_question(text)
+
+
+def is_farewell(text: str) -> bool:
+    """Whether a caller takes leave: into any other sentence that is a turn, which the agent has to answer."""
+    return _FAREWELL.search(" ".join(plain_words(text))) is not None
 
 
 def _last_clauses(text: str) -> list[list[str]]:

@@ -47,7 +47,7 @@ from actors.turn.effects import (
 from actors.turn.events import AgentSaid, CallerSaid, Event, Signal, TurnToldLate
 from actors.turn.state import Phase
 from actors.turn_driver import ForSession
-from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy
+from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy, is_farewell
 from agents.spec import AgentSpec
 from agents.unknown import is_question
 from protocol import deepgram
@@ -314,7 +314,7 @@ class AgentSession:
             self.put(Signal.NOTHING_UNDERSTOOD)
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
-            self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text)))
+            self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text), is_farewell(text)))
         if text.strip() and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
             self.state.ledger.end_reply(self.voice)
 

@@ -49,6 +49,7 @@ class CallerSaid:
     text: str
     asks_for_time: bool = False
     is_courtesy: bool = False  # "mhm", thanks, an agreement or a goodbye, and nothing else
+    is_farewell: bool = False  # a goodbye
 
 
 @attrs.frozen

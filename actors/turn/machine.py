@@ -140,7 +140,8 @@ class Turn(Actions):
         if self.repeats(text):
             return Signal.TIME_PASSED
         is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
-        is_spoken_into = self.is_spoken_over or (is_answer and not self.ends_upon_words)
+        only_listens = is_answer and not self.ends_upon_words and not event.is_farewell
+        is_spoken_into = self.is_spoken_over or only_listens
         is_polite = event.is_courtesy and not self.has_asked and is_spoken_into
         is_answered = is_polite or (self.answers_late_words and not self.is_spoken_over)
         return events.TurnToldLate(event, is_polite) if is_answered else event

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy
+from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy, is_farewell
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
@@ -178,6 +178,18 @@ def test_a_caller_is_only_polite(text: str) -> None:
 )
 def test_who_wants_something_is_not_only_polite(text: str) -> None:
     assert not is_courtesy(text)
+
+
+@pytest.mark.parametrize("text", ["Okay, bye-bye.", "No, that's all.", "You too, have a nice day.", "See you then."])
+def test_a_caller_takes_leave(text: str) -> None:
+    assert is_courtesy(text)
+    assert is_farewell(text)
+
+
+@pytest.mark.parametrize("text", ["Mhm.", "That's all right.", "Thank you so much!", "Okay.", "Very good.", "Great."])
+def test_who_only_listens_does_not_take_leave(text: str) -> None:
+    assert is_courtesy(text)
+    assert not is_farewell(text)
 
 
 QUESTIONS = [

@@ -155,16 +155,16 @@ def test_an_order_to_put_the_caller_through_that_came_to_nothing_is_over() -> No
 
 # Polite words
 
-THANKS = CallerSaid("Thank you, bye.", is_courtesy=True)
-POLITELY: list[Step] = [
-    (4.0, Signal.CALLER_STARTED_SPEAKING), (4.0, Signal.VOICE_BEGAN), (4.6, VoiceEnded(4.6)), (5.0, THANKS),
-]  # fmt: skip
+SPOKEN: list[Step] = [(4.0, Signal.CALLER_STARTED_SPEAKING), (4.0, Signal.VOICE_BEGAN), (4.6, VoiceEnded(4.6))]
+POLITELY: list[Step] = [*SPOKEN, (5.0, CallerSaid("Thank you.", is_courtesy=True))]
+GOODBYE_TOO: list[Step] = [*SPOKEN, (5.0, CallerSaid("Thank you, bye.", is_courtesy=True, is_farewell=True))]
 
 
-def test_polite_words_over_a_goodbye_take_nothing_back() -> None:
+@pytest.mark.parametrize("polite", [POLITELY, GOODBYE_TOO])
+def test_polite_words_over_a_goodbye_take_nothing_back(polite: list[Step]) -> None:
     ended = EndConversation("completed", "done", heard=True)
 
-    assert seen(*GOODBYE, *POLITELY, (5.5, Signal.PLAYED), until=9) == [(5.5, ended)]
+    assert seen(*GOODBYE, *polite, (5.5, Signal.PLAYED), until=9) == [(5.5, ended)]
 
 
 def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:
@@ -191,17 +191,29 @@ SAID = [*reply(3, "We have Tuesday and Friday.", played=9)[:3]]
 @pytest.mark.parametrize(
     "steps",
     [
-        [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("Is that all?", asks=True)), (3.2, EndWanted("end", "done"))],
-        [*GOODBYE[:3], (4.5, EndWanted("end", "done"))],
-        [*SAID, (3.9, Signal.PLAYED)],
-        [*SAID[:1], (3.1, AgentSaid("Is it Tuesday?", asks=True))],
+        [
+            (3, Signal.AUDIO_BEGAN),
+            (3.1, AgentSaid("Is that all?", asks=True)),
+            (3.2, EndWanted("end", "done")),
+            *POLITELY,
+        ],
+        [*GOODBYE[:3], (4.5, EndWanted("end", "done")), *POLITELY],
+        [*SAID, (3.9, Signal.PLAYED), *POLITELY],
+        [*SAID[:1], (3.1, AgentSaid("Is it Tuesday?", asks=True)), *POLITELY],
+        [*SAID, *GOODBYE_TOO],
     ],
-    ids=["a question", "a decision upon them", "an answer that was heard", "a question in a conversation"],
+    ids=[
+        "a question",
+        "a decision upon them",
+        "an answer that was heard",
+        "a question in a conversation",
+        "a farewell",
+    ],
 )
 def test_they_are_answered_elsewhere(steps: list[Step]) -> None:
     turn = on_floor()
 
-    got = play(turn, [*steps, *POLITELY], 5)
+    got = play(turn, steps, 5)
 
     assert turn.debt is Debt.OWED or AnswerFunction("end", POLICY.wording.ask_goodbye) in effects_of(got)
 
