@@ -66,7 +66,7 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
 
 
 async def _run_to_its_record(call: "Call") -> CallRecord:
-    plan, settle = call.plan, call.services.policy.deadlines.settle
+    settle = call.services.policy.deadlines.settle
     outcome = "cut"
     try:
         outcome = await call.carry()
@@ -82,7 +82,7 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
             with trio.move_on_after(settle, shield=True) as settling:
                 await call.save(record)
         if settling.cancelled_caught:
-            log.error("record_not_saved", call_sid=plan.call_sid, why=f"not done in {settle:g} s")
+            call.tell_late(f"not done in {settle:g} s")
     return record
 
 
@@ -146,6 +146,8 @@ class Call:
     _outcome: str = attrs.field(default="", init=False)
     _noted: int = attrs.field(default=0, init=False)
     """How many entries the Journal had when the call was last written down."""
+    _unsaved: set[str] = attrs.field(factory=set, init=False)
+    """Names of what is not saved yet."""
 
     @classmethod
     def of(cls, media: PacedWebSocket, plan: CallPlan, services: CallServices) -> "Call":
@@ -317,9 +319,19 @@ class Call:
             if scribe is not None:
                 nursery.start_soon(self._save_twice, "files", lambda: scribe.finish(record))
 
+    def tell_late(self, why: str) -> None:
+        """Log what is not saved in time. A recording is joined all the same, in its turn or at the next start."""
+        call_sid, what = self.plan.call_sid, self._unsaved
+        if what == {"files"} and self.scribe is not None and self.scribe.lacks_recording:
+            log.warning("recording_late", call_sid=call_sid, why=why)
+        else:
+            log.error("record_not_saved", call_sid=call_sid, what=" and ".join(sorted(what)), why=why)
+
     async def _save_twice(self, what: str, save: Callable[[], Awaitable[None]]) -> None:
+        self._unsaved.add(what)
         for _ in range(2):
             saved = await guard(save)
             if not isinstance(saved, Crashed):
+                self._unsaved.discard(what)
                 return
             log.error("record_not_saved", call_sid=self.plan.call_sid, what=what, why=saved.reason)

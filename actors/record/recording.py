@@ -75,6 +75,7 @@ class Recording:
     """The second of the call at which this recording begins: before it, `call.wav` is there already."""
     caller: RecordingTrack = attrs.field(init=False)
     agents: RecordingTrack = attrs.field(init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
     _is_finished: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -105,12 +106,22 @@ class Recording:
             if is_left(self.folder):
                 finish_left(self.folder)
             write_private(self.folder / _NOTE, orjson.dumps({"writer": writer, "begins_at": self.begins_at}))
+            self._has_begun = True
 
     def write(self, taken: Taken) -> None:
         """Write what `take` returned. Blocks: call it in a thread."""
         for track, audio in zip((self.caller, self.agents), taken, strict=True):
             if audio:
                 append_private(track.path, b"".join(audio))
+
+    def finish_own(self) -> None:
+        """Finish, unless the call was erased meanwhile, or its next stream has begun and finished this one. Blocks."""
+        if not self.folder.is_dir():
+            return
+        with alone_in(self.folder):
+            note = self.folder / _NOTE
+            if not self._has_begun or (note.exists() and _note(self.folder)[1] == self.begins_at):
+                self.finish()
 
     def finish(self) -> None:
         """Write `call.wav` and remove the tracks, once nothing more comes. Blocks: call it in a thread.

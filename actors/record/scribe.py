@@ -37,37 +37,55 @@ class _Write:
     over: trio.Event = attrs.field(factory=trio.Event)
     ended: Outcome[None] = attrs.field(default=Value(None), init=False)
 
+    async def wait(self) -> None:
+        """Wait until it is done, and raise what it has raised."""
+        await self.over.wait()
+        self.ended.unwrap()
+
 
 @attrs.define(eq=False)
 class ScribeThreads:
     """The threads in which all scribes of a server write. A thread's turn costs more than a call's write of a second.
 
     So one thread does what is wanted at the same moment, in a system task of trio's: no call waits for another's end.
+    *Cancellation* of a task that waits ends the wait, and not the work.
     """
 
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
+    joiner: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+    """For recordings, which take long: nothing else waits for them."""
     _wanted: list[_Write] = attrs.field(factory=list, init=False)
 
     async def run(self, work: Callable[[], None]) -> None:
-        """Do it in a thread, and raise what it raises. Cancellation ends the wait, and not the work."""
+        """Do it in a thread, with what others want now, and raise what it raises."""
         write = _Write(work)
         if not self._wanted:
             trio.lowlevel.spawn_system_task(self._write_together)
         self._wanted.append(write)
-        await write.over.wait()
-        write.ended.unwrap()
+        await write.wait()
+
+    @staticmethod
+    async def run_alone(work: Callable[[], None], limiter: trio.CapacityLimiter) -> None:
+        """Do it in a thread of its own, when it is its turn, and raise what it raises."""
+        write = _Write(work)
+        trio.lowlevel.spawn_system_task(_do, [write], limiter)
+        await write.wait()
 
     async def _write_together(self) -> None:
         """Let those that are woken in this turn of the scheduler come together."""
         await trio.lowlevel.checkpoint()
         writes, self._wanted = self._wanted, []
-        try:
-            await trio.to_thread.run_sync(partial(_write_each, writes), limiter=self.limiter, abandon_on_cancel=True)
-        except RuntimeError as failed:  # no thread can be started; nobody but the writers may fail of it
-            for write in writes:
-                write.ended = Error(failed)
+        await _do(writes, self.limiter)
+
+
+async def _do(writes: list[_Write], limiter: trio.CapacityLimiter) -> None:
+    try:
+        await trio.to_thread.run_sync(partial(_write_each, writes), limiter=limiter, abandon_on_cancel=True)
+    except RuntimeError as failed:  # no thread can be started; nobody but the writers may fail of it
         for write in writes:
-            write.over.set()
+            write.ended = Error(failed)
+    for write in writes:
+        write.over.set()
 
 
 def _write_each(writes: list[_Write]) -> None:
@@ -89,6 +107,8 @@ class Scribe:
     on_written: Written = attrs.field(default=untold, init=False)
     """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
+    lacks_recording: bool = attrs.field(default=False, init=False)
+    """Whether all is written but the recording, which may wait for those of other calls."""
     _first_line: int | None = attrs.field(default=None, init=False)
     """How many lines of an earlier stream are in the journal file; None until the first write."""
     _count: int = attrs.field(default=0, init=False)
@@ -132,12 +152,13 @@ class Scribe:
             self._tell_written(count)
 
     async def finish(self, record: CallRecord) -> None:
-        """Write everything that is left, and the views of the whole call."""
+        """Write everything that is left, and the views of the whole call; then its recording, in its turn."""
         self._put_out()
-        await trio.to_thread.run_sync(
-            partial(self._finish, record), limiter=self.threads.limiter, abandon_on_cancel=True
-        )
+        await self.threads.run_alone(partial(self._write_views, record), self.threads.limiter)
         self._tell_written(self._count)
+        self.lacks_recording = self.records_audio
+        if self.records_audio:
+            await self.threads.run_alone(self.recording.finish_own, self.threads.joiner)
 
     def _tell_written(self, count: int) -> None:
         if self._is_whole and self._first_line is not None:
@@ -172,10 +193,8 @@ class Scribe:
         self._has_begun = True
         self.recording.write(audio)
 
-    def _finish(self, record: CallRecord) -> None:
+    def _write_views(self, record: CallRecord) -> None:
         self._write()
-        if self.records_audio:
-            self.recording.finish()
         # what was said and heard, for people and programs that want no more
         transcript = [
             {"at": turn.at, "speaker": turn.speaker, "text": turn.text, "heard": turn.heard}

@@ -20,6 +20,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines, Wording
+from actors.record.recording import _JOINING
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
@@ -530,7 +531,7 @@ async def test_a_store_that_does_not_answer_is_given_up_at_its_deadline(
         await scene.wait_over()
 
         assert trio.current_time() == pytest.approx(3)
-        assert logged[-1]["why"] == "not done in 2 s"
+        assert (logged[-1]["what"], logged[-1]["why"]) == ("record", "not done in 2 s")
 
 
 @pytest.mark.slow
@@ -542,6 +543,20 @@ async def test_the_files_are_written_though_the_store_does_not_answer(tmp_path: 
         await scene.wait_over()
 
         assert (tmp_path / CALL_SID / "record.json").exists()
+
+
+@pytest.mark.slow
+async def test_a_recording_that_waits_for_others_is_late_and_the_record_is_kept(
+    logged: list[structlog.typing.EventDict], tmp_path: Path
+) -> None:
+    async with a_call(CallPolicy(deadlines=Deadlines(settle=2.0)), recordings=tmp_path) as scene:
+        await scene.service.live()
+        await scene.phone.stop()
+        with _JOINING:
+            await scene.wait_over()
+
+        assert (tmp_path / CALL_SID / "record.json").exists()
+        assert [line["event"] for line in logged] == ["recording_late"]
 
 
 async def test_a_recorded_call_leaves_its_files(tmp_path: Path, fast_clock: PacedClock) -> None:

@@ -1,5 +1,6 @@
 """The recording is in time: left what the caller said, right what the caller heard."""
 
+import shutil
 import threading
 import time
 import tracemalloc
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.record.recording import Recording, RecordingTrack
+from actors.record.recording import Recording, RecordingTrack, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
 
@@ -137,6 +138,33 @@ def test_a_long_recording_is_joined_in_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert most < 500_000
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_late_end_leaves_the_next_stream_of_the_call_alone(tmp_path: Path, is_over: bool) -> None:
+    first, second = Recording(tmp_path), Recording(tmp_path, 1.0)
+    for recording, sound in ((first, speech(1)), (second, speech(2))):
+        recording.begin("one")
+        recording.caller.put(sound)
+        recording.write(recording.take())
+    if is_over:
+        second.finish_own()
+    first.finish_own()
+    second.finish_own()
+
+    recorded = (tmp_path / "call.wav").read_bytes()
+    assert len(recorded) == 44 + 4 * (BYTES_PER_SECOND + len(speech(2)))
+    assert not is_left(tmp_path)
+
+
+def test_a_late_end_brings_no_call_back_that_was_erased(tmp_path: Path) -> None:
+    late = Recording(tmp_path / "CA1")
+    late.folder.mkdir()
+    late.begin("one")
+    shutil.rmtree(late.folder)
+    late.finish_own()
+
+    assert not late.folder.exists()
 
 
 def test_recordings_are_joined_one_at_a_time_with_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ from threading import get_ident
 import orjson
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallStarted, DigitPressed
 from actors.journal import Journal
 from actors.record import scribe as module
+from actors.record.recording import _JOINING, is_left
 from actors.record.scribe import Scribe, ScribeThreads
 from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
@@ -222,6 +223,29 @@ async def test_a_disk_that_hangs_does_not_keep_a_call_that_is_over(tmp_path: Pat
 
     assert settling.cancelled_caught
     assert took < 1.0
+
+
+async def test_of_calls_that_end_together_everything_is_written_before_the_first_recording_is_joined(
+    tmp_path: Path,
+) -> None:
+    """The calls wait for two seconds, and fifty long recordings take longer."""
+    threads = ScribeThreads()
+    scribes = [Scribe(tmp_path / f"CA{number}", threads=threads) for number in range(2 * module.THREADS)]
+    for scribe in scribes:
+        scribe.recording.caller.put(bytes(FRAME_BYTES))
+    with _JOINING, trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for scribe in scribes:
+                nursery.start_soon(scribe.finish, RECORD)
+            while not all(scribe.lacks_recording for scribe in scribes):
+                await wait_all_tasks_blocked(0.01)
+            nursery.cancel_scope.cancel(reason="the two seconds are over")
+
+        assert all((scribe.folder / "record.json").exists() for scribe in scribes)
+    with trio.fail_after(10):
+        while any(is_left(scribe.folder) for scribe in scribes):
+            await wait_all_tasks_blocked(0.01)
+    assert all((scribe.folder / "call.wav").exists() for scribe in scribes)
 
 
 async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
