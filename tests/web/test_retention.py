@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from keeping_settings import Retention
 from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders
-from store.outbox import Outbox
+from store.outbox import DAY, Outbox
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary
 from tests.web.fakes import exchange, record, settings
@@ -37,12 +37,12 @@ def aged(call_sid: str, days: float) -> CallRecord:
     return record(call_sid, started_at=started, transcript=turns, functions=functions, facts={"name": "John"})
 
 
-def write_files(folder: Path) -> None:
+def write_files(folder: Path, behind: float = 0.0) -> None:
     for call_sid, days in zip(SIDS, DAYS, strict=True):
         (folder / call_sid).mkdir(parents=True)
         for name in ("call.wav", "journal.jsonl", "transcript.json", "record.json"):
             (folder / call_sid / name).write_text("{}")
-            moment = time.time() - days * 86_400
+            moment = time.time() - (days + behind) * DAY
             os.utime(folder / call_sid / name, (moment, moment))
 
 
@@ -68,6 +68,24 @@ async def test_each_kind_goes_in_its_time(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert [await records.get(call_sid) for call_sid in SIDS] == [kept[0], without_words(kept[1]), None]
     assert names(tmp_path) == {SIDS[0]: ["call.wav", "journal.jsonl", "record.json", "transcript.json"]}
+
+
+class YearBehind:
+    """The same, whose files seem to be a year old when they are written."""
+
+    @staticmethod
+    def time() -> float:
+        return time.time() - 365 * DAY
+
+
+async def test_files_of_a_worker_whose_clock_is_behind_go_in_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, behind=365)
+    monkeypatch.setattr("web.worker.retention.time", YearBehind)
+    await Removal(Retention(audio=1), MemoryRecords(), CallFiles(tmp_path)).look()
+
+    assert [len(left) for left in names(tmp_path).values()] == [4, 3, 3]
 
 
 async def test_audio_alone_goes_and_words_stay(tmp_path: Path) -> None:

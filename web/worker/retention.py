@@ -117,7 +117,8 @@ class Removal:
             return 0
         words = dict.fromkeys((JOURNAL, TRANSCRIPT, RECORD), min(kept.transcripts, kept.records))
         names = words | {RECORDING: min(kept.audio, kept.records)}
-        moments = {name: self._ago(days).timestamp() for name, days in names.items() if days < math.inf}
+        behind = max(0.0, self._now.timestamp() - time.time())  # so much older is what we write now
+        moments = {name: self._ago(days).timestamp() - behind for name, days in names.items() if days < math.inf}
         return await self.files.in_thread(partial(_remove_old, folder, moments))
 
     async def _remove_objects(self) -> int:
