@@ -210,7 +210,8 @@ class Turn(Actions):
     def _note_polite_words(self, *, is_polite: bool) -> None:
         """What was said before them is no goodbye upon them, unless it has been decided that it is."""
         if is_polite and not self.is_decided:
-            self.at.wanted, self.has_spoken = self.now, False
+            self.has_spoken = False
+            self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now

@@ -236,6 +236,12 @@ def test_what_was_said_before_them_is_no_goodbye_upon_them(told: list[Step]) -> 
     assert AnswerFunction("e", POLICY.wording.ask_goodbye) in effects_of(got)
 
 
+def test_nor_is_anything_owed_behind_an_answer_that_they_have_not_cut_and_that_is_still_coming() -> None:
+    coming: list[Step] = [*caller_says(1), *SAID[:2]]
+
+    assert seen(*coming, (3.6, POLITELY[-1][1]), (4.1, Signal.AUDIO_DONE), (6, Signal.PLAYED), until=15.9) == []
+
+
 def test_the_model_owes_the_rest_of_what_they_have_broken_off() -> None:
     got = seen(*caller_says(1), *SAID[:2], *POLITELY, (4.1, Signal.AUDIO_DONE), (6, Signal.PLAYED), until=9)
 
