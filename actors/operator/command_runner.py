@@ -87,8 +87,8 @@ class CommandRunner:
 
     async def _take_over(self, phone: PersonOnPhone) -> CommandAnswer:
         """Give the floor to the operator; it is done when the caller and the operator hear one another."""
-        await work_done(self.state)
-        session = session_to_move(self.state.turn)
+        is_there = await phone.wait(partial(work_done, self.state))
+        session = session_to_move(self.state.turn) if is_there else refused("the operator has left")
         if isinstance(session, CommandAnswer):
             phone.refuse(session.why)
             return session

@@ -5,6 +5,8 @@ of its loop: no session is there meanwhile, and nobody transcribes. It ends when
 gone: either way the agent has the caller back. The code that accepted the socket closes it.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -46,6 +48,14 @@ class PersonOnPhone:
     def give_back(self) -> None:
         self._left.set()
 
+    async def wait(self, done: Callable[[], Awaitable[None]]) -> bool:
+        """Wait for something, while nobody hears the operator; return whether they are still there."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, _unheard)
+            await done()
+            nursery.cancel_scope.cancel(reason="done")
+        return not self._left.is_set()
+
     async def converse(self, state: CallState) -> int:
         """Talk with the caller; return the first frame of the caller's that the operator has not heard."""
         numbers, tape, voice = state.policy.numbers, state.tape, Voice(OPERATOR)
@@ -56,7 +66,7 @@ class PersonOnPhone:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear_caller, reader, state.policy.deadlines.send_stall)
-                nursery.start_soon(self._speak, state, voice)
+                nursery.start_soon(self._listen, partial(state.ledger.put, voice))
                 await self._left.wait()
                 nursery.cancel_scope.cancel(reason="given back")
         finally:
@@ -78,7 +88,8 @@ class PersonOnPhone:
                 reading.deadline = float("inf")
         self._left.set()
 
-    async def _speak(self, state: CallState, voice: Voice) -> None:
+    async def _listen(self, take: Callable[[bytes], object]) -> None:
+        """Have `take` take what the operator says, until they leave."""
         dialogue, refused = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid), 0
         while refused < _NONSENSE:
             try:
@@ -95,5 +106,9 @@ class PersonOnPhone:
                 if isinstance(event, twilio.StreamStopped):
                     self._left.set()
                 elif isinstance(event, twilio.MediaArrived):
-                    state.ledger.put(voice, event.payload)
+                    take(event.payload)
         self._left.set()
+
+
+def _unheard(_audio: bytes) -> None:
+    """Drop what is said before anybody can hear it: kept, it would be heard late, and all that follows as well."""

@@ -8,12 +8,13 @@ import trio
 from trio.testing import MockClock
 
 from actors.commands import DONE, Action, HandoffTo, RestartAgent, TakeOver
-from actors.facts import FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
+from actors.facts import FloorTaken, FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
 from actors.line.switch import TransferOrder
 from actors.operator.person import PersonOnPhone
 from actors.policy import CallPolicy
 from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome
 from agents.roster import Roster, load_roster
+from protocol import twilio
 from protocol.deepgram import (
     CancelledCall,
     ConversationText,
@@ -223,6 +224,39 @@ async def test_an_operator_who_takes_the_call_over_breaks_no_work_off(autojump_c
         answer = await call.command(TakeOver(), PersonOnPhone(page, STREAM_SID))
 
         assert (answer, answered(call)) == (DONE, [("look_up", True)])
+
+
+async def test_what_an_operator_says_while_it_is_done_is_not_heard_late(autojump_clock: MockClock) -> None:
+    page, operator = memory_websocket_pair()
+    async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(WORK)
+        await call.far.hear_for(0.2)
+        nursery.start_soon(call.command, TakeOver(), PersonOnPhone(page, STREAM_SID))
+        for tone in (5, 6):
+            await operator.send_message(twilio.encode_media(STREAM_SID, bytes([0x40 + tone]) * 8000))
+            await trio.sleep(4.0)
+
+        assert answered(call) == [("look_up", True)]
+        assert (call.phone.heard(5), call.phone.heard(6)) == (0.0, 1.0)
+        await operator.aclose()
+
+
+async def test_an_operator_who_leaves_meanwhile_costs_the_agent_nothing(autojump_clock: MockClock) -> None:
+    page, operator = memory_websocket_pair()
+    async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
+        await call.greet()
+        await call.speak("I want a pension.")
+        await call.far.say(WORK)
+        await call.far.hear_for(0.2)
+        nursery.start_soon(call.command, TakeOver(), PersonOnPhone(page, STREAM_SID))
+        await trio.sleep(0.2)
+        await operator.aclose()
+        await trio.sleep(6.0)
+
+        assert answered(call) == [("look_up", True)]
+        assert [fact.agent for fact in call.facts(FloorTaken)] == ["first"]
 
 
 @pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
