@@ -8,11 +8,13 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import hypercorn.trio.run
 import pytest
 import trio
+import trustme
 from hypercorn.config import Config
 from hypercorn.events import Event, RawData
 from hypercorn.trio import serve
@@ -40,7 +42,7 @@ from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
-from web.sockets.tls import TlsClient
+from web.sockets.tls import WRITTEN_FOR, TlsClient
 from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -53,12 +55,17 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: webs
 
 @asynccontextmanager
 async def serving(
-    app: App, monkeypatch: pytest.MonkeyPatch, limit: int = 1000, connections: Connections | None = None
+    app: App,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int = 1000,
+    connections: Connections | None = None,
+    certificate: Path | None = None,
 ) -> AsyncIterator[int]:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", partial(PullServer, connections=connections))
     config = Config()
     config.bind, config.loglevel, config.graceful_timeout = ["127.0.0.1:0"], "CRITICAL", 0.1
     config.websocket_max_message_size = limit
+    config.certfile = config.keyfile = str(certificate) if certificate else None
     closing = trio.Event()
 
     async def with_lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -117,6 +124,21 @@ async def test_messages_go_both_ways_and_the_application_closes(monkeypatch: pyt
 
     assert gone.value.reason is not None
     assert (gone.value.reason.code, gone.value.reason.reason) == (4001, "as you wish")
+
+
+@pytest.mark.parametrize("known", [WRITTEN_FOR, "another version"])
+async def test_messages_go_both_ways_over_tls(known: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a trio that we do not know, too: its TLS is read by one task at a time."""
+    monkeypatch.setattr("web.sockets.tls.WRITTEN_FOR", known)
+    authority, certificate = trustme.CA(), tmp_path / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with serving(echo, monkeypatch, certificate=certificate) as port:
+        for _ in range(10):
+            async with open_socket(f"wss://127.0.0.1:{port}/", [], TlsClient(trusting)) as peer:
+                await peer.send_message("text")
+                assert await peer.get_message() == "text"
 
 
 async def test_a_websocket_that_is_read_here_keeps_no_reader_of_hypercorns(monkeypatch: pytest.MonkeyPatch) -> None:

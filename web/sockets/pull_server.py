@@ -108,6 +108,8 @@ class PullServer(TCPServer):
         self._whole, self._reader = trio.CancelScope(), trio.CancelScope()
         self._reads = False
         self._has_given_stream = False
+        self._reader_aside = trio.Event() if socket_below(stream) is None else None
+        """For TLS that only trio can read, and one task at a time."""
         self._frames: FrameStream | None = None
         self._nap = Sleeper()
 
@@ -207,6 +209,8 @@ class PullServer(TCPServer):
         stream = cast("H11Protocol", self.protocol.protocol).stream
         self._has_given_stream = True
         self._reader.cancel(reason="the application reads")  # it reads nothing from here on
+        if self._reader_aside is not None:
+            await self._reader_aside.wait()
         if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
             stream.handshake.extensions = None  # our frames are never compressed
             await send(accepting)
@@ -234,6 +238,9 @@ class PullServer(TCPServer):
                 await self._read_http()
         except WrongProtocol:
             await self.protocol.handle(Closed())
+        finally:
+            if self._reader_aside is not None:
+                self._reader_aside.set()
         if self._has_given_stream:
             await self._wait_application()
         elif self._reader.cancelled_caught:
