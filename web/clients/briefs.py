@@ -151,7 +151,7 @@ class BriefClient:
 
         An empty schema allows any object.
 
-        Raises: `BriefUnavailable`; it is lasting when no model is left, and none but waits for its limit.
+        Raises: `BriefUnavailable`; it is lasting when no model is left, and none of them waits for its limit.
         """
         requests = 0
         while (model := next(iter(self.best()), None)) is not None:
