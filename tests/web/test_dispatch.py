@@ -320,6 +320,34 @@ async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autoj
     assert await queue.find(answer[0].id) is not None
 
 
+@attrs.define
+class HangsUp(Lacking):
+    """The same, and the client hangs up when its order has been kept."""
+
+    client: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        rows = await super().ask(sql, arguments)
+        if sql == statements.PUT:
+            self.client.cancel(reason="it hangs up")
+        return rows
+
+
+async def test_an_order_whose_client_hangs_up_is_not_placed_because_it_could_not_be_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    line, database = FakeLine(), HangsUp(statements.DROP)
+    async with world(line, orders=database) as there:
+        with database.client:
+            await there.dispatcher.take(ORDER)
+        database.lacks = ""
+        await trio.sleep(LATEST_SECONDS)
+
+    assert database.client.cancelled_caught
+    assert line.placed == []
+    assert await database.ask("SELECT order_id FROM orders", {}) == []
+
+
 async def test_an_order_that_was_refused_is_not_placed_because_its_end_could_not_be_noted(
     autojump_clock: MockClock,
 ) -> None:

@@ -126,6 +126,8 @@ class Dispatcher:
                 with trio.move_on_after(_DROP_SECONDS, shield=True), suppress(OSError):
                     await self.context.orders.drop(call_id, self.worker)
                     is_dropped = True
+            if moment is None and not is_dropped:  # the client has hung up
+                self.untaken.append(call_id)
         return moment if is_dropped or isinstance(moment, float) else None
 
     async def claim(self, call_id: str) -> float | NoLine:
