@@ -137,7 +137,7 @@ class TurnDriver:
 
     def give_floor(self, session: SessionOnFloor, agent: AgentSpec, given: FloorGiven) -> None:
         """Take a session for the one on the floor, and tell `Turn`."""
-        self.session, self.speaker, self.on_concluded = session, agent, _nothing
+        self.session, self.speaker = session, agent
         self.put(given)
 
     def vacate_floor(self) -> None:
@@ -163,6 +163,8 @@ class TurnDriver:
                 self.ledger.gate = self.turn.gate
                 for effect in effects:
                     self._perform(effect)
+                if not self.turn.ended_by:  # or no longer
+                    self.on_concluded = _nothing
                 self._note_closing()
         finally:
             self._is_taking = False

@@ -22,6 +22,7 @@ from actors.facts import (
     TransferAsked,
     TurnHeard,
 )
+from actors.messages import EndCallNow
 from actors.policy import CallPolicy, Deadlines
 from protocol.deepgram import (
     AgentAudioDone,
@@ -34,7 +35,7 @@ from protocol.deepgram import (
     InjectUserMessage,
     ServerMessage,
 )
-from tests.actors.fakes import END, HAND_OFF, calls
+from tests.actors.fakes import CALL_SID, END, HAND_OFF, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.calls.test_turns import SlowLine, with_a_person
 from tests.examples import one_in
@@ -306,10 +307,11 @@ async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: boo
     assert ("completed", 1) == (call.ended.outcome, len(call.facts(GoodbyeStarted)))
 
 
-@pytest.mark.parametrize("goes_on", one_in(2, [False, True]))
+@pytest.mark.parametrize("then", one_in(3, ["an operator ends it", "it is over", "it goes on"]))
 async def test_an_end_is_in_the_record_whose_session_was_lost_in_the_goodbye(
-    goes_on: bool, autojump_clock: MockClock
+    then: str, autojump_clock: MockClock
 ) -> None:
+    """If the caller takes it back there is none, and whoever ends the call then has ended it."""
     async with a_call() as call:
         await call.greet()
         await call.speak("That is all.")
@@ -317,16 +319,22 @@ async def test_an_end_is_in_the_record_whose_session_was_lost_in_the_goodbye(
         await call.far.hear_for(0.5)
         call.far.socket.drop()
         await trio.sleep(1)
-        if goes_on:
+        if then == "it is over":
+            await call.over.wait()
+        elif then == "it goes on":
             await call.phone.press("4")
             call.far = await call.service.live()
             await call.far.say(*sentence(2, "Yes?", 1.0))
             await call.far.hear_for(2)
         else:
+            await call.phone.press("4")
+            await call.phone.press("#")
+            await trio.sleep(0.1)
+            assert call.intercom.tell(CALL_SID, EndCallNow("ended_by_operator"))
             await call.over.wait()
 
-    assert [function.result for function in call.ended.functions] == ["" if goes_on else {"ended": True}]
-    assert ("end_reason" in call.ended.facts) is not goes_on
+    assert [function.result for function in call.ended.functions] == [{"ended": True} if then == "it is over" else ""]
+    assert ("end_reason" in call.ended.facts) is (then == "it is over")
 
 
 DECISIONS = {
