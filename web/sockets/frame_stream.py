@@ -85,8 +85,9 @@ class FrameStream:
     def at_hand(self) -> list[str | bytes]:
         """Return the messages that have come already, up to the next ping or close."""
         arrived = self._reader.arrived
-        messages = [*takewhile(_MESSAGE.__contains__, map(type, arrived))]
-        return cast("list[str | bytes]", [arrived.pop(0) for _ in messages])
+        count = len([*takewhile(_MESSAGE.__contains__, map(type, arrived))])
+        messages, arrived[:count] = arrived[:count], []
+        return cast("list[str | bytes]", messages)
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now.
