@@ -275,7 +275,10 @@ async def test_this_machine_is_asked_without_the_proxy_of_the_environment(
     """Nobody's proxy leads back here, and it would see the API token."""
     for name in PROXIES:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    listeners = await trio.open_tcp_listeners(0, host=host.strip("[]"))
+    try:
+        listeners = await trio.open_tcp_listeners(0, host=host.strip("[]"))
+    except OSError as none:
+        pytest.skip(f"this machine has no such address: {none}")
     async with trio.open_nursery() as nursery, http_client() as http:
         nursery.start_soon(trio.serve_listeners, no_content, listeners)
         port = listeners[0].socket.getsockname()[1]
