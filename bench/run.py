@@ -8,7 +8,7 @@ late their clocks ticked and how long the server waited for its core say whether
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -237,6 +237,23 @@ class Bench:
         _sleep_until(span.ends)
         used = usage(self.server_pid) - before
         return used.total_ms - talking.total_ms / self.load.seconds * self.load.handing_on
+
+
+def beside(benches: Sequence[Bench], windows: int, seconds: float) -> Iterator[list[float]]:
+    """Let the calls of several servers talk at once; yield the CPU of each, in ms, window by window.
+
+    Servers that run one after the other find another machine each: its speed moves by more than they differ.
+    """
+    for each in benches:
+        each._place(1)
+        each._hang_up()
+        each._place(each.load.calls)
+    spans = [each._begin()[0] for each in benches]
+    _sleep_until(max(span.begins for span in spans))
+    for _ in range(windows):
+        before = [usage(each.server_pid) for each in benches]
+        time.sleep(seconds)
+        yield [(usage(each.server_pid) - was).total_ms for each, was in zip(benches, before, strict=True)]
 
 
 def _sleep_until(moment: float) -> None:

@@ -4,14 +4,13 @@ Pure: it needs none of the benchmark's own group of packages.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 from typing import Final
 
 import attrs
 
 LEAST_NOISE: Final = 0.03
-"""Two runs differ by this much on the quietest machine."""
+"""A tree differs from itself by this much on the quietest machine."""
 
 
 @attrs.frozen
@@ -20,7 +19,7 @@ class Verdict:
 
     regime: str
     noise: float
-    """How far the revision's own runs are from each other, as a share."""
+    """How far the revision is from itself, as a share."""
     ratio: float
     """This tree's CPU as a multiple of the revision's."""
 
@@ -35,9 +34,9 @@ class Verdict:
         return f"{self.regime}: {self.ratio:.2f} of the CPU, noise {self.noise:.0%}: {said}"
 
 
-def verdict(regime: str, ours: Sequence[float], theirs: Sequence[float]) -> Verdict:
-    """Judge runs that took turns: `theirs` has one run before the first of `ours`, and one behind each of them."""
-    noise = max(abs(later / earlier - 1.0) for earlier, later in pairwise(theirs))
-    pairs = zip(ours, pairwise(theirs), strict=True)
-    ratio = median(one / ((before + after) / 2) for one, (before, after) in pairs)
+def verdict(regime: str, ours: Sequence[float], theirs: Sequence[float], twin: Sequence[float]) -> Verdict:
+    """Judge what this tree and a revision, twice, have used in the same windows of time."""
+    windows = list(zip(ours, theirs, twin, strict=True))
+    noise = max(abs(one / other - 1.0) for _, one, other in windows)
+    ratio = median(mine / ((one + other) / 2) for mine, one, other in windows)
     return Verdict(regime, max(noise, LEAST_NOISE), ratio)
