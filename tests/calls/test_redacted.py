@@ -121,13 +121,13 @@ SAID = ("four five three", "zero three four", "4539", "1488", "0343", "6467")
 
 
 def found_in(content: bytes) -> list[str]:
-    """Return what is there of the card that was said; seconds, and names that are drawn, may have any digits."""
-    told = re.sub(r"\d+\.\d+|\b(?=\d*[a-f])[0-9a-f]{8,}\b", "", content.decode().lower())
+    """Return what is there of the card that was said; moments, and names that are drawn, may have any digits."""
+    told = re.sub(r"\d+\.\d+|\b\d{20}-|\b(?=\d*[a-f])[0-9a-f]{8,}\b", "", content.decode().lower())
     return [text for text in SAID if text in told]
 
 
 def test_digits_of_a_moment_are_no_card_and_those_of_a_card_are() -> None:
-    assert found_in(b'{"at": 0.003431488, "running": "0343cafe1488"}') == []
+    assert found_in(b'{"at": 0.003431488, "running": "0343cafe1488"}waiting/01795982148860343717-.json') == []
     assert found_in(b'{"text": "4539 1488", "whole": "4539148803436467"}') == ["4539", "1488", "0343", "6467"]
 
 

@@ -169,7 +169,9 @@ async def leave_running(opened: Opened) -> None:
 
 
 def everything_on(folder: Path) -> bytes:
-    return b"".join(str(path).encode() + path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    """Return all files, each behind its name: what is drawn stands alone on a line or in quotation marks."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return b"\n".join(part for path in files for part in (bytes(path.relative_to(folder)), path.read_bytes()))
 
 
 def everything_in(url: str) -> bytes:
