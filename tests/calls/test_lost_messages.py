@@ -311,7 +311,7 @@ async def test_an_end_before_the_words_that_it_answers_is_an_end(goes_first: boo
 async def test_an_end_is_in_the_record_whose_session_was_lost_in_the_goodbye(
     then: str, autojump_clock: MockClock
 ) -> None:
-    """If the caller takes it back there is none, and whoever ends the call then has ended it."""
+    """If the caller takes it back, the function has not ended the call, though an operator may end it then."""
     async with a_call() as call:
         await call.greet()
         await call.speak("That is all.")

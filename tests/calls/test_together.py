@@ -50,6 +50,14 @@ def answered(call: HandCall) -> list[tuple[str, bool]]:
     return [(fact.name, fact.ok) for fact in call.facts(FunctionAnswered)]
 
 
+async def begin_work(call: HandCall) -> None:
+    """Go on until the agent has asked for its work, which is not done yet."""
+    await call.greet()
+    await call.speak("I want a pension.")
+    await call.far.say(WORK)
+    await call.far.hear_for(0.2)
+
+
 def prompt_of(call: HandCall) -> str:
     """Return what the session on the floor was told about the call."""
     return str(call.far.settings).replace("\\", "").lower()
@@ -120,10 +128,7 @@ async def test_only_what_cannot_be_taken_back_is_waited_for_by_a_later_request(
     roster: Roster, autojump_clock: MockClock
 ) -> None:
     async with a_call(roster) as call:
-        await call.greet()
-        await call.speak("I want a pension.")
-        await call.far.say(WORK)
-        await call.far.hear_for(0.2)
+        await begin_work(call)
         await call.far.say(HAND_OFF)
         call.far = await call.service.live()
 
@@ -203,10 +208,7 @@ async def test_work_that_never_ends_holds_a_handoff_no_longer_than_its_deadline(
 @pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
 async def test_an_operator_who_moves_the_call_breaks_no_work_off(command: Action, autojump_clock: MockClock) -> None:
     async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
-        await call.greet()
-        await call.speak("I want a pension.")
-        await call.far.say(WORK)
-        await call.far.hear_for(0.2)
+        await begin_work(call)
         nursery.start_soon(call.command, command)
         call.far = await call.service.live()
 
@@ -217,10 +219,7 @@ async def test_an_operator_who_moves_the_call_breaks_no_work_off(command: Action
 async def test_an_operator_who_takes_the_call_over_breaks_no_work_off(autojump_clock: MockClock) -> None:
     page, _ = memory_websocket_pair()
     async with a_call(irreversible()) as call:
-        await call.greet()
-        await call.speak("I want a pension.")
-        await call.far.say(WORK)
-        await call.far.hear_for(0.2)
+        await begin_work(call)
         answer = await call.command(TakeOver(), PersonOnPhone(page, STREAM_SID))
 
         assert (answer, answered(call)) == (DONE, [("look_up", True)])
@@ -229,10 +228,7 @@ async def test_an_operator_who_takes_the_call_over_breaks_no_work_off(autojump_c
 async def test_what_an_operator_says_while_it_is_done_is_not_heard_late(autojump_clock: MockClock) -> None:
     page, operator = memory_websocket_pair()
     async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
-        await call.greet()
-        await call.speak("I want a pension.")
-        await call.far.say(WORK)
-        await call.far.hear_for(0.2)
+        await begin_work(call)
         nursery.start_soon(call.command, TakeOver(), PersonOnPhone(page, STREAM_SID))
         for tone in (5, 6):
             await operator.send_message(twilio.encode_media(STREAM_SID, bytes([0x40 + tone]) * 8000))
@@ -246,10 +242,7 @@ async def test_what_an_operator_says_while_it_is_done_is_not_heard_late(autojump
 async def test_an_operator_who_leaves_meanwhile_costs_the_agent_nothing(autojump_clock: MockClock) -> None:
     page, operator = memory_websocket_pair()
     async with a_call(irreversible()) as call, trio.open_nursery() as nursery:
-        await call.greet()
-        await call.speak("I want a pension.")
-        await call.far.say(WORK)
-        await call.far.hear_for(0.2)
+        await begin_work(call)
         nursery.start_soon(call.command, TakeOver(), PersonOnPhone(page, STREAM_SID))
         await trio.sleep(0.2)
         await operator.aclose()

@@ -169,7 +169,7 @@ async def leave_running(opened: Opened) -> None:
 
 
 def everything_on(folder: Path) -> bytes:
-    """Return all files, each behind its name: what is drawn stands alone on a line or in quotation marks."""
+    """Return all files, each behind its name: names and contents begin on lines of their own."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return b"\n".join(part for path in files for part in (bytes(path.relative_to(folder)), path.read_bytes()))
 
