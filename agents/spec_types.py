@@ -24,7 +24,7 @@ def wrong_types(spec: attrs.AttrsInstance, path: str = "") -> Iterator[tuple[str
         if not _fits(value, field.type):
             yield place, _problem(value, field.name, field.type)
             continue
-        if attrs.has(type(value)):
+        if get_origin(field.type) is not Callable and attrs.has(type(value)):
             yield from wrong_types(value, f"{place}.")
         for inner in value if isinstance(value, tuple | list) else ():
             if attrs.has(type(inner)):
@@ -38,7 +38,10 @@ def _fits(value: object, hint: Hint) -> bool:
     if hint in (int, float):
         is_number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
         return is_number and not (isinstance(value, float) and math.isnan(value))
-    return isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value))
+    is_known = (
+        isinstance(hint, type) and get_origin(hint) is None
+    )  # a field that a user's subclass adds may be anything
+    return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value)))
 
 
 def _fits_any(value: object, hints: Hints) -> bool:

@@ -2,7 +2,7 @@ import math
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import attrs
 import pytest
@@ -21,6 +21,7 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
+from agents.http_function import http_function
 from agents.roster import ROSTER, SHIPPED, RosterError, default_roster, load_roster, roster_from
 from agents.spec import AgentOptions, AgentSpec, soft
 
@@ -244,6 +245,40 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
 )
 def test_a_function_that_cannot_work_is_refused(function: FunctionSpec, problem: str) -> None:
     assert f"agent 'alone': {problem}" in refusal(attrs.evolve(ALONE, functions=(function, END_CONVERSATION)))
+
+
+@attrs.frozen
+class Till:
+    """A handler with fields of types that no spec has, one of them written as text."""
+
+    method: Literal["GET", "POST"] = "POST"
+    prices: dict[str, float] = attrs.field(factory=dict)
+    late: "Till | None" = None
+
+    async def __call__(self, arguments: HandoffArguments, context: CallContext) -> Outcome:
+        return Answer("ok")
+
+
+@attrs.frozen
+class Clerk(AgentSpec):
+    """An agent with such fields."""
+
+    shifts: dict[str, tuple[int, int]] = attrs.field(factory=dict, kw_only=True)
+    style: 'Literal["short", "long"]' = attrs.field(default="short", kw_only=True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        attrs.evolve(FUNCTION, handler=Till()),
+        http_function("act", "Acts.", "{ACME_URL}/acts", arguments=HandoffArguments, method="POST"),
+    ],
+)
+def test_only_fields_of_ours_are_looked_into(function: FunctionSpec) -> None:
+    fields = attrs.asdict(attrs.evolve(ALONE, functions=(function, END_CONVERSATION)), recurse=False)
+
+    assert load_roster([Clerk(**fields, shifts={"monday": (8, 17)})]).agents["alone"].function("act") is function
+    assert "voice: is 3; write some text in quotes" in refusal(Clerk(**{**fields, "voice": 3}))
 
 
 def test_a_name_that_leads_nowhere_is_told_once() -> None:
