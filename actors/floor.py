@@ -18,7 +18,7 @@ from actors.facts import FloorLeft, FloorTaken, FunctionAnswered, HandoffCommitt
 from actors.facts.handoff import HandoffKind
 from actors.messages import AskHandoff, SessionOver
 from actors.session.agent_session import AgentSession, Connect
-from actors.session.function_calls import answer_text
+from actors.session.function_calls import answer_text, completed
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
 from actors.supervision import contain
@@ -54,15 +54,17 @@ class FloorChange:
     holder: LiveSession
     asked: AskHandoff
 
-    def passed_on(self, live: LiveSession) -> CompletedCall | None:
-        """Return its function as the old agent is to remember it; None if an operator has asked."""
-        asked, result = self.asked, answer_text({"handed_off_to": live.agent})
-        return CompletedCall(asked.call_id, asked.name, True, asked.arguments, result) if asked.name else None
+    @property
+    def took(self) -> float:
+        """Seconds since it was asked for."""
+        return round(trio.current_time() - self.asked.at, 6)
 
-    def answered(self, live: LiveSession, took: float) -> FunctionAnswered:
-        """Return how its function is answered: in the journal alone, since its session is gone."""
-        asked, result = self.asked, answer_text({"handed_off_to": live.agent})
-        return FunctionAnswered(self.holder.agent, asked.call_id, asked.name, result, True, took, number=asked.number)
+    def answered(self, result: str, *, ok: bool) -> tuple[CompletedCall, FunctionAnswered] | None:
+        """Return its function with this answer, for the old agent's history and the journal; None of an operator's."""
+        if (call := self.asked.call) is None:
+            return None
+        fact = FunctionAnswered(self.holder.agent, call.id, call.name, result, ok, self.took, number=self.asked.number)
+        return completed(call, result), fact
 
 
 @attrs.define(eq=False)
@@ -103,8 +105,8 @@ class Floor:
             task_status.started()
 
         with live.scope:
-            outcome = await contain(live.session.run, ready)
-            await self.state.mail.to_supervisor.send(SessionOver(live.number, outcome))
+            crash = await contain(live.session.run, ready)
+            await self.state.mail.to_supervisor.send(SessionOver(live.number, crash))
 
     def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
@@ -126,10 +128,10 @@ class Floor:
         return live
 
     def _commit(self, change: FloorChange, live: LiveSession, how: HandoffKind) -> None:
-        took = round(trio.current_time() - change.asked.at, 6)
-        if change.asked.name:  # else no function waits: an operator has asked
-            self.state.journal.note(change.answered(live, took))
-        self.state.journal.note(HandoffCommitted(change.holder.agent, live.agent, took, how))
+        if (answered := change.answered(answer_text({"handed_off_to": live.agent}), ok=True)) is not None:
+            change.holder.on_call.passed_on, fact = answered
+            self.state.journal.note(fact)
+        self.state.journal.note(HandoffCommitted(change.holder.agent, live.agent, change.took, how))
         change.asked.taken.set()
         self.state.conversation.hand_on()
 

@@ -17,7 +17,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, FunctionAnswered, HandoffFailed, HandoffWithdrawn, SessionCrashed
+from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.facts.handoff import HandoffKind
 from actors.floor import Floor, FloorChange, LiveSession
 from actors.messages import AskHandoff, SessionOver, TakeFloor, WithdrawHandoff
@@ -27,7 +27,6 @@ from actors.soft_handoff import SoftHandoff
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
 from agents.brief import HANDOFF_NOTES, HANDOFF_REASON
-from protocol.deepgram import CompletedCall
 
 
 @attrs.frozen
@@ -99,44 +98,34 @@ class Handoff:
         return outcome
 
     def _decided(self) -> HandoffOutcome:
-        holder, asked = self.change.holder, self.change.asked
+        holder, to = self.change.holder, self.change.asked.wanted.to
         if self._live is not None and self._live.has_taken_floor:
             if self._crash is not None:  # nobody will restart it, but it is a fault of the call
                 crash = self._crash
                 self.state.journal.note(SessionCrashed(holder.agent, holder.number, crash.reason, crash.is_retryable))
             return Brought(self._live)
         if self._why:
-            self.state.journal.note(HandoffFailed(holder.agent, asked.to, self._why))
-        unreached = f"The {asked.to} cannot be reached. Tell the customer, and go on yourself."
+            self.state.journal.note(HandoffFailed(holder.agent, to, self._why))
+        unreached = f"The {to} cannot be reached. Tell the customer, and go on yourself."
         if self._soft is not None and self._soft.has_begun:
             return self._without_session(unreached)
         if self._crash is not None:
             return Lost(self._crash)
         if self._why:
-            asked.refuse(unreached)
+            self.change.asked.refuse(unreached)
         return Kept()
 
     def _without_session(self, unreached: str) -> HandoffOutcome:
         """Have the old agent go on with another session: its own was half changed, and may be lost as well."""
         if not self._why and self._crash is None:
             return HalfChanged()
-        if self._why and self.change.asked.name:  # else no function waits: an operator has asked
-            self._note_refused(unreached)
+        answered = self.change.answered(error_text(unreached), ok=False) if self._why else None
+        if answered is not None:  # in its history: a session that asks again is told this at once
+            self.state.conversation.add_function(answered[0], {})
+            self.state.journal.note(answered[1])
         lost = self._crash.reason if self._crash is not None else "the session was half changed"
         # whatever was wrong with an update, the old Settings were good: it may be retried
-        return Lost(Crashed(AgentUnavailable(lost)), is_answered=self._why != "" and self.change.asked.name != "")
-
-    def _note_refused(self, why: str) -> None:
-        """Answer the function in the old agent's history: a session that asks again is told this at once."""
-        asked, answer = self.change.asked, error_text(why)
-        took = round(trio.current_time() - asked.at, 6)
-        call = CompletedCall(asked.call_id, asked.name, True, asked.arguments, answer)
-        self.state.conversation.add_function(call, {})
-        self.state.journal.note(
-            FunctionAnswered(
-                self.change.holder.agent, asked.call_id, asked.name, answer, False, took, number=asked.number
-            )
-        )
+        return Lost(Crashed(AgentUnavailable(lost)), is_answered=answered is not None)
 
     # The session that is open
 
@@ -179,7 +168,7 @@ class Handoff:
     # Meanwhile
 
     async def _get_brief(self) -> None:
-        began, reader = trio.current_time(), self.change.asked.to
+        began, reader = trio.current_time(), self.change.asked.wanted.to
         self._record_reason()
         prepared = await prepared_brief(self.state, self.state.mail.to_summarizer, reader)
         took = round(trio.current_time() - began, 6)
@@ -189,9 +178,9 @@ class Handoff:
         self._briefed.set()
 
     def _record_reason(self) -> None:
-        facts, asked = self.state.conversation.facts, self.change.asked
+        facts, wanted = self.state.conversation.facts, self.change.asked.wanted
         self._before = {name: facts.get(name, "") for name in (HANDOFF_REASON, HANDOFF_NOTES)}
-        self.state.conversation.record({HANDOFF_REASON: asked.reason, HANDOFF_NOTES: asked.notes})
+        self.state.conversation.record({HANDOFF_REASON: wanted.reason, HANDOFF_NOTES: wanted.notes})
 
     async def _watch(self, turn: trio.CancelScope) -> None:
         mail, holder = self.state.mail, self.change.holder
@@ -205,10 +194,8 @@ class Handoff:
                     self._on_withdrawn(number, turn)
                 case AskHandoff() | TakeFloor():
                     message.refuse("A handoff is under way already.")
-                case SessionOver(outcome=Crashed() as crash):
-                    self._on_lost(crash)
-                case SessionOver():
-                    self._on_lost(Crashed(AgentUnavailable("the session has run out")))
+                case SessionOver(crash=crash):
+                    self._on_lost(crash or Crashed(AgentUnavailable("the session has run out")))
                 case _:
                     assert_never(message)
 
@@ -219,6 +206,6 @@ class Handoff:
     def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
         asked = self.change.asked
         if number == asked.number:  # not one that was refused before
-            self.state.journal.note(HandoffWithdrawn(self.change.holder.agent, asked.to))
+            self.state.journal.note(HandoffWithdrawn(self.change.holder.agent, asked.wanted.to))
             self._why = ""
             turn.cancel(reason="handoff withdrawn")

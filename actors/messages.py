@@ -14,6 +14,8 @@ from actors.commands import CommandGiven
 from actors.facts.handoff import HandoffKind
 from actors.supervision import Crashed
 from agents.brief import Brief
+from agents.functions import HandOff
+from protocol.deepgram import FunctionCall
 
 _SIZE = 8
 
@@ -58,41 +60,31 @@ ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | No
 # To the Supervisor
 
 
-@attrs.frozen
-class HandoffRefused:
-    """The answer to `AskHandoff`, when the old agent keeps the floor. A handoff that succeeds has no answer."""
-
-    why: str
-
-
 @attrs.frozen(eq=False)
 class AskHandoff:
     """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening.
 
-    An operator asks in the place of the session, without the `name` of a function.
+    An operator asks in the place of the session, without the `call` of a function. The answer is why the old agent
+    keeps the floor; a handoff that succeeds has none.
     """
 
     session: int
-    call_id: str
-    name: str
-    to: str
-    reason: str
-    notes: str
-    at: float
+    wanted: HandOff
+    how: HandoffKind
+    """`soft`: on the session that is open, if that can be."""
     offset: int
-    reply_to: trio.MemorySendChannel[HandoffRefused]
+    reply_to: trio.MemorySendChannel[str]
+    call: FunctionCall | None = None
     number: int = 0
     """Our own number of the function call (`FunctionCalled.number`)."""
+    at: float = attrs.field(factory=trio.current_time)
     taken: trio.Event = attrs.field(factory=trio.Event)
     """Set when the next agent has the floor."""
-    arguments: str = ""
-    how: HandoffKind = "hard"
-    """`soft`: on the session that is open, if that can be."""
 
     def refuse(self, why: str) -> None:
         """Leave the floor where it is; a session that is gone meanwhile is not told."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the session closes both ends
-            self.reply_to.send_nowait(HandoffRefused(why))
+            self.reply_to.send_nowait(why)
 
 
 @attrs.frozen
@@ -104,16 +96,11 @@ class WithdrawHandoff:
 
 
 @attrs.frozen
-class Spent:
-    """A session's outcome: it nears its longest, and the conversation pauses. Another one is to go on."""
-
-
-@attrs.frozen
 class SessionOver:
-    """From the task of a session, when it has crashed or is spent."""
+    """From the task of a session, when it has crashed, or is spent: it nears its longest, and another is to go on."""
 
     session: int
-    outcome: Crashed | Spent
+    crash: Crashed | None
 
 
 @attrs.frozen(eq=False)

@@ -41,9 +41,8 @@ class SoftHandoff:
             return None
 
     def note_given_up(self, why: str) -> None:
-        holder, asked = self.change.holder, self.change.asked
-        took = round(trio.current_time() - asked.at, 6)
-        self.state.journal.note(SoftHandoffGivenUp(holder.agent, asked.to, self._step, why, took))
+        agent, to = self.change.holder.agent, self.change.asked.wanted.to
+        self.state.journal.note(SoftHandoffGivenUp(agent, to, self._step, why, self.change.took))
 
     async def _take_over(self, briefed: trio.Event) -> LiveSession:
         self._check()

@@ -62,7 +62,7 @@ class Supervisor:
 
     async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: LiveSession) -> LiveSession:
         match message:
-            case SessionOver(outcome=Crashed() as crash):
+            case SessionOver(crash=Crashed() as crash):
                 return await self._recover(sessions, holder, crash)
             case SessionOver():
                 return await self._renew(sessions, holder)
@@ -76,7 +76,7 @@ class Supervisor:
                 assert_never(message)
 
     async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
-        on_call, to = self._successor(change), change.asked.to
+        on_call, to = self._successor(change), change.asked.wanted.to
         if on_call is None or to == change.holder.agent:
             change.asked.refuse(
                 "You have the call already: go on yourself." if on_call else f"There is no agent {to!r}."
@@ -85,7 +85,6 @@ class Supervisor:
         outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
         match outcome:
             case Brought(live=live):
-                change.holder.on_call.passed_on = change.passed_on(live)
                 return live
             case Kept():
                 return change.holder
@@ -99,11 +98,11 @@ class Supervisor:
                 assert_never(outcome)
 
     def _successor(self, change: FloorChange) -> AgentOnCall | None:
-        asked, holder = change.asked, change.holder.on_call
-        if asked.how == "back":
+        to, holder = change.asked.wanted.to, change.holder.on_call
+        if change.asked.how == "back":
             before = holder.before
-            return before.taken_back(holder) if before is not None and before.agent.name == asked.to else None
-        agent = self.roster.agents.get(asked.to)
+            return before.taken_back(holder) if before is not None and before.agent.name == to else None
+        agent = self.roster.agents.get(to)
         return AgentOnCall(agent, self._new_budget(), before=holder) if agent is not None else None
 
     async def _let_person_talk(self, sessions: trio.Nursery, holder: LiveSession, taken: TakeFloor) -> LiveSession:

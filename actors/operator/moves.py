@@ -14,11 +14,11 @@ from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo
 from actors.facts import HandoffAsked
 from actors.facts.handoff import HandoffKind
 from actors.line.switch import OrderedPerson
-from actors.messages import AskHandoff, HandoffRefused
+from actors.messages import AskHandoff
 from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, Signal
 from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
-from agents.functions import TransferToHuman
+from agents.functions import HandOff, TransferToHuman
 
 BY_OPERATOR: Final = "An operator has asked for it."
 TAKEN_OVER: Final = "An operator takes the call over."
@@ -72,49 +72,30 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     if wanted.how == "soft" and not can_be_soft:
         return refused(f"the roster has no soft edge from {session.agent.name} to {wanted.to}")
     how: HandoffKind = "soft" if can_be_soft and wanted.how != "hard" else "hard"
-    send, answered = trio.open_memory_channel[HandoffRefused](1)
-    with send, answered:
-        asked = AskHandoff(
-            session=session.number,
-            call_id=command_id,
-            name="",
-            to=wanted.to,
-            reason=wanted.reason or BY_OPERATOR,
-            notes=wanted.notes,
-            at=trio.current_time(),
-            offset=session.cursor,
-            reply_to=send,
-            how=how,
-        )
-        _hold(state, session, asked)
+    handoff, offset = HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes), session.cursor
+    name = f"operator {command_id}"  # for the turn: it is no function's
+    state.turn.put(HandoffWanted(name))  # the agent is heard no further, as with its own function
+    state.ledger.end_reply(session.voice)
+    state.journal.note(HandoffAsked(session.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
+    reply_to, answered = trio.open_memory_channel[str](1)
+    with reply_to, answered:
+        asked = AskHandoff(session.number, handoff, how, offset, reply_to)
         await state.mail.to_supervisor.send(asked)
         why = await _wait_decided(asked, answered)
     if why is None:
         return DONE
     if state.turn.session is session:
-        state.turn.put(FunctionCancelled(_id_of(asked)))
+        state.turn.put(FunctionCancelled(name))
     return failed(why)
 
 
-def _id_of(asked: AskHandoff) -> str:
-    """Return its name for the turn, which is no function's."""
-    return f"operator {asked.call_id}"
-
-
-def _hold(state: CallState, session: SessionOnFloor, asked: AskHandoff) -> None:
-    """Have the agent heard no further, as its own function would, and note t0."""
-    state.turn.put(HandoffWanted(_id_of(asked)))
-    state.ledger.end_reply(session.voice)
-    state.journal.note(HandoffAsked(session.agent.name, asked.to, asked.reason, asked.notes, asked.offset, asked.how))
-
-
-async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[HandoffRefused]) -> str | None:
+async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[str]) -> str | None:
     """Return why there was no handoff; None if there was."""
     why: str | None = None
 
     async def wait_refused() -> None:
         nonlocal why
-        why = (await answered.receive()).why
+        why = await answered.receive()
         nursery.cancel_scope.cancel(reason="refused")
 
     async with trio.open_nursery() as nursery:

@@ -28,7 +28,7 @@ from actors.facts import (
 from actors.line.keypad import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
-from actors.messages import AskHandoff, RefreshBrief, Spent
+from actors.messages import AskHandoff, RefreshBrief
 from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
@@ -120,7 +120,7 @@ class AgentSession:
         if self._wire is not None:
             self._wire.socket.gather(0.0)
 
-    async def run(self, ready: Callable[[], None]) -> Spent:
+    async def run(self, ready: Callable[[], None]) -> None:
         """Connect, configure, call `ready`, and converse until the session is old and is to be renewed.
 
         *Raises* `AgentUnavailable`, alone before `ready` and in a group after it.
@@ -139,7 +139,6 @@ class AgentSession:
             self._reader = reader = TapeReader(self.state.tape, self.opening.start(), *pace, deliver=wire.put_audio)
             ready()
             await self._converse(wire, reader)
-            return Spent()
 
     async def _settings(self) -> deepgram.Settings:
         settings = await self.opening.settings()

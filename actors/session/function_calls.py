@@ -34,7 +34,7 @@ from agents.functions import (
     TransferToHuman,
 )
 from agents.spec import AgentSpec
-from protocol.deepgram import FunctionCall
+from protocol.deepgram import CompletedCall, FunctionCall
 from store.json_text import json_text
 
 ABANDON_SECONDS = 1.0
@@ -114,6 +114,11 @@ def error_text(error: str) -> str:
 
 def answer_text(content: Mapping[str, str | bool]) -> str:
     return json_text(dict(content)).decode().rstrip("\n")
+
+
+def completed(call: FunctionCall, response: str) -> CompletedCall:
+    """Write a function call with its answer, for the model's history."""
+    return CompletedCall(call.id, call.name, True, call.arguments, response, call.thought_signature)
 
 
 SPEAK_NOW: Final = (

@@ -25,13 +25,14 @@ from actors.facts import (
 from actors.facts.handoff import HandoffKind
 from actors.line.reply import Voice
 from actors.line.switch import Wish
-from actors.messages import AskHandoff, HandoffRefused, WithdrawHandoff
+from actors.messages import AskHandoff, WithdrawHandoff
 from actors.session.function_calls import (
     SPEAK_NOW,
     Failed,
     FunctionResult,
     Running,
     broken_off,
+    completed,
     error_text,
     lacks_consent,
     run_function,
@@ -51,7 +52,7 @@ from actors.turn.machine import Turn
 from actors.turn.state import CallerState
 from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
-from protocol.deepgram import CancelledCall, CompletedCall, FunctionCall, FunctionCallResponse
+from protocol.deepgram import CancelledCall, FunctionCall, FunctionCallResponse
 
 _ENDED = '{"ended": true}'
 
@@ -326,9 +327,8 @@ class FunctionRunner:
     def _note_answer(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
         call, content, ok = asked.call, answer, isinstance(result, Answer | EndCall) and asked.refusal is None
         facts = result.facts if isinstance(result, Answer | EndCall) and ok else {}
-        done = CompletedCall(call.id, call.name, True, call.arguments, answer, call.thought_signature)
         is_done = ok or (isinstance(result, Failed) and result.is_done)
-        self.state.conversation.add_function(done, facts, repeatable=not is_done)
+        self.state.conversation.add_function(completed(call, answer), facts, repeatable=not is_done)
         if isinstance(result, Failed) and result.cause:
             content = f"{answer} ({result.cause})"
         took = round(trio.current_time() - asked.began, 6)
@@ -348,31 +348,16 @@ class FunctionRunner:
         self._decide(asked, HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
-        now, offset = trio.current_time(), self.session.cursor
-        how = _way_of(handoff, self.agent)
-        self.state.ledger.end_reply(self.session.voice)
+        session, offset, how = self.session, self.session.cursor, _way_of(handoff, self.agent)
+        self.state.ledger.end_reply(session.voice)
         self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
-        answer, answered = trio.open_memory_channel[HandoffRefused](1)
-        with answer, answered:
-            await self.state.mail.to_supervisor.send(
-                AskHandoff(
-                    session=self.session.number,
-                    call_id=asked.call.id,
-                    name=asked.call.name,
-                    to=handoff.to,
-                    reason=handoff.reason,
-                    notes=handoff.notes,
-                    at=now,
-                    offset=offset,
-                    reply_to=answer,
-                    number=asked.number,
-                    arguments=asked.call.arguments,
-                    how=how,
-                )
-            )
-            refused = await answered.receive()
-        self.session.put(FunctionCancelled(asked.id))
-        return error_text(refused.why)
+        reply_to, answered = trio.open_memory_channel[str](1)
+        with reply_to, answered:
+            wish = AskHandoff(session.number, handoff, how, offset, reply_to, asked.call, asked.number)
+            await self.state.mail.to_supervisor.send(wish)
+            why = await answered.receive()
+        session.put(FunctionCancelled(asked.id))
+        return error_text(why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
         """Have the caller told that they are put through, and the line asked. The only answer says why it failed."""

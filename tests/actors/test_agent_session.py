@@ -32,7 +32,7 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.messages import AskHandoff, HandoffRefused, RefreshBrief, Spent, ToSummarizer, ToSupervisor, WithdrawHandoff
+from actors.messages import AskHandoff, RefreshBrief, ToSummarizer, ToSupervisor, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines
 from actors.session.agent_session import AgentSession
 from actors.session.opening import Opening
@@ -44,6 +44,7 @@ from actors.turn.effects import (
     Listening,
 )
 from actors.turn.events import FloorGiven, KeysEntered, Signal, VoiceEnded
+from agents.functions import HandOff
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
@@ -103,7 +104,7 @@ class Scene:
     session: AgentSession
     service: Service
     far: FarEnd = attrs.field(init=False)
-    outcome: Spent | Crashed | None = None
+    outcome: Crashed | None = None
     over: trio.Event = attrs.field(factory=trio.Event)
 
     @property
@@ -124,10 +125,9 @@ class Scene:
         state.turn.session, state.turn.speaker = self.session, self.session.agent
         state.turn.put(FloorGiven(opening.owes, opening.ask or ""))
 
-    async def ended(self) -> Spent | Crashed:
+    async def ended(self) -> Crashed | None:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
-        assert self.outcome is not None
         return self.outcome
 
     async def concluded(self) -> EndConversation:
@@ -776,12 +776,7 @@ async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds
         await scene.far.say(words(1), says("One moment."))
         await scene.far.hear_for(2)
 
-        assert (asked.to, asked.reason, asked.offset, asked.call_id) == (
-            "second",
-            "asked for it",
-            8,
-            "id-handoff_to_next_agent",
-        )
+        assert (asked.wanted, asked.offset, asked.call) == (HandOff("second", "asked for it"), 8, HAND_OFF.functions[0])
         assert [HandoffAsked("first", "second", "asked for it", "", 8)] == scene.watched.facts(HandoffAsked)
         assert scene.session.cursor == 8
         held = bytes(scene.far.audio[8 * FRAME_BYTES :])
@@ -810,7 +805,7 @@ async def test_a_refused_handoff_is_answered_with_an_error_and_the_agent_goes_on
         asked = await scene.asked_handoff()
         scene.watched.state.tape.append(speech(8, first=8))
         await trio.sleep(0.5)
-        asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        asked.reply_to.send_nowait("Nobody there.")
         response = await scene.far.hear(FunctionCallResponse)
         await scene.far.greet("Then I will help you myself.")
         await scene.far.hear_for(3)
@@ -879,7 +874,7 @@ async def test_an_agent_that_goes_on_hears_the_turn_again_that_its_handoff_cut_o
         scene.watched.state.tape.append(speech(8, first=8))
         await scene.far.say(heard("When"))
         await scene.settle()
-        asked.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        asked.reply_to.send_nowait("Nobody there.")
         await scene.far.hear(FunctionCallResponse)
         await scene.far.hear_for(1)
         await scene.far.say(heard("When are you open?"))
@@ -900,7 +895,7 @@ async def test_a_second_handoff_is_refused_and_does_not_undo_the_first(autojump_
         await scene.far.say(words(1), says("Still here."))
         await scene.far.hear_for(2)
         undone = scene.watched.state.ledger.gate, scene.session.cursor, scene.line.played
-        first.reply_to.send_nowait(HandoffRefused("Nobody there."))
+        first.reply_to.send_nowait("Nobody there.")
         await scene.far.hear(FunctionCallResponse)
 
         assert undone == (Gate.SHUT, 0, 0)
@@ -1056,7 +1051,7 @@ async def test_a_session_that_is_old_leaves_when_it_is_the_callers_turn_and_nobo
         await trio.sleep(2)
         await scene.far.say(AGED)
 
-        assert await scene.ended() == Spent()
+        assert await scene.ended() is None
         assert trio.current_time() == pytest.approx(2)
         assert scene.watched.facts(SessionSpent) == [SessionSpent("first", 1)]
 
@@ -1067,7 +1062,7 @@ async def test_a_session_that_is_old_says_first_what_it_is_saying(autojump_clock
         await trio.sleep(1)
         await scene.far.say(AGED, AgentAudioDone())
 
-        assert await scene.ended() == Spent()
+        assert await scene.ended() is None
         assert trio.current_time() == pytest.approx(3, abs=0.1)
         assert scene.replies == ["What can I do for you?"]
 
@@ -1082,7 +1077,7 @@ async def test_a_session_that_is_old_answers_first_what_it_was_asked(autojump_cl
         assert not scene.over.is_set()
         await scene.far.greet("Found it.", 1)
 
-        assert await scene.ended() == Spent()
+        assert await scene.ended() is None
         assert scene.replies == ["Hello there.", "Found it."]
 
 

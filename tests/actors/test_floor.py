@@ -13,15 +13,16 @@ from trio_websocket import ConnectionClosed
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
 from actors.floor import Floor, FloorChange, LiveSession
-from actors.messages import AskHandoff, HandoffRefused, SessionOver, Spent, ToSupervisor
+from actors.messages import AskHandoff, SessionOver, ToSupervisor
 from actors.policy import RestartPolicy
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
-from actors.supervision import Crashed, RestartBudget
+from actors.supervision import RestartBudget
 from actors.turn.effects import EndConversation
+from agents.functions import HandOff
 from agents.spec import AgentSpec
 from protocol.deepgram import AgentAudioDone, ServiceWarning, Settings, SettingsApplied, Welcome
-from tests.actors.fakes import END, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
+from tests.actors.fakes import END, HAND_OFF, ROSTER, FarEnd, Line, Service, Watched, says, speech, words
 
 
 @attrs.define(eq=False)
@@ -92,8 +93,8 @@ async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one
 ) -> None:
     async with an_empty_floor() as scene:
         old, old_far = await scene.live()
-        reply_to, _ = trio.open_memory_channel[HandoffRefused](1)
-        asked = AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", trio.current_time(), 0, reply_to)
+        reply_to, _ = trio.open_memory_channel[str](1)
+        asked = AskHandoff(1, HandOff("second", ""), "hard", 0, reply_to, HAND_OFF.functions[0])
         new, _ = await scene.live("second", FloorChange(old, asked))
 
         assert scene.watched.state.ledger.floor is new.session.voice
@@ -218,8 +219,8 @@ async def test_a_crash_on_the_floor_is_reported_and_hurts_nobody(autojump_clock:
 
         assert isinstance(message, SessionOver)
         assert message.session == 1
-        assert isinstance(message.outcome, Crashed)
-        assert "closed" in message.outcome.reason
+        assert message.crash is not None
+        assert "closed" in message.crash.reason
         assert scene.service.open == 0
 
 
@@ -239,7 +240,7 @@ async def test_a_session_that_has_become_old_is_reported(autojump_clock: MockClo
         await trio.sleep(2)
         await far.say(ServiceWarning("MAXIMUM_SESSION_LENGTH_APPROACHING", "five minutes left"))
 
-        assert await scene.mailbox.receive() == SessionOver(1, Spent())
+        assert await scene.mailbox.receive() == SessionOver(1, None)
 
 
 async def test_that_the_service_is_busy_is_passed_on(autojump_clock: MockClock) -> None:

@@ -227,7 +227,7 @@ async def test_a_function_that_comes_before_the_callers_words_waits_for_them(aut
         await scene.far.say(heard("Yes, put me through."))
         asked = await scene.asked_handoff()
 
-        assert asked.to == "second"
+        assert asked.wanted.to == "second"
 
 
 async def test_a_noise_that_is_never_transcribed_is_no_consent(autojump_clock: MockClock) -> None:

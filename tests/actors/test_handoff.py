@@ -20,13 +20,15 @@ from actors.facts import (
     SessionFailed,
 )
 from actors.handoff import Brought, Kept, Lost
-from actors.messages import AskHandoff, HandoffRefused, Mailboxes, SessionOver, Spent, WithdrawHandoff
+from actors.messages import AskHandoff, Mailboxes, SessionOver, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines, Numbers
+from agents.functions import HandOff
 from protocol.audio import silence
 from protocol.deepgram import (
     CancelledCall,
     ErrorReported,
     FunctionCallCancelled,
+    FunctionCallRequest,
     FunctionCallResponse,
     Settings,
     SettingsApplied,
@@ -81,6 +83,17 @@ async def test_the_old_agent_is_never_answered_and_its_socket_is_gone(autojump_c
         assert [(fact.name, fact.result, fact.ok) for fact in scene.watched.facts(FunctionAnswered)] == [
             ("handoff_to_next_agent", '{"handed_off_to":"second"}', True)
         ]
+
+
+async def test_the_old_agent_remembers_its_function_with_the_signature_of_the_model(autojump_clock: MockClock) -> None:
+    signed = attrs.evolve(HAND_OFF.functions[0], thought_signature="signed")
+    async with a_handoff_asked_for(request=FunctionCallRequest((signed,))) as scene:
+        await scene.service.live()
+        await scene.decided()
+
+        passed_on = scene.handoff.change.holder.on_call.passed_on
+        assert passed_on is not None
+        assert (passed_on.name, passed_on.thought_signature) == ("handoff_to_next_agent", "signed")
 
 
 async def test_connecting_and_the_brief_take_as_long_as_the_longer_of_them(autojump_clock: MockClock) -> None:
@@ -311,7 +324,7 @@ async def test_when_the_old_session_has_run_out_and_no_successor_comes_the_floor
     autojump_clock: MockClock,
 ) -> None:
     async with a_handoff_asked_for(refusals=(AgentUnavailable("down"), AgentUnavailable("down"))) as scene:
-        await scene.supervisor.send(SessionOver(1, Spent()))
+        await scene.supervisor.send(SessionOver(1, None))
         outcome = await scene.decided()
 
         assert isinstance(outcome, Lost)
@@ -356,19 +369,19 @@ async def test_a_caller_who_hangs_up_during_a_handoff_leaves_no_session_behind(a
 
 
 @pytest.mark.parametrize("closed", ["send", "receive"])
-def test_a_session_that_is_gone_is_not_told(closed: str) -> None:
-    send, receive = trio.open_memory_channel[HandoffRefused](1)
+async def test_a_session_that_is_gone_is_not_told(closed: str) -> None:
+    send, receive = trio.open_memory_channel[str](1)
     (send if closed == "send" else receive).close()
 
-    AskHandoff(1, "id", "handoff_to_next_agent", "second", "", "", 0.0, 0, send).refuse("no")
+    AskHandoff(1, HandOff("second", ""), "hard", 0, send).refuse("no")
 
 
 async def test_a_request_for_a_session_that_has_lost_the_floor_is_refused() -> None:
     """An operator has asked in the moment in which the session was lost."""
     mail = Mailboxes.open()
-    send, receive = trio.open_memory_channel[HandoffRefused](1)
-    mail.to_supervisor.send_nowait(AskHandoff(1, "k1", "", "second", "", "", 0.0, 0, send))
-    mail.to_supervisor.send_nowait(SessionOver(2, Spent()))
+    send, receive = trio.open_memory_channel[str](1)
+    mail.to_supervisor.send_nowait(AskHandoff(1, HandOff("second", ""), "hard", 0, send))
+    mail.to_supervisor.send_nowait(SessionOver(2, None))
 
-    assert await mail.next_from(2) == SessionOver(2, Spent())
-    assert receive.receive_nowait().why
+    assert await mail.next_from(2) == SessionOver(2, None)
+    assert receive.receive_nowait()

@@ -21,7 +21,6 @@ from actors.facts import (
 )
 from actors.handoff import Brought, HalfChanged, Kept, Lost
 from actors.messages import AskHandoff, SessionOver, WithdrawHandoff
-from actors.supervision import Crashed
 from actors.turn.events import Signal
 from agents.functions import END_CONVERSATION
 from agents.roster import load_roster
@@ -32,7 +31,9 @@ from protocol.deepgram import (
     CancelledCall,
     ErrorReported,
     FunctionCallCancelled,
+    FunctionCallRequest,
     FunctionCallResponse,
+    HistoryCalls,
     InjectAgentMessage,
     SpeakUpdated,
     ThinkUpdated,
@@ -41,7 +42,7 @@ from protocol.deepgram import (
     UserStartedSpeaking,
 )
 from testkit.witness import ordered_by
-from tests.actors.fakes import END, agent, calls, heard, says, speech, words
+from tests.actors.fakes import END, HAND_OFF, agent, calls, heard, says, speech, words
 from tests.actors.handing_over import Scene, a_handoff_asked_for
 
 SOFT = load_roster(
@@ -223,8 +224,8 @@ async def test_a_greeting_that_never_begins_is_a_lost_session_of_the_next_agent(
         lost = scene.watched.state.mail.supervisor.receive_nowait()
 
         assert isinstance(lost, SessionOver)
-        assert isinstance(lost.outcome, Crashed)
-        assert "second: it does not say what it is asked to" in lost.outcome.reason
+        assert lost.crash is not None
+        assert "second: it does not say what it is asked to" in lost.crash.reason
 
 
 # It cannot be, and the next agent gets a session of its own
@@ -346,7 +347,9 @@ async def test_a_hard_edge_sends_no_update(autojump_clock: MockClock) -> None:
 
 async def test_a_session_that_was_half_changed_is_never_heard_again(autojump_clock: MockClock) -> None:
     refusals = (AgentUnavailable("busy"), AgentUnavailable("busy"))
-    async with a_handoff_asked_for(roster=SOFT, refusals=refusals) as scene:
+    signed = attrs.evolve(HAND_OFF.functions[0], thought_signature="signed")
+    request = FunctionCallRequest((signed,))
+    async with a_handoff_asked_for(roster=SOFT, refusals=refusals, request=request) as scene:
         await think(scene)
         outcome = await scene.decided()
         conversation = scene.watched.state.conversation
@@ -354,6 +357,8 @@ async def test_a_session_that_was_half_changed_is_never_heard_again(autojump_clo
         assert isinstance(outcome, Lost)
         assert outcome.crash.is_retryable
         assert "half changed" in outcome.crash.reason
+        done = [one for each in conversation.history() if isinstance(each, HistoryCalls) for one in each.function_calls]
+        assert [one.thought_signature for one in done] == ["signed"]
         assert [fact.why for fact in scene.watched.facts(HandoffFailed)] == ["busy"]
         answer = conversation.earlier_answer("handoff_to_next_agent", '{"reason": "asked for it"}')
         assert answer is not None
@@ -466,7 +471,7 @@ async def test_a_session_that_is_lost_in_the_step_of_the_commit_is_the_next_agen
         message = await scene.watched.state.mail.next_from(1)
 
         assert isinstance(outcome, Brought)
-        is_lost = isinstance(message, SessionOver) and isinstance(message.outcome, Crashed)
+        is_lost = isinstance(message, SessionOver) and message.crash is not None
         assert is_lost or outcome.live.number == 2
 
 
@@ -482,4 +487,4 @@ async def test_the_next_agent_may_hand_on_in_its_turn(autojump_clock: MockClock)
         asked = await scene.watched.state.mail.next_from(1)
 
         assert isinstance(asked, AskHandoff)
-        assert (asked.to, asked.how) == ("third", "hard")
+        assert (asked.wanted.to, asked.how) == ("third", "hard")
