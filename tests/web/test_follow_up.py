@@ -3,30 +3,27 @@
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from typing import cast
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.facts import CallParked
+from actors.journal import Journal
 from actors.messages import NoteCallOver
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.tokens import TokenStore
-from tests.web.fakes import CALL_SID, Exchange, FakeLine, exchange, record, voice_form
+from tests.web.fakes import CALL_SID, LEAD, LINE, Exchange, FakeLine, context_of, exchange, record, voice_form
 from web.calls.admission import CallNews
-from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
+from web.calls.live_calls import KnownCall
+from web.calls.watching import WatchedCall
 from web.clients.twilio_api import LineError
-from web.routes.media import MediaStreams
 
 PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
 LOST = record(outcome="crashed")
-
-
-def context_of(there: Exchange) -> AppContext:
-    return cast("MediaStreams", there.app.asgi_app).context
 
 
 def ended(there: Exchange) -> list[str]:
@@ -46,6 +43,16 @@ async def kept_of(there: Exchange) -> CallRecord:
     kept = await there.records.get(CALL_SID)
     assert kept is not None
     return kept
+
+
+async def put_through(there: Exchange) -> tuple[KnownCall, WatchedCall]:
+    """Have a call that this worker has carried be put through to a person."""
+    context = context_of(there)
+    known = context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "in-progress", CALL_SID, streamed=True))
+    watched = context.watched.watch(CALL_SID)
+    Journal.read_by([watched.read]).note(CallParked(1.0, {}))
+    await save(there, PUT_THROUGH)
+    return known, watched
 
 
 @asynccontextmanager
@@ -215,3 +222,27 @@ async def test_a_transfer_whose_end_another_worker_hears_of_is_counted_there(aut
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
 
     assert (ended(first), ended(second), context_of(first).announced.parked_calls.all()) == ([], ["transferred"], [])
+
+
+@pytest.mark.parametrize("hearing", [0, 1], ids=["the worker that had it", "another"])
+async def test_a_transfer_that_is_over_is_not_shown_as_live_whoever_hears_of_it(
+    hearing: int, autojump_clock: MockClock
+) -> None:
+    workers = two_workers(FakeLine(statuses={CALL_SID: "in-progress"}))
+    async with following(*workers):
+        known, watched = await put_through(workers[0])
+        before = known.live, watched.over
+        await save(workers[hearing], record(outcome="transferred"))
+        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+
+    assert (before, (known.live, watched.over)) == ((True, False), (False, True))
+
+
+async def test_a_call_that_has_come_back_to_another_worker_is_not_shown_as_live_here(autojump_clock: MockClock) -> None:
+    first, second = two_workers(FakeLine(statuses={CALL_SID: "in-progress"}))
+    async with following(first, second):
+        known, _ = await put_through(first)
+        await context_of(second).admissions.tell(CALL_SID, CallNews.RESUMED, repr(time.time()))
+        await trio.sleep(LOOK_SECONDS + 1)
+
+    assert (known.live, context_of(first).watched.find(CALL_SID)) == (False, None)

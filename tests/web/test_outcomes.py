@@ -8,14 +8,14 @@ from trio.testing import MockClock
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders
-from store.orders.queue import OrderQueue
+from store.orders.queue import NewOrder, OrderQueue
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.campaigns import settle
 from web.calls.live_calls import KnownCall
-from web.calls.outcomes import OrderEnds, Outcomes
+from web.calls.outcomes import HowEnded, OrderEnds, Outcomes
 
 
 @attrs.define
@@ -87,3 +87,17 @@ async def test_an_outcome_that_cannot_be_kept_is_logged(autojump_clock: MockCloc
 
     assert (call.status, call.outcome) == ("busy", "busy")
     assert [(line["event"], line["outcome"]) for line in lines] == [("outcome_not_kept", "busy")]
+
+
+async def test_an_end_that_cannot_be_settled_ends_nothing_else(autojump_clock: MockClock) -> None:
+    """As where the campaign of its order has rules of a newer version."""
+
+    async def confused(*_: object) -> None:
+        raise ValueError("hours as 09:00-20:00, from and to, on one day")
+
+    queue = OrderQueue(SqliteOrders())
+    await queue.put(NewOrder("OR1", LEAD, {}), "worker", lease=20, latest=900)
+    with capture_logs() as lines:
+        await OrderEnds(queue, confused).note("OR1", HowEnded("busy"))
+
+    assert [(line["event"], line["name"]) for line in lines] == [("order_end_not_noted", "OR1")]

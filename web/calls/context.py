@@ -103,7 +103,8 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     webhooks = Webhooks(outbox, services.records, opened.post_webhook) if opened.post_webhook is not None else None
     watched = WatchedCalls(files)
     uploads = Uploads(files, objects) if objects is not None else None
-    ended = [after.put, ends.put, *([webhooks.ended] if webhooks else []), *([uploads.put] if uploads else [])]
+    ended = [watched.ended, after.put, ends.put]
+    ended += [*([webhooks.ended] if webhooks else ()), *([uploads.put] if uploads else ())]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
     parked = announced.parked_calls
     places = _places_of(opened, outbox)

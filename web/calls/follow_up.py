@@ -78,6 +78,8 @@ class FollowUp:
         for call_sid, each in parked.items():
             if float(resumed.get(call_sid, "-inf")) > each.at:
                 parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
+                self.context.live_calls.carried_elsewhere(call_sid)
+                self.context.watched.forget(call_sid)
             elif each.record.outcome == TRANSFERRING:
                 await self._look_after_transfer(each)
             elif call_sid in over:
@@ -87,16 +89,17 @@ class FollowUp:
         self._asked = {call_sid: at for call_sid, at in self._asked.items() if call_sid in waiting}
 
     async def _look_after_transfer(self, parked: ParkedCall) -> None:
-        call_sid, now = parked.record.call_sid, trio.current_time()
+        call_sid, now, returns = parked.record.call_sid, trio.current_time(), Returns(self.context)
         if now < max(parked.since + FIRST_ASK, self._asked.get(call_sid, 0.0) + ASK_SECONDS):
             return
         self._asked[call_sid] = now
-        record = await Returns(self.context).record_of(call_sid)
+        record = await returns.record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
             self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
+            self.context.live_calls.ended(call_sid, record.outcome)
+            self.context.watched.ended(record)
         elif now >= parked.since + LONGEST_TALK or await ask_status(self.context.line, call_sid) in _OVER:
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
-            returns = Returns(self.context)
             if await returns.talked(call_sid) is None:
                 await returns.conclude(call_sid, UNHEARD, "unknown")
             else:  # how long, nobody has said

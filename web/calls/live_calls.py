@@ -117,7 +117,7 @@ class LiveCalls:
     def carried_elsewhere(self, call_sid: str) -> None:
         """Show that the call's media stream runs on another worker: it is found here, and live there."""
         call = self.find(call_sid)
-        if call is not None and not call.streamed:
+        if call is not None and not (call.streamed and not call.outcome):  # else it runs here
             call.elsewhere = True
 
     def transferring(self, call_sid: str) -> None:

@@ -10,11 +10,13 @@ heard. Told twice, each keeps the first. Neither raises anything: what cannot be
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import attrs
 import structlog
 import trio
 
+from actors.supervision import unharmed
 from store.calls import CallRecords, RecordsUnavailable, Save
 from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
@@ -164,12 +166,12 @@ class OrderEnds:
 
     async def note(self, name: str, ended: HowEnded) -> None:
         """Note how the call of an order went, by the order's id or the CallSid; nothing if it is no order's."""
-        try:
-            order = await self.orders.find(name)
-            if order is not None and not order.is_over:
-                await self.settle(self.orders, order, ended)
-        except OSError as exc:
-            _log.warning("order_end_not_noted", name=name, outcome=ended.outcome, why=str(exc))
+        await unharmed(partial(self._note, name, ended), "order_end_not_noted", name=name, outcome=ended.outcome)
+
+    async def _note(self, name: str, ended: HowEnded) -> None:
+        order = await self.orders.find(name)
+        if order is not None and not order.is_over:
+            await self.settle(self.orders, order, ended)
 
 
 @attrs.frozen

@@ -32,6 +32,7 @@ from actors.record.packed import VOLUME, PackedList
 from actors.record.watching import CallUnderWay, Written
 from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
+from store.records import CallRecord
 from web.calls.call_files import CallFiles
 from web.calls.task_tree import TaskNode, names_of, tree_of
 
@@ -244,6 +245,13 @@ class WatchedCalls:
     def find(self, call_sid: str) -> WatchedCall | None:
         """Return a call that goes on here, or went on here lately."""
         return self._calls.get(call_sid)
+
+    def ended(self, record: CallRecord) -> None:
+        """Tell the watchers of a call that it does not come back."""
+        call = self._calls.get(record.call_sid)
+        if call is not None and call.now is None:
+            call.over = True
+            call.changed.unpark_all()
 
     def forget(self, call_sid: str) -> None:
         """Forget a call that is over; one that goes on stays."""

@@ -52,11 +52,11 @@ def asked_by(arguments: Mapping[str, str]) -> ListAsked:
     since, until = (_day(given.get(name, ""), problems) for name in ("since", "until"))
     if since and until and since > until:
         problems.append(TEXT["dates_crossed"])
-    started_at, _, call_sid = arguments.get("before", "").partition("~")
+    started_at, _, call_sid = _word(arguments, "before").partition("~")
     query = CallQuery(
         text=given.get("q", ""),
-        outcome=given.get("outcome", ""),
-        direction=given.get("direction", ""),
+        outcome=_word(given, "outcome"),
+        direction=_word(given, "direction"),
         since=since.isoformat() if since else "",
         until=(until + timedelta(days=1)).isoformat() if until and until < date.max else "",
         troubled="troubled" in given,
@@ -65,6 +65,11 @@ def asked_by(arguments: Mapping[str, str]) -> ListAsked:
         limit=PAGE + 1,
     )
     return ListAsked(query, given, tuple(dict.fromkeys(problems)))
+
+
+def _word(arguments: Mapping[str, str], name: str) -> str:
+    """Return a word that a record may have, without null characters, which PostgreSQL refuses."""
+    return arguments.get(name, "").replace("\0", "")
 
 
 def _day(text: str, problems: list[str]) -> date | None:

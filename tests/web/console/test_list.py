@@ -139,6 +139,13 @@ def test_dates_between_which_there_is_no_day_are_told(since: str, until: str, to
     assert asked_by({"since": since, "until": until}).problems == tuple(TEXT[name] for name in told)
 
 
+def test_a_query_has_no_characters_that_postgresql_refuses() -> None:
+    asked = asked_by({"q": "a\0", "outcome": "busy\0", "direction": "\0", "before": "2026\0~CA\0"})
+
+    assert (asked.query.words, asked.query.outcome, asked.query.direction) == (["a"], "busy", "")
+    assert asked.query.before == ("2026", "CA")
+
+
 def test_filters_become_a_query() -> None:
     asked = asked_by({"q": " sale ", "since": "2026-11-22", "until": "9999-12-31", "troubled": "yes", "before": "a~b"})
 
