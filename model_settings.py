@@ -11,8 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from model_values import (
-    OWN_ENDPOINT,
-    REASONING_MODES,
     ThinkEndpoint,
     base_url,
     fallback_models,
@@ -27,6 +25,7 @@ from model_values import (
     provider,
     speed,
 )
+from protocol.deepgram import OWN_ENDPOINT, REASONING_MODES, why_unheard
 from setting_reader import Reading, setting, variable_of
 from setting_values import agent_sources, http_url, key, number, optional, whole, yes_or_no
 
@@ -223,8 +222,5 @@ def _check_listen(chosen: ModelSettings, read: Reading) -> None:
     if eager is not None and eager > (chosen.listen_eot_threshold or USUAL_EOT_THRESHOLD):
         read.refuse("LISTEN_EAGER_EOT_THRESHOLD", "LISTEN_EAGER_EOT_THRESHOLD is above LISTEN_EOT_THRESHOLD.")
     spoken = chosen.listen_language or ()
-    if model == "flux-general-en" and any(name.lower().partition("-")[0] != "en" for name in spoken):
-        fix = "It hears English only: set LISTEN_MODEL=flux-general-multi."
-        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL is {model}. {fix}")
-    if not is_flux and len(spoken) > 1:
-        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is several, and LISTEN_MODEL={model} takes one, or multi.")
+    if why := why_unheard(model, spoken):
+        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL={why}.")

@@ -12,14 +12,9 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
+from protocol.deepgram import LANGUAGE, MANAGED, MODEL_NAME, MOST_KEYTERMS, OWN_ENDPOINT, VOICE_NAME, VOICE_WANTED
 from setting_values import http_url, number
 
-MANAGED: Final = ("open_ai", "anthropic", "google", "nvidia", "deepgram")
-"""Providers whose models Deepgram runs for us."""
-OWN_ENDPOINT: Final = ("groq", "aws_bedrock")
-"""Providers that Deepgram reaches only at an address that we give it."""
-REASONING_MODES: Final = ("none", "minimal", "low", "medium", "high")
-MOST_KEYTERMS: Final = 100
 OFF: Final = "none"
 
 
@@ -40,7 +35,7 @@ def names(value: str) -> tuple[str, ...]:
 
 
 def model(value: str) -> str:
-    if re.fullmatch(r"[!-+\--~]+", value) is None:
+    if MODEL_NAME.fullmatch(value) is None:
         raise ValueError("the name of one model")
     return value
 
@@ -48,7 +43,7 @@ def model(value: str) -> str:
 def models(value: str) -> tuple[str, ...]:
     """Read names of models in the order of preference."""
     found = names(value)
-    if not found or any(re.search(r"[^!-~]", name) for name in found):
+    if not found or not all(map(MODEL_NAME.fullmatch, found)):
         raise ValueError("the name of a model, or several with commas between them, the best first")
     return found
 
@@ -93,8 +88,8 @@ def fallback_voices(value: str) -> tuple[str, ...]:
     if value.lower() == OFF:
         return ()
     found = names(value)
-    if not all(re.fullmatch(r"(aura|flux)-[a-z0-9-]+|cartesia/[^/\s]+/[^/\s]+", name) for name in found):
-        raise ValueError("a voice of Deepgram's, such as aura-2-luna-en, or cartesia/MODEL/VOICE, or none")
+    if not all(map(VOICE_NAME.fullmatch, found)):
+        raise ValueError(f"{VOICE_WANTED}, or none")
     return found
 
 
@@ -136,7 +131,7 @@ def keyterms(value: str) -> tuple[str, ...]:
 
 def languages(value: str) -> tuple[str, ...]:
     found = names(value)
-    if not all(re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi", name) for name in found):
+    if not all(map(LANGUAGE.fullmatch, found)):
         raise ValueError("a language such as en or es-419, or several with commas between them")
     return found
 

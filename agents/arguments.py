@@ -255,7 +255,7 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
         raise SchemaRefused("", f"{arguments.__name__} contains itself")
     try:
         fields = attrs.fields(attrs.resolve_types(arguments, include_extras=True))
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise SchemaRefused("", f"an annotation cannot be resolved: {error}") from error
     return tuple(_argument(field, (*outer, arguments)) for field in fields if field.init)
 

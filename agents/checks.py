@@ -16,7 +16,17 @@ from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec, no_handler
 from agents.quoting import word_set
-from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentSpec, SoftEdge, blanks_of
+from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
+from protocol.deepgram import (
+    LANGUAGE,
+    MANAGED,
+    MODEL_NAME,
+    MOST_KEYTERMS,
+    OWN_ENDPOINT,
+    REASONING_MODES,
+    VOICE_NAME,
+    VOICE_WANTED,
+)
 from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
@@ -46,16 +56,14 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     """Yield everything wrong with one agent as a field and a sentence."""
     if not _NAME.fullmatch(agent.name):
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
-    if not agent.voice.strip():
-        yield "voice", "is empty"
+    if not VOICE_NAME.fullmatch(agent.voice):
+        yield "voice", f"{agent.voice!r} is not {VOICE_WANTED}"
     for name in agent.brief_entries:
         if not _NAME.fullmatch(name) or name in BRIEF_NAMES:
             yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
     yield from _prompt(agent)
-    yield from _greeting("greeting", agent.greeting)
-    if agent.inbound_greeting:
-        yield from _greeting("inbound_greeting", agent.inbound_greeting)
-    yield from _options(agent)
+    yield from _words(agent)
+    yield from _options(agent.options)
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
@@ -66,11 +74,22 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
 def _prompt(agent: AgentSpec) -> Found:
     if not agent.prompt.strip():
         yield "prompt", "is empty"
+    if agent.inbound_prompt and not agent.inbound_prompt.strip():
+        yield "inbound_prompt", "is blank"
     brief = largest_brief(tuple(agent.brief_entries))
     length = max(len(agent.prompt_with(brief, direction)) for direction in (INBOUND, OUTBOUND))
     if length > PROMPT_LIMIT:
         cut = f"Deepgram cuts what is over {PROMPT_LIMIT}: shorten it by {length - PROMPT_LIMIT}"
         yield "prompt", f"is {len(agent.prompt)} characters, with the largest Brief {length}; {cut}"
+
+
+def _words(agent: AgentSpec) -> Found:
+    yield from _greeting("greeting", agent.greeting)
+    if agent.inbound_greeting:
+        yield from _greeting("inbound_greeting", agent.inbound_greeting)
+    for field in ("welcome_back", "introduction"):
+        if not {"{", "}"}.isdisjoint(getattr(agent, field)):
+            yield field, "has a blank in it, and only a greeting has these: leave it out"
 
 
 def _greeting(field: str, greeting: str) -> Found:
@@ -92,14 +111,40 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "eager_eot_threshold": (0.3, 0.9),
     "eot_timeout_ms": (500, 10_000),
 }
+_FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
+    "listen_model": (MODEL_NAME, "the name of a model"),
+    "listen_language": (LANGUAGE, "a language such as en or es-419"),
+    "listen_keyterms": (re.compile(r".*\S.*"), "a word"),
+    "reasoning_mode": (re.compile("|".join(REASONING_MODES)), f"one of {', '.join(REASONING_MODES)}"),
+    "speak_fallback": (VOICE_NAME, VOICE_WANTED),
+}
 """What Deepgram takes, as the settings of the same names."""
 
 
-def _options(agent: AgentSpec) -> Found:
+def _options(options: AgentOptions) -> Found:
     for name, (least, most) in _RANGES.items():
-        value = getattr(agent.options, name)
-        if value is not None and not least <= value <= most:
-            yield f"options.{name}", f"is {value:g}; write a number from {least:g} to {most:g}"
+        number = getattr(options, name)
+        if number is not None and not least <= number <= most:
+            yield f"options.{name}", f"is {number}; write a number from {least:g} to {most:g}"
+    for name, (form, wanted) in _FORMS.items():
+        value = getattr(options, name) or ()
+        for odd in (one for one in ((value,) if isinstance(value, str) else value) if not form.fullmatch(one)):
+            yield f"options.{name}", f"{odd!r} is not {wanted}"
+    if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
+        yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
+    yield from _think(options)
+
+
+def _think(options: AgentOptions) -> Found:
+    if options.think is not None and not options.think:
+        yield "options.think", "is empty: leave it out, or name a model"
+    for model in options.think or ():
+        if model.provider not in (*MANAGED, *OWN_ENDPOINT):
+            yield "options.think", f"{model.provider!r} is not one of {', '.join((*MANAGED, *OWN_ENDPOINT))}"
+        if not MODEL_NAME.fullmatch(model.name):
+            yield "options.think", f"{model.name!r} is not the name of a model"
+        if model.endpoint is not None and not model.endpoint.url.startswith("https://"):
+            yield "options.think", f"{model.endpoint.url!r} is not an https:// URL"
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:

@@ -8,7 +8,7 @@ followed. What goes wrong is told to the model in a sentence; nothing is asked t
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -114,8 +114,13 @@ def http_function(
     `facts` names the facts to keep for the next agents, each by its key in the service's answer. What is not a GET
     cannot be taken back: it waits for the end of the caller's turn unless `defer_until_eot` says otherwise.
 
-    *Raises* `ValueError` for a URL whose scheme or host an argument could change, or blanks that are no arguments.
+    *Raises* `ValueError` for a URL whose scheme or host an argument could change, blanks that are no arguments, another
+    method, or no time.
     """
+    if method not in get_args(Method):
+        raise ValueError(f"method: {method!r} is not one of {', '.join(get_args(Method))}")
+    if not timeout > 0:
+        raise ValueError(f"timeout: {timeout!r} is not more than 0 seconds")
     _refuse_url(url, arguments)
     for value in (headers or {}).values():
         if odd := [blank for blank in blanks_of(value) if not _ENV.fullmatch(blank)]:

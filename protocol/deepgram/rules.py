@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from protocol.deepgram.messages import ClientMessage, UpdateListen, UpdateSpeak, UpdateThink
 from protocol.deepgram.settings import (
     HIGHEST_TEMPERATURE,
+    OWN_ENDPOINT,
     TEMPERATURE_LIMITS,
     AgentSettings,
     AudioInput,
@@ -32,7 +33,6 @@ FLUX_VOICE_RATES: Mapping[str, frozenset[int]] = {
     "mulaw": frozenset({8000, 16000}),
     "alaw": frozenset({8000, 16000}),
 }
-NEEDS_ENDPOINT = frozenset({"groq", "aws_bedrock"})
 VOICE_NEEDS_ENDPOINT = frozenset({"open_ai", "eleven_labs", "aws_polly"})
 DEFAULT_VOICE = SpeakProvider("deepgram", "flux-kit-en", "v2")
 """The voice of the service when `agent.speak` is omitted."""
@@ -130,7 +130,7 @@ def _end_of_turn(provider: ListenProvider) -> Iterator[str]:
 def _thinks(chain: Iterable[Think]) -> Iterator[str]:
     for think in chain:
         provider = think.provider
-        if provider.type in NEEDS_ENDPOINT and think.endpoint is None:
+        if provider.type in OWN_ENDPOINT and think.endpoint is None:
             yield f"agent.think - model not available: {provider.type} needs an endpoint"
         if provider.model is None and think.endpoint is None:
             yield "agent.think.provider.model: is missing"

@@ -241,6 +241,17 @@ TELEPHONE = Audio(AudioInput("mulaw", SAMPLE_RATE), AudioOutput("mulaw", SAMPLE_
 """Twilio's audio format, so that nothing is transcoded on the way."""
 
 
+MANAGED = ("open_ai", "anthropic", "google", "nvidia", "deepgram")
+"""Providers whose models Deepgram runs for us."""
+OWN_ENDPOINT = ("groq", "aws_bedrock")
+"""Providers that Deepgram reaches only at an address that we give it."""
+REASONING_MODES = ("none", "minimal", "low", "medium", "high")
+MOST_KEYTERMS = 100
+MODEL_NAME = re.compile(r"[!-+\--~]+")
+"""Without spaces, and without the commas that stand between several."""
+VOICE_NAME = re.compile(r"(aura|flux)-[a-z0-9-]+|cartesia/[^/\s]+/[^/\s]+")
+VOICE_WANTED = "a voice of Deepgram's, such as aura-2-luna-en, or cartesia/MODEL/VOICE"
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi")
 FLUENT_FLUX = "flux-general-multi"
 """The one model of Flux's that takes languages."""
 TAKES_REASONING = frozenset({"open_ai", "groq", "deepgram"})
@@ -276,6 +287,15 @@ def listen_with(
         eot_timeout_ms=eot_timeout_ms,
     )
     return Listen(provider)
+
+
+def why_unheard(model: str, languages: Sequence[str]) -> str:
+    """Say what of these languages a recogniser would not listen for, and the fix; empty where it hears them all."""
+    if model == "flux-general-en" and any(name.lower().partition("-")[0] != "en" for name in languages):
+        return f"{model} hears English only: choose {FLUENT_FLUX}"
+    if _version(model) is None and len(languages) > 1:
+        return f"{model} takes one language, or multi"
+    return ""
 
 
 def think_with(

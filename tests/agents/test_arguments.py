@@ -304,6 +304,9 @@ class WithLimitedText:
     name: Annotated[str, Between(1, 2)]
 
 
+UNREADABLE = ("Nothing", "list[", "int[3]", "math.nothing")
+
+
 @attrs.frozen
 class WithUnknownName:
     when: "Tomorrow"  # type: ignore[name-defined]  # noqa: F821
@@ -359,6 +362,10 @@ class WithAWordInTheList:
         (WithMapping, "table", "must be str, int"),
         (WithLimitedText, "name", "has limits but is not a number"),
         (WithUnknownName, "", "cannot be resolved"),
+        *(
+            (attrs.make_class("Odd", {"day": attrs.field(type=cast("Any", text))}), "", "cannot be resolved")
+            for text in UNREADABLE
+        ),
         (WithNumberChoice, "level", "a Literal of words"),
         (Plain, "", "Plain is not an attrs class: write @attrs.frozen over it"),
         (WithTwistedLimits, "rating", "has the limits 5 and 1: write two numbers, the smaller one first"),

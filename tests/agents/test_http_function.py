@@ -1,5 +1,6 @@
 """A function that asks an HTTP service: arguments go where they belong, and what goes wrong is told to the model."""
 
+import math
 from datetime import date
 from enum import Enum
 
@@ -135,6 +136,14 @@ def test_an_address_that_an_argument_could_change_is_refused(url: str, told: str
 def test_a_blank_is_a_name_and_nothing_else(blank: str) -> None:
     with pytest.raises(ValueError, match="is no argument of Order"):
         order(f"https://shop.test/orders/{blank}/state")
+
+
+@pytest.mark.parametrize("changes", [{"method": "get"}, {"method": "HEAD"}, {"timeout": 0}, {"timeout": math.nan}])
+def test_a_method_or_a_time_that_no_request_has_is_refused(changes: dict[str, object]) -> None:
+    (name,) = changes
+
+    with pytest.raises(ValueError, match=f"{name}: .* is not "):
+        order(**changes)  # type: ignore[arg-type]
 
 
 def test_no_argument_is_sent_in_a_header() -> None:

@@ -23,8 +23,10 @@ from agents.functions import (
 )
 from agents.http_function import http_function
 from agents.roster import ROSTER, SHIPPED, RosterError, default_roster, load_roster, roster_from
-from agents.spec import AgentOptions, AgentSpec, soft
+from agents.spec import AgentOptions, AgentSpec, ThinkModel, soft
+from protocol.deepgram import Endpoint
 
+NO_VOICES = (" ", "thalia", "aura-2-thalia-en ", "cartesia/sonic-2", "cartesia/", "elevenlabs/x", "{name}")
 ALONE = AgentSpec(
     name="alone",
     role="everything",
@@ -98,7 +100,9 @@ def test_a_problem_names_file_and_field() -> None:
     with pytest.raises(RosterError) as refused:
         load_roster(["agents.qualifier", broken, "agents.closer"])
 
-    assert str(refused.value) == "agents/advisor.py: voice: is empty"
+    assert str(refused.value) == (
+        "agents/advisor.py: voice: ' ' is not a voice of Deepgram's, such as aura-2-luna-en, or cartesia/MODEL/VOICE"
+    )
     (problem,) = refused.value.problems
     assert (problem.file, problem.field) == (str(Path("agents", "advisor.py")), "voice")
 
@@ -153,8 +157,35 @@ def test_every_problem_is_reported_at_once() -> None:
             "functions: a function leads to 'x', and there is no such agent; there are alone",
         ),
         ({"functions": (END_CONVERSATION, END_CONVERSATION)}, "functions.end_conversation: is there 2 times"),
-        ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9; write a number from 0 to 2"),
+        ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9.0; write a number from 0 to 2"),
         ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
+        ({"options": AgentOptions(speak_speed=10**400)}, "options.speak_speed: is 1000"),
+        *(({"voice": name}, f"voice: {name!r} is not a voice of Deepgram's") for name in NO_VOICES),
+        *(
+            ({"options": AgentOptions(speak_fallback=(name,))}, f"options.speak_fallback: {name!r} is")
+            for name in NO_VOICES
+        ),
+        ({"options": AgentOptions(listen_model="nova 3")}, "options.listen_model: 'nova 3' is not the name of a model"),
+        (
+            {"options": AgentOptions(listen_language=("en", "german"))},
+            "options.listen_language: 'german' is not a lang",
+        ),
+        ({"options": AgentOptions(listen_keyterms=("Acme", " "))}, "options.listen_keyterms: ' ' is not a word"),
+        ({"options": AgentOptions(listen_keyterms=("Acme",) * 101)}, "options.listen_keyterms: are more than 100"),
+        ({"options": AgentOptions(reasoning_mode="max")}, "options.reasoning_mode: 'max' is not one of none, minimal"),
+        ({"options": AgentOptions(think=())}, "options.think: is empty: leave it out, or name a model"),
+        (
+            {"options": AgentOptions(think=(ThinkModel("openai", "gpt"),))},
+            "options.think: 'openai' is not one of open_",
+        ),
+        ({"options": AgentOptions(think=(ThinkModel("open_ai", ""),))}, "options.think: '' is not the name of a model"),
+        (
+            {"options": AgentOptions(think=(ThinkModel("groq", "gpt-oss", Endpoint("http://groq.test/v1")),))},
+            "options.think: 'http://groq.test/v1' is not an https:// URL",
+        ),
+        ({"welcome_back": "Hello again, {name}."}, "welcome_back: has a blank in it, and only a greeting has these"),
+        ({"introduction": "A call from {name}."}, "introduction: has a blank in it, and only a greeting has these"),
+        ({"inbound_prompt": " \n"}, "inbound_prompt: is blank"),
         ({"hands_to": "alone"}, "hands_to: is 'alone'; write hands_to=(…,), with the comma at its end"),
         ({"functions": END_CONVERSATION}, "functions: is FunctionSpec end_conversation; write functions=(…,), with"),
         ({"functions": [answer]}, "functions: has function answer in it; write FunctionSpec(…)"),

@@ -199,6 +199,8 @@ def test_the_models_of_an_agent_are_wanted_too() -> None:
         ({"eager_eot_threshold": 0.8}, "eager_eot_threshold: above eot_threshold"),
         ({"eot_timeout_ms": 20}, "eot_timeout_ms: 500 to 10000"),
         ({"temperature": -1.0}, "temperature: 0 to"),
+        ({"listen_language": ("de",)}, "listen_language: flux-general-en hears English only: choose flux-general-mul"),
+        ({"listen_model": "nova-3", "listen_language": ("de", "en")}, "listen_language: nova-3 takes one language"),
     ],
 )
 def test_options_of_an_agent_that_cannot_work_are_refused_at_the_start(options: dict[str, object], says: str) -> None:

@@ -10,7 +10,7 @@ from actors.session.settings_form import SettingsForm, VoiceAgentOptions
 from agents.roster import Roster, RosterError, RosterProblem
 from agents.spec import AgentOptions, ThinkModel
 from model_settings import AURA_SLOWEST
-from protocol.deepgram import Endpoint
+from protocol.deepgram import Endpoint, why_unheard
 from protocol.deepgram.rules import problems
 from settings import Settings
 
@@ -57,7 +57,10 @@ def _problems(roster: Roster, options: VoiceAgentOptions) -> Iterator[RosterProb
     for name, agent in roster.agents.items():
         for reason in problems(form.fresh(agent, None)):
             yield RosterProblem(f"agent {name!r}", "options", reason)
-        speed = agent.options.over(options.defaults).speak_speed
+        chosen = agent.options.over(options.defaults)
+        if why := why_unheard(chosen.listen_model or "", chosen.listen_language or ()):
+            yield RosterProblem(f"agent {name!r}", "options.listen_language", why)
+        speed = chosen.speak_speed
         if agent.voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
             text = f"a speed of {speed:g} is too slow for the Aura voice {agent.voice}"
             yield RosterProblem(f"agent {name!r}", "voice", text)
