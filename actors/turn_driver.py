@@ -215,6 +215,7 @@ class TurnDriver:
         try:
             await self._tell_times()
         finally:
+            self.on_concluded()  # unless it has been: a caller may hang up in the goodbye
             # each knows the other: they would outlive the call until a full collection
             self.session, self.on_concluded = None, _nothing
 

@@ -29,8 +29,10 @@ _WAIT: Final = re.compile(
 )
 """Words that ask for patience in general, in English."""
 _POLITE: Final = re.compile(
-    r"\b(?:mhm+|mm+(?: hm+)?|hm+|uh huh|yeah|yep|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure"
-    r"|great|fine|perfect|lovely|wonderful|youre welcome|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) help)\b"
+    r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure"
+    r"|great|fine|perfect|lovely|wonderful|cool|awesome|exactly|absolutely|understood|of course|no (?:problem|worries)"
+    r"|i (?:see|understand)|got (?:it|you)|gotcha|(?:(?:it|that) )?makes sense|sounds good|youre welcome"
+    r"|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) help)\b"
 )
 _FAREWELL: Final = re.compile(
     r"\b(?:(?:good )?bye|goodbye|take care|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
@@ -38,7 +40,7 @@ _FAREWELL: Final = re.compile(
     r"|(?:very )?(?:nice|good|great|lovely|wonderful) (?:day|evening|night|week|weekend|one)"
     r"|thats (?:all(?! right)|it)|talk (?:to you )?(?:soon|later))\b"
 )
-_AROUND_POLITE: Final = word_set("a all and for im much no oh so thats the to uh very well yes you")
+_AROUND_POLITE: Final = word_set("a ah all and for im much no oh so thats the to uh very well yes you")
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = word_set("while please ill im thank thanks ok okay")

@@ -28,6 +28,7 @@ _SCREENS: Final = _any_of(
     r"\bcall (screen|screening|assist|assistant)\b",
     r"\b(virtual|digital|personal|google|call) assistant (for|of|answering)\b",
     r"\bcopy of this conversation\b",
+    r"\b(would like|wants) to know who\b",
 )
 _ASKS: Final = _any_of(
     r"\b(say|state|tell|give|record|speak|announce|provide|leave) (me |us )?(your|the) (full )?name\b",
@@ -48,7 +49,7 @@ _CONNECTS: Final = _any_of(
     r"\b(announce|announcing) (you|your call)\b",
 )
 _GREETS: Final = _any_of(
-    r"\b(you've|you have|youve) reached\b",
+    r"\b(you've|you have|youve) reached\b(?! the right)",
     r"\b(leave|record) (me |us )?(a|your|the|another) (brief |short |detailed )?(message|name|number|details)\b",
     r"\b(at|after|following|wait for) the (tone|beep|signal)\b",
     r"\bvoice ?mail(box)?\b",
@@ -58,11 +59,13 @@ _GREETS: Final = _any_of(
     r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
     r"\bpress \w+ (for|to)\b",
     r"\b(our|office|business) (office )?hours\b",
-    r"\bnumber (you have|you've) (dialed|dialled|called)\b",
+    r"\bnumber (you have|you've|you are|you're) (dialed|dialled|called|dialing|dialling|calling|trying)\b",
+    r"\b(no ?one|nobody)( is)?( currently)? available\b",
+    r"\b(missed your call|away from (my|the) (phone|desk)|you know what to do)\b",
     r"\b(person|party|customer|subscriber|member) (you|that you)\b",
     r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
     r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
-    r"\b(not in service|cannot be completed|calling restrictions)\b",
+    _NO_CALL := r"\b(not in service|been disconnected|can ?not be completed|can't be completed|calling restrictions)\b",
     r"\byou may hang up\b",
 )
 _QUEUES: Final = _any_of(
@@ -77,10 +80,10 @@ _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|
 _TAKES_NOTHING: Final = _any_of(
     r"\b(mailbox|voice ?mail)( box)? (that )?(is|was|has)( currently)? (full|not (yet )?(been )?set ?up)\b",
     r"\b(not|cannot|can't|unable to) (currently )?(accept|accepting|take|receive)( any)?( new| more)? messages?\b",
-    r"\b(not in service|been disconnected|cannot be completed|calling restrictions)\b",
+    _NO_CALL,
 )
 _OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
-_ASKS_BACK: Final = _any_of(r"\b(did|have|are) you\b")
+_ASKS_BACK: Final = _any_of(r"\b(did|do|have|are|would) you\b")
 
 
 def is_greeting(text: str) -> bool:

@@ -5,11 +5,12 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up by `wait_dead`. It touches neither the socket nor the call: the bridge tells it what it sees, and ends the
-stream.
+is given up by `wait_dead`; but if the caller answers what no mark has told of, the line plays. It touches neither the
+socket nor the call: the bridge tells it what it sees, and ends the stream.
 """
 
 import math
+from typing import Protocol
 
 import attrs
 import trio
@@ -24,11 +25,18 @@ _LOOKS = 4
 """How often, within the time a mark may be late, it is looked whether one has come back."""
 
 
+class Talk(Protocol):
+    """The conversation, as the line knows it."""
+
+    caller_turns: int
+
+
 @attrs.define(eq=False)
 class LineWatch:
     """Watches one line. Times are trio's."""
 
     ledger: Ledger
+    talk: Talk
     limit: float
     """Seconds."""
     heard: float = attrs.field(factory=trio.current_time)
@@ -38,6 +46,10 @@ class LineWatch:
     died_of: str = attrs.field(default="", init=False)
     _mark: str | None = attrs.field(default=None, init=False)
     _mark_due: float = attrs.field(default=math.inf, init=False)
+    _turns: int = attrs.field(default=0, init=False)
+    """How many there were when the mark was due."""
+    _has_answered: bool = attrs.field(default=False, init=False)
+    """Whether a turn has come behind a mark that was due: the line plays, and does not tell."""
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
 
     async def wait_dead(self) -> str:
@@ -64,6 +76,11 @@ class LineWatch:
         mark = self.ledger.oldest_mark
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
+        if now < self._mark_due + self.limit / _LOOKS:
+            self._turns = self.talk.caller_turns
+        self._has_answered = self._has_answered or self.talk.caller_turns > self._turns
+        if self._has_answered:
+            self._mark_due = math.inf
 
 
 BREATH = 0.4

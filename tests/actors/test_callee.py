@@ -21,6 +21,7 @@ SCREENS = [
     "Can you tell me your name and the purpose of your call?",
     "This is the call assistant for Ada. What is it about?",
     "What’s your call regarding?",
+    "The person you are calling would like to know who is calling.",
 ]
 GREETINGS = [
     "You have reached the voicemail of Ada Lovelace. Please leave a message after the tone.",
@@ -35,6 +36,12 @@ GREETINGS = [
     "Your call has been forwarded to an automated voice messaging system.",
     "We're sorry, your call cannot be completed as dialed.",
     "When you have finished recording, you may hang up.",
+    "No one is available to take your call.",
+    "The number you are calling is currently busy.",
+    "The call can not be completed as dialed.",
+    "I'm sorry I missed your call.",
+    "Hi, this is Ann, I'm away from my phone right now.",
+    "Hey, it's Mike, you know what to do.",
 ]
 QUEUES = [
     "Your call is important to us.",
@@ -42,9 +49,23 @@ QUEUES = [
     "All our agents are busy. Please stay on the line.",
     "Please hold.",
 ]
-REFUSALS = ["He's not available at the moment.", "Did you leave me a message yesterday?", "Are you a voicemail?"]
+REFUSALS = [
+    "He's not available at the moment.",
+    "Did you leave me a message yesterday?",
+    "Are you a voicemail?",
+    "Sorry, he's in a meeting. Do you want to leave a message?",
+    "She's out. Would you like to leave a message?",
+]
 DOUBTFUL = ["Hi, I'm not available right now.", "The manager is not available.", "I'm unavailable."]
-PEOPLE = ["Hello?", "Yes, I have a minute.", "Sure, go ahead.", "No, I'm driving.", "Speaking.", "Hi Alex, yes."]
+PEOPLE = [
+    "Hello?",
+    "You've reached the right person.",
+    "Yes, I have a minute.",
+    "Sure, go ahead.",
+    "No, I'm driving.",
+    "Speaking.",
+    "Hi Alex, yes.",
+]
 
 
 @pytest.mark.parametrize("text", SCREENS)

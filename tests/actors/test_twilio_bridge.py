@@ -381,6 +381,8 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
         nursery.start_soon(scene.speak, silence(50 * 30))
         await trio.sleep(3)
         scene.watched.state.ledger.put(scene.voice, words(1).data)
+        await trio.sleep(0.5)
+        scene.watched.state.conversation.add_caller("Hello?")  # which answers nothing that they have heard
 
         assert await scene.hung_up() == CallerHungUp("plays nothing")
         assert trio.current_time() == pytest.approx(3 + 10, abs=3)

@@ -153,7 +153,8 @@ def test_who_goes_on_asks_for_no_time(text: str) -> None:
         "You too, have a nice day.",
         "All right.",
         "Mhm, okay.",
-        *("Mhm.", "Mm-hm.", "Uh-huh.", "Yeah, yeah."),
+        *("Mhm.", "Mm-hm.", "Mmhmm.", "Uh-huh.", "Yeah, yeah.", "Yup."),
+        *("Ah, I see.", "Okay, got it.", "That makes sense.", "Sounds good, thanks.", "No problem.", "Of course."),
         "Great, thank you for all your help. Take care!",
         "Perfect. See you then.",
         "Yes, that's fine.",
@@ -166,7 +167,8 @@ def test_a_caller_is_only_polite(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "No.", "Yes.", "Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."),
+        *("", "No.", "Yes.", "Oh, no.", "Got it?", "I see you have no Tuesday.", "Makes no sense."),
+        *("Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."),
         *(
             "Okay, I will have that then.",
             "Good, I will take that.",

@@ -165,6 +165,26 @@ async def test_a_mark_that_does_not_come_back_ends_no_call_and_delays_no_goodbye
     assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (6.0, 2.0, "completed")
 
 
+async def test_a_caller_who_answers_is_heard_to_the_end_on_a_line_that_echoes_no_mark(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        call.phone.loses = 10**6
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(1, "Ten pounds.", 25.0))
+        await call.far.hear_for(20)
+        await call.speak("Stop.")
+        await call.far.say(*sentence(2, "Of course.", 15.0))
+        await call.far.hear_for(20)
+        await call.speak("That is all.")
+        await call.far.say(*sentence(3, "Goodbye then.", 2.0), END)
+        with trio.fail_after(6):
+            await call.over.wait()
+
+    assert (call.phone.heard(2), call.phone.heard(3), call.ended.outcome) == (15.0, 2.0, "completed")
+
+
 async def test_words_without_audio_leave_nobody_in_silence(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
@@ -335,6 +355,23 @@ async def test_an_end_is_in_the_record_whose_session_was_lost_in_the_goodbye(
 
     assert [function.result for function in call.ended.functions] == [{"ended": True} if then == "it is over" else ""]
     assert ("end_reason" in call.ended.facts) is (then == "it is over")
+
+
+@pytest.mark.parametrize("is_lost", one_in(2, [False, True]), ids=["", "session lost"])
+async def test_an_end_is_in_the_record_though_the_caller_hangs_up_in_the_goodbye(
+    is_lost: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*sentence(1, "Goodbye.", 3.0, done=False), END)
+        await call.far.hear_for(0.5)
+        if is_lost:
+            call.far.socket.drop()
+        await trio.sleep(1)
+
+    assert [function.result for function in call.ended.functions] == [{"ended": True}]
+    assert (call.ended.outcome, call.ended.facts["end_reason"]) == ("caller_hung_up", "task_complete")
 
 
 DECISIONS = {
