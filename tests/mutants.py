@@ -217,7 +217,7 @@ MUTANTS = (
         6,
         "every call leaves a record: nobody looks for callers who never came",
         "web/app.py",
-        "        NoShows(context).run,\n",
+        "        partial(record_no_shows, context),\n",
         "",
         ("tests/faults/test_ringing.py",),
     ),

@@ -12,7 +12,7 @@ from store.memory import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
-from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, NoShows
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, record_no_shows
 from web.calls.live_calls import KnownCall
 from web.calls.slots import Slots
 
@@ -47,7 +47,7 @@ async def world(direction: str = "inbound", records: MemoryRecords | None = None
     context = build_context(settings(), Opened(services(line, records), line, Slots(50)))
     context.live_calls.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(NoShows(context).run)
+        nursery.start_soon(record_no_shows, context)
         yield World(context, records)
         nursery.cancel_scope.cancel(reason="end of the test")
 

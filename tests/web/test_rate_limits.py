@@ -39,12 +39,12 @@ async def test_twilio_and_operators_are_never_turned_away_for_a_stranger_at_thei
 def test_addresses_are_forgotten_the_longest_unseen_first() -> None:
     strangers = RateLimits(now=lambda: 0.0)
     for _ in range(int(ALLOWANCE)):
-        strangers.refuse("first")
+        strangers.refuse(("first", 1))
 
-    assert strangers.refuse("first") > 0
+    assert strangers.refuse(("first", 1)) > 0
     for number in range(KNOWN_ADDRESSES):
-        strangers.refuse(str(number))
-    assert strangers.refuse("first") == 0
+        strangers.refuse((str(number), 1))
+    assert strangers.refuse(("first", 1)) == 0
 
 
 @pytest.mark.parametrize("target", ["/healthz", "/metrics", "/calls", "/nowhere"])

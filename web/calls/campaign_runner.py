@@ -31,7 +31,6 @@ class CampaignRunner:
     context: AppContext
     dispatcher: Dispatcher
     unfinished: UnfinishedOrders
-    _rules: dict[str, CampaignRules] = attrs.field(factory=dict, init=False)
     _gap: float = attrs.field(default=LOOK_SECONDS, init=False)
     """Until the next look: the shortest pace of the campaigns that called somebody in this one."""
     _swept: float = attrs.field(default=0.0, init=False)
@@ -65,7 +64,7 @@ class CampaignRunner:
 
     async def _call_next(self, campaign: Campaign) -> bool:
         """Have the next number of a campaign called; False when none may be now."""
-        rules = self._rules.setdefault(campaign.campaign, rules_of(campaign.rules))
+        rules = rules_of(campaign.rules)
         if campaign.waits(rules.gap):
             return False
         worker = self.dispatcher.worker

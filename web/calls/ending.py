@@ -115,10 +115,6 @@ def _announce(record: CallRecord) -> None:
     )
 
 
-def forget(_: CallRecord) -> None:
-    """Do nothing: nobody is to be told."""
-
-
 @attrs.frozen
 class Announced:
     """Announces records when they are saved; that of a call which may come back, when that is settled."""
@@ -127,7 +123,7 @@ class Announced:
     live_calls: LiveCalls
     counts: Counts
     parked_calls: ParkedCalls = attrs.field(factory=ParkedCalls)
-    ended: Callable[[CallRecord], None] = forget
+    ended: Callable[[CallRecord], None] = lambda _: None
     """Is told of each call that is over, once its record is kept."""
 
     async def save(self, record: CallRecord) -> None:

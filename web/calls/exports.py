@@ -10,12 +10,12 @@ from typing import Final
 import attrs
 import orjson
 
-from agents.extras import Extras
-from store.calls import CallRecords, readable_record
-from store.orders.campaigns import Campaign, CampaignStore, Count
+from store.calls import readable_record
+from store.orders.campaigns import Campaign, Count
 from store.orders.queue import KeptOrder
 from store.records import DO_NOT_CALL, CallRecord, record_as_json
 from web.calls.campaigns import rules_of
+from web.calls.context import AppContext
 from web.calls.orders import CONTEXT_FIELDS
 
 COLUMNS = ("line", "to", "state", "outcome", "calls", "call_sid", "started_at", "duration", "answered_by", "why")
@@ -53,41 +53,37 @@ def progress_of(campaign: Campaign, counts: Sequence[Count], now: float) -> Prog
     return Progress(done + left, done, calling, waiting, calls, dict(sorted(outcomes.items())), eta)
 
 
-@attrs.frozen
-class Export:
-    campaigns: CampaignStore
-    records: CallRecords
-    extras: Extras
+async def as_csv(context: AppContext, campaign: Campaign) -> AsyncIterator[bytes]:
+    """Go through the results as CSV: of each number's last call, with what was found out."""
+    records, form = context.services.records, context.services.roster.extras.extract
+    extracted = [field.name for field in attrs.fields(form)] if form else []
+    found = (*(f"facts.{name}" for name in CONTEXT_FIELDS), *(f"extracted.{name}" for name in extracted))
+    yield _csv_line((*COLUMNS, *found))
+    async for order in _orders(context, campaign):
+        calls = _calls(order)
+        record = await readable_record(records, calls[-1]["call_sid"]) if calls else None
+        facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
+        fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
+        yield _csv_line((*_columns(order, record), *facts, *fields))
 
-    async def csv(self, campaign: Campaign) -> AsyncIterator[bytes]:
-        """Go through the results as CSV: of each number's last call, with what was found out."""
-        extracted = [field.name for field in attrs.fields(self.extras.extract)] if self.extras.extract else []
-        found = (*(f"facts.{name}" for name in CONTEXT_FIELDS), *(f"extracted.{name}" for name in extracted))
-        yield _csv_line((*COLUMNS, *found))
-        async for order in self._orders(campaign):
-            calls = _calls(order)
-            record = await readable_record(self.records, calls[-1]["call_sid"]) if calls else None
-            facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
-            fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
-            yield _csv_line((*_columns(order, record), *facts, *fields))
 
-    async def jsonl(self, campaign: Campaign) -> AsyncIterator[bytes]:
-        """Go through the results as JSON, a line for each number, with the whole record of each of its calls."""
-        async for order in self._orders(campaign):
-            calls = [{**call, "record": await self._plain(call["call_sid"])} for call in _calls(order)]
-            plain = {"line": order.line, "to": order.number, "state": order.state, "outcome": order.outcome}
-            yield orjson.dumps({**plain, "why": order.why, "calls": calls}, option=orjson.OPT_APPEND_NEWLINE)
+async def as_jsonl(context: AppContext, campaign: Campaign) -> AsyncIterator[bytes]:
+    """Go through the results as JSON, a line for each number, with the whole record of each of its calls."""
+    async for order in _orders(context, campaign):
+        calls = list[dict[str, object]]()
+        for call in _calls(order):
+            record = await readable_record(context.services.records, call["call_sid"])
+            calls.append({**call, "record": None if record is None else record_as_json(record)})
+        plain = {"line": order.line, "to": order.number, "state": order.state, "outcome": order.outcome}
+        yield orjson.dumps({**plain, "why": order.why, "calls": calls}, option=orjson.OPT_APPEND_NEWLINE)
 
-    async def _orders(self, campaign: Campaign) -> AsyncIterator[KeptOrder]:
-        after = 0
-        while orders := await self.campaigns.contacts(campaign.campaign, after):
-            for order in orders:
-                yield order
-            after = orders[-1].line
 
-    async def _plain(self, call_sid: str) -> Mapping[str, object] | None:
-        record = await readable_record(self.records, call_sid)
-        return None if record is None else record_as_json(record)
+async def _orders(context: AppContext, campaign: Campaign) -> AsyncIterator[KeptOrder]:
+    after = 0
+    while orders := await context.campaigns.contacts(campaign.campaign, after):
+        for order in orders:
+            yield order
+        after = orders[-1].line
 
 
 def _calls(order: KeptOrder) -> Sequence[Mapping[str, str]]:

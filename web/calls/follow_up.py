@@ -3,7 +3,7 @@
 `FollowUp` asks Twilio about calls that were put through if no webhook reports their end, so that their records get an
 outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
 `run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
-raises. `NoShows` gives a record to each call that came in and never opened its stream.
+raises. `record_no_shows` gives a record to each call that came in and never opened its stream.
 """
 
 from functools import partial
@@ -106,23 +106,19 @@ class FollowUp:
                 await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
 
 
-@attrs.frozen
-class NoShows:
-    """Keeps a record of callers who hung up before their stream opened, or whose stream Twilio could not open.
+async def record_no_shows(context: AppContext) -> None:
+    """Keep a record of callers who hung up before their stream opened, or whose stream Twilio could not open.
 
     A number of Twilio's needs no status callback, so nobody may tell: this looks over the live calls now and then. It
     holds no slot and never fails. A server that is stopped before it has looked keeps no record of such a call.
     """
 
-    context: AppContext
-
-    async def run(self) -> None:
-        while True:
-            await trio.sleep(NO_SHOW_LOOK_SECONDS)
-            for call in self.context.live_calls.overdue(OVERDUE_SECONDS):
-                await unharmed(partial(self._conclude, call), "no_show_crashed", call_sid=call.call_sid)
-
-    async def _conclude(self, call: KnownCall) -> None:
-        await self.context.outcomes.conclude(call, "completed", _NO_SHOW)
+    async def conclude(call: KnownCall) -> None:
+        await context.outcomes.conclude(call, "completed", _NO_SHOW)
         if not call.outcome:  # another worker has, or had, the stream: the call is shown there
-            self.context.live_calls.remove(call.id)
+            context.live_calls.remove(call.id)
+
+    while True:
+        await trio.sleep(NO_SHOW_LOOK_SECONDS)
+        for call in context.live_calls.overdue(OVERDUE_SECONDS):
+            await unharmed(partial(conclude, call), "no_show_crashed", call_sid=call.call_sid)

@@ -220,7 +220,7 @@ class Forgetting:
         return found
 
     def _forget_here(self, subject: Subject) -> None:
-        for call in list(self.live_calls.newest()):
+        for call in self.live_calls.newest():
             is_theirs = bool(subject.number) and call.caller == subject.number
             if is_theirs or {call.call_sid, call.id} & subject.calls:
                 self.live_calls.remove(call.id)

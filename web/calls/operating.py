@@ -1,14 +1,13 @@
 """An operator's commands as they are asked for from outside: read, checked, and given to the call.
 
-`read_command` reads the body of a request, strictly, and says everything that is wrong with it (`CommandError`).
-`Operating` gives a command to the call, wherever it runs, and says what became of it: also of a call that is over, or
-was never there. It raises what the records do.
+`read_action` reads the body of a request, strictly, and says everything that is wrong with it (`OrderError`).
+`operate` gives a command to the call, wherever it runs, and says what became of it: also of a call that is over, or was
+never there. It raises what the records do. An operator's hang-up is at once, or with a goodbye that is heard.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-import attrs
 import trio
 
 from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
@@ -108,45 +107,41 @@ def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[A
     return KINDS[name](**texts), str(given.get("by", ""))
 
 
-@attrs.frozen
-class Operating:
-    context: AppContext
+async def operate(context: AppContext, call_sid: str, command: Command) -> Asked:
+    """Give a command to a call, and say what became of it.
 
-    async def ask(self, call_sid: str, command: Command) -> Asked:
-        """Give a command to a call, and say what became of it.
+    `NotHere`: no such call goes on, or ever did. Raises: `OSError`.
+    """
+    asked = await context.commands.ask(call_sid, command)
+    if not isinstance(asked, NotHere):
+        return asked
+    record = await readable_record(context.services.records, call_sid)
+    if record is not None and record.outcome == TRANSFERRING and isinstance(command.action, GiveBack):
+        return await _call_back(context, record, command)
+    return asked if record is None else _afterwards(record, command)
 
-        `NotHere`: no such call goes on, or ever did. Raises: `OSError`.
-        """
-        asked = await self.context.commands.ask(call_sid, command)
-        if not isinstance(asked, NotHere):
-            return asked
-        record = await readable_record(self.context.services.records, call_sid)
-        if record is not None and record.outcome == TRANSFERRING and isinstance(command.action, GiveBack):
-            return await self._call_back(record, command)
-        return asked if record is None else _afterwards(record, command)
 
-    async def _call_back(self, record: CallRecord, command: Command) -> Asked:
-        """Have the line connect a call that an operator has taken over; its next stream answers the command."""
-        context, call_sid = self.context, record.call_sid
-        texts = context.admissions.texts
-        if await context.admissions.tokens.take(take_over_token(call_sid)) is None:
-            return refused("nobody has taken this call over, or somebody gives it back already")
-        await texts.take(f"transfer {call_sid}")
-        document = await Returns(context).call_back(record, command)
-        await texts.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
-        try:
-            await context.line.redirect(call_sid, document)
-        except LineError as exc:
-            await texts.take(give_back_token(call_sid))
-            await texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
-            return failed(f"the line did not connect the call: {exc.reason}")
-        with trio.move_on_after(BACK_SECONDS):
-            while True:
-                asked = await context.commands.ask(call_sid, command)
-                if not isinstance(asked, NotHere):
-                    return asked
-                await trio.sleep(LOOK_SECONDS)
-        return failed(f"the line was told, and no stream has come within {BACK_SECONDS:g} s")
+async def _call_back(context: AppContext, record: CallRecord, command: Command) -> Asked:
+    """Have the line connect a call that an operator has taken over; its next stream answers the command."""
+    call_sid, texts = record.call_sid, context.admissions.texts
+    if await context.admissions.tokens.take(take_over_token(call_sid)) is None:
+        return refused("nobody has taken this call over, or somebody gives it back already")
+    await texts.take(f"transfer {call_sid}")
+    document = await Returns(context).call_back(record, command)
+    await texts.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
+    try:
+        await context.line.redirect(call_sid, document)
+    except LineError as exc:
+        await texts.take(give_back_token(call_sid))
+        await texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
+        return failed(f"the line did not connect the call: {exc.reason}")
+    with trio.move_on_after(BACK_SECONDS):
+        while True:
+            asked = await context.commands.ask(call_sid, command)
+            if not isinstance(asked, NotHere):
+                return asked
+            await trio.sleep(LOOK_SECONDS)
+    return failed(f"the line was told, and no stream has come within {BACK_SECONDS:g} s")
 
 
 def _afterwards(record: CallRecord, command: Command) -> CommandAnswer | Pending:
@@ -160,36 +155,28 @@ BY_OPERATOR = "ended_by_operator"
 """The outcome of a call that an operator has ended."""
 
 
-@attrs.frozen
-class HangUp:
-    """Hang-up by an operator: at once, or with a goodbye that is heard.
+async def hang_up_at_once(context: AppContext, call_sid: str) -> str:
+    """End a call at once, for an operator; return what Twilio will say of it.
 
-    It tells the call, on whichever worker it runs, so that its record says who ended it, and its agent can say the
-    last sentence. A call that cannot be told (its worker shares no database with this one) is reached by the network
-    alone: Twilio says the sentence then.
+    The call is told, on whichever worker it runs, so that its record says who ended it; the network ends it then.
+
+    *Raises* `LineError`.
     """
+    await context.commands.tell(call_sid, EndCallNow(BY_OPERATOR))
+    if not is_page_call(context.live_calls.find(call_sid)):
+        await context.line.hang_up(call_sid)
+    return "completed"
 
-    context: AppContext
 
-    async def at_once(self, call_sid: str) -> str:
-        """End a call; return what Twilio will say of it.
+async def hang_up_politely(context: AppContext, call_sid: str) -> str:
+    """Have a closing sentence said and the call ended; return how the call goes until then.
 
-        Raises: `LineError`.
-        """
-        await self.context.commands.tell(call_sid, EndCallNow(BY_OPERATOR))
-        if not is_page_call(self.context.live_calls.find(call_sid)):
-            await self.context.line.hang_up(call_sid)
-        return "completed"
-
-    async def politely(self, call_sid: str) -> str:
-        """Have a closing sentence said and the call ended; return how the call goes until then.
-
-        Raises: `LineError`.
-        """
-        context = self.context
-        if await context.commands.tell(call_sid, CloseCall(BY_OPERATOR)):
-            return "in-progress"
-        if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
-            return await self.at_once(call_sid)  # nobody has picked up yet
-        await context.line.redirect(call_sid, say_and_end(context.services.policy.wording.closing))
+    A call that cannot be told (its worker shares no database with this one) is reached by the network alone: Twilio
+    says the sentence then. *Raises* `LineError`.
+    """
+    if await context.commands.tell(call_sid, CloseCall(BY_OPERATOR)):
         return "in-progress"
+    if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
+        return await hang_up_at_once(context, call_sid)  # nobody has picked up yet
+    await context.line.redirect(call_sid, say_and_end(context.services.policy.wording.closing))
+    return "in-progress"

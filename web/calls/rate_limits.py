@@ -36,9 +36,9 @@ class RateLimits:
     now: Callable[[], float] = trio.current_time
     _known: OrderedDict[str, tuple[float, float]] = attrs.field(factory=OrderedDict, init=False)
 
-    def refuse(self, address: str) -> float:
+    def refuse(self, client: tuple[str, int] | None) -> float:
         """Note one more refusal; return the seconds to stay away, or 0 as long as there is allowance."""
-        now = self.now()
+        now, address = self.now(), client[0] if client else ""
         left, since = self._known.pop(address, (ALLOWANCE, now))
         left = min(ALLOWANCE, left + (now - since) * REFILL)
         self._known[address] = (max(0.0, left - 1.0), now)
@@ -48,8 +48,7 @@ class RateLimits:
 
     def answer(self, refusal: Response) -> Response:
         """Return `refusal`, or 429 if this request's address has had too many."""
-        client = request.scope.get("client")
-        wait = self.refuse(client[0] if client else "")
+        wait = self.refuse(request.scope.get("client"))
         if not wait:
             return refusal
         told = b'{"error":"too many refusals","fix":"Wait for as long as Retry-After says."}'

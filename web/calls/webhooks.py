@@ -130,7 +130,10 @@ class Webhooks:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep)
             nursery.start_soon(keep_running, self.sweep, "webhooks_not_swept", SWEEP_SECONDS)
-            await self._send_on(nursery, trio.CapacityLimiter(AT_ONCE))
+            places = trio.Semaphore(AT_ONCE)
+            while True:
+                await places.acquire()
+                nursery.start_soon(self._send, await self._next(), places)
 
     async def _keep(self) -> None:
         told = ""
@@ -147,13 +150,6 @@ class Webhooks:
                     await trio.sleep(1)
             self._wake.set()
 
-    async def _send_on(self, nursery: trio.Nursery, places: trio.CapacityLimiter) -> None:
-        while True:
-            place = object()
-            await places.acquire_on_behalf_of(place)
-            event = await self._next()
-            nursery.start_soon(self._send, event, lambda place=place: places.release_on_behalf_of(place))
-
     async def _next(self) -> Event:
         while True:
             self._wake = trio.Event()
@@ -168,14 +164,14 @@ class Webhooks:
             with trio.move_on_after(seconds):
                 await self._wake.wait()
 
-    async def _send(self, event: Event, done: Callable[[], None]) -> None:
+    async def _send(self, event: Event, places: trio.Semaphore) -> None:
         try:
             why = await self.post(event.id, event.body.encode())
             await self._note(event, why)
         except OSError as exc:  # it is sent again when its lease is over
             _log.warning("webhook_not_noted", id=event.id, why=str(exc))
         finally:
-            done()
+            places.release()
             self._wake.set()
 
     async def _note(self, event: Event, why: str) -> None:

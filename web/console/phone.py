@@ -76,9 +76,8 @@ class PhoneRoutes:
         session = self.gate.sessions.of_header(headers.get("cookie", ""))
         if not refusal and session is not None:
             return session.id
-        client = scope.get("client")
         self.context.counts.refused("no_session")
-        self.context.rate_limits.refuse(client[0] if client else "")
+        self.context.rate_limits.refuse(scope.get("client"))
         return NotAdmitted(refusal or "no session of the console")
 
     def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ from store.records import TRANSFERRING, UNANSWERED, RecordError, record_as_json
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.operating import BY_OPERATOR, HangUp
+from web.calls.operating import BY_OPERATOR, hang_up_at_once, hang_up_politely
 from web.calls.orders import (
     AlreadyRinging,
     InDoubt,
@@ -47,6 +47,7 @@ from web.routes.problems import (
     is_call_sid,
     json_answer,
     key_of_request,
+    mistaken,
     no_such_call,
     problem,
     unreachable,
@@ -135,7 +136,7 @@ class CallRoutes:
         try:
             order = read_order(body, self.context.settings, self.context.services.roster.beginners)
         except OrderError as exc:
-            return problem(400, "the order has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+            return mistaken("the order", exc)
         if (given := key_of_request()) is None:
             return await self._answer(await self.dispatcher.take_unless_ringing(order))
         key = key_of(given, bearer_of(request.headers.get("authorization", "")), body)
@@ -230,12 +231,11 @@ class CallRoutes:
             return _accepted(name, call_sid, call, "canceled")
         if not is_call_sid(call_sid):
             return no_such_call() if call is None else self._without_sid(name, call)
-        ending, returns = HangUp(self.context), Returns(self.context)
+        end = hang_up_politely if request.args.get("goodbye") == "yes" else hang_up_at_once
+        returns = Returns(self.context)
         await returns.note_ended_by(call_sid, BY_OPERATOR)
         try:
-            status = await (
-                ending.politely(call_sid) if request.args.get("goodbye") == "yes" else ending.at_once(call_sid)
-            )
+            status = await end(self.context, call_sid)
         except LineError as exc:
             await returns.note_ended_by(call_sid, "")
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)

@@ -17,16 +17,16 @@ from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, CampaignRules, read_rules
 from web.calls.contacts import ContactReader
 from web.calls.context import AppContext
-from web.calls.exports import Export, Progress, progress_of
+from web.calls.exports import Progress, as_csv, as_jsonl, progress_of
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
-from web.routes.problems import body_of_request, json_answer, problem, unreachable
+from web.routes.problems import body_of_request, json_answer, mistaken, problem, unreachable
 
 OPTIONS = ("machine_detection", "time_limit", "record", "agents")
 FIELDS = ("name", "csv", "paused", *RULES, *OPTIONS)
 LARGEST_BODY = 5 * 1024 * 1024
 STATES: Mapping[str, str] = {"pause": "paused", "resume": "running", "cancel": "canceled"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-_FORMATS: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+_FORMATS = {"csv": (as_csv, "text/csv; charset=utf-8"), "jsonl": (as_jsonl, "application/jsonl")}
 
 _log = structlog.stdlib.get_logger()
 
@@ -51,7 +51,7 @@ class CampaignRoutes:
             given = _read(await body_of_request())
             rules, contacts = await self._check(given)
         except OrderError as exc:
-            return problem(400, "the campaign has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+            return mistaken("the campaign", exc)
         state, name = "paused" if given.get("paused") else "running", str(given["name"])
         made = await self.context.campaigns.create(secrets.token_hex(12), name, contacts, rules.written(), state)
         if made is None:
@@ -118,9 +118,8 @@ class CampaignRoutes:
     async def export(self, name: str) -> Response:
         wanted = request.args.get("format", "csv")
         campaign = await self._found(name)
-        export = Export(self.context.campaigns, self.context.services.records, self.context.services.roster.extras)
-        lines = export.csv(campaign) if wanted == "csv" else export.jsonl(campaign)
-        return Response(lines, content_type=_FORMATS[wanted])
+        lines, content_type = _FORMATS[wanted]
+        return Response(lines(self.context, campaign), content_type=content_type)
 
     async def progress(self, campaign: Campaign) -> Progress:
         now = await self.context.orders.now()

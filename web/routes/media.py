@@ -94,9 +94,8 @@ class MediaStreams:
     def _tell_misrouted(self, scope: WebsocketScope) -> None:
         """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
         is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
-        client = scope.get("client")
         is_near = STREAM_PATH in f"/{scope['path'].strip('/').lower()}"
-        if (is_twilios or is_near) and not self.context.rate_limits.refuse(client[0] if client else ""):
+        if (is_twilios or is_near) and not self.context.rate_limits.refuse(scope.get("client")):
             address = f"{self.context.signatures.socket_origin}{STREAM_PATH}"
             fix = f"The stream's address is {address}; see what the proxy makes of it."
             path = scope["path"][:LONGEST_PATH]

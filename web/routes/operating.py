@@ -18,9 +18,10 @@ from quart.typing import ResponseReturnValue
 from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
 from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
-from web.calls.operating import Operating, read_action
+from web.calls.live_calls import KnownCall
+from web.calls.operating import operate, read_action
 from web.calls.orders import OrderError
-from web.routes.problems import body_of_request, json_answer, key_of_request, no_such_call, problem
+from web.routes.problems import body_of_request, json_answer, key_of_request, mistaken, no_such_call, problem
 from web.routes.views import CallViews
 
 _STATUS: Final[Mapping[Outcome, int]] = {
@@ -50,33 +51,30 @@ class OperatorRoutes:
 
     def add_to(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:
         for command in KINDS:
-            routes.add_url_rule(
-                f"{prefix}/<name>/{command}",
-                f"command_{command}",
-                partial(self.command, command, who),
-                methods=["POST"],
-            )
+            view = partial(self.command, command, who)
+            routes.add_url_rule(f"{prefix}/<name>/{command}", f"command_{command}", view, methods=["POST"])
 
     async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
         body, key = await body_of_request(), key_of_request()
         try:
             action, by = read_action(command, body, self.context.services.roster.agents)
         except OrderError as exc:
-            return problem(400, "the command has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
+            return mistaken("the command", exc)
         call_sid = await self.views.call_sid(name)
         given = Command(key or secrets.token_hex(8), f"{who()}: {by}" if by else who(), action)
-        answer = await Operating(self.context).ask(call_sid, given)
-        if isinstance(answer, NotHere) and (known := self.context.live_calls.find(name)) is not None and known.over:
+        answer = await operate(self.context, call_sid, given)
+        known = self.context.live_calls.find(name)
+        if isinstance(answer, NotHere) and known is not None and known.over:
             answer = OVER
         shown = {"id": name, "call_sid": call_sid, "command": command, "command_id": given.id}
         _log.info("call_commanded", call_sid=call_sid, command=command, by=given.by, answer=_word(answer))
-        return self._not_here(name) if isinstance(answer, NotHere) else _answered(answer, shown)
+        return _not_here(known) if isinstance(answer, NotHere) else _answered(answer, shown)
 
-    def _not_here(self, name: str) -> Response:
-        call = self.context.live_calls.find(name)
-        if call is None:
-            return no_such_call()
-        return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
+
+def _not_here(call: KnownCall | None) -> Response:
+    if call is None:
+        return no_such_call()
+    return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
 
 
 def _word(answer: CommandAnswer | Pending | NotHere) -> str:

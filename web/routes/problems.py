@@ -24,6 +24,7 @@ from protocol.fields import json_or, names_twice
 from store.calls import DatabaseRefused
 from store.json_text import json_text
 from web.calls.context import AppContext
+from web.calls.orders import OrderError
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
 from web.clients.signatures import SIGNATURE
@@ -54,6 +55,10 @@ def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) 
     if retry_seconds:
         response.headers["Retry-After"] = str(retry_seconds)
     return response
+
+
+def mistaken(what: str, exc: OrderError) -> Response:
+    return problem(400, f"{what} has mistakes in it", problems=[attrs.asdict(one) for one in exc.problems])
 
 
 def no_such_call() -> Response:
@@ -168,9 +173,8 @@ class Misrouted:
     def _tell(self, status: int) -> None:
         rule = meant(self.routes, request.path)
         is_twilios, is_socket = SIGNATURE in request.headers, "sec-websocket-key" in request.headers
-        client = request.scope.get("client")
         is_strange = rule is None and not is_twilios and not is_socket
-        if is_strange or self._allowance.refuse(client[0] if client else ""):
+        if is_strange or self._allowance.refuse(request.scope.get("client")):
             return
         _log.warning(
             "request_misrouted",
