@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -141,9 +140,9 @@ class SocketLine:
         """Call somebody."""
         return str((await self._ask({"do": "create", "to": to, "order": order}, writes=True))["sid"])
 
-    async def calls_to(self, to: str, since: datetime) -> "list[str]":
+    async def calls_to(self, to: str, seconds: float) -> "list[str]":
         """List calls."""
-        asked = {"do": "list", "to": to, "since": repr(since.astimezone(UTC).timestamp())}
+        asked = {"do": "list", "to": to, "since": repr(time.time() - seconds)}
         calls = (await self._ask(asked, writes=False))["calls"]
         assert isinstance(calls, list)
         return [str(call) for call in calls]

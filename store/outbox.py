@@ -48,6 +48,9 @@ _PRUNE = f"""DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
     LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
 _REMOVE = f"""DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE created < {{now}} - :seconds LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
+_RECALL = f"""UPDATE outbox SET due = {{now}}, created = {{now}} WHERE id IN (
+    SELECT id FROM outbox WHERE state = 'waiting' AND created > {{now}} LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
+"""What was kept before the clock was set back is not to wait until it has caught up."""
 _KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
 _SINCE = "SELECT min(created) FROM outbox"
 _BODIES = f"SELECT id, call_sid, body FROM outbox WHERE id > :after ORDER BY id LIMIT {MOST}"  # noqa: S608 - constants
@@ -112,6 +115,7 @@ class Outbox:
     async def prune(self) -> None:
         """Forget what was sent two days ago, and what was given up a month ago."""
         await ask_for_all(self.database, _PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
+        await ask_for_all(self.database, _RECALL, {})
 
     async def remove_older(self, seconds: float) -> int:
         """Forget what was kept longer ago, sent or not; return how many that were."""

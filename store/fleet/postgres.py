@@ -393,23 +393,23 @@ class PostgresFleet(Fleet):
 
     async def _compare(self) -> None:
         """Have the database hold for us what we hold: it may have missed an end, or a whole conversation."""
-        known = [*self._calls, *self._coming]
-        mine = {"worker": self.worker, "known": known}
-        calls = list(self._calls.values())
-        report = {
-            "worker": self.worker,
-            "keys": [call.key for call in calls],
-            "sids": [call.call_sid for call in calls],
-            "abouts": [about_of(call) for call in calls],
-        }
-        try:
-            await self.database.ask(statements.FORGET, mine, even_away=True)
-            await self.database.ask(statements.UNHOLD, mine)
-            if calls:
+        held = await self.database.ask(statements.HELD, {"worker": self.worker}, even_away=True)
+        now = trio.current_time()  # who is let in before the answer is known here by now
+        ours = {*self._calls, *self._coming, *(key for key, at in self._lapses.items() if at > now)}
+        if gone := [key for (key,) in held if key not in ours]:
+            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": gone})
+        if calls := list(self._calls.values()):
+            report = {
+                "worker": self.worker,
+                "keys": [call.key for call in calls],
+                "sids": [call.call_sid for call in calls],
+                "abouts": [about_of(call) for call in calls],
+            }
+            try:
                 await self.database.ask(statements.REPORT, report)
-        except psycopg.IntegrityError as exc:  # declared dead in between
-            self._is_known = False
-            raise FleetUnavailable("this worker was declared dead") from exc
+            except psycopg.IntegrityError as exc:  # declared dead in between
+                self._is_known = False
+                raise FleetUnavailable("this worker was declared dead") from exc
         await free_lapsed(self.database)
         self._compared = trio.current_time()
 

@@ -118,10 +118,8 @@ DELETE FROM workers WHERE worker = %(worker)s"""  # noqa: S608 - constants
 CUT = "SELECT call_sid, about, note FROM cut_calls ORDER BY died LIMIT 20"
 KEPT = "DELETE FROM cut_calls WHERE call_sid = %(call_sid)s"
 
-FORGET = """WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key <> ALL(%(known)s) RETURNING call_sid)
-DELETE FROM call_notes USING gone WHERE call_notes.call_sid = gone.call_sid"""
-UNHOLD = f"""UPDATE slots SET {_EMPTY}
-    WHERE worker = %(worker)s AND lapses IS NULL AND key <> ALL(%(known)s)"""  # noqa: S608 - constants
+HELD = """SELECT key FROM slots WHERE worker = %(worker)s
+    UNION SELECT key FROM live_calls WHERE worker = %(worker)s"""
 REPORT = """WITH mine AS (SELECT * FROM unnest(%(keys)s::text[], %(sids)s::text[], %(abouts)s::text[])
     AS m (key, call_sid, about)),
 alive AS (DELETE FROM cut_calls USING mine WHERE cut_calls.call_sid = mine.call_sid),

@@ -23,6 +23,9 @@ KEPT_SECONDS = 86_400.0
 """For so long an order is known after its call is over."""
 UNANSWERED_SECONDS = 900.0
 """For so long an order stays of which nobody was told, and that its worker has left."""
+LONGEST_LEASE = 300.0
+"""Nobody looks after an order for longer without saying so: one that is due later was taken before the clock was set
+back."""
 LOOKS = 2
 """How often Twilio's list must lack a call before the call is asked for again."""
 
@@ -211,10 +214,14 @@ class OrderQueue:
         return cast("float", seconds)
 
     async def prune(self, campaigns: float = math.inf) -> None:
-        """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago."""
+        """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago.
+
+        And have somebody look after those that nobody would before a clock that was set back has caught up.
+        """
         kept = min(campaigns, NEVER)
         old = {"single": KEPT_SECONDS, "campaigns": kept, "unanswered": UNANSWERED_SECONDS}
         await ask_for_all(self.database, statements.PRUNE, old)
+        await ask_for_all(self.database, statements.RECALL, {"longest": LONGEST_LEASE})
 
     # The do-not-call list
 

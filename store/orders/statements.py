@@ -63,6 +63,8 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
+RECALL = f"""UPDATE orders SET due = {{now}} WHERE order_id IN (SELECT order_id FROM orders
+    WHERE state <> 'over' AND due > {{now}} + :longest AND due < {NEVER} LIMIT {MOST}) RETURNING 1"""  # noqa: S608
 _OLD = "SELECT order_id FROM orders WHERE state = 'over' AND"
 PRUNE = f"""DELETE FROM orders WHERE order_id IN (
     SELECT order_id FROM ({_OLD} campaign = '' AND ended < {{now}} - :single

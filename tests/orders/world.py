@@ -7,7 +7,6 @@ blocks want. The tasks are then cancelled, and another process may be started on
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from random import Random
 from typing import TypeVar
 
@@ -82,8 +81,8 @@ class MortalLine:
     async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
         return await self.life.does(lambda: self.line.place_call(to, order, options))
 
-    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
-        return await self.life.does(lambda: self.line.calls_to(to, since))
+    async def calls_to(self, to: str, seconds: float) -> Sequence[str]:
+        return await self.life.does(lambda: self.line.calls_to(to, seconds))
 
     async def hang_up(self, call_sid: str) -> None:
         await self.life.does(lambda: self.line.hang_up(call_sid))

@@ -321,6 +321,43 @@ async def test_where_the_clock_of_the_database_jumps_the_living_live_and_the_dea
     assert calls == [{"CA1", "CA2"}, {"CA1"}]
 
 
+async def test_a_slot_kept_before_the_clock_was_set_back_is_free_when_nobody_came(workers: Workers) -> None:
+    fleet = await workers.join(2)
+    for key, seconds in (("on its way", 60.0), ("late", 0.05)):
+        await fleet.reserve(key, seconds)
+    execute(workers.url, "UPDATE slots SET lapses = lapses + interval '1 hour' WHERE key IS NOT NULL")
+    await trio.sleep(0.06)
+    fleet._compared = -math.inf
+    await fleet.beat()
+
+    assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == [("on its way",)]
+
+
+@attrs.define
+class Meanwhile(Database):
+    """A database before whose next answer something else is done."""
+
+    first: list[Callable[[], Awaitable[object]]] = attrs.field(factory=list)
+
+    async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
+        if self.first:
+            await self.first.pop()()
+        return await super().ask(sql, arguments, even_away=even_away)
+
+
+async def test_a_call_let_in_while_a_worker_compares_keeps_its_slot(workers: Workers) -> None:
+    """What the worker held when it began to compare is not what it holds when the database does."""
+    database = Meanwhile(workers.url)
+    workers.opened.append(database)
+    fleet = PostgresFleet(2, database, worker="w1")
+    await fleet.beat()
+    database.first.append(lambda: fleet.admit(call("CA1")))
+    await fleet._compare()
+
+    assert [one.key for one in await fleet.live()] == ["CA1"]
+    assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == [("CA1",)]
+
+
 async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
     """The call was let in, and its worker does not know."""
     fleet = await workers.join(1, "w1")
@@ -839,6 +876,7 @@ SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
     "old orders": (orders.PRUNE, "orders_over", OLD),
     "old numbers of campaigns": (orders.PRUNE, "orders_over_of_campaigns", OLD),
     "orders that nobody was told of": (orders.PRUNE, "orders_due", OLD),
+    "orders taken before the clock was set back": (orders.RECALL, "orders_due", {"longest": 9.0}),
     "campaigns that go on": (campaigns._RUNNABLE, "orders_contacts", {}),
     "the next number of a campaign": (campaigns._TAKE, "orders_contacts", {"worker": "w", "lease": 1.0, "latest": 9.0}),
     "news to send": (outbox._TAKE, "outbox_due", {"lease": 1.0}),

@@ -70,6 +70,17 @@ async def test_what_a_dead_worker_has_taken_is_taken_again(outbox: Outbox) -> No
     assert (await taken(outbox)).tries == 2
 
 
+async def test_what_was_taken_before_the_clock_was_set_back_is_taken_again_once(outbox: Outbox) -> None:
+    await put(outbox, ONE, 1)
+    await outbox.take(30)
+    await outbox.database.ask("UPDATE outbox SET created = created + 3600, due = due + 3600", {})
+    await outbox.prune()
+
+    assert (await taken(outbox)).tries == 2
+    await outbox.prune()
+    assert await outbox.take(60) is None
+
+
 async def test_each_event_is_taken_by_one_of_many(outbox: Outbox) -> None:
     for number in range(10):
         await put(outbox, f"CA{number:032}", 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import TypeAlias, cast
 
 import attrs
@@ -107,7 +106,7 @@ class FakeLine:
         self.options.append(options)
         return f"CA{len(self.placed):032x}"
 
-    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
+    async def calls_to(self, to: str, seconds: float) -> Sequence[str]:
         await trio.lowlevel.checkpoint()
         return self.listed
 

@@ -11,14 +11,22 @@ from trio.testing import MockClock
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders import statements
-from store.orders.databases import Arguments, OrderDatabase, OrdersUnavailable, Rows, SqliteOrders
+from store.orders.databases import Arguments, OrderDatabase, OrdersUnavailable, Rows, SqliteOrders, moving_wall
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
 from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
-from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, LOOK_SECONDS, ORDER_SECONDS, RING_SECONDS, SETTLE_SECONDS
+from web.calls.placing import (
+    BUSY_SECONDS,
+    LATEST_SECONDS,
+    LOOK_SECONDS,
+    ORDER_SECONDS,
+    PLACE_SECONDS,
+    RING_SECONDS,
+    SETTLE_SECONDS,
+)
 from web.calls.slots import Slots
 from web.calls.unfinished import LATE, NOT_THERE, UnfinishedOrders
 from web.clients.twilio import PLAIN_CALL, CallOptions
@@ -93,7 +101,7 @@ class Answering(FakeLine):
     """So many requests for the list fail first."""
     asked: int = 0
 
-    async def calls_to(self, to: str, since: object) -> list[str]:
+    async def calls_to(self, to: str, seconds: float) -> list[str]:
         await trio.lowlevel.checkpoint()
         self.asked += 1
         if self.asked <= self.lists_after:
@@ -171,8 +179,8 @@ async def test_a_call_in_doubt_is_found_by_a_webhook_with_our_id(autojump_clock:
     ("listed", "fails", "seconds", "outcome"),
     [
         ([SID], 0, SETTLE_SECONDS + 5, ""),
-        ([SID], 2, SETTLE_SECONDS + 2 * BUSY_SECONDS + 9, ""),
-        ([], 0, SOON + 60, "failed"),
+        ([SID], 2, 3 * SETTLE_SECONDS + 9, ""),
+        ([], 0, SOON + 2 * SETTLE_SECONDS + 10, "failed"),
         ([SID, "CA2"], 0, SETTLE_SECONDS + 5, "unknown"),
         ([SID], 999, SOON + 60, "unknown"),
     ],
@@ -202,10 +210,44 @@ async def test_a_call_in_doubt_that_twilio_does_not_have_is_placed_again_after_t
         there.line.refusal = None
         await trio.sleep(SETTLE_SECONDS + 5)
         once = list(there.line.placed)
-        await trio.sleep(BUSY_SECONDS + 5)
+        await trio.sleep(SETTLE_SECONDS + 5)
 
         assert (once, there.line.placed) == ([], [(LEAD, call)])
         assert (await there.order()).state == "placed"
+
+
+@attrs.define
+class Slow(Answering):
+    """A line that takes its time for a call, loses its answers, and lists the calls that it has made."""
+
+    at: list[float] = attrs.field(factory=list)
+
+    async def place_call(self, to: str, order: str, options: CallOptions = PLAIN_CALL) -> str:
+        await trio.sleep(PLACE_SECONDS - 1)
+        self.placed.append((to, order))
+        self.at.append(trio.current_time())
+        raise SILENT
+
+    async def calls_to(self, to: str, seconds: float) -> list[str]:
+        self.listed = [SID for at in self.at if at >= trio.current_time() - seconds]
+        return await super().calls_to(to, seconds)
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+@pytest.mark.parametrize("jump", [40.0, -20.0, -200.0, -3600.0])
+async def test_a_call_is_placed_once_whatever_the_clock_is_set_to_meanwhile(
+    jump: float, fails: int, autojump_clock: MockClock
+) -> None:
+    wall, ahead = moving_wall(), 0.0
+    database = SqliteOrders(now=lambda: wall() + ahead)
+    async with world(Slow(lists_after=fails), orders=database) as there, trio.open_nursery() as nursery:
+        nursery.start_soon(there.dispatcher.take, ORDER)
+        await trio.sleep(1)
+        ahead = jump
+        await trio.sleep(600)
+
+        assert len(there.line.placed) == 1
+        assert (await there.order()).call_sid == SID
 
 
 async def test_a_process_that_was_stopped_for_too_long_does_not_ask_any_more(autojump_clock: MockClock) -> None:
@@ -239,7 +281,7 @@ async def test_a_call_that_is_known_already_is_not_taken_for_the_one_in_doubt(
         there.line.refusal, there.line.listed = SILENT, [f"CA{1:032x}"]
         await trio.sleep(2)
         await there.dispatcher.take(ORDER)
-        await trio.sleep(SOON + 60)
+        await trio.sleep(SOON + 2 * SETTLE_SECONDS + 10)
 
         assert ("failed", NOT_THERE) in await there.kept()
         assert len(there.line.placed) == 1
@@ -397,6 +439,19 @@ async def test_an_order_that_was_kept_though_its_client_was_told_otherwise_is_no
     assert answer == NoLine(Lack.DATABASE, BUSY_SECONDS)
     assert line.placed == []
     assert await database.ask("SELECT order_id FROM orders", {}) == []
+
+
+async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_and_none_is_remembered(
+    autojump_clock: MockClock,
+) -> None:
+    line, database = FakeLine(), LateAnswer()
+    async with world(line, orders=database) as there:
+        async with trio.open_nursery() as nursery:
+            for _ in range(1001):
+                nursery.start_soon(there.dispatcher.take, ORDER)
+        await trio.sleep(LATEST_SECONDS)
+
+        assert (line.placed, await there.kept(), there.dispatcher.untaken) == ([], [], {})
 
 
 @attrs.define

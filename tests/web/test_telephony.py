@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import attrs
@@ -256,15 +255,15 @@ async def test_what_is_ordered_besides_is_told_in_twilios_words(autojump_clock: 
     assert "MachineDetection" not in form
 
 
-async def test_calls_to_somebody_are_listed_from_a_moment_on(autojump_clock: MockClock) -> None:
+async def test_calls_to_somebody_are_listed_from_a_moment_on_by_twilios_clock(autojump_clock: MockClock) -> None:
     def made(sid: str, at: str) -> dict[str, object]:
         return {**CREATED, "sid": sid, "date_created": f"Wed, 25 Nov 2026 {at} +0000"}
 
     later, earlier = "CA" + "2" * 32, "CA" + "1" * 32
     page = {"calls": [made(later, "12:00:05"), made(earlier, "11:59:00")], "page": 0, "next_page_uri": None}
-    there = api(httpx.Response(200, json=page))
+    there = api(httpx.Response(200, json=page, headers={"Date": "Wed, 25 Nov 2026 12:00:30 GMT"}))
 
-    found = await there.line().calls_to("+15557650000", datetime(2026, 11, 25, 12, tzinfo=UTC))
+    found = await there.line().calls_to("+15557650000", 60.0)
 
     assert found == [later]
     assert (there.requests[0].url.params["To"], there.requests[0].url.params["From"]) == (
@@ -275,7 +274,7 @@ async def test_calls_to_somebody_are_listed_from_a_moment_on(autojump_clock: Moc
 
 async def test_a_list_that_is_not_to_be_had_is_told(autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="cannot be reached"):
-        await api(httpx.ConnectError("refused")).line().calls_to("+15557650000", datetime(2026, 11, 25, tzinfo=UTC))
+        await api(httpx.ConnectError("refused")).line().calls_to("+15557650000", 60.0)
 
 
 @pytest.mark.parametrize("sid", [None, "", 5, "CA1", "../../x", CALL + "\n", [CALL], {"sid": CALL}])
@@ -288,7 +287,7 @@ async def test_a_call_whose_sid_is_none_may_ring_all_the_same(sid: object, autoj
 @pytest.mark.parametrize("page", [{}, {"calls": None}, {"calls": {}}, {"calls": ["x"]}, {"calls": [CREATED, {}]}])
 async def test_a_list_that_is_none_tells_of_no_call(page: object, autojump_clock: MockClock) -> None:
     with pytest.raises(LineError, match="no list of calls"):
-        await api(httpx.Response(200, json=page)).line().calls_to("+15557650000", datetime(2026, 11, 25, tzinfo=UTC))
+        await api(httpx.Response(200, json=page)).line().calls_to("+15557650000", 60.0)
 
 
 @pytest.mark.parametrize("call", [{}, {"status": None}, {"status": 5}, {"status": ["busy"]}])

@@ -13,7 +13,6 @@ Twilio or the database does.
 """
 
 import secrets
-from collections import deque
 from contextlib import suppress
 from functools import partial
 
@@ -45,6 +44,8 @@ LONGEST_WAIT = 60.0
 """An order that would wait longer is not taken: operators want their calls soon."""
 LEASE_SECONDS = 20.0
 """For so long beyond its turn an order is this worker's: another takes it then, for this one must have died."""
+UNTAKEN_SECONDS = 3600.0
+"""An order that nobody knows of is too late to be placed long before."""
 _DROP_SECONDS = 2.0
 _JOBS = 1000
 
@@ -62,8 +63,8 @@ class Dispatcher:
     """For each order that waits: how it is called off, and when its turn is."""
     _ordered: set[str] = attrs.field(factory=set, init=False)
     """Numbers whose orders are being taken."""
-    untaken: deque[str] = attrs.field(factory=lambda: deque(maxlen=_JOBS), init=False)
-    """Orders that may be kept though their clients were not told so: the last ones."""
+    untaken: dict[str, float] = attrs.field(factory=dict, init=False)
+    """Orders that may be kept though their clients were not told so, and since when: those of the last hour."""
     placing: Placing = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -109,7 +110,7 @@ class Dispatcher:
             return NoLine(Lack.REFUSED if isinstance(exc, DatabaseRefused) else Lack.DATABASE, BUSY_SECONDS)
         finally:
             if not (is_answered or key.name):  # with a key, the client's repetition finds it
-                self.untaken.append(call_id)
+                self._forget_soon(call_id)
         return kept
 
     async def _claim_or_drop(self, call_id: str) -> float | NoLine | None:
@@ -127,8 +128,15 @@ class Dispatcher:
                     await self.context.orders.drop(call_id, self.worker)
                     is_dropped = True
             if moment is None and not is_dropped:  # the client has hung up
-                self.untaken.append(call_id)
+                self._forget_soon(call_id)
         return moment if is_dropped or isinstance(moment, float) else None
+
+    def _forget_soon(self, call_id: str) -> None:
+        """Have an order dropped as soon as the database shows it, within `UNTAKEN_SECONDS`."""
+        now = trio.current_time()
+        while self.untaken and next(iter(self.untaken.values())) < now - UNTAKEN_SECONDS:
+            del self.untaken[next(iter(self.untaken))]
+        self.untaken[call_id] = now
 
     async def claim(self, call_id: str) -> float | NoLine:
         """Claim a slot and a turn for an order, and return when its turn is. Cancellation: claims no slot."""

@@ -7,7 +7,6 @@ worker drains. What fails is tried again by whichever worker looks next; nothing
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import attrs
@@ -17,13 +16,13 @@ import trio
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
-from store.orders.queue import KeptOrder
+from store.orders.queue import LONGEST_LEASE, KeptOrder
 from store.records import TRANSFERRING
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.orders import NoLine, kept_order
 from web.calls.outcomes import HowEnded, why
-from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS
+from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS, SETTLE_SECONDS
 from web.calls.shown_live import find_elsewhere
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
@@ -32,10 +31,9 @@ LOOK_SECONDS = 2.0
 """Between looks for orders that another worker has left."""
 ASK_SECONDS = 60.0
 """Between questions how a call goes of which nothing is heard."""
-PRUNE_SECONDS = 3600.0
+PRUNE_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 AT_ONCE = 20
-CLOCK_SKEW = timedelta(seconds=5)
 LATE = "nobody could place the call within 15 minutes"
 NOT_TOLD = "Twilio did not answer, and its list does not tell whether the call was made"
 NOT_THERE = "Twilio did not answer, and has no such call"
@@ -100,6 +98,7 @@ class UnfinishedOrders:
         match order.state:
             case "waiting" if order.order_id in self.dispatcher.untaken:
                 await self.context.orders.drop(order.order_id, self.dispatcher.worker)
+                self.dispatcher.untaken.pop(order.order_id, None)
             case "waiting" if order.campaign:  # the worker that took it has died, or may not call it now
                 await self._put_back(order, 0.0)
             case "waiting":
@@ -141,7 +140,7 @@ class UnfinishedOrders:
         """Look for the call of an order in Twilio's list, and have it placed when it is not there."""
         call, found = self.dispatcher.shown(order), await self._listed(order)
         if found is None and not order.is_late:
-            await self.context.orders.hold(order.order_id, self.dispatcher.worker, BUSY_SECONDS)
+            await self.context.orders.hold(order.order_id, self.dispatcher.worker, SETTLE_SECONDS)
         elif found is None or len(found) > 1:
             await self.dispatcher.placing.conclude(call, "failed", NOT_TOLD, outcome="unknown")
         elif found:
@@ -149,18 +148,22 @@ class UnfinishedOrders:
             await self.dispatcher.placing.note_placed(self.context.live_calls.add(call), found[0])
         elif await self.context.orders.again(order.order_id, self.dispatcher.worker):
             await self.place(order, NOT_THERE)
-        else:
-            await self.context.orders.hold(order.order_id, self.dispatcher.worker, BUSY_SECONDS)
+        else:  # as long as to the first look: the clock may have been set forward before that
+            await self.context.orders.hold(order.order_id, self.dispatcher.worker, SETTLE_SECONDS)
 
     async def _listed(self, order: KeptOrder) -> Sequence[str] | None:
-        """Return the calls that may be this order's: to its number, since it was asked for, of no other order."""
-        since = datetime.fromtimestamp(order.asked or order.created, UTC) - CLOCK_SKEW
+        """Return the calls that may be this order's: to its number, since it was asked for, of no other one or try.
+
+        And somewhat before that: the clock may have been set back since, and a call of nobody's is better left alone.
+        """
+        age = await self.context.orders.now() - (order.asked or order.created)
         try:
-            listed = await self.context.line.calls_to(order.number, since)
+            listed = await self.context.line.calls_to(order.number, max(0.0, age) + LONGEST_LEASE)
         except LineError as exc:
             _log.warning("calls_not_listed", id=order.order_id, why=exc.reason)
             return None
-        known = await self.context.orders.known(listed, order.order_id)
+        known = {*await self.context.orders.known(listed, order.order_id)}
+        known |= {str(attempt.get("call_sid")) for attempt in order.history}
         return [call_sid for call_sid in listed if call_sid not in known]
 
     async def _ask_after(self, order: KeptOrder) -> None:

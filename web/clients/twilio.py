@@ -6,7 +6,7 @@ error to those who want it over.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
@@ -55,8 +55,8 @@ class Line(Protocol):
         """Call somebody; return the CallSid."""
         ...
 
-    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
-        """Return the CallSids of the calls from our number to somebody that were made since then."""
+    async def calls_to(self, to: str, seconds: float) -> Sequence[str]:
+        """Return the CallSids of the calls from our number to somebody that were made in the last so many seconds."""
         ...
 
     async def hang_up(self, call_sid: str) -> None:
@@ -107,12 +107,13 @@ class TwilioLine:
             raise LineError("Twilio placed a call and gave it no CallSid", maybe_done=True)
         return call_sid
 
-    async def calls_to(self, to: str, since: datetime) -> Sequence[str]:
-        page = await self.api.get("/Calls.json", {"To": to, "From": self.number, "PageSize": MOST_LISTED})
+    async def calls_to(self, to: str, seconds: float) -> Sequence[str]:
+        query: dict[str, str | int] = {"To": to, "From": self.number, "PageSize": MOST_LISTED}
+        page, now = await self.api.get_dated("/Calls.json", query)
         calls = page.get("calls")
         if not isinstance(calls, list) or not all(map(_sid_of, calls)):
             raise LineError("Twilio answered with something that is no list of calls")
-        return [_sid_of(call) for call in calls if _is_made_since(call, since)]
+        return [_sid_of(call) for call in calls if _is_made_since(call, now - timedelta(seconds=seconds))]
 
     async def hang_up(self, call_sid: str) -> None:
         await self._update(call_sid, {"Status": "completed"})

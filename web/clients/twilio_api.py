@@ -11,6 +11,8 @@ its asynchronous client needs asyncio.
 import math
 import random
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import attrs
@@ -67,11 +69,21 @@ class TwilioApi:
     rng: random.Random = attrs.field(factory=random.Random)
 
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Resource:
-        return await self._ask(self._request("GET", path, params=query))
+        return _object(await self._ask(self._request("GET", path, params=query)))
+
+    async def get_dated(self, path: str, query: Mapping[str, str | int]) -> tuple[Resource, datetime]:
+        """Return a resource, and the time by the clock of Twilio, where all its times are from; by ours without it."""
+        response = await self._ask(self._request("GET", path, params=query))
+        try:
+            now = parsedate_to_datetime(response.headers["date"])
+        except (KeyError, ValueError):  # it says none
+            now = datetime.now(UTC)
+        return _object(response), now
 
     async def post(self, path: str, form: Form, *, may_repeat: bool = False) -> Resource:
         """Make or change a resource; return it. One that `may_repeat` is never `maybe_done`: asking again is safe."""
-        return await self._ask(self._request("POST", path, form=form), writes=not may_repeat)
+        writes = not may_repeat
+        return _object(await self._ask(self._request("POST", path, form=form), writes=writes), writes=writes)
 
     def _request(
         self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, form: Form | None = None
@@ -79,7 +91,7 @@ class TwilioApi:
         url = f"{self.url}/2010-04-01/Accounts/{self.account_sid}{path}"
         return self.http.build_request(method, url, params=params, data=form)
 
-    async def _ask(self, request: httpx.Request, *, writes: bool = False) -> Resource:
+    async def _ask(self, request: httpx.Request, *, writes: bool = False) -> httpx.Response:
         try:
             response = await self._send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
@@ -88,13 +100,7 @@ class TwilioApi:
             raise LineError(f"Twilio did not answer ({type(exc).__name__})", maybe_done=writes) from exc
         if not response.is_success:
             raise refusal_of(response, writes=writes)
-        try:
-            found = response.json()
-        except ValueError as exc:
-            raise LineError("Twilio answered with something that is not JSON", maybe_done=writes) from exc
-        if not isinstance(found, dict):
-            raise LineError("Twilio answered with JSON that is no object", maybe_done=writes)
-        return found
+        return response
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         auth = httpx.BasicAuth(*self.credentials)
@@ -115,6 +121,16 @@ class TwilioApi:
         if math.isnan(asked):
             return self.rng.uniform(0, 0.25 * 2**attempt)
         return min(max(asked, 0.0), LONGEST_PAUSE)
+
+
+def _object(response: httpx.Response, *, writes: bool = False) -> Resource:
+    try:
+        found = response.json()
+    except ValueError as exc:
+        raise LineError("Twilio answered with something that is not JSON", maybe_done=writes) from exc
+    if not isinstance(found, dict):
+        raise LineError("Twilio answered with JSON that is no object", maybe_done=writes)
+    return found
 
 
 def refusal_of(response: httpx.Response, *, writes: bool) -> LineError:
