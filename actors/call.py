@@ -195,7 +195,7 @@ class Call:
     def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[str, Run]]:
         """Go through the actors that a call goes on without, if they crash."""
         state = self.state
-        yield "summarizer", Summarizer(state, self.roster, self.services.ask_brief, state.mail.summarizer).run
+        yield "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         if self.scribe is not None:
             yield "scribe", self.scribe.run
         attendant = Attendant(state, self._machine(), CommandRunner(state, frozenset(self.roster.agents)))
@@ -203,7 +203,7 @@ class Call:
         yield "keypad", state.keypad.collect
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
         yield "call length", partial(mind_length, state, longest)
-        yield "transfers", partial(mind_transfers, state, state.mail.to_summarizer)
+        yield "transfers", partial(mind_transfers, state)
 
     async def _converse(self) -> ConversationOutcome:
         """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""

@@ -257,12 +257,8 @@ class CommandBook:
         finally:
             with suppress(trio.WouldBlock):
                 while True:
-                    self.take_unread(mailbox.receive_nowait())
-
-    def take_unread(self, message: object) -> None:
-        """Take a message that nobody has read: if it is a command, the end of the call decides it."""
-        if isinstance(message, CommandGiven):
-            self.take(message)
+                    if isinstance(message := mailbox.receive_nowait(), CommandGiven):
+                        self.take(message)  # the end of the call decides it
 
     @staticmethod
     def _reply(waiting: Iterable[ReplyTo], answer: CommandAnswer) -> None:

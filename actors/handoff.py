@@ -170,7 +170,7 @@ class Handoff:
     async def _get_brief(self) -> None:
         began, reader = trio.current_time(), self.change.asked.wanted.to
         self._record_reason()
-        prepared = await prepared_brief(self.state, self.state.mail.to_summarizer, reader)
+        prepared = await prepared_brief(self.state, reader)
         took = round(trio.current_time() - began, 6)
         conversation, before = self.state.conversation, self.change.holder.on_call.brief
         self.on_call.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)

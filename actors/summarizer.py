@@ -18,7 +18,7 @@ import trio
 from actors.call_state import CallState
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
-from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
+from actors.messages import PreparedBrief, RefreshBrief, WriteBrief
 from actors.policy import SummaryMode
 from agents.brief import Brief, BriefRefused, local_extract
 from agents.quoting import CALLER
@@ -67,7 +67,6 @@ class Summarizer:
     state: CallState
     roster: Roster
     ask: AskBrief | None
-    mailbox: trio.MemoryReceiveChannel[ToSummarizer]
     _wanted: str = attrs.field(default="", init=False)
     _due: trio.Event = attrs.field(factory=trio.Event, init=False)
     _asked: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -82,8 +81,8 @@ class Summarizer:
     async def run(self) -> None:
         """Serve the mailbox until everyone who might write to it is gone."""
         async with trio.open_nursery() as nursery:
-            with self.mailbox:
-                async for message in self.mailbox:
+            with self.state.mail.summarizer as mailbox:
+                async for message in mailbox:
                     match message:
                         case RefreshBrief(reader=reader):
                             self._want(reader, nursery)
@@ -181,15 +180,13 @@ class Summarizer:
         return PreparedBrief(brief.with_recent(recent), "groq")
 
 
-async def prepared_brief(
-    state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer], reader: str
-) -> PreparedBrief:
+async def prepared_brief(state: CallState, reader: str) -> PreparedBrief:
     """Get a Brief for `reader` within its deadline: the Summarizer's, or our own extract."""
     conversation, why = state.conversation, "no answer within the deadline"
     send, receive = trio.open_memory_channel[PreparedBrief](1)
     with send, receive, trio.move_on_after(state.policy.deadlines.summary):
         try:
-            await summarizer.send(WriteBrief(reader, send))
+            await state.mail.to_summarizer.send(WriteBrief(reader, send))
             return await receive.receive()
         except trio.BrokenResourceError:
             why = "the Summarizer has crashed"

@@ -161,9 +161,9 @@ MUTANTS = (
         6,
         "an agent that gets the call back goes on with its own conversation: it begins anew",
         "actors/session/opening.py",
-        "history = self.conversation.history(on_call.since, earlier=on_call.earlier)",
-        "history = self.conversation.history(on_call.since)",
-        ("tests/calls/test_back.py",),
+        "asks_again=asks_again, earlier=on_call.earlier)",
+        "asks_again=asks_again)",
+        ("tests/actors/test_settings_form.py",),
     ),
     Mutant(
         4,

@@ -5,6 +5,8 @@ allows it. When the line does it, the stream ends, and the call with it. What fo
 layer: the call is parked, as its record, and may come back with another stream (`actors/record/resumption.py`).
 """
 
+from functools import partial
+
 import attrs
 import trio
 from twilio.twiml.voice_response import Dial, VoiceResponse
@@ -12,7 +14,6 @@ from twilio.twiml.voice_response import Dial, VoiceResponse
 from actors.call_state import CallState
 from actors.facts import TransferAsked, TransferFailed
 from actors.line.switch import TransferOrder, Transfers, Wish
-from actors.messages import ToSummarizer
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed, guard
 from actors.turn.events import PutThroughFailed
@@ -23,16 +24,16 @@ NOBODY = "There is no person who could be reached. Tell the customer, and go on 
 REFUSED = "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
 
 
-async def mind_transfers(state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
+async def mind_transfers(state: CallState) -> None:
     """Carry out each wish for a person that `Turn` allows, until it is cancelled. If it crashes, there is nobody."""
-    ended = await guard(lambda: _carry_out_wishes(state, summarizer))
+    ended = await guard(partial(_carry_out_wishes, state))
     if isinstance(ended, Crashed):
         state.switch.give_up(NOBODY)
         state.turn.put(PutThroughFailed(NOBODY))
         raise ended.error
 
 
-async def _carry_out_wishes(state: CallState, summarizer: trio.MemorySendChannel[ToSummarizer]) -> None:
+async def _carry_out_wishes(state: CallState) -> None:
     switch = state.switch
     while True:
         wish = await switch.next_wish()
@@ -42,18 +43,16 @@ async def _carry_out_wishes(state: CallState, summarizer: trio.MemorySendChannel
             state.turn.put(PutThroughFailed(NOBODY))
         else:
             with wish.scope:
-                await _put_through(state, way, wish, summarizer)
+                await _put_through(state, way, wish)
         switch.drop(wish)
 
 
-async def _put_through(
-    state: CallState, transfers: Transfers, wish: Wish, summarizer: trio.MemorySendChannel[ToSummarizer]
-) -> None:
+async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> None:
     wanted, brief, conversation = wish.wanted, Brief(), state.conversation
 
     async def write_brief() -> None:
         nonlocal brief
-        prepared = await prepared_brief(state, summarizer, str(next(iter(wish.agent.hands_to), wish.agent.name)))
+        prepared = await prepared_brief(state, str(next(iter(wish.agent.hands_to), wish.agent.name)))
         brief = prepared.brief.completed(conversation.turns(), conversation.facts)
 
     async with trio.open_nursery() as nursery:

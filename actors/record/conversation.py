@@ -201,10 +201,6 @@ class Conversation:
         """Whether the caller has said anything since the call was last handed on, or since it began."""
         return self.caller_turns > self._turns_handed_on
 
-    @property
-    def is_answered(self) -> bool:
-        return bool(self.answers())
-
     def answers(self) -> tuple[str, ...]:
         """Return what the caller has said after they had heard an agent out, turn by turn."""
         heard, found = False, list[str]()

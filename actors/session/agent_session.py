@@ -76,7 +76,7 @@ class AgentSession:
     """The agent that handed the call to this one; empty if none did."""
     voice: Voice = attrs.field(init=False)
     has_acted: bool = attrs.field(default=False, init=False)
-    """Whether its agent has ever said or done anything."""
+    """Whether its agent has ever said words of its own, or had a function done."""
     service: ServiceActivity = attrs.field(factory=ServiceActivity, init=False)
     is_changing: bool = attrs.field(default=False, init=False)
     """Whether it is becoming another agent's: it is neither the one's nor the other's."""
@@ -173,12 +173,6 @@ class AgentSession:
         """Send a message behind those that wait; nothing here waits."""
         if why := self._outbox.post(message):
             self._fail(why)
-
-    def _end_callers_turn(self) -> None:
-        """Have the turn end; older deployments end the session over it."""
-        if self._is_flux:
-            self._forces_end = True
-            self.post(deepgram.ForceEndTurn())
 
     def _fail(self, why: str) -> None:
         self._failure = why
@@ -333,12 +327,8 @@ class AgentSession:
         if reply is not None and self.state.turn.turn.reply.kind is SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))
         elif reply is not None:
-            self.note_acted()
+            self.has_acted = True
             self.state.conversation.add_reply(reply)
-
-    def note_acted(self) -> None:
-        """Take note that a function of the agent's is done, or that it has said words of its own."""
-        self.has_acted = True
 
     # A soft handoff
 
@@ -398,8 +388,9 @@ class AgentSession:
 
     def _perform_by_ear(self, effect: Listening) -> None:
         match effect:
-            case Listening.END_CALLERS_TURN:
-                self._end_callers_turn()
+            case Listening.END_CALLERS_TURN if self._is_flux:
+                self._forces_end = True  # older deployments end the session over it
+                self.post(deepgram.ForceEndTurn())
             case Listening.HOLD_TAPE if self._reader is not None:
                 if not self._reader.is_held:
                     self.service.has_heard = False
@@ -407,7 +398,7 @@ class AgentSession:
             case Listening.FREE_TAPE if self._reader is not None:
                 self._reader.resume()
             case _:
-                pass  # nothing is read yet
+                pass  # nothing is read yet, or the recogniser is none of Flux's
 
     def _answer_function(self, call_id: str, text: str) -> None:
         if self._runner is not None:

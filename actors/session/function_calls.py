@@ -76,6 +76,8 @@ class Running:
     request: int
     """Which `FunctionCallRequest` of the session it came with."""
     call: FunctionCall
+    is_one_too_many: bool = False
+    """The model has called too many functions without speaking: it is told so, instead of having this one done."""
     began: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     refusal: str | None = attrs.field(default=None, init=False)
@@ -160,15 +162,11 @@ def spoken_again(name: str) -> Failed:
     )
 
 
-def forgive_silently(_: Sequence[str]) -> None:
-    """Take odd arguments without a note of it."""
-
-
 async def run_function(
     agent: AgentSpec,
     call: FunctionCall,
     context: CallContext,
-    on_forgiven: Callable[[Sequence[str]], None] = forgive_silently,
+    on_forgiven: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> FunctionResult:
     """Run one call of one of the agent's functions. Never raises but when it is cancelled.
 

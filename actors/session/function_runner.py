@@ -63,13 +63,12 @@ class SpeakingSession(Protocol):
     number: int
     before: str
     voice: Voice
+    has_acted: bool
 
     @property
     def cursor(self) -> int: ...
 
     def put(self, event: Event) -> None: ...
-
-    def note_acted(self) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -100,27 +99,27 @@ class FunctionRunner:
         self._requests += 1
         asked = [self._note_asked(call) for call in calls if call.client_side and not self._is_resent(call)]
         if asked:
-            self.session.put(FunctionsAsked(tuple(one.id for one, _ in asked)))
-        for one, is_one_too_many in asked:
-            self.children.start_soon(self._carry_out, one, is_one_too_many)
+            self.session.put(FunctionsAsked(tuple(one.id for one in asked)))
+        for one in asked:
+            self.children.start_soon(self._carry_out, one)
 
     def _is_resent(self, call: FunctionCall) -> bool:
         """Say whether this is a call that is under way already, in a message that has come twice."""
         asked = self._running.values()
         return call.id != "" and any(one.call == call and one.request < self._requests for one in asked)
 
-    def _note_asked(self, call: FunctionCall) -> tuple[Running, bool]:
+    def _note_asked(self, call: FunctionCall) -> Running:
         conversation = self.state.conversation
-        asked = Running(conversation.count_function(), self._requests, call)
+        number, is_one_too_many = conversation.count_function(), self._is_one_too_many(call)
+        asked = Running(number, self._requests, call, is_one_too_many)
         self.state.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments, asked.number))
-        is_one_too_many = self._is_one_too_many(call)
         if is_one_too_many and self._told_to_speak == conversation.caller_turns:
             raise AgentUnavailable(
                 f"the model called {conversation.functions_in_turn} functions in one turn and did not speak",
                 is_slip=True,
             )
         self._running[asked.id] = asked
-        return asked, is_one_too_many
+        return asked
 
     def _is_one_too_many(self, call: FunctionCall) -> bool:
         """Whether the model has called too many functions since the caller's last turn; it may always end the call."""
@@ -186,13 +185,13 @@ class FunctionRunner:
 
     # One call
 
-    async def _carry_out(self, asked: Running, is_one_too_many: bool) -> None:
+    async def _carry_out(self, asked: Running) -> None:
         """Run one function call to its end. What the service cancels is finding the answer, and never a sending."""
         answer: str | None = None
         result: FunctionResult | None = None
         with asked.scope:
             await trio.lowlevel.checkpoint()  # it may be withdrawn in the moment in which it is asked for
-            result = Failed(SPEAK_NOW) if is_one_too_many else await self._result_of(asked)
+            result = Failed(SPEAK_NOW) if asked.is_one_too_many else await self._result_of(asked)
             if isinstance(result, HandOff | TransferToHuman | EndCall):
                 asked.decides = True
                 asked.done.set()
@@ -209,7 +208,7 @@ class FunctionRunner:
             if isinstance(result, HandOff):
                 await self.state.mail.to_supervisor.send(WithdrawHandoff(self.session.number, asked.number))
             return
-        if is_one_too_many:
+        if asked.is_one_too_many:
             self._told_to_speak = self.state.conversation.caller_turns
         self._finish(asked, result, answer)
 
@@ -304,7 +303,7 @@ class FunctionRunner:
         self._close(asked, result if isinstance(result, Failed) else Answer(answer))
         self._note_answer(asked, result, answer)
         self._post_answer(asked, answer)
-        self.session.note_acted()
+        self.session.has_acted = True
         if asked.refusal is None:  # else the turn has answered it itself
             self.session.put(FunctionDone(asked.id))
 
@@ -348,7 +347,8 @@ class FunctionRunner:
         self._decide(asked, HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
-        session, offset, how = self.session, self.session.cursor, _way_of(handoff, self.agent)
+        session, offset, is_soft = self.session, self.session.cursor, self.agent.hands_softly_to(handoff.to)
+        how: HandoffKind = "back" if handoff.back else "soft" if is_soft else "hard"
         self.state.ledger.end_reply(session.voice)
         self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
         reply_to, answered = trio.open_memory_channel[str](1)
@@ -389,9 +389,3 @@ def _is_to_be_understood(turn: Turn) -> bool:
     """
     since = max(turn.at.understood, trio.current_time() - turn.deadlines.latest_transcript)
     return turn.caller is CallerState.HEARD or turn.is_loud or turn.at.spoken > since
-
-
-def _way_of(handoff: HandOff, agent: AgentSpec) -> HandoffKind:
-    if handoff.back:
-        return "back"
-    return "soft" if agent.hands_softly_to(handoff.to) else "hard"

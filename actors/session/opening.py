@@ -5,6 +5,7 @@ another stream. The session reads each part of it only when its time has come.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import attrs
 import trio
@@ -87,7 +88,7 @@ class Openings:
 
     def greeting(self, on_call: AgentOnCall, start: int = 0) -> Opening:
         """Open the first session of an agent's, or one that had not got beyond its greeting."""
-        return self._opening(on_call, lambda: self._first_words(on_call), start)
+        return self._opening(on_call, partial(self._first_words, on_call), start)
 
     def after_handoff(
         self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float, how: HandoffKind
@@ -109,8 +110,11 @@ class Openings:
         """Have the agent greet the caller, or take them back into its own conversation."""
         if not on_call.earlier:
             return self.form.fresh(on_call.agent, on_call.brief)
-        history = self.conversation.history(on_call.since, earlier=on_call.earlier)
-        word = on_call.agent.welcome_back or self.policy.wording.handed_back
+        return self._resumed(on_call, on_call.agent.welcome_back or self.policy.wording.handed_back)
+
+    def _resumed(self, on_call: AgentOnCall, word: str = "", *, asks_again: bool | None = None) -> Settings:
+        """Have the agent go on with all of its own conversation; `asks_again` is as in `Conversation.history`."""
+        history = self.conversation.history(on_call.since, asks_again=asks_again, earlier=on_call.earlier)
         return self.form.resumed(on_call.agent, on_call.brief, history, word)
 
     def takeover(self, on_call: AgentOnCall) -> Takeover:
@@ -130,35 +134,21 @@ class Openings:
             return self.greeting(on_call, cursor)  # or its words for a caller who comes back
 
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
-
-        def settings() -> Settings:
-            history = conversation.history(on_call.since, asks_again=asked is not None, earlier=on_call.earlier)
-            return self.form.resumed(on_call.agent, on_call.brief, history)
-
-        return self._opening(on_call, settings, cursor, asked, greets=False)
+        write = partial(self._resumed, on_call, asks_again=asked is not None)
+        return self._opening(on_call, write, cursor, asked, greets=False)
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
-        conversation, policy = self.conversation, self.policy
-        is_from_person = before.unreached or before.is_given_back
-        unanswered = None if is_from_person else conversation.unanswered(on_call.since)
-        after_person = policy.wording.unreached if before.unreached else policy.wording.handed_back
-        word = after_person if is_from_person else "" if unanswered else policy.wording.reconnected
-
-        def settings() -> Settings:
-            history = conversation.history(on_call.since, asks_again=unanswered is not None)
-            return self.form.resumed(on_call.agent, on_call.brief, history, word)
-
-        return self._opening(on_call, settings, start, unanswered, greets=bool(word))
+        wording, is_from_person = self.policy.wording, before.unreached or before.is_given_back
+        unanswered = None if is_from_person else self.conversation.unanswered(on_call.since)
+        after_person = wording.unreached if before.unreached else wording.handed_back
+        word = after_person if is_from_person else "" if unanswered else wording.reconnected
+        write = partial(self._resumed, on_call, word, asks_again=unanswered is not None)
+        return self._opening(on_call, write, start, unanswered, greets=bool(word))
 
     def after_person(self, on_call: AgentOnCall, start: int) -> Opening:
         """Take the caller back from an operator: with what was said before, and a word about it."""
-
-        def settings() -> Settings:
-            history = self.conversation.history(on_call.since)
-            return self.form.resumed(on_call.agent, on_call.brief, history, self.policy.wording.handed_back)
-
-        return self._opening(on_call, settings, start)
+        return self._opening(on_call, partial(self._resumed, on_call, self.policy.wording.handed_back), start)
 
     def _opening(
         self,

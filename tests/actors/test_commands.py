@@ -106,8 +106,10 @@ async def test_the_end_of_the_call_answers_what_is_left_and_what_nobody_has_read
     there = Desk()
     _, read = there.send()
     send, unread = trio.open_memory_channel[CommandAnswer](1)
-    there.book.take_unread(CommandGiven(attrs.evolve(SAY, id="k2"), send))
-    there.book.take_unread("something else")
+    write, mailbox = trio.open_memory_channel[object](2)
+    with there.book.reading(mailbox):
+        write.send_nowait(CommandGiven(attrs.evolve(SAY, id="k2"), send))
+        write.send_nowait("something else")
     there.book.close()
 
     assert [answer_on(read), answer_on(unread)] == [[OVER], [OVER]]

@@ -2,17 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 import attrs
 import pytest
 
+from actors.line.tape import Tape
+from actors.policy import CallPolicy, RestartPolicy
+from actors.record.conversation import CallerTurn, Conversation, Heard, Stretch
+from actors.record.resumption import Resumption
+from actors.session.opening import AgentOnCall, Openings
 from actors.session.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
+from actors.supervision import RestartBudget
 from agents.brief import Brief
 from agents.roster import default_roster
 from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import AgentSettings, CompletedCall, Endpoint, HistoryCalls, HistoryText, Settings, encode_client
 from simulators.deepgram.strict import decode_client
+from tests.actors.test_resumption import RECORD
 
 QUALIFIER, ADVISOR, CLOSER = default_roster().agents.values()
 BRIEF = Brief(name="John Smith", need="a business loan")
@@ -211,3 +219,24 @@ def test_a_model_of_googles_behind_an_endpoint_is_named_by_its_url_alone() -> No
     sent = wire(CLOSER, attrs.evolve(DEFAULTS, think=(there,)))["agent"]
 
     assert sent["think"]["provider"] == {"type": "google"}
+
+
+@pytest.mark.parametrize("way", ["first words", "restart", "back from a person", "another stream"])
+async def test_an_agent_that_got_the_call_back_knows_both_parts_of_its_conversation(way: str) -> None:
+    conversation = Conversation()
+    for text in ("My bill is wrong.", "To billing, please.", "And your hours?"):
+        conversation.recall(CallerTurn(text))
+        conversation.recall(Heard("qualifier", "Yes.", "Yes.", is_said=True, is_complete=True))
+    on_call = AgentOnCall(QUALIFIER, RestartBudget(RestartPolicy(), Random(0)), since=4, earlier=(Stretch(0, 2),))
+    openings, before = Openings(FORM, Tape(), conversation, CallPolicy()), Resumption(RECORD)
+    opening = {
+        "first words": lambda: openings.greeting(on_call),
+        "restart": lambda: openings.after_loss(on_call, 0),
+        "back from a person": lambda: openings.after_person(on_call, 0),
+        "another stream": lambda: openings.after_return(on_call, before),
+    }[way]()
+    context = agent_of(await opening.settings()).context
+
+    assert context is not None
+    told = [message.content for message in context.messages if isinstance(message, HistoryText)]
+    assert told == ["My bill is wrong.", "Yes.", "And your hours?", "Yes."]

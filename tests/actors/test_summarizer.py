@@ -81,9 +81,8 @@ async def a_summarizer(
 ) -> AsyncIterator[Scene]:
     watched = Watched(policy or CallPolicy())
     model = Model(deque(answers or [written("A summary.")]), takes)
-    address, mailbox = trio.open_memory_channel[ToSummarizer](8)
-    summarizer = Summarizer(watched.state, ROSTER, model.ask if is_there else None, mailbox)
-    scene = Scene(watched, model, address, summarizer)
+    summarizer = Summarizer(watched.state, ROSTER, model.ask if is_there else None)
+    scene = Scene(watched, model, watched.state.mail.to_summarizer, summarizer)
 
     async def run() -> None:
         await summarizer.run()

@@ -12,7 +12,7 @@ from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
 from actors.line.switch import Switch, TransferOrder, Wish
 from actors.line.tape import Tape
-from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
+from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
 from agents.brief import Brief
@@ -46,12 +46,10 @@ def state_with(line: Line | None, entries: list[Entry]) -> CallState:
     return state
 
 
-async def transfer(
-    state: CallState, send: trio.MemorySendChannel[ToSummarizer], wanted: TransferToHuman = WANTED
-) -> str:
+async def transfer(state: CallState, wanted: TransferToHuman = WANTED) -> str:
     """Want a person, let the caller hear so for a second, and wait for the refusal."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mind_transfers, state, send)
+        nursery.start_soon(mind_transfers, state)
         wish = state.switch.want(Wish(AGENT, wanted, CALL, number=1))
         await trio.sleep(1.0)
         state.switch.allow(wish.id)
@@ -62,10 +60,10 @@ async def transfer(
 
 async def test_the_person_is_told_what_the_summarizer_knows(autojump_clock: MockClock) -> None:
     line, entries = Line(), list[Entry]()
-    send, mailbox = trio.open_memory_channel[ToSummarizer](8)
+    state = state_with(line, entries)
 
     async def summarise() -> None:
-        asked = await mailbox.receive()
+        asked = await state.mail.summarizer.receive()
         assert isinstance(asked, WriteBrief)
         assert asked.reader == "second"
         await trio.sleep(0.5)
@@ -73,7 +71,7 @@ async def test_the_person_is_told_what_the_summarizer_knows(autojump_clock: Mock
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(summarise)
-        why = await transfer(state_with(line, entries), send)
+        why = await transfer(state)
 
     ((at, order),) = line.asked
     assert (why, order) == (REFUSED, TransferOrder("asked", "cross", "", Brief(name="Ada", need="a pension")))
@@ -88,10 +86,9 @@ async def test_what_is_left_out_of_a_call_is_not_kept_for_the_person_either(auto
     for turn in ("I need to pay by 4539 1488.", "0343 6467."):
         state.conversation.add_caller(turn)
         state.journal.note(TurnHeard("first", turn))
-    send, mailbox = trio.open_memory_channel[ToSummarizer](8)
-    mailbox.close()
+    state.mail.summarizer.close()
     wanted = TransferToHuman("pays by 4539148803436467", "4539 1488 0343 6467")
-    await transfer(state, send, wanted)
+    await transfer(state, wanted)
 
     ((_, order),) = line.asked
     assert (order.reason, order.notes) == ("pays by [card]", "[card]")
@@ -103,10 +100,10 @@ async def test_a_summarizer_that_does_not_answer_costs_its_deadline_and_no_more(
     crashed: bool, at: float, autojump_clock: MockClock
 ) -> None:
     line = Line()
-    send, mailbox = trio.open_memory_channel[ToSummarizer](8)
+    state = state_with(line, [])
     if crashed:
-        mailbox.close()
-    await transfer(state_with(line, []), send)
+        state.mail.summarizer.close()
+    await transfer(state)
 
     ((asked_at, order),) = line.asked
     assert order.brief.name == "Ada"
@@ -115,11 +112,10 @@ async def test_a_summarizer_that_does_not_answer_costs_its_deadline_and_no_more(
 
 async def test_a_crash_leaves_nobody_waiting_for_a_person(autojump_clock: MockClock) -> None:
     """A mistake of ours in the transfer costs the transfer, and every later one (C23)."""
-    send, mailbox = trio.open_memory_channel[ToSummarizer](8)
     state = state_with(Line(), [])
-    send.close()  # the Brief cannot be asked for
-    with mailbox, pytest.RaisesGroup(trio.ClosedResourceError, flatten_subgroups=True):
-        await transfer(state, send)
+    state.mail.to_summarizer.close()  # the Brief cannot be asked for
+    with pytest.RaisesGroup(trio.ClosedResourceError, flatten_subgroups=True):
+        await transfer(state)
 
     assert state.switch.transfers is None
     assert state.switch.underway is None

@@ -7,7 +7,7 @@ from actors.call_state import CallState
 from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.line.tape import Tape
-from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
+from actors.messages import PreparedBrief, RefreshBrief, WriteBrief
 from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
 from actors.summarizer import Summarizer
@@ -25,12 +25,11 @@ async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autoju
         "CA1", journal, Tape(), Ledger(journal), Conversation(), CallPolicy(deadlines=Deadlines(summary=3.0))
     )
     state.conversation.add_caller("My name is John and I want to retire.")
-    to_summarizer, mailbox = trio.open_memory_channel[ToSummarizer](8)
     reply_to, replies = trio.open_memory_channel[PreparedBrief](1)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Summarizer(state, default_roster(), a_model_that_hangs, mailbox).run)
-        with to_summarizer:  # closing the mailbox is how an actor is told to stop
+        nursery.start_soon(Summarizer(state, default_roster(), a_model_that_hangs).run)
+        with state.mail.to_summarizer as to_summarizer:  # closing the mailbox is how an actor is told to stop
             await to_summarizer.send(RefreshBrief("advisor"))
             await to_summarizer.send(WriteBrief("advisor", reply_to))
             prepared = await replies.receive()
