@@ -103,6 +103,10 @@ class Actions(TurnState):
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
 
+    def end_cut(self) -> None:
+        """Let through what comes now: the rest of what was cut would have come by now."""
+        self.voice = VoiceState.IDLE
+
     def go_on(self) -> None:
         """Resume an answer that polite words have cut; the model owes what was still to come of it."""
         self._resume()

@@ -295,9 +295,11 @@ class Turn(Actions):
             case Signal.SERVICE_THERE:
                 self.session.there = self.now
             case Signal.SAY_REFUSED:
-                self.session.late_filler, self.at.refused, self.at.alive = "", self.now, self.now
+                self.at.refused = self.at.alive = self.now
                 refused = self.session.outstanding
-                if refused is not None and not refused.interrupts:
+                if refused is None or refused.interrupts:
+                    self.session.late_filler = ""
+                else:  # it was asked for last; a filler before it may still be said
                     self.session.outstanding = None
                     self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
             case Signal.THINKING_BEGAN if self.session.late_filler:

@@ -153,9 +153,9 @@ RULES: tuple[Rule, ...] = (
          "`silence_budget` if it is heard anew; last heard + `silence_budget` at the end, and before a transfer",
          end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
-         "Cut + `shortest_word` if something is told; else + `false_start`",
-         lambda state: state.at.cut + (
-             state.deadlines.shortest_word if state.session.told else state.deadlines.false_start)),
+         "Cut + `false_start`", lambda state: state.at.cut + state.deadlines.false_start),
+    Rule("what was told has cut a reply", _BEFORE_CLOSING, ("a reply is cut", "nothing is aside", "something is told"),
+         Actions.end_cut, "Cut + `shortest_word`", lambda state: state.at.cut + state.deadlines.shortest_word),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
          "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside, or owed for as long",
          end_of_speech),

@@ -42,9 +42,13 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
         not state.is_loud
         or (isinstance(state.event, events.InjectionBegan) and state.event.begun.kind is SpeechKind.QUESTION)
     ),
-    # The service does not speak while it hears the caller; but a sentence of a goodbye may come late
+    # The service does not speak while it hears the caller, unless to answer what it was told then; but a sentence of a
+    # goodbye may come late
     "the service hears nobody": lambda state: (
-        not state.is_loud and state.voice is not VoiceState.CUT and state.phase is not Phase.ENDING
+        not state.is_loud
+        and state.voice is not VoiceState.CUT
+        and state.phase is not Phase.ENDING
+        and state.at.told <= state.at.noticed
     ),
     "the service is deaf": lambda state: (
         isinstance(state.event, events.VoiceEnded) and state.event.deaf and state.phase is Phase.CONVERSING

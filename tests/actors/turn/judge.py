@@ -238,7 +238,7 @@ class Judge:
             self.waiting_since = math.inf
             self.over_by = min(self.over_by, now + POLICY.deadlines.closing + LONGEST_GOODBYE + TOLERANCE)
         if effect.kind is SpeechKind.TRANSFER:
-            self.transfer, self.transfer_by = "", now + LONGEST_TRANSFER
+            self.transfer, self.transfer_by, self.last_noise = "", now + LONGEST_TRANSFER, now  # as for keys
         self.outstanding, self.asked_at = effect, now
 
     def _tell(self, effect: TellAsCaller, now: float) -> None:

@@ -28,7 +28,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import Debt, Phase
+from actors.turn.state import CallerState, Debt, Phase
 from tests.actors.turn.script import (
     FIRST,
     GOODBYE,
@@ -92,6 +92,27 @@ def test_nor_is_it_while_keys_that_were_told_are_not_echoed() -> None:
     assert got == [(2, TellAsCaller("The caller pressed 5 on the keypad.", ("5",)))]
 
 
+def test_the_answer_to_what_was_told_is_heard_while_the_service_owes_a_transcript() -> None:
+    turn = on_floor()
+    spoken: list[Step] = [(1, Signal.CALLER_STARTED_SPEAKING), (1, Signal.VOICE_BEGAN), (2.9, VoiceEnded(2.9))]
+    told: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.2, KeysEntered("5")), (3.3, Signal.CALLER_STARTED_SPEAKING)]
+
+    play(turn, [*spoken, *told], 3.6)
+    before = turn.gate
+    play(turn, [], 3.8)
+
+    assert (before, turn.gate, turn.caller) == (Gate.SHUT, Gate.OPEN, CallerState.HEARD)
+
+
+def test_nor_does_it_show_that_nobody_is_heard() -> None:
+    turn = on_floor()
+    spoken: list[Step] = [(1, Signal.CALLER_STARTED_SPEAKING), (1, Signal.VOICE_BEGAN), (2.5, VoiceEnded(2.5))]
+
+    play(turn, [*spoken, (2, KeysEntered("5")), *reply(2.6)])
+
+    assert turn.caller is CallerState.HEARD
+
+
 def test_a_function_is_waited_for_however_long_it_takes() -> None:
     clips: list[Step] = [(at, Signal.PLAYED) for at in range(7, 60, 5)]
 
@@ -111,6 +132,15 @@ def test_a_filler_that_was_given_up_is_no_answer_when_it_comes_after_all() -> No
     spoken: list[Step] = [(5.5, Signal.CALLER_STARTED_SPEAKING), (5.5, Signal.VOICE_BEGAN), (9.5, VoiceEnded(9.5))]
 
     play(turn, [*caller_says(1), *spoken, (10, CallerSaid("Hello?")), *reply(10.2, FIRST, played=1)], 12)
+
+    assert turn.debt is Debt.OWED
+
+
+def test_nor_is_one_behind_a_refusal_of_what_was_asked_for_after_it() -> None:
+    turn = on_floor()
+    asked: list[Step] = [(2, RemarkMade("Soon.")), (13.1, Signal.SAY_REFUSED), *reply(13.5, FIRST, played=1)]
+
+    play(turn, [*caller_says(1, length=8), *asked], 15)
 
     assert turn.debt is Debt.OWED
 

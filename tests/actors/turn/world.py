@@ -286,10 +286,10 @@ class World:
         self.sending += 1
         self.is_held = False
         ask = self.last_turn if self.judge.is_waiting else ""
-        greets = not ask and self.rng.random() < 0.7
+        greets, sending = not ask and self.rng.random() < 0.7, self.sending
         self.feed(FloorGiven(owes=greets or ask != "", ask=ask))
-        if greets:
-            self.later(0.5, self.speak, Reply("Hello.", 2.0), self.sending)
+        if greets:  # unless it was interrupted at once
+            self.later(0.5, self.speak, Reply("Hello.", 2.0), sending)
 
     def lose_session(self) -> None:
         if not self.is_there:
