@@ -51,6 +51,8 @@ LONGEST_WAIT = POLICY.deadlines.think_patience + 25.0
 LONGEST_ENDING = POLICY.deadlines.longest_turn + 40.0
 LONGEST_TRANSFER = 15.0
 """Seconds until the line is asked for a person."""
+MOST_PROMPTS = POLICY.numbers.silent_asks * (1 + POLICY.numbers.reopenings)
+"""Questions whether a caller is there who says nothing: they may make a sound as the call closes, and it goes on."""
 LONGEST_GOODBYE = 2 * POLICY.deadlines.goodbye_onset + POLICY.deadlines.goodbye_audio + POLICY.deadlines.goodbye_grace
 
 
@@ -75,6 +77,10 @@ class Judge:
     keys: list[str] = attrs.field(factory=list)
     remark: str = ""
     is_aged: bool = False
+    prompts: int = 0
+    """How often a caller was asked whether they are there since they, or an agent, said anything else."""
+    prompts_begun: int = 0
+    """How often they have heard it."""
     # What must end, and when
     closing: CloseAsked | None = None
     over_by: float = math.inf
@@ -135,6 +141,7 @@ class Judge:
                 pass  # they are being put through already
             case KeysEntered(keys=keys):
                 self.keys.append(keys)
+                self._end_prompts()
             case RemarkMade(text=text):
                 self.remark = text
             case Signal.SESSION_AGED:
@@ -158,9 +165,11 @@ class Judge:
                 if self.outstanding is not None and not self.outstanding.interrupts:
                     if self.outstanding.kind is SpeechKind.REMARK:
                         self.remark = self.remark or self.outstanding.text
+                    self.prompts -= self.outstanding.kind is SpeechKind.QUESTION
                     self.outstanding = None
             case AgentSaid(text=text):
                 said = self.outstanding
+                self.prompts_begun += text == POLICY.wording.still_there
                 if said is not None and (said.kind is SpeechKind.FILLER or said.text.startswith(text)):
                     self.outstanding = None  # it is said, or an answer has overtaken it
             case CallerSaid(text=text):
@@ -234,6 +243,7 @@ class Judge:
             )
         if effect.kind is SpeechKind.REMARK:
             self.remark = ""
+        self.prompts += effect.kind is SpeechKind.QUESTION
         if effect.kind is SpeechKind.CLOSING:
             self.waiting_since = math.inf
             self.over_by = min(self.over_by, now + POLICY.deadlines.closing + LONGEST_GOODBYE + TOLERANCE)
@@ -269,8 +279,12 @@ class Judge:
 
     def caller_is_understood(self, now: float) -> None:
         """The caller has said words, and the service has transcribed them."""
+        self._end_prompts()
         if self.closing is None and not self.end:
             self.waiting_since, self.progress = self.last_noise, now
+
+    def _end_prompts(self) -> None:
+        self.prompts = self.prompts_begun = 0
 
     def caller_stops(self, at: float, *, deaf: bool) -> None:
         """The caller is silent since then; `deaf`: the service took no notice."""
@@ -283,6 +297,8 @@ class Judge:
 
     def words_come(self, text: str, is_answer: bool, gate: Gate, now: float) -> None:
         """An agent says something; the caller's waiting is over if it answers them."""
+        if is_answer:
+            self._end_prompts()
         if is_answer and gate is Gate.OPEN and not self.functions:
             self.waiting_since = math.inf
 
@@ -311,6 +327,8 @@ class Judge:
         assert now <= self.over_by, "the call is closed, and does not end"
         assert now <= self.end_by, "the agent has ended the conversation, and the call does not end"
         assert now <= self.transfer_by, "a transfer comes to nothing"
+        assert self.prompts_begun <= MOST_PROMPTS, "nobody is asked for ever whether they are there"
+        assert self.prompts <= 2 * MOST_PROMPTS, "a question that nobody hears is asked for ever"
         self._look_at_pause(now, line_end, quiet=quiet)
 
     def _look_at_silence(self, now: float, line_end: float, *, speaks: bool) -> None:

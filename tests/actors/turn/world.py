@@ -168,7 +168,7 @@ class World:
             if due < self._heap[0][0]:
                 assert due > self.now - 1e-9, "a deadline in the past"
                 self.now = max(self.now, due)
-                self.feed(Signal.TIME_PASSED)
+                self.feed(self.time_passed())
                 assert self.is_over or self.turn.deadline() > self.now, "a deadline that does not move"
             else:
                 self.now, _, session, act, arguments = heapq.heappop(self._heap)
@@ -176,6 +176,9 @@ class World:
                     act(*arguments)
             if not self.is_over:
                 self.judge.look(self.now, self.line.end, quiet=self.is_quiet(), loud=self.is_loud, heard=self.hears)
+
+    def time_passed(self) -> Event:
+        return Signal.TIME_PASSED
 
     def later(self, delay: float, act: Callable[..., object], *arguments: object, session: bool = True) -> None:
         """Do something later, unless the session is gone by then."""

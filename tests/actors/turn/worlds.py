@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import attrs
 
-from actors.turn.events import CallerSaid, KeysEntered, RemarkMade, Signal
+from actors.turn.effects import SayAsAgent
+from actors.turn.events import CallerSaid, Event, KeysEntered, RemarkMade, Signal
 from tests.actors.turn.world import Reply, World
 
 
@@ -105,11 +106,42 @@ class PoliteCallers(World):
 
 
 @attrs.define(eq=False)
+class LostCallers(World):
+    """A line that carries noises and no words, with a service that refuses what it is to say, or takes no notice."""
+
+    def caller_acts(self) -> None:
+        self.later(self.rng.uniform(2, 25), self.caller_acts, session=False)
+        if self.is_loud:
+            return
+        self.is_loud, self.is_ignored, self.says_words = True, self.rng.random() < 0.5, False
+        length = self.rng.uniform(0.2, 2) if self.rng.random() < 0.8 else self.rng.uniform(2, 40)
+        self.feed(Signal.VOICE_BEGAN)
+        self.later(length, self.caller_stops, session=False)
+        if not (self.is_ignored or self.is_dead or self.is_held):
+            self.later(0.1, self.service_hears)
+            self.later(length + 2, self.service_hears_no_more)
+
+    def service_is_to_say(self, effect: SayAsAgent) -> None:
+        chance = self.rng.random()
+        if chance < 0.2 and not effect.interrupts:
+            self.later(0.1, self.feed, Signal.SAY_REFUSED)
+        elif chance < 0.6 or effect.interrupts:
+            super().service_is_to_say(effect)
+
+    def time_passed(self) -> Event:
+        is_there = self.is_there and not self.is_dead and self.rng.random() < 0.5
+        return Signal.SERVICE_THERE if is_there else Signal.TIME_PASSED
+
+    def operator_acts(self) -> None:
+        """Look on."""
+
+
+@attrs.define(eq=False)
 class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
     """All of it at once."""
 
 
 KINDS = (
     ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
-    PoliteCallers, Everything,
+    PoliteCallers, LostCallers, Everything,
 )  # fmt: skip
