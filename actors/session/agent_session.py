@@ -305,6 +305,9 @@ class AgentSession:
             self.put(Signal.NOTHING_UNDERSTOOD)
         elif not text.strip():
             self.put(Signal.NOTHING_UNDERSTOOD)
+        elif turn.is_own_echo(text):
+            self.state.journal.note(WarningReported(self.agent.name, "AGENT_ECHO", "the line carries the agent back"))
+            self.put(CallerSaid(text))
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
             self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text), is_farewell(text)))

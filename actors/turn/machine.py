@@ -13,7 +13,7 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
-from actors.turn.parts import NEVER, LastReply
+from actors.turn.parts import NEVER, LastReply, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
@@ -118,8 +118,8 @@ class Turn(Actions):
         """Return what an event turns out to be; change nothing.
 
         The service's messages have no ids, so an echo, the beginning of a sentence that was asked for, or a goodbye
-        that is withdrawn look like any other message. Text is compared with what is outstanding, and with nothing else:
-        it never classifies what a model has said.
+        that is withdrawn look like any other message. What a model says is compared with what it was asked to say, and
+        with nothing else.
         """
         match event:
             case events.CallerSaid(text=text):
@@ -142,7 +142,7 @@ class Turn(Actions):
         is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
         only_listens = is_answer and not self.ends_upon_words and not event.is_farewell
         is_spoken_into = self.is_spoken_over or only_listens
-        is_polite = event.is_courtesy and not self.has_asked and is_spoken_into
+        is_polite = self.is_own_echo(text) or (event.is_courtesy and not self.has_asked and is_spoken_into)
         is_answered = is_polite or (self.answers_late_words and not self.is_spoken_over)
         return events.TurnToldLate(event, is_polite) if is_answered else event
 
@@ -179,19 +179,18 @@ class Turn(Actions):
             case Signal.CALLER_STARTED_SPEAKING:
                 self.transcript, self.deaf_words = "", 0
             case events.CallerSaid(text=text):
-                self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, text.strip(), 0, 0
+                self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, words_of(text), 0, 0
                 self.is_unended = self.is_unread = self.owes_deed = False
-                self.count_turn(self.transcript)
+                self.count_turn()
                 self.at.understood = self.at.wanted = self.now
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.promise, self.is_reminded, self.is_urged = None, False, False
+                self.own_words, self.hears_itself = "", False
                 self.session.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
-            case events.TurnToldLate(said=said, is_polite=is_polite):
-                self._note_polite_words(is_polite=is_polite)
-                self.last_turn, self.transcript, self.deaf_words, self.times_asked = said.text, said.text.strip(), 0, 0
-                self.is_away, self.at.understood = said.asks_for_time, self.now
+            case events.TurnToldLate():
+                self._note_late_turn(event)
             case Meaning.TOLD_ECHOED:
-                self.transcript, self.session.told = self.session.told, ""
+                self.transcript, self.session.told = words_of(self.session.told), ""
                 self.at.wanted = self.now
                 self.expect_words()
             case Signal.VOICE_BEGAN:
@@ -207,11 +206,17 @@ class Turn(Actions):
             case _:
                 pass  # of another group
 
-    def _note_polite_words(self, *, is_polite: bool) -> None:
-        """What was said before them is no goodbye upon them, unless it has been decided that it is."""
-        if is_polite and not self.is_decided:
+    def _note_late_turn(self, event: events.TurnToldLate) -> None:
+        """What was said before polite words is no goodbye upon them, unless it has been decided that it is."""
+        said, self.transcript = event.said, words_of(event.said.text)
+        if event.is_polite and not self.is_decided:
             self.has_spoken = False
             self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
+        if self.is_own_echo(said.text):
+            self.hears_itself = True
+        else:
+            self.last_turn, self.deaf_words, self.times_asked = said.text, 0, 0
+            self.is_away, self.at.understood = said.asks_for_time, self.now
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
@@ -250,6 +255,7 @@ class Turn(Actions):
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
         self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
+        self.own_words += f" {event.text}"
         self.overtake_filler()
         is_heard = self.is_audible
         if not is_heard and self.aside is None:
@@ -265,6 +271,7 @@ class Turn(Actions):
 
     def _note_injection(self, event: events.InjectionBegan) -> None:
         begun, kind = event.begun, event.begun.kind
+        self.own_words += f" {begun.text}"
         if self.at.answered <= self.at.outstanding <= self.reply.began:
             self.unsay_words()  # the audio behind them is not theirs
         if begun is self.session.outstanding:

@@ -1,6 +1,8 @@
 """Parts of the state of `Turn`: its last reply, what the session on the floor was asked for, and its clocks."""
 
 import math
+import re
+from difflib import SequenceMatcher
 
 import attrs
 
@@ -8,6 +10,22 @@ from actors.turn.effects import SayAsAgent, SpeechKind
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
+_TOO_MANY_TO_REPEAT = 5
+_SAME = 0.7
+"""Of the words of an echo, two or more in a row: the service mishears some."""
+
+
+def words_of(text: str) -> str:
+    """Return the words of a text, however it is spelled, to be compared with those of another."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
+
+
+def is_from(text: str, said: str) -> bool:
+    """Whether a text is a part of what was said, as a service hears it: too long to be repeated by somebody."""
+    words = words_of(text).split()
+    matches = SequenceMatcher(None, words_of(said).split(), words, autojunk=False).get_matching_blocks()
+    same = sum(match.size for match in matches if match.size > 1)
+    return len(words) >= _TOO_MANY_TO_REPEAT and same >= _SAME * len(words)
 
 
 @attrs.define

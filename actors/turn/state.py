@@ -12,7 +12,7 @@ from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wordin
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
-from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session
+from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session, is_from, words_of
 
 NO_END = EndWanted("", "")
 SILENT, MACHINE = "caller_silent", "machine"
@@ -92,8 +92,10 @@ class TurnState:
     times_asked: int = 0  # how often a silent caller was asked whether they are there
 
     # What the service is told
+    own_words: str = ""  # what the agents have said since the caller's last turn
+    hears_itself: bool = False  # the service has taken the agent's words, which the line carries back, for the caller's
     last_turn: str = ""  # the caller's last turn, if it can be asked again
-    transcript: str = ""  # the caller's last words, until they may have been said again
+    transcript: str = ""  # the words of the caller's last turn, until they may have been said again
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
     deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
     owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
@@ -234,11 +236,16 @@ class TurnState:
 
     def echoes(self, text: str) -> bool:
         """Whether a transcript is what the service was told as the caller's words."""
-        return self.session.told != "" and text.strip() == self.session.told
+        return self.session.told != "" and words_of(text) == words_of(self.session.told)
 
     def repeats(self, text: str) -> bool:
         """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
-        return self.transcript != "" and text.strip() == self.transcript
+        return self.transcript != "" and words_of(text) == self.transcript
+
+    def is_own_echo(self, text: str) -> bool:
+        """Whether a transcript is what the agent has said: the service heard it begin while that sounded."""
+        is_over = self.caller is CallerState.HEARD and self.at.noticed < self.at.quiet
+        return (self.sounding or self.aside is not None or is_over) and is_from(text, self.own_words)
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
@@ -337,11 +344,11 @@ class TurnState:
         if self.closing is None:
             self.closing, self.at.close_asked = closing, self.now
 
-    def count_turn(self, text: str) -> None:
+    def count_turn(self) -> None:
         """Hang up on a recording that begins anew: nobody says so much so often in the same words."""
-        if len(text.split()) > LONGEST_ANSWER:
-            self.long_turns[text] += 1
-        if self.long_turns[text] >= self.numbers.loops:
+        if len(self.transcript.split()) > LONGEST_ANSWER:
+            self.long_turns[self.transcript] += 1
+        if self.long_turns[self.transcript] >= self.numbers.loops:
             self.close(CloseAsked(MACHINE))
 
     def lose_session(self) -> None:

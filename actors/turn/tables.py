@@ -61,8 +61,11 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the agent is idle": lambda state: state.voice is VoiceState.IDLE,
     "a reply comes": lambda state: state.voice in (VoiceState.COMING, VoiceState.LATE),
     "a reply is cut": lambda state: state.voice is VoiceState.CUT,
-    # What a false start has cut already is cut again only if the line, too, carries a voice
-    "a start may cut it": lambda state: state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed),
+    # What a false start has cut already is cut again only if the line, too, carries a voice. A transcript cuts what an
+    # echo would cut again and again
+    "a start may cut it": lambda state: (
+        state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed) and not state.hears_itself
+    ),
     "an answer is aside": lambda state: state.aside is SpeechKind.ANSWER,
     "nothing is aside": lambda state: state.aside is None,
     "words are audible": lambda state: state.is_audible,

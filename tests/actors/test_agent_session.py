@@ -556,6 +556,23 @@ async def test_after_a_barge_in_nothing_of_the_old_reply_is_heard_until_somethin
         assert scene.replies[-1] == "Something new."
 
 
+async def test_what_the_line_carries_back_of_the_agents_words_is_no_turn_and_costs_none_of_them(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        said = "We have a few slots on Tuesday and on Friday."
+        await scene.far.say(words(2), says(said), AgentAudioDone())
+        await trio.sleep(0.5)
+        await scene.far.say(SpeechStarted())
+        await trio.sleep(0.8)
+        await scene.far.say(heard("few slots on tuesday and on friday"))
+        await trio.sleep(3)
+
+        assert scene.watched.facts(TurnHeard) == []
+        assert [fact.code for fact in scene.watched.facts(WarningReported)] == ["AGENT_ECHO"]
+        assert [(fact.heard, fact.complete) for fact in scene.watched.facts(ReplyEnded)] == [(said, True)]
+
+
 async def test_text_of_the_agent_does_not_open_the_gate(autojump_clock: MockClock) -> None:
     """Until it is known that nobody has spoken: then it belongs to what goes on."""
     async with on_the_floor() as scene:

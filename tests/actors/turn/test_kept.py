@@ -28,7 +28,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import Debt, Phase
+from actors.turn.state import CallerState, Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -246,6 +246,55 @@ def test_the_model_owes_the_rest_of_what_they_have_broken_off() -> None:
     got = seen(*caller_says(1), *SAID[:2], *POLITELY, (4.1, Signal.AUDIO_DONE), (6, Signal.PLAYED), until=9)
 
     assert got == [(4, Aside.CUT), (5, Aside.RESUME), (9, filler_asked())]
+
+
+# The agent's own words, which the line carries back to the service
+
+LONG = "We have Tuesday at nine, and Friday at half past ten."
+ECHO = "we have tuesday at nine on friday"
+ECHOED: list[Step] = [(4.0, Signal.CALLER_STARTED_SPEAKING), (5.0, CallerSaid(ECHO))]
+
+
+def test_an_echo_is_no_turn_and_cuts_one_reply_at_most() -> None:
+    turn = on_floor()
+    answer: list[Step] = [*reply(13, "On Friday we have half past ten, and eleven.", played=6)]
+    again: list[Step] = [(14, Signal.CALLER_STARTED_SPEAKING), (15, CallerSaid("friday we have half past ten"))]
+
+    got = effects_of(play(turn, [*reply(3, LONG, played=6), *ECHOED, *answer, *again], 17.9))
+
+    assert got == [Aside.CUT, Aside.RESUME]
+    assert (turn.debt, turn.last_turn) == (Debt.SETTLED, "")
+
+
+def test_nor_is_one_that_is_transcribed_when_the_reply_was_heard() -> None:
+    turn = on_floor()
+    turn.hears_itself = True
+
+    play(turn, [*reply(3, LONG, played=1.5), *ECHOED], 6)
+
+    assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
+
+
+def test_what_a_caller_says_over_a_reply_on_such_a_line_cuts_it_when_it_is_transcribed() -> None:
+    turn = on_floor()
+    turn.hears_itself = True
+
+    got = play(turn, [*reply(3, LONG, played=6)[:3], ECHOED[0], (5, CallerSaid("No, I mean in October."))])
+
+    assert got == [(5, Aside.CUT), (5, Aside.FORGET)]
+    assert not turn.hears_itself
+
+
+@pytest.mark.parametrize(
+    ("at", "text"), [(4, "We have Tuesday at seven, I see."), (4, "Tuesday at nine."), (5.5, ECHO)],
+    ids=["other words", "a choice", "behind the reply"],
+)  # fmt: skip
+def test_a_caller_who_repeats_the_agents_words_is_answered(at: float, text: str) -> None:
+    turn = on_floor()
+
+    play(turn, [*reply(3, LONG, played=2), (at, Signal.CALLER_STARTED_SPEAKING), (at + 1, CallerSaid(text))], at + 1)
+
+    assert (turn.debt, turn.last_turn) == (Debt.OWED, text)
 
 
 # Words between two sentences of what goes with a decision

@@ -57,10 +57,11 @@ DOES_NOT_HEAR = RestartSession("it does not hear the caller")
 # A transcript that comes twice
 
 
-def test_a_transcript_that_comes_twice_is_one_turn() -> None:
+@pytest.mark.parametrize("again", [TURN, "when can you come"])
+def test_a_transcript_that_comes_twice_is_one_turn(again: str) -> None:
     turn = on_floor()
 
-    assert play(turn, [*caller_says(1), *reply(3, sent=1.5, played=2), (4, CallerSaid(TURN))], 12) == []
+    assert play(turn, [*caller_says(1), *reply(3, sent=1.5, played=2), (4, CallerSaid(again))], 12) == []
     assert turn.debt is Debt.SETTLED
 
 
