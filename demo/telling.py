@@ -161,7 +161,7 @@ def _machine_detected(entry: JournalEntry) -> Line:
 
 
 def _caller_hung_up(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.END, left_by(text(entry, "how")), "☏")
+    return Line("caller", Tone.END, left_by(entry), "☏")
 
 
 def _call_resumed(entry: JournalEntry) -> Line:

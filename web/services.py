@@ -68,10 +68,7 @@ _log = structlog.stdlib.get_logger()
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings,
-    *,
-    observe: Callable[[Entry], None] = ignore,
-    functions: httpx.AsyncBaseTransport | None = None,
+    settings: Settings, *, observe: Callable[[Entry], None] = ignore, functions: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Opened]:
     """Open what calls and routes need, for as long as the `async with` lasts.
 
@@ -162,10 +159,7 @@ def fetching(
     book: dict[str, bytes], voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
 ) -> AbstractAsyncContextManager[None]:
     """Fetch the clips in the background, for as long as the `async with` lasts."""
-
-    async def fetch() -> None:
-        await keep_fetching(book, voices, CallPolicy().wording.filler, speech_client_of(settings, http))
-
+    fetch = partial(keep_fetching, book, voices, CallPolicy().wording.filler, speech_client_of(settings, http))
     return in_background(partial(unharmed, fetch, "clips_crashed"))
 
 

@@ -77,7 +77,6 @@ class AfterCalls:
                 nursery.start_soon(self._work)
 
     async def finish(self) -> None:
-        """Wait until nothing is left to do, within `LAST_SECONDS`."""
         with trio.move_on_after(LAST_SECONDS) as waiting:
             while self._left:
                 await self._news.park()

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import attrs
 import structlog
@@ -63,12 +63,13 @@ class CallFiles:
     async def read(self, call_sid: str, name: str, start: int = 0) -> bytes | None:
         """Return one file of a call from byte `start` on; None where there is none."""
         path = self.path(call_sid, name)
-        return await self.in_thread(partial(_read, path, start)) if path is not None else None
+        return await self.in_thread(partial(_read, path, start, lambda file: file.read())) if path is not None else None
 
     async def lines(self, call_sid: str, name: str, start: int) -> list[bytes]:
         """Return whole lines of a file from byte `start` on, some kilobytes of them; none where no more are there."""
         path = self.path(call_sid, name)
-        return await self.in_thread(partial(_read_lines, path, start)) if path is not None else []
+        lines = await self.in_thread(partial(_read, path, start, _whole_lines)) if path is not None else None
+        return lines or []
 
     async def has(self, call_sid: str, name: str) -> bool:
         return await self.is_here(call_sid, name) or (
@@ -150,20 +151,15 @@ def _rewrite(path: Path, text: bytes) -> None:
                 write_whole(path, text)
 
 
-def _read_lines(path: Path, start: int) -> list[bytes]:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            lines = file.readlines(LINES_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def _whole_lines(file: BinaryIO) -> list[bytes]:
+    lines = file.readlines(LINES_BYTES)
     return lines if lines and lines[-1].endswith(b"\n") else lines[:-1]
 
 
-def _read(path: Path, start: int) -> bytes | None:
+def _read(path: Path, start: int, read: Callable[[BinaryIO], T]) -> T | None:
     try:
         with path.open("rb") as file:
             file.seek(start)
-            return file.read()
+            return read(file)
     except (FileNotFoundError, NotADirectoryError):
         return None

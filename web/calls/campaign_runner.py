@@ -37,7 +37,6 @@ class CampaignRunner:
     _unharmed: UnharmedAgain = attrs.field(factory=lambda: UnharmedAgain("campaigns_not_looked_after"), init=False)
 
     async def run(self) -> None:
-        """Run them until cancelled, or until the worker drains."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.context.slots.end_at_drain, nursery.cancel_scope)
             while True:

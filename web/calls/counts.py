@@ -122,7 +122,6 @@ class Counts:
         self._blocked.observe(seconds)
 
     async def watch_lag(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
         while True:
             due = trio.current_time() + LAG_EVERY
             await trio.sleep_until(due)

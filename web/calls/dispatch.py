@@ -78,7 +78,6 @@ class Dispatcher:
                 nursery.start_soon(unharmed, job, "order_crashed")
 
     async def take(self, order: Order, key: ClientKey = NO_KEY) -> OrderAnswer:
-        """Take an order: keep it, and place its call or let it wait for its turn."""
         if (none := self.no_line()) is not None:
             return none
         call_id = new_order_id()
@@ -157,7 +156,6 @@ class Dispatcher:
                 slots.release(call_id)
 
     async def take_unless_ringing(self, order: Order, key: ClientKey = NO_KEY) -> OrderAnswer:
-        """Take an order, unless our last call to the same number has not been answered yet."""
         if (none := self.no_line()) is not None:
             return none
         if (ringing := await self.ringing_to(order.to)) is not None or order.to in self._ordered:

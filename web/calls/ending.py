@@ -67,7 +67,6 @@ class ParkedCalls:
         return parked.record if parked is not None else None
 
     def leave(self, call_sid: str) -> None:
-        """Forget a call: it is known how it went on."""
         self._parked.pop(call_sid, None)
         self._taken.pop(call_sid, None)
 

@@ -43,8 +43,6 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class FollowUp:
-    """Looks after the parked calls of one worker, until it is known how each of them went on."""
-
     context: AppContext
     _asked: dict[str, float] = attrs.field(factory=dict, init=False)
     """When Twilio was asked about a call for the last time."""

@@ -70,7 +70,6 @@ class Erasure:
 
     @classmethod
     def of(cls, name: str, erased: Mapping[str, int], left: Mapping[str, int]) -> "Erasure":
-        """Make the proof, with a key of its own."""
         key = secrets.token_hex(32)
         digest = hmac.new(bytes.fromhex(key), name.encode(), hashlib.sha256).hexdigest()
         found = {place: count for place, count in left.items() if count}
@@ -180,7 +179,6 @@ class Forgetting:
         return proof
 
     async def _refuse_live(self, subject: Subject) -> None:
-        """Raise where a call goes on, on this worker or on another."""
         here = [call for call in self.live_calls.newest() if call.live]
         going = [(call.call_sid or call.id, call.caller) for call in here]
         going += [(call.call_sid, call.caller) for call in await self.fleet.live()]

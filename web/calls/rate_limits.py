@@ -31,8 +31,6 @@ HEADERS = {
 
 @attrs.define
 class RateLimits:
-    """The refusals of one worker. It awaits nothing."""
-
     now: Callable[[], float] = trio.current_time
     _known: OrderedDict[str, tuple[float, float]] = attrs.field(factory=OrderedDict, init=False)
 

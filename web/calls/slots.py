@@ -41,7 +41,6 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """Calls that could still be let in."""
         self._lapse()
         return max(0, self.capacity - len(self._taken) - len(self._reserved))
 

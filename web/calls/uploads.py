@@ -60,7 +60,6 @@ class Uploads:
     _looking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
     def put(self, record: CallRecord) -> None:
-        """Take the record of a call that is over: its recording is uploaded soon."""
         self._add(record.call_sid, _Due(trio.current_time()))
 
     async def run(self) -> None:

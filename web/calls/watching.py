@@ -99,7 +99,6 @@ class WatchedCall:
     _agents: RecentAudio = attrs.field(factory=RecentAudio, init=False)
 
     def begin(self, call: CallUnderWay) -> Written:
-        """Take the call, or its next stream."""
         self._call, self.over = call, False
         return partial(self._written, self.count)
 
@@ -214,7 +213,6 @@ class WatchedCall:
         return list(names_of(self._call.task)) if self._call is not None else []
 
     def tasks(self) -> list[TaskNode]:
-        """Return the tree of the call's tasks, as trio knows it: top down, with what each waits for."""
         return list(tree_of(self._call.task)) if self._call is not None else []
 
 

@@ -77,8 +77,6 @@ def _bare(model: str) -> str:
 
 @attrs.frozen
 class BriefRefusal:
-    """The API's answer instead of a Brief."""
-
     status: int
     code: str
     message: str

@@ -148,7 +148,6 @@ class Refusals:
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def notice(self, entry: Entry) -> None:
-        """Take a line of a call's journal."""
         match entry.fact:
             case SessionFailed(error=why) | SessionCrashed(error=why) if "INVALID_SETTINGS" in why:
                 self._news.set()

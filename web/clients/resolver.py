@@ -63,7 +63,6 @@ class Resolver(trio.abc.HostnameResolver):
         self._ask, self._asked = trio.open_memory_channel[_Lookup](QUESTIONS)
 
     async def run(self) -> None:
-        """Look up the requested names, until cancelled."""
         async with trio.open_nursery() as nursery:
             async for lookup in self._asked:
                 nursery.start_soon(self._carry_out, lookup)

@@ -12,6 +12,7 @@ The algorithm is https://www.twilio.com/docs/usage/security#validating-requests;
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 import attrs
@@ -21,6 +22,8 @@ from werkzeug.datastructures import MultiDict
 SIGNATURE = "x-twilio-signature"
 SIGNATURE_SETTINGS = SIGNATURE_SETTINGS_HEADER.lower()
 NOT_SIGNED = "not signed by Twilio for our public address"
+Content: TypeAlias = MultiDict[str, str] | bytes
+"""What a request has with it: a form, or a raw body."""
 _DEFAULT_PORTS = {"https": (443,), "http": (80,), "wss": (443, 80), "ws": (80,)}
 """The SDK's own validator tries 80 for wss; Twilio may as well sign the 443 that is meant."""
 
@@ -51,17 +54,10 @@ def _body_is_vouched_for(address: str, body: bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), promised.lower().encode())
 
 
-def is_signed(
-    auth_token: str,
-    address: str,
-    headers: Mapping[str, str],
-    *,
-    form: MultiDict[str, str] | None = None,
-    body: bytes = b"",
-) -> bool:
-    """Tell whether `address`, with this form or body, was signed by the holder of `auth_token`.
+def is_signed(auth_token: str, address: str, headers: Mapping[str, str], content: Content = b"") -> bool:
+    """Tell whether `address`, with this content, was signed by the holder of `auth_token`.
 
-    `headers` has lower-case names. `body` is the raw body when it is not a form.
+    `headers` has lower-case names.
     """
     signature = headers.get(SIGNATURE, "")
     if not signature:
@@ -69,7 +65,8 @@ def is_signed(
     validator = RequestValidator(auth_token)
     try:
         algorithm = get_signature_algorithm(headers.get(SIGNATURE_SETTINGS))
-        is_vouched_for = form is not None or _body_is_vouched_for(address, body)
+        form = content if isinstance(content, MultiDict) else None
+        is_vouched_for = not isinstance(content, bytes) or _body_is_vouched_for(address, content)
         return is_vouched_for and any(
             hmac.compare_digest(validator.compute_signature(spelling, form, algorithm).encode(), signature.encode())
             for spelling in _spellings(address, headers.get("host", ""))
@@ -89,36 +86,22 @@ class TwilioSignatures:
     auth_token: str = attrs.field(repr=False)
 
     @property
-    def _tokens(self) -> list[str]:
-        return self.auth_token.split(",")
-
-    @property
     def socket_origin(self) -> str:
         """The origin as a WebSocket's: `wss` for `https`."""
         return "ws" + self.origin.removeprefix("http")
 
-    def accepts_webhook(
-        self,
-        target: str,
-        headers: Mapping[str, str],
-        *,
-        form: MultiDict[str, str] | None = None,
-        body: bytes = b"",
-    ) -> bool:
+    def _accepts(self, address: str, headers: Mapping[str, str], content: Content = b"") -> bool:
+        return any(is_signed(token, address, headers, content) for token in self.auth_token.split(","))
+
+    def accepts_webhook(self, target: str, headers: Mapping[str, str], content: Content = b"") -> bool:
         """Tell whether Twilio signed this request; `target` is the path and the query as they came, undecoded."""
-        return any(is_signed(token, self.origin + target, headers, form=form, body=body) for token in self._tokens)
+        return self._accepts(self.origin + target, headers, content)
 
     def accepts_upgrade(self, target: str, headers: Mapping[str, str]) -> bool:
-        return any(is_signed(token, self.socket_origin + target, headers) for token in self._tokens)
+        return self._accepts(self.socket_origin + target, headers)
 
     def refusal(
-        self,
-        target: str,
-        headers: Mapping[str, str],
-        *,
-        socket: bool = False,
-        form: MultiDict[str, str] | None = None,
-        body: bytes = b"",
+        self, target: str, headers: Mapping[str, str], content: Content = b"", *, socket: bool = False
     ) -> Mapping[str, str]:
         """Say of a request that is not signed for our origin why that may be, and what helps.
 
@@ -130,7 +113,7 @@ class TwilioSignatures:
         hosts = dict.fromkeys(host for host in (*called, urlsplit(self.origin).netloc) if host)
         schemes = ("wss", "ws", "https") if socket else ("https", "http")
         for origin in (f"{scheme}://{host}" for scheme in schemes for host in hosts):
-            if any(is_signed(token, origin + target, headers, form=form, body=body) for token in self._tokens):
+            if self._accepts(origin + target, headers, content):
                 why = f"signed by Twilio for {origin}, which is not LEAD_SERVER_EXTERNAL_URL ({self.origin})"
                 return {"why": why, "fix": "Make the two the same: the setting, and the number's webhook at Twilio."}
         fix = "Check TWILIO_AUTH_TOKEN, and that a proxy passes path and query unchanged."

@@ -44,17 +44,16 @@ class ShownTurn:
 
 
 def shown_moment(seconds: float) -> str:
-    """Return a moment of the call, to the tenth of a second."""
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def retold(record: CallRecord, entries: Sequence[JournalEntry]) -> Mapping[str, object]:
     """Return what the page shows, apart from money and files."""
-    chart = read_chart(entries) if entries else None
+    chart = read_chart(entries)
     return {
-        "picture": orjson.dumps(time_map(entries)).decode() if entries else "",
-        "synopsis": synopsis(chart) if chart is not None else "",
-        "turns": list(_turns(record.transcript, chart.speech if chart is not None else ())),
+        "picture": orjson.dumps(time_map(chart)).decode() if entries else "",
+        "synopsis": synopsis(chart),
+        "turns": list(_turns(record.transcript, chart.speech)),
         "handoffs": [_handoff(one) for one in record.handoffs],
         "functions": [_function(one) for one in record.functions],
         "slowest": max((turn.latency or 0.0 for turn in record.transcript), default=0.0),
@@ -114,12 +113,5 @@ def _handoff(handoff: HandoffRecord) -> Mapping[str, object]:
 
 
 def _function(function: FunctionRecord) -> Mapping[str, object]:
-    return {
-        "at": function.at,
-        "when": shown_moment(function.at),
-        "agent": function.agent,
-        "name": function.name,
-        "arguments": arguments_text(function.arguments),
-        "result": result_text(function.result),
-        "ok": function.ok,
-    }
+    told = {"arguments": arguments_text(function.arguments), "result": result_text(function.result)}
+    return {**attrs.asdict(function), "when": shown_moment(function.at), **told}

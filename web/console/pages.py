@@ -87,7 +87,6 @@ class Console:
         return await self.hang_up(name, _who())
 
     async def home(self) -> ResponseReturnValue:
-        """Send a visitor of the console's own address to the list of calls."""
         return redirect("/")
 
     async def nowhere(self, anything: str) -> ResponseReturnValue:  # noqa: ARG002 - the address has it
@@ -106,7 +105,6 @@ class Console:
         )
 
     async def live(self) -> ResponseReturnValue:
-        """Give the calls that go on now to the list's module."""
         return json_answer({"calls": await self._live(request.args.get("numbers") == "shown")})
 
     async def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
@@ -195,7 +193,6 @@ class Console:
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> ResponseReturnValue:
-        """Say that database or disk is away."""
         _log.warning("records_unavailable", why=f"{type(exc).__name__}: {exc}")
         page = await message_page(503, TEXT["records_away_title"], TEXT["records_away"])
         page.headers["Retry-After"] = "10"

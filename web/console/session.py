@@ -154,7 +154,6 @@ class SignInCheck:
     sessions: Sessions
 
     def is_own(self, headers: Mapping[str, str] | Headers, host: str) -> bool:
-        """Tell whether one of our own pages asks, or no page at all."""
         return is_own_request(headers, host, self.context.settings.lead_server_external_url)
 
     async def refuse_unauthenticated(self) -> ResponseReturnValue | None:
@@ -200,7 +199,6 @@ class SignInCheck:
         return Response(page, status)
 
     async def sign_in(self) -> ResponseReturnValue:
-        """Show the form, or take it: the token makes a session."""
         expected = self.context.settings.api_token
         if request.method != "POST":
             return await self._form(200, request.args.get("next", "/"))

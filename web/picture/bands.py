@@ -103,7 +103,6 @@ LARGE, SMALL = Scale(seconds=23.0, pixels_per_second=46.0), Scale(seconds=38.0, 
 
 
 def laid_out(chart: Chart, top: float) -> tuple[Band, ...]:
-    """Lay out the whole call under `top`."""
     bands, scale = [], LARGE if chart.duration <= 240.0 else SMALL
     spans = list(_breaks(chart, scale.seconds))
     longest = max(end - start for start, end in spans)

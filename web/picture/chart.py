@@ -115,8 +115,6 @@ class Summary:
 
 @attrs.frozen
 class Chart:
-    """A whole call, ready to be drawn."""
-
     duration: float
     outcome: str
     agents: tuple[str, ...]
@@ -283,11 +281,8 @@ def _how_met(entry: JournalEntry) -> str:
 
 _MARKS: Mapping[str, tuple[MarkKind, str, str | Callable[[JournalEntry], str]]] = {
     "actor_crashed": (MarkKind.CRASH, LINE, "{actor} crashed: {error}"),
-    "barge_in": (
-        *(MarkKind.BARGE_IN, "{agent}"),
-        "the caller interrupted {agent}; {dropped_seconds:.1f} s not heard",
-    ),
-    "caller_hung_up": (MarkKind.HANG_UP, CALLER, lambda entry: f"the caller {left_by(text(entry, 'how'))}"),
+    "barge_in": (*(MarkKind.BARGE_IN, "{agent}"), "the caller interrupted {agent}; {dropped_seconds:.1f} s not heard"),
+    "caller_hung_up": (MarkKind.HANG_UP, CALLER, lambda entry: f"the caller {left_by(entry)}"),
     "digit_pressed": (MarkKind.DIGIT, CALLER, lambda entry: text(entry, "digit") or "·"),
     "frame_refused": (MarkKind.WARNING, LINE, "{where} refused a frame: {why}"),
     "goodbye_heard": (MarkKind.GOODBYE, "{agent}", _goodbye),

@@ -2,6 +2,7 @@
 
 from web.picture.bands import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Band, Lane, PlacedFlag
 from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, HandoffSpan, Mark, MarkKind, SessionSpan
+from web.picture.facts import milliseconds
 from web.picture.glyphs import draw_mark
 from web.picture.palette import tone_class
 from web.picture.speech import Speech
@@ -167,7 +168,7 @@ def _told(session: SessionSpan) -> str:
     lines = [f"{session.agent}, session {session.incarnation} of the call ({session.why})"]
     lines.append(f"connecting at {session.connecting:.2f} s")
     if session.ready is not None:
-        lines.append(f"ready after {(session.ready - session.connecting) * 1000:.0f} ms")
+        lines.append(f"ready after {milliseconds(session.ready - session.connecting)}")
     if session.floor is not None:
         lines.append(f"held the floor from {session.floor:.2f} to {session.ended:.2f} s")
     return "\n".join([*lines, f"ended: {session.ending}"] if session.ending else lines)
@@ -229,7 +230,7 @@ def _draw_gap(canvas: Canvas, handoff: HandoffSpan, x: float, y: float, style: s
     if handoff.failure:
         words = f"refused: {handoff.failure}"
     else:
-        words = "handoff" if handoff.gap is None else f"{handoff.gap * 1000:.0f} ms"
+        words = "handoff" if handoff.gap is None else milliseconds(handoff.gap)
         words += f", {handoff.how}" if handoff.how else ""
     words = fitted(words, 260, TEXT_SIZE)
     width = text_width(words, TEXT_SIZE) * BOLDER + 14
@@ -242,7 +243,7 @@ def _told_handoff(handoff: HandoffSpan) -> str:
     told += f"\nnot softly: {handoff.given_up}" if handoff.given_up else ""
     if handoff.failure:
         return f"{told}\nfailed: {handoff.failure}"
-    return told if handoff.gap is None else f"{told}\nfirst audio after {handoff.gap * 1000:.0f} ms"
+    return told if handoff.gap is None else f"{told}\nfirst audio after {milliseconds(handoff.gap)}"
 
 
 def _draw_summaries(canvas: Canvas, chart: Chart, band: Band) -> None:
@@ -253,14 +254,15 @@ def _draw_summaries(canvas: Canvas, chart: Chart, band: Band) -> None:
         if not band.shows(summary.start, summary.end):
             continue
         left, right = band.x(summary.start), band.x(summary.end)
-        told = f"Brief for {summary.reader} from {summary.source} in {(summary.end - summary.start) * 1000:.0f} ms"
+        took = milliseconds(summary.end - summary.start)
+        told = f"Brief for {summary.reader} from {summary.source} in {took}"
         group = canvas.group().titled(f"{told} {summary.why}".rstrip())
         group.box("cbar bar", left, lane.top + 1, right - left, 12, r=4)
         tone = tone_class(summary.reader, chart.agents)
         reader = band.lane(summary.reader)
         if reader is not None:
             group.line(f"{tone}line line dots", (right, lane.top + 1), (right, reader.rail + 4))
-        label = f"Brief for {summary.reader}: {summary.source}, {(summary.end - summary.start) * 1000:.0f} ms"
+        label = f"Brief for {summary.reader}: {summary.source}, {took}"
         group.write(label, "soft", x=right + 8, y=lane.top + 10.6)
 
 

@@ -88,8 +88,9 @@ def worded(words: str, entry: JournalEntry) -> str:
     return _WORDS.format(words, entry)
 
 
-def left_by(how: str) -> str:
+def left_by(entry: JournalEntry) -> str:
     """Say how the caller's stream ended: only a caller who ended the call has hung up."""
+    how = text(entry, "how")
     return "hung up" if how in {"stop", ""} else f"was cut off: {_CUT_OFF_BY.get(how, how)}"
 
 

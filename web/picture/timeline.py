@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from web.picture.bands import MARGIN, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
 from web.picture.drawing import draw_band
-from web.picture.facts import JournalEntry
+from web.picture.facts import JournalEntry, milliseconds
 from web.picture.glyphs import draw_legend
 from web.picture.palette import stylesheet
 from web.picture.svg import Canvas, document, fitted, paper, printable, text_width
@@ -35,12 +35,12 @@ def render_timeline(entries: Sequence[JournalEntry], *, title: str) -> str:
     return document(canvas)
 
 
-def time_map(entries: Sequence[JournalEntry]) -> Mapping[str, object]:
+def time_map(chart: Chart) -> Mapping[str, object]:
     """Say where each second of the call stands in its picture: for a cursor that moves over it.
 
     `bands` are start and end in seconds, then top, height, left and right in the picture's own pixels.
     """
-    bands = laid_out(read_chart(entries), HEADER_HEIGHT)
+    bands = laid_out(chart, HEADER_HEIGHT)
     last = bands[-1]
     return {
         "width": last.scale.width,
@@ -53,7 +53,7 @@ def time_map(entries: Sequence[JournalEntry]) -> Mapping[str, object]:
 
 def synopsis(chart: Chart) -> str:
     parts = [f"{chart.duration:.1f} s", _counted(len(chart.agents), "agent")]
-    gaps = [f"{handoff.gap * 1000:.0f} ms" for handoff in chart.handoffs if handoff.gap is not None]
+    gaps = [milliseconds(handoff.gap) for handoff in chart.handoffs if handoff.gap is not None]
     parts.append(_counted(len(chart.handoffs), "handoff") + (f" ({', '.join(gaps)})" if gaps else ""))
     for kind in (MarkKind.BARGE_IN, MarkKind.RESTART, MarkKind.CRASH):
         count = sum(mark.kind is kind for mark in chart.marks)

@@ -63,7 +63,6 @@ class CampaignRoutes:
         return response
 
     async def _check(self, given: Mapping[str, object]) -> tuple[CampaignRules, Sequence[NewContact]]:
-        """Check rules and numbers; tell of the mistakes in both."""
         rules, problems = read_rules(given, max(1, self.context.settings.max_calls // 2))
         now = await self.context.orders.now()
         reader = ContactReader(

@@ -9,7 +9,6 @@ import structlog
 from quart import Blueprint, Response, request
 
 from protocol.phone_numbers import is_phone_number
-from store.orders.queue import RefusedNumber
 from web.calls.context import AppContext
 from web.routes.problems import json_answer, problem, unreachable
 
@@ -17,10 +16,6 @@ LONGEST_WHY = 200
 MOST = 1000
 
 _log = structlog.stdlib.get_logger()
-
-
-def _told(entry: RefusedNumber) -> dict[str, object]:
-    return {"number": entry.number, "since": entry.since, "why": entry.why}
 
 
 @attrs.frozen
@@ -46,13 +41,13 @@ class DoNotCallRoutes:
 
     async def listed(self) -> Response:
         entries = await self.context.orders.refused_numbers(_argument("after"), MOST)
-        return json_answer({"numbers": [_told(entry) for entry in entries]})
+        return json_answer({"numbers": [attrs.asdict(entry) for entry in entries]})
 
     async def shown(self, number: str) -> Response:
         entry = await self.context.orders.refused_number(number)
         if entry is None:
             return problem(404, "the number is not on the list", fix="PUT puts it there.")
-        return json_answer(_told(entry))
+        return json_answer(attrs.asdict(entry))
 
     async def refuse(self, number: str) -> Response:
         """Put a number on the list; `why` is kept with it."""
@@ -66,11 +61,8 @@ class DoNotCallRoutes:
 
     async def allow(self, number: str) -> Response:
         if not await self.context.orders.allow_number(number):
-            return problem(
-                404,
-                "the number is not on the list",
-                fix="switchboard do-not-call list, or GET /do-not-call, lists what is.",
-            )
+            fix = "switchboard do-not-call list, or GET /do-not-call, lists what is."
+            return problem(404, "the number is not on the list", fix=fix)
         _log.info("number_allowed")
         return Response("", 204)
 

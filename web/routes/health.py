@@ -21,6 +21,7 @@ UNKNOWN = "none"
 """The route, and the method, of a request that is like no route: anybody may make up any number of those."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 MOST_WEBHOOKS = 200
+_WITHOUT_BODY = attrs.filters.exclude("body")
 
 
 @attrs.frozen
@@ -63,22 +64,18 @@ class WebhookRoutes:
     async def listed(self) -> Response:
         """List the newest of them in one state: dead, unless another is asked for."""
         state = request.args.get("state", "dead")
-        events = [attrs.asdict(event) for event in await self.outbox.listed(state, MOST_WEBHOOKS)]
-        for event in events:
-            event.pop("body")
-        return json_answer({"webhooks": events})
+        events = await self.outbox.listed(state, MOST_WEBHOOKS)
+        return json_answer({"webhooks": [attrs.asdict(event, filter=_WITHOUT_BODY) for event in events]})
 
     async def resend(self) -> Response:
-        """Let dead ones wait to be sent again."""
         match await json_of_request():
             case {"ids": "all"}:
                 count = await self.outbox.resend(None)
             case {"ids": [*ids]} if all(isinstance(one, str) and re.fullmatch(r"msg_[0-9a-f]{27}", one) for one in ids):
                 count = await self.outbox.resend(ids)
             case _:
-                return problem(
-                    400, "the body names no webhooks", field="ids", fix='{"ids": ["msg_…"]} or {"ids": "all"}'
-                )
+                fix = '{"ids": ["msg_…"]} or {"ids": "all"}'
+                return problem(400, "the body names no webhooks", field="ids", fix=fix)
         return json_answer({"resent": count})
 
 

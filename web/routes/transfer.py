@@ -44,7 +44,6 @@ class TransferRoutes:
         return routes
 
     async def whisper(self) -> Response:
-        """Introduce the caller to the person, and ask for the key."""
         call_sid = request.args.get("call", "")
         texts = self.context.admissions.texts
         await texts.claim(person_token(call_sid), b"", LONGEST_TALK)
@@ -53,7 +52,6 @@ class TransferRoutes:
         return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
 
     async def accepted(self) -> Response:
-        """Connect the person if they have pressed the key."""
         call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")
         taken = digits == TAKES
         _log.info("transfer_answered", call_sid=call_sid, taken=taken)

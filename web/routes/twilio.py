@@ -61,16 +61,14 @@ class TwilioRoutes:
 
     async def refuse_unsigned(self) -> Response | None:
         """Answer 403 to whatever Twilio did not sign for our public address."""
-        is_form = request.mimetype in _FORM
-        form = MultiDict(await request.form) if is_form else None
-        body = b"" if is_form else await body_of_request()
+        content = MultiDict(await request.form) if request.mimetype in _FORM else await body_of_request()
         headers = {name.lower(): value for name, value in request.headers.items()}
         signatures, target = self.context.signatures, target_of(request.scope)
-        if signatures.accepts_webhook(target, headers, form=form, body=body):
+        if signatures.accepts_webhook(target, headers, content):
             vouch(request.scope)
             return None
         self.context.counts.refused("unsigned_webhook")
-        _log.warning("webhook_refused", path=request.path, **signatures.refusal(target, headers, form=form, body=body))
+        _log.warning("webhook_refused", path=request.path, **signatures.refusal(target, headers, content))
         return self.context.rate_limits.answer(Response("", 403))
 
     async def refuse_malformed(self) -> Response | None:

@@ -27,7 +27,7 @@ from web.calls.call_files import JOURNAL, RECORDING, CallFiles
 from web.calls.context import AppContext
 from web.picture.palette import stylesheet
 from web.picture.timeline import render_timeline
-from web.routes.problems import is_call_sid, is_name, no_such_call, problem
+from web.routes.problems import is_call_sid, is_name, no_such_call, problem, unreachable
 from web.routes.watch import MOST_WATCHERS, DiskStream, EventStream, ListenStream, Stream, tree_text
 from web.routes.watch_elsewhere import AUDIO, EVENTS, MANY, NONE, CallsElsewhere, RemoteStream
 
@@ -48,7 +48,7 @@ class CallViews:
         routes = Blueprint("views", __name__, url_prefix="/calls")
         self.add_to(routes, "")
         routes.before_request(self.refuse_malformed)
-        routes.errorhandler(OSError)(self.cannot_read)
+        routes.errorhandler(OSError)(cannot_read)
         return routes
 
     def add_to(self, routes: Blueprint, prefix: str) -> None:
@@ -60,14 +60,7 @@ class CallViews:
         routes.get(f"{prefix}/<name>/tasks")(self.tasks)
 
     async def refuse_malformed(self) -> Response | None:
-        """Answer 404 to a name that no call can have."""
         return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
-
-    @staticmethod
-    async def cannot_read(exc: OSError) -> Response:
-        """Answer 503 while the disk or the database cannot be read."""
-        told = f"this call cannot be looked up now: {exc.strerror or exc}"
-        return problem(503, told, fix="Try again later.", retry_seconds=10)
 
     async def call_sid(self, name: str) -> str:
         """Return the CallSid of a call by either name, placed by whichever worker; the name itself where it has none.
@@ -201,6 +194,9 @@ def _lasting(stream: Stream, content_type: str) -> Response:
         response.set_data(b"")
         del response.headers["Content-Length"]
     return response
+
+
+cannot_read = unreachable("this call cannot be looked up now", "call_not_looked_up")
 
 
 def no_such(what: str) -> Response:

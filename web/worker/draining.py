@@ -93,7 +93,6 @@ class Closing:
         self._send, self.signals = trio.open_memory_channel[int](2)
 
     def begin(self) -> None:
-        """Begin to drain, unless that has begun."""
         if not self._begun:
             self.told(signal.SIGTERM)
 
@@ -104,7 +103,6 @@ class Closing:
             self._send.send_nowait(number)
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen to the signals of this process, until cancelled."""
         with _receiver() as received:
             task_status.started()
             async for number in received:

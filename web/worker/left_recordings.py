@@ -61,7 +61,6 @@ class LeftRecordings:
         self._own.let_go()
 
     async def run(self) -> None:
-        """Look now and every few seconds, until cancelled."""
         look = partial(trio.to_thread.run_sync, self.look, limiter=self._threads, abandon_on_cancel=True)
         await keep_running(look, "recordings_not_looked_for", EVERY_SECONDS)
 

@@ -90,11 +90,9 @@ class Watchdog(trio.abc.Instrument):
             look.join(JOIN_SECONDS)  # it wakes at once
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
-        """Note that a turn of the loop begins."""
         self._busy_since = perf_counter()
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
-        """Note that it is over."""
         took = perf_counter() - self._busy_since
         if took >= BLOCKED_SECONDS:
             self._end(took)
