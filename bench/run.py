@@ -254,6 +254,9 @@ def beside(benches: Sequence[Bench], windows: int, seconds: float) -> Iterator[l
         before = [usage(each.server_pid) for each in benches]
         time.sleep(seconds)
         yield [(usage(each.server_pid) - was).total_ms for each, was in zip(benches, before, strict=True)]
+    for each in benches:
+        if dropped := sum(call.dropped for call in each.twilio.ask("report", TwilioReport).calls):
+            raise RuntimeError(f"{each.server.name}: {dropped} of {each.load.calls} calls did not last until the end")
 
 
 def _sleep_until(moment: float) -> None:

@@ -3,7 +3,7 @@
 ours          the server of this working tree as it ships: recording, SQLite, TLS towards Deepgram
 bare          the same without recording and database, without TLS
 plain         as it ships, on trio-websocket and hypercorn as they come, without our own frame layer
-rev:NAME      the server as it ships as it was at a git revision
+rev:NAME      the server as it ships as it was at a git revision, with that revision's packages
 dir:FOLDER    the server as it ships in another folder
 asyncio       yardstick: `bench/relay_asyncio.py`
 asyncio-wav   the same, and it records each call
@@ -14,6 +14,7 @@ cmd:LINE      any relay that takes a Media Stream on /twilio; {port}, {deepgram}
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -95,8 +96,9 @@ def server_of(name: str, scratch: Path) -> Server:
     if kind == "cmd":
         return Server(name, Path.cwd(), tuple(shlex.split(rest)), is_relay=True)
     program = ("-m", "bench.plain") if kind == "plain" else ("cli.py",)
-    line = (sys.executable, *program, "serve")
-    return Server(name, _folder_of(kind, rest, scratch), line, is_relay=False, ships=kind != "bare")
+    folder = _folder_of(kind, rest, scratch)
+    python = _environment(folder) if kind == "rev" else sys.executable
+    return Server(name, folder, (python, *program, "serve"), is_relay=False, ships=kind != "bare")
 
 
 def _folder_of(kind: str, rest: str, scratch: Path) -> Path:
@@ -118,3 +120,13 @@ def _unpacked(revision: str, scratch: Path) -> Path:
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True)  # noqa: S603, S607
     subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)  # noqa: S607
     return folder
+
+
+def _environment(folder: Path) -> str:
+    """Return the Python of a revision: ours, or where it needs other packages one that uv makes beside it."""
+    ours, theirs = (tomllib.loads((each / "pyproject.toml").read_text())["project"] for each in (ROOT, folder))
+    if ours["dependencies"] == theirs["dependencies"]:
+        return sys.executable
+    line = ("uv", "sync", "--quiet", "--no-dev", "--no-install-project", "--python", sys.executable)
+    subprocess.run(line, cwd=folder, check=True)  # noqa: S603
+    return str(folder / ".venv/bin/python")
