@@ -14,7 +14,6 @@ from contextlib import suppress
 
 import attrs
 import trio
-from outcome import Error, capture
 
 TICK_SECONDS = 0.02
 FINE_SECONDS = 0.002
@@ -48,7 +47,7 @@ class Sleeper:
     """Until when the clock takes it to sleep: never later than it does."""
     _tick: float = TICK_SECONDS
     _look: Callable[[], float] | None = None
-    _faults: list[Error] = attrs.field(factory=list)
+    _faults: list[BaseException] = attrs.field(factory=list)
     """What the look has raised, until the task takes it. It stands here because a local name in the task would
     tie it to its own frame, and keep both until a full collection."""
 
@@ -72,7 +71,7 @@ class Sleeper:
         finally:
             self._look = None  # it may know us
             if self._faults:
-                self._faults.pop().unwrap()
+                raise self._faults.pop()
 
     def move(self, moment: float) -> None:
         """Let it sleep until another moment, if it sleeps at all; one that is past wakes it at once.
@@ -105,12 +104,11 @@ class Sleeper:
         if self._task is None or self._parked < math.inf:
             return  # one that has come before it has woken, cancelled or moved it
         if self._until <= now and self._look is not None:
-            seen = capture(self._task.context.run, self._look)
-            if type(seen) is Error:  # the task's, not the clock's, which others sleep on
-                self._faults.append(seen)
+            try:
+                self._until = self._task.context.run(self._look)
+            except BaseException as fault:  # noqa: BLE001 - the task's, not the clock's, which others sleep on
+                self._faults.append(fault)
                 self._until = now
-            else:
-                self._until = seen.value
         if self._until <= now:
             self._go_on()
         elif self._task is not None:  # else what it has seen has ended its sleep

@@ -56,6 +56,8 @@ from protocol.wire import PacedWebSocket
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 _CLOSELY = 0.02
 """The most that the service's word that the caller speaks waits with the agent's audio, while it may come."""
+_AT_ONCE = 0.001
+"""Seconds for which audio gathers where one piece is read alone that should have come already."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
 _NO_ANSWER = frozenset({"backchannel", "filler"})
 """What the service may say of its own accord before the model's words (`ConversationText.conversational_behavior`)."""
@@ -220,9 +222,8 @@ class AgentSession:
         lead = state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
         may_interrupt = state.turn.may_interrupt(wire.last_heard)
-        if hold and (may_interrupt or not flow.pairs_at(wire.last_heard + hold)):
-            wire.socket.gather(0.0)
-            return
+        if hold and not flow.pairs_at(wire.last_heard + hold, closely=may_interrupt):
+            hold = max(hold - deadlines.hold, _AT_ONCE)
         stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
         wire.socket.gather(min(stride, _CLOSELY) if may_interrupt else stride, exactly=hold > 0.0)
 

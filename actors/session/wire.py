@@ -33,7 +33,7 @@ _WAITING = 64
 class Flow:
     """How an agent's audio comes: whether without a pause, in what pieces, and when.
 
-    Where two pieces are read together, and the second one is late, it is read as it comes. The read itself may be late
+    Where two pieces are read together, and the second one is late, it is read alone. The read itself may be late
     as well, so the earliest moments count: pieces are expected as if the first had come at `_began`, and later only
     when the second one has been late twice running.
     """
@@ -70,18 +70,18 @@ class Flow:
 
     @property
     def piece(self) -> float:
-        """Seconds of a piece of audio that has flowed for a while; infinite if the next one is not to be waited for."""
-        return self._piece / BYTES_PER_SECOND if self._waits_for_two and self._size >= _FLOWING else math.inf
+        """Seconds of a piece of audio that has flowed for a while; infinite until then."""
+        return self._piece / BYTES_PER_SECOND if self._size >= _FLOWING else math.inf
 
-    def pairs_at(self, moment: float) -> bool:
-        """Say whether the two pieces that would be read together at this moment are a pair; else one is read alone.
+    def pairs_at(self, moment: float, *, closely: bool) -> bool:
+        """Say whether two pieces are read together at this moment; else one is: `closely`, or it was late or no pair.
 
         The pairs of all calls are read in the same half of the time that two pieces take: so they share the scheduler's
         turns. After a piece that was read alone, a pair is complete half of that time earlier.
         """
         two = 2 * self._piece / BYTES_PER_SECOND
-        self._reads_one = moment % two >= two / 2
-        return not self._reads_one
+        self._reads_one = self._waits_for_two and (closely or moment % two >= two / 2)
+        return self._waits_for_two and not self._reads_one
 
     def late(self, now: float) -> float:
         """Return how many seconds ago the last piece should have come."""

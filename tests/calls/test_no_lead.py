@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -20,7 +20,7 @@ from agents.roster import load_roster
 from protocol.audio import FRAME_BYTES
 from protocol.frames import FrameReader
 from store.memory import MemoryRecords
-from tests.actors.fakes import agent
+from tests.actors.fakes import agent, speech
 from tests.web.fakes import FakeLine
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
@@ -118,8 +118,20 @@ class NoLead:
     """When each piece came to the caller (trio time)."""
 
 
+async def speak_as_the_caller(network: FrameStream) -> None:
+    """Speak for three fifths of a second, from the middle of the second that is looked at."""
+    payload = base64.b64encode(speech(1)).decode()
+    await trio.sleep(1.0)
+    for _ in range(30):
+        await network.send(f'{{"event":"media","media":{{"payload":"{payload}"}},"streamSid":"MZ1"}}')
+        await trio.sleep(FRAME_SECONDS)
+
+
 async def no_lead(
-    policy: CallPolicy | None = None, slip: Callable[[int], float] = punctual, phase: float = 0.0
+    policy: CallPolicy | None = None,
+    slip: Callable[[int], float] = punctual,
+    phase: float = 0.0,
+    speaks: Callable[[FrameStream], Awaitable[None]] | None = None,
 ) -> NoLead:
     """Carry a call whose agent speaks at real time, over real sockets; look at one second of it."""
     arrived, heard = list[float](), dict[int, float]()
@@ -128,6 +140,8 @@ async def no_lead(
         nursery.start_soon(speak_as_the_service, service, arrived, slip, phase)
         nursery.start_soon(echo_as_the_network, network, heard, messages)
         nursery.start_soon(run_call, media, CallPlan("CA1", "MZ1", "inbound"), services_by(session, policy))
+        if speaks is not None:
+            nursery.start_soon(speaks, network)
         await trio.sleep(0.5)
         messages.clear()
         trio.lowlevel.add_instrument(turns)
@@ -191,7 +205,19 @@ async def test_a_piece_that_is_late_once_makes_no_other_late_and_pieces_that_sta
     found = await no_lead(slip=lambda number: 0.007 if 40 <= number <= last else 0.0)
 
     assert max(found.late[:40] + found.late[44:]) <= CallPolicy().deadlines.hold + FINE_SECONDS
-    assert sum(found.turns.values()) <= 14
+    assert found.turns["_listen"] == 0
+    assert sum(found.turns.values()) <= 4
+
+
+async def test_while_a_caller_may_interrupt_each_piece_is_read_when_it_comes_and_no_task_is_woken(
+    autojump_clock: MockClock,
+) -> None:
+    """The session is, once: what has waited for a second piece is read at once. It took 33 turns of its task."""
+    found = await no_lead(speaks=speak_as_the_caller)
+
+    assert max(found.late[56:70]) <= FINE_SECONDS
+    assert max(found.late) <= CallPolicy().deadlines.hold + FINE_SECONDS
+    assert found.turns["_listen"] <= 2
 
 
 @pytest.mark.parametrize("hold", [0.0, 0.01])

@@ -233,6 +233,21 @@ async def test_what_is_gathered_exactly_keeps_to_no_tick_of_all_calls(
     assert came == expected
 
 
+@pytest.mark.parametrize(("comes", "read"), [(0.031, 0.032), (0.0495, 0.05), (0.0513, 0.0513)])
+async def test_what_is_late_is_looked_for_on_fine_ticks_for_a_while_and_then_read_as_it_comes(
+    comes: float, read: float, autojump_clock: MockClock
+) -> None:
+    """To look costs less than to wake the task, and less than twice so much if nothing comes at all."""
+    async with connected() as (server, other):
+        server.gather(0.03, exactly=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.receive)
+            await trio.sleep_until(comes)
+            await other.send("late")
+
+        assert trio.current_time() == pytest.approx(read)
+
+
 @pytest.mark.parametrize("each", [0.02, 0.003])
 async def test_who_does_not_gather_hears_at_once(autojump_clock: MockClock, each: float) -> None:
     """Between two ticks as well."""

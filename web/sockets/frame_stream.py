@@ -13,8 +13,6 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import takewhile
-from typing import cast
 
 import attrs
 import trio
@@ -84,10 +82,12 @@ class FrameStream:
 
     def at_hand(self) -> list[str | bytes]:
         """Return the messages that have come already, up to the next ping or close."""
+        messages: list[str | bytes] = []
         arrived = self._reader.arrived
-        count = len([*takewhile(_MESSAGE.__contains__, map(type, arrived))])
-        messages, arrived[:count] = arrived[:count], []
-        return cast("list[str | bytes]", messages)
+        while arrived and isinstance(first := arrived[0], _MESSAGE):
+            messages.append(first)
+            del arrived[0]
+        return messages
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
         """Let what comes within so many seconds come together: of the last read, up to a tick, or `exactly`, of now.
@@ -148,13 +148,19 @@ class FrameStream:
         except OSError:
             data = b""
         if data is None:
-            return -math.inf
+            return self._look_soon()
         self._take(data)
         if self._deliver is None or self._mute or self._gone is not None:
             return -math.inf
         if messages := self.at_hand():
             self._deliver(messages)
         return -math.inf if self._reader.arrived else self._due() * TICK_SECONDS
+
+    def _look_soon(self) -> float:
+        """Return when to look again for what was not there when it was due: ten looks cost less than to wake a task."""
+        now = self._now()
+        is_late = self._next_read is None or now >= (self._next_read + 1) * TICK_SECONDS
+        return -math.inf if is_late else now + FINE_SECONDS
 
     async def read(self) -> bytes | bytearray:
         """Return bytes that have come, whatever is in them; none if the peer is gone."""
