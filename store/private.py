@@ -15,7 +15,8 @@ import stat
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,8 +52,18 @@ def open_private(path: Path, mode: str) -> IO[bytes]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    with open_private(path, "wb") as file:
+    with naming(path), open_private(path, "wb") as file:
         file.write(content)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of the disk say which file it is about: that of a write does not."""
+    try:
+        yield
+    except OSError as exc:
+        exc.filename = exc.filename or str(path)
+        raise
 
 
 def append_private(path: Path, content: bytes) -> None:
@@ -61,9 +72,10 @@ def append_private(path: Path, content: bytes) -> None:
     try:
         while written < len(content):
             written += os.write(descriptor, content[written:])
-    except OSError:
+    except OSError as exc:
         with suppress(OSError):
             os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_END) - written)
+        exc.filename = os.fspath(path)
         raise
     finally:
         os.close(descriptor)
@@ -115,7 +127,7 @@ def write_whole(path: Path, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, FILE)
             file.write(content)
             file.flush()

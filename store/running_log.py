@@ -25,7 +25,7 @@ import orjson
 
 from store.json_text import json_text
 from store.leisure import leisurely
-from store.private import ProcessLock, open_private, own_folder
+from store.private import ProcessLock, naming, open_private, own_folder
 from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json
 
 ROOM_BYTES = 128 * 1024
@@ -127,10 +127,11 @@ class RunningLog:
             if not self.hold(new=True):
                 raise OSError(f"{self._lock.path} is held by another process")
         try:
-            if self._file is None or self._is_due:
-                self._rewrite(running)
-            else:
-                self._append(self._file, running)
+            with naming(self.path):
+                if self._file is None or self._is_due:
+                    self._rewrite(running)
+                else:
+                    self._append(self._file, running)
         except OSError:
             self._close()
             raise

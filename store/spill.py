@@ -131,6 +131,16 @@ class SpillingRecords:
         while self._flowing and self._rounds_over <= begun:
             await self._round_over.park()
 
+    async def finish(self) -> None:
+        """Wait until everything is offered, and what waits in memory to the disk as well: the process ends."""
+        try:
+            await self._move_to_disk()
+            await self.wait_offered()
+            await self._send_all()
+        finally:
+            for call_sid in self._in_memory:
+                _log.error("record_lost", call_sid=call_sid, why="the process ends; neither disk nor database took it")
+
     async def run(self) -> None:
         """Hand what waits to the database, and what comes, until cancelled."""
         failures = 0

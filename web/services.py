@@ -133,7 +133,7 @@ async def writing(records: CallRecords) -> AsyncIterator[None]:
     async with in_background(partial(keep_running, records.run, "records_writer_crashed")):
         yield
         with trio.move_on_after(LAST_RECORDS_SECONDS):
-            await records.wait_offered()
+            await records.finish()
 
 
 def checkpointing(checkpoints: Checkpoints | None) -> AbstractAsyncContextManager[None]:

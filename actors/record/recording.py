@@ -21,7 +21,7 @@ import orjson
 
 from protocol.audio import BYTES_PER_SECOND, SILENCE, interleave, write_wav_header
 from store.leisure import leisurely
-from store.private import append_private, keep_private, open_private, write_private
+from store.private import append_private, keep_private, naming, open_private, write_private
 
 _BLOCK = 4 * BYTES_PER_SECOND
 """Joined at a time: a thread that has allocated megabytes at once keeps them for its next call."""
@@ -136,9 +136,11 @@ class Recording:
         keep_private(self.caller.path)
         keep_private(self.agents.path)
         whole = self.folder / _WAV
+        has_earlier = bool(before) and whole.exists()
         with (
+            _taking_back(whole, has_earlier=has_earlier),
             _JOINING,
-            open_private(whole, "r+b" if before and whole.exists() else "wb") as wav,
+            open_private(whole, "r+b" if has_earlier else "wb") as wav,
             self.caller.path.open("rb") as left,
             self.agents.path.open("rb") as right,
         ):
@@ -152,6 +154,25 @@ class Recording:
         self._is_finished = True
         for name in (*_TRACKS, _NOTE):
             (self.folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _taking_back(whole: Path, *, has_earlier: bool) -> Iterator[None]:
+    """Leave what there was of a recording, if the disk has no room for the rest."""
+    size, header = 0, b""
+    if has_earlier:
+        with whole.open("rb") as wav:
+            size, header = whole.stat().st_size, wav.read(_HEADER)
+    try:
+        with naming(whole):
+            yield
+    except OSError:
+        with suppress(OSError), open_private(whole, "r+b") as wav:
+            wav.write(header)
+            wav.truncate(size)
+        if not has_earlier:
+            whole.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from actors.record.recording import Recording, RecordingTrack, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE, ulaw_to_linear
 from tests.actors.notebook import speech
+from tests.store.samples import full_disk
 
 QUIET = bytes([SILENCE])
 
@@ -123,6 +124,26 @@ def test_a_second_stream_whose_first_was_recorded_elsewhere_begins_in_silence(tm
 
     left, _ = sides(tmp_path / "call.wav")
     assert left == ulaw_to_linear(QUIET * 1600 + speech(0.1))
+
+
+@pytest.mark.parametrize("begins_at", [0.0, 0.3])
+def test_a_disk_without_room_for_a_recording_keeps_what_there_was_and_takes_it_later(
+    begins_at: float, tmp_path: Path
+) -> None:
+    whole = tmp_path / "call.wav"
+    if begins_at:
+        first = Recording(tmp_path)
+        first.caller.put(speech(0.1))
+        first.finish()
+    before = whole.read_bytes() if begins_at else None
+    recording = Recording(tmp_path, begins_at)
+    recording.caller.put(speech(1.0))
+    with full_disk(20_000), pytest.raises(OSError, match=r"File too large: '.*call\.wav'"):
+        recording.finish()
+
+    assert (whole.read_bytes() if whole.exists() else None) == before
+    recording.finish()
+    assert len(sides(whole)[0]) == 2 * BYTES_PER_SECOND * (begins_at + 1.0)
 
 
 def test_a_long_recording_is_joined_in_little_memory(tmp_path: Path) -> None:

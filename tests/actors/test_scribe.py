@@ -1,7 +1,6 @@
 """The call on disk, while it goes on and when it is over."""
 
 import os
-import resource
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from actors.record.recording import _JOINING, is_left
 from actors.record.scribe import Scribe, ScribeThreads
 from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
+from tests.store.samples import full_disk
 
 RECORD = CallRecord(
     "CA1", "MZ1", "inbound", "+15551230000", "+15559990000", "2026-11-22T09:00:00.000+00:00", 1.0, "completed",
@@ -170,13 +170,8 @@ async def test_half_a_line_that_a_full_disk_has_taken_is_taken_back(tmp_path: Pa
     size = (tmp_path / "CA1/journal.jsonl").stat().st_size
     for digit in "123456789":
         journal.note(DigitPressed(digit))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, hard))  # as good as a disk that is full
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            await scribe.finish(RECORD)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(2 * size + size // 2), pytest.raises(OSError, match=r"File too large: '.*journal\.jsonl'"):
+        await scribe.finish(RECORD)
     assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["0"]
     await scribe.finish(RECORD)
 

@@ -1,7 +1,9 @@
 """Calls to keep."""
 
+import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -43,3 +45,14 @@ def newer_tables(file: Path) -> str:
         connection.execute("INSERT INTO orders_schema VALUES (99)")
         connection.execute("PRAGMA user_version=99")
     return str(file)
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file be longer: as good as a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -18,13 +18,21 @@ from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.erasing import Subject, scrub
-from store.private import keep_private, make_folders, narrow_file, own_folder, write_private
+from store.private import (
+    append_private,
+    keep_private,
+    make_folders,
+    narrow_file,
+    own_folder,
+    write_private,
+    write_whole,
+)
 from store.records import RunningRecord
 from store.running_log import RunningLog
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from store.tokens import SqliteTokens, TokenStore
-from tests.store.samples import FULL
+from tests.store.samples import FULL, full_disk
 from tests.web.fakes import settings
 from web.services import open_services
 
@@ -148,6 +156,25 @@ class HalfFile(io.FileIO):
     def write(self, content: Buffer, /) -> int:
         super().write(bytes(content)[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [append_private, write_private, write_whole],
+    ids=["append", "write", "whole"],
+)
+def test_an_error_of_a_full_disk_says_which_file_it_is_about(
+    write: Callable[[Path, bytes], None], tmp_path: Path
+) -> None:
+    with full_disk(100), pytest.raises(OSError, match=r"File too large: '.*/a file'"):
+        write(tmp_path / "a file", bytes(9000))
+
+
+def test_an_error_of_running_calls_says_which_file_it_is_about(tmp_path: Path) -> None:
+    log = RunningLog(tmp_path, "me")
+    with full_disk(100), pytest.raises(OSError, match=r"File too large: '.*/me\.jsonl'"):
+        log.update(1, {FULL.call_sid: RunningRecord(FULL)})
+    log.let_go()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from store.calls import RecordsUnavailable
 from store.erasing import Subject
@@ -203,6 +204,21 @@ async def test_what_waits_in_memory_moves_to_the_disk_once_it_has_room(folder: P
     await wait_until(lambda: len(waiting(folder)) == 1)
 
     assert await SpillingRecords(Database(), folder).get(FULL.call_sid) == FULL
+
+
+@pytest.mark.parametrize("takes", ["the disk", "the database", "nobody"])
+async def test_what_waits_in_memory_is_offered_once_more_before_the_process_ends(takes: str, folder: Path) -> None:
+    disk, database = Disk(), Database(unwell=LOCKED)
+    records = SpillingRecords(database, SpillFolder(folder, disk.write), BRISK)
+    await records.save(FULL)
+    disk.full = takes != "the disk"
+    database.unwell = None if takes == "the database" else LOCKED
+    with capture_logs() as told:
+        await records.finish()
+
+    kept = [*database.saved, *(record.call_sid for record in SpillFolder(folder).newest(9))]
+    lost = [one["call_sid"] for one in told if one["event"] == "record_lost"]
+    assert (kept, lost) == (([], [FULL.call_sid]) if takes == "nobody" else ([FULL.call_sid], []))
 
 
 @attrs.define

@@ -15,7 +15,7 @@ from actors.record.recording import Recording, finish_left, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from tests.web.fakes import settings
 from web.services import open_services
-from web.worker.left_recordings import QUIET_SECONDS, LeftRecordings, joining
+from web.worker.left_recordings import ABANDONED_SECONDS, AGAIN_SECONDS, QUIET_SECONDS, LeftRecordings, joining
 
 SECOND = BYTES_PER_SECOND
 HEADER, STEREO = 44, 4
@@ -99,6 +99,19 @@ def test_our_own_and_those_of_a_living_worker_are_left_alone(here: LeftRecording
 
     assert here.look() == 0
     assert all(is_left(folder) for folder in folders)
+
+
+def test_our_own_that_could_not_be_joined_is_joined_when_nobody_has_written_to_it_for_long(
+    here: LeftRecordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.look()
+    folder = aged(left(here.folder, "CA1", here.writer), ABANDONED_SECONDS + 1)
+    found = [here.look()]
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + AGAIN_SECONDS)
+    found.append(here.look())
+
+    assert (found, names(folder)) == ([0, 1], {"call.wav"})
 
 
 def test_one_whose_lock_is_gone_is_dead(here: LeftRecordings) -> None:

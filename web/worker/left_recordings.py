@@ -1,11 +1,13 @@
 """Unfinished recordings of a killed process: each becomes `call.wav` at the next start.
 
 `LeftRecordings` holds a lock in the recordings folder for as long as this process lives, and the tracks of its calls
-name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Tracks without a
-note (of an older version) are joined when nobody has written to them for `QUIET_SECONDS`. No call waits for any of
-it, and a disk that fails costs a line in the log.
+name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Our own that a
+full disk has kept from being joined are found some minutes later. Tracks without a note (of an older version) are
+joined when nobody has written to them for `QUIET_SECONDS`. No call waits for any of it, and a disk that fails costs a
+line in the log.
 """
 
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -19,10 +21,15 @@ import trio
 
 from actors.record.recording import alone_in, finish_left, is_left, writer_of
 from actors.supervision import in_background, keep_running
+from store.leisure import leisurely
 from store.private import ProcessLock, own_folder
 
 EVERY_SECONDS = 5.0
 QUIET_SECONDS = 15.0
+ABANDONED_SECONDS = 60.0
+"""After so long without a word nobody goes on with tracks of this process: the disk had no room for their end."""
+AGAIN_SECONDS = 600.0
+"""Between looks through all folders for such tracks."""
 _LOOKING = "looking"
 
 _log = structlog.stdlib.get_logger()
@@ -39,7 +46,7 @@ class LeftRecordings:
     folder: Path
     _own: ProcessLock = attrs.field(default=attrs.Factory(_own_lock, takes_self=True), init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
-    _has_looked: bool = attrs.field(default=False, init=False)
+    _looked: float = attrs.field(default=-math.inf, init=False)
 
     @property
     def locks(self) -> Path:
@@ -72,9 +79,10 @@ class LeftRecordings:
         try:
             dead = {lock.path.stem: lock for lock in self._other_locks() if lock.hold(new=False)}
             found = 0
-            if dead or not self._has_looked:
+            now = time.monotonic()
+            if dead or now >= self._looked + AGAIN_SECONDS:
                 found, young = self._look_through(frozenset(dead))
-                self._has_looked = not young
+                self._looked = -math.inf if young else now
             for lock in dead.values():
                 lock.path.unlink(missing_ok=True)
                 lock.let_go()
@@ -89,7 +97,7 @@ class LeftRecordings:
     def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
         """Return how many recordings were joined, and how many without a note may still be written to."""
         found = young = 0
-        for folder in self.folder.iterdir():
+        for folder in leisurely(self.folder.iterdir()):
             if folder.is_dir() and is_left(folder):
                 with alone_in(folder):
                     is_written = self._is_written(folder, dead)
@@ -101,10 +109,10 @@ class LeftRecordings:
         writer = writer_of(folder)
         if writer in dead:
             return False
-        if writer:
-            return writer == self.writer or ProcessLock(self.locks / f"{writer}.lock").is_anybodys()
+        if writer and writer != self.writer:
+            return ProcessLock(self.locks / f"{writer}.lock").is_anybodys()
         changed = max((track.stat().st_mtime for track in folder.glob(".*.ulaw")), default=0.0)
-        return changed > time.time() - QUIET_SECONDS
+        return changed > time.time() - (ABANDONED_SECONDS if writer else QUIET_SECONDS)
 
 
 def _join(folder: Path) -> bool:
