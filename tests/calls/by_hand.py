@@ -25,6 +25,7 @@ from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
+from actors.record.resumption import Resumption
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND, silence
 from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, ServerMessage, UserStartedSpeaking
@@ -200,7 +201,10 @@ class HandCall:
 
 @asynccontextmanager
 async def a_call(
-    roster: Roster = ROSTER, policy: CallPolicy | None = None, transfers: Transfers | None = None
+    roster: Roster = ROSTER,
+    policy: CallPolicy | None = None,
+    transfers: Transfers | None = None,
+    resumption: Resumption | None = None,
 ) -> AsyncIterator[HandCall]:
     """Carry a call up to where the first session has the floor; the caller hangs up behind the `with`."""
     ours, theirs = memory_websocket_pair()
@@ -220,7 +224,8 @@ async def a_call(
     )
 
     async def carry() -> None:
-        call.record = await run_call(ours, CallPlan(CALL_SID, STREAM_SID, "outbound"), services)
+        plan = CallPlan(CALL_SID, STREAM_SID, "outbound", resumption=resumption)
+        call.record = await run_call(ours, plan, services)
         call.over.set()
         theirs.drop()
 

@@ -24,6 +24,7 @@ from actors.facts import (
 )
 from actors.messages import EndCallNow
 from actors.policy import CallPolicy, Deadlines
+from actors.record.resumption import Resumption
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
@@ -372,6 +373,11 @@ async def test_an_end_is_in_the_record_though_the_caller_hangs_up_in_the_goodbye
 
     assert [function.result for function in call.ended.functions] == [{"ended": True}]
     assert (call.ended.outcome, call.ended.facts["end_reason"]) == ("caller_hung_up", "task_complete")
+    async with a_call(resumption=Resumption(call.ended)) as again:  # if it was their stream that was lost
+        await again.greet("I am sorry, I lost you for a moment.")
+        await again.far.say(*sentence(2, "Goodbye.", 1.0), END)
+        with trio.fail_after(2):
+            await again.over.wait()
 
 
 DECISIONS = {
