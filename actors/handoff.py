@@ -9,6 +9,7 @@ is gone or belongs to the conversation; a caller who hangs up cancels it like ev
 """
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 from typing import TypeAlias, assert_never
 
@@ -149,7 +150,8 @@ class Handoff:
         # the Brief, then a second for Settings
         deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
         while failures < policy.numbers.handoff_attempts:
-            opening = self.openings.after_handoff(self.on_call, self._briefed, lambda: session.cursor, asked.at, how)
+            wait_brief = partial(_wait_brief, self.state, self._briefed, self.on_call)
+            opening = self.openings.after_handoff(self.on_call, wait_brief, lambda: session.cursor, asked.at, how)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", deadline, self.change)
@@ -209,3 +211,13 @@ class Handoff:
             self.state.journal.note(HandoffWithdrawn(self.change.holder.agent, asked.wanted.to))
             self._why = ""
             turn.cancel(reason="handoff withdrawn")
+
+
+async def _wait_brief(state: CallState, briefed: trio.Event, on_call: AgentOnCall) -> None:
+    """Wait for the Brief, and for what the old agent is doing that cannot be taken back, which is to be in it."""
+    await briefed.wait()
+    with trio.move_on_after(state.policy.deadlines.summary):
+        while state.turn.turn.session.does_lasting_work:
+            await state.turn.wait_change()
+    if on_call.brief is not None:
+        on_call.brief = on_call.brief.with_facts(state.conversation.facts)

@@ -99,9 +99,15 @@ class FunctionRunner:
         self._requests += 1
         asked = [self._note_asked(call) for call in calls if call.client_side and not self._is_resent(call)]
         if asked:
-            self.session.put(FunctionsAsked(tuple(one.id for one in asked)))
+            lasting = tuple(one.id for one in asked if self._is_lasting(one))
+            self.session.put(FunctionsAsked(tuple(one.id for one in asked), lasting))
         for one in asked:
             self.children.start_soon(self._carry_out, one)
+
+    def _is_lasting(self, asked: Running) -> bool:
+        """Whether what it does cannot be taken back."""
+        spec = self.agent.function(asked.call.name)
+        return spec is not None and spec.acts and spec.defer_until_eot
 
     def _is_resent(self, call: FunctionCall) -> bool:
         """Say whether this is a call that is under way already, in a message that has come twice."""
@@ -227,7 +233,7 @@ class FunctionRunner:
                 continue
             if any(one.decides and one.does_already(other, acts=spec.acts) for one in running.values()):
                 continue  # it waits for that decision, and has no work left either
-            if spec.acts and (is_together or spec.defer_until_eot):
+            if spec.acts and (is_together or self._is_lasting(other)):
                 await other.done.wait()
             if other.number < asked.number and (other.decides or not spec.acts):
                 await other.decided.wait()

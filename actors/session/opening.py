@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import attrs
-import trio
 
 from actors.facts.handoff import HandoffKind
 from actors.line.tape import Tape
@@ -91,7 +90,12 @@ class Openings:
         return self._opening(on_call, partial(self._first_words, on_call), start)
 
     def after_handoff(
-        self, on_call: AgentOnCall, briefed: trio.Event, cursor: Callable[[], int], promised_at: float, how: HandoffKind
+        self,
+        on_call: AgentOnCall,
+        wait_brief: Callable[[], Awaitable[None]],
+        cursor: Callable[[], int],
+        promised_at: float,
+        how: HandoffKind,
     ) -> Opening:
         """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading.
 
@@ -99,7 +103,7 @@ class Openings:
         """
 
         async def settings() -> Settings:
-            await briefed.wait()
+            await wait_brief()
             on_call.since = self.conversation.length
             return self._first_words(on_call)
 

@@ -67,9 +67,13 @@ class AgentSaid:
 
 @attrs.frozen
 class FunctionsAsked:
-    """The model has called functions that the call carries out; sent before any of them is started."""
+    """The model has called functions that the call carries out; sent before any of them is started.
+
+    `lasting`: those whose effects cannot be taken back.
+    """
 
     ids: tuple[str, ...]
+    lasting: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -368,8 +368,9 @@ class Turn(Actions):
 
     def _note_function(self, event: Recognised) -> None:
         match event:
-            case events.FunctionsAsked(ids=ids):
+            case events.FunctionsAsked(ids=ids, lasting=lasting):
                 self.at.alive = self.now
+                self.session.lasting.update(lasting)
                 self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)
                 self.promise, self.is_unended, self.owes_deed = None, False, False

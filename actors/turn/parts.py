@@ -53,9 +53,15 @@ class Session:
     has_ignored: bool = False  # it was there, and has not said what it was asked to
     told: str = ""  # words that it was told as the caller's, and has not echoed
     running: set[str] = attrs.field(factory=set)  # functions
+    lasting: set[str] = attrs.field(factory=set)  # functions whose effects cannot be taken back, at work or not
     handoff: str = ""  # the function that has asked for another agent
     transfer: str = ""  # the function that has asked for a person, and waits for the answer
     is_aged: bool = False  # it nears the longest that its service allows
+
+    @property
+    def does_lasting_work(self) -> bool:
+        """Whether a function is at work that no decision of its model may break off."""
+        return not self.running.isdisjoint(self.lasting)
 
     @property
     def is_to_speak(self) -> bool:

@@ -88,6 +88,8 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "it leaves something": lambda state: state.debt is Debt.OWED or state.caller is CallerState.HEARD,
     # The session, its functions, and what waits to be told or said
     "no function runs": lambda state: not state.session.running,
+    "no lasting work is done": lambda state: not state.session.does_lasting_work,
+    "a transfer waits for it": lambda state: state.phase is Phase.TRANSFERRING and state.session.does_lasting_work,
     "all is at rest": lambda state: state.is_at_rest,
     "the opening is due": lambda state: not state.is_opened,
     "the opening was heard": lambda state: state.is_opened,
@@ -222,7 +224,10 @@ DEBT = Table("debt", Debt, {
     },
     events.TurnToldLate: each(Debt, to(OWED, Actions.owe_answer, when="it has no sound")),
     Meaning.TOLD_ECHOED: {SETTLED: to(OWED, Actions.owe)},
-    events.FunctionsAsked: {SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")},
+    events.FunctionsAsked: {
+        SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")
+        + to(OWED, Actions.owe, when="a transfer waits for it"),
+    },
     events.FunctionDone: {
         SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way"),
         OWED: to(SETTLED, Actions.settle, when="it is answered"),

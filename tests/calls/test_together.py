@@ -135,6 +135,29 @@ async def test_only_what_cannot_be_taken_back_is_waited_for_by_a_later_request(
         assert (PREPARED in prompt_of(call)) is (roster is not ROSTER)
 
 
+@pytest.mark.parametrize("after", [0.0, 0.3])
+@pytest.mark.parametrize("decision", [END, HAND_OFF, PERSON], ids=["end", "handoff", "person"])
+async def test_what_cannot_be_taken_back_is_done_though_it_is_asked_for_behind_the_decision(
+    decision: FunctionCallRequest, after: float, autojump_clock: MockClock
+) -> None:
+    """The service sends each function call in a message of its own, and holds back what cannot be taken back."""
+    desk = Desk()
+    async with a_call(with_a_person(irreversible()), transfers=desk) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        call.service.took = 0.5
+        await call.far.say(*sentence(1, "Done. Goodbye.", 0.2), decision)
+        await call.far.hear_for(after)
+        await call.far.say(WORK)
+        if decision is HAND_OFF:
+            call.far = await call.service.live()
+        await trio.sleep(4)
+
+        assert answered(call)[0] == ("look_up", True)
+        assert decision is not HAND_OFF or PREPARED in prompt_of(call)
+        assert (len(desk.orders), call.over.is_set()) == (decision is PERSON, decision is END)
+
+
 @pytest.mark.parametrize("decision", [END, HAND_OFF, PERSON], ids=["end", "handoff", "person"])
 async def test_a_caller_who_speaks_while_the_work_is_done_is_not_left(
     decision: FunctionCallRequest, autojump_clock: MockClock

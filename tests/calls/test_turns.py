@@ -456,8 +456,8 @@ class SlowLine:
         raise OSError("nobody there")
 
 
-def with_a_person() -> Roster:
-    first, second = (agent.with_human() for agent in ROSTER.agents.values())
+def with_a_person(roster: Roster = ROSTER) -> Roster:
+    first, second = (agent.with_human() for agent in roster.agents.values())
     return Roster({"first": first, "second": second}, "first")
 
 

@@ -98,6 +98,43 @@ def test_who_is_being_put_through_has_waited_since_the_last_that_was_heard(fille
     assert got == [(5.4, PutThrough("t")), (filled, clip())]
 
 
+ENDS: list[Step] = [(3, FunctionsAsked(("e",))), (3, EndWanted("e", "done"))]
+TRANSFER: list[Step] = [(3.2, FunctionsAsked(("t",))), (3.3, TransferWanted("t"))]
+SENTENCE = reply(3, "I put you through.", played=1)
+PLAYED: list[Step] = [(6.5, Signal.PLAYED), (11, Signal.PLAYED), (15.5, Signal.PLAYED)]
+"""Behind each clip."""
+
+
+@pytest.mark.parametrize(
+    ("steps", "at_once", "done", "waited"),
+    [
+        ([*GOODBYE, (4, Signal.PLAYED)], 4.3, 7.0, 8.0),
+        ([*caller_says(1), *ENDS, *PLAYED], 13.0, 16.0, 16.0),
+        ([*caller_says(1), *SENTENCE, *TRANSFER], 4.5, 7.0, 7.0),
+        ([*caller_says(1), *TRANSFER, *PLAYED], 4.3, 7.0, 7.0),
+    ],
+    ids=["a goodbye", "no goodbye", "a transfer", "a transfer without a word"],
+)
+def test_only_lasting_work_that_is_asked_for_behind_a_decision_is_waited_for(
+    steps: list[Step], at_once: float, done: float, waited: float
+) -> None:
+    """Behind a goodbye that was said, the model has a second for a word about it."""
+
+    def carried_out(asked: FunctionsAsked, done: float) -> float:
+        behind: list[Step] = [(3.4, asked), (done, FunctionDone("w"))]
+        got = seen(*sorted(steps + behind, key=lambda step: step[0]), until=30)
+        return next(at for at, effect in got if isinstance(effect, EndConversation | PutThrough))
+
+    assert carried_out(FunctionsAsked(("w",)), 20.0) == pytest.approx(at_once)
+    assert carried_out(FunctionsAsked(("w",), ("w",)), done) == pytest.approx(waited)
+
+
+def test_a_transfer_that_waits_for_work_is_filled_by_clips() -> None:
+    asked: list[Step] = [*SENTENCE, *TRANSFER, (3.4, FunctionsAsked(("w",), ("w",)))]
+
+    assert seen(*caller_says(1), *asked, until=9) == [(8.0, clip())]
+
+
 def test_a_handoff_that_is_withdrawn_is_over_for_the_next_one() -> None:
     turn = on_floor()
     first: list[Step] = [(1, HandoffWanted("a")), (2, FunctionCancelled("a"))]
