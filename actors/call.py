@@ -91,11 +91,9 @@ def _record_builder_of(
 ) -> RecordBuilder:
     earlier = plan.resumption.record if plan.resumption is not None else None
     started = earlier.started_at if earlier is not None else datetime.now(UTC).isoformat(timespec="milliseconds")
-    book = RecordBuilder(plan.caller, plan.line, started, earlier, plan.metadata, redaction)
-    book.trace_id = services.trace_id(plan.call_sid)
-    if scribe is not None and scribe.records_audio:
-        book.recording = services.recording_at(plan.call_sid)
-    return book
+    recording = services.recording_at(plan.call_sid) if scribe is not None and scribe.records_audio else ""
+    trace_id = services.trace_id(plan.call_sid)
+    return RecordBuilder(plan.caller, plan.line, started, earlier, plan.metadata, redaction, trace_id, recording)
 
 
 def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed: float) -> CallState:

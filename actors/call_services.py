@@ -18,7 +18,7 @@ from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import Watch, nameless, unwatched
+from actors.record.watching import Watch, nameless
 from actors.session.agent_session import Connect
 from actors.session.settings_form import VoiceAgentOptions
 from actors.summarizer import AskBrief
@@ -95,7 +95,7 @@ class CallServices:
     """Those that write the calls' files."""
     writer: str = ""
     """The name under which they do."""
-    watch: Watch = unwatched
+    watch: Watch = lambda _: None
     trace_id: Callable[[str], str] = nameless
     """Names the trace of a call, by its CallSid; empty where there is none."""
     recording_at: Callable[[str], str] = nameless

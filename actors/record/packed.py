@@ -22,10 +22,6 @@ VOLUME = 64 * BLOCK
 """The most items in one text: to add to it takes up to a fifth of a millisecond."""
 
 
-def _is_final(_: object) -> bool:
-    return True
-
-
 @attrs.define(eq=False)
 class PackedList(Generic[T]):
     """`write` makes a line of an item, and `read` an item of a line, its end included. Neither may raise.
@@ -35,7 +31,7 @@ class PackedList(Generic[T]):
 
     write: Callable[[T], bytes]
     read: Callable[[bytes], T]
-    is_final: Callable[[T], bool] = _is_final
+    is_final: Callable[[T], bool] = lambda _: True
     volumes: list[bytes] = attrs.field(factory=list, init=False)
     """The older ones, `VOLUME` in each but the last."""
     recent: list[T] = attrs.field(factory=list, init=False)

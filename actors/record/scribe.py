@@ -16,7 +16,7 @@ from outcome import Error, Outcome, Value, capture
 
 from actors.journal import Entry
 from actors.record.recording import Recording, Taken
-from actors.record.watching import Written, untold
+from actors.record.watching import Written
 from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.leisure import leisurely
@@ -104,7 +104,7 @@ class Scribe:
     writer: str = ""
     """This process, among those that write into the same recordings folder."""
     records_audio: bool = True
-    on_written: Written = attrs.field(default=untold, init=False)
+    on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
     lacks_recording: bool = attrs.field(default=False, init=False)

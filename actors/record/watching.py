@@ -47,14 +47,6 @@ class CallWatch(Protocol):
 Watch: TypeAlias = Callable[[str], CallWatch | None]
 
 
-def unwatched(_: str) -> None:
-    """Watch no call."""
-
-
-def untold(_line: int, _count: int) -> None:
-    """Tell nobody what is written."""
-
-
 def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         for tap in taps:

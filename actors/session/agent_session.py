@@ -32,9 +32,8 @@ from actors.messages import AskHandoff, RefreshBrief
 from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
-from actors.session.service_activity import ServiceActivity
 from actors.session.settings_form import Takeover
-from actors.session.wire import AgentWire, ServiceOutbox
+from actors.session.wire import AgentWire, ServiceActivity, ServiceOutbox
 from actors.turn.effects import (
     AnswerFunction,
     Listening,

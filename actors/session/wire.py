@@ -2,7 +2,8 @@
 
 `AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
 the service's `Error` into `AgentUnavailable`. What cannot be read, lacks what it must have, or may not come now, is
-passed over. The task that opened the socket closes it.
+passed over. The task that opened the socket closes it. `ServiceOutbox` and `ServiceActivity` are what else a session
+keeps of its service.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import NoReturn, TypeVar
 
 import attrs
 import trio
+from trio.lowlevel import ParkingLot
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
@@ -207,6 +209,51 @@ class ServiceOutbox:
             else:
                 due = trio.current_time() + keep_alive
                 await wire.send(deepgram.KeepAlive())
+
+
+@attrs.define(eq=False)
+class ServiceActivity:
+    """The activity of the service, as far as it has said so: speaking, hearing the caller, acknowledging.
+
+    The session notes it as it reads messages. A soft handoff reads it: no other agent may take the session over while
+    the service still says something of its own, or is about to answer what it has heard.
+    """
+
+    is_speaking: bool = attrs.field(default=False, init=False)
+    """It has sent audio or words, and neither their end nor a turn of the caller's since."""
+    has_heard: bool = attrs.field(default=False, init=False)
+    """It has heard the caller since the tape was held: it will answer that."""
+    _acknowledged: type[deepgram.ServerMessage] | None = attrs.field(default=None, init=False)
+    """The update that it has acknowledged last."""
+    _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+
+    def note_speaking(self) -> None:
+        self.is_speaking = True
+
+    def note_caller(self, *, is_turn: bool = False) -> None:
+        """Take note that it hears the caller; their turn is the end of what it was saying."""
+        self.has_heard = True
+        self.is_speaking = self.is_speaking and not is_turn
+        self._changed.unpark_all()
+
+    def note_done(self) -> None:
+        self.is_speaking = False
+        self._changed.unpark_all()
+
+    def note_acknowledged(self, kind: type[deepgram.ServerMessage]) -> None:
+        self._acknowledged = kind
+        self._changed.unpark_all()
+
+    async def wait_quiet(self) -> None:
+        """Wait until it says nothing, or hears the caller."""
+        while self.is_speaking and not self.has_heard:
+            await self._changed.park()
+
+    async def wait_acknowledged(self, kind: type[deepgram.ServerMessage]) -> None:
+        """Wait for the acknowledgement of an update that is being sent: one that came before is another's."""
+        self._acknowledged = None
+        while self._acknowledged is not kind:
+            await self._changed.park()
 
 
 def _unavailable(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:

@@ -160,19 +160,9 @@ def _read_call(call: Fields) -> messages.FunctionCall:
 
 
 def _read_function_call_cancelled(message: Fields) -> messages.FunctionCallCancelled:
-    calls: Sequence[Fields] = fields.children(message, "functions")
-    return messages.FunctionCallCancelled(
-        tuple(
-            messages.CancelledCall(fields.words_or_nothing(call, "id"), fields.words_or_nothing(call, "name"))
-            for call in calls
-        )
-    )
-
-
-def _read_frustration(message: Fields) -> messages.FrustrationDetected:
-    return messages.FrustrationDetected(
-        fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False)
-    )
+    calls = fields.children(message, "functions")
+    named = ([fields.words_or_nothing(call, key) for key in ("id", "name")] for call in calls)
+    return messages.FunctionCallCancelled(tuple(messages.CancelledCall(*each) for each in named))
 
 
 def _measurements(
@@ -231,7 +221,9 @@ _IGNORED: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
     "LatencyReport": _measurements(
         messages.LatencyReport, [field.name for field in attrs.fields(messages.LatencyReport)]
     ),
-    "FrustrationDetected": _read_frustration,
+    "FrustrationDetected": lambda message: messages.FrustrationDetected(
+        fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False)
+    ),
     "__customFromThinkProvider": lambda message: messages.CustomFromThinkProvider(message.get("content")),
 }
 """Messages that a client does not act on."""

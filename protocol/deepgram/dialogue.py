@@ -25,7 +25,6 @@ class DialogueState(enum.Enum):
     APPLYING = enum.auto()
     CONVERSING = enum.auto()
     FAILED = enum.auto()
-    CLOSED = enum.auto()
 
 
 State = TypeVar("State", bound=enum.Enum)
@@ -84,7 +83,6 @@ TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {
         reports={**dict.fromkeys(_REPORTS, DialogueState.CONVERSING), messages.ErrorReported: DialogueState.FAILED},
     ),
     DialogueState.FAILED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.FAILED)),
-    DialogueState.CLOSED: Moves(requests={}, reports=dict.fromkeys(_REPORTS, DialogueState.CLOSED)),
 }
 
 
@@ -118,7 +116,3 @@ class AgentDialogue:
             raise RemoteProtocolError.about(frame, f"{type(message).__name__} while {self.state.name}")
         self.state = following
         return message
-
-    def close(self) -> None:
-        """Note that the connection is over; what still arrives means nothing."""
-        self.state = DialogueState.CLOSED
