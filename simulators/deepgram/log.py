@@ -5,7 +5,7 @@ one connection and direction is one entry with the range of bytes it covers, wri
 never decides anything and never raises.
 """
 
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -13,156 +13,119 @@ from protocol.deepgram import CancelledCall, ClientMessage, ServerMessage
 
 
 @attrs.frozen
-class Connected:
-    """A WebSocket was opened; `connection` counts from 1 and includes the refused ones."""
+class LogEntry:
+    """One thing that happened; `connection` counts from 1 and includes the refused ones."""
 
     at: float
     connection: int
 
 
 @attrs.frozen
-class Refused:
+class Connected(LogEntry):
+    """A WebSocket was opened."""
+
+
+@attrs.frozen
+class Refused(LogEntry):
     """An upgrade was refused with this HTTP status."""
 
-    at: float
-    connection: int
     status: int
 
 
 @attrs.frozen
-class Received:
+class Received(LogEntry):
     """A text message came from the client and could be read."""
 
-    at: float
-    connection: int
     message: ClientMessage
 
 
 @attrs.frozen
-class Rejected:
+class Rejected(LogEntry):
     """A message from the client was refused; `excerpt` is what it was."""
 
-    at: float
-    connection: int
     code: str
     why: str
     excerpt: str
 
 
 @attrs.frozen
-class Sent:
+class Sent(LogEntry):
     """A text message went to the client."""
 
-    at: float
-    connection: int
     message: ServerMessage
 
 
 @attrs.frozen
-class SentRaw:
+class SentRaw(LogEntry):
     """A text frame that no message describes went to the client: a fault, or a type nobody knows."""
 
-    at: float
-    connection: int
     frame: str
 
 
 @attrs.frozen
-class AudioReceived:
+class AudioReceived(LogEntry):
     """Bytes `start` to `end` of the caller's audio arrived in `messages` messages, the last one `at`."""
 
-    at: float
-    connection: int
     start: int
     end: int
     messages: int
 
 
 @attrs.frozen
-class AudioSent:
+class AudioSent(LogEntry):
     """Bytes `start` to `end` of the agent's audio left in `messages` messages, the last one `at`."""
 
-    at: float
-    connection: int
     start: int
     end: int
     messages: int
 
 
 @attrs.frozen
-class TurnAnswered:
+class TurnAnswered(LogEntry):
     """The brain chose an answer; `turn` is the number of the scripted turn, None for a fallback line."""
 
-    at: float
-    connection: int
     agent: str
     heard: str
     turn: int | None
 
 
 @attrs.frozen
-class CallSkipped:
+class CallSkipped(LogEntry):
     """The script calls a function that the Settings did not declare, so it was not called."""
 
-    at: float
-    connection: int
     name: str
 
 
 @attrs.frozen
-class ResponseIgnored:
+class ResponseIgnored(LogEntry):
     """A function response came late, twice, or for an id that nobody asked about."""
 
-    at: float
-    connection: int
     id: str
     name: str
 
 
 @attrs.frozen
-class CallsVoided:
+class CallsVoided(LogEntry):
     """Open function calls became void because the user spoke."""
 
-    at: float
-    connection: int
     calls: tuple[CancelledCall, ...]
 
 
 @attrs.frozen
-class FaultInjected:
+class FaultInjected(LogEntry):
     """A fault of the scenario was acted out."""
 
-    at: float
-    connection: int
     fault: str
 
 
 @attrs.frozen
-class Closed:
+class Closed(LogEntry):
     """The connection is over; `how` says who ended it, `code` with what (1006: without a close frame)."""
 
-    at: float
-    connection: int
     code: int
     how: str
 
 
-LogEntry: TypeAlias = (
-    Connected
-    | Refused
-    | Received
-    | Rejected
-    | Sent
-    | SentRaw
-    | AudioReceived
-    | AudioSent
-    | TurnAnswered
-    | CallSkipped
-    | ResponseIgnored
-    | CallsVoided
-    | FaultInjected
-    | Closed
-)
 EntryT = TypeVar("EntryT", bound=LogEntry)
 MessageT = TypeVar("MessageT")
 

@@ -5,137 +5,115 @@ It never decides anything and never raises. Audio frames are not logged: the rec
 """
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import attrs
 
 
 @attrs.frozen
-class LineSpoken:
-    """The caller began a line of the scenario; it lasts until `until` unless the caller hangs up first."""
+class LogEntry:
+    """One thing that happened."""
 
     at: float
+
+
+@attrs.frozen
+class LineSpoken(LogEntry):
+    """The caller began a line of the scenario; it lasts until `until` unless the caller hangs up first."""
+
     text: str
     until: float
 
 
 @attrs.frozen
-class DigitSent:
+class DigitSent(LogEntry):
     """The caller pressed a key and its `dtmf` message went out."""
 
-    at: float
     digit: str
 
 
 @attrs.frozen
-class MarkEchoed:
+class MarkEchoed(LogEntry):
     """A mark went back to the server: because all audio before it was played, or because `clear` flushed it."""
 
-    at: float
     name: str
     played: bool
 
 
 @attrs.frozen
-class BufferCleared:
+class BufferCleared(LogEntry):
     """The server sent `clear`: so many bytes will never be heard, so many marks were flushed."""
 
-    at: float
     dropped: int
     marks: int
 
 
 @attrs.frozen
-class StreamOpened:
+class StreamOpened(LogEntry):
     """The media stream's `connected` and `start` were sent."""
 
-    at: float
     stream_sid: str
 
 
 @attrs.frozen
-class StreamClosed:
+class StreamClosed(LogEntry):
     """The media stream is over; `how` says who ended it."""
 
-    at: float
     stream_sid: str
     how: str
 
 
 @attrs.frozen
-class CallerHungUp:
+class CallerHungUp(LogEntry):
     """The caller put the phone down."""
-
-    at: float
 
 
 @attrs.frozen
-class WarningRaised:
+class WarningRaised(LogEntry):
     """An entry of Twilio's debugger: an error or warning code; schema violations once per stream."""
 
-    at: float
     code: int
     why: str
 
 
 @attrs.frozen
-class FaultInjected:
+class FaultInjected(LogEntry):
     """A fault of the scenario was acted out."""
 
-    at: float
     fault: str
 
 
 @attrs.frozen
-class StatusReached:
+class StatusReached(LogEntry):
     """The call moved to this status."""
 
-    at: float
     status: str
 
 
 @attrs.frozen
-class WebhookAnswered:
+class WebhookAnswered(LogEntry):
     """A signed request went to the server; `status` 0 means nobody answered."""
 
-    at: float
     purpose: str
     url: str
     status: int
 
 
 @attrs.frozen
-class VerbExecuted:
+class VerbExecuted(LogEntry):
     """A TwiML verb other than `<Connect>` ran; `detail` holds the words of `<Say>` or the outcome of `<Dial>`."""
 
-    at: float
     verb: str
     detail: str
 
 
 @attrs.frozen
-class PersonActed:
+class PersonActed(LogEntry):
     """Somebody the call was put through to did something: answered, pressed a key, was connected, hung up."""
 
-    at: float
     did: str
 
 
-LogEntry: TypeAlias = (
-    LineSpoken
-    | DigitSent
-    | MarkEchoed
-    | BufferCleared
-    | StreamOpened
-    | StreamClosed
-    | CallerHungUp
-    | WarningRaised
-    | FaultInjected
-    | StatusReached
-    | WebhookAnswered
-    | VerbExecuted
-    | PersonActed
-)
 EntryT = TypeVar("EntryT")
 
 
