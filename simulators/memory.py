@@ -1,21 +1,19 @@
 """Two ends of one WebSocket that never touch a network.
 
 `memory_websocket_pair` hands over whole messages through bounded buffers and costs almost nothing, so that tests can
-play long calls; `wire_websocket_pair` runs the real trio-websocket framing over an in-memory stream. Both raise
-`trio_websocket.ConnectionClosed` as a real socket does. Nothing here knows what the messages mean.
+play long calls. Both ends raise `trio_websocket.ConnectionClosed` as a real socket does. Nothing here knows what the
+messages mean.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final, cast
+from typing import Final
 
 import attrs
 import trio
 import trio.lowlevel
-from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
+from trio_websocket import CloseReason, ConnectionClosed
 
 from protocol.wire import Take
 
@@ -198,34 +196,3 @@ def memory_websocket_pair(buffer: int = 1024) -> tuple[MemoryWebSocket, MemoryWe
     one, other = MemoryWebSocket(back, there), MemoryWebSocket(there, back)
     one._peer, other._peer = other, one
     return one, other
-
-
-@asynccontextmanager
-async def wire_websocket_pair(path: str = "/") -> AsyncIterator[tuple[WebSocketConnection, WebSocketConnection]]:
-    """Open a (client, server) pair of real trio-websocket connections over an in-memory stream.
-
-    *Closes* both on leaving, within a second, and leaves no task behind.
-    """
-    from trio.testing import memory_stream_pair  # noqa: PLC0415 - where pytest is installed, trio.testing imports it
-
-    client_stream, server_stream = memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        server_ends: list[WebSocketConnection] = []
-
-        async def accept() -> None:
-            request = await wrap_server_stream(nursery, server_stream, message_queue_size=64)
-            server_ends.append(await request.accept())
-
-        async with trio.open_nursery() as handshake:
-            handshake.start_soon(accept)
-            # trio-websocket asks only for `trio.abc.Stream`, and its annotation for a socket.
-            stream = cast("trio.SocketStream", client_stream)
-            client = await wrap_client_stream(nursery, stream, "simulator.invalid", path, message_queue_size=64)
-        (server,) = server_ends
-        try:
-            yield client, server
-        finally:
-            with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                await client.aclose()
-                await server.aclose()
-            nursery.cancel_scope.cancel(reason="websocket pair left")

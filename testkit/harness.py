@@ -175,7 +175,6 @@ async def play(
     plan: CallPlan = OUTBOUND_CALL,
     roster: Roster | None = None,
     knobs: DeepgramKnobs = KNOBS,
-    wire: bool = False,
     prompt: bool = True,
     bundle: int = 4,
     played: Played | None = None,
@@ -200,7 +199,7 @@ async def play(
     ours.is_prompt = prompt
     turns, identity = turns or CallerTurns(script.caller), identity or StreamIdentity()
     done.caller = MediaCaller(theirs, turns, identity, faults=fault_plan.twilio, bundle=bundle)
-    exchange = DeepgramExchange(script, knobs=knobs, faults=fault_plan, refuse=unavailable, wire=wire, prompt=prompt)
+    exchange = DeepgramExchange(script, knobs=knobs, faults=fault_plan, refuse=unavailable, prompt=prompt)
     done.exchange = exchange
     async with exchange, groq_simulator(planned) as ask:
         services = _services(done, roster, exchange, {"ask_brief": ask, **own})

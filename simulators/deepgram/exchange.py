@@ -5,7 +5,7 @@ is served by a task of the exchange. It owns those tasks and cancels them when i
 connection raises what `refuse` makes of the HTTP status. A bug in the simulator comes out of the exchange.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -14,12 +14,12 @@ import attrs
 import trio
 from trio_websocket import ConnectionRejected
 
-from protocol.wire import PacedWebSocket, PlainSocket, WebSocket
+from protocol.wire import PacedWebSocket
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.session import converse
 from simulators.faults import FaultPlan
-from simulators.memory import GOODBYE_SECONDS, memory_websocket_pair, wire_websocket_pair
+from simulators.memory import GOODBYE_SECONDS, MemoryWebSocket, memory_websocket_pair
 from simulators.scenario import Scenario
 
 
@@ -41,10 +41,8 @@ class DeepgramExchange:
         default=attrs.Factory(lambda exchange: FaultPlan(exchange.scenario.faults), takes_self=True)
     )
     refuse: Callable[[int], Exception] = rejected
-    wire: bool = False
-    """True: real WebSocket framing over a memory stream, instead of whole messages."""
     prompt: bool = False
-    """True: in memory, the client sends without waiting what there is room for, as over a real socket."""
+    """True: the client sends without waiting what there is room for, as over a real socket."""
     log: ExchangeLog = attrs.field(factory=ExchangeLog, init=False)
     connections: int = attrs.field(default=0, init=False)
     """How many connections were asked for so far."""
@@ -87,19 +85,9 @@ class DeepgramExchange:
         if status := faults.number("refuse connect"):
             self.log.put(Refused(trio.current_time(), connection, status))
             raise self.refuse(status)
-        async with self._open_wire(connection) if self.wire else self._open_memory(connection) as client:
-            yield client
-
-    @asynccontextmanager
-    async def _open_memory(self, connection: int) -> AsyncIterator[PacedWebSocket]:
         client, server = memory_websocket_pair()
         client.is_prompt = self.prompt
-
-        async def drop() -> None:
-            server.drop()
-            await trio.lowlevel.checkpoint()
-
-        scope = self._serve(server, connection, drop)
+        scope = self._serve(server, connection)
         try:
             yield client
         finally:
@@ -108,22 +96,15 @@ class DeepgramExchange:
                 await client.aclose()
             client.drop()
 
-    @asynccontextmanager
-    async def _open_wire(self, connection: int) -> AsyncIterator[PacedWebSocket]:
-        async with wire_websocket_pair() as (client, server):
-            scope = self._serve(server, connection, None)
-            try:
-                yield PlainSocket(client)
-            finally:
-                scope.deadline = trio.current_time() + GOODBYE_SECONDS
-
-    def _serve(
-        self, server: WebSocket, connection: int, drop: Callable[[], Awaitable[None]] | None
-    ) -> trio.CancelScope:
+    def _serve(self, server: MemoryWebSocket, connection: int) -> trio.CancelScope:
         """Start one session; cancelling the scope ends it."""
         if self._nursery is None:
             raise RuntimeError("connect() needs an open exchange: `async with DeepgramExchange(...) as exchange:`")
         scope = trio.CancelScope()
+
+        async def drop() -> None:
+            server.drop()
+            await trio.lowlevel.checkpoint()
 
         async def session() -> None:
             with scope:

@@ -84,6 +84,17 @@ class Rewound(trio.abc.Stream):
         await self._inner.aclose()
 
 
+def is_authorised(scheme: str, credential: str, api_key: str | None) -> bool:
+    """Check `Token <key>` (any key will do where there is no `api_key`) or `Bearer <JWT>`."""
+    match scheme.casefold():
+        case "token":
+            return bool(credential) and api_key in {None, credential}
+        case "bearer":  # a key is no JWT: live, `Bearer <API_KEY>` was answered by 401
+            return credential.count(".") == 2
+        case _:
+            return False
+
+
 async def answer_plain_request(
     stream: trio.abc.Stream, api_key: str | None, retired: Collection[str]
 ) -> trio.abc.Stream | None:
@@ -111,6 +122,6 @@ def _answer(head: bytes, api_key: str | None, retired: Collection[str]) -> tuple
     scheme, _, key = given.partition(" ")
     if method != "GET" or target.partition(" ")[0].partition("?")[0] != MODELS_PATH:
         return "404 Not Found", b'{"err_code":"NOT_FOUND"}'
-    if scheme.lower() != "token" or not key or api_key not in {None, key}:
+    if not is_authorised(scheme, key, api_key):
         return "401 Unauthorized", b'{"err_code":"INVALID_AUTH"}'
     return "200 OK", orjson.dumps({"models": listed_models(retired)})

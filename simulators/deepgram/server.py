@@ -18,7 +18,7 @@ from simulators.asgi import HOST
 from simulators.deepgram.ear import MakeHearing
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
-from simulators.deepgram.models import answer_plain_request
+from simulators.deepgram.models import answer_plain_request, is_authorised
 from simulators.deepgram.session import converse, utterances_of
 from simulators.faults import FaultPlan
 from simulators.scenario import Scenario
@@ -89,18 +89,12 @@ class VoiceAgentService:
         return self._faults.for_connection(connection).number("refuse connect") or None
 
     def _is_authorised(self, request: WebSocketRequest) -> bool:
-        """Check `Authorization: Token <key>`, `Bearer <JWT>`, or their twins in `Sec-WebSocket-Protocol`."""
+        """Check `Authorization`, or its twin in `Sec-WebSocket-Protocol`."""
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         scheme, _, credential = headers.get(b"authorization", "").partition(" ")
         if not credential and len(request.proposed_subprotocols) == 2:
             scheme, credential = request.proposed_subprotocols
-        match scheme.casefold():
-            case "token":
-                return bool(credential) and self._api_key in {None, credential}
-            case "bearer":  # a key is no JWT: live, `Bearer <API_KEY>` was answered by 401
-                return credential.count(".") == 2
-            case _:
-                return False
+        return is_authorised(scheme, credential, self._api_key)
 
     async def _accept(
         self, request: WebSocketRequest, stream: trio.abc.Stream, connection: int, reader: Reader

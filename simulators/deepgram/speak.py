@@ -10,7 +10,6 @@ https://developers.deepgram.com/docs/errors, and `UNSUPPORTED_AUDIO_FORMAT` as i
 (https://github.com/pipecat-ai/pipecat/issues/2764). Formats: https://developers.deepgram.com/docs/tts-media-output-settings.
 """
 
-import hmac
 import uuid
 from collections.abc import Mapping
 from random import Random
@@ -21,6 +20,7 @@ import trio
 from protocol.fields import json_or
 from simulators.asgi import Message, Receive, Request, Response, Send, answer_scope, json_response
 from simulators.deepgram.formats import AudioFormat
+from simulators.deepgram.models import is_authorised
 from simulators.speech import synthesise
 
 PATHS = {"/v1/speak": "aura-", "/v2/speak": "flux-"}
@@ -83,27 +83,15 @@ class SpeakSimulator:
         family = PATHS.get(request.path.rstrip("/"))
         if request.method != "POST" or family is None:
             raise SpeakError(404, "NOT_FOUND", f"No such resource: {request.method} {request.path}")
-        self._authenticate(request)
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if not is_authorised(scheme, key, self.api_key):
+            raise SpeakError(401, "INVALID_AUTH", "Invalid credentials.")
         asked = SpeakRequest(_read_text(request), _read_voice(request, family), _read_format(request))
         self.requests.append(asked)
         await trio.sleep(self.latency)
         audio = asked.format.from_telephone(synthesise(asked.text, asked.voice).audio)
         told = (*headers, ("dg-model-name", asked.voice), ("dg-char-count", str(len(asked.text))))
         return Response(200, audio, told, CONTENT_TYPES[asked.format.encoding])
-
-    def _authenticate(self, request: Request) -> None:
-        """Check `Authorization: Token <key>` or `Bearer <JWT>`; a key is no JWT."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        match scheme.casefold():
-            case "token":
-                known = key if self.api_key is None else self.api_key
-                allowed = bool(key) and hmac.compare_digest(key.encode(), known.encode())
-            case "bearer":
-                allowed = key.count(".") == 2
-            case _:
-                allowed = False
-        if not allowed:
-            raise SpeakError(401, "INVALID_AUTH", "Invalid credentials.")
 
 
 def _read_voice(request: Request, family: str) -> str:

@@ -185,13 +185,6 @@ def test_a_call_of_more_than_three_minutes_completes() -> None:
     assert played.the_record.frames.unheard == 0
 
 
-def test_the_whole_call_works_over_real_websocket_framing() -> None:
-    played = run(scenario="busy_caller", wire=True)
-
-    assert played.the_record.outcome == "completed"
-    assert [line.says for line in load_scenario("busy_caller").caller.lines if line.says] == played.said_by_caller()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("faults", [["deepgram: drop after 8.6 s"], []])
 def test_sockets_that_take_everything_at_once_carry_the_same_call(faults: list[str]) -> None:

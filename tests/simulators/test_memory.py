@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
-from simulators.memory import MemoryWebSocket, memory_websocket_pair, wire_websocket_pair
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
 
 async def closed_with(socket: MemoryWebSocket) -> tuple[int, str | None]:
@@ -215,29 +215,3 @@ async def test_every_operation_lets_others_run(autojump_clock: MockClock) -> Non
         await here.aclose()
     with trio.testing.assert_checkpoints():
         await here.aclose()
-
-
-async def test_the_wire_pair_speaks_real_frames_and_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with wire_websocket_pair("/v1/agent/converse") as (client, server):
-        await client.send_message("hello")
-        await server.send_message(b"\xff" * 160)
-
-        assert await server.get_message() == "hello"
-        assert await client.get_message() == b"\xff" * 160
-        assert server.path == "/v1/agent/converse"
-
-    assert client.closed is not None
-    assert server.closed is not None
-
-
-async def test_the_wire_pair_closes_like_the_memory_pair(autojump_clock: MockClock) -> None:
-    async with wire_websocket_pair() as (client, server):
-        await client.send_message("last words")
-        await client.aclose(1011, "enough")
-
-        assert await server.get_message() == "last words"
-        with pytest.raises(ConnectionClosed) as closed:
-            await server.get_message()
-
-    assert closed.value.reason is not None
-    assert (closed.value.reason.code, closed.value.reason.reason) == (1011, "enough")

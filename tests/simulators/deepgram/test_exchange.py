@@ -86,18 +86,6 @@ async def test_the_upgrade_takes_its_time(autojump_clock: MockClock) -> None:
         assert trio.current_time() == pytest.approx(0.2)
 
 
-async def test_real_framing_carries_the_same_conversation(autojump_clock: MockClock) -> None:
-    async with DeepgramExchange(small_scenario(), wire=True) as exchange, exchange.connect() as socket:
-        await socket.send_message(encode_client(settings_for()))
-        size, done = 0, False
-        while not done:
-            frame = await socket.get_message()
-            size += len(frame) if isinstance(frame, bytes) else 0
-            done = isinstance(frame, str) and "AgentAudioDone" in frame
-
-        assert size == round(reply_seconds(GREETING) * 8000)
-
-
 async def test_a_drop_without_a_way_to_drop_is_a_close(autojump_clock: MockClock) -> None:
     client, server = memory_websocket_pair()
     scenario = small_scenario(faults=["deepgram: drop"])

@@ -1,7 +1,6 @@
 """A caller on one media stream, under a virtual clock, against a server that is a few lines of test."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -26,7 +25,7 @@ from protocol.twilio import (
     encode_media,
 )
 from simulators.faults import parse_fault
-from simulators.memory import MemoryWebSocket, memory_websocket_pair, wire_websocket_pair
+from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.scenario import Caller, CallerLine, Scenario
 from simulators.speech import synthesise
 from simulators.twilio.caller import CallerTurns
@@ -429,23 +428,6 @@ async def test_a_second_stream_of_the_same_call_goes_on_where_the_first_stopped(
 
     assert (first.how, second.how) == ("stopped", "hung up")
     assert len(recording.caller) == len(recording.agents) == about(8000 * (5.0 + second.duration), abs=200)
-
-
-async def test_it_speaks_over_real_websocket_framing(autojump_clock: MockClock) -> None:
-    async with wire_websocket_pair("/twilio") as (client, server):
-        caller = MediaCaller.of(scenario(hang_up_after(1.0)), client)
-        events: list[FromTwilio] = []
-
-        async def read() -> None:
-            with suppress(trio_websocket.ConnectionClosed):
-                while True:
-                    events.append(decode(await server.get_message()))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(read)
-            await caller.run()
-
-    assert len([event for event in events if isinstance(event, MediaArrived)]) == 50
 
 
 async def test_cancelling_the_caller_leaves_no_task_behind(autojump_clock: MockClock) -> None:
