@@ -20,7 +20,7 @@ from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
-from testkit.recording import Recording
+from testkit.recording import Recording, facts_of
 from web.picture.speech import joined
 
 USUAL_ANSWER: Final = 0.5
@@ -70,8 +70,7 @@ class Rebuilt:
 def rebuild(recording: Recording, policy: CallPolicy) -> Rebuilt:
     """Make a scenario of a recorded call."""
     entries, notes = recording.entries, list(recording.unknown)
-    started = next(entry.fact for entry in entries if isinstance(entry.fact, facts.CallStarted))
-    ended = next(entry.fact for entry in reversed(entries) if isinstance(entry.fact, facts.CallEnded))
+    started, ended = facts_of(entries, facts.CallStarted)[0], facts_of(entries, facts.CallEnded)[-1]
     said = _utterances(entries, notes)
     voice = min(VOICES, key=lambda name: sum(abs(one.end - one.start - length_of(one.text, name)) for one in said))
     lines = tuple(_caller_lines(entries, said, voice, notes))
@@ -112,7 +111,8 @@ class _Said:
 def _caller_lines(
     entries: Sequence[Entry], said: Sequence[_Said], voice: str, notes: list[str]
 ) -> Iterator[CallerLine]:
-    agents, left_off = _agents_audible(entries), 0.0
+    agents = joined(((fact.start, fact.end) for fact in facts_of(entries, facts.AgentSpoke)), _ONE_SOUND)
+    left_off = 0.0
     deeds: list[tuple[float, _Said | str]] = [*((one.start, one) for one in said), *_keys(entries, notes)]
     for at, deed in sorted(deeds, key=lambda each: each[0]):
         cue = _cue(at, left_off, agents)
@@ -137,8 +137,7 @@ def _keys(entries: Sequence[Entry], notes: list[str]) -> Iterator[tuple[float, s
 def _hung_up(entries: Sequence[Entry]) -> float | None:
     """Return when the caller hung up, if that ended the call."""
     left = (e.at for e in entries if isinstance(e.fact, facts.CallerHungUp) and e.fact.how in {"stop", "disconnect"})
-    outcomes = [entry.fact.outcome for entry in entries if isinstance(entry.fact, facts.CallEnded)]
-    return next(left, None) if outcomes[-1:] == ["caller_hung_up"] else None
+    return next(left, None) if facts_of(entries, facts.CallEnded)[-1].outcome == "caller_hung_up" else None
 
 
 def _cue(at: float, since: float, agents: Sequence[tuple[float, float]]) -> CallerLine:
@@ -154,8 +153,7 @@ def _cue(at: float, since: float, agents: Sequence[tuple[float, float]]) -> Call
 
 def _utterances(entries: Sequence[Entry], notes: list[str]) -> list[_Said]:
     """Put the words that were understood to the stretches of sound in which they were said."""
-    spoke = (entry.fact for entry in entries if isinstance(entry.fact, facts.CallerSpoke))
-    sounds = joined(((fact.start, fact.end) for fact in spoke), _ONE_UTTERANCE)
+    sounds = joined(((fact.start, fact.end) for fact in facts_of(entries, facts.CallerSpoke)), _ONE_UTTERANCE)
     turns = [(entry.at, entry.fact.text) for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
     said, free = list[_Said](), list(sounds)
     for number, (at, text) in enumerate(turns):
@@ -176,11 +174,6 @@ def _utterances(entries: Sequence[Entry], notes: list[str]) -> list[_Said]:
 def _likeliest(sounds: Sequence[tuple[float, float]], text: str) -> tuple[float, float] | None:
     length = synthesise(text, "caller-1").seconds
     return min(sounds, key=lambda sound: abs(sound[1] - sound[0] - length), default=None)
-
-
-def _agents_audible(entries: Sequence[Entry]) -> list[tuple[float, float]]:
-    spoke = (entry.fact for entry in entries if isinstance(entry.fact, facts.AgentSpoke))
-    return joined(((fact.start, fact.end) for fact in spoke), _ONE_SOUND)
 
 
 # The agents
@@ -300,7 +293,7 @@ def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedA
     for turn in turns:
         if (scripted := turn.scripted()) is not None:
             scripts.setdefault(turn.agent, []).append(scripted)
-    names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting)]
+    names = [fact.agent for fact in facts_of(entries, facts.SessionConnecting)]
     return {name: _agent(name, scripts.get(name, ()), [turn for turn in turns if turn.agent == name]) for name in names}
 
 
@@ -330,18 +323,13 @@ def _json(arguments: str) -> Mapping[str, JSON]:
 
 
 def _answers(entries: Sequence[Entry]) -> dict[tuple[str, str], tuple[RecordedAnswer, ...]]:
-    called = {e.fact.number: _json(e.fact.arguments) for e in entries if isinstance(e.fact, facts.FunctionCalled)}
+    called = {fact.number: _json(fact.arguments) for fact in facts_of(entries, facts.FunctionCalled)}
     found: dict[tuple[str, str], tuple[RecordedAnswer, ...]] = {}
-    for entry in entries:
-        if isinstance(fact := entry.fact, facts.FunctionAnswered):
-            one = RecordedAnswer(called.get(fact.number, {}), fact.result, fact.ok, fact.took, fact.facts)
-            found[fact.agent, fact.name] = (*found.get((fact.agent, fact.name), ()), one)
+    for fact in facts_of(entries, facts.FunctionAnswered):
+        one = RecordedAnswer(called.get(fact.number, {}), fact.result, fact.ok, fact.took, fact.facts)
+        found[fact.agent, fact.name] = (*found.get((fact.agent, fact.name), ()), one)
     return found
 
 
 def _briefs(entries: Sequence[Entry]) -> dict[str, Mapping[str, str]]:
-    return {
-        entry.fact.reader: entry.fact.brief
-        for entry in entries
-        if isinstance(entry.fact, facts.BriefReady) and entry.fact.source == "groq"
-    }
+    return {fact.reader: fact.brief for fact in facts_of(entries, facts.BriefReady) if fact.source == "groq"}

@@ -4,10 +4,10 @@
 names every difference in agents, handoffs, words, functions and outcome; times may differ.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from testkit.functions import Double, with_doubles
 from testkit.play import LONGEST, filler_clips, roster_of
 from testkit.played_call import PlayedCall
 from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
-from testkit.recording import Recording, ReplayRefused, anonymise, find_journal, read_journal
+from testkit.recording import Recording, ReplayRefused, anonymise, facts_of, find_journal, read_journal
 
 
 @attrs.frozen
@@ -55,7 +55,10 @@ async def replay(recording: Recording, roster: Roster) -> Replayed:
     strangers = [name for name in rebuilt.scenario.agents if name not in roster.agents]
     if strangers:
         raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
-    agents = with_doubles(attrs.evolve(roster, first=_first(recording.entries)), _doubles(rebuilt, roster))
+    agents = with_doubles(
+        attrs.evolve(roster, first=facts_of(recording.entries, facts.SessionConnecting)[0].agent),
+        _doubles(rebuilt, roster),
+    )
     call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=1, slice_ms=harness.KNOBS.slice_ms)
     with structlog.testing.capture_logs(), trio.fail_after(LONGEST):
         await harness.play(
@@ -70,10 +73,6 @@ async def replay(recording: Recording, roster: Roster) -> Replayed:
             ask_brief=_recorded_briefs(rebuilt.briefs),
         )
     return Replayed(rebuilt, call, tuple(compare(recording.entries, call.entries)))
-
-
-def _first(entries: Sequence[Entry]) -> str:
-    return next(entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting))
 
 
 def _recorded_briefs(briefs: Mapping[str, Mapping[str, str]]) -> Any:  # noqa: ANN401 - an AskBrief
@@ -147,35 +146,12 @@ def _around(steps: Sequence[str], place: int) -> str:
     return repr(" ".join(shown)) if place < len(steps) else f"nothing after {' '.join(shown)!r}"
 
 
-def _agents(entries: Sequence[Entry]) -> list[str]:
-    names = [entry.fact.agent for entry in entries if isinstance(entry.fact, facts.FloorTaken)]
-    return [name for number, name in enumerate(names) if number == 0 or names[number - 1] != name]
-
-
-def _handoffs(entries: Sequence[Entry]) -> list[str]:
-    return [f"{e.fact.agent} to {e.fact.to}" for e in entries if isinstance(e.fact, facts.HandoffCommitted)]
-
-
-def _caller_words(entries: Sequence[Entry]) -> list[str]:
-    return [entry.fact.text for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
-
-
 def _agent_words(entries: Sequence[Entry]) -> list[str]:
     """Return what the caller heard, word by word, and from whom."""
-    heard = [(e.fact.agent, e.fact.heard) for e in entries if isinstance(e.fact, facts.ReplyEnded) and e.fact.heard]
-    return [word for agent, texts in groupby(heard, key=itemgetter(0)) for word in [f"{agent}:", *_words(texts)]]
-
-
-def _words(texts: Iterable[tuple[str, str]]) -> list[str]:
-    return [word for _, text in texts for word in text.split()]
-
-
-def _functions(entries: Sequence[Entry]) -> list[str]:
-    return [f"{e.fact.name} {e.fact.arguments}" for e in entries if isinstance(e.fact, facts.FunctionCalled)]
-
-
-def _outcome(entries: Sequence[Entry]) -> list[str]:
-    return [entry.fact.outcome for entry in entries if isinstance(entry.fact, facts.CallEnded)]
+    heard = groupby((one for one in facts_of(entries, facts.ReplyEnded) if one.heard), key=attrgetter("agent"))
+    return [
+        word for agent, ended in heard for word in [f"{agent}:", *(part for one in ended for part in one.heard.split())]
+    ]
 
 
 _SESSIONS: Final = (
@@ -195,13 +171,13 @@ def _course(entries: Sequence[Entry]) -> list[str]:
     return [f"{e.event} {getattr(e.fact, 'agent', '')}".strip() for e in entries if isinstance(e.fact, _SESSIONS)]
 
 
-VIEWS: Final = {
-    "agents": _agents,
-    "handoffs": _handoffs,
-    "caller": _caller_words,
+VIEWS: Final[Mapping[str, Callable[[Sequence[Entry]], list[str]]]] = {
+    "agents": lambda entries: [agent for agent, _ in groupby(one.agent for one in facts_of(entries, facts.FloorTaken))],
+    "handoffs": lambda entries: [f"{one.agent} to {one.to}" for one in facts_of(entries, facts.HandoffCommitted)],
+    "caller": lambda entries: [one.text for one in facts_of(entries, facts.TurnHeard)],
     "words": _agent_words,
-    "functions": _functions,
-    "outcome": _outcome,
+    "functions": lambda entries: [f"{one.name} {one.arguments}" for one in facts_of(entries, facts.FunctionCalled)],
+    "outcome": lambda entries: [one.outcome for one in facts_of(entries, facts.CallEnded)],
     "journal": _course,
 }
 
