@@ -155,7 +155,7 @@ class Call:
         book = _record_builder_of(plan, services, scribe, redaction)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
-        state = _state_of(plan, services, Journal.read_by(readers, elapsed, redaction), elapsed)
+        state = _state_of(plan, services, Journal(readers, trio.current_time() - elapsed, redaction), elapsed)
         on_audio, on_heard = _listeners(scribe, watch)
         if on_heard:
             state.ledger.on_heard = each_of(on_heard)

@@ -170,19 +170,15 @@ class Handoff:
     # Meanwhile
 
     async def _get_brief(self) -> None:
-        began, reader = trio.current_time(), self.change.asked.wanted.to
-        self._record_reason()
-        prepared = await prepared_brief(self.state, reader)
+        began, conversation, wanted = trio.current_time(), self.state.conversation, self.change.asked.wanted
+        self._before = {name: conversation.facts.get(name, "") for name in (HANDOFF_REASON, HANDOFF_NOTES)}
+        conversation.record({HANDOFF_REASON: wanted.reason, HANDOFF_NOTES: wanted.notes})
+        prepared = await prepared_brief(self.state, wanted.to)
         took = round(trio.current_time() - began, 6)
-        conversation, before = self.state.conversation, self.change.holder.on_call.brief
+        before = self.change.holder.on_call.brief
         self.on_call.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
-        self.state.journal.note(BriefReady(reader, prepared.source, took, prepared.why, brief.filled()))
+        self.state.journal.note(BriefReady(wanted.to, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()
-
-    def _record_reason(self) -> None:
-        facts, wanted = self.state.conversation.facts, self.change.asked.wanted
-        self._before = {name: facts.get(name, "") for name in (HANDOFF_REASON, HANDOFF_NOTES)}
-        self.state.conversation.record({HANDOFF_REASON: wanted.reason, HANDOFF_NOTES: wanted.notes})
 
     async def _watch(self, turn: trio.CancelScope) -> None:
         mail, holder = self.state.mail, self.change.holder

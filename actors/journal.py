@@ -7,8 +7,8 @@ put a mailbox between.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from typing import TypeAlias
 
 import attrs
@@ -21,15 +21,16 @@ from store.redaction import CallRedaction
 
 _MOST_PASSED_OVER, _LONGEST_TYPE = 10, 100
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
-_EVENTS: dict[type[object], str] = {}
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return _WORD_START.sub("_", name).lower()
 
 
 def event_name(fact: type[object]) -> str:
     """Return the snake_case name under which a fact stands in `journal.jsonl`."""
-    name = _EVENTS.get(fact)
-    if name is None:
-        name = _EVENTS[fact] = _WORD_START.sub("_", fact.__name__).lower()
-    return name
+    return _snake_case(fact.__name__)
 
 
 @attrs.frozen
@@ -78,32 +79,22 @@ def _redacted(fact: Fact, redaction: CallRedaction) -> Fact:
         case ReplyText(agent=agent, text=text):
             return attrs.evolve(fact, text=redaction.sentence(agent, text))
         case _:
-            return _without(fact, redaction)
-
-
-def _without(fact: Fact, redaction: CallRedaction) -> Fact:
-    words = {name: value for name, value in attrs.asdict(fact, recurse=False).items() if name in _WORDY}
-    # a value keeps its type, which mypy cannot see
-    return attrs.evolve(fact, **{name: redaction.value(value) for name, value in words.items()})  # type: ignore[arg-type]
+            words = {name: value for name, value in attrs.asdict(fact, recurse=False).items() if name in _WORDY}
+            # a value keeps its type, which mypy cannot see
+            return attrs.evolve(fact, **{name: redaction.value(value) for name, value in words.items()})  # type: ignore[arg-type]
 
 
 @attrs.define
 class Journal:
-    """The facts of one call, in order. Created at the start of the call, inside trio."""
+    """The facts of one call, in order. Created at the start of its stream, inside trio."""
 
-    _readers: tuple[JournalReader, ...] = ()
+    _readers: Sequence[JournalReader] = ()
     started: float = attrs.field(factory=trio.current_time)
+    """When (trio time) the call started: earlier, if it has had a stream before."""
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """What of the words is not written down."""
     count: int = attrs.field(default=0, init=False)
     _passed_over: set[Fact] = attrs.field(factory=set, init=False)
-
-    @classmethod
-    def read_by(
-        cls, readers: Iterable[JournalReader], elapsed: float = 0.0, redaction: CallRedaction | None = None
-    ) -> "Journal":
-        """Begin one; of a call that started some seconds ago, if it has had a stream before."""
-        return cls(tuple(readers), trio.current_time() - elapsed, redaction or CallRedaction())
 
     @property
     def now(self) -> float:

@@ -2,7 +2,7 @@
 
 `TwilioBridge` owns the Media Streams connection from `start` to its end and is the only one to write to it. It puts
 the caller's audio on the tape and sends what the ledger has for the caller. It outlives every agent, never restarts,
-and when it ends the call ends. A frame that cannot be read is counted and passed over; a socket that sends nothing
+and when it ends the call ends. A frame that cannot be read is noted and passed over; a socket that sends nothing
 else, or is dead without being closed, is given up.
 """
 
@@ -17,7 +17,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from actors.call_state import CallState
-from actors.facts import CallerHungUp, CallerSpoke, FrameRefused
+from actors.facts import CallerHungUp, CallerSpoke
 from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
 from actors.ticks import time_reader
@@ -29,7 +29,6 @@ from protocol.wire import PacedWebSocket, pump
 
 CALL_OVER = "call over"
 """How the caller has left if Twilio's webhooks say so, and the socket does not."""
-_NOTED_REFUSALS = 10
 _REFUSALS_IN_A_ROW = 250
 """Five seconds of nothing but nonsense."""
 
@@ -55,7 +54,6 @@ class TwilioBridge:
     on_audio: Callable[[bytes], None] | None = None
     """Called with the caller's audio, when it is recorded."""
     bytes_in: int = 0
-    refused: int = 0
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _watch: LineWatch = attrs.field(
@@ -111,7 +109,8 @@ class TwilioBridge:
             try:
                 event = dialogue.receive(frame)
             except RemoteProtocolError as refused:
-                self._on_refused(refused)
+                self._refused_in_a_row += 1
+                self.state.journal.note_refused("twilio", refused.reason)
                 continue
             self._refused_in_a_row = 0
             if isinstance(event, twilio.MediaArrived):
@@ -149,12 +148,6 @@ class TwilioBridge:
                 self.state.journal.note_unrecognised("twilio", name)
             case _:
                 pass  # `connected`, or a second `start`: nothing that this stream does not know
-
-    def _on_refused(self, refused: RemoteProtocolError) -> None:
-        self.refused += 1
-        self._refused_in_a_row += 1
-        if self.refused <= _NOTED_REFUSALS:
-            self.state.journal.note(FrameRefused("twilio", str(refused)))
 
     def _note_speech(self, spoke: tuple[float, float] | None) -> None:
         if spoke is not None:

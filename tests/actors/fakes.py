@@ -151,7 +151,7 @@ class Watched:
     state: CallState = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        journal = Journal.read_by([self.entries.append])
+        journal = Journal([self.entries.append])
         talk = Conversation(caller_turns=self.caller_turns)
         self.state = CallState(CALL_SID, journal, Tape(), Ledger(journal), talk, self.policy)
 

@@ -32,7 +32,7 @@ class Notebook:
 
 def ledger_with(notebook: Notebook) -> tuple[Ledger, Voice]:
     """Make a ledger whose floor is held by a qualifier."""
-    ledger, voice = Ledger(Journal.read_by([notebook])), Voice("qualifier")
+    ledger, voice = Ledger(Journal([notebook])), Voice("qualifier")
     ledger.grant(voice)
     return ledger, voice
 

@@ -34,7 +34,7 @@ class Desk:
     book: CommandBook = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.book = CommandBook(Journal.read_by([self.entries.append]))
+        self.book = CommandBook(Journal([self.entries.append]))
 
     def send(self, command: Command = SAY) -> tuple[bool, trio.MemoryReceiveChannel[CommandAnswer]]:
         send, receive = trio.open_memory_channel[CommandAnswer](1)

@@ -13,7 +13,7 @@ from tests.actors.notebook import Notebook
 async def test_entries_are_numbered_and_stamped_with_the_time_of_the_call(autojump_clock: MockClock) -> None:
     await trio.sleep(100.0)
     notebook = Notebook()
-    journal = Journal.read_by([notebook])
+    journal = Journal([notebook])
 
     journal.note(DigitPressed("1"))
     await trio.sleep(1.5)
@@ -25,7 +25,7 @@ async def test_entries_are_numbered_and_stamped_with_the_time_of_the_call(autoju
 
 async def test_every_reader_reads_every_entry_at_once_and_in_order(autojump_clock: MockClock) -> None:
     readings: list[tuple[str, int]] = []
-    journal = Journal.read_by(
+    journal = Journal(
         [lambda entry: readings.append(("a", entry.seq)), lambda entry: readings.append(("b", entry.seq))]
     )
 
@@ -36,7 +36,7 @@ async def test_every_reader_reads_every_entry_at_once_and_in_order(autojump_cloc
 
 
 async def test_a_journal_nobody_reads_is_no_trouble(autojump_clock: MockClock) -> None:
-    Journal.read_by([ignore]).note(DigitPressed("1"))
+    Journal([ignore]).note(DigitPressed("1"))
     Journal().note(DigitPressed("1"))
 
 
@@ -45,7 +45,7 @@ async def test_what_a_reader_raises_is_not_hidden(autojump_clock: MockClock) -> 
         raise ValueError("no ink")
 
     with pytest.raises(ValueError, match="no ink"):
-        Journal.read_by([fail]).note(DigitPressed("1"))
+        Journal([fail]).note(DigitPressed("1"))
 
 
 def test_an_entry_is_one_flat_json_object() -> None:

@@ -633,7 +633,7 @@ class Play:
     clears_owed: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.ledger = Ledger(Journal.read_by([self.notebook]), on_heard=self.hear)
+        self.ledger = Ledger(Journal([self.notebook]), on_heard=self.hear)
 
     def hear(self, start: float, audio: bytes) -> None:
         self.bytes_heard += len(audio)

@@ -45,7 +45,7 @@ async def test_the_journal_is_on_disk_within_a_second(
     autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
 ) -> None:
     scribe = Scribe(tmp_path / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     sizes = []
 
     with trio.move_on_after(2.5):
@@ -62,7 +62,7 @@ async def test_the_journal_is_on_disk_within_a_second(
 
 async def test_the_end_writes_everything_down(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "recordings" / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     journal.note(CallStarted("CA1", "MZ1", "inbound"))
     scribe.recording.caller.put(bytes(FRAME_BYTES))
 
@@ -95,7 +95,7 @@ async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
 ) -> None:
     monkeypatch.setattr(module, "_LONGEST_BUFFER", 2)
     scribe = Scribe(tmp_path)
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     for digit in "12345":
         journal.note(DigitPressed(digit))
 
@@ -136,7 +136,7 @@ async def test_a_disk_that_has_failed_is_no_reason_to_keep_the_rest_of_the_call_
 async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it(tmp_path: Path) -> None:
     """A save that fails is tried again, and the journal has every line once."""
     scribe = Scribe(tmp_path / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     (tmp_path / "CA1").touch()  # where the folder should be
     journal.note(DigitPressed("1"))
     with pytest.raises(OSError, match="CA1"):
@@ -164,7 +164,7 @@ async def test_a_save_that_is_tried_again_leaves_the_recording_as_it_is(tmp_path
 
 async def test_half_a_line_that_a_full_disk_has_taken_is_taken_back(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     journal.note(DigitPressed("0"))
     await scribe.finish(RECORD)
     size = (tmp_path / "CA1/journal.jsonl").stat().st_size
@@ -182,7 +182,7 @@ async def test_a_folder_that_somebody_has_removed_is_there_again_a_second_later(
     autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
 ) -> None:
     scribe = Scribe(tmp_path / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
 
     with trio.move_on_after(2.5):
         async with trio.open_nursery() as nursery:
@@ -199,7 +199,7 @@ async def test_a_reader_never_waits_for_the_disk(autojump_clock: MockClock, tmp_
     (tmp_path / "CA1").write_text("a file where the folder should be")
     scribe = Scribe(tmp_path / "CA1")
 
-    Journal.read_by([scribe.read]).note(DigitPressed("1"))
+    Journal([scribe.read]).note(DigitPressed("1"))
 
     assert trio.current_time() == 0.0
 
@@ -245,7 +245,7 @@ async def test_of_calls_that_end_together_everything_is_written_before_the_first
 
 async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1", records_audio=False)
-    Journal.read_by([scribe.read]).note(DigitPressed("1"))
+    Journal([scribe.read]).note(DigitPressed("1"))
     scribe.recording.caller.put(bytes(FRAME_BYTES))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scribe.run)
@@ -296,7 +296,7 @@ async def test_where_no_thread_can_be_started_the_writers_fail_and_the_run_goes_
 
 async def test_the_last_write_finds_what_no_thread_has_written(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1")
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     for digit in "12":
         journal.note(DigitPressed(digit))
         scribe.recording.caller.put(bytes(FRAME_BYTES))

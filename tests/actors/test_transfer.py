@@ -40,7 +40,7 @@ class Line:
 
 
 def state_with(line: Line | None, entries: list[Entry]) -> CallState:
-    journal = Journal.read_by([entries.append])
+    journal = Journal([entries.append])
     state = CallState("CA1", journal, Tape(), Ledger(journal), Conversation(), POLICY, switch=Switch("CA1", line))
     state.conversation.add_caller("My name is Ada.")
     return state

@@ -78,7 +78,7 @@ def test_a_fact_is_written_without_the_card_and_is_otherwise_the_same(autojump_c
     called = facts.FunctionCalled("advisor", "f1", "pay", f'{{"card": "{CARD}", "euros": 4}}', 3)
 
     async def note() -> None:
-        journal = Journal.read_by([notebook], redaction=CallRedaction(CARDS))
+        journal = Journal([notebook], redaction=CallRedaction(CARDS))
         journal.note(facts.TurnHeard("advisor", f"It is {CARD}."))
         journal.note(called)
         await trio.lowlevel.checkpoint()
@@ -139,7 +139,7 @@ async def test_a_card_said_in_parts_is_nowhere_whenever_its_worker_dies(
     redaction, told = CallRedaction(rule), list[News]()
     book, scribe = RecordBuilder("", "", "", redaction=redaction), Scribe(tmp_path / CALL_SID)
     followed = _Reader(CallPlan(CALL_SID, STREAM_SID, "inbound"), told.append)
-    journal = Journal.read_by([book.read, scribe.read, followed.read], redaction=redaction)
+    journal = Journal([book.read, scribe.read, followed.read], redaction=redaction)
     under_way = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)
     under_way.add_text("You said 4539 1488")
     waiting = SpillingRecords(MemoryRecords(), tmp_path / "waiting", SpillPolicy(save=0.05))

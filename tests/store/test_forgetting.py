@@ -145,7 +145,7 @@ def leave_waiting(opened: Opened) -> None:
 
 async def write_files(folder: Path, record: CallRecord) -> None:
     scribe = Scribe(folder)
-    journal = Journal.read_by([scribe.read])
+    journal = Journal([scribe.read])
     for turn in record.transcript:
         journal.note(TurnHeard("qualifier", turn.text))
     journal.note(FunctionAnswered("qualifier", "f1", "note", "{}", ok=True, took=0.1, facts=record.facts))

@@ -56,7 +56,7 @@ def assert_private(folder: Path) -> None:
 
 async def test_the_files_of_a_call(umask: int, tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "recordings" / "CA1")
-    Journal.read_by([scribe.read])
+    Journal([scribe.read])
     scribe.recording.caller.put(bytes(FRAME_BYTES))
     scribe._put_out()
     scribe._write()

@@ -50,7 +50,7 @@ async def put_through(there: Exchange) -> tuple[KnownCall, WatchedCall]:
     context = context_of(there)
     known = context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "in-progress", CALL_SID, streamed=True))
     watched = context.watched.watch(CALL_SID)
-    Journal.read_by([watched.read]).note(CallParked(1.0, {}))
+    Journal([watched.read]).note(CallParked(1.0, {}))
     await save(there, PUT_THROUGH)
     return known, watched
 

@@ -153,7 +153,7 @@ def test_a_card_said_in_parts_is_in_no_trace(receiver: Receiver) -> None:
 
     async def note() -> None:
         trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound"), traces, MODELS)
-        journal = Journal.read_by([trace.read], redaction=CallRedaction(CARDS))
+        journal = Journal([trace.read], redaction=CallRedaction(CARDS))
         for fact in (*SPLIT, facts.CallEnded("completed", 9.0, {})):
             journal.note(fact)
         await trio.lowlevel.checkpoint()
@@ -172,7 +172,7 @@ def traced(receiver: Receiver, *noted: facts.Fact) -> dict[str, Span]:
 
     async def note() -> None:
         trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD), traces, MODELS)
-        journal = Journal.read_by([trace.read])
+        journal = Journal([trace.read])
         for fact in noted:
             await trio.sleep(1)
             journal.note(fact)
@@ -240,7 +240,7 @@ async def test_a_collector_that_is_slow_or_down_costs_a_call_nothing(
         (follow,) = traced["followers"]
         began = time.monotonic()
         for _ in range(20):
-            journal = Journal.read_by([follow(CallPlan(CALL_SID, STREAM_SID, "inbound"))])
+            journal = Journal([follow(CallPlan(CALL_SID, STREAM_SID, "inbound"))])
             journal.note(facts.CallStarted(CALL_SID, STREAM_SID, "inbound"))
             for number in range(10):
                 journal.note(facts.FunctionCalled("advisor", f"f{number}", "look_up", "{}", number))

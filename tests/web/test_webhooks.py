@@ -75,7 +75,7 @@ def plan(call_sid: str = CALL_SID) -> CallPlan:
 
 
 async def a_call(made: Webhooks, call_sid: str = CALL_SID) -> None:
-    journal = Journal.read_by([made.reader(plan(call_sid))])
+    journal = Journal([made.reader(plan(call_sid))])
     journal.note(facts.CallStarted(call_sid, STREAM_SID, "inbound"))
     journal.note(facts.HandoffAsked("qualifier", "advisor", "yes", "", 0))
     journal.note(facts.HandoffCommitted("qualifier", "advisor", 1.0))

@@ -188,7 +188,7 @@ async def test_what_is_aside_ends_with_the_floor_and_with_the_call(autojump_cloc
 class Said:
     """One long reply: what has been put of it, and what of it the caller has heard."""
 
-    ledger: Ledger = attrs.field(factory=lambda: Ledger(Journal.read_by([])))
+    ledger: Ledger = attrs.field(factory=lambda: Ledger(Journal([])))
     voice: Voice = attrs.field(factory=lambda: Voice("qualifier"))
     put: bytes = b""
     heard: bytearray = attrs.field(factory=bytearray)

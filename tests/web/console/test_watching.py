@@ -36,7 +36,7 @@ class Running:
 
     @classmethod
     def of(cls, watch: WatchedCall) -> "Running":
-        journal = Journal.read_by([watch.read])
+        journal = Journal([watch.read])
         turn = Turn(CallPolicy(), trio.current_time())
         watch.begin(CallUnderWay(journal, turn, trio.lowlevel.current_task()))
         return cls(watch, journal, turn)

@@ -52,7 +52,7 @@ class Stream:
     @asynccontextmanager
     async def of(cls, watch: WatchedCall, folder: Path) -> "AsyncIterator[Stream]":
         scribe = Scribe(folder / CALL_SID)
-        journal = Journal.read_by([watch.read, scribe.read])
+        journal = Journal([watch.read, scribe.read])
         turn = Turn(CallPolicy(), trio.current_time())
         scribe.on_written = watch.begin(CallUnderWay(journal, turn, trio.lowlevel.current_task()))
         async with trio.open_nursery() as nursery:
