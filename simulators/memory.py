@@ -31,6 +31,17 @@ class _Pipe:
     readers: deque[trio.lowlevel.Task] = attrs.field(factory=deque)
     writers: deque[trio.lowlevel.Task] = attrs.field(factory=deque)
 
+    def take(self) -> str | bytes:
+        """Take the next message, and let a writer go on that waits for room."""
+        if self.writers:
+            trio.lowlevel.reschedule(self.writers.popleft())
+        return self.messages.popleft()
+
+    def put(self, *messages: str | bytes) -> None:
+        self.messages.extend(messages)
+        if self.readers:
+            trio.lowlevel.reschedule(self.readers.popleft())
+
 
 async def _wait_turn(waiting: deque[trio.lowlevel.Task]) -> None:
     """Sleep until somebody takes this task out of the queue and reschedules it; half the cost of a `ParkingLot`."""
@@ -85,20 +96,15 @@ class MemoryWebSocket:
         *Raises* `ConnectionClosed` when there is none and will be none.
         """
         pipe = self._incoming
-        messages = pipe.messages
-        if messages and not self._local:
+        if pipe.messages and not self._local:
             await trio.lowlevel.checkpoint_if_cancelled()
-            message = messages.popleft()
-            if pipe.writers:
-                trio.lowlevel.reschedule(pipe.writers.popleft())
+            message = pipe.take()
             await trio.lowlevel.cancel_shielded_checkpoint()
             return message
-        while self._over is None and not messages:
+        while self._over is None and not pipe.messages:
             await _wait_turn(pipe.readers)
-        if messages and not self._local:
-            if pipe.writers:
-                trio.lowlevel.reschedule(pipe.writers.popleft())
-            return messages.popleft()
+        if pipe.messages and not self._local:
+            return pipe.take()
         await trio.lowlevel.checkpoint()
         raise ConnectionClosed(self._over)
 
@@ -110,9 +116,7 @@ class MemoryWebSocket:
         messages = [await self.get_message()]
         pipe = self._incoming
         while pipe.messages and not self._local:
-            messages.append(pipe.messages.popleft())
-            if pipe.writers:
-                trio.lowlevel.reschedule(pipe.writers.popleft())
+            messages.append(pipe.take())
         return messages
 
     def send_nowait(self, *messages: str | bytes) -> bool:
@@ -122,9 +126,7 @@ class MemoryWebSocket:
         pipe = self._outgoing
         if not self.is_prompt or len(pipe.messages) + len(messages) > pipe.limit:
             return False
-        pipe.messages.extend(messages)
-        if pipe.readers:
-            trio.lowlevel.reschedule(pipe.readers.popleft())
+        pipe.put(*messages)
         return True
 
     def gather(self, seconds: float, /, *, exactly: bool = False) -> None:  # noqa: ARG002 - all comes exactly
@@ -148,9 +150,7 @@ class MemoryWebSocket:
         if self._over is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise ConnectionClosed(self._over)
-        pipe.messages.append(message)
-        if pipe.readers:
-            trio.lowlevel.reschedule(pipe.readers.popleft())
+        pipe.put(message)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

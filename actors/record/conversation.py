@@ -65,27 +65,27 @@ Said: TypeAlias = Past | Reply
 class Conversation:
     facts: dict[str, str] = attrs.field(factory=dict)
     """The facts that functions recorded (agents' vocabulary: name, need, next_step, …)."""
-    last_reply: Reply | None = None
+    last_reply: Reply | None = attrs.field(default=None, init=False)
     is_with_machine: bool = False
     """Whether Twilio says that an answering machine has picked up."""
     caller_turns: int = 0
-    turns_to_answer: int = 0
+    turns_to_answer: int = attrs.field(default=0, init=False)
     """How many turns had no answer yet when they were told."""
-    functions: int = 0
+    functions: int = attrs.field(default=0, init=False)
     """How many functions the model has called: the last one's number."""
-    functions_in_turn: int = 0
+    functions_in_turn: int = attrs.field(default=0, init=False)
     """How many of them since the caller's last turn."""
-    done: set[str] = attrs.field(factory=set)
+    done: set[str] = attrs.field(factory=set, init=False)
     """The functions that any agent of this call has called: to speak of one is no announcement."""
-    _turns_handed_on: int = 0
+    _turns_handed_on: int = attrs.field(default=0, init=False)
     """How many turns the caller had had when the call was last handed on."""
-    _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_as_line, _of_line, is_final=_is_over))
-    _answers: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_as_line, _of_line, is_final=_is_over), init=False)
+    _answers: dict[tuple[str, str], str] = attrs.field(factory=dict, init=False)
     """The answers to the functions of the caller's last turn."""
-    _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
     """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
 
-    _recalled: list[tuple[str, object, str]] = attrs.field(factory=list)
+    _recalled: list[tuple[str, object, str]] = attrs.field(factory=list, init=False)
     """The functions of that turn on an earlier stream, whose arguments are known as they were written down."""
 
     _caller_spoke: ParkingLot = attrs.field(factory=ParkingLot, init=False, eq=False)

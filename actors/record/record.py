@@ -54,22 +54,22 @@ class RecordBuilder:
     """Where the audio will be."""
     _known: CallRecord = attrs.field(init=False)
     """All but its functions, words and usage, which are below."""
-    _end: facts.CallEnded | None = None
-    _now: float = 0.0
-    _held: bool = False
-    _functions: dict[str, FunctionRecord] = attrs.field(factory=dict)
-    _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(turn_line, turn_of))
-    _cut_off: list[TurnRecord] = attrs.field(factory=list)
+    _end: facts.CallEnded | None = attrs.field(default=None, init=False)
+    _now: float = attrs.field(default=0.0, init=False)
+    _held: bool = attrs.field(default=False, init=False)
+    _functions: dict[str, FunctionRecord] = attrs.field(factory=dict, init=False)
+    _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(turn_line, turn_of), init=False)
+    _cut_off: list[TurnRecord] = attrs.field(factory=list, init=False)
     """The heard part of turns that a handoff cut off: of use only if no session hears them again."""
-    _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict)
-    _latencies: dict[int, facts.LatencyReported] = attrs.field(factory=dict)
+    _reply_began: dict[int, tuple[float, float | None]] = attrs.field(factory=dict, init=False)
+    _latencies: dict[int, facts.LatencyReported] = attrs.field(factory=dict, init=False)
     """Deepgram's latency reports on replies that are under way, by their generation."""
-    _speech_began: float | None = None
-    _asked_at: float | None = None
-    _early_restarts: int = 0
+    _speech_began: float | None = attrs.field(default=None, init=False)
+    _asked_at: float | None = attrs.field(default=None, init=False)
+    _early_restarts: int = attrs.field(default=0, init=False)
     """Restarts of an agent that has not had the floor yet."""
-    _meter: Meter = attrs.field(factory=Meter)
-    _is_parted: bool = False
+    _meter: Meter = attrs.field(factory=Meter, init=False)
+    _is_parted: bool = attrs.field(default=False, init=False)
     """Whether there was a time without agents since the last one had the floor."""
 
     def __attrs_post_init__(self) -> None:

@@ -40,17 +40,17 @@ class Flow:
     when the second one has been late twice running.
     """
 
-    _size: int = 0
+    _size: int = attrs.field(default=0, init=False)
     """Bytes since the last pause."""
-    _piece: int = 0
+    _piece: int = attrs.field(default=0, init=False)
     """Of the shortest piece since then."""
-    _at: float = -math.inf
-    _began: float = 0.0
+    _at: float = attrs.field(default=-math.inf, init=False)
+    _began: float = attrs.field(default=0.0, init=False)
     """When (trio time) this audio would have begun if it were spoken at real time, and no read had been late."""
-    _missed: float = math.inf
+    _missed: float = attrs.field(default=math.inf, init=False)
     """The same by the second piece that was late last, if none has been in time since then."""
-    _waits_for_two: bool = False
-    _reads_one: bool = False
+    _waits_for_two: bool = attrs.field(default=False, init=False)
+    _reads_one: bool = attrs.field(default=False, init=False)
     """Whether the next piece is read alone, although none was late."""
 
     def note(self, size: int, now: float) -> None:

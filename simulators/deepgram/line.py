@@ -16,10 +16,9 @@ from wsproto.frame_protocol import CloseReason
 
 from protocol.deepgram import ErrorReported, HistoryCalls, HistoryText, ServerMessage
 from protocol.wire import WebSocket
-from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.knobs import DeepgramKnobs
-from simulators.deepgram.log import Sent, SentRaw
+from simulators.deepgram.log import ConnectionLog, Sent, SentRaw
 from simulators.faults import Faults
 
 GOODBYE_SECONDS = 1.0

@@ -21,13 +21,12 @@ from protocol.wire import WebSocket
 from simulators.deepgram.brain import Brain, identify
 from simulators.deepgram.calls import OpenCalls
 from simulators.deepgram.configuration import Configuration, configure
-from simulators.deepgram.connection_log import ConnectionLog
 from simulators.deepgram.conversation import Conversation
 from simulators.deepgram.dialogue import ServerState
 from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
-from simulators.deepgram.log import Connected, ExchangeLog, FaultInjected, Received, Rejected
+from simulators.deepgram.log import Connected, ConnectionLog, ExchangeLog, FaultInjected, Received, Rejected
 from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
