@@ -24,10 +24,8 @@ from actors.endings.transfer import mind_transfers, say_and_end
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
 from actors.floor import Floor
 from actors.journal import Journal
-from actors.line.ledger import Ledger
 from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch
-from actors.line.tape import Tape
 from actors.messages import ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.record.conversation import Conversation
@@ -101,8 +99,6 @@ def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed:
     state = CallState(
         call_sid=plan.call_sid,
         journal=journal,
-        tape=Tape(),
-        ledger=Ledger(journal),
         conversation=earlier.conversation() if earlier else Conversation(),
         policy=policy,
         context=services.context(plan),

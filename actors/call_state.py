@@ -37,8 +37,6 @@ def _keypad_of(state: "CallState") -> Keypad:
 class CallState:
     call_sid: str
     journal: Journal
-    tape: Tape
-    ledger: Ledger
     conversation: Conversation
     policy: CallPolicy
     context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
@@ -46,12 +44,14 @@ class CallState:
     clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
-    mail: Mailboxes = attrs.field(factory=Mailboxes.open)
-    stream: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    tape: Tape = attrs.field(factory=Tape, init=False)
+    ledger: Ledger = attrs.field(default=attrs.Factory(lambda one: Ledger(one.journal), takes_self=True), init=False)
+    mail: Mailboxes = attrs.field(factory=Mailboxes.open, init=False)
+    stream: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Of reading the stream: cancelled once Twilio says that the call is over, and when the line is dead."""
-    amendments: Amendments = attrs.field(factory=Amendments)
+    amendments: Amendments = attrs.field(factory=Amendments, init=False)
     commands: CommandBook = attrs.field(
-        default=attrs.Factory(lambda state: CommandBook(state.journal), takes_self=True)
+        default=attrs.Factory(lambda one: CommandBook(one.journal), takes_self=True), init=False
     )
-    turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True))
-    keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True))
+    turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True), init=False)
+    keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True), init=False)

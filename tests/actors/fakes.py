@@ -16,7 +16,6 @@ from actors.facts import Fact
 from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
 from actors.line.reply import SendAudio, SendClear, Voice
-from actors.line.tape import Tape
 from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
@@ -153,7 +152,7 @@ class Watched:
     def __attrs_post_init__(self) -> None:
         journal = Journal([self.entries.append])
         talk = Conversation(caller_turns=self.caller_turns)
-        self.state = CallState(CALL_SID, journal, Tape(), Ledger(journal), talk, self.policy)
+        self.state = CallState(CALL_SID, journal, talk, self.policy)
 
     def facts(self, kind: type[F]) -> list[F]:
         return facts_in(self.entries, kind)

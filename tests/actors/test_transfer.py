@@ -9,9 +9,7 @@ from actors.call_state import CallState
 from actors.endings.transfer import REFUSED, mind_transfers
 from actors.facts import TransferAsked, TransferFailed, TurnHeard
 from actors.journal import Entry, Journal
-from actors.line.ledger import Ledger
 from actors.line.switch import Switch, TransferOrder, Wish
-from actors.line.tape import Tape
 from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
@@ -41,7 +39,7 @@ class Line:
 
 def state_with(line: Line | None, entries: list[Entry]) -> CallState:
     journal = Journal([entries.append])
-    state = CallState("CA1", journal, Tape(), Ledger(journal), Conversation(), POLICY, switch=Switch("CA1", line))
+    state = CallState("CA1", journal, Conversation(), POLICY, switch=Switch("CA1", line))
     state.conversation.add_caller("My name is Ada.")
     return state
 
