@@ -193,11 +193,14 @@ class TokenStore:
     async def sweep_on(self) -> None:
         """Remove what has expired also when nothing more is put, until cancelled; first, what an earlier process left.
 
-        A worker without calls asks nothing any more once all that it has put is gone.
+        A worker without calls asks nothing any more once all that it has put is gone. The first sweep opens the file,
+        too, so that no call waits for that.
         """
+        await self._sweep()
+        self._note_expiry(SWEEP_SECONDS)  # what an earlier process has put last
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            if self._swept <= self._last or self._swept == -math.inf:
+            if self._swept <= self._last:
                 await self._sweep()
 
     def _note_expiry(self, seconds: float) -> None:

@@ -153,6 +153,7 @@ def create_app(
     app.after_serving(context.after_calls.finish)
     if context.uploads is not None:
         app.after_serving(context.uploads.finish)
+    app.url_map.update()  # or the first request would have to sort the routes
     served = BackgroundTasks(app.asgi_app, (*_tasks_of(context, dispatcher), views.elsewhere.run))
     gates = {PHONE_STREAM: phone.admits}
     # Quart's own hook for middleware

@@ -29,7 +29,7 @@ from settings import Settings, wants_traces
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints, keep_news
 from store.fleet.shared import Fleet
-from store.records import CallRecord
+from store.records import CallRecord, prepare_records
 from store.spill import SpillingRecords
 from web.calls.commands import Commands
 from web.calls.context import Opened
@@ -75,6 +75,7 @@ async def open_services(
     `functions` is the network of the functions that ask other services, where it is not the real one.
     """
     roster, stores = roster_of(settings), CallStores.of(settings)
+    prepare_records()
     warn_of_misspelt_voices(settings, roster)
     context, rng = httpx.create_ssl_context(), random.Random()
     clips, voice_agent, refusals = dict[str, bytes](), VoiceAgentOptions(options_of(settings)), Refusals(observe)
