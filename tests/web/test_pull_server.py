@@ -40,6 +40,7 @@ from simulators.pacing import PacedClock
 from web.clients.deepgram import open_socket
 from web.sockets.asgi_events import accept
 from web.sockets.connections import Connections, vouch
+from web.sockets.frame_stream import write_some
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
 from web.sockets.tls import WRITTEN_FOR, TlsClient
@@ -639,6 +640,39 @@ async def test_what_is_sent_later_does_not_overtake_what_still_waits_for_room() 
             came += await peer.receive_some()
 
     assert came.find(b"b") == len(long)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "writes"),
+    [
+        (b"GET", [(b"content-length", b"4")], [b"200|body"]),
+        (b"HEAD", [(b"content-length", b"4")], [b"200|"]),
+        (b"GET", [], [b"200|", b"4\r\nbody\r\n", b"0\r\n\r\n"]),  # a stream: its head does not wait for what comes
+    ],
+)
+async def test_an_answer_of_known_length_is_written_at_once(
+    method: bytes, headers: list[tuple[bytes, bytes]], writes: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = list[bytes]()
+
+    def write(socket: trio.socket.SocketType, data: bytes) -> int:
+        is_head = data.startswith(b"HTTP/1.1 200")
+        written.append(b"200|" + data.partition(b"\r\n\r\n")[2] if is_head else data)
+        return write_some(socket, data)
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
+        await send({"type": "http.response.body", "body": b"body", "more_body": False})
+
+    monkeypatch.setattr("web.sockets.pull_server.write_some", write)
+    async with serving(app, monkeypatch) as port:
+        peer = await trio.open_tcp_stream("127.0.0.1", port)
+        async with peer:
+            await peer.send_all(method + b" / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            async for _ in peer:
+                pass
+
+    assert written == writes
 
 
 def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:

@@ -115,7 +115,7 @@ class Admissions:
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
         token = secrets.token_urlsafe(32)
-        await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission)), TOKEN_SECONDS)
+        await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission, recurse=False)), TOKEN_SECONDS)
         return token
 
     async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | NotAdmitted:

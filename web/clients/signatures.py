@@ -11,7 +11,7 @@ The algorithm is https://www.twilio.com/docs/usage/security#validating-requests;
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
@@ -33,18 +33,17 @@ def _with_port(url: SplitResult, port: int | None) -> str:
     return urlunsplit(url._replace(netloc=host if port is None else f"{host}:{port}"))
 
 
-def _spellings(address: str, called: str) -> Iterable[str]:
-    """Return the forms under which Twilio may have signed `address`, itself first: with and without a default port.
+def _spellings(address: str, called: str) -> Iterator[str]:
+    """Go through the forms under which Twilio may have signed `address`, itself first: with and without a default port.
 
     A host may be written in capitals at Twilio, which signs what is written there; `called` is its Host header.
     """
     url = urlsplit(address)._replace(fragment="")
     if called != url.netloc and called.lower() == url.netloc.lower():
-        return [*_spellings(urlunsplit(url._replace(netloc=called)), ""), *_spellings(address, "")]
-    ports = _DEFAULT_PORTS.get(url.scheme, ())
-    if url.port is None:
-        return [urlunsplit(url), *(_with_port(url, port) for port in ports)]
-    return [urlunsplit(url), _with_port(url, None)]
+        yield from _spellings(urlunsplit(url._replace(netloc=called)), "")
+    yield urlunsplit(url)
+    for port in _DEFAULT_PORTS.get(url.scheme, ()) if url.port is None else (None,):
+        yield _with_port(url, port)
 
 
 def _body_is_vouched_for(address: str, body: bytes) -> bool:

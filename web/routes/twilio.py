@@ -104,7 +104,7 @@ class TwilioRoutes:
             return self._turn_away(call_sid)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
-        token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note)))
+        token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note, recurse=False)))
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, token, notice=notice))
 

@@ -111,6 +111,8 @@ class PullServer(TCPServer):
         self._reader_aside = trio.Event() if socket_below(stream) is None else None
         """For TLS that only trio can read, and one task at a time."""
         self._frames: FrameStream | None = None
+        self._head: bytes | None = None
+        """Of an answer whose body comes at once, and is sent with it; empty before there is one."""
         self._nap = Sleeper()
 
     async def run(self) -> None:
@@ -192,9 +194,11 @@ class PullServer(TCPServer):
     async def _answer(self, send: ASGISendCallable, message: ASGISendEvent) -> None:
         """Send; an answer that comes before the body has been read tells the client that the connection closes then."""
         protocol = self.protocol.protocol
-        is_early = isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
-        if message["type"] == "http.response.start" and is_early:
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        if message["type"] == "http.response.start" and isinstance(protocol, H11Protocol):
+            if protocol.connection.their_state is h11.SEND_BODY:
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            if any(name == b"content-length" for name, _ in message["headers"]):  # else it is a stream
+                self._head = b""
         await send(message)
 
     def _vouch(self) -> None:
@@ -268,14 +272,18 @@ class PullServer(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         """Send, without a turn of the scheduler as far as there is room and nobody else is sending."""
         if isinstance(event, RawData):
-            event = RawData(event.data[self._send_nowait(event.data) :])
+            if self._head == b"":
+                self._head = event.data
+                return
+            data, self._head = (self._head or b"") + event.data, None
+            event = RawData(data[self._send_nowait(data) :])
             if not event.data:
                 return
         await super().protocol_send(event)
 
     def _send_nowait(self, data: bytes) -> int:
         """Send what there is room for; return how many bytes that was."""
-        if not isinstance(self.stream, trio.SocketStream) or self.send_lock.locked():
+        if not data or not isinstance(self.stream, trio.SocketStream) or self.send_lock.locked():
             return 0
         try:
             return write_some(self.stream.socket, data)
