@@ -157,9 +157,9 @@ class Actions(TurnState):
 
     def end_reply(self) -> None:
         """Take the reply as received; ask once for the part of it that a noise has cancelled."""
-        if self.reply.is_torn:
+        if self.reply.is_torn and self.at.quiet >= self.at.cut:  # some of it was heard
             self.reply.began = min(self.reply.began, self.at.resumed)
-        elif not self.reply.has_sound:
+        if not self.reply.has_sound:
             self.unsay_words()
         self.voice = VoiceState.IDLE
         self.end_closing()

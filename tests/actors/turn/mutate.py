@@ -17,6 +17,7 @@ import attrs
 from actors.turn.events import Kind
 from actors.turn.rules import RULES, RULES_IN, Rule
 from actors.turn.tables import TABLES, Cell, Row, Table
+from tests.actors.turn.branches import branches
 from tests.actors.turn.picture import name_of
 from tests.actors.turn.survivors import SURVIVORS
 from tests.actors.turn.world import play_world
@@ -39,6 +40,7 @@ SCRIPTS = tuple(
         "left",
         "finer",
         "needed",
+        "branches",
     ]
 )
 show = partial(print, flush=True)
@@ -183,7 +185,14 @@ def phases_removed() -> Iterator[Mutant]:
             yield Mutant("phase of a rule", f"{rule.name}: {phase.name}", do, undo)
 
 
-KINDS = (rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added)
+def branches_removed() -> Iterator[Mutant]:
+    for name, do, undo in branches():
+        yield Mutant("branch", name, do, undo)
+
+
+KINDS = (
+    rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added, branches_removed,
+)  # fmt: skip
 COUNTED_ALONE = (rows_removed, rules_removed, guards_removed)
 
 

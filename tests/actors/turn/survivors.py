@@ -4,6 +4,7 @@ The keys are patterns of the names that `mutate.py` prints. A reason whose chang
 """
 
 _SAME_STATE = "the change is into the state that holds already, and does nothing else"
+_FOR_THE_TYPES = "it always holds there, which only the types do not say"
 _WAITS_ALREADY = "`owe` leaves the silence of a caller who waits already as it is"
 
 SURVIVORS: dict[str, str] = {
@@ -27,5 +28,8 @@ SURVIVORS: dict[str, str] = {
     "change added: phase: FLOOR_VACATED in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: KeysEntered in HUSHED as in ENDING": '"the call may go on" does not hold there',
     "change added: phase: KeysEntered in CLOSING as in ENDING": '"the call may go on" does not hold there',
+    "branch: actions.say_closing: self.closing is not None in *": _FOR_THE_TYPES,
+    "branch: rules.closing_limit: closing is None in *": _FOR_THE_TYPES,
+    "branch: state.asking: * if not isinstance(*": _FOR_THE_TYPES,
     "change added: phase: TAKEN_OVER in TAKEN_OVER as in CONVERSING": _SAME_STATE,
 }

@@ -145,6 +145,14 @@ def test_nor_is_one_behind_a_refusal_of_what_was_asked_for_after_it() -> None:
     assert turn.debt is Debt.OWED
 
 
+def test_one_of_a_session_that_is_lost_is_not_looked_for_in_the_words_of_the_next() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *lost(5.5), *reply(7), (10, Signal.AUDIO_BEGAN), (10.1, AgentSaid(FIRST))], 10.2)
+
+    assert turn.gate is Gate.OPEN
+
+
 def test_nor_is_a_clip_that_a_noise_has_cut_played_on() -> None:
     noise: list[Step] = [(6.5, Signal.CALLER_STARTED_SPEAKING), (7, Signal.NOTHING_UNDERSTOOD)]
 

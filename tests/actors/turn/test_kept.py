@@ -286,15 +286,21 @@ def test_what_a_caller_says_over_a_reply_on_such_a_line_cuts_it_when_it_is_trans
 
 
 @pytest.mark.parametrize(
-    ("at", "text"), [(4, "We have Tuesday at seven, I see."), (4, "Tuesday at nine."), (5.5, ECHO)],
-    ids=["other words", "a choice", "behind the reply"],
-)  # fmt: skip
-def test_a_caller_who_repeats_the_agents_words_is_answered(at: float, text: str) -> None:
+    "said",
+    [
+        [ECHOED[0], (5, CallerSaid("We have Tuesday at seven, I see."))],
+        [ECHOED[0], (5, CallerSaid("Tuesday at nine."))],
+        [(5.5, Signal.CALLER_STARTED_SPEAKING), (6.5, CallerSaid(ECHO))],
+        [(6.5, CallerSaid(ECHO))],
+    ],
+    ids=["other words", "a choice", "behind the reply", "behind the reply, with no start told"],
+)
+def test_a_caller_who_repeats_the_agents_words_is_answered(said: list[Step]) -> None:
     turn = on_floor()
 
-    play(turn, [*reply(3, LONG, played=2), (at, Signal.CALLER_STARTED_SPEAKING), (at + 1, CallerSaid(text))], at + 1)
+    play(turn, [*reply(3, LONG, played=2), *said])
 
-    assert (turn.debt, turn.last_turn) == (Debt.OWED, text)
+    assert turn.debt is Debt.OWED
 
 
 # Words between two sentences of what goes with a decision
