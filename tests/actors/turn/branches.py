@@ -10,6 +10,9 @@ from functools import partial
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
 
+from actors.turn.rules import RULES
+from actors.turn.tables import CONDITIONS
+
 MODULES = ("actions", "machine", "parts", "rules", "state", "tables")
 NEVER, ALWAYS = ast.Constant(value=False), ast.Constant(value=True)
 
@@ -39,20 +42,22 @@ def _like(code: CodeType, within: CodeType) -> CodeType:
 
 def _line_of(node: ast.AST) -> int | None:
     """Return where a function begins, with its decorators."""
-    if not isinstance(node, ast.FunctionDef):
-        return None
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else ()
+    is_function = isinstance(node, ast.FunctionDef | ast.Lambda)
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)]) if is_function else None
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """Yield the functions that a module defines, those of its classes too."""
+    """Yield the functions that a module defines, those of its classes and its conditions too."""
     classes = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
     for owner in [module, *classes]:
         for each in vars(owner).values():
             function = each.fget if isinstance(each, property) else each
-            is_ours = isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__
-            if is_ours and function.__name__ != "<lambda>":
+            if isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__:
                 yield function
+    for each in (*CONDITIONS.values(), *(rule.due for rule in RULES)):
+        if isinstance(each, FunctionType) and each.__name__ == "<lambda>" and each.__module__ == module.__name__:
+            yield each
 
 
 def _changes(function: ast.AST) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:

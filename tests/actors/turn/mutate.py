@@ -1,8 +1,8 @@
-"""Break tables and rules one by one, and see whether a test notices: `python -m tests.actors.turn.mutate [KIND …]`.
+"""Break tables, rules and code one by one, and see whether a test notices: `python -m tests.actors.turn.mutate [KIND …]`.
 
-Removing a row, a rule, a guard, or one condition of a rule must be noticed by a script. So must turning "nothing
-changes" into what the same event does in another state, or `survivors.py` says why it need not be. With `alone`
-it counts what the random calls notice without the scripts.
+Removing a row, a rule, a guard, one condition of a rule, or a branch of the code must be noticed by a script. So must
+turning "nothing changes" into what the same event does in another state, or `survivors.py` says why it need not be.
+With `alone` it counts what the random calls notice without the scripts.
 """
 
 import sys

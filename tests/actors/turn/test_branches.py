@@ -290,3 +290,9 @@ def test_a_message_is_not_said_where_no_session_is() -> None:
     got = play(turn, [*message, (3, Signal.BEEP_HEARD), (3.5, FloorGiven(owes=True))], 3.5)
 
     assert [at for at, effect in got if isinstance(effect, SayAsAgent)] == [3.5]
+
+
+def test_a_last_sentence_of_which_no_more_comes_is_heard() -> None:
+    begun: list[Step] = [(1, CloseAsked("ended", "We stop here. Goodbye.")), *reply(1.5, "We stop here.")]
+
+    assert seen(*begun, until=9)[-1] == (4.5, EndConversation("ended"))
