@@ -1,4 +1,4 @@
-"""Break tables, rules and code one by one, and see whether a test notices: `python -m tests.actors.turn.mutate [KIND …]`.
+"""Break tables, rules and code one by one; does a test notice? `python -m tests.actors.turn.mutate [KIND …]`.
 
 Removing a row, a rule, a guard, one condition of a rule, or a branch of the code must be noticed by a script. So must
 turning "nothing changes" into what the same event does in another state, or `survivors.py` says why it need not be.
