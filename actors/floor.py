@@ -22,7 +22,7 @@ from actors.session.function_calls import answer_text, completed
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
 from actors.supervision import contain
-from actors.turn.events import FloorGiven
+from actors.turn.events import FloorGiven, Signal
 from actors.turn.state import Debt
 from protocol.deepgram import CompletedCall
 
@@ -140,7 +140,8 @@ class Floor:
         live.since = trio.current_time()
         state.ledger.grant(live.session.voice)
         state.journal.note(FloorTaken(live.agent, live.number, live.session.cursor))
-        state.turn.give_floor(live.session, live.on_call.agent, given)
+        state.turn.session, state.turn.speaker = live.session, live.on_call.agent
+        state.turn.put(given)
 
     def leave(self, live: LiveSession, reason: str) -> None:
         """Take the floor from a session and end it; what it has said so far is played out."""
@@ -150,7 +151,8 @@ class Floor:
     def _part(self, live: LiveSession, reason: str) -> None:
         self.state.ledger.withhold(live.session.voice)
         self.state.journal.note(FloorLeft(live.agent, live.number, reason))
-        self.state.turn.vacate_floor()
+        self.state.turn.session = None
+        self.state.turn.put(Signal.FLOOR_VACATED)
 
     def unproven(self, live: LiveSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""

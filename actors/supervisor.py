@@ -163,7 +163,7 @@ class Supervisor:
         self, sessions: trio.Nursery, on_call: AgentOnCall, why: str, opening: Callable[[], Opening]
     ) -> LiveSession:
         waits_until = trio.current_time() + self.state.policy.deadlines.busy_patience
-        self.state.turn.expect(on_call.agent)
+        self.state.turn.speaker = on_call.agent
         while True:
             live = self.floor.new_session(on_call, opening())
             try:

@@ -20,22 +20,9 @@ from actors.line.reply import Voice
 from actors.line.switch import Switch
 from actors.record.conversation import Conversation
 from actors.ticks import Sleeper
-from actors.turn.effects import (
-    AnswerFunction,
-    Aside,
-    Effect,
-    EndConversation,
-    Listening,
-    NoteSilence,
-    PlayClip,
-    PutThrough,
-    RenewSession,
-    RestartSession,
-    SayAsAgent,
-    SpeechKind,
-    TellAsCaller,
-)
-from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, VoiceEnded
+from actors.turn import effects
+from actors.turn.effects import Aside, Effect, EndConversation, Listening, SayAsAgent, SpeechKind
+from actors.turn.events import CloseAsked, Event, Signal, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.state import Phase, VoiceState
 from agents.spec import AgentSpec
@@ -46,7 +33,10 @@ _JUST_NOW = 1.0
 _NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
-ForSession: TypeAlias = SayAsAgent | TellAsCaller | Listening | AnswerFunction | RestartSession | RenewSession
+ForSession: TypeAlias = (
+    SayAsAgent | effects.TellAsCaller | Listening | effects.AnswerFunction
+    | effects.RestartSession | effects.RenewSession
+)  # fmt: skip
 """The effects that the session on the floor performs."""
 
 
@@ -109,11 +99,13 @@ class TurnDriver:
     clips: dict[str, bytes]
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
+    """On the floor: it is set with `FloorGiven`, and reset with `FLOOR_VACATED`."""
     on_concluded: Callable[[], None] = attrs.field(default=_nothing, init=False)
     """Called when the conversation is over as a function has asked for, whatever became of its session."""
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
-    """The agent whose turn it is, with or without a session: a clip has its voice."""
-    _may_end_turns: bool = attrs.field(default=True, init=False)
+    """The agent whose turn it is, with a session or with one on its way: a clip has its voice."""
+    may_end_turns: bool = attrs.field(default=True, init=False)
+    """Whether a service of this call is asked to end a turn of the caller's: not if a session was lost over it."""
     talk: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Of the conversation: cancelled once it is over, as `conclusion` says."""
     conclusion: EndConversation = attrs.field(init=False, repr=False)
@@ -129,26 +121,6 @@ class TurnDriver:
     """Until when `run` sleeps."""
     _has_no_lead: bool = attrs.field(default=False, init=False)
 
-    # The floor
-
-    def expect(self, agent: AgentSpec) -> None:
-        """Have clips speak in the voice of an agent whose session is on its way."""
-        self.speaker = agent
-
-    def give_floor(self, session: SessionOnFloor, agent: AgentSpec, given: FloorGiven) -> None:
-        """Take a session for the one on the floor, and tell `Turn`."""
-        self.session, self.speaker = session, agent
-        self.put(given)
-
-    def vacate_floor(self) -> None:
-        """Be without a session, and tell `Turn`."""
-        self.session = None
-        self.put(Signal.FLOOR_VACATED)
-
-    def end_no_more_turns(self) -> None:
-        """Ask no service of this call any more to end a turn of the caller's: a session was lost over it."""
-        self._may_end_turns = False
-
     # Events
 
     def put(self, event: Event) -> None:
@@ -159,9 +131,9 @@ class TurnDriver:
         self._is_taking = True
         try:
             while self._inbox:
-                effects = self.turn.on(self._inbox.pop(0), trio.current_time())
+                wanted = self.turn.on(self._inbox.pop(0), trio.current_time())
                 self.ledger.gate = self.turn.gate
-                for effect in effects:
+                for effect in wanted:
                     self._perform(effect)
                 if not self.turn.ended_by:  # or no longer
                     self.on_concluded = _nothing
@@ -273,13 +245,13 @@ class TurnDriver:
         match effect:
             case Aside():
                 self._perform_by_ledger(effect)
-            case PlayClip(silence=silence):
+            case effects.PlayClip(silence=silence):
                 self._play_clip(silence)
-            case NoteSilence(silence=silence):
+            case effects.NoteSilence(silence=silence):
                 self.journal.note(SilenceMet(self._name, round(silence, 3), "agent"))
-            case Listening.END_CALLERS_TURN if not self._may_end_turns:
+            case Listening.END_CALLERS_TURN if not self.may_end_turns:
                 pass  # the words before the keys come when the service finds their end
-            case PutThrough(id=call_id):
+            case effects.PutThrough(id=call_id):
                 self.switch.allow(call_id)
             case EndConversation():
                 self._conclude(effect)

@@ -189,7 +189,7 @@ class AgentSession:
             await wire.pump(partial(self._take, wire, reader))
         except AgentUnavailable as lost:
             if self._forces_end:
-                self.state.turn.end_no_more_turns()
+                self.state.turn.may_end_turns = False
             if self._amending:  # it is the change that was refused, and the Settings before it were good
                 lost.retryable = True
             raise

@@ -208,7 +208,7 @@ class Actions(TurnState):
             self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
         elif self.is_unended and self.is_unread:
             self.is_unread = False
-            self._fill(self._next_filler())
+            self._fill()
         elif self.is_unended and self.is_asked_out:
             self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
         elif self.is_unended:
@@ -216,15 +216,14 @@ class Actions(TurnState):
             self.ask()  # they hear it, unless the service has broken its reply off
         else:
             own, self.own_filler = self.own_filler if self.session.running else "", ""
-            self._fill(own or self._next_filler())
+            self._fill(own)
 
-    def _fill(self, text: str) -> None:
+    def _fill(self, own: str = "") -> None:
+        """Ask for these words, or for the next filler."""
+        text = own or self.wording.fillers[self.fillers_said % len(self.wording.fillers)]
+        self.fillers_said += not own
         self.at.filler = self.now
         self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
-
-    def _next_filler(self) -> str:
-        self.fillers_said += 1
-        return self.wording.fillers[(self.fillers_said - 1) % len(self.wording.fillers)]
 
     def play_clip(self) -> None:
         """Have the line play a filler: in the place of the one that was asked for, or of the next one."""
@@ -238,7 +237,6 @@ class Actions(TurnState):
 
     def ask(self, silence: float = 0.0) -> None:
         """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
-        self.at.asked = self.now
         self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
 
     def ask_caller(self) -> None:
@@ -264,7 +262,7 @@ class Actions(TurnState):
         keys, why = self.keys, self.why_no_person
         parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
         self.keys, self.wants_person, self.is_person_ordered, self.why_no_person = (), False, False, ""
-        self.owes_deed = False
+        self.is_unended = self.owes_deed = False
         self.owe()
         self.tell(" ".join([*parts, why]).strip(), keys)
 
@@ -397,5 +395,5 @@ class Actions(TurnState):
             self._end(effects.EndConversation(self.closing.outcome, heard=self.is_closing_sent))
 
     def _end(self, ended: effects.EndConversation) -> None:
-        self.phase = Phase.OVER
+        self.enter(Phase.OVER)
         self.emit(ended)

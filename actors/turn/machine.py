@@ -178,15 +178,15 @@ class Turn(Actions):
         match event:
             case Signal.CALLER_STARTED_SPEAKING:
                 self.transcript, self.deaf_words = "", 0
-            case events.CallerSaid(text=text):
-                self.last_turn, self.transcript, self.deaf_words, self.times_asked = text, words_of(text), 0, 0
+            case events.CallerSaid():
+                self._understand(event)
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.count_turn()
-                self.at.understood = self.at.wanted = self.now
+                self.at.wanted = self.now
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.promise, self.is_reminded, self.is_urged = None, False, False
                 self.own_words, self.hears_itself = "", False
-                self.session.rest, self.is_away, self.has_asked = "", event.asks_for_time, False
+                self.session.rest, self.has_asked = "", False
             case events.TurnToldLate():
                 self._note_late_turn(event)
             case Meaning.TOLD_ECHOED:
@@ -215,8 +215,11 @@ class Turn(Actions):
         if self.is_own_echo(said.text):
             self.hears_itself = True
         else:
-            self.last_turn, self.deaf_words, self.times_asked = said.text, 0, 0
-            self.is_away, self.at.understood = said.asks_for_time, self.now
+            self._understand(said)
+
+    def _understand(self, said: events.CallerSaid) -> None:
+        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
+        self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now

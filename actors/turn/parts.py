@@ -99,9 +99,8 @@ class Clocks:
     answered: float = LONG_AGO  # the agent said something of its own accord
     done: float = LONG_AGO  # the last reply was received
     alive: float = LONG_AGO  # the service showed that it works on an answer
-    outstanding: float = LONG_AGO
+    outstanding: float = LONG_AGO  # the service was asked to say something
     filler: float = LONG_AGO
-    asked: float = LONG_AGO  # the caller was asked whether they are there
     refused: float = LONG_AGO  # the service refused to say something
     told: float = LONG_AGO
     vacated: float = LONG_AGO  # a session lost the floor

@@ -73,7 +73,7 @@ def end_of_false_start(state: TurnState) -> float:
 
 def end_of_speech(state: TurnState) -> float:
     at, deadlines = state.at, state.deadlines
-    last = max(at.heard, at.asked, at.refused)
+    last = max(at.heard, at.outstanding, at.refused)
     waits_since = max(last, at.waiting) if state.is_waited_for else last
     return min(last + deadlines.longest_turn, waits_since + deadlines.caller_silence if someone_waits(state) else NEVER)
 
@@ -154,7 +154,7 @@ RULES: tuple[Rule, ...] = (
          end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `false_start`", lambda state: state.at.cut + state.deadlines.false_start),
-    Rule("what was told has cut a reply", _BEFORE_CLOSING, ("a reply is cut", "nothing is aside", "something is told"),
+    Rule("what was told has cut a reply", (CONVERSING,), ("a reply is cut", "nothing is aside", "something is told"),
          Actions.end_cut, "Cut + `shortest_word`", lambda state: state.at.cut + state.deadlines.shortest_word),
     Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
          "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside, or owed for as long",

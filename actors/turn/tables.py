@@ -13,11 +13,7 @@ from attrs.validators import in_
 
 from actors.turn import events
 from actors.turn.actions import Actions
-from actors.turn.effects import (
-    Effect,
-    Listening,
-    SpeechKind,
-)
+from actors.turn.effects import Effect, Listening, SpeechKind
 from actors.turn.events import Kind, Meaning, Signal, kind_of
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 

@@ -1189,7 +1189,8 @@ async def test_a_service_that_ends_the_session_over_it_is_not_told_again(
         await scene.far.say(ErrorReported("UNPARSABLE_CLIENT_MESSAGE", "no such message"))
         await scene.settle()
         turn, following = scene.watched.state.turn, Speaker()
-        turn.give_floor(following, following.agent, FloorGiven(owes=False))
+        turn.session = following
+        turn.put(FloorGiven(owes=False))
         for event in (Signal.VOICE_BEGAN, Signal.CALLER_STARTED_SPEAKING, KeysEntered("7")):
             turn.put(event)
 

@@ -8,6 +8,7 @@ from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     EndConversation,
+    Gate,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -216,6 +217,15 @@ def test_a_remark_that_a_living_session_does_not_begin_is_no_reason_to_ask_the_c
     assert seen((1, RemarkMade("Soon.")), (4, Signal.SERVICE_THERE), until=6) == [(1, REMARK)]
 
 
+def test_what_a_caller_cuts_just_after_the_service_was_told_something_is_kept() -> None:
+    turn = on_floor()
+    spoken: list[Step] = [(3.3, Signal.VOICE_BEGAN), (3.4, Signal.CALLER_STARTED_SPEAKING)]
+
+    play(turn, [*reply(3, played=3)[:2], (3.2, KeysEntered("5")), *spoken], 4)
+
+    assert turn.gate is Gate.ASIDE
+
+
 # Silence
 
 
@@ -234,6 +244,14 @@ def test_a_caller_who_was_asked_in_vain_hears_a_filler_while_a_function_is_at_wo
 
     assert got == [(13, filler_asked())]
     assert state.debt is Debt.OWED
+
+
+def test_keys_are_owed_an_answer_behind_a_word_that_the_service_has_not_heard() -> None:
+    word: list[Step] = [(1, Signal.VOICE_BEGAN), (2, VoiceEnded(2, deaf=True))]
+
+    got = seen(*word, (3, KeysEntered("5")), (3.2, CallerSaid(describe_keys(("5",)))), until=5)
+
+    assert got[1:] == [(5, filler_asked())]
 
 
 # The end
