@@ -182,6 +182,7 @@ CALLER = Table("caller", CallerState, {
 })  # fmt: skip
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
+_go_on = do(Actions.go_on, when="an answer is aside")
 VOICE = Table("voice", VoiceState, {
     events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
     Signal.FLOOR_VACATED: each(VoiceState, to(ABSENT, Actions.leave_floor)),
@@ -206,7 +207,7 @@ VOICE = Table("voice", VoiceState, {
         CUT: to(IDLE, Actions.forget),
         LATE: to(IDLE, Actions.drop, when="an answer sounds") + to(IDLE, Actions.forget),
     },
-    events.TurnToldLate: each(VoiceState, do(Actions.go_on, when="an answer is aside")),
+    events.TurnToldLate: each(VoiceState, _go_on) | {CUT: _go_on + to(IDLE, Actions.forget), LATE: _go_on + to(IDLE)},
     Meaning.TOLD_ECHOED: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
     Signal.THINKING_BEGAN: {CUT: to(IDLE), LATE: to(IDLE)},
     Meaning.DECISION_CANCELLED: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},

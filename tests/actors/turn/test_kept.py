@@ -2,10 +2,12 @@
 
 import pytest
 
+from actors.policy import describe_keys
 from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    Gate,
     PutThrough,
     RestartSession,
     SayAsAgent,
@@ -28,7 +30,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, Phase
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -42,6 +44,7 @@ from tests.actors.turn.script import (
     lost,
     on_floor,
     play,
+    prepared_turn,
     reply,
     seen,
 )
@@ -273,6 +276,24 @@ def test_nor_is_one_that_is_transcribed_when_the_reply_was_heard() -> None:
     play(turn, [*reply(3, LONG, played=1.5), *ECHOED], 6)
 
     assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
+
+
+@pytest.mark.parametrize("shut", [VoiceState.CUT, VoiceState.LATE], ids=["a goodbye", "a filler"])
+def test_what_comes_behind_an_echo_is_heard_though_what_came_before_it_is_dropped(shut: VoiceState) -> None:
+    turn, _ = prepared_turn(voice=shut, sounding=True, own_words=LONG)
+
+    play(turn, [(10.1, CallerSaid(ECHO))])
+
+    assert turn.gate is Gate.OPEN
+
+
+def test_an_echo_is_one_though_keys_were_told_since() -> None:
+    turn = on_floor()
+    keys: list[Step] = [(4.1, KeysEntered("5")), (4.4, CallerSaid(describe_keys(("5",))))]
+
+    play(turn, [*reply(3, LONG, played=6)[:3], *keys, *ECHOED])
+
+    assert (turn.debt, turn.last_turn) == (Debt.OWED, "")
 
 
 def test_what_a_caller_says_over_a_reply_on_such_a_line_cuts_it_when_it_is_transcribed() -> None:

@@ -369,7 +369,7 @@ class World:
         answers, functions, handoffs, ends = self.shares
         if chance < answers:
             announces = "end_call" if rng.random() < 0.1 else ""
-            self.speak(Reply("On Tuesday.", rng.uniform(0.5, 6), announces), sending)
+            self.speak(Reply("On Tuesday at nine in the morning.", rng.uniform(0.5, 6), announces), sending)
             return
         if rng.random() < 0.7:
             self.speak(Reply("Let me see.", 1.0, is_answer=False), sending)

@@ -84,20 +84,45 @@ class Echoes(World):
 
 
 @attrs.define(eq=False)
-class PoliteCallers(World):
+class Transcribed(World):
+    """Words that the service takes for a turn, and that are no reason not to hear the rest of an answer."""
+
+    def transcribe_idle(self, said: CallerSaid) -> None:
+        self.hears = self.says_words = self.is_unclear = False
+        self.sending += 1
+        self.silenced, reasons = self.sending, self.reasons
+        self.feed(said)
+        self.reasons = reasons
+        self.later(0.05, self.think)
+
+
+@attrs.define(eq=False)
+class OwnEchoes(Transcribed):
+    """A line that carries the agent back, and a service that transcribes it."""
+
+    def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
+        is_new = reply.is_known and not any(piece[2] is reply for piece in self.line.pieces)
+        super().frame_comes(reply, is_late=is_late)
+        if is_new and any(piece[2] is reply for piece in self.line.pieces) and not (self.hears or self.is_held):
+            start = self.line.pieces[-1][0] - self.now + self.rng.uniform(0.1, 0.6)
+            self.later(start, self.service_hears)
+            self.later(start + self.rng.uniform(0.5, 2), self.service_transcribes_echo, reply)
+
+    def service_transcribes_echo(self, reply: Reply) -> None:
+        if not (self.is_dead or self.is_held or self.is_loud):
+            self.transcribe_idle(CallerSaid(reply.text.lower().rstrip(".")))
+
+
+@attrs.define(eq=False)
+class PoliteCallers(Transcribed):
     """Callers who say "mhm" into an answer: that is no reason not to hear the rest of it."""
 
     def service_transcribes(self) -> None:
         unheard = [reply for end, reply in self.unheard() if end > self.now]
         if self.is_dead or self.is_held or not any(reply.is_known for reply in unheard):
             super().service_transcribes()
-            return
-        self.hears = self.says_words = self.is_unclear = False
-        self.sending += 1
-        self.silenced, reasons = self.sending, self.reasons
-        self.feed(CallerSaid(f"mhm {next(self._count)}", is_courtesy=True))
-        self.reasons = reasons
-        self.later(0.05, self.think)
+        else:
+            self.transcribe_idle(CallerSaid(f"mhm {next(self._count)}", is_courtesy=True))
 
     def unheard(self) -> list[tuple[float, Reply]]:
         """Return what sounds until when, and what is aside."""
@@ -143,5 +168,5 @@ class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
 
 KINDS = (
     ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
-    PoliteCallers, LostCallers, Everything,
+    OwnEchoes, PoliteCallers, LostCallers, Everything,
 )  # fmt: skip
