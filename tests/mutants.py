@@ -217,7 +217,7 @@ MUTANTS = (
         6,
         "every call leaves a record: nobody looks for callers who never came",
         "web/app.py",
-        "        partial(record_no_shows, context),\n",
+        "        partial(settle_unheard, context),\n",
         "",
         ("tests/faults/test_ringing.py",),
     ),

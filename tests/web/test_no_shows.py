@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import attrs
+import pytest
 import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.memory import MemoryRecords
+from store.orders.queue import NewOrder
 from store.records import CallRecord
-from tests.web.fakes import CALL_SID, LEAD, LINE, FakeLine, note_streamed, services, settings
+from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
-from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, record_no_shows
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard
 from web.calls.live_calls import KnownCall
 from web.calls.slots import Slots
 
@@ -41,13 +43,13 @@ class Broken(MemoryRecords):
 
 
 @asynccontextmanager
-async def world(direction: str = "inbound", records: MemoryRecords | None = None) -> AsyncIterator[World]:
+async def world(records: MemoryRecords | None = None) -> AsyncIterator[World]:
     """A call that has rung at a worker that looks for no-shows."""
     records, line = records or MemoryRecords(), FakeLine()
     context = build_context(settings(), Opened(services(line, records), line, Slots(50)))
-    context.live_calls.add(KnownCall(CALL_SID, direction, LEAD, LINE, "ringing", CALL_SID))
+    context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "ringing", CALL_SID))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(record_no_shows, context)
+        nursery.start_soon(settle_unheard, context)
         yield World(context, records)
         nursery.cancel_scope.cancel(reason="end of the test")
 
@@ -97,11 +99,58 @@ async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockCl
             await trio.sleep(SOON)
 
             assert [call_sid for call_sid, *_ in await there.kept()] == [other]
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["no_show_crashed"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["unheard_call_crashed"]
 
 
-async def test_an_order_is_followed_by_whoever_placed_it(autojump_clock: MockClock) -> None:
-    async with world("outbound") as there:
+ORDER = "OR" + "1" * 24
+
+
+@asynccontextmanager
+async def ordered(state: str) -> AsyncIterator[tuple[World, KnownCall]]:
+    """A call that this worker knows by its order, which another one looks after."""
+    async with world() as there:
+        known = there.context.live_calls.add(KnownCall(ORDER, "outbound", LEAD, LINE, "queued"))
+        orders = there.context.orders
+        if state != "gone":
+            await orders.put(NewOrder(ORDER, LEAD, {}), "other", lease=20, latest=900)
+        if state in {"placed", "streamed", "busy"}:
+            await orders.ask(ORDER, "other", 35)
+            await orders.placed(ORDER, OTHER_CALL_SID, 180)
+        if state == "streamed":
+            await note_streamed(there.context.admissions, OTHER_CALL_SID)
+        if state in {"busy", "failed"}:
+            await orders.over(ORDER, state)
+        yield there, known
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "live"),
+    [
+        ("waiting", "queued", True),
+        ("placed", "queued", True),
+        ("streamed", "queued", False),
+        ("busy", "busy", False),
+        ("failed", "failed", False),
+        ("gone", "canceled", False),
+    ],
+)
+async def test_how_an_order_goes_that_another_worker_looks_after_is_learned_of_it(
+    state: str, status: str, live: bool, autojump_clock: MockClock
+) -> None:
+    """Else its number would ring for ever to this worker: nobody could order a call to it, nor erase it."""
+    async with ordered(state) as (there, known):
         await trio.sleep(SOON)
 
-        assert await there.kept() == []
+        assert (known.status, known.live, bool(known.call_sid)) == (
+            status,
+            live,
+            state in {"placed", "streamed", "busy"},
+        )
+        assert [sid for sid, *_ in await there.kept()] == [CALL_SID]  # of the one that came in
+
+
+async def test_an_order_of_which_something_was_heard_lately_is_not_looked_up(autojump_clock: MockClock) -> None:
+    async with ordered("busy") as (_, known):
+        await trio.sleep(OVERDUE_SECONDS - 1)
+
+        assert known.status == "queued"

@@ -29,7 +29,7 @@ from tests.web.fakes import (
     voice_form,
 )
 from web.calls.admission import Admissions
-from web.calls.follow_up import record_no_shows
+from web.calls.follow_up import settle_unheard
 from web.calls.outcomes import why_stream
 from web.clients.twilio import PLAIN_CALL, CallOptions
 
@@ -299,7 +299,7 @@ async def test_an_error_of_a_stream_that_never_ran_is_in_the_record(outbound: bo
         await there.twilio("/twilio/stream", error | {"StreamSid": "MZ" + stream * 32})
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(record_no_shows, context_of(there))
+        nursery.start_soon(settle_unheard, context_of(there))
         await there.twilio(f"/twilio/status{query}", told | {"CallStatus": "completed", "SequenceNumber": "3"})
         await trio.sleep(120)
         nursery.cancel_scope.cancel()

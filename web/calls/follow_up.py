@@ -3,7 +3,7 @@
 `FollowUp` asks Twilio about calls that were put through if no webhook reports their end, so that their records get an
 outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
 `run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
-raises. `record_no_shows` gives a record to each call that came in and never opened its stream.
+raises. `settle_unheard` gives a record to each call that came in and never opened its stream.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from actors.messages import NoteCallOver
 from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import RecordsUnavailable
-from store.records import TRANSFERRING, RecordError
+from store.records import TRANSFERRING, UNANSWERED, RecordError
 from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
@@ -104,19 +104,35 @@ class FollowUp:
                 await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
 
 
-async def record_no_shows(context: AppContext) -> None:
-    """Keep a record of callers who hung up before their stream opened, or whose stream Twilio could not open.
+async def settle_unheard(context: AppContext) -> None:
+    """Look now and then after calls without a stream here, of which nothing was heard for a while. Raises nothing.
 
-    A number of Twilio's needs no status callback, so nobody may tell: this looks over the live calls now and then. It
-    holds no slot and never fails. A server that is stopped before it has looked keeps no record of such a call.
+    A caller who came in may have hung up before their stream opened, or Twilio could not open it: they get a record. A
+    number of Twilio's needs no status callback, so nobody may tell. A server that is stopped before it has looked keeps
+    no record of such a call. How a call goes that was ordered, another worker may have heard, and noted.
     """
-
-    async def conclude(call: KnownCall) -> None:
-        await context.outcomes.conclude(call, "completed", _NO_SHOW)
-        if not call.outcome:  # another worker has, or had, the stream: the call is shown there
-            context.live_calls.remove(call.id)
-
     while True:
         await trio.sleep(NO_SHOW_LOOK_SECONDS)
         for call in context.live_calls.overdue(OVERDUE_SECONDS):
-            await unharmed(partial(conclude, call), "no_show_crashed", call_sid=call.call_sid)
+            settle = _record_no_show if call.direction == "inbound" else _hear_of_order
+            await unharmed(partial(settle, context, call), "unheard_call_crashed", call_sid=call.call_sid)
+
+
+async def _record_no_show(context: AppContext, call: KnownCall) -> None:
+    await context.outcomes.conclude(call, "completed", _NO_SHOW)
+    if not call.outcome:  # another worker has, or had, the stream: the call is shown there
+        context.live_calls.remove(call.id)
+
+
+async def _hear_of_order(context: AppContext, call: KnownCall) -> None:
+    try:
+        order = await context.orders.find(call.id)
+    except OSError:
+        return
+    outcome = "canceled" if order is None else order.outcome
+    context.live_calls.name(call.id, order.call_sid if order is not None else "")
+    if call.call_sid and await context.admissions.is_streamed(call.call_sid):
+        context.live_calls.carried_elsewhere(call.call_sid)
+    elif order is None or order.is_over:
+        context.slots.release(call.id)
+        call.conclude(UNANSWERED.get(outcome, "completed"), outcome)

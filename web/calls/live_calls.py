@@ -138,13 +138,10 @@ class LiveCalls:
             self._ids.pop(call.call_sid, None)
 
     def overdue(self, seconds: float) -> list[KnownCall]:
-        """Return the calls that came in, had no stream here, and were not heard of for so long."""
+        """Return the calls that had no stream here and were not heard of for so long: of the ordered ones, the live."""
         before = trio.current_time() - seconds
-        return [
-            call
-            for call in self._calls.values()
-            if call.direction == "inbound" and not call.streamed and not call.outcome and call.heard_at <= before
-        ]
+        unheard = (call for call in self._calls.values() if not call.streamed and call.heard_at <= before)
+        return [call for call in unheard if not call.outcome and (call.direction == "inbound" or call.live)]
 
     def ringing_to(self, number: str) -> Iterator[KnownCall]:
         for call in self.newest():
