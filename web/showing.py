@@ -14,10 +14,7 @@ from web.worker.logs import mask
 
 
 def lines(shown: Mapping[str, object]) -> Iterator[str]:
-    """Write a call as lines of text, phone numbers masked.
-
-    Raises: `RecordError`.
-    """
+    """Write a call as lines of text, phone numbers masked. Raises: `RecordError`."""
     plain = shown.get("record")
     if plain is None:
         yield f"{shown.get('call_sid') or shown.get('id')}  {shown.get('status') or 'unknown'}; there is no record yet"
@@ -69,24 +66,27 @@ _HEADINGS = ("started", "call", "caller", "state", "s", "agents")
 def _row(call: Mapping[str, object]) -> tuple[str, ...]:
     started = str(call.get("started_at") or call.get("created_at") or "")
     duration, periods = call.get("duration"), call.get("agents")
-    arrow = "->" if call["direction"] == "outbound" else "<-"
     return (
         started[5:16].replace("T", " "),
         str(call.get("call_sid") or call.get("id")),
-        f"{arrow} {mask(str(call['caller'])) or 'unknown'}",
+        _party(call),
         str(call.get("outcome") or call["status"]),
         f"{duration:.0f}" if isinstance(duration, int | float) else "",
         ", ".join(str(period["agent"]) for period in periods) if isinstance(periods, list) else "",
     )
 
 
+def _party(call: Mapping[str, object]) -> str:
+    arrow = "->" if call.get("direction") == "outbound" else "<-"
+    return f"{arrow} {mask(str(call.get('caller') or '')) or 'unknown'}"
+
+
 def live_row(call: Mapping[str, object]) -> tuple[str, ...]:
     """Write a call that goes on: its name, its caller's masked number, the floor, its seconds, the last words."""
-    arrow = "->" if call.get("direction") == "outbound" else "<-"
     seconds, words = call.get("seconds"), str(call.get("last_words") or "")
     return (
         escape(str(call.get("call_sid") or call.get("id"))),
-        escape(f"{arrow} {mask(str(call.get('caller') or '')) or 'unknown'}"),
+        escape(_party(call)),
         escape(str(call.get("floor") or call.get("status") or "")),
         f"{seconds:.0f}" if isinstance(seconds, int | float) else "",
         escape(f"{call.get('speaker')}: {words}" if words else ""),

@@ -76,6 +76,10 @@ class CallFiles:
             name == RECORDING and await self.stored_bytes(call_sid) is not None
         )
 
+    async def is_written(self, call_sid: str) -> bool:
+        """Tell whether somebody writes the journal of a call, or died at it: its record comes when the call is over."""
+        return await self.has(call_sid, JOURNAL) and not await self.has(call_sid, RECORD)
+
     async def is_here(self, call_sid: str, name: str) -> bool:
         path = self.path(call_sid, name)
         return path is not None and await self.in_thread(path.is_file)

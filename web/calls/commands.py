@@ -50,10 +50,7 @@ def written(message: ToCall) -> str:
 
 
 def read(body: str) -> ToCall:
-    """Read what `written` has written.
-
-    Raises: `ValueError` for a message of another version.
-    """
+    """Read what `written` has written. Raises: `ValueError` for a message of another version."""
     try:
         fields = orjson.loads(body)
         return _KINDS[fields.pop("kind")](**fields)

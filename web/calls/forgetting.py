@@ -23,13 +23,13 @@ import structlog
 import trio
 
 from protocol.phone_numbers import is_phone_number
-from store.calls import CallRecords
+from store.calls import CallRecords, readable_record
 from store.erasing import AUDIO, Subject, files_with, remove_all, scrub
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
-from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
+from web.calls.call_files import RECORD, RECORDING, CallFiles
 from web.calls.ending import ParkedCalls
 from web.calls.live_calls import LiveCalls
 from web.calls.watching import WatchedCalls
@@ -105,21 +105,19 @@ class Forgetting:
     places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
 
     async def subject(self, name: str) -> Subject:
-        """Return what goes with a number, or with a CallSid.
-
-        Raises: `OSError`.
-        """
+        """Return what goes with a number, or with a CallSid. Raises: `OSError`."""
         if not is_phone_number(name):
             return Subject(calls=frozenset([name]))
         mentioning = await self.records.mentioning(Subject(name))
-        return Subject(name, frozenset([sid for sid in mentioning if await self._is_of(sid, name)]))
+        return Subject(name, frozenset([sid for sid in mentioning if await self._has_record(sid, name)]))
 
-    async def _is_of(self, call_sid: str, number: str) -> bool:
+    async def _has_record(self, call_sid: str, number: str = "") -> bool:
+        """Tell whether a call has a record, of this number if one is given."""
         try:
             record = await self.records.get(call_sid)
         except RecordError:
             return True  # nobody can read whose it is
-        return record is not None and record.caller == number
+        return record is not None and number in {"", record.caller}
 
     async def kept(self, subject: Subject) -> Mapping[str, object]:
         """Return what is kept: the person's calls with the names of their files, and whose records mention them.
@@ -132,12 +130,6 @@ class Forgetting:
         ]
         others = sorted({*await self.records.mentioning(subject)} - subject.calls)
         return {"calls": [call for call in calls if call["record"] or call["files"]], "mentioned_in": others}
-
-    async def _has_record(self, call_sid: str) -> bool:
-        try:
-            return await self.records.get(call_sid) is not None
-        except RecordError:
-            return True
 
     async def export(self, subject: Subject) -> IO[bytes]:
         """Return a ZIP file of every record, journal and recording of the person's calls; the caller closes it.
@@ -195,8 +187,7 @@ class Forgetting:
         watched = self.watched.find(call_sid)
         if (watched is not None and watched.now is not None) or await self.fleet.find(call_sid) is not None:
             return True
-        is_written = await self.files.has(call_sid, JOURNAL) and not await self.files.has(call_sid, RECORD)
-        return is_written and not await self._has_record(call_sid)
+        return await self.files.is_written(call_sid) and not await self._has_record(call_sid)
 
     async def erase_here(self, subject: Subject) -> int:
         """Erase what this worker has, for another one that asks; return how many things that were.
@@ -229,10 +220,7 @@ class Forgetting:
     async def _erase_records(self, subject: Subject) -> int:
         mentioning = await self.records.mentioning(subject)
         for call_sid in {*(mentioning if subject.number else ()), *subject.calls}:
-            try:
-                record = None if call_sid in subject.calls else await self.records.get(call_sid)
-            except RecordError:
-                record = None
+            record = None if call_sid in subject.calls else await readable_record(self.records, call_sid)
             await self.records.erase(call_sid)
             if record is not None and subject.number:
                 await self.records.save(record_from_json(subject.scrubbed_value(record_as_json(record))))

@@ -196,10 +196,7 @@ def _problems(given: Mapping[str, object], settings: Settings, first_agents: Col
 
 
 def object_of(body: bytes, fix: str) -> dict[str, Any]:
-    """Read the JSON object in a request's body; an empty body is an empty object.
-
-    Raises: `OrderError`.
-    """
+    """Read the JSON object in a request's body; an empty body is an empty object. Raises: `OrderError`."""
     try:
         given = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError as exc:

@@ -207,10 +207,7 @@ class TwilioTransfers:
             await self.texts.take(take_over_token(call_sid))  # of an earlier one
 
     async def put_through(self, call_sid: str, order: TransferOrder) -> None:
-        """Have Twilio dial the person; it stops the call's stream.
-
-        Raises: `LineError`.
-        """
+        """Have Twilio dial the person; it stops the call's stream. Raises: `LineError`."""
         number = order.number or self.number
         if not number:
             raise LineError("no person's number is known", fix="Set TRANSFER_PHONE_NUMBER.")

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from store.fleet.shared import Fleet, LiveCall
 from store.records import CallRecord
 from web.calls.context import AppContext
-from web.calls.live_calls import KnownCall, LiveCalls
+from web.calls.live_calls import KnownCall
 
 LONGEST_WORDS = 200
 _TOLD = ("id", "call_sid", "status", "direction", "caller", "line", "answered_by", "outcome", "created_at")
 
 
-async def everywhere(live_calls: LiveCalls, fleet: Fleet) -> Sequence[KnownCall]:
+async def everywhere(context: AppContext) -> Sequence[KnownCall]:
     """Return the live calls of this worker, newest first, and then those that only other workers know."""
-    here = [call for call in live_calls.newest() if call.live]
+    here = [call for call in context.live_calls.newest() if call.live]
     known = {name for call in here for name in (call.id, call.call_sid)}
-    return [*here, *(_of_another_worker(call) for call in await fleet.live() if not known & {call.key, call.call_sid})]
+    elsewhere = [call for call in await context.fleet.live() if not known & {call.key, call.call_sid}]
+    return [*here, *map(_of_another_worker, elsewhere)]
 
 
 async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:

@@ -109,16 +109,15 @@ class Uploads:
                 await self._news.park()
 
     async def _upload(self, call_sid: str, due: _Due) -> None:
-        path, why = self.files.path(call_sid, ""), ""
+        path, why = self.files.path(call_sid, ""), f"not done within {SECONDS:g} s"
         if path is None:
             return
         work = partial(move, self.objects, path)
-        with trio.move_on_after(SECONDS) as waiting:
+        with trio.move_on_after(SECONDS):
             ended = await guard(partial(trio.to_thread.run_sync, work, limiter=self._threads, abandon_on_cancel=True))
             if ended is True:
                 return
             why = ended.reason if isinstance(ended, Crashed) else ""
-        why = f"not done within {SECONDS:g} s" if waiting.cancelled_caught else why
         if not why:  # it is being written
             self._add(call_sid, _Due(trio.current_time() + GROWING_SECONDS, due.failed))
             return

@@ -43,10 +43,7 @@ def _think_of(settings: Settings) -> tuple[ThinkModel, ...]:
 
 
 def refuse_options(roster: Roster, options: VoiceAgentOptions) -> None:
-    """Refuse a roster with options that the Voice Agent API would refuse.
-
-    Raises: `RosterError`.
-    """
+    """Refuse a roster with options that the Voice Agent API would refuse. Raises: `RosterError`."""
     found = list(_problems(roster, options))
     if found:
         raise RosterError(found)

@@ -89,10 +89,7 @@ class SpeechClient:
         _log.warning("clip_not_fetched", voice=voice, why=why)
 
     async def speak(self, voice: str, text: str) -> bytes:
-        """Return `text` in a voice, as bare mu-law.
-
-        Raises: `ClipRefused`; `httpx.HTTPError`, `httpx.InvalidURL`.
-        """
+        """Return `text` in a voice, as bare mu-law. Raises: `ClipRefused`; `httpx.HTTPError`, `httpx.InvalidURL`."""
         asked = {"model": voice, **FORMAT}
         if self.speed is not None and not voice.startswith("flux-"):
             asked["speed"] = f"{self.speed:g}"

@@ -72,20 +72,14 @@ def think_models_url(agent_url: str) -> str:
 
 
 async def ask_think_models(settings: Settings, http: httpx.AsyncClient) -> frozenset[tuple[str, str]]:
-    """Ask Deepgram which LLMs it runs: pairs of provider, as we spell it, and model.
-
-    Raises: `NotTold`.
-    """
+    """Ask Deepgram which LLMs it runs: pairs of provider, as we spell it, and model. Raises: `NotTold`."""
     headers = {"Authorization": f"Token {settings.deepgram_api_key}"}
     listed = await _listed(http, think_models_url(settings.deepgram_agent_url), headers, "models")
     return frozenset((_spelled(each.get("provider")), str(each["id"])) for each in listed)
 
 
 async def ask_summary_models(client: BriefClient) -> frozenset[str]:
-    """Ask the API that writes Briefs which models it has.
-
-    Raises: `NotTold`.
-    """
+    """Ask the API that writes Briefs which models it has. Raises: `NotTold`."""
     return frozenset(
         str(each["id"]) for each in await _listed(client.http, f"{client.url}/models", client.headers, "data")
     )

@@ -106,10 +106,7 @@ async def ask(
 
 
 def shown_by(response: httpx.Response) -> Shown:
-    """Return the JSON of an answer.
-
-    Raises: `OperatorError`.
-    """
+    """Return the JSON of an answer. Raises: `OperatorError`."""
     try:
         return cast("Shown", response.json())
     except ValueError as exc:

@@ -14,7 +14,7 @@ from quart.typing import ResponseReturnValue
 from store.json_text import json_text
 from store.objects import ObjectsUnavailable
 from store.records import CallRecord, RecordError, encode_record
-from web.calls.call_files import JOURNAL, RECORD, RECORDING
+from web.calls.call_files import RECORDING
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
@@ -108,7 +108,7 @@ class Console:
         return json_answer({"calls": await self._live(request.args.get("numbers") == "shown")})
 
     async def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
-        return live_rows(await everywhere(self.context.live_calls, self.context.fleet), shows_numbers=shows_numbers)
+        return live_rows(await everywhere(self.context), shows_numbers=shows_numbers)
 
     async def call(self, name: str) -> ResponseReturnValue:
         call_sid = await self.views.call_sid(name)
@@ -121,16 +121,11 @@ class Console:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:
             return await message_page(500, TEXT["unreadable"], str(exc))
-        if record is None and await self._goes_on_elsewhere(call_sid):
+        if record is None and await self.context.files.is_written(call_sid):
             return await self._under_way(call_sid, known)
         if record is None:
             return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
         return await self._afterwards(record)
-
-    async def _goes_on_elsewhere(self, call_sid: str) -> bool:
-        """Tell whether another worker writes the journal of a call: its record comes when the call is over."""
-        files = self.context.files
-        return await files.has(call_sid, JOURNAL) and not await files.has(call_sid, RECORD)
 
     async def _under_way(self, call_sid: str, known: KnownCall | None, worker: str = "") -> str:
         shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy

@@ -50,10 +50,7 @@ class CallerVoice(Protocol):
         ...
 
     async def say(self, text: str) -> bytes:
-        """Return a sentence as telephone audio.
-
-        Raises: `SpeechFailed`.
-        """
+        """Return a sentence as telephone audio. Raises: `SpeechFailed`."""
         ...
 
 

@@ -184,7 +184,7 @@ class CallRoutes:
         if re.fullmatch(r"[0-9]{1,3}", text) is None or not 1 <= int(text) <= 500:
             return problem(400, "limit is not a whole number from 1 to 500", field="limit", fix="limit=50")
         limit = int(text)
-        calls = await everywhere(self.context.live_calls, self.context.fleet)
+        calls = await everywhere(self.context)
         if request.args.get("live", "no") == "yes":
             return json_answer({"calls": await shown_live(calls[:limit], self.context)})
         live = [known_as_json(call) for call in calls]

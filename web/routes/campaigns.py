@@ -90,10 +90,8 @@ class CampaignRoutes:
         return await self.context.campaigns.find(name) if _NAME.fullmatch(name) is not None else None
 
     async def _found(self, name: str) -> Campaign:
-        found = await self.find(name)
-        return found or abort(
-            problem(404, "no such campaign", fix="switchboard campaign list, or GET /campaigns, lists them.")
-        )
+        fix = "switchboard campaign list, or GET /campaigns, lists them."
+        return await self.find(name) or abort(problem(404, "no such campaign", fix=fix))
 
     async def shown(self, name: str) -> Response:
         campaign = await self._found(name)
@@ -131,10 +129,7 @@ class CampaignRoutes:
 
 
 def _read(body: bytes) -> dict[str, object]:
-    """Read the body of POST /campaigns.
-
-    Raises: `OrderError`.
-    """
+    """Read the body of POST /campaigns. Raises: `OrderError`."""
     given = object_of(body, _EXAMPLE)
     problems = list(unknown_fields(given, FIELDS, ""))
     name = given.get("name")

@@ -250,27 +250,22 @@ class StoredRecording(ResponseBody):
 
 @contextmanager
 def _range_of(size: int) -> Iterator[None]:
-    """Have the `Range` of the request be as Quart takes it; one behind the last byte is refused with the size."""
-    _tidy_range(size)
-    try:
-        yield
-    except RequestedRangeNotSatisfiable:
-        raise RequestedRangeNotSatisfiable(size) from None
-
-
-def _tidy_range(size: int) -> None:
-    """Write the `Range` of the request as Quart takes it: from where to where.
+    """Have the `Range` of the request be as Quart takes it: from where to where.
 
     Quart fails for the last so many bytes, refuses what is to be passed over (another unit, several ranges), and says
-    of an end behind the last byte what was asked for.
+    of an end behind the last byte what was asked for. A range behind the last byte is refused with the size.
     """
     asked = parse_range_header(request.headers.get("Range"))
     if asked is None or asked.units != "bytes" or len(asked.ranges) > 1:
         request.headers.pop("Range", None)
-        return
-    begin, end = asked.ranges[0]
-    if begin < 0 or (end is not None and end > size):
-        request.headers["Range"] = f"bytes={begin if begin >= 0 else max(0, size + begin)}-"
+    else:
+        begin, end = asked.ranges[0]
+        if begin < 0 or (end is not None and end > size):
+            request.headers["Range"] = f"bytes={begin if begin >= 0 else max(0, size + begin)}-"
+    try:
+        yield
+    except RequestedRangeNotSatisfiable:
+        raise RequestedRangeNotSatisfiable(size) from None
 
 
 async def _stored_recording(files: CallFiles, call_sid: str, size: int) -> Response:

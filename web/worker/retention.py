@@ -55,10 +55,7 @@ class Removal:
         await keep_running(self.look, "retention_failed", EVERY_SECONDS)
 
     async def look(self) -> None:
-        """Remove what is too old.
-
-        Raises: `OSError`.
-        """
+        """Remove what is too old. Raises: `OSError`."""
         self._now = datetime.fromtimestamp(await OrderQueue(self.outbox.database).now(), UTC)
         removed = {
             "records": await self._remove_records(),

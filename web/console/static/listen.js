@@ -1,14 +1,8 @@
 // Both sides of a call, as the server sends them: steps of a tenth of a second, µ-law, the caller and then the agents.
-const STEP = 800;
-const RATE = 8000;
-const AHEAD = 0.15;
+import { DECODED, RATE } from "./phone/ulaw.js";
 
-// ITU-T G.711, as a table: a byte is sign, exponent and mantissa, all inverted.
-const LINEAR = Float32Array.from({ length: 256 }, (_, byte) => {
-  const bits = ~byte & 0xff;
-  const magnitude = ((((bits & 0x0f) << 3) + 0x84) << ((bits >> 4) & 7)) - 0x84;
-  return (bits & 0x80 ? -magnitude : magnitude) / 32768;
-});
+const STEP = 800;
+const AHEAD = 0.15;
 
 export class Listener {
   constructor(address, onChange, onRefused) {
@@ -64,7 +58,7 @@ export class Listener {
   playStep(bytes, context, when) {
     const buffer = context.createBuffer(2, STEP, RATE);
     for (const side of [0, 1]) {
-      buffer.copyToChannel(Float32Array.from(bytes.subarray(side * STEP, (side + 1) * STEP), (byte) => LINEAR[byte]), side);
+      buffer.copyToChannel(Float32Array.from(bytes.subarray(side * STEP, (side + 1) * STEP), (byte) => DECODED[byte]), side);
     }
     const source = context.createBufferSource();
     source.buffer = buffer;
