@@ -36,7 +36,6 @@ from tests.web.fakes import FakeLine, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.orders import ClientKey, NoLine, Order
-from web.calls.outcomes import HowEnded
 from web.calls.placing import PLACED_SECONDS
 from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
@@ -132,7 +131,7 @@ class Worker:
             return  # Twilio does not repeat it: it is asked after
         if kept is not None and kept.call_sid == call_sid:
             self.context.slots.release(order)
-            await self.context.outcomes.ends.note(order, HowEnded("busy"))
+            await self.context.outcomes.ends.note(order, "busy")
 
     def look(self) -> None:
         """See whether the drain is over."""

@@ -6,7 +6,6 @@ from store.orders.campaigns import CampaignStore, NewContact
 from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from web.calls.campaigns import USUAL, CampaignRules, read_rules, rules_of, settle
-from web.calls.outcomes import HowEnded
 
 NOON = 1_796_058_000.0
 """A Monday in New York."""
@@ -22,7 +21,7 @@ async def called(outcomes: list[str], rules: dict[str, object], state: str = "ru
     stood = []
     for outcome in outcomes:
         (order,) = await store.contacts("c1")
-        await settle(queue, order, HowEnded(outcome))
+        await settle(queue, order, outcome)
         ((status, due),) = await queue.database.ask("SELECT state, not_before - :now FROM orders", {})
         stood.append((str(status), float(str(due))))
     return stood

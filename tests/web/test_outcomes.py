@@ -15,7 +15,7 @@ from tests.web.fakes import CALL_SID, LEAD, LINE
 from web.calls.admission import Admissions
 from web.calls.campaigns import settle
 from web.calls.live_calls import KnownCall
-from web.calls.outcomes import HowEnded, OrderEnds, Outcomes
+from web.calls.outcomes import OrderEnds, Outcomes
 
 
 @attrs.define
@@ -98,6 +98,6 @@ async def test_an_end_that_cannot_be_settled_ends_nothing_else(autojump_clock: M
     queue = OrderQueue(SqliteOrders())
     await queue.put(NewOrder("OR1", LEAD, {}), "worker", lease=20, latest=900)
     with capture_logs() as lines:
-        await OrderEnds(queue, confused).note("OR1", HowEnded("busy"))
+        await OrderEnds(queue, confused).note("OR1", "busy")
 
     assert [(line["event"], line["name"]) for line in lines] == [("order_end_not_noted", "OR1")]

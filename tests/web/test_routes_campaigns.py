@@ -14,7 +14,6 @@ from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import settle
-from web.calls.outcomes import HowEnded
 from web.routes.campaigns import LARGEST_BODY
 
 NUMBERS = "to,name\n+12125550123,Zoë\n+14155550123,Al\n"
@@ -113,7 +112,7 @@ async def test_results_have_records_and_what_was_found_out(autojump_clock: MockC
     placed = await orders.placed(first.order_id, SID, 60)
     assert placed is not None
     await there.records.save(record(SID, facts=FORMULAS, answered_by="human"))
-    await settle(orders, placed, HowEnded("completed"))
+    await settle(orders, placed, "completed")
 
     sheet = (await there.operator("GET", "/campaigns/spring/export")).text
     lines = (await there.operator("GET", "/campaigns/spring/export?format=jsonl")).text.splitlines()

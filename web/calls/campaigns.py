@@ -14,7 +14,6 @@ from store.orders.campaigns import CampaignStore
 from store.orders.queue import KeptOrder, OrderQueue
 from web.calls.calling_hours import CallingHours
 from web.calls.orders import OrderProblem, new_order_id, unknown_fields
-from web.calls.outcomes import HowEnded
 
 KINDS: Final[Mapping[str, str]] = {
     "busy": "busy",
@@ -123,24 +122,24 @@ def _is_number(value: object, most: float, *, least: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
-async def settle(orders: OrderQueue, order: KeptOrder, ended: HowEnded) -> None:
+async def settle(orders: OrderQueue, order: KeptOrder, outcome: str, why: str = "") -> None:
     """End an order, or let the number of a campaign wait for the next attempt that its rules allow.
 
     Raises: `OSError`.
     """
     if not order.campaign:
-        await orders.over(order.order_id, ended.outcome, ended.why)
+        await orders.over(order.order_id, outcome, why)
         return
-    history = {"id": order.order_id, "call_sid": order.call_sid, "outcome": ended.outcome}
+    history = {"id": order.order_id, "call_sid": order.call_sid, "outcome": outcome}
     campaign = await CampaignStore(orders.database).find(order.campaign)
     rules = None if campaign is None or campaign.state == "canceled" else rules_of(campaign.rules)
-    rule = None if rules is None else _next_rule(rules, order, ended.outcome)
+    rule = None if rules is None else _next_rule(rules, order, outcome)
     if rules is None or rule is None:
-        await orders.over(order.order_id, ended.outcome, ended.why, history)
+        await orders.over(order.order_id, outcome, why, history)
         return
     now = await orders.now()
     opening = rules.hours.opening(now + rule.minutes * 60, order.zones)
-    await orders.once_more(order, new_order_id(), (opening or now) - now, history, ended.why)
+    await orders.once_more(order, new_order_id(), (opening or now) - now, history, why)
 
 
 def _next_rule(rules: CampaignRules, order: KeptOrder, outcome: str) -> RetryRule | None:

@@ -127,25 +127,13 @@ def why_stream(form: Mapping[str, str]) -> str:
     return f"{words} (Twilio {code})" if words else f"Twilio {code}: https://www.twilio.com/docs/api/errors/{code}"
 
 
-@attrs.frozen
-class HowEnded:
-    """How a call went: the outcome of its record, who picked up in Twilio's words, and why in plain words."""
-
-    outcome: str
-    answered_by: str = ""
-    why: str = ""
-
-    @classmethod
-    def of(cls, record: CallRecord) -> "HowEnded":
-        return cls(record.outcome, record.answered_by, record.why)
-
-
 @attrs.define(eq=False)
 class OrderEnds:
     """Where the ends of the orders of one worker are noted; `settle` decides whether there is another attempt."""
 
     orders: OrderQueue
-    settle: Callable[[OrderQueue, KeptOrder, HowEnded], Awaitable[None]]
+    settle: Callable[[OrderQueue, KeptOrder, str, str], Awaitable[None]]
+    """Is given the outcome of the order's call, and why, in plain words."""
     _records: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
     _to_note: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
 
@@ -162,16 +150,16 @@ class OrderEnds:
 
     async def run(self) -> None:
         async for record in self._to_note:
-            await self.note(record.call_sid, HowEnded.of(record))
+            await self.note(record.call_sid, record.outcome, record.why)
 
-    async def note(self, name: str, ended: HowEnded) -> None:
+    async def note(self, name: str, outcome: str, why: str = "") -> None:
         """Note how the call of an order went, by the order's id or the CallSid; nothing if it is no order's."""
-        await unharmed(partial(self._note, name, ended), "order_end_not_noted", name=name, outcome=ended.outcome)
+        await unharmed(partial(self._note, name, outcome, why), "order_end_not_noted", name=name, outcome=outcome)
 
-    async def _note(self, name: str, ended: HowEnded) -> None:
+    async def _note(self, name: str, outcome: str, why: str) -> None:
         order = await self.orders.find(name)
         if order is not None and not order.is_over:
-            await self.settle(self.orders, order, ended)
+            await self.settle(self.orders, order, outcome, why)
 
 
 @attrs.frozen
@@ -212,7 +200,7 @@ class Outcomes:
         except (RecordError, OSError) as exc:
             _log.error("outcome_not_kept", call_sid=name, outcome=record.outcome, why=str(exc))
         if call.direction == "outbound":
-            await self.ends.note(call.id, HowEnded.of(record))
+            await self.ends.note(call.id, record.outcome, record.why)
 
     async def _is_kept(self, name: str) -> bool:
         try:

@@ -8,7 +8,7 @@ database is away.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from store.fleet.shared import Fleet, LiveCall
+from store.fleet.shared import LiveCall
 from store.records import CallRecord
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -25,8 +25,8 @@ async def everywhere(context: AppContext) -> Sequence[KnownCall]:
     return [*here, *map(_of_another_worker, elsewhere)]
 
 
-async def find_elsewhere(name: str, fleet: Fleet) -> KnownCall | None:
-    call = await fleet.find(name)
+async def find_elsewhere(context: AppContext, name: str) -> KnownCall | None:
+    call = await context.fleet.find(name)
     return _of_another_worker(call) if call is not None else None
 
 

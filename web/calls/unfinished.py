@@ -21,7 +21,7 @@ from store.records import TRANSFERRING
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.orders import NoLine, kept_order
-from web.calls.outcomes import HowEnded, why
+from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS, SETTLE_SECONDS
 from web.calls.shown_live import find_elsewhere
 from web.clients.twilio import ask_status
@@ -93,7 +93,7 @@ class UnfinishedOrders:
             return  # its own task has it, and was late
         record = await readable_record(self.context.services.records, order.call_sid or order.order_id)
         if record is not None and record.outcome != TRANSFERRING:  # only its end was not noted
-            await self.context.outcomes.ends.note(order.order_id, HowEnded.of(record))
+            await self.context.outcomes.ends.note(order.order_id, record.outcome, record.why)
             return
         match order.state:
             case "waiting" if order.order_id in self.dispatcher.untaken:
@@ -169,13 +169,12 @@ class UnfinishedOrders:
     async def _ask_after(self, order: KeptOrder) -> None:
         """Find out how a call went whose end nobody has noted."""
         call, status = self.dispatcher.shown(order), ""
-        is_carried = (call.streamed and not call.over) or await find_elsewhere(call.call_sid, self.context.fleet)
+        is_carried = (call.streamed and not call.over) or await find_elsewhere(self.context, call.call_sid)
         if not is_carried:
             asked = await ask_status(self.context.line, order.call_sid)
             status = "failed" if asked is None else asked
         if status in FINAL_STATUSES:
             await self.dispatcher.placing.conclude(call, status, why(status, {}))
-            ended = HowEnded("unknown", why=NEVER_TOLD)  # it had a stream, and its record was lost
-            if order.is_late:
-                await self.context.outcomes.ends.note(order.order_id, ended)
+            if order.is_late:  # it had a stream, and its record was lost
+                await self.context.outcomes.ends.note(order.order_id, "unknown", NEVER_TOLD)
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)

@@ -116,7 +116,7 @@ class Console:
         if (watched is not None and watched.now is not None) or (known is not None and known.rings):
             return await self._under_way(call_sid, known)
         if worker := await self.views.carried_elsewhere(call_sid):
-            return await self._under_way(call_sid, await find_elsewhere(call_sid, self.context.fleet), worker)
+            return await self._under_way(call_sid, await find_elsewhere(self.context, call_sid), worker)
         try:
             record = await self.context.services.records.get(call_sid)
         except RecordError as exc:

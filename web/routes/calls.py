@@ -205,7 +205,7 @@ class CallRoutes:
         if record is not None:
             over = {"status": _status(record.outcome), "outcome": record.outcome}
             return _shown(name, call_sid, call, {**over, "record": record_as_json(record)})
-        call = call or await find_elsewhere(name, self.context.fleet)
+        call = call or await find_elsewhere(self.context, name)
         status = await self._ask_status(call_sid) if call is None or call.stale else None
         if call is None:
             return await self._shown_elsewhere(name, call_sid, status)
