@@ -106,7 +106,7 @@ class Sleeper:
         if self._until <= now and self._look is not None:
             try:
                 self._until = self._task.context.run(self._look)
-            except BaseException as fault:  # noqa: BLE001 - the task's, not the clock's, which others sleep on
+            except BaseException as fault:  # noqa: ASYNC103, BLE001 - the task's, not the clock's, which others sleep on
                 self._faults.append(fault)
                 self._until = now
         if self._until <= now:

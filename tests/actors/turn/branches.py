@@ -42,9 +42,10 @@ def _like(code: CodeType, within: CodeType) -> CodeType:
 
 def _line_of(node: ast.AST) -> int | None:
     """Return where a function begins, with its decorators."""
+    if not isinstance(node, ast.FunctionDef | ast.Lambda):
+        return None
     decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else ()
-    is_function = isinstance(node, ast.FunctionDef | ast.Lambda)
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)]) if is_function else None
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
