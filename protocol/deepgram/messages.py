@@ -15,14 +15,6 @@ from protocol.fields import JSON, Fields
 InjectionBehavior: TypeAlias = Literal["default", "queue", "interrupt"]
 
 
-def _thinks(value: Think | tuple[Think, ...]) -> tuple[Think, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _speaks(value: Speak | tuple[Speak, ...]) -> tuple[Speak, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
 @attrs.frozen
 class CallerAudio:
     """We, all the time: the caller's speech and silence, as the settings promised it."""
@@ -75,14 +67,14 @@ class UpdatePrompt:
 class UpdateThink:
     """We: replace model, prompt and functions."""
 
-    think: tuple[Think, ...] = attrs.field(converter=_thinks, metadata=ONE_OR_MANY)
+    think: tuple[Think, ...] = attrs.field(metadata=ONE_OR_MANY)
 
 
 @attrs.frozen
 class UpdateSpeak:
     """We: replace the voice."""
 
-    speak: tuple[Speak, ...] = attrs.field(converter=_speaks, metadata=ONE_OR_MANY)
+    speak: tuple[Speak, ...] = attrs.field(metadata=ONE_OR_MANY)
 
 
 @attrs.frozen

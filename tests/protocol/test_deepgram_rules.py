@@ -50,7 +50,7 @@ def listening(**changes: object) -> UpdateListen:
 
 
 def thinking(provider: ThinkProvider, **more: object) -> UpdateThink:
-    return UpdateThink(Think(provider, **more))  # type: ignore[arg-type]
+    return UpdateThink((Think(provider, **more),))  # type: ignore[arg-type]
 
 
 SENSELESS: list[tuple[ClientMessage, str]] = [
@@ -74,12 +74,15 @@ SENSELESS: list[tuple[ClientMessage, str]] = [
     (thinking(ThinkProvider("google")), "agent.think.provider.model"),
     (thinking(ThinkProvider("anthropic", "claude-sonnet-5", temperature=1.5)), "agent.think.provider.temperature"),
     (thinking(PLAIN, endpoint=ELSEWHERE, context_length=1), "agent.think.context_length"),
-    (UpdateSpeak(Speak(SpeakProvider("deepgram", "aura-2-luna-en", "v2"))), "agent.speak.provider.version"),
-    (UpdateSpeak(Speak(SpeakProvider("deepgram", "flux-kit-en"))), "agent.speak.provider.version"),
-    (UpdateSpeak(Speak(SpeakProvider("deepgram", "flux-kit-en", "v2", expressivity=3))), "agent.speak.provider.expres"),
-    (UpdateSpeak(Speak(SpeakProvider("eleven_labs", model_id="m"))), "agent.speak: eleven_labs needs an endpoint"),
+    (UpdateSpeak((Speak(SpeakProvider("deepgram", "aura-2-luna-en", "v2")),)), "agent.speak.provider.version"),
+    (UpdateSpeak((Speak(SpeakProvider("deepgram", "flux-kit-en")),)), "agent.speak.provider.version"),
     (
-        UpdateSpeak(Speak(SpeakProvider("open_ai", "tts-1", voice="alloy"), Endpoint("wss://x.test"))),
+        UpdateSpeak((Speak(SpeakProvider("deepgram", "flux-kit-en", "v2", expressivity=3)),)),
+        "agent.speak.provider.expres",
+    ),
+    (UpdateSpeak((Speak(SpeakProvider("eleven_labs", model_id="m")),)), "agent.speak: eleven_labs needs an endpoint"),
+    (
+        UpdateSpeak((Speak(SpeakProvider("open_ai", "tts-1", voice="alloy"), Endpoint("wss://x.test")),)),
         "agent.speak.endpoint.url",
     ),
     (
@@ -111,7 +114,7 @@ SENSIBLE: list[ClientMessage] = [
     listening(model="flux-general-multi", language_hints=("en", "de")),
     thinking(ThinkProvider("groq", "llama"), endpoint=ELSEWHERE),
     thinking(ThinkProvider("google"), endpoint=ELSEWHERE, context_length=2),
-    UpdateSpeak(Speak(SpeakProvider("eleven_labs", model_id="m"), Endpoint("wss://x.test"))),
+    UpdateSpeak((Speak(SpeakProvider("eleven_labs", model_id="m"), Endpoint("wss://x.test")),)),
     Settings(Audio(), "0b2d5f1e-77aa-4c39-8f64-2f0a9e61c4d8"),
 ]
 

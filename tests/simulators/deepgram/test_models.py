@@ -101,7 +101,7 @@ async def test_a_model_behind_an_endpoint_is_somebody_elses(autojump_clock: Mock
 async def test_an_update_to_a_model_that_is_gone_ends_the_session(autojump_clock: MockClock) -> None:
     async with calling(thinking("gpt-5.4-mini"), knobs=KNOBS) as client:
         await client.wait_for(SettingsApplied)
-        await client.send(UpdateThink(think_with("open_ai", GONE)))
+        await client.send(UpdateThink((think_with("open_ai", GONE),)))
         refused = await client.wait_for(ErrorReported)
 
     assert refused.code == "INVALID_SETTINGS"

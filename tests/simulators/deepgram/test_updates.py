@@ -44,8 +44,8 @@ LISTEN = UpdateListen(listen_with("flux-general-en"))
     ("update", "ack"),
     [
         (UpdatePrompt("Be brief."), PromptUpdated),
-        (UpdateThink(Think(OPEN_AI)), ThinkUpdated),
-        (UpdateSpeak(speak_with("aura-2-thalia-en")), SpeakUpdated),
+        (UpdateThink((Think(OPEN_AI),)), ThinkUpdated),
+        (UpdateSpeak((speak_with("aura-2-thalia-en"),)), SpeakUpdated),
         (UpdateThinkLive(ThinkLive(ThinkLiveProvider("deepgram", "v1"))), ThinkLiveUpdated),
     ],
 )
@@ -64,7 +64,7 @@ async def test_an_update_is_acknowledged_in_the_services_own_time(
 
 async def test_a_new_voice_speaks_from_the_next_sentence_on(autojump_clock: MockClock) -> None:
     async with calling(NO_GREETING) as client:
-        await client.send(UpdateSpeak(speak_with("aura-2-thalia-en")))
+        await client.send(UpdateSpeak((speak_with("aura-2-thalia-en"),)))
         await client.send(InjectUserMessage("My name is John Smith"))
         await client.wait_for(AgentAudioDone)
 
@@ -74,7 +74,7 @@ async def test_a_new_voice_speaks_from_the_next_sentence_on(autojump_clock: Mock
 
 async def test_a_new_prompt_of_another_agent_changes_the_brain(autojump_clock: MockClock) -> None:
     async with calling(NO_GREETING) as client:
-        await client.send(UpdateThink(Think(OPEN_AI, "You are the advisor.")))
+        await client.send(UpdateThink((Think(OPEN_AI, "You are the advisor."),)))
         client.say(FIRST_LINE)
         await client.wait_for(AgentAudioDone)
 
@@ -83,7 +83,7 @@ async def test_a_new_prompt_of_another_agent_changes_the_brain(autojump_clock: M
 
 async def test_a_new_prompt_of_nobody_keeps_the_brain_and_its_memory(autojump_clock: MockClock) -> None:
     async with calling(NO_GREETING) as client:
-        await client.send(UpdateThink(Think(OPEN_AI, "Nobody.")))
+        await client.send(UpdateThink((Think(OPEN_AI, "Nobody."),)))
         client.say(FIRST_LINE)
         await client.wait_for(AgentAudioDone)
 
@@ -92,7 +92,7 @@ async def test_a_new_prompt_of_nobody_keeps_the_brain_and_its_memory(autojump_cl
 
 async def test_new_functions_replace_the_old_ones(autojump_clock: MockClock) -> None:
     async with calling(NO_GREETING) as client:
-        await client.send(UpdateThink(Think(OPEN_AI)))
+        await client.send(UpdateThink((Think(OPEN_AI),)))
         await client.send(InjectUserMessage("yes please"))
         await trio.sleep(2)
 
@@ -138,7 +138,7 @@ async def test_changing_to_nova_ends_the_ends_of_turns(autojump_clock: MockClock
 
 # A change of agents, in the middle of a function call
 
-ADVISOR = UpdateThink(Think(OPEN_AI, "You are the advisor."))
+ADVISOR = UpdateThink((Think(OPEN_AI, "You are the advisor."),))
 ASKED = InjectUserMessage("yes please")
 WELCOME = InjectAgentMessage("I am the advisor, hello.", "interrupt")
 
@@ -152,7 +152,7 @@ async def test_another_agent_takes_over_while_a_function_is_open(
         client.answer = lambda _: None
         await client.send(ASKED)
         request = await client.wait_for(FunctionCallRequest)
-        for update, ack in ((ADVISOR, ThinkUpdated), (UpdateSpeak(speak_with("aura-2-thalia-en")), SpeakUpdated)):
+        for update, ack in ((ADVISOR, ThinkUpdated), (UpdateSpeak((speak_with("aura-2-thalia-en"),)), SpeakUpdated)):
             await client.send(update)
             await client.wait_for(ack)
         call = request.functions[0]
@@ -227,7 +227,7 @@ async def test_an_update_ends_the_session(fault: str, errors: list[str], code: i
     async with calling(NO_GREETING, faults=[fault], streams=False) as client:
         await client.send(ADVISOR)
         await client.wait_for(ThinkUpdated)
-        await client.send(UpdateSpeak(speak_with("aura-2-thalia-en")))
+        await client.send(UpdateSpeak((speak_with("aura-2-thalia-en"),)))
         await client.closed.wait()
 
         assert [error.code for error in client.all(ErrorReported)] == errors
