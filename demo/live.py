@@ -37,16 +37,12 @@ def plain_output(console: Console) -> bool:
     return console.no_color or not console.is_terminal
 
 
-def _no_frames() -> int | None:
-    return None
-
-
 @attrs.define
 class LiveView:
     """Shows one call on one console; `frames` counts the caller's audio frames, if anyone does."""
 
     console: Console
-    frames: Callable[[], int | None] = _no_frames
+    frames: Callable[[], int | None] = lambda: None
     _agents: list[str] = attrs.field(factory=list, init=False)
     _floor: str = attrs.field(default="", init=False)
     _now: float = attrs.field(default=0.0, init=False)
@@ -103,18 +99,12 @@ class LiveView:
         row.add_column(width=6, justify="right", no_wrap=True)
         row.add_column(width=WHO_WIDTH, no_wrap=True)
         row.add_column(ratio=1)
-        words = Padding(self._writable(_signed(line), self._style(line)), (0, 0, 0, self._indent(line)))
-        row.add_row(Text(f"{at:.1f}", "dim"), self._writable(line.who, self._who_style(line)), words)
+        is_caller, colour = line.who == "caller", self._colour(line.who)
+        style = colour if line.tone is Tone.AGENT else STYLES[line.tone]
+        words = Padding(self._writable(_signed(line), style), (0, 0, 0, 0 if is_caller else AGENT_INDENT))
+        who = self._writable(line.who, "bold" if is_caller else f"bold {colour}")
+        row.add_row(Text(f"{at:.1f}", "dim"), who, words)
         self.console.print(row)
-
-    def _indent(self, line: Line) -> int:
-        return 0 if line.who == "caller" else AGENT_INDENT
-
-    def _style(self, line: Line) -> str:
-        return self._colour(line.who) if line.tone is Tone.AGENT else STYLES[line.tone]
-
-    def _who_style(self, line: Line) -> str:
-        return "bold" if line.who == "caller" else f"bold {self._colour(line.who)}"
 
     def _colour(self, who: str) -> str:
         return AGENT_STYLES[self._agents.index(who) % len(AGENT_STYLES)] if who in self._agents else "default"

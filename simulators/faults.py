@@ -66,7 +66,6 @@ groq: (`on request K`, `times N` = N requests in a row; otherwise every request)
 """
 
 import math
-from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -105,15 +104,11 @@ class Faults:
         return min((fault.after or 0.0 for fault in self.of(kind)), default=math.inf)
 
 
-def _in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    return tuple(faults)
-
-
 @attrs.define
 class FaultPlan:
     """The faults of one run, asked by each simulator for its own."""
 
-    faults: tuple[Fault, ...] = attrs.field(default=(), converter=_in_order)
+    faults: tuple[Fault, ...] = ()
     requests: int = attrs.field(default=0, init=False)
 
     def of(self, *targets: Target) -> tuple[Fault, ...]:

@@ -272,7 +272,7 @@ async def serve_groq(
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a simulated Groq on a real port; its base URL is `http://127.0.0.1:PORT`, `https` with a certificate."""
-    if FaultPlan(faults).for_request(1).has("refused"):
+    if FaultPlan(tuple(faults)).for_request(1).has("refused"):
         await _refuse(port, task_status)
         return
     app = GroqSimulator(faults, latency=latency, api_key=api_key, offered=offered, retired=retired)

@@ -43,7 +43,8 @@ class Reading:
     _told: list[WordHeard] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._seek()
+        later = (index for index, word in enumerate(self.utterance.words) if word.end_byte > self.place)
+        self._index = next(later, len(self.utterance.words))
 
     def moved_to(self, place: int) -> Reading:
         """Return a reading that goes on elsewhere in the utterance and remembers the word that is coming in.
@@ -92,10 +93,6 @@ class Reading:
         if heard:
             self._told.append(WordHeard(past / BYTES_PER_SECOND, word.text))
         return heard
-
-    def _seek(self) -> None:
-        later = (index for index, word in enumerate(self.utterance.words) if word.end_byte > self.place)
-        self._index = next(later, len(self.utterance.words))
 
     @property
     def _word(self) -> Word | None:

@@ -54,23 +54,17 @@ def one_true_record(played: Witnessed) -> Iterator[str]:
     for record in kept:
         if record.outcome in NEVER_GOOD:
             yield f"the outcome is {record.outcome!r}"
-        elif not _is_true(played, record.outcome):
-            yield f"the outcome is {record.outcome!r}, and {_EVIDENCE.get(record.outcome, _BY_REQUEST)[0]}"
+            continue
+        lacks, is_true = _EVIDENCE.get(record.outcome, _BY_REQUEST)
+        if not is_true(played):
+            yield f"the outcome is {record.outcome!r}, and {lacks}"
     if sum(entry.event in {"call_ended", "call_parked"} for entry in played.entries) != 1:
         yield "the call did not end once"
-
-
-def _is_true(played: Witnessed, outcome: str) -> bool:
-    return _EVIDENCE.get(outcome, _BY_REQUEST)[1](played)
 
 
 def _caller_left(played: Witnessed) -> bool:
     """Whether the stream ended from the other side, before the line was asked for anything."""
     return any(fact.how != "call over" for fact in played.facts(facts.CallerHungUp))
-
-
-def _agents_ended_it(played: Witnessed) -> bool:
-    return bool(played.facts(facts.GoodbyeHeard))
 
 
 def _no_agent_was_left(played: Witnessed) -> bool:
@@ -81,21 +75,13 @@ def _no_agent_was_left(played: Witnessed) -> bool:
     )
 
 
-def _line_died(played: Witnessed) -> bool:
-    return any(fault.kind in {"no media", "stalled reader"} for fault in played.faults)
-
-
 def _caller_was_silent(played: Witnessed) -> bool:
     """Whether they were asked as often as they must be, and have said nothing since the first time of it."""
-    questions = [entry.at for entry in played.entries if _asks_for_life(entry.fact, played.policy.wording.still_there)]
-    asked = questions[-played.policy.numbers.silent_asks :]
-    words = played.times(facts.TurnHeard)
-    return len(asked) == played.policy.numbers.silent_asks and not any(at > asked[0] for at in words)
-
-
-def _asks_for_life(fact: facts.Fact, question: str) -> bool:
-    """Whether the caller is asked if they are there: after their silence, or since the service may not hear them."""
-    return isinstance(fact, facts.ReplyText) and fact.text == question
+    question, most = played.policy.wording.still_there, played.policy.numbers.silent_asks
+    asked = [
+        entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyText) and entry.fact.text == question
+    ][-most:]  # after their silence, or since the service may not hear them
+    return len(asked) == most and not any(at > asked[0] for at in played.times(facts.TurnHeard))
 
 
 def _somebody_asked_for_it(played: Witnessed) -> bool:
@@ -107,10 +93,13 @@ def _somebody_asked_for_it(played: Witnessed) -> bool:
 
 _Evidence = tuple[str, Callable[[Witnessed], bool]]
 _EVIDENCE: Final[Mapping[str, _Evidence]] = {
-    "completed": ("no agent has ended the conversation", _agents_ended_it),
+    "completed": ("no agent has ended the conversation", lambda played: bool(played.facts(facts.GoodbyeHeard))),
     "caller_hung_up": ("the caller has not hung up", _caller_left),
     "no_agent": ("the service has done nothing that would end it", _no_agent_was_left),
-    "line_dead": ("the line was alive", _line_died),
+    "line_dead": (
+        "the line was alive",
+        lambda played: any(fault.kind in {"no media", "stalled reader"} for fault in played.faults),
+    ),
     "caller_silent": ("the caller was not silent", _caller_was_silent),
 }
 _BY_REQUEST: Final[_Evidence] = ("nobody has asked for it", _somebody_asked_for_it)

@@ -26,13 +26,9 @@ def always(_: Witnessed) -> bool:
     return True
 
 
-def _goodbye_at(played: Witnessed) -> float:
-    return max([-math.inf, *played.times(facts.GoodbyeStarted)])
-
-
 def silent_in_the_goodbye(played: Witnessed) -> bool:
     """Whether the service that was to say the goodbye fell silent without a word."""
-    at = _goodbye_at(played)
+    at = max([-math.inf, *played.times(facts.GoodbyeStarted)])
     if at == -math.inf or played.exchange is None:
         return False
     holder = holder_at(played, at)

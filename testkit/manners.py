@@ -163,7 +163,8 @@ def _known_from(call: PlayedCall, answered: facts.FunctionAnswered, at: float) -
     for name, value in answered.facts.items():
         yield _Known(("fact", "", name), value, f"which {function} had recorded as {name!r} at {at:.2f} s")
     advice = "return it in the facts of the Answer"
-    for name, value in _scalars(_arguments_of(call, answered.number)):
+    called = (fact.arguments for fact in call.facts(facts.FunctionCalled) if fact.number == answered.number)
+    for name, value in _scalars(next(called, "")):
         where = f"which {agent} had given to {function} as {name!r} at {at:.2f} s: {advice}"
         yield _Known(("argument", function, name), value, where)
     if answered.facts:  # the handler says what of its answer is to be kept
@@ -173,10 +174,6 @@ def _known_from(call: PlayedCall, answered: facts.FunctionAnswered, at: float) -
         if " ".join(words_of(value)) in heard:
             where = f"which {function} had answered as {name!r} at {at:.2f} s: {advice}"
             yield _Known(("answer", function, name), value, where)
-
-
-def _arguments_of(call: PlayedCall, number: int) -> str:
-    return next((fact.arguments for fact in call.facts(facts.FunctionCalled) if fact.number == number), "")
 
 
 def _scalars(text: str) -> Iterator[tuple[str, str]]:

@@ -67,13 +67,11 @@ _NOT_OF_THE_CALL = (
 def task_names(root: trio.lowlevel.Task | None = None) -> Iterator[str]:
     """Name every task below a task, or below the main one."""
     task = root or trio.lowlevel.current_task()
-    while root is None and task.parent_nursery is not None and _is_below_main(task.parent_nursery.parent_task):
+    while (
+        root is None and task.parent_nursery is not None and task.parent_nursery.parent_task.parent_nursery is not None
+    ):
         task = task.parent_nursery.parent_task
     return (below.name for below in _descendants(task))
-
-
-def _is_below_main(task: trio.lowlevel.Task) -> bool:
-    return task.parent_nursery is not None
 
 
 def _descendants(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:

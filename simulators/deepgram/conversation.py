@@ -96,7 +96,8 @@ class Conversation:
     async def receive(self, message: ClientMessage, nursery: trio.Nursery) -> None:
         match message:
             case InjectUserMessage(content=content):
-                await self._on_user_injected(content)
+                await self._on_user_began()
+                await self._on_turn_ended(content, "manual")
             case InjectAgentMessage():
                 await self._on_agent_injected(message)
             case FunctionCallResponse():
@@ -179,10 +180,6 @@ class Conversation:
         for event in self._ear.force_end():
             if isinstance(event, TurnEnded) and event.text:
                 await self._on_turn_ended(event.text, "manual")
-
-    async def _on_user_injected(self, content: str) -> None:
-        await self._on_user_began()
-        await self._on_turn_ended(content, "manual")
 
     async def _on_agent_injected(self, injected: InjectAgentMessage) -> None:
         if injected.behavior == "interrupt":

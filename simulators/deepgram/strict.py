@@ -213,10 +213,6 @@ def _number(value: JSON) -> object:
     return value
 
 
-def _context_length(value: JSON) -> object:
-    return value if value == "max" else _exactly(int, '"max" or an integer', value)
-
-
 def _headers(value: JSON) -> object:
     return {name: _at(name, _text, item) for name, item in _object(value).items()}
 
@@ -224,10 +220,6 @@ def _headers(value: JSON) -> object:
 def _behavior(value: JSON) -> object:
     if value not in get_args(messages.InjectionBehavior):
         raise RemoteProtocolError("default, queue or interrupt is wanted")
-    return value
-
-
-def _anything(value: JSON) -> object:
     return value
 
 
@@ -248,8 +240,8 @@ _READERS: Mapping[object, ReadValue] = {
     int: _whole,
     float: _number,
     bool: _flag,
-    JSON: _anything,
-    str | int | None: _context_length,
+    JSON: lambda value: value,
+    str | int | None: lambda value: value if value == "max" else _exactly(int, '"max" or an integer', value),
     Mapping[str, str]: _headers,
     Mapping[str, JSON]: _object,
     messages.InjectionBehavior: _behavior,

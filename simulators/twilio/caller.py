@@ -106,7 +106,7 @@ class CallerTurns:
             case Attention.PRESSING:
                 return self._press()
             case Attention.SULKING:
-                return self._sulk()
+                return self._finish_line() if self._now >= self._until else _SILENT
             case Attention.GONE:
                 return HangsUp()
 
@@ -175,9 +175,6 @@ class CallerTurns:
         digit, self._digits = self._digits[0], self._digits[1:]
         self._until = self._now + frames(BETWEEN_DIGITS)
         return PressesKey(digit)
-
-    def _sulk(self) -> CallerAct:
-        return self._finish_line() if self._now >= self._until else _SILENT
 
     def _finish_line(self) -> CallerAct:
         self.attention, self._left_off = Attention.LISTENING, self._now

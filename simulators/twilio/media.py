@@ -218,7 +218,8 @@ class MediaCaller:
         if self._carries_nothing(due):
             return
         if trio.current_time() - due > DISCARD_LAG:
-            self._discard(count)
+            self.discarded_frames += count
+            self._warn(31930, "the server reads too slowly: inbound audio discarded")
             return
         await self._send(text)
         self.sent_frames += count
@@ -243,10 +244,6 @@ class MediaCaller:
                 self._end("hung up")
             case _:
                 pass
-
-    def _discard(self, count: int) -> None:
-        self.discarded_frames += count
-        self._warn(31930, "the server reads too slowly: inbound audio discarded")
 
     async def _send_bad_frame(self, number: int) -> None:
         if number < self._bad_frames:

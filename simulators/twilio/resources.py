@@ -96,7 +96,8 @@ def render_calls(calls: Sequence[SimulatedCall], request: Request, account: str)
     wanted = [
         rendered
         for rendered, (start, end) in zip(map(render_call, calls), times, strict=True)
-        if _matches(rendered, query) and _is_when(start, "StartTime", query) and _is_when(end, "EndTime", query)
+        if all(rendered[key] == query[name] for name, key in FILTERS.items() if name in query)
+        if _is_when(start, "StartTime", query) and _is_when(end, "EndTime", query)
     ]
     return _page("calls", wanted, query, f"/2010-04-01/Accounts/{account}/Calls.json")
 
@@ -136,10 +137,6 @@ def _page(name: str, wanted: Sequence[JSON], query: Mapping[str, str], path: str
         "start": page * size,
         "uri": link(page),
     }
-
-
-def _matches(call: dict[str, JSON], query: dict[str, str]) -> bool:
-    return all(call[key] == query[name] for name, key in FILTERS.items() if name in query)
 
 
 def _is_when(time: datetime | None, name: str, query: dict[str, str]) -> bool:

@@ -36,10 +36,6 @@ VERSION = "2010-04-01"
 QUEUE = 64
 
 
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
-
-
 class SidMint:
     """Makes SIDs that look like Twilio's and are the same in every run."""
 
@@ -71,7 +67,7 @@ class TwilioSimulator:
     dial: DialStream = dial_stream
     observe: Callable[[str, LogEntry], None] | None = None
     """Sees every log entry with its call's SID; must not block."""
-    today: Callable[[], datetime] = wall_clock
+    today: Callable[[], datetime] = lambda: datetime.now(UTC)
     calls: dict[str, SimulatedCall] = attrs.field(factory=dict, init=False)
     _exchange: Exchange = attrs.field(init=False)
     _to_place: trio.MemorySendChannel[SimulatedCall] = attrs.field(init=False)
@@ -125,22 +121,13 @@ class TwilioSimulator:
             if request.path.startswith("/simulator/"):
                 return self._answer_by_hand(request)
             self._authenticate(request)
-            answer = Response(500, b"") if self._is_lost(request) else self._route(request)
+            creates, creations = request.method == "POST" and request.path.endswith("/Calls.json"), self.knobs.creations
+            answer = Response(500, b"") if creates and creations == "lost" else self._route(request)
         except ApiError as error:
             return error.response()
-        await self._delay(request)
+        if creates:
+            await trio.sleep(self.knobs.creation_takes if creations == "answered" else math.inf)
         return answer
-
-    def _is_lost(self, request: Request) -> bool:
-        return self.knobs.creations == "lost" and self._creates(request)
-
-    async def _delay(self, request: Request) -> None:
-        if self._creates(request):
-            await trio.sleep(self.knobs.creation_takes if self.knobs.creations == "answered" else math.inf)
-
-    @staticmethod
-    def _creates(request: Request) -> bool:
-        return request.method == "POST" and request.path.endswith("/Calls.json")
 
     def _authenticate(self, request: Request) -> None:
         if self.knobs.outage is not None:
