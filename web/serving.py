@@ -42,6 +42,7 @@ def server_config(settings: Settings) -> LimitedConfig:
     config.websocket_ping_interval = None if is_known(HYPERCORN) else SILENT_SECONDS  # `PullServer` has its own
     config.graceful_timeout = GRACE_SECONDS
     config.ssl_handshake_timeout = config.keep_alive_timeout
+    config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")  # which `web.worker.logs` writes as our own lines
     config.loglevel = "WARNING"

@@ -165,7 +165,7 @@ class Fleet:
 
         Without the database: by this worker's part of the slots that were free.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         is_room = self._is_room
         if key in self._calls:
             return True

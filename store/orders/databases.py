@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import attrs
 import structlog
@@ -115,6 +115,26 @@ def moving_wall() -> Callable[[], float]:
 
 
 @attrs.define(eq=False)
+class ThreadLimit:
+    """At most so many threads at once, as trio limits them, but without a turn of the scheduler while there is room."""
+
+    _limiter: trio.CapacityLimiter
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            await self._limiter.acquire_on_behalf_of(borrower)
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._limiter.release_on_behalf_of(borrower)
+
+    @classmethod
+    def of(cls, threads: int) -> trio.CapacityLimiter:
+        return cast("trio.CapacityLimiter", cls(trio.CapacityLimiter(threads)))  # trio asks for these two methods
+
+
+@attrs.define(eq=False)
 class SqliteOrders:
     """Orders in a file of SQLite, or in this process's memory.
 
@@ -143,7 +163,7 @@ class SqliteOrders:
     """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
     _refused: str = attrs.field(default="", init=False)
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: ThreadLimit.of(2), init=False)
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows; in a thread, unless it is in memory.

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import capture_logs
 
 from store import sqlite
 from store.calls import RecordsUnavailable
-from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders
+from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders, ThreadLimit
 from store.orders.queue import OrderQueue
 from store.private import own_folder
 from store.sql import SqlRecords
@@ -230,3 +231,16 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(OrdersUnavailable):
         await OrderQueue(SqliteOrders(str(tmp_path / "none" / "calls.db"))).find("OR1")
+
+
+async def test_a_thread_needs_no_turn_of_the_scheduler_while_there_is_room_and_waits_when_there_is_none() -> None:
+    limit = ThreadLimit.of(1)
+    with trio.testing.assert_no_checkpoints():
+        await limit.acquire_on_behalf_of("one")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(limit.acquire_on_behalf_of, "other")
+        await trio.testing.wait_all_tasks_blocked()
+        limit.release_on_behalf_of("one")
+
+    with pytest.raises(RuntimeError, match="isn't holding"):
+        limit.release_on_behalf_of("one")

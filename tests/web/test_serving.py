@@ -205,10 +205,11 @@ def test_only_tcp_has_a_limit() -> None:
         assert limit_stalled_writes([local]) == 0
 
 
-def test_the_server_logs_no_accesses_and_takes_no_large_frames() -> None:
+def test_the_server_logs_no_accesses_takes_no_large_frames_and_does_not_name_itself() -> None:
     config = server_config(settings(LEAD_SERVER_PORT="8123"))
 
     assert (config.accesslog, config.bind, config.websocket_max_message_size) == (None, ["127.0.0.1:8123"], 65536)
+    assert [name for name, _ in config.response_headers("h11")] == [b"date"]
 
 
 @attrs.define

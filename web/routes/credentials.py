@@ -7,6 +7,7 @@ page of anybody may have its reader's browser send a request to this machine, to
 
 import hmac
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +91,9 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
     """
 
     class Request(TrioRequest):
+        # of the form, which one task reads: trio's takes a turn of the scheduler each time
+        lock_class = nullcontext  # type: ignore[assignment]
+
         def __init__(
             self,
             method: str,
@@ -106,9 +110,5 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
             super().__init__(
                 method, scheme, path, query_string, headers, *rest, max_content_length=max_content_length, **more
             )
-
-        async def _load_form_data(self) -> None:
-            if self._form is None:  # the framework's own takes a lock each time, and with it a turn of the scheduler
-                await super()._load_form_data()
 
     return Request
