@@ -57,7 +57,9 @@ def create(  # noqa: PLR0917 - one for each option
         ),
     ] = None,
     most_calls: Annotated[int | None, typer.Option(help="Calls to one number; 3 if unset.")] = None,
-    per_minute: Annotated[float | None, typer.Option(help="Calls begun in a minute; 60 if unset.")] = None,
+    per_minute: Annotated[
+        float | None, typer.Option(min=0.01, max=6000, help="Calls begun in a minute; 60 if unset.")
+    ] = None,
     at_once: Annotated[int | None, typer.Option(help="Calls at once; half of MAX_CALLS if unset.")] = None,
     machine: Annotated[OnMachine | None, typer.Option(help="What to do about answering machines.")] = None,
     time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest a call may take.")] = None,

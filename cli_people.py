@@ -39,7 +39,7 @@ def export(
     from store.private import open_private
 
     async def write(operator: Operator) -> None:
-        part = file.with_name(f".{file.name}.part")
+        part = file.parent / f".{file.name}.part"
         try:
             with open_private(part, "wb") as target:
                 async for chunk in operator.export(name):

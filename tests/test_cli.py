@@ -714,7 +714,7 @@ def test_nothing_is_erased_where_the_database_to_write_anew_is_not_known(
     assert CALL_SID in run("kept", LEAD).output
 
 
-@pytest.mark.parametrize("where", ["nowhere/kept.zip", "folder"])
+@pytest.mark.parametrize("where", ["nowhere/kept.zip", "folder", "."])
 def test_an_export_that_cannot_be_written_is_told(where: str, there: Exchange, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     keep(there, record())

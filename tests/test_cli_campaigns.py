@@ -85,6 +85,13 @@ def test_a_rule_that_is_none_is_told_with_an_example(rule: str, there: Exchange)
     assert (made.exit_code, "--retry busy=2x15m" in made.output) == (2, True)
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "6001"])
+def test_a_pace_that_is_none_is_told(number: str, there: Exchange) -> None:
+    made = create("--per-minute", number)
+
+    assert (made.exit_code, "--per-minute" in made.output) == (2, True)
+
+
 def test_a_file_that_cannot_be_read_is_told(there: Exchange) -> None:
     Path("numbers.csv").write_bytes(b"to,name\n+12125550123,Zo\xeb\n")
     missing, latin = run("campaign", "create", "spring", "none.csv"), create()
