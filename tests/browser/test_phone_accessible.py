@@ -27,7 +27,11 @@ SOME = LOOKS if os.environ.get("SCREENSHOTS") else LOOKS[1:3]
 
 def check(page: "Page", state: str) -> None:
     assert violations(page) == [], state
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], state  # type: ignore[index]
+    size = page.viewport_size
+    assert size is not None
+    for width in (size["width"] // 2, size["width"]):  # zoomed to 200 %, and as it is
+        page.set_viewport_size({"width": width, "height": size["height"]})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, state
 
 
 @contextmanager

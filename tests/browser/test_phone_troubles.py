@@ -82,6 +82,7 @@ async def test_a_machine_without_a_microphone_is_told() -> None:
         page.click("#call")
         told(page, "no_microphone")
         wait_until(page, lambda: page.is_enabled("#call"))
+        assert page.evaluate("document.activeElement.id") == "call"  # the keyboard is where it was
 
     await on_page(use, has_devices=False)
 

@@ -300,6 +300,7 @@ PHONE_TOLD: Mapping[str, str] = {
     "draining": "The server is being shut down.",
     "server_failed": "The server did not answer as it should. Its log says why.",
     "signed_out": "You are signed out. Reload the page.",
+    "other_address": "This page was opened at another address than the server's own. Its operator can mend the proxy.",
     "cannot_call": "This browser cannot make the call. Reload the page; a browser of 2023 or later is needed.",
     "cannot_say": "This sentence cannot be said.",
     "insecure": "Browsers give no microphone to this address: open the page by https://, or by http://localhost.",

@@ -24,6 +24,7 @@ from werkzeug.http import parse_cookie
 from setting_values import is_loopback
 from settings import Settings
 from web.calls.context import AppContext
+from web.console.english import PHONE_TOLD
 from web.console.rendering import render
 from web.routes.credentials import is_here, is_token
 from web.routes.problems import problem
@@ -32,6 +33,7 @@ from web.sockets.connections import vouch
 LIFETIME = 12 * 3600
 """Seconds until the operator has to sign in again."""
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+_OPEN_IT_THERE = "Open the console at LEAD_SERVER_EXTERNAL_URL, or have the proxy pass the Host header on."
 OPEN = frozenset({"console.sign_in", "console.static_file"})
 """Endpoints of the console that need no session: the form, and files that say nothing of any call."""
 PAGE_HEADERS = {
@@ -189,7 +191,10 @@ class SignInCheck:
     async def _refuse(self, why: str) -> Response:
         self.context.counts.refused(f"no_{why}")
         if "text/html" not in request.headers.get("accept", ""):
-            return self.context.rate_limits.answer(problem(401, "not signed in", fix="Sign in at /console/sign-in."))
+            answer = problem(401, "not signed in", fix="Sign in at /console/sign-in.")
+            if self.context.settings.api_token is None and not self.is_own(request.headers, request.host):
+                answer = problem(401, PHONE_TOLD["other_address"], word="other_address", fix=_OPEN_IT_THERE)
+            return self.context.rate_limits.answer(answer)
         wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return self.context.rate_limits.answer(await self._form(401, wanted))
 
@@ -206,8 +211,7 @@ class SignInCheck:
         wanted = local_path(form.get("next", "/"))
         own, knows = self.is_own(request.headers, request.host), is_token(form.get("token", "").strip(), expected or "")
         if knows and not own:
-            fix = "Open the console at LEAD_SERVER_EXTERNAL_URL, or have the proxy pass the Host header on."
-            _log.warning("sign_in_refused", why="asked for by a page at another address", fix=fix)
+            _log.warning("sign_in_refused", why="asked for by a page at another address", fix=_OPEN_IT_THERE)
         if expected is None or not own or not knows:
             self.context.counts.refused("no_token")
             return self.context.rate_limits.answer(await self._form(401, wanted, wrong=expected is not None))

@@ -221,3 +221,15 @@ async def test_without_a_token_nobody_else_gets_one(
 
     assert [(await one.ask("GET", "/")).status_code for one in (stranger, robbed)] == [401, 401]
     assert not stranger.cookies
+
+
+async def test_a_page_behind_a_proxy_that_writes_another_host_is_told_so(autojump_clock: MockClock) -> None:
+    visitor = Visitor(at_home(), origin=HERE, headers={"Accept": "text/html", "Sec-Fetch-Site": "none"})
+    await visitor.ask("GET", "/console/phone")
+    proxied = {"Accept": "*/*", "Origin": "http://127.0.0.1:8790", "Sec-Fetch-Site": "same-origin"}
+    visitor.headers = proxied
+
+    refused = await visitor.ask("POST", "/console/phone/token")
+
+    assert (refused.status_code, refused.json()["word"]) == (401, "other_address")
+    assert "Host header" in refused.json()["fix"]

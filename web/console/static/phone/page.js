@@ -77,6 +77,7 @@ async function start() {
     phone = await call({ url, ticket, typed, ...chosen, tell: hear });
   } catch (error) {
     find("call").disabled = false;
+    find("call").focus();
     say("ready");
     warn(error instanceof Refused ? error.word : "cannot_call");
     if (!(error instanceof Refused)) throw error;
