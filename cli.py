@@ -8,7 +8,7 @@ a list of calls does not take two seconds.
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +18,11 @@ import trio
 import typer
 from typer.core import TyperCommand
 
-from actors.supervision import root_cause
 from cli_calls import call, calls, follow_call, show
 from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
-from cli_shared import environment_here, err, fail, out, print_lines, settings_here
+from cli_shared import environment_here, err, fail, out, print_lines, run_or_fail, settings_here
 from cli_testing import new, probe, replay
 from settings import Settings
 from web.clients.http import http_client
@@ -110,13 +109,7 @@ def serve(
             if call_too:
                 nursery.start_soon(_call_from_here, settings, addresses[0], number)
 
-    problem = ""
-    try:
-        trio.run(run)
-    except* (OSError, RosterError) as group:
-        problem = f"Cannot serve: {root_cause(group)}"
-    if problem:
-        fail(problem)
+    run_or_fail(partial(trio.run, run), OSError, RosterError, says="Cannot serve: {}")
 
 
 async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
@@ -177,17 +170,14 @@ def simulate(  # noqa: PLR0917 - one for each option
     from simulators.speech import SpeechError
     from simulators.tls import TlsError
 
-    problem, status = "", 0
     serve = partial(serve_simulator, SimulateOptions(**given), environment_here(), partial(out.print, soft_wrap=True))
-    try:
-        if trio.run(until_stopped, serve):
-            err.print("stopped")
-    except* (SimulateError, TlsError, FaultError, ScenarioError, SpeechError) as group:
-        problem, status = str(root_cause(group)), 2
-    except* OSError as group:
-        problem, status = f"Cannot listen on port {port}: {root_cause(group)}", 1
-    if problem:
-        fail(problem, status)
+    taken = f"Cannot listen on port {port}: {{}}"
+
+    def run() -> bool:
+        return run_or_fail(lambda: trio.run(until_stopped, serve), OSError, says=taken)
+
+    if run_or_fail(run, SimulateError, TlsError, FaultError, ScenarioError, SpeechError, status=2):
+        err.print("stopped")
 
 
 @commands.command()
@@ -195,16 +185,9 @@ def check() -> None:
     """Check every service in both directions, without placing a call."""
     from agents.roster import RosterError
     from web.checkup import check_everything
-    from web.twilio_checks import Finding
 
-    findings: Mapping[str, Finding] = {}
-    problem = ""
-    try:
-        findings = trio.run(check_everything, settings_here())
-    except* RosterError as group:
-        problem = f"Cannot check: {root_cause(group)}"
-    if problem:
-        fail(problem)
+    settings = settings_here()
+    findings = run_or_fail(lambda: trio.run(check_everything, settings), RosterError, says="Cannot check: {}")
     for subject, finding in findings.items():
         print_lines(f"{'ok ' if finding.well else 'NOT'}  {subject}: {finding.says}")
         if finding.fix:

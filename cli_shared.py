@@ -13,6 +13,7 @@ import trio
 import typer
 from rich.console import Console
 
+from actors.supervision import root_cause
 from setting_reader import SettingsError, read_one
 from setting_values import http_url
 from settings import (
@@ -58,6 +59,16 @@ def fail(message: str, status: int = 1) -> NoReturn:
     """Print a message in red and end with this status."""
     err.print(plain(message), style="red", markup=False, soft_wrap=True)
     raise typer.Exit(status)
+
+
+def run_or_fail(run: Callable[[], T], *expected: type[Exception], says: str = "{}", status: int = 1) -> T:
+    """Run something, out of whose nurseries an error may come; end the command with it, if it is an expected one."""
+    problem = ""
+    try:
+        return run()
+    except* expected as group:
+        problem = says.format(root_cause(group))
+    fail(problem, status)
 
 
 def environment_here() -> Mapping[str, str]:

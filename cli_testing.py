@@ -4,13 +4,13 @@ As in `cli.py`, each command imports what it needs when it is run.
 """
 # ruff: noqa: PLC0415 - see above
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from actors.supervision import root_cause
-from cli_shared import err, fail, print_lines
+from cli_shared import err, fail, print_lines, run_or_fail
 from setting_reader import SettingsError
 from settings import environment
 
@@ -28,19 +28,16 @@ def new(
     from starter.project import CannotWrite, write_agent, write_project
 
     if (folder is None) == (agent is None):
-        typer.echo("Write either: switchboard new DIR, or in a project: switchboard new --agent NAME", err=True)
-        raise typer.Exit(2)
+        fail("Write either: switchboard new DIR, or in a project: switchboard new --agent NAME", 2)
     try:
         written = write_project(folder) if folder is not None else write_agent(agent or "", Path())
     except CannotWrite as exc:
-        typer.echo(f"Nothing was written: {exc}", err=True)
-        raise typer.Exit(2) from exc
-    for path in written:
-        typer.echo(f"wrote {path}")
+        fail(f"Nothing was written: {exc}", 2)
+    print_lines(*(f"wrote {path}" for path in written))
     if folder is not None:
-        typer.echo(f"\nNow:\n  cd {folder}\n  uv run pytest\n  uv run switchboard demo")
+        print_lines(f"\nNow:\n  cd {folder}\n  uv run pytest\n  uv run switchboard demo")
     else:
-        typer.echo(f"\nNow tell the first agent's prompt when to offer {agent}, and write a scenario.")
+        print_lines(f"\nNow tell the first agent's prompt when to offer {agent}, and write a scenario.")
 
 
 def replay(
@@ -91,12 +88,8 @@ def probe(  # noqa: PLR0917 - one for each option
     from testkit.probe.command import Probe, probe_agents
 
     asked = Probe(tuple(cases or ()), roster, model, runs, cassettes, offline, price)
-    problem, lines, is_good = "", list[str](), False
-    try:
-        lines, is_good = probe_agents(asked, environment(), lambda line: err.print(line, markup=False, soft_wrap=True))
-    except* (ProbeError, RosterError, SettingsError, ScenarioError, CassetteError) as group:
-        problem = str(root_cause(group))
-    if problem:
-        fail(problem, 2)
+    expected = (ProbeError, RosterError, SettingsError, ScenarioError, CassetteError)
+    tell = partial(err.print, markup=False, soft_wrap=True)
+    lines, is_good = run_or_fail(lambda: probe_agents(asked, environment(), tell), *expected, status=2)
     print_lines(*lines)
     raise typer.Exit(0 if is_good else 1)

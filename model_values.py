@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from protocol.deepgram import LANGUAGE, MANAGED, MODEL_NAME, MOST_KEYTERMS, OWN_ENDPOINT, VOICE_NAME, VOICE_WANTED
-from setting_values import http_url, number
+from setting_values import http_url, number, written_as
 
 OFF: Final = "none"
 
@@ -34,10 +34,7 @@ def names(value: str) -> tuple[str, ...]:
     return found
 
 
-def model(value: str) -> str:
-    if MODEL_NAME.fullmatch(value) is None:
-        raise ValueError("the name of one model")
-    return value
+model = written_as(MODEL_NAME, "the name of one model")
 
 
 def models(value: str) -> tuple[str, ...]:

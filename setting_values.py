@@ -77,16 +77,20 @@ def keys(value: str) -> str:
     return ",".join(found) if all(found) else key(" ")
 
 
-def account_sid(value: str) -> str:
-    if re.fullmatch(r"AC[0-9a-fA-F]{32}", value) is None:
-        raise ValueError("an account SID: AC and 32 hexadecimal digits")
-    return value
+def written_as(form: str | re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if re.fullmatch(form, value) is None:
+            raise ValueError(wanted)
+        return value
+
+    return parse
 
 
-def api_key_sid(value: str) -> str:
-    if re.fullmatch(r"SK[0-9a-fA-F]{32}", value) is None:
-        raise ValueError("the SID of an API key: SK and 32 hexadecimal digits; its secret is TWILIO_API_SECRET")
-    return value
+account_sid = written_as("AC[0-9a-fA-F]{32}", "an account SID: AC and 32 hexadecimal digits")
+api_key_sid = written_as(
+    "SK[0-9a-fA-F]{32}", "the SID of an API key: SK and 32 hexadecimal digits; its secret is TWILIO_API_SECRET"
+)
+phone_key = written_as("[0-9*]", "one key of a phone: 0 to 9 or *")
 
 
 def phone_number(value: str) -> str:
@@ -293,23 +297,8 @@ def yes_or_no(value: str) -> bool:
     return value.lower() == "yes"
 
 
-def phone_key(value: str) -> str:
-    if value not in set("0123456789*"):
-        raise ValueError("one key of a phone: 0 to 9 or *")
-    return value
-
-
 def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda value: value_of(value) if value else None
-
-
-def only(word: str, wanted: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in ("", word):
-            raise ValueError(wanted)
-        return value
-
-    return parse
 
 
 def member_of(kind: type[E]) -> Callable[[str], E]:

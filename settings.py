@@ -36,7 +36,6 @@ from setting_values import (
     keys,
     member_of,
     number,
-    only,
     optional,
     origin,
     phone_key,
@@ -49,6 +48,7 @@ from setting_values import (
     spoken,
     whole,
     why_unreachable,
+    written_as,
     yes_or_no,
 )
 from store.prices import Prices
@@ -405,15 +405,9 @@ class Settings(KeepingSettings):
         passwords = (*written, *map(unquote, written))
         headers = tuple(self.think_endpoint.headers.values()) if self.think_endpoint is not None else ()
         ours = (self.deepgram_api_key, self.groq_api_key, self.summary_api_key, self.api_token, self.twilio_api_secret)
-        kept = (
-            *ours,
-            *self.twilio_auth_token.split(","),
-            *passwords,
-            *headers,
-            *(header.rpartition(" ")[2] for header in headers),
-        )
+        bare = (header.rpartition(" ")[2] for header in headers)
         signing = self.environ.get("CALL_WEBHOOK_SECRET", "").replace(",", " ").split()
-        kept = (*kept, *signing)
+        kept = (*ours, *self.twilio_auth_token.split(","), *passwords, *headers, *bare, *signing)
         named = (value.strip() for name, value in self.environ.items() if _SECRET_WORDS & {*name.upper().split("_")})
         theirs = (value for value in named if len(value) >= _SHORTEST)
         return tuple(dict.fromkeys(secret for secret in (*kept, *theirs) if secret))
@@ -436,10 +430,16 @@ COLLECTORS = tuple(
 _ONLY_WAY = "http/protobuf, the only way we have; a collector listens for it at port 4318"
 _WAYS_TO_THEM = (
     *(
-        Variable(name, "how traces go to the collector", "http/protobuf", only("http/protobuf", _ONLY_WAY), "")
+        Variable(
+            name,
+            "how traces go to the collector",
+            "http/protobuf",
+            optional(written_as("http/protobuf", _ONLY_WAY)),
+            "",
+        )
         for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     ),
-    Variable("OTEL_TRACES_EXPORTER", "where traces go", "otlp", only("otlp", "otlp, or none"), ""),
+    Variable("OTEL_TRACES_EXPORTER", "where traces go", "otlp", optional(written_as("otlp", "otlp, or none")), ""),
 )
 API_TOKEN = variable_of(attrs.fields(Settings).api_token)
 DATABASE_URL = variable_of(attrs.fields(Settings).database_url)
