@@ -305,19 +305,23 @@ class Turn(Actions):
             case Signal.SERVICE_THERE:
                 self.session.there = self.now
             case Signal.SAY_REFUSED:
-                self.at.refused = self.at.alive = self.now
-                refused = self.session.outstanding
-                if refused is None or refused.interrupts:
-                    self.session.late_filler = ""
-                else:  # it was asked for last; a filler before it may still be said
-                    self.session.outstanding = None
-                    self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
+                self._note_refusal()
             case Signal.THINKING_BEGAN if self.session.late_filler:
                 pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
             case Signal.THINKING_BEGAN | Signal.THINKING_SLOW:
                 self.at.alive = self.now
             case _:
                 pass  # of another group
+
+    def _note_refusal(self) -> None:
+        is_again = self.now < self.at.refused + self.deadlines.shortest_word  # it may be told in two ways
+        self.at.refused = self.at.alive = self.now
+        refused = self.session.outstanding
+        if refused is not None and not refused.interrupts:  # a filler that was asked for before may still come
+            self.session.outstanding = None
+            self.remark = self.remark or (refused if refused.kind is SpeechKind.REMARK else None)
+        elif not is_again:
+            self.session.late_filler = ""
 
     def _take_words_for_granted(self) -> None:
         """Take a reply for an answer that came whole, but without its words: they were lost."""

@@ -244,8 +244,8 @@ class TurnState:
 
     def is_own_echo(self, text: str) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded."""
-        is_over = self.caller is CallerState.HEARD and self.at.noticed <= self.at.quiet
-        return (self.sounding or self.aside is not None or is_over) and is_from(text, self.own_words)
+        is_past = self.caller is CallerState.HEARD and self.at.noticed <= self.at.quiet
+        return (self.sounding or is_past) and is_from(text, self.own_words)
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""

@@ -1,5 +1,7 @@
 """What single conditions inside of verbs and clocks are for: each script fails without one of them."""
 
+import pytest
+
 from actors.turn.effects import (
     AnswerFunction,
     Aside,
@@ -136,9 +138,11 @@ def test_a_filler_that_was_given_up_is_no_answer_when_it_comes_after_all() -> No
     assert turn.debt is Debt.OWED
 
 
-def test_nor_is_one_behind_a_refusal_of_what_was_asked_for_after_it() -> None:
+@pytest.mark.parametrize("told", [1, 2], ids=["once", "in two ways"])
+def test_nor_is_one_behind_a_refusal_of_what_was_asked_for_after_it(told: int) -> None:
     turn = on_floor()
-    asked: list[Step] = [(2, RemarkMade("Soon.")), (13.1, Signal.SAY_REFUSED), *reply(13.5, FIRST, played=1)]
+    refused: list[Step] = [(13.1, Signal.SAY_REFUSED)] * told
+    asked: list[Step] = [(2, RemarkMade("Soon.")), *refused, *reply(13.5, FIRST, played=1)]
 
     play(turn, [*caller_says(1, length=8), *asked], 15)
 
