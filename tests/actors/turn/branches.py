@@ -5,7 +5,7 @@ So is each of several conditions that are joined by `and` or `or`.
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
@@ -13,13 +13,12 @@ from types import CodeType, FunctionType, ModuleType
 from actors.turn.rules import RULES
 from actors.turn.tables import CONDITIONS
 
-MODULES = ("actions", "machine", "parts", "rules", "state", "tables")
 NEVER, ALWAYS = ast.Constant(value=False), ast.Constant(value=True)
 
 
-def branches() -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """Yield each branch in words, with what takes it away and what puts it back."""
-    for name in MODULES:
+def branches(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+    """Yield each branch of these modules in words, with what takes it away and what puts it back."""
+    for name in modules:
         module = import_module(f"actors.turn.{name}")
         tree = ast.parse(inspect.getsource(module))
         for function in _functions(module):

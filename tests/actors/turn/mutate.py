@@ -25,6 +25,7 @@ from tests.actors.turn.world import play_world
 SCRIPTS = tuple(
     f"test_{name}"
     for name in [
+        "branches",
         "sequences",
         "field",
         "rows",
@@ -40,7 +41,6 @@ SCRIPTS = tuple(
         "left",
         "finer",
         "needed",
-        "branches",
     ]
 )
 show = partial(print, flush=True)
@@ -185,13 +185,26 @@ def phases_removed() -> Iterator[Mutant]:
             yield Mutant("phase of a rule", f"{rule.name}: {phase.name}", do, undo)
 
 
-def branches_removed() -> Iterator[Mutant]:
-    for name, do, undo in branches():
+def _branches_removed(*modules: str) -> Iterator[Mutant]:
+    for name, do, undo in branches(modules):
         yield Mutant("branch", name, do, undo)
 
 
+def branches_of_actions_removed() -> Iterator[Mutant]:
+    return _branches_removed("actions")
+
+
+def branches_of_the_machine_removed() -> Iterator[Mutant]:
+    return _branches_removed("machine")
+
+
+def other_branches_removed() -> Iterator[Mutant]:
+    return _branches_removed("parts", "rules", "state", "tables")
+
+
 KINDS = (
-    rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added, branches_removed,
+    rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added,
+    branches_of_actions_removed, branches_of_the_machine_removed, other_branches_removed,
 )  # fmt: skip
 COUNTED_ALONE = (rows_removed, rules_removed, guards_removed)
 
