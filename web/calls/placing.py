@@ -52,7 +52,7 @@ NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it e
 
 _log = structlog.stdlib.get_logger()
 
-Job: TypeAlias = Callable[[], Awaitable[None]]
+Job: TypeAlias = Callable[[], Awaitable[object]]
 
 
 def clock_awake() -> float:

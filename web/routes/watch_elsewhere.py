@@ -29,6 +29,7 @@ from trio.lowlevel import ParkingLot
 from actors.supervision import unharmed
 from protocol.fields import json_or
 from store.fleet.shared import Fleet
+from web.calls.placing import Job
 from web.calls.watching import WatchedCalls
 from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream, TreeStream
 
@@ -61,14 +62,6 @@ class Ask:
     call: str
     what: str
     since: str = ""
-
-
-@attrs.frozen
-class Left:
-    """A watcher here has left the stream `id` of a worker."""
-
-    worker: str
-    id: str
 
 
 @attrs.define(eq=False)
@@ -182,11 +175,11 @@ class CallsElsewhere:
     watched: WatchedCalls
     _reading: dict[str, _Reading] = attrs.field(factory=dict, init=False)
     _sending: dict[str, _Sending] = attrs.field(factory=dict, init=False)
-    _todo: trio.MemorySendChannel[Ask | Left] = attrs.field(init=False)
-    _todos: trio.MemoryReceiveChannel[Ask | Left] = attrs.field(init=False)
+    _later: trio.MemorySendChannel[Job] = attrs.field(init=False)
+    _jobs: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._todo, self._todos = trio.open_memory_channel[Ask | Left](2 * MOST_WATCHERS)
+        self._later, self._jobs = trio.open_memory_channel[Job](2 * MOST_WATCHERS)
         self.fleet.on_post(self.take)
 
     @property
@@ -235,7 +228,7 @@ class CallsElsewhere:
         """Want no more of a stream; its worker is told soon."""
         if self._reading.pop(name, None) is not None:
             with suppress(trio.WouldBlock):  # it finds out by itself that nothing is taken
-                self._todo.send_nowait(Left(worker, name))
+                self._later.send_nowait(partial(self.say, worker, {"id": name, "left": True}))
 
     def _forget_unread(self) -> None:
         """Forget streams whose browser had gone before the answer began."""
@@ -253,7 +246,7 @@ class CallsElsewhere:
             case {"ask": str(what), "id": str(name), "to": str(to), "call": str(call), "since": str(since)}:
                 if name not in self._sending:  # else it was repeated
                     with suppress(trio.WouldBlock):  # the page asks again
-                        self._todo.send_nowait(Ask(name, to, call, what, since))
+                        self._later.send_nowait(partial(self._send, Ask(name, to, call, what, since)))
                         self._sending[name] = _Sending()
             case {"id": str(name)}:
                 end = self._reading.get(name) or self._sending.get(name)
@@ -265,12 +258,8 @@ class CallsElsewhere:
     async def run(self) -> None:
         """Send calls of this worker to watchers elsewhere, until cancelled."""
         async with trio.open_nursery() as nursery:
-            async for todo in self._todos:
-                work = partial(self._send, todo) if isinstance(todo, Ask) else partial(self._say_left, todo)
-                nursery.start_soon(unharmed, work, "watching_crashed")
-
-    async def _say_left(self, left: Left) -> None:
-        await self.say(left.worker, {"id": left.id, "left": True})
+            async for job in self._jobs:
+                nursery.start_soon(unharmed, job, "watching_crashed")
 
     async def _send(self, ask: Ask) -> None:
         stream, link, why = self._stream_for(ask), self._sending[ask.id], NONE
@@ -302,9 +291,10 @@ class CallsElsewhere:
         async with stream:
             async for part in stream:
                 packed = pack.compress(part) + pack.flush(zlib.Z_SYNC_FLUSH)
-                for piece in batched_bytes(packed):
+                for at in range(0, len(packed), PIECE_BYTES):
                     await link.wait_room()  # no longer than the stream waits for its peer
-                    message = {"id": ask.id, "n": link.sent, "piece": b64encode(piece).decode()}
+                    piece = b64encode(packed[at : at + PIECE_BYTES]).decode()
+                    message = {"id": ask.id, "n": link.sent, "piece": piece}
                     if not await self.say(ask.to, message):
                         return NONE
                     link.sent += 1
@@ -312,10 +302,6 @@ class CallsElsewhere:
                     await trio.sleep(REST_SECONDS)
             return OVER
         return STALLED
-
-
-def batched_bytes(text: bytes) -> Iterator[bytes]:
-    return (text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES))
 
 
 def _decoded(piece: str) -> bytes | None:
