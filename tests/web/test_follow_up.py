@@ -4,15 +4,19 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
+import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallParked
 from actors.journal import Journal
 from actors.messages import NoteCallOver
+from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
+from store.search import CallQuery, CallSummary
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, LEAD, LINE, Exchange, FakeLine, context_of, exchange, record, voice_form
 from web.calls.admission import CallNews
@@ -149,16 +153,36 @@ async def test_a_transfer_that_may_go_on_is_waited_for_as_long_as_a_call_can_las
     )
 
 
+@attrs.define
+class StartsLate(MemoryRecords):
+    """A database that comes up after the server."""
+
+    up_at: float = 0.0
+
+    async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+        if trio.current_time() < self.up_at:
+            raise RecordsUnavailable("connection refused")
+        return await super().search(query)
+
+
+@pytest.mark.parametrize(
+    ("newer", "seconds"), [(0, 0.0), (250, 0.0), (0, 30.0)], ids=["last", "long ago", "database away"]
+)
 async def test_a_transfer_that_was_under_way_when_the_server_was_stopped_is_asked_after_by_the_next(
-    autojump_clock: MockClock,
+    newer: int, seconds: float, autojump_clock: MockClock
 ) -> None:
-    first = exchange()
-    await save(first, PUT_THROUGH)
-    second = exchange(line=FakeLine(statuses={CALL_SID: "completed"}), records=first.records)
-    async with following(second):
-        await trio.sleep(FIRST_ASK + LOOK_SECONDS)
+    records = StartsLate()
+    await save(exchange(records=records), PUT_THROUGH)
+    for number in range(newer):
+        await records.save(record(f"CA{number:032x}", started_at="2026-11-22T10:00:00.000+00:00"))
+    second = exchange(line=FakeLine(statuses={CALL_SID: "completed"}), records=records)
+    records.up_at = trio.current_time() + seconds
+    with capture_logs() as lines:
+        async with following(second):
+            await trio.sleep(seconds + FIRST_ASK + 2 * LOOK_SECONDS)
 
     assert ((await kept_of(second)).outcome, ended(second)) == ("transfer_unknown", ["transfer_unknown"])
+    assert ("transfers_not_recalled" in [line["event"] for line in lines]) is (seconds > 0)
 
 
 async def test_a_lost_call_of_which_nothing_is_heard_is_counted_all_the_same(autojump_clock: MockClock) -> None:

@@ -15,8 +15,9 @@ import trio
 from actors.messages import NoteCallOver
 from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
-from store.calls import RecordsUnavailable
-from store.records import TRANSFERRING, UNANSWERED, RecordError
+from store.calls import readable_record
+from store.records import TRANSFERRING, UNANSWERED
+from store.search import CallQuery
 from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
@@ -29,7 +30,7 @@ FIRST_ASK = 120.0
 """From the transfer to the first question how it goes: ringing, whisper and key take less than a minute."""
 ASK_SECONDS = 60.0
 RECALLED = 200
-"""How many of the newest records are searched for calls that were put through when the server stopped."""
+"""Calls that were put through when the server stopped: the newest ones."""
 
 OVERDUE_SECONDS = 60.0
 """From the last news of a call: by then Twilio has given up on our stream, and on the second one we offer it."""
@@ -46,28 +47,34 @@ class FollowUp:
     context: AppContext
     _asked: dict[str, float] = attrs.field(factory=dict, init=False)
     """When Twilio was asked about a call for the last time."""
+    _has_recalled: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
         try:
-            await self.recall()
             await keep_running(self.look, "follow_up_crashed", LOOK_SECONDS)
         finally:
             self.context.announced.close()
 
     async def recall(self) -> None:
         """Take up again the calls that were put through in an earlier life of the server."""
+        records, parked_calls = self.context.services.records, self.context.announced.parked_calls
         try:
-            records = await self.context.services.records.list(RECALLED)
-        except (RecordsUnavailable, RecordError, OSError) as exc:
-            _log.warning("transfers_not_recalled", why=str(exc))
+            found = await records.search(CallQuery(outcome=TRANSFERRING, limit=RECALLED))
+            read = [await readable_record(records, one.call_sid) for one in found]
+        except OSError as exc:  # tried again with the next look
+            _log.debug("transfers_not_recalled", why=str(exc))
             return
-        for record in records:
-            if record.outcome == TRANSFERRING:
-                self.context.announced.parked_calls.park(record)
+        known = {*self.context.streams.running(), *(parked.record.call_sid for parked in parked_calls.all())}
+        for record in read:
+            if record is not None and record.call_sid not in known:
+                parked_calls.park(record)
+        self._has_recalled = True
 
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
         parked_calls, admissions = self.context.announced.parked_calls, self.context.admissions
+        if not self._has_recalled:
+            await self.recall()
         for call_sid in await admissions.told(CallNews.ENDED, self.context.streams.running()):
             self.context.services.intercom.tell(call_sid, NoteCallOver())
         parked = {each.record.call_sid: each for each in parked_calls.all()}
