@@ -50,10 +50,7 @@ _log = structlog.stdlib.get_logger()
 
 
 def roster_of(settings: Settings) -> Roster:
-    """Load the agents that AGENTS names with the voices of the settings, and see whether their options can work.
-
-    Raises: `RosterError`.
-    """
+    """Load the agents that AGENTS names, and see whether their options can work. Raises: `RosterError`."""
     roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
     refuse_options(roster, VoiceAgentOptions(options_of(settings)))
     return roster
@@ -147,10 +144,7 @@ def file_of_orders(records: CallRecords) -> str:
 
 
 def make_folder(folder: Path, setting: str) -> None:
-    """Make a folder that a setting names, and see whether it can be written to. Blocks.
-
-    Raises: `OSError`, with the setting that names it.
-    """
+    """Make the folder of a setting, and try to write to it. Blocks. Raises: `OSError`, with the setting."""
     try:
         make_folders(folder)
         with TemporaryFile(dir=folder):
@@ -172,10 +166,7 @@ class CallStores:
 
     @classmethod
     def of(cls, settings: Settings) -> "CallStores":
-        """Decide it by the settings, and make the folders. Blocks.
-
-        Raises: `OSError`, with the setting that names a folder.
-        """
+        """Decide it by the settings, and make the folders. Blocks. Raises: `OSError`, with the setting of a folder."""
         if settings.recordings_dir is not None:
             make_folder(settings.recordings_dir, "RECORDINGS_DIR")
         records = records_of(settings)

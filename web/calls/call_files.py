@@ -125,10 +125,7 @@ class CallFiles:
         return await trio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
 
     async def in_store(self, work: Callable[[], T], seconds: float = STORE_SECONDS) -> T:
-        """Ask the object store, which blocks, in one of the few threads for it.
-
-        Raises: `ObjectsUnavailable`, whatever its driver raises, and when it takes longer.
-        """
+        """Ask the object store in one of its few threads. Raises: `ObjectsUnavailable`, also when it takes longer."""
         threads = partial(trio.to_thread.run_sync, work, limiter=self._asking, abandon_on_cancel=True)
         with trio.move_on_after(seconds):
             answer = await guard(threads)

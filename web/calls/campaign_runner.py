@@ -45,10 +45,7 @@ class CampaignRunner:
                 await trio.sleep(max(self._gap, SHORTEST_GAP))
 
     async def look(self) -> None:
-        """Have numbers called for as long as there are some whose time has come, and lines for them.
-
-        Raises: `OSError`.
-        """
+        """Have numbers called as long as there are some whose time has come, and lines for them. Raises: `OSError`."""
         if not self._has_lines():
             return
         if trio.current_time() > self._swept + SWEEP_SECONDS:

@@ -123,10 +123,7 @@ def _is_number(value: object, most: float, *, least: float) -> bool:
 
 
 async def settle(orders: OrderQueue, order: KeptOrder, outcome: str, why: str = "") -> None:
-    """End an order, or let the number of a campaign wait for the next attempt that its rules allow.
-
-    Raises: `OSError`.
-    """
+    """End an order, or let its number wait for the next attempt that the campaign's rules allow. Raises: `OSError`."""
     if not order.campaign:
         await orders.over(order.order_id, outcome, why)
         return

@@ -97,10 +97,7 @@ class Commands:
         return bool(call_sid) and await self.fleet.tell(call_sid, written(message))
 
     async def ask(self, call_sid: str, command: Command, within: float = ANSWER_SECONDS) -> Asked:
-        """Give a call an operator's command, and wait for the answer.
-
-        Cancellation: the command is carried out all the same.
-        """
+        """Give a call a command, and wait for the answer. Cancellation: the command is carried out all the same."""
         here = await self.ask_here(call_sid, command, within)
         return await self._ask_elsewhere(call_sid, command, within) if isinstance(here, NotHere) else here
 

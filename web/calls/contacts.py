@@ -46,10 +46,7 @@ class ContactReader:
     """Its name, which the records of its calls have in their metadata, with the line of the file."""
 
     async def read(self, text: str) -> Sequence[NewContact]:
-        """Read a whole file, and let other tasks run in between.
-
-        Raises: `OrderError`, with every mistake, `MOST_PROBLEMS` of them at most.
-        """
+        """Read a whole file. Raises: `OrderError`, with every mistake, `MOST_PROBLEMS` of them at most."""
         if "phonenumbers" not in sys.modules:
             alone = trio.CapacityLimiter(1)  # an import that hangs keeps no other work waiting
             await trio.to_thread.run_sync(import_module, "phonenumbers", limiter=alone, abandon_on_cancel=True)

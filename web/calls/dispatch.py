@@ -196,10 +196,7 @@ class Dispatcher:
         return None if slots.accepting else NoLine(Lack.FULL, BUSY_SECONDS)
 
     async def call_off(self, name: str, reason: str) -> bool:
-        """Call off an order that waits for its turn, on any worker; False when none of this name does.
-
-        Raises: `OSError`.
-        """
+        """Call off an order that waits for its turn, on any worker; False when none does. Raises: `OSError`."""
         order = await self.context.orders.find(name)
         if order is None or not await self.context.orders.cancel(order.order_id, reason):
             return False

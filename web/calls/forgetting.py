@@ -120,10 +120,7 @@ class Forgetting:
         return record is not None and number in {"", record.caller}
 
     async def kept(self, subject: Subject) -> Mapping[str, object]:
-        """Return what is kept: the person's calls with the names of their files, and whose records mention them.
-
-        Raises: `OSError`.
-        """
+        """Return the person's calls with their files, and whose records mention them. Raises: `OSError`."""
         found = {sid: await self.files.names(sid) for sid in sorted(subject.calls)}
         calls = [
             {"call_sid": sid, "record": await self._has_record(sid), "files": files} for sid, files in found.items()
@@ -132,10 +129,7 @@ class Forgetting:
         return {"calls": [call for call in calls if call["record"] or call["files"]], "mentioned_in": others}
 
     async def export(self, subject: Subject) -> IO[bytes]:
-        """Return a ZIP file of every record, journal and recording of the person's calls; the caller closes it.
-
-        Raises: `OSError`; `RecordError`.
-        """
+        """Return a ZIP file of all of the person's calls; the caller closes it. Raises: `OSError`; `RecordError`."""
         records = {sid: await self.records.get(sid) for sid in sorted(subject.calls)}
         texts = {sid: encode_record(record) for sid, record in records.items() if record is not None}
         names = {sid: await self.files.names(sid) for sid in sorted(subject.calls)}
@@ -190,10 +184,7 @@ class Forgetting:
         return await self.files.is_written(call_sid) and not await self._has_record(call_sid)
 
     async def erase_here(self, subject: Subject) -> int:
-        """Erase what this worker has, for another one that asks; return how many things that were.
-
-        Raises: `OSError`.
-        """
+        """Erase what this worker has, for another one that asks; return how many things. Raises: `OSError`."""
         return sum((await self._erase_own(subject)).values())
 
     async def _erase_all(self, subject: Subject) -> dict[str, int]:

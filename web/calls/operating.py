@@ -90,10 +90,7 @@ assert CHECKS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can a
 
 
 def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[Action, str]:
-    """Read the body of a request for a command; return what it asks for, and who says to ask.
-
-    Raises: `OrderError`, with every mistake.
-    """
+    """Read what a request for a command asks for, and who says to ask. Raises: `OrderError`, with every mistake."""
     given = object_of(body, "Write a JSON object.")
     checks = {**CHECKS[name], "by": _by}
     found = (problem for check in checks.values() for problem in check(given, agents))
@@ -108,10 +105,7 @@ def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[A
 
 
 async def operate(context: AppContext, call_sid: str, command: Command) -> Asked:
-    """Give a command to a call, and say what became of it.
-
-    `NotHere`: no such call goes on, or ever did. Raises: `OSError`.
-    """
+    """Give a command to a call. `NotHere`: no such call goes on, or ever did. Raises: `OSError`."""
     asked = await context.commands.ask(call_sid, command)
     if not isinstance(asked, NotHere):
         return asked

@@ -50,10 +50,7 @@ class RepeatedOrders:
     _running: dict[str, _OpenRequest] = attrs.field(factory=dict, init=False)
 
     async def once(self, key: ClientKey, take: Take) -> OrderAnswer:
-        """Take an order, unless its key is known: then tell what became of it.
-
-        Raises: `OSError` when it cannot be found out whether the key is known.
-        """
+        """Take an order, unless its key is known: then tell what became of it. Raises: `OSError`."""
         while (earlier := self._running.get(key.name)) is not None:
             await earlier.over.wait()
             if earlier.digest == key.digest and earlier.answer is not None:

@@ -85,10 +85,7 @@ class UnfinishedOrders:
             await unharmed(partial(self.look_after, order), "order_crashed", id=order.order_id)
 
     async def look_after(self, order: KeptOrder) -> None:
-        """Bring an order further that this worker has taken.
-
-        Raises: `OSError`; another worker tries again.
-        """
+        """Bring an order further that this worker has taken. Raises: `OSError`; another worker tries again."""
         if self.dispatcher.turn_of(order.order_id) is not None:
             return  # its own task has it, and was late
         record = await readable_record(self.context.services.records, order.call_sid or order.order_id)

@@ -184,10 +184,7 @@ class Webhooks:
         tell(said, id=event.id, call_sid=event.call_sid, kind=event.kind, tries=event.tries, why=why)
 
     async def sweep(self) -> int:
-        """Find calls whose end was never kept, as when a process was killed, and keep it; return how many.
-
-        Raises: `OSError`.
-        """
+        """Keep the ends of calls that were never kept, as of a killed process; return how many. Raises: `OSError`."""
         await self.outbox.prune()
         since = await self.outbox.since()
         if since is None:

@@ -93,10 +93,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     within: float | None = None,
 ) -> httpx.Response:
-    """Ask a server something, with JSON or without a body; `within` is in seconds, if not as usual.
-
-    Raises: `OperatorError`.
-    """
+    """Ask a server something; `within` is in seconds, if not as usual. Raises: `OperatorError`."""
     timeout = http.timeout if within is None else within
     with _explaining(http):
         response = await http.request(method, target, json=content, headers=headers, timeout=timeout)

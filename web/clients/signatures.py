@@ -54,10 +54,7 @@ def _body_is_vouched_for(address: str, body: bytes) -> bool:
 
 
 def is_signed(auth_token: str, address: str, headers: Mapping[str, str], content: Content = b"") -> bool:
-    """Tell whether `address`, with this content, was signed by the holder of `auth_token`.
-
-    `headers` has lower-case names.
-    """
+    """Tell whether the holder of `auth_token` has signed this. `headers` has lower-case names."""
     signature = headers.get(SIGNATURE, "")
     if not signature:
         return False

@@ -63,10 +63,7 @@ class CallViews:
         return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
 
     async def call_sid(self, name: str) -> str:
-        """Return the CallSid of a call by either name, placed by whichever worker; the name itself where it has none.
-
-        Raises: `OSError`.
-        """
+        """Return the CallSid of a call by either name; the name itself where it has none. Raises: `OSError`."""
         call = self.context.live_calls.find(name)
         if call is not None:
             return call.call_sid or call.id
