@@ -147,8 +147,8 @@ class MediaStreams:
         if admitted.resumes:
             await context.admissions.tell(call_sid, CallNews.RESUMED, repr(time.time()))
             context.announced.parked_calls.leave(call_sid)
-        if admitted.resumes and (record := await self._left(call_sid)) is not None:
-            plan = attrs.evolve(plan, resumption=_resumption(record, admitted))
+            left = await Returns(context).record_of(call_sid) or await context.fleet.noted(call_sid)  # by a dead worker
+            plan = attrs.evolve(plan, resumption=None if left is None else _resumption(left, admitted))
         context.live_calls.streaming(call_sid)
         with (
             bound_contextvars(**_logged(started, context.services)),
@@ -192,10 +192,6 @@ class MediaStreams:
             await socket.aclose(NORMAL, "elsewhere" if is_elsewhere else "not_taken_over")
         finally:
             phone.give_back()
-
-    async def _left(self, call_sid: str) -> CallRecord | None:
-        """Return what an earlier stream of the call has left: its record, or the last note of a worker that died."""
-        return await Returns(self.context).record_of(call_sid) or await self.context.fleet.noted(call_sid)
 
     async def _refuse(self, socket: OpenSocket, refusal: NotAdmitted, code: int) -> None:
         self.context.counts.refused("stream")

@@ -123,12 +123,13 @@ def _described(one: Operation) -> JSON:
     return described
 
 
+_ARGUMENT: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _BY_ROUTE: Final = {(one.method, one.path): one for one in OPERATIONS}
 
 
 async def refuse_misasked() -> Response | None:
     """Answer 400 to arguments of an address that the document does not have."""
-    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule) if request.url_rule is not None else ""
+    path = _ARGUMENT.sub(r"{\1}", request.url_rule.rule) if request.url_rule is not None else ""
     one = _BY_ROUTE.get(("GET" if request.method == "HEAD" else request.method, path))
     return None if one is None or one.asks is None else misasked(one.asks, takes_json=one.takes_json)
 

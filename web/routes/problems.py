@@ -194,14 +194,15 @@ class Misrouted:
         return f"{whose}set {webhook} to {origin}{route}, HTTP POST."
 
 
-_IDS: Mapping[str, str] = {
-    "CallSid": CALL_SID,
-    "ParentCallSid": CALL_SID,
-    "DialCallSid": CALL_SID,
-    "StreamSid": r"MZ[0-9a-fA-F]{32}",
-    "RecordingSid": r"RE[0-9a-fA-F]{32}",
-    "call": CALL_SID,  # of our own addresses, which Twilio gives back
-    "order": r"[A-Za-z0-9_-]{1,64}",
+_CALL, _STREAM = re.compile(CALL_SID), re.compile(r"MZ[0-9a-fA-F]{32}")
+_IDS: Mapping[str, re.Pattern[str]] = {
+    "CallSid": _CALL,
+    "ParentCallSid": _CALL,
+    "DialCallSid": _CALL,
+    "StreamSid": _STREAM,
+    "RecordingSid": re.compile(r"RE[0-9a-fA-F]{32}"),
+    "call": _CALL,  # of our own addresses, which Twilio gives back
+    "order": re.compile(r"[A-Za-z0-9_-]{1,64}"),
 }
 """Fields and arguments that are ids. Other fields are not looked at: Twilio may send what it likes."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -210,19 +211,18 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 def malformed(*given: Mapping[str, str]) -> str:
     """Return the first field that is an id and does not look like one; empty where there is none."""
     for fields in given:
-        for field, pattern in _IDS.items():
-            value = fields.get(field, "")
-            if value and re.fullmatch(pattern, value) is None:
+        for field, value in fields.items():
+            if value and field in _IDS and _IDS[field].fullmatch(value) is None:
                 return field
     return ""
 
 
 def is_call_sid(text: str) -> bool:
-    return re.fullmatch(CALL_SID, text) is not None
+    return _CALL.fullmatch(text) is not None
 
 
 def is_stream_sid(text: str) -> bool:
-    return re.fullmatch(_IDS["StreamSid"], text) is not None
+    return _STREAM.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
