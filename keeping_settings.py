@@ -7,8 +7,8 @@ import math
 import attrs
 
 from model_settings import ModelSettings
-from setting_reader import Reading, setting
-from setting_values import http_url, number, object_url, optional, phone_number, spoken, yes_or_no
+from setting_reader import Reading, optional_setting, setting
+from setting_values import http_url, number, object_url, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
 
 LONGEST_DAYS = 36_500.0
@@ -111,52 +111,50 @@ class KeepingSettings(ModelSettings):
     retention_days: Retention = setting(
         "days after which recordings, words (transcripts, journals, facts) and records are removed: one number"
         " for all of them, or one for each. off keeps them",
-        "audio=7 transcripts=30 records=365",
         retention,
         "off",
+        "audio=7 transcripts=30 records=365",
     )
     redact: Redaction = setting(
         "what of the words of a call is not written down: cards, or numbers of four digits and more. Recordings have it"
         " still",
-        "cards",
         redaction,
         "none",
+        "cards",
     )
     record_audio: RecordedLines = setting(
         "whether the audio of calls is recorded, where RECORDINGS_DIR is a folder: yes, no, or on which of our numbers",
-        "+15551230000",
         recorded_lines,
         "yes",
+        "+15551230000",
     )
     recording_notice: str = setting(
         "sentence that Twilio says before anybody else, to callers whose audio is recorded; empty says nothing",
-        "This call is recorded.",
         spoken,
         "",
+        "This call is recorded.",
     )
-    recordings_url: str | None = setting(
+    recordings_url: str | None = optional_setting(
         "object store that recordings are moved to after each call; empty leaves them in RECORDINGS_DIR. Needs"
         " the extra `objects` and fsspec's driver for the store",
+        object_url,
         "s3://bucket/recordings",
-        optional(object_url),
-        "",
     )
-    call_webhook_url: str | None = setting(
+    call_webhook_url: str | None = optional_setting(
         "the address of your server that is told when a call starts, is handed on, is put through to a person,"
         " and ends",
+        http_url,
         "https://example.com/calls",
-        optional(http_url),
-        "",
     )
     call_webhook_secret: tuple[bytes, ...] = setting(
         "the secret that signs what CALL_WEBHOOK_URL is told; two with a comma between them while it is changed."
         " Make one"
         ' with: echo "whsec_$(openssl rand -base64 32)"',
-        "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
         webhook_secrets,
         "",
+        "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
         secret=True,
     )
     call_webhook_private: bool = setting(
-        "whether CALL_WEBHOOK_URL may be http, and lead to a private address: yes or no", "no", yes_or_no, "no"
+        "whether CALL_WEBHOOK_URL may be http, and lead to a private address: yes or no", yes_or_no, "no"
     )

@@ -26,8 +26,8 @@ from model_values import (
     speed,
 )
 from protocol.deepgram import OWN_ENDPOINT, REASONING_MODES, why_unheard
-from setting_reader import Reading, setting, variable_of
-from setting_values import agent_sources, http_url, key, number, optional, whole, yes_or_no
+from setting_reader import Reading, optional_setting, setting, variable_of
+from setting_values import agent_sources, http_url, key, number, whole, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
@@ -46,117 +46,101 @@ class ModelSettings:
     agents: tuple[str, ...] = setting(
         "the agents: a package (acme.agents), a folder (./acme) or a file, or several with commas between them;"
         " the package `agents` has those that come with the program",
-        "acme.agents",
         agent_sources,
         "agents",
+        "acme.agents",
     )
     voices: Mapping[str, str]
     """By the name of the agent."""
     speak_fallback: tuple[str, ...] = setting(
         "voices for when an agent's own fails, the best first, from another vendor if possible: voices of"
         " Deepgram's, or cartesia/MODEL/VOICE; none for no other voice",
-        "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
         fallback_voices,
         "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
     )
     speak_speed: float | None = setting(
         "speed of the voices, as a multiple of their own: 0.7 to 1.5 for Aura, 0.5 to 1.5 for Flux, in steps of 0.05",
-        "1.1",
         speed,
         "",
+        "1.1",
     )
-    listen_model: str = setting("Deepgram's speech-to-text model", "flux-general-en", model, "flux-general-en")
+    listen_model: str = setting("Deepgram's speech-to-text model", model, "flux-general-en")
     listen_language: tuple[str, ...] = setting(
         "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en"
         " hears English",
-        "es",
         languages,
         "",
+        "es",
     )
     listen_keyterms: tuple[str, ...] = setting(
-        "words to listen for, such as names of products, with commas between them", "Roth IRA,Acme", keyterms, ""
+        "words to listen for, such as names of products, with commas between them", keyterms, "", "Roth IRA,Acme"
     )
-    listen_eot_threshold: float | None = setting(
-        "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
-        "0.8",
-        optional(number(0.5, 1.0)),
-        "",
+    listen_eot_threshold: float | None = optional_setting(
+        "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7", number(0.5, 1.0), "0.8"
     )
-    listen_eager_eot_threshold: float | None = setting(
+    listen_eager_eot_threshold: float | None = optional_setting(
         "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
+        number(0.3, 0.9),
         "0.5",
-        optional(number(0.3, 0.9)),
-        "",
     )
-    listen_eot_timeout_ms: int | None = setting(
+    listen_eot_timeout_ms: int | None = optional_setting(
         "milliseconds of silence after which Flux ends a turn in any case, 500 to 10000; Deepgram's own is 5000",
+        whole(500, 10_000),
         "3000",
-        optional(whole(500, 10_000)),
-        "",
     )
-    think_provider: str = setting("LLM provider", "open_ai", provider, "open_ai")
+    think_provider: str = setting("LLM provider", provider, "open_ai")
     think_model: tuple[str, ...] = setting(
-        "LLM of THINK_PROVIDER; several with commas between them are tried in order",
-        "gpt-5.4-mini",
-        models,
-        "gpt-5.4-mini",
+        "LLM of THINK_PROVIDER; several with commas between them are tried in order", models, "gpt-5.4-mini"
     )
     think_fallback: tuple[tuple[str, str], ...] = setting(
         "LLMs for when THINK_MODEL fails or is gone, as PROVIDER/MODEL, another vendor's first; none for no other",
-        "anthropic/claude-haiku-4-5",
         fallback_models,
         "anthropic/claude-haiku-4-5, open_ai/gpt-5.4-mini",
+        "anthropic/claude-haiku-4-5",
     )
-    think_endpoint: ThinkEndpoint | None = setting(
+    think_endpoint: ThinkEndpoint | None = optional_setting(
         "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
         " aws_bedrock need it",
+        own_endpoint,
         '{"url": "https://api.groq.com/openai/v1/chat/completions", '
         '"headers": {"authorization": "Bearer gsk_0123abcd"}}',
-        optional(own_endpoint),
-        "",
         secret=True,
     )
-    think_temperature: float | None = setting(
-        "temperature of the LLM, 0 to 2 (anthropic: to 1)", "0.4", optional(number(0.0, 2.0)), ""
+    think_temperature: float | None = optional_setting(
+        "temperature of the LLM, 0 to 2 (anthropic: to 1)", number(0.0, 2.0), "0.4"
     )
-    think_reasoning_mode: str | None = setting(
+    think_reasoning_mode: str | None = optional_setting(
         "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as"
         " little as it can",
+        one_of(REASONING_MODES),
         "low",
-        optional(one_of(REASONING_MODES)),
-        "",
     )
     mip_opt_out: bool = setting(
-        "whether calls are kept out of Deepgram's Model Improvement Program: yes or no", "yes", yes_or_no, "no"
+        "whether calls are kept out of Deepgram's Model Improvement Program: yes or no", yes_or_no, "no", "yes"
     )
-    groq_api_key: str | None = setting(
+    groq_api_key: str | None = optional_setting(
         "the key for Groq, which writes the Brief for the next agent; without it the Brief is made from the"
         " call's facts",
+        key,
         "gsk_0123abcd",
-        optional(key),
-        "",
         secret=True,
     )
     groq_llm: tuple[str, ...] = setting(
         "LLM of Groq's for the Brief; several with commas between them are tried in order",
-        "openai/gpt-oss-120b, openai/gpt-oss-20b",
         models,
         "openai/gpt-oss-120b, openai/gpt-oss-20b",
     )
-    groq_base_url: str = setting(
-        "where Groq is reached; change it for the simulator", "https://api.groq.com", http_url, "https://api.groq.com"
-    )
-    summary_url: str | None = setting(
+    groq_base_url: str = setting("where Groq is reached; change it for the simulator", http_url, "https://api.groq.com")
+    summary_url: str | None = optional_setting(
         "base URL of another OpenAI-compatible API that writes the Brief instead of Groq",
+        base_url,
         "https://api.openai.com/v1",
-        optional(base_url),
-        "",
     )
     summary_model: tuple[str, ...] = setting(
-        "LLM for the Brief, or several in order; GROQ_LLM where it is not set", "gpt-5.4-mini", optional_models, ""
+        "LLM for the Brief, or several in order; GROQ_LLM where it is not set", optional_models, "", "gpt-5.4-mini"
     )
-    summary_api_key: str | None = setting(
-        "the key for SUMMARY_URL; GROQ_API_KEY where it is not set", "sk-0123abcd", optional(key), "", secret=True
+    summary_api_key: str | None = optional_setting(
+        "the key for SUMMARY_URL; GROQ_API_KEY where it is not set", key, "sk-0123abcd", secret=True
     )
 
     @property

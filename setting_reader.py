@@ -52,12 +52,24 @@ class Variable(Generic[T_co]):
 
 
 def setting(
-    purpose: str, example: str, parse: Callable[[str], T], default: str | None = None, *, secret: bool = False
+    purpose: str, parse: Callable[[str], T], default: str | None = None, example: str = "", *, secret: bool = False
 ) -> T:
-    """Declare a field of a class of settings: its variable has the name of the field, in capitals."""
-    variable = Variable("", purpose, example, parse, default, secret)
+    """Declare a field of a class of settings: its variable has the name of the field, in capitals.
+
+    The default is an example, too, unless another one is given.
+    """
+    variable = Variable("", purpose, example or default or "", parse, default, secret)
     field: T = attrs.field(repr=not secret, metadata={"variable": variable})
     return field
+
+
+def optional_setting(purpose: str, parse: Callable[[str], T], example: str, *, secret: bool = False) -> T | None:
+    """Declare a field that is None where nothing is given."""
+    return setting(purpose, optional(parse), "", example, secret=secret)
+
+
+def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda value: value_of(value) if value else None
 
 
 def variable_of(field: "attrs.Attribute[T]") -> Variable[T]:

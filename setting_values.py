@@ -297,10 +297,6 @@ def yes_or_no(value: str) -> bool:
     return value.lower() == "yes"
 
 
-def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
-    return lambda value: value_of(value) if value else None
-
-
 def member_of(kind: type[E]) -> Callable[[str], E]:
     def parse(value: str) -> E:
         try:

@@ -22,7 +22,17 @@ from dotenv.parser import Binding, parse_stream
 from actors.policy import SummaryMode
 from keeping_settings import KeepingSettings, check_webhooks
 from model_settings import AGENTS, REFERENCE_VOICES, VOICE, check_models, voices_in
-from setting_reader import Reading, SettingsError, Variable, misspelt, setting, variable_of, variables_of
+from setting_reader import (
+    Reading,
+    SettingsError,
+    Variable,
+    misspelt,
+    optional,
+    optional_setting,
+    setting,
+    variable_of,
+    variables_of,
+)
 from setting_values import (
     account_sid,
     api_key_sid,
@@ -36,7 +46,6 @@ from setting_values import (
     keys,
     member_of,
     number,
-    optional,
     origin,
     phone_key,
     phone_number,
@@ -170,163 +179,146 @@ class Settings(KeepingSettings):
     environ: Mapping[str, str] = attrs.field(repr=False)
     """All that was read from, for the settings of a roster's own functions."""
     deepgram_api_key: str = setting(
-        "the key for Deepgram's Voice Agent API, which hears and speaks", "0123abcd", key, secret=True
+        "the key for Deepgram's Voice Agent API, which hears and speaks", key, example="0123abcd", secret=True
     )
     deepgram_agent_url: str = setting(
         "where the Voice Agent API is reached; change it for the EU or for the simulator",
-        "wss://agent.deepgram.com/v1/agent/converse",
         socket_url,
         "wss://agent.deepgram.com/v1/agent/converse",
     )
     deepgram_speak_url: str = setting(
         "where the fillers for a silence are fetched, once a voice; change it together with DEEPGRAM_AGENT_URL",
-        "https://api.deepgram.com/v1/speak",
         http_url,
         "https://api.deepgram.com/v1/speak",
     )
     twilio_account_sid: str = setting(
-        "the Twilio account that places the calls", "AC0123456789abcdef0123456789abcdef", account_sid
+        "the Twilio account that places the calls", account_sid, example="AC0123456789abcdef0123456789abcdef"
     )
     twilio_auth_token: str = setting(
         "the account's primary auth token, which also proves that a request is Twilio's; while it is changed, the new"
         " one and the old one, with a comma between them",
-        "0123456789abcdef0123456789abcdef",
         keys,
+        example="0123456789abcdef0123456789abcdef",
         secret=True,
     )
-    twilio_api_key: str | None = setting(
+    twilio_api_key: str | None = optional_setting(
         "an API key of the account, with which we ask Twilio instead of with the auth token (which still proves that a"
         " request is Twilio's)",
+        api_key_sid,
         "SK0123456789abcdef0123456789abcdef",
-        optional(api_key_sid),
-        "",
     )
-    twilio_api_secret: str | None = setting(
-        "the secret of TWILIO_API_KEY", "0123456789abcdef0123456789abcdef", optional(key), "", secret=True
+    twilio_api_secret: str | None = optional_setting(
+        "the secret of TWILIO_API_KEY", key, "0123456789abcdef0123456789abcdef", secret=True
     )
-    twilio_phone_number: str = setting("our line: the Twilio number that rings and calls", "+15551230000", phone_number)
+    twilio_phone_number: str = setting(
+        "our line: the Twilio number that rings and calls", phone_number, example="+15551230000"
+    )
     twilio_api_url: str = setting(
         "where Twilio's REST API is reached; change it for a region (give edge and region) or for the simulator",
-        "https://api.dublin.ie1.twilio.com",
         host_url,
         "https://api.twilio.com",
+        "https://api.dublin.ie1.twilio.com",
     )
-    lead_server_host: str = setting("the address the server binds", "0.0.0.0", bound_host, "127.0.0.1")  # noqa: S104 - an example
-    lead_server_port: int = setting("the port the server binds", "8000", whole(0, 65535), "8000")
+    lead_server_host: str = setting("the address the server binds", bound_host, "127.0.0.1", "0.0.0.0")  # noqa: S104 - an example
+    lead_server_port: int = setting("the port the server binds", whole(0, 65535), "8000")
     lead_server_external_url: str = setting(
         "the one public origin of this server: Twilio is sent there and its signatures are checked against it",
-        "https://agent.example.com",
         origin,
+        example="https://agent.example.com",
     )
-    lead_phone_number: str | None = setting(
-        "number that POST /calls calls when the order names none", "+15557650000", optional(phone_number), ""
+    lead_phone_number: str | None = optional_setting(
+        "number that POST /calls calls when the order names none", phone_number, "+15557650000"
     )
-    api_token: str | None = setting(
+    api_token: str | None = optional_setting(
         "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
         " Twilio are all on this machine. Make one with: openssl rand -hex 32",
+        key,
         "a-long-random-text",
-        optional(key),
-        "",
         secret=True,
     )
     max_calls: int = setting(
         "how many calls are carried at once: by all workers that share a PostgreSQL, else by each worker",
-        "50",
         whole(1, 100_000),
         "50",
     )
-    max_calls_per_worker: int | None = setting(
+    max_calls_per_worker: int | None = optional_setting(
         "how many calls one worker carries at once, where MAX_CALLS is for several; MAX_CALLS where it is not set",
+        whole(1, 10_000),
         "50",
-        optional(whole(1, 10_000)),
-        "",
     )
     calls_per_second: float = setting(
         "how many calls are placed in a second, by all workers that share a PostgreSQL or else by each worker;"
         " more wait their turn here, for Twilio would ring them much later",
-        "1",
         number(0.01, 100),
         "1",
     )
     summary_mode: SummaryMode = setting(
         "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
-        "eager",
         member_of(SummaryMode),
         "eager",
     )
-    summary_deadline: float = setting("how many seconds a handoff waits for the Brief", "3", seconds(0.1, 30), "3")
+    summary_deadline: float = setting("how many seconds a handoff waits for the Brief", seconds(0.1, 30), "3")
     silence_budget: float = setting(
-        "the longest silence a caller meets when it is the agents' turn, in seconds", "4", seconds(1, 60), "4"
+        "the longest silence a caller meets when it is the agents' turn, in seconds", seconds(1, 60), "4"
     )
     think_patience: float = setting(
         "how many seconds an answer is waited for, with fillers, as long as the service gives signs of life",
-        "20",
         seconds(5, 120),
         "20",
     )
     caller_silence: float = setting(
         "how many seconds a caller may be silent in their turn before they are asked whether they are there; twice,"
         " then the call ends. off waits for ever",
-        "10",
         seconds_or_off(3, 120),
         "10",
     )
     max_call_seconds: float = setting(
         "the longest that a conversation may take, in seconds; the caller is warned a minute before. off has no end",
-        "1800",
         seconds_or_off(30, 7000),
         "1800",
     )
-    human_digit: str | None = setting(
+    human_digit: str | None = optional_setting(
         "the key that puts a caller through to a person; without TRANSFER_PHONE_NUMBER the agent is told of it",
+        phone_key,
         "0",
-        optional(phone_key),
-        "",
     )
     keep_digits: bool = setting(
-        "whether journal and record keep which keys a caller pressed, and not only how many: yes or no",
-        "no",
-        yes_or_no,
-        "no",
+        "whether journal and record keep which keys a caller pressed, and not only how many: yes or no", yes_or_no, "no"
     )
     voicemail_message: str = setting(
         "what the agent says to an answering machine after its beep; empty hangs up on machines",
-        "This is Alex from Acme, you asked us to call. Please call us back.",
         spoken,
         "",
+        "This is Alex from Acme, you asked us to call. Please call us back.",
     )
-    fallback_phone_number: str | None = setting(
-        "the number of the person who takes a call when no agent can go on", "+15559870000", optional(phone_number), ""
+    fallback_phone_number: str | None = optional_setting(
+        "the number of the person who takes a call when no agent can go on", phone_number, "+15559870000"
     )
-    transfer_phone_number: str | None = setting(
+    transfer_phone_number: str | None = optional_setting(
         "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
+        phone_number,
         "+15559870000",
-        optional(phone_number),
-        "",
     )
     transfer_mode: TransferMode = setting(
         "how callers are put through: warm tells the person who is calling and asks for a key before they are"
         " connected, cold connects them at once",
-        "warm",
         member_of(TransferMode),
         "warm",
     )
-    drain_timeout: float = setting(
-        "how many seconds running calls may go on after SIGTERM", "30", seconds(0, 3600), "30"
-    )
+    drain_timeout: float = setting("how many seconds running calls may go on after SIGTERM", seconds(0, 3600), "30")
     recordings_dir: Path | None = setting(
-        "one folder a call: recording, transcript, journal; none keeps nothing", "recordings", folder, "recordings"
+        "one folder a call: recording, transcript, journal; none keeps nothing", folder, "recordings"
     )
     database_url: str = setting(
         "where call records are kept: sqlite:///FILE, postgresql://USER:PASSWORD@HOST/NAME, or memory:, which forgets"
         " them",
-        "postgresql://switchboard:password@db.example.com/switchboard",
         records_url,
         "sqlite:///switchboard.db",
+        "postgresql://switchboard:password@db.example.com/switchboard",
         secret=True,
     )
     prices: Prices | None = setting(
-        "a TOML file with what you pay, from which the console shows what a call costs", "prices.toml", price_table, ""
+        "a TOML file with what you pay, from which the console shows what a call costs", price_table, "", "prices.toml"
     )
 
     @classmethod

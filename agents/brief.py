@@ -7,8 +7,8 @@ information between marks that it cannot contain. A reply that is no Brief is `B
 fails.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import attrs
 import orjson
@@ -17,6 +17,8 @@ from agents.caller_words import said_name, said_need, said_place, said_timeline
 from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.fields import JSON
+
+LineT = TypeVar("LineT", str, tuple[str, str])
 
 RECENT_TURNS: Final = 6
 RECORDED_LIMIT: Final = 3_000
@@ -79,15 +81,8 @@ class Brief:
         return [(str(meta["label"]), neutral(text, meta["limit"])) for meta, text in read if text]
 
     def _recorded(self) -> list[tuple[str, str]]:
-        lines: list[tuple[str, str]] = []
-        room = RECORDED_LIMIT
-        for name, value in self.recorded:
-            line = (f"Recorded, {_label(name).lower()}", neutral(value, 240))
-            room -= sum(map(len, line))
-            if room < 0:
-                break
-            lines.append(line)
-        return lines
+        lines = ((f"Recorded, {_label(name).lower()}", neutral(value, 240)) for name, value in self.recorded)
+        return _first_of(lines, RECORDED_LIMIT)
 
     def filled(self) -> dict[str, str]:
         """Return the known fields by name, without the last turns."""
@@ -251,15 +246,19 @@ def _summary_of(known: Brief) -> str:
 
 def transcript_lines(turns: Sequence[SpokenTurn]) -> list[str]:
     """Write the turns as lines, oldest dropped first when a call has become very long."""
-    lines: list[str] = []
-    room = TRANSCRIPT_LIMIT
-    for turn in reversed(turns):
-        line = turn.as_line(TURN_LIMIT)
-        room -= len(line)
+    newest = _first_of((turn.as_line(TURN_LIMIT) for turn in reversed(turns)), TRANSCRIPT_LIMIT)
+    return newest[::-1] or ["- nothing was said"]
+
+
+def _first_of(lines: Iterable[LineT], room: int) -> list[LineT]:
+    """Return as many lines as there is room for, counted in characters; a line may have parts."""
+    kept: list[LineT] = []
+    for line in lines:
+        room -= sum(map(len, line))
         if room < 0:
             break
-        lines.append(line)
-    return lines[::-1] or ["- nothing was said"]
+        kept.append(line)
+    return kept
 
 
 def _object_in(text: str) -> Mapping[str, JSON]:
