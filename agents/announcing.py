@@ -28,6 +28,12 @@ _WAIT: Final = re.compile(
     r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
 )
 """Words that ask for patience in general, in English."""
+_NOT_NOW: Final = re.compile(
+    r"\b(?:e ?mail|(?:call|text) you|back to you|(?:some(?:one|body)|we|they) will|look(?:ing)? (?:forward|after)"
+    r"|(?:hold|hang) on to|for you to|(?:moment|second|sec|minute) (?:of|to|chance|costs?))\b"
+)
+"""The same words where nobody has to wait on the line."""
+_GOODBYE_TO: Final = re.compile(r" (?:good ?)?bye to (?!you )")
 _POLITE: Final = re.compile(
     r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure"
     r"|great|fine|perfect|lovely|wonderful|cool|awesome|exactly|absolutely|understood|of course|no (?:problem|worries)"
@@ -81,13 +87,14 @@ def _last_clauses(text: str) -> list[list[str]]:
 
 
 def _waits(clause: list[str]) -> bool:
-    return _WAIT.search(" ".join(clause)) is not None
+    words = " ".join(clause)
+    return _WAIT.search(words) is not None and _NOT_NOW.search(words) is None
 
 
 def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
     stated = [plain_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
-    said = [_in_spaces(words) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    said = [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
     return tuple(
         function
         for function in functions

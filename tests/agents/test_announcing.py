@@ -46,6 +46,7 @@ def test_putting_somebody_through_is_announced(text: str) -> None:
         ("Thanks for your time today, and goodbye.", "end_conversation"),
         ("Have a great day!", "end_conversation"),
         ("Good-bye, John.", "end_conversation"),
+        ("Goodbye to you, too.", "end_conversation"),
         ("I've put you down for Wednesday afternoon.", "schedule_followup"),
         ("I've noted your rating, thank you.", "record_satisfaction"),
     ],
@@ -79,6 +80,8 @@ def test_a_function_that_is_spoken_and_not_called_is_announced(text: str) -> Non
         "We help people put money aside.",
         "The connection is poor.",
         "Standby flights are cheaper.",
+        "Say goodbye to high prices!",
+        "He said good-bye to his landlord.",
     ],
 )
 def test_an_offer_a_question_and_a_refusal_announce_nothing(text: str) -> None:
@@ -129,6 +132,23 @@ def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
 )
 def test_what_is_followed_by_its_answer_asks_for_no_patience(text: str) -> None:
     assert not asks_to_wait(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'll look forward to speaking with you.",
+        "I'll look into it and someone will call you back tomorrow.",
+        "I will find out and get back to you by Friday.",
+        "I'll check with my manager and send you an e-mail.",
+        "We are looking for you to confirm it.",
+        "Hang on to your receipt.",
+        "It takes just a second to sign up.",
+        "One minute costs ten pence.",
+    ],
+)
+def test_nobody_has_to_wait_on_the_line_for_another_day(text: str) -> None:
+    assert (asks_to_wait(text), asks_for_time(text)) == (False, False)
 
 
 @pytest.mark.parametrize(
