@@ -23,7 +23,7 @@ from tests.calls.tiny import CALL_SID, CALL_TASK, TinyService, TinyWorld
 from tests.examples import FULL, STRIDE
 
 MakeBlow: TypeAlias = Callable[[TinyWorld, trio.CancelScope], Callable[[trio.lowlevel.Task], None]]
-CLOSING_STRIDE = 7 if FULL else 23
+CLOSING_STRIDE = 7 if FULL else 11
 """Through the steps that differ in nothing but what the call is doing."""
 FEWEST_STEPS = 100
 """A sweep shorter than this has not seen a whole call."""
