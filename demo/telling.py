@@ -144,10 +144,6 @@ def _goodbye_heard(entry: JournalEntry) -> Line:
     return Line(text(entry, "agent"), Tone.END, words, "◆")
 
 
-def _digit_pressed(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.CALLER, f"[presses {text(entry, 'digit') or 'a key'}]")
-
-
 def _caller_silent(entry: JournalEntry) -> Line:
     count = round(number(entry, "asked"))
     nth = {1: "first", 2: "second", 3: "third"}.get(count, f"{count}th")
@@ -158,10 +154,6 @@ def _caller_silent(entry: JournalEntry) -> Line:
 def _machine_detected(entry: JournalEntry) -> Line:
     left = "" if flag(entry, "believed") else ", and the call goes on"
     return Line("line", Tone.STEP, f"Twilio says who has answered: {text(entry, 'verdict')}{left}", "☏")
-
-
-def _caller_hung_up(entry: JournalEntry) -> Line:
-    return Line("caller", Tone.END, left_by(entry), "☏")
 
 
 def _call_resumed(entry: JournalEntry) -> Line:
@@ -183,9 +175,9 @@ def whispered(words: str) -> Line:
 _VARYING: Mapping[str, Callable[[JournalEntry], Line | None]] = {
     "brief_ready": _brief_ready,
     "call_resumed": _call_resumed,
-    "caller_hung_up": _caller_hung_up,
+    "caller_hung_up": lambda entry: Line("caller", Tone.END, left_by(entry), "☏"),
     "caller_silent": _caller_silent,
-    "digit_pressed": _digit_pressed,
+    "digit_pressed": lambda entry: Line("caller", Tone.CALLER, f"[presses {text(entry, 'digit') or 'a key'}]"),
     "function_answered": _function_answered,
     "function_called": _function_called,
     "goodbye_heard": _goodbye_heard,

@@ -44,7 +44,7 @@ _OFFERS = re.compile(r"(?i)\b(advisor|consultation|appointment|follow-up|schedul
 
 
 @attrs.frozen
-class Line:
+class SaidLine:
     """One thing said; `asked` is what an agent had said before it."""
 
     customer: bool
@@ -52,9 +52,9 @@ class Line:
     asked: str = ""
 
 
-def read_lines(prompt: str) -> tuple[tuple[Line, ...], dict[str, str]]:
+def read_lines(prompt: str) -> tuple[tuple[SaidLine, ...], dict[str, str]]:
     """Split a prompt into what was said and what is given as recorded facts."""
-    said: list[Line] = []
+    said: list[SaidLine] = []
     facts: dict[str, str] = {}
     asked, recorded = "", False
     for raw in prompt.splitlines():
@@ -68,7 +68,7 @@ def read_lines(prompt: str) -> tuple[tuple[Line, ...], dict[str, str]]:
             if recorded:
                 facts[speaker] = text
             else:
-                said.append(Line(customer, text, asked))
+                said.append(SaidLine(customer, text, asked))
                 asked = asked if customer else text
     return tuple(said), facts
 
@@ -90,11 +90,11 @@ def extract(prompt: str) -> dict[str, str]:
     return {"summary": _summary(note, facts, mine), **note}
 
 
-def _last(lines: Sequence[Line], find: Callable[[Line], str]) -> str:
+def _last(lines: Sequence[SaidLine], find: Callable[[SaidLine], str]) -> str:
     return next(filter(None, map(find, reversed(lines))), "")
 
 
-def _stated(line: Line, statement: re.Pattern[str], question: re.Pattern[str], most_words: int) -> str:
+def _stated(line: SaidLine, statement: re.Pattern[str], question: re.Pattern[str], most_words: int) -> str:
     if match := statement.search(line.text):
         return match[1].rstrip(".,")
     if not question.search(line.asked):
@@ -105,7 +105,7 @@ def _stated(line: Line, statement: re.Pattern[str], question: re.Pattern[str], m
     return answer if proper and len(words) <= most_words and not _YES.match(answer) else ""
 
 
-def _need(line: Line) -> str:
+def _need(line: SaidLine) -> str:
     if match := _NEED.search(line.text):
         return match[1].strip()
     if not _ASKS_NEED.search(line.asked) or _NO.search(line.text):
@@ -119,13 +119,13 @@ def _found(pattern: re.Pattern[str], text: str) -> str:
     return match[0] if match else ""
 
 
-def _engagement(mine: Sequence[Line]) -> str:
+def _engagement(mine: Sequence[SaidLine]) -> str:
     if any(_NO.search(line.text) for line in mine):
         return "not interested now"
     return "agreeable" if any(_YES.match(line.text) for line in mine) else ""
 
 
-def _agreed(mine: Sequence[Line]) -> str:
+def _agreed(mine: Sequence[SaidLine]) -> str:
     offers: Iterator[str] = (
         match[1].casefold()
         for line in reversed(mine)
@@ -135,7 +135,7 @@ def _agreed(mine: Sequence[Line]) -> str:
     return f"agreed to: {offer}" if offer else ""
 
 
-def _summary(note: Mapping[str, str], facts: Mapping[str, str], mine: Sequence[Line]) -> str:
+def _summary(note: Mapping[str, str], facts: Mapping[str, str], mine: Sequence[SaidLine]) -> str:
     where = f" from {note['location']}" if note["location"] else ""
     wants = f" wants to talk about {note['need']}" if note["need"] else " is on the phone"
     sentences = [f"{note['name'] or 'The customer'}{where}{wants}."]

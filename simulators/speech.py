@@ -192,7 +192,7 @@ def _words(text: str, speech: Speech, audio: bytes, trimmed: int) -> tuple[Word,
 
 def _starts(tokens: Sequence[tuple[int, int]], speech: Speech) -> list[float]:
     """Return when each token begins; espeak says some words ("of the") as one, whose time is shared by length."""
-    known = [_begins(span, speech) for span in tokens]
+    known = [next((at for place, at in speech.words if first <= place < past), None) for first, past in tokens]
     length = len(speech.samples) / 2 / SAMPLE_RATE
     starts: list[float] = []
     group: list[int] = []
@@ -202,10 +202,6 @@ def _starts(tokens: Sequence[tuple[int, int]], speech: Speech) -> list[float]:
             group = []
         group.append(index)
     return starts
-
-
-def _begins(span: tuple[int, int], speech: Speech) -> float | None:
-    return next((at for position, at in speech.words if span[0] <= position < span[1]), None)
 
 
 def _shared(group: Sequence[int], tokens: Sequence[tuple[int, int]], begin: float, end: float) -> list[float]:

@@ -20,7 +20,7 @@ from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
-from testkit.recording import Recording, facts_of
+from testkit.recording import RecordedCall, facts_of
 from web.picture.speech import joined
 
 USUAL_ANSWER: Final = 0.5
@@ -67,7 +67,7 @@ class Rebuilt:
     """What the journal does not tell."""
 
 
-def rebuild(recording: Recording, policy: CallPolicy) -> Rebuilt:
+def rebuild(recording: RecordedCall, policy: CallPolicy) -> Rebuilt:
     """Make a scenario of a recorded call."""
     entries, notes = recording.entries, list(recording.unknown)
     started, ended = facts_of(entries, facts.CallStarted)[0], facts_of(entries, facts.CallEnded)[-1]

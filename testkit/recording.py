@@ -26,7 +26,7 @@ class ReplayRefused(Exception):
 
 
 @attrs.frozen
-class Recording:
+class RecordedCall:
     """The journal of one call, and what could not be read of it."""
 
     entries: tuple[Entry, ...]
@@ -53,7 +53,7 @@ def find_journal(name: str, folder: Path | None) -> Path:
     return found
 
 
-def read_journal(text: str) -> Recording:
+def read_journal(text: str) -> RecordedCall:
     """Read a journal file. *Raises* `ReplayRefused`."""
     entries, unknown = list[Entry](), list[str]()
     for number, line in enumerate(text.splitlines(), 1):
@@ -77,7 +77,7 @@ def read_journal(text: str) -> Recording:
         raise ReplayRefused(
             "the journal does not end with call_ended: the call was cut, and nobody knows how it went on"
         )
-    return Recording(tuple(entries), tuple(unknown))
+    return RecordedCall(tuple(entries), tuple(unknown))
 
 
 def _object(line: str, number: int) -> Mapping[str, object]:

@@ -33,7 +33,7 @@ from testkit.functions import Double, with_doubles
 from testkit.play import LONGEST, filler_clips, roster_of
 from testkit.played_call import PlayedCall
 from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
-from testkit.recording import Recording, ReplayRefused, anonymise, facts_of, find_journal, read_journal
+from testkit.recording import RecordedCall, ReplayRefused, anonymise, facts_of, find_journal, read_journal
 
 
 @attrs.frozen
@@ -45,7 +45,7 @@ class Replayed:
     differences: tuple[str, ...]
 
 
-async def replay(recording: Recording, roster: Roster) -> Replayed:
+async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
     """Play a recorded call with a roster, on the mock clock.
 
     *Raises* `ReplayRefused` for a call of agents that the roster does not have.

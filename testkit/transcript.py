@@ -15,7 +15,7 @@ CALLER: Final = "caller"
 
 
 @attrs.frozen
-class Line:
+class TranscriptLine:
     """One thing that was said or happened, so many seconds into the call; `turn` counts the caller's turns so far."""
 
     at: float
@@ -33,7 +33,7 @@ class Line:
 class Transcript:
     """The words and acts of a call, in order."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[TranscriptLine, ...]
 
     def __str__(self) -> str:
         """Write it, one line each."""
@@ -77,13 +77,13 @@ def transcript_of(entries: Sequence[Entry]) -> Transcript:
         for entry in reversed(entries)
         if isinstance(entry.fact, facts.AgentSpoke)
     }
-    lines, turn = list[Line](), 0
+    lines, turn = list[TranscriptLine](), 0
     for entry in entries:
         turn += isinstance(entry.fact, facts.TurnHeard)
         at = entry.at
         if isinstance(entry.fact, facts.ReplyEnded):
             at = spoken.get((entry.fact.agent, entry.fact.generation), at)
-        lines += [Line(at, who, text, turn) for who, text in _told(entry.fact)]
+        lines += [TranscriptLine(at, who, text, turn) for who, text in _told(entry.fact)]
     return Transcript(tuple(sorted(lines, key=lambda line: line.at)))
 
 

@@ -67,10 +67,8 @@ _NOT_OF_THE_CALL = (
 def task_names(root: trio.lowlevel.Task | None = None) -> Iterator[str]:
     """Name every task below a task, or below the main one."""
     task = root or trio.lowlevel.current_task()
-    while (
-        root is None and task.parent_nursery is not None and task.parent_nursery.parent_task.parent_nursery is not None
-    ):
-        task = task.parent_nursery.parent_task
+    while root is None and (above := task.parent_nursery) is not None and above.parent_task.parent_nursery is not None:
+        task = above.parent_task
     return (below.name for below in _descendants(task))
 
 
@@ -131,7 +129,7 @@ def ordered_by(seed: int) -> Iterator[None]:
 
 
 @attrs.frozen
-class Line:
+class SpokenLine:
     """One line of the caller's, in seconds of the call; `until` is the end of its last word."""
 
     text: str
@@ -139,13 +137,13 @@ class Line:
     until: float
 
 
-def spoken_lines(played: Witnessed) -> list[Line]:
+def spoken_lines(played: Witnessed) -> list[SpokenLine]:
     assert played.caller is not None
     lines = []
     for entry in played.caller.log.of(LineSpoken):
         at = entry.at - started(played)
         last = synthesise(entry.text, played.script.caller.voice).words[-1].end_byte / BYTES_PER_SECOND
-        lines.append(Line(entry.text, at, at + last))
+        lines.append(SpokenLine(entry.text, at, at + last))
     return lines
 
 

@@ -77,11 +77,6 @@ def utterances_of(scenario: Scenario) -> tuple[Utterance, ...]:
     return tuple(synthesise(line.says, caller.voice) for line in caller.lines if line.says)
 
 
-def hearing_of(scenario: Scenario) -> MakeHearing:
-    """Return what understands the scenario's caller, byte for byte."""
-    return lambda pause: Recogniser(utterances_of(scenario), pause=pause)
-
-
 @attrs.define(eq=False)
 class Session:
     """One connection's life."""
@@ -275,9 +270,10 @@ async def converse(
     connection_log = ConnectionLog(log or ExchangeLog(), connection)
     line = Line(socket, knobs, plan, connection_log, drop or partial(socket.aclose, 1011))
     connection_log.put(Connected)
-    hearing, stalled = make_hearing or hearing_of(scenario), False
+    byte_for_byte: MakeHearing = lambda pause: Recogniser(utterances_of(scenario), pause=pause)  # noqa: E731
+    stalled = False
     try:
-        await Session(line, scenario, hearing).run()
+        await Session(line, scenario, make_hearing or byte_for_byte).run()
     except* SessionOver:
         pass
     except* ConnectionClosed as closed:
