@@ -35,7 +35,7 @@ Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
 
 
 class NoSuchFunction(Exception):
-    """A double was given for a function that no agent of the roster has."""
+    """A double was given for a function that no agent of the roster has, or that it cannot stand in for."""
 
 
 @attrs.frozen
@@ -124,9 +124,12 @@ def with_doubles(roster: Roster, doubles: Mapping[str, Double]) -> Roster:
     known = {
         name for agent in roster.agents.values() for each in agent.functions for name in names_of(agent.name, each)
     }
-    for name in doubles:
+    for name, double in doubles.items():
         if name not in known:
             raise NoSuchFunction(f"functions: no agent has {name!r}; there are {', '.join(sorted(known))}")
+        if not FunctionSpec(name, "", object, double).has_handler():
+            wanted = "write answer({…}), or give an async function of two values"
+            raise NoSuchFunction(f"functions: {name!r} is {double!r:.60}, which cannot be awaited: {wanted}")
 
     def doubled(agent: str, spec: FunctionSpec) -> FunctionSpec:
         double = next((doubles[name] for name in names_of(agent, spec) if name in doubles), None)

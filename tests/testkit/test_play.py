@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpx
@@ -281,6 +281,12 @@ async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: Moc
 async def test_a_double_for_a_function_that_there_is_not_is_refused(autojump_clock: MockClock) -> None:
     with pytest.raises(NoSuchFunction, match=r"no agent has 'look_uo'; there are .*desk\.look_up"):
         await play(roster(), GOOD, functions={"look_uo": answer("")})
+
+
+@pytest.mark.parametrize("double", [{"state": "sent"}, "sent", lambda _arguments, _context: Answer("sent"), None])
+async def test_a_double_that_cannot_be_awaited_is_refused(double: object, autojump_clock: MockClock) -> None:
+    with pytest.raises(NoSuchFunction, match=r"'look_up' is .*, which cannot be awaited: write answer\(\{…\}\)"):
+        await play(roster(), GOOD, functions={"look_up": cast("Double", double)})
 
 
 async def test_a_handler_sees_the_order_of_the_call_and_its_parties(autojump_clock: MockClock) -> None:
