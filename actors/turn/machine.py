@@ -208,14 +208,13 @@ class Turn(Actions):
 
     def _note_late_turn(self, event: events.TurnToldLate) -> None:
         """What was said before polite words is no goodbye upon them, unless it has been decided that it is."""
-        said, self.transcript = event.said, words_of(event.said.text)
         if event.is_polite and not self.is_decided:
             self.has_spoken = False
             self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
-        if self.is_own_echo(said.text):
+        if self.is_own_echo(event.said.text):
             self.hears_itself = True
         else:
-            self._understand(said)
+            self._understand(event.said)
 
     def _understand(self, said: events.CallerSaid) -> None:
         self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time

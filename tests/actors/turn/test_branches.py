@@ -1,4 +1,4 @@
-"""What single branches and conditions of the code are for: each script fails without one of them."""
+"""What single branches, conditions and statements are for: each script fails without one of them."""
 
 import math
 
@@ -22,6 +22,7 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
+    HandoffWanted,
     KeysEntered,
     RemarkMade,
     Signal,
@@ -160,7 +161,70 @@ def test_a_noise_puts_off_the_goodbye_to_a_silent_caller_no_longer_than_it_lasts
     assert [effect.kind for effect in effects_of(got) if isinstance(effect, SayAsAgent)][2:] == [SpeechKind.CLOSING]
 
 
+def test_what_a_caller_said_to_a_lost_session_is_not_answered_by_the_first_words_of_the_next() -> None:
+    turn = on_floor()
+    lost_start: list[Step] = [SPOKEN[0], (1.5, Signal.FLOOR_VACATED), (2, FloorGiven(owes=True))]
+
+    play(turn, [*lost_start, *reply(2.5, "Hello."), (3, CallerSaid("When can you come?"))])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_what_a_caller_said_to_an_operator_is_answered() -> None:
+    turn = on_floor()
+    taken: list[Step] = [(1, Signal.TAKEN_OVER), (1, Signal.FLOOR_VACATED), (1.2, Signal.VOICE_BEGAN)]
+
+    play(turn, [*taken, (2, VoiceEnded(2)), (3, FloorGiven(owes=False))])
+
+    assert turn.debt is Debt.SETTLED
+
+
+def test_words_of_an_earlier_turn_of_the_agents_are_no_echo() -> None:
+    turn = on_floor()
+    asked: list[Step] = [(8, Signal.CALLER_STARTED_SPEAKING), (8.5, CallerSaid("You have Tuesday at nine, I hear?"))]
+
+    play(turn, [*reply(1, "You have Tuesday at nine."), *caller_says(4), *reply(7, "On Friday.", played=3)[:3], *asked])
+
+    assert turn.debt is Debt.OWED
+
+
 # What the service says
+
+
+def test_an_echo_of_what_it_was_asked_to_say_is_no_turn() -> None:
+    turn = on_floor()
+    said: list[Step] = reply(1.5, "Your call will end in a minute.", played=4)[:3]
+
+    play(turn, [(1, RemarkMade("Your call will end in a minute.")), *said, (3, CallerSaid("your call will end in a"))])
+
+    assert turn.debt is Debt.SETTLED
+
+
+def test_the_second_sentence_of_a_remark_has_the_time_to_be_heard() -> None:
+    turn = on_floor()
+    said: list[Step] = [(1.2, Signal.AUDIO_BEGAN), (1.3, AgentSaid("Soon.")), (2.5, Signal.PLAYED)]
+
+    play(turn, [(1, RemarkMade("Soon. Wait.")), *said, (3.5, AgentSaid("Wait."))], 5)
+
+    assert turn.voice is VoiceState.COMING
+
+
+def test_words_before_a_function_that_is_withdrawn_answer_nothing() -> None:
+    turn = on_floor()
+    function: list[Step] = [(3.2, FunctionsAsked(("f",))), (3.4, FunctionCancelled("f"))]
+
+    play(turn, [*caller_says(1), *reply(3, "Let me see."), *function])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_handoff_that_was_withdrawn_is_over_though_its_id_comes_again() -> None:
+    turn = on_floor()
+    handoff: list[Step] = [(1, FunctionsAsked(("h",))), (1, HandoffWanted("h")), (2, FunctionCancelled("h"))]
+
+    play(turn, [*handoff, (3, FunctionsAsked(("h",))), (4, FunctionCancelled("h"))])
+
+    assert not turn.session.running
 
 
 def test_an_answer_that_began_before_its_function_ended_is_whole() -> None:
@@ -235,6 +299,22 @@ def test_a_functions_own_words_are_said_though_a_lost_session_has_left_something
     got = seen(*lost_turn, (3, FunctionsAsked(("f",))), (3.1, RemarkMade("It is large.", for_wait=True)), until=5)
 
     assert got == [(5, filler_asked("It is large."))]
+
+
+def test_a_function_behind_a_word_that_the_service_has_not_heard_is_waited_for() -> None:
+    word: list[Step] = [(1, Signal.VOICE_BEGAN), (2, VoiceEnded(2, deaf=True))]
+
+    assert seen(*word, (3, FunctionsAsked(("f",))), until=5) == [(5, filler_asked())]
+
+
+def test_what_nobody_has_read_is_filled_once() -> None:
+    word: list[Step] = [(1, Signal.FLOOR_VACATED), (1.2, Signal.VOICE_BEGAN), (2, VoiceEnded(2))]
+
+    got = effects_of(
+        seen(*word, (2.5, FloorGiven(owes=False)), (5.5, Signal.SAY_REFUSED), (7, Signal.PLAYED), until=10)
+    )
+
+    assert [effect.kind for effect in got if isinstance(effect, SayAsAgent)] == [SpeechKind.FILLER, SpeechKind.QUESTION]
 
 
 def test_a_caller_who_was_asked_in_vain_hears_a_filler_while_a_function_is_at_work() -> None:
