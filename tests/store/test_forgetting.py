@@ -26,6 +26,7 @@ from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
 from store.fleet.statements import POST
+from store.memory import MemoryRecords
 from store.orders.queue import NewOrder
 from store.postgres_pages import (
     COPIES,
@@ -45,7 +46,7 @@ from store.sqlite import overwrite_erased
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 from tests.store.throw_away_postgres import Cluster
-from tests.web.fakes import API_TOKEN, LEAD, LINE, client_of, context_of, exchange, record, settings
+from tests.web.fakes import API_TOKEN, LEAD, LINE, Scratched, client_of, context_of, exchange, record, settings
 from web.app import create_app
 from web.calls.admission import Admission
 from web.calls.context import AppContext, Opened
@@ -108,9 +109,9 @@ async def whole(folder: Path, url: str) -> AsyncIterator[There]:
 
 
 @asynccontextmanager
-async def small(folder: Path) -> AsyncIterator[There]:
+async def small(folder: Path, records: MemoryRecords | None = None) -> AsyncIterator[There]:
     """Routes, records in memory, and files."""
-    there = exchange(RECORDINGS_DIR=str(folder / "recordings"))
+    there = exchange(records=records, RECORDINGS_DIR=str(folder / "recordings"))
     async with client_of(there.app) as client:
         yield There(context_of(there), client)
 
@@ -603,6 +604,18 @@ async def test_everything_of_a_person_is_exported(tmp_path: Path) -> None:
     files = {"record.json", "journal.jsonl", "transcript.json", "call.wav"}
     assert names == {f"{call}/{file}" for call in CALLS for file in files}
     assert NAME in text
+
+
+async def test_a_record_that_cannot_be_read_keeps_nothing_else_from_being_exported(tmp_path: Path) -> None:
+    async with small(tmp_path, Scratched(scratched=CALLS[1])) as there:
+        await leave_traces(there, tmp_path)
+        answer = await there.ask("/export", number=LEAD)
+
+    with zipfile.ZipFile(BytesIO(answer.content)) as whole:
+        names = set(whole.namelist())
+        told = whole.read(f"{CALLS[1]}/record-unreadable.txt").decode()
+    assert {f"{CALLS[0]}/record.json", f"{CALLS[1]}/journal.jsonl", f"{CALLS[1]}/call.wav"} <= names
+    assert "record.caller" in told
 
 
 async def test_who_has_a_call_that_goes_on_is_not_forgotten(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
 from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
-from store.records import CallRecord
+from store.records import CallRecord, RecordError
 from store.tokens import TokenStore
 from tests.routes import compile_routes_once
 from web.app import create_app
@@ -265,6 +265,18 @@ class Away(MemoryRecords):
 
     async def get(self, call_sid: str) -> CallRecord | None:
         raise RecordsUnavailable("away")
+
+
+@attrs.define
+class Scratched(MemoryRecords):
+    """A database that has lost a part of one record."""
+
+    scratched: str = CALL_SID
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        if call_sid == self.scratched:
+            raise RecordError("required field missing @ record.caller")
+        return await super().get(call_sid)
 
 
 @attrs.define

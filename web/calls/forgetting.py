@@ -39,6 +39,8 @@ EXPORT_SECONDS = 600.0
 _PASSES = 2
 """Searches after the first one; the proof is the last one, which finds nothing."""
 SILENT = "workers that do not answer"
+UNREADABLE = "record-unreadable.txt"
+"""Takes the place of a record that nobody can read in what is exported."""
 _log = structlog.stdlib.get_logger()
 
 
@@ -129,10 +131,15 @@ class Forgetting:
         return {"calls": [call for call in calls if call["record"] or call["files"]], "mentioned_in": others}
 
     async def export(self, subject: Subject) -> IO[bytes]:
-        """Return a ZIP file of all of the person's calls; the caller closes it. Raises: `OSError`; `RecordError`."""
-        records = {sid: await self.records.get(sid) for sid in sorted(subject.calls)}
-        texts = {sid: encode_record(record) for sid, record in records.items() if record is not None}
+        """Return a ZIP file of all of the person's calls; the caller closes it. Raises: `OSError`."""
         names = {sid: await self.files.names(sid) for sid in sorted(subject.calls)}
+        texts = dict[str, bytes]()
+        for sid in names:
+            try:
+                if (record := await self.records.get(sid)) is not None:
+                    texts[f"{sid}/{RECORD}"] = encode_record(record)
+            except RecordError as exc:
+                texts[f"{sid}/{UNREADABLE}"] = f"The record of this call cannot be read: {exc}\n".encode()
         packed = await self.files.in_thread(partial(_packed, self.files, names, texts))
         if self.files.objects is not None:
             try:
@@ -235,16 +242,16 @@ def _scrub_files(folder: Path, subject: Subject) -> int:
     return len(found)
 
 
-def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], records: Mapping[str, bytes]) -> IO[bytes]:
+def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], texts: Mapping[str, bytes]) -> IO[bytes]:
     packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
     with zipfile.ZipFile(packed, "w") as whole:
-        for call_sid, text in records.items():
-            whole.writestr(f"{call_sid}/{RECORD}", text, zipfile.ZIP_DEFLATED)
+        for member, text in texts.items():
+            whole.writestr(member, text, zipfile.ZIP_DEFLATED)
         for call_sid, name in _members(names):
-            path = files.path(call_sid, name)
-            if path is not None and path.exists() and not (name == RECORD and call_sid in records):
+            path, member = files.path(call_sid, name), f"{call_sid}/{name}"
+            if path is not None and path.exists() and member not in texts:
                 method = zipfile.ZIP_STORED if path.suffix in AUDIO else zipfile.ZIP_DEFLATED
-                whole.write(path, f"{call_sid}/{name}", method)
+                whole.write(path, member, method)
     packed.seek(0)
     return packed
 

@@ -75,6 +75,7 @@ class Console:
         routes.before_request(self.refuse_malformed)
         routes.after_request(self.gate.dress)
         routes.errorhandler(OSError)(self.cannot_look_up)
+        routes.errorhandler(RecordError)(self.cannot_read)
         return routes
 
     async def refuse_malformed(self) -> ResponseReturnValue | None:
@@ -117,10 +118,7 @@ class Console:
             return await self._under_way(call_sid, known)
         if worker := await self.views.carried_elsewhere(call_sid):
             return await self._under_way(call_sid, await find_elsewhere(self.context, call_sid), worker)
-        try:
-            record = await self.context.services.records.get(call_sid)
-        except RecordError as exc:
-            return await message_page(500, TEXT["unreadable"], str(exc))
+        record = await self.context.services.records.get(call_sid)
         if record is None and await self.context.files.is_written(call_sid):
             return await self._under_way(call_sid, known)
         if record is None:
@@ -185,6 +183,10 @@ class Console:
         except GoesOn:
             return await message_page(409, TEXT["erase"], TEXT["erase_live"])
         return Response("", 303, headers={"Location": "/"})
+
+    @staticmethod
+    async def cannot_read(exc: RecordError) -> ResponseReturnValue:
+        return await message_page(500, TEXT["unreadable"], str(exc))
 
     @staticmethod
     async def cannot_look_up(exc: OSError) -> ResponseReturnValue:

@@ -13,7 +13,7 @@ from store.prices import costs_of, read_prices
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord, Usage
 from tests.demo.sample import sample_journal
 from tests.web.console.visitors import Visitor, signed_in
-from tests.web.fakes import CALL_SID, Exchange, context_of, exchange, record, settings
+from tests.web.fakes import CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import retold
 from web.console.english import TEXT
@@ -247,3 +247,14 @@ def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     path.write_text(TABLE, encoding="utf-8-sig")
 
     assert settings(PRICES=str(path)).prices == read_prices(TABLE)
+
+
+async def test_a_record_that_cannot_be_read_is_told_as_such_by_page_and_api(tmp_path: Path) -> None:
+    there = exchange(records=Scratched())
+    visitor = signed_in(there)
+    page, download = [await visitor.ask("GET", target) for target in (PAGE, f"{PAGE}/record.json")]
+    answer = await there.operator("GET", f"/calls/{CALL_SID}")
+
+    assert [one.status_code for one in (page, download, answer)] == [500, 500, 500]
+    assert all(TEXT["unreadable"] in one.text and "record.caller" in one.text for one in (page, download))
+    assert "record.caller" in answer.json()["error"]
