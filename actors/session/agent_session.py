@@ -203,7 +203,7 @@ class AgentSession:
     def _on_message(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
         match message:
             case deepgram.AgentAudio(data=data):
-                self.service.note_speaking()
+                self.service.is_speaking = True
                 self.state.turn.put_audio(self.voice, data)
             case deepgram.ConversationText(role="user", content=text):
                 self._on_caller_turn(text, reader)
@@ -322,7 +322,7 @@ class AgentSession:
                 self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 
     def _on_agent_text(self, text: str, *, is_answer: bool) -> None:
-        self.service.note_speaking()
+        self.service.is_speaking = True
         done = self.state.conversation.done
         promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
         self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text) or not is_answer, is_question(text)))

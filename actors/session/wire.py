@@ -227,9 +227,6 @@ class ServiceActivity:
     """The update that it has acknowledged last."""
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
-    def note_speaking(self) -> None:
-        self.is_speaking = True
-
     def note_caller(self, *, is_turn: bool = False) -> None:
         """Take note that it hears the caller; their turn is the end of what it was saying."""
         self.has_heard = True
