@@ -119,14 +119,6 @@ class Recogniser:
         self._known = len(self.utterances)
         self._anchors = _anchors(tuple(dict.fromkeys(self.utterances)))
 
-    @property
-    def seconds(self) -> float:
-        return self._received / BYTES_PER_SECOND
-
-    @property
-    def speaking(self) -> bool:
-        return self._speaking
-
     def hear(self, audio: bytes) -> tuple[Heard, ...]:
         """Listen to the next audio, of any length, and return what was understood by its end."""
         if not self._speaking and audio.count(SILENCE) == len(audio):

@@ -46,10 +46,6 @@ class Transcript:
             marked = max((number for number, line in enumerate(self.lines) if line.at <= place + 1e-6), default=0)
         return "\n".join(f"{'>>' if number == marked else '  '}{line}" for number, line in enumerate(self.lines))
 
-    def last(self, seconds: float | None = None) -> float:
-        """Return when the last line was, up to some second."""
-        return max((line.at for line in self.lines if seconds is None or line.at <= seconds), default=0.0)
-
 
 class ExpectationFailed(AssertionError):
     """A call was not as a test expects; the message has the transcript, with an arrow at the place."""

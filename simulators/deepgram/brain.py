@@ -21,12 +21,8 @@ DEFAULT_APOLOGY = "Sorry, that did not work."
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text without case and punctuation."""
-    kept = "".join(character if character.isalnum() or character.isspace() else " " for character in _joined(text))
-    return kept.casefold().split()
-
-
-def _joined(text: str) -> str:
-    return text.replace("'", "").replace("’", "")
+    joined = text.replace("'", "").replace("’", "")
+    return "".join(each if each.isalnum() or each.isspace() else " " for each in joined).casefold().split()
 
 
 def likeness(expected: str, heard: str) -> float:

@@ -71,7 +71,7 @@ class OpenCalls:
         call = FunctionCall(id=call_id, name=scripted.name, arguments=arguments, client_side=function.client_side)
         opened = OpenCall(call, deferred=function.defer_until_eot)
         self._open[call_id] = opened
-        self._notify()
+        self._changed.unpark_all()
         return opened
 
     def answer(self, call_id: str, content: str) -> OpenCall | None:
@@ -79,7 +79,7 @@ class OpenCalls:
         opened = self._open.pop(call_id, None)
         if opened is not None:
             opened.answer = content
-            self._notify()
+            self._changed.unpark_all()
         return opened
 
     def void(self, *, deferred_too: bool = False) -> tuple[CancelledCall, ...]:
@@ -89,7 +89,7 @@ class OpenCalls:
             opened.void = True
             del self._open[opened.call.id]
         if voided:
-            self._notify()
+            self._changed.unpark_all()
         return tuple(CancelledCall(id=opened.call.id, name=opened.call.name) for opened in voided)
 
     @property
@@ -107,9 +107,6 @@ class OpenCalls:
     async def wait_settled(self, calls: Collection[OpenCall]) -> None:
         while not all(opened.settled for opened in calls):
             await self._changed.park()
-
-    def _notify(self) -> None:
-        self._changed.unpark_all()
 
 
 def any_failed(calls: Sequence[OpenCall]) -> bool:

@@ -60,11 +60,12 @@ class Configuration:
 
 
 def configure(settings: Settings) -> Configuration:
+    heard = settings.audio.input
     common = Configuration(
         tags=settings.tags,
         reports_history=settings.flags is None or settings.flags.history,
         experimental=settings.experimental,
-        input=_input(settings.audio),
+        input=DEFAULT_FORMAT if heard is None else AudioFormat(heard.encoding, heard.sample_rate),
         output=_output(settings.audio),
     )
     if not isinstance(settings.agent, AgentSettings):  # the id of a stored configuration, which nobody here can look up
@@ -105,12 +106,6 @@ def voice_of(speak: Sequence[Speak]) -> Voice:
 def is_flux(listen: Listen) -> bool:
     """Tell whether the recogniser is Flux, which finds the ends of turns itself."""
     return listen.provider.version == "v2" or (listen.provider.model or "").startswith("flux-")
-
-
-def _input(audio: Audio) -> AudioFormat:
-    if audio.input is None:
-        return DEFAULT_FORMAT
-    return AudioFormat(audio.input.encoding, audio.input.sample_rate)
 
 
 def _output(audio: Audio) -> AudioFormat:

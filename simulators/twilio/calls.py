@@ -151,8 +151,10 @@ class SimulatedCall:
         if self.is_over:
             return
         helpers.start_soon(self._limit_time)
-        if self.order.machine_detection:
-            await self._detect_machine(helpers)
+        if self.order.machine_detection and self.order.async_amd:
+            helpers.start_soon(self._detect_machine)
+        elif self.order.machine_detection:
+            await self._detect_machine()
         await self.performance.play(document, verbs)
         await self._reach(CallStatus.COMPLETED, "completed", reports)
 
@@ -189,16 +191,11 @@ class SimulatedCall:
             await trio.sleep(self.order.time_limit)
             self.performance.redirect(HANG_UP)
 
-    async def _detect_machine(self, helpers: trio.Nursery) -> None:
-        if self.order.async_amd:
-            helpers.start_soon(self._tell_verdict)
-        else:
-            await trio.sleep(self.exchange.knobs.verdict_after)
-            self.answered_by = self._verdict()
-
-    async def _tell_verdict(self) -> None:
+    async def _detect_machine(self) -> None:
         await trio.sleep(self.exchange.knobs.verdict_after)
         self.answered_by = self._verdict()
+        if not self.order.async_amd:
+            return
         params = {
             "CallSid": self.sid,
             "AccountSid": self.exchange.account_sid,

@@ -62,7 +62,6 @@ class Playout:
     """One stream's buffer of audio and marks."""
 
     recording: HeardRecording
-    dropped: int = 0
     _marks: deque[tuple[int, str]] = attrs.field(factory=deque)
     _intervals: list[tuple[int, int]] = attrs.field(factory=list)
 
@@ -76,7 +75,6 @@ class Playout:
             agents += _QUIET * (start - len(agents))
         agents += fits
         self._extend_intervals(start, start + len(fits))
-        self.dropped += len(audio) - len(fits)
         return len(audio) - len(fits)
 
     def _extend_intervals(self, start: int, end: int) -> None:
@@ -113,12 +111,7 @@ class Playout:
                 self._intervals.append((start, position))
         flushed = tuple(name for _, name in self._marks)
         self._marks.clear()
-        self.dropped += dropped
         return dropped, flushed
-
-    def buffered(self, now: float) -> int:
-        """Return how many bytes are waiting to be played."""
-        return max(0, len(self.recording.agents) - self.recording.position(now))
 
     def intervals(self) -> tuple[tuple[float, float], ...]:
         """Return when audio was played, as seconds since the recording began."""

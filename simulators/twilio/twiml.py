@@ -35,7 +35,6 @@ class StreamNoun:
     parameters: Mapping[str, str]
     name: str = ""
     status_callback: str = ""
-    track: str = "inbound_track"
 
 
 @attrs.frozen
@@ -51,7 +50,6 @@ class Say:
     """`<Say>`: Twilio speaks to the caller."""
 
     text: str
-    voice: str = ""
 
 
 @attrs.frozen
@@ -174,7 +172,6 @@ def _read_connect(element: ET.Element, base: str) -> Connect | IgnoredVerb:
         parameters=dict(_read_parameter(child) for child in stream.iterfind("Parameter")),
         name=stream.get("name", ""),
         status_callback=_link(stream.get("statusCallback", ""), base),
-        track=track,
     )
     return Connect(noun, _link(element.get("action", ""), base))
 
@@ -249,5 +246,5 @@ _READERS: Mapping[str, Callable[[ET.Element, str], Verb]] = {
     "Play": lambda element, base: Play(_link(_text(element), base), element.get("digits", "")),
     "Redirect": lambda element, base: Redirect(_link(_text(element), base)),
     "Reject": lambda element, _base: Reject(element.get("reason", "rejected")),
-    "Say": lambda element, _base: Say(_text(element), element.get("voice", "")),
+    "Say": lambda element, _base: Say(_text(element)),
 }

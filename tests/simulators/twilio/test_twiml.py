@@ -53,7 +53,7 @@ def test_a_relative_stream_url_takes_the_host_of_its_document() -> None:
 @pytest.mark.parametrize(
     ("body", "verb"),
     [
-        ("<Say voice='alice'>Hello <break/>there</Say>", Say("Hello there", "alice")),
+        ("<Say voice='alice'>Hello <break/>there</Say>", Say("Hello there")),
         ("<Play>/a.mp3</Play>", Play("https://agent.example.com/a.mp3")),
         ("<Play digits='ww1'/>", Play("", "ww1")),
         ("<Pause length='2'/>", Pause(2.0)),
