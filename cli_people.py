@@ -13,6 +13,8 @@ import trio
 import typer
 
 from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, writing
+from setting_reader import SettingsError, read_one
+from settings import DATABASE_URL
 from web.clients.operator import Operator
 
 NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
@@ -78,9 +80,6 @@ def forget(
 
 def _database() -> str:
     """Return DATABASE_URL; end the command if it cannot be read."""
-    from setting_reader import SettingsError, read_one
-    from settings import DATABASE_URL
-
     try:
         return read_one(environment_here(), DATABASE_URL)
     except SettingsError as exc:

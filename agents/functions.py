@@ -20,31 +20,11 @@ from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
 __all__ = [
-    "END_CONVERSATION",
-    "GOODBYES",
-    "JSON",
-    "PASSING_ON",
-    "RECORD_SATISFACTION",
-    "SCHEDULE_FOLLOWUP",
-    "Answer",
-    "ArgumentsRefused",
-    "Between",
-    "CallContext",
-    "EndCall",
-    "FunctionFailed",
-    "FunctionSpec",
-    "HandOff",
-    "Handler",
-    "Outcome",
-    "SchemaKeys",
-    "SchemaRefused",
-    "TransferToHuman",
-    "blocking",
-    "hand_back",
-    "handoff_to_next_agent",
-    "no_handler",
-    "transfer_to_human",
-]
+    "END_CONVERSATION", "GOODBYES", "JSON", "PASSING_ON", "RECORD_SATISFACTION", "SCHEDULE_FOLLOWUP", "Answer",
+    "ArgumentsRefused", "Between", "CallContext", "EndCall", "FunctionFailed", "FunctionSpec", "HandOff", "Handler",
+    "Outcome", "SchemaKeys", "SchemaRefused", "TransferToHuman", "blocking", "hand_back", "handoff_to_next_agent",
+    "no_handler", "transfer_to_human",
+]  # fmt: skip
 
 
 PASSING_ON: Final = (

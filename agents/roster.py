@@ -21,15 +21,8 @@ from agents.spec_types import wrong_types
 from protocol.fields import JSON
 
 __all__ = [
-    "ROSTER",
-    "SHIPPED",
-    "Roster",
-    "RosterError",
-    "RosterProblem",
-    "default_roster",
-    "load_roster",
-    "roster_from",
-]
+    "ROSTER", "SHIPPED", "Roster", "RosterError", "RosterProblem", "default_roster", "load_roster", "roster_from",
+]  # fmt: skip
 
 SHIPPED: Final = ("agents",)
 """The package of the shipped agents, as AGENTS names it."""
