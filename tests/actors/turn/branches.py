@@ -1,6 +1,6 @@
 """Changes of the code of `Turn`: each branch of an `if`, a `match` or a choice between two values is taken away.
 
-So is each of several conditions that are joined by `and` or `or`.
+So is each of several conditions that are joined by `and` or `or`, and each statement that moves a field.
 """
 
 import ast
@@ -63,6 +63,7 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
 def _changes(function: ast.AST) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
     """Yield each branch in words, with what takes it away and what puts it back in the tree."""
     for node in ast.walk(function):
+        yield from _statements(node)
         match node:
             case ast.If(test=test):
                 yield f"if {ast.unparse(test)}", *_replaced(node, "test", NEVER)
@@ -79,6 +80,32 @@ def _changes(function: ast.AST) -> Iterator[tuple[str, Callable[[], None], Calla
                 yield words, *_replaced(node, "guard", NEVER)
             case _:
                 pass  # no branch
+
+
+def _statements(node: ast.AST) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+    """Yield each assignment to a field, one by one where there are several in a statement, and each call."""
+    blocks = [getattr(node, "body", None), getattr(node, "orelse", None)]
+    for block in (each for each in blocks if isinstance(each, list)):
+        for index, statement in enumerate(block):
+            for words, left in _without(statement):
+                changed = ast.copy_location(left, statement)
+                yield words, partial(block.__setitem__, index, changed), partial(block.__setitem__, index, statement)
+
+
+def _without(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
+    match statement:
+        case ast.Assign(targets=[ast.Tuple(elts=fields)], value=ast.Tuple(elts=values)):
+            for out, field in enumerate(fields):
+                if isinstance(field, ast.Attribute):
+                    left, right = ([one for at, one in enumerate(each) if at != out] for each in (fields, values))
+                    yield ast.unparse(field), ast.Assign([ast.Tuple(left, ast.Store())], ast.Tuple(right, ast.Load()))
+        case ast.Assign(targets=[_, _, *_] as fields, value=value):
+            for field in fields:
+                yield ast.unparse(field), ast.Assign([other for other in fields if other is not field], value)
+        case ast.Assign(targets=[ast.Attribute()]) | ast.AugAssign(target=ast.Attribute()) | ast.Expr(value=ast.Call()):
+            yield ast.unparse(statement), ast.Pass()
+        case _:
+            pass  # it moves nothing
 
 
 def _is_rest(case: ast.match_case) -> bool:
