@@ -170,7 +170,7 @@ class Size:
                 number += 1
                 body, name = str(number), f"CA{number % LISTENERS}-1"
                 sent[body] = time.perf_counter()
-                nursery.start_soon(database.ask, statements.TELL, {"name": name, "body": body, "dead": 10})
+                nursery.start_soon(database.ask, statements.TELL, {"name": name, "body": body})
 
     async def hear(
         self, worker: str, news: "trio.MemoryReceiveChannel[str]", database: Database, sent: dict[str, float]

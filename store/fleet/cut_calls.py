@@ -12,7 +12,7 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Adopt, FleetUnavailable
+from store.fleet.shared import BEAT_SECONDS, Adopt, FleetUnavailable
 from store.records import CallRecord, RecordError, decode_record
 
 _log = structlog.stdlib.get_logger()
@@ -22,7 +22,7 @@ async def close_dead(database: Database, worker: str) -> None:
     """Close what dead workers held; `worker` is us. Raises: `FleetUnavailable`."""
     while True:
         try:
-            ((dead, cut),) = await database.ask(statements.REAP, {"worker": worker, "dead": DEAD_SECONDS})
+            ((dead, cut),) = await database.ask(statements.REAP, {"worker": worker})
         except psycopg.IntegrityError:
             return  # it was letting somebody in at this moment: the next beat sees that call
         if dead is None:

@@ -7,8 +7,7 @@ transaction and one round trip, which PgBouncer's transaction mode allows as wel
 takes longer than `PATIENCE`, closes its connection; it may have been carried out all the same.
 """
 
-import ipaddress
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar, cast
 
@@ -56,22 +55,15 @@ async def _wait_both(descriptor: int) -> waiting.Ready:
     """Wait for either: libpq may have to read before it can go on writing."""
     ready = 0
 
+    async def note(wait: Callable[[int], Awaitable[None]], what: int) -> None:
+        nonlocal ready
+        await wait(descriptor)
+        ready |= what
+        nursery.cancel_scope.cancel(reason="ready")
+
     async with trio.open_nursery() as nursery:
-
-        async def readable() -> None:
-            nonlocal ready
-            await wait_readable(descriptor)
-            ready |= waiting.READY_R
-            nursery.cancel_scope.cancel(reason="readable")
-
-        async def writable() -> None:
-            nonlocal ready
-            await wait_writable(descriptor)
-            ready |= waiting.READY_W
-            nursery.cancel_scope.cancel(reason="writable")
-
-        nursery.start_soon(readable)
-        nursery.start_soon(writable)
+        nursery.start_soon(note, wait_readable, waiting.READY_R)
+        nursery.start_soon(note, wait_writable, waiting.READY_W)
     return waiting.Ready(ready)
 
 
@@ -160,7 +152,7 @@ async def _ways(conninfo: str) -> Sequence[str]:
     ways, unknown = list[str](), list[OSError]()
     for given in split_attempts(conninfo_to_dict(conninfo)):
         host, port = str(given.get("host") or ""), str(given.get("port") or 5432)
-        if not host or host.startswith("/") or given.get("hostaddr") or _is_address(host):
+        if not host or host.startswith("/") or given.get("hostaddr"):
             ways.append(make_conninfo("", **given))
             continue
         try:
@@ -172,14 +164,6 @@ async def _ways(conninfo: str) -> Sequence[str]:
     if not ways:
         raise unknown[0]
     return ways
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @attrs.define(eq=False)

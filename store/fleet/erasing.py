@@ -16,7 +16,7 @@ from protocol.errors import one_line
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import DEAD_SECONDS, Elsewhere, Erase, ErasedElsewhere, Later, Listener, WorkerMessage
+from store.fleet.shared import Elsewhere, Erase, ErasedElsewhere, Later, Listener, WorkerMessage
 
 ANSWER_SECONDS = 30.0
 """For the others to search their folders."""
@@ -57,10 +57,6 @@ class OtherWorkers(Elsewhere):
         self._erase_here = erase
 
     async def erase(self, subject: Subject) -> ErasedElsewhere:
-        """Have every other living worker erase what it has of somebody, and wait for their answers.
-
-        Raises: `FleetUnavailable`.
-        """
         token = secrets.token_hex(8)
         about = {"from": self.name(), "token": token, "number": subject.number, "calls": sorted(subject.calls)}
         body = _ASKED + orjson.dumps(about).decode()
@@ -68,7 +64,7 @@ class OtherWorkers(Elsewhere):
         self._awaited[token] = send
         with send, answers:
             try:
-                asked = {"worker": self.name(), "body": body, "dead": DEAD_SECONDS}
+                asked = {"worker": self.name(), "body": body}
                 waiting, found = len(await self.database.ask(statements.TELL_OTHERS, asked)), 0
                 with trio.move_on_after(ANSWER_SECONDS):
                     while waiting:
@@ -96,7 +92,7 @@ class OtherWorkers(Elsewhere):
             asked = orjson.loads(body)
             subject = Subject(str(asked["number"]), frozenset(asked["calls"]))
             count = await self._erase_here(subject)
-            answer = {"worker": asked["from"], "body": f"{_DONE}{asked['token']} {count}", "dead": DEAD_SECONDS}
+            answer = {"worker": asked["from"], "body": f"{_DONE}{asked['token']} {count}"}
             await self.database.ask(statements.ANSWER, answer)
         except (OSError, ValueError, KeyError, TypeError) as exc:
             _log.warning("not_erased_here", why=one_line(exc))

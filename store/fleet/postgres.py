@@ -228,10 +228,10 @@ class PostgresFleet(Fleet):
         self._inbox = inbox
 
     async def tell(self, name: str, body: str) -> bool:
-        return await self._reaches(statements.TELL, {"name": name, "body": body, "dead": DEAD_SECONDS})
+        return await self._reaches(statements.TELL, {"name": name, "body": body})
 
     async def answer(self, worker: str, body: str) -> bool:
-        return await self._reaches(statements.ANSWER, {"worker": worker, "body": body, "dead": DEAD_SECONDS})
+        return await self._reaches(statements.ANSWER, {"worker": worker, "body": body})
 
     async def _reaches(self, sql: str, message: Arguments) -> bool:
         """Send a message; False where the statement finds nobody for it, and without the database."""

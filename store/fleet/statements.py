@@ -13,7 +13,7 @@ import psycopg
 import trio
 
 from store.fleet.driver import Arguments, Database
-from store.fleet.shared import LiveCall
+from store.fleet.shared import DEAD_SECONDS, LiveCall
 
 _LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
     CASE WHEN EXISTS (SELECT FROM workers w
@@ -91,7 +91,7 @@ SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
     pg_postmaster_start_time() > clock_timestamp() - interval '14 s', (SELECT max_calls FROM account)"""  # noqa: S608 - constants
 
 REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers
-    WHERE abs(extract(epoch FROM clock_timestamp() - beat)) > %(dead)s AND worker <> %(worker)s
+    WHERE abs(extract(epoch FROM clock_timestamp() - beat)) > {DEAD_SECONDS} AND worker <> %(worker)s
     ORDER BY beat LIMIT 1 FOR UPDATE SKIP LOCKED),
 lost AS (DELETE FROM live_calls USING dead WHERE live_calls.worker = dead.worker
     RETURNING live_calls.call_sid, live_calls.about, dead.beat),
@@ -145,18 +145,13 @@ FIND = """SELECT about, worker FROM live_calls WHERE key = %(name)s OR call_sid 
     ORDER BY since DESC LIMIT 1"""
 LIVE = "SELECT about, worker FROM live_calls ORDER BY since DESC LIMIT 1000"
 
-TELL = """WITH called AS (SELECT call_sid, worker FROM live_calls JOIN workers USING (worker)
-    WHERE (key = %(name)s OR call_sid = %(name)s)
-    AND beat > clock_timestamp() - %(dead)s * interval '1 second' LIMIT 1),
-told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, call_sid, %(body)s FROM called
-    RETURNING id, worker)
+_LIVES = f"beat > clock_timestamp() - interval '{DEAD_SECONDS} s'"
+_TELL = """WITH told AS (INSERT INTO commands (worker, call_sid, body) {} RETURNING id, worker)
 SELECT pg_notify('worker ' || worker, id::text) FROM told"""
-ANSWER = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
-    WHERE worker = %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
-SELECT pg_notify('worker ' || worker, id::text) FROM told"""
-TELL_OTHERS = """WITH told AS (INSERT INTO commands (worker, call_sid, body) SELECT worker, '', %(body)s FROM workers
-    WHERE worker <> %(worker)s AND beat > clock_timestamp() - %(dead)s * interval '1 second' RETURNING id, worker)
-SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+TELL = _TELL.format(f"""SELECT worker, call_sid, %(body)s FROM live_calls JOIN workers USING (worker)
+    WHERE (key = %(name)s OR call_sid = %(name)s) AND {_LIVES} LIMIT 1""")  # noqa: S608 - constants
+ANSWER = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker = %(worker)s AND {_LIVES}")  # noqa: S608
+TELL_OTHERS = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker <> %(worker)s AND {_LIVES}")  # noqa: S608
 UNTELL = "DELETE FROM commands WHERE body = %(body)s"
 POST = "SELECT pg_notify('worker ' || %(worker)s, 'post ' || %(body)s)"
 """A message itself, and no row: who does not listen at this moment does not get it."""

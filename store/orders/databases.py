@@ -262,7 +262,6 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
-        _refuse_newer(connection)
         _refuse_foreign(connection, made)
         for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
@@ -274,12 +273,9 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
     connection.execute("COMMIT")
 
 
-def _refuse_newer(connection: sqlite3.Connection) -> None:
+def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
     ((oldest,),) = connection.execute("PRAGMA user_version")
     if oldest > PROGRAM:
         raise OrdersRefused("its tables of orders were made by a newer switchboard. Update this one.")
-
-
-def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
     if not made and connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone():
         raise OrdersRefused("it has tables of another program. Name another: DATABASE_URL.")
