@@ -22,6 +22,7 @@ from tests.web.fakes import (
     Exchange,
     FakeCalls,
     Peer,
+    context_of,
     exchange,
     record,
     voice_form,
@@ -256,6 +257,7 @@ async def test_a_stream_beyond_capacity_is_closed_and_twilio_goes_on(autojump_cl
         peer = await Peer().starts(token).visit(there.app)
 
     assert (peer.said, there.calls.plans) == (["accept", "close 1013"], [])
+    assert not await context_of(there).admissions.is_streamed(CALL_SID)  # else nobody keeps a record of it
 
 
 async def test_a_cancelled_call_closes_its_socket_and_frees_its_slot(autojump_clock: MockClock) -> None:
@@ -303,6 +305,7 @@ async def test_two_streams_of_one_call_are_never_carried_at_once(autojump_clock:
         waiting.says("hello")
 
     assert (refused.said, len(there.calls.plans)) == (["accept", "close 1013"], 1)
+    assert await context_of(there).admissions.is_streamed(CALL_SID)
 
 
 @attrs.define(eq=False)

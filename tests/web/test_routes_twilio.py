@@ -453,6 +453,21 @@ async def test_after_a_stream_that_never_ran_twice_the_fallback_number_is_dialle
     assert f'callerId="{LINE}"' in answer
 
 
+@pytest.mark.parametrize("has_streamed", [False, True])
+@pytest.mark.parametrize("status", ["in-progress", "completed"])
+async def test_a_call_that_never_ran_has_a_record_though_the_worker_of_its_webhook_has_died(
+    status: str, has_streamed: bool, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    if has_streamed:
+        await note_streamed(context_of(there).admissions, CALL_SID)
+
+    await there.twilio("/twilio/after?again=1", {**voice_form(), "CallStatus": status})
+
+    kept = [(one.call_sid, one.outcome, one.caller, one.line) for one in await there.records.list()]
+    assert kept == ([] if has_streamed else [(CALL_SID, "never_ran", LEAD, LINE)])
+
+
 async def test_a_reservation_lapses_when_no_stream_comes(autojump_clock: MockClock) -> None:
     there = exchange(MAX_CALLS="1")
     await there.twilio("/twilio/voice", voice_form())

@@ -80,6 +80,11 @@ class Admission:
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
 
 
+def streamed_text(call_sid: str) -> str:
+    """Name the text that tells all workers that a call has had its stream."""
+    return f"streamed {call_sid}"
+
+
 def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
     """Read caller and callee from a signed webhook. The key is the one of its reservation, if there is one."""
     outbound = form.get("Direction", "inbound").startswith("outbound")
@@ -125,7 +130,7 @@ class Admissions:
         """
         if not token:
             return NotAdmitted("no token")
-        name, streamed = f"token {token}", f"streamed {call_sid}"
+        name, streamed = f"token {token}", streamed_text(call_sid)
         try:
             kept = await (self.tokens.take(name) if visitor else self.tokens.exchange(name, streamed, STREAMED_SECONDS))
         except OSError as exc:
@@ -179,7 +184,7 @@ class Admissions:
 
     async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
         """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
-        return await self.texts.peek(f"streamed {call_sid}", b"" if if_unknown else None) is not None
+        return await self.texts.peek(streamed_text(call_sid), b"" if if_unknown else None) is not None
 
 
 LOOK_SECONDS = 1.0

@@ -37,7 +37,7 @@ OVERDUE_SECONDS = 60.0
 NO_SHOW_LOOK_SECONDS = 10.0
 _OVER = {None, *FINAL_STATUSES}
 """What Twilio tells of a call that is over, or gone."""
-_NO_SHOW = "the caller never reached an agent: they hung up, or the media stream could not be opened"
+NO_SHOW = "the caller never reached an agent: they hung up, or the media stream could not be opened"
 
 _log = structlog.stdlib.get_logger()
 
@@ -116,7 +116,8 @@ async def settle_unheard(context: AppContext) -> None:
 
     A caller who came in may have hung up before their stream opened, or Twilio could not open it: they get a record. A
     number of Twilio's needs no status callback, so nobody may tell. A server that is stopped before it has looked keeps
-    no record of such a call. How a call goes that was ordered, another worker may have heard, and noted.
+    no such record; another does, if Twilio asks it what follows the stream. How a call goes that was ordered, another
+    worker may have heard, and noted.
     """
     while True:
         await trio.sleep(NO_SHOW_LOOK_SECONDS)
@@ -126,7 +127,7 @@ async def settle_unheard(context: AppContext) -> None:
 
 
 async def _record_no_show(context: AppContext, call: KnownCall) -> None:
-    await context.outcomes.conclude(call, "completed", _NO_SHOW)
+    await context.outcomes.conclude(call, "completed", NO_SHOW)
     if not call.outcome:  # another worker has, or had, the stream: the call is shown there
         context.live_calls.remove(call.id)
 

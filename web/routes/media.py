@@ -36,7 +36,7 @@ from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
-from web.calls.admission import Admission, CallNews, NotAdmitted
+from web.calls.admission import Admission, CallNews, NotAdmitted, streamed_text
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
@@ -140,6 +140,8 @@ class MediaStreams:
             if held:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
+        if not admitted.resumes and started.call_sid not in self.context.streams.running():
+            await self.context.admissions.texts.take(streamed_text(started.call_sid))  # it has had none
         await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:

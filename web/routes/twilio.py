@@ -17,6 +17,7 @@ from store.records import FAILED, NEVER_RAN
 from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
+from web.calls.follow_up import NO_SHOW
 from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
@@ -159,6 +160,8 @@ class TwilioRoutes:
         await returns.over(call_sid)
         if outcome not in FAILED:  # else a caller still on the line hears an apology
             return xml(twiml.hang_up())
+        if outcome == NEVER_RAN:
+            await self._conclude_no_show(form)
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         settings = self.context.settings
         return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
@@ -170,6 +173,7 @@ class TwilioRoutes:
             await self._note_ended(call_sid)
             await returns.conclude_left(call_sid, "caller_hung_up", "canceled")
             await returns.over(call_sid)
+            await self._conclude_no_show(form)
             return twiml.nothing()
         if await admissions.told(CallNews.ENDED, [call_sid]):  # a late repetition
             return twiml.nothing()
@@ -218,6 +222,14 @@ class TwilioRoutes:
             known = self.context.live_calls.find(arrival.call_sid)
             call = known or KnownCall(order, "outbound", arrival.caller, arrival.line, status, arrival.call_sid)
             await self.context.outcomes.conclude(call, status, why(status, form))
+
+    async def _conclude_no_show(self, form: MultiDict[str, str]) -> None:
+        """Keep a record of a call that never had a stream: the worker that had its first webhook may have died."""
+        call, arrival = self.context.live_calls.find(form["CallSid"]), arrival_of(form, "")
+        if call is None:
+            about = arrival.direction, arrival.caller, arrival.line, "completed", arrival.call_sid
+            call = KnownCall(arrival.call_sid, *about)
+        await self.context.outcomes.conclude(call, "completed", NO_SHOW)
 
     async def _outcome(self, call_sid: str) -> str:
         call = self.context.live_calls.find(call_sid)
