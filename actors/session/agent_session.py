@@ -34,6 +34,7 @@ from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
 from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire, ServiceActivity, ServiceOutbox
+from actors.ticks import FINE_SECONDS
 from actors.turn.effects import (
     AnswerFunction,
     Listening,
@@ -222,7 +223,7 @@ class AgentSession:
         hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
         may_interrupt = state.turn.may_interrupt(wire.last_heard)
         if hold and not flow.pairs_at(wire.last_heard + hold, closely=may_interrupt):
-            hold = max(hold - deadlines.hold, _AT_ONCE)
+            hold = max(hold - deadlines.hold - FINE_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did
         stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
         wire.socket.gather(min(stride, _CLOSELY) if may_interrupt else stride, exactly=hold > 0.0)
 

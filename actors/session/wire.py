@@ -16,7 +16,7 @@ from trio.lowlevel import ParkingLot
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
-from actors.ticks import Sleeper, time_reader
+from actors.ticks import FINE_SECONDS, Sleeper, time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -66,6 +66,7 @@ class Flow:
         if waited_for_two and self._waits_for_two:
             self._missed = math.inf
         elif has_flowed and not waited_for_two:
+            began -= FINE_SECONDS  # it has come since the tick before
             if self._missed < math.inf:
                 self._began = max(self._began, min(self._missed, began))
             self._missed = began

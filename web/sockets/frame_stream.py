@@ -157,10 +157,10 @@ class FrameStream:
         return -math.inf if self._reader.arrived else self._due() * TICK_SECONDS
 
     def _look_soon(self) -> float:
-        """Return when to look again for what was not there when it was due: ten looks cost less than to wake a task."""
+        """Look again on the next fine tick for what was not there when it was due: ten looks cost less than a task."""
         now = self._now()
         is_late = self._next_read is None or now >= (self._next_read + 1) * TICK_SECONDS
-        return -math.inf if is_late else now + FINE_SECONDS
+        return -math.inf if is_late else now + _ROUNDING
 
     async def read(self) -> bytes | bytearray:
         """Return bytes that have come, whatever is in them; none if the peer is gone."""
