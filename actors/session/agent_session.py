@@ -307,7 +307,9 @@ class AgentSession:
         elif not text.strip():
             self.put(Signal.NOTHING_UNDERSTOOD)
         elif turn.is_own_echo(text):
-            self.state.journal.note(WarningReported(self.agent.name, "AGENT_ECHO", "the line carries the agent back"))
+            why = "the line carries the agent back, or the caller repeats it"
+            self.state.journal.note(WarningReported(self.agent.name, "AGENT_ECHO", why))
+            self._note_turn(text, text)
             self.put(CallerSaid(text))
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)

@@ -118,7 +118,8 @@ class Actions(TurnState):
         """Go on with what was cut: nobody has spoken."""
         self.aside, self.reply.is_torn = None, not self.is_whole(self.at.done)
         self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
-        self.sounding = self.is_resumed = self.sounds_wanted = True
+        self.sound()
+        self.is_resumed = self.sounds_wanted = True
         self.at.resumed = self.now
         if self.reply.is_torn:
             self.reply.began = NEVER  # of what is still to come of it
@@ -230,7 +231,7 @@ class Actions(TurnState):
         silence = self.now - (self.silent_since if self.debt is Debt.OWED else self.last_sound)
         if not self.overtake_filler():
             self.fillers_said += 1
-        self.sounding = True
+        self.sound()
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):
             self.reply.kind = SpeechKind.FILLER
         self.emit(effects.PlayClip(silence))

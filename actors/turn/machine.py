@@ -212,7 +212,7 @@ class Turn(Actions):
             self.has_spoken = False
             self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
         if self.is_own_echo(event.said.text):
-            self.hears_itself = True
+            self.hears_itself, self.transcript = True, words_of(event.said.text)
         else:
             self._understand(event.said)
 
@@ -250,7 +250,7 @@ class Turn(Actions):
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
         if self.waits_in_silence and self.at.filler >= self.silent_since:
             self.emit(NoteSilence(self.now - self.silent_since))
-        self.sounding = True
+        self.sound()
         if self.at.answered <= self.at.done <= self.at.outstanding:
             self.unsay_words()  # they had no audio, and this is another's
         self.reply.began = self.now

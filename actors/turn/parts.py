@@ -88,6 +88,7 @@ class Clocks:
     understood: float = LONG_AGO  # a transcript came of the caller's own words; or a session took the floor
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
     key: float = LONG_AGO  # a key was pressed
+    sounded: float = LONG_AGO  # a sound of ours began when none was heard
     quiet: float = LONG_AGO  # the last sound of ours ended
     cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
     resumed: float = LONG_AGO

@@ -244,8 +244,10 @@ class TurnState:
 
     def is_own_echo(self, text: str) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded."""
-        is_past = self.caller is CallerState.HEARD and self.at.noticed <= self.at.quiet
-        return (self.sounding or is_past) and is_from(text, self.own_words)
+        at = self.at
+        is_past = self.caller is CallerState.HEARD and at.noticed <= at.quiet
+        is_before = max(at.quiet, at.understood) < at.noticed < at.sounded
+        return (self.sounding or is_past) and not is_before and is_from(text, self.own_words)
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
@@ -320,6 +322,11 @@ class TurnState:
             return False
         self.session.late_filler, self.session.outstanding = asked.text, None
         return True
+
+    def sound(self) -> None:
+        """Something of ours sounds."""
+        if not self.sounding:
+            self.sounding, self.at.sounded = True, self.now
 
     def fall_quiet(self) -> None:
         """Nothing of ours sounds any more; what was resumed and had no sound has ended no silence."""

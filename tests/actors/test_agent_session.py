@@ -556,20 +556,22 @@ async def test_after_a_barge_in_nothing_of_the_old_reply_is_heard_until_somethin
         assert scene.replies[-1] == "Something new."
 
 
-async def test_what_the_line_carries_back_of_the_agents_words_is_no_turn_and_costs_none_of_them(
+async def test_what_may_be_the_agents_words_carried_back_cuts_none_of_them_and_is_kept_as_the_callers(
     autojump_clock: MockClock,
 ) -> None:
+    """A caller may have read them back."""
     async with on_the_floor() as scene:
         said = "We have a few slots on Tuesday and on Friday."
         await scene.far.say(words(2), says(said), AgentAudioDone())
         await trio.sleep(0.5)
         await scene.far.say(SpeechStarted())
         await trio.sleep(0.8)
-        await scene.far.say(heard("few slots on tuesday and on friday"))
+        await scene.far.say(heard(echo := "few slots on tuesday and on friday"))
         await trio.sleep(3)
 
-        assert scene.watched.facts(TurnHeard) == []
         assert [fact.code for fact in scene.watched.facts(WarningReported)] == ["AGENT_ECHO"]
+        assert [fact.text for fact in scene.watched.facts(TurnHeard)] == [echo]
+        assert [turn.text for turn in scene.watched.state.conversation.turns()] == [said, echo]
         assert [(fact.heard, fact.complete) for fact in scene.watched.facts(ReplyEnded)] == [(said, True)]
 
 

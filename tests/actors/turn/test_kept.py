@@ -324,6 +324,20 @@ def test_a_caller_who_repeats_the_agents_words_is_answered(said: list[Step]) -> 
     assert turn.debt is Debt.OWED
 
 
+@pytest.mark.parametrize("is_clip", [False, True])
+def test_so_is_one_whose_words_are_told_while_something_sounds_that_began_later(is_clip: bool) -> None:
+    turn = on_floor()
+    play(turn, [*reply(3, LONG, played=2), (5.5, Signal.CALLER_STARTED_SPEAKING), (6.5, Signal.SERVICE_THERE)])
+    if is_clip:
+        turn.play_clip()
+    else:
+        play(turn, reply(6.5, FIRST)[:2])
+
+    play(turn, [(7, CallerSaid(ECHO))])
+
+    assert turn.last_turn == ECHO
+
+
 # Words between two sentences of what goes with a decision
 
 
