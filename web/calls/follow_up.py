@@ -135,9 +135,12 @@ async def _record_no_show(context: AppContext, call: KnownCall) -> None:
 async def _hear_of_order(context: AppContext, call: KnownCall) -> None:
     try:
         order = await context.orders.find(call.id)
+        # an attempt of a campaign's number is no order any more where another one follows
+        record = await readable_record(context.services.records, call.call_sid) if order is None else None
     except OSError:
         return
-    outcome = "canceled" if order is None else order.outcome
+    known = order or record
+    outcome = "canceled" if known is None else known.outcome
     context.live_calls.name(call.id, order.call_sid if order is not None else "")
     if call.call_sid and await context.admissions.is_streamed(call.call_sid):
         context.live_calls.carried_elsewhere(call.call_sid)
