@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from actors.messages import MachineAnswered, NoteCallOver, NoteStreamError
 from store.memory import MemoryRecords
+from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.fakes import (
@@ -30,6 +31,7 @@ from tests.web.fakes import (
 )
 from web.calls.admission import Admissions
 from web.calls.follow_up import settle_unheard
+from web.calls.orders import OrderNote
 from web.calls.outcomes import why_stream
 from web.clients.twilio import PLAIN_CALL, CallOptions
 
@@ -466,6 +468,24 @@ async def test_a_call_that_never_ran_has_a_record_though_the_worker_of_its_webho
 
     kept = [(one.call_sid, one.outcome, one.caller, one.line) for one in await there.records.list()]
     assert kept == ([] if has_streamed else [(CALL_SID, "never_ran", LEAD, LINE)])
+
+
+async def test_an_ordered_call_that_never_ran_has_its_metadata_whichever_worker_hears_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    there, order = exchange(), "OR" + "1" * 24
+    context = context_of(there)
+    await context.admissions.note_order(order, OrderNote(metadata={"customer": 7}), 900)
+    await context.orders.put(NewOrder(order, LEAD, {}), "other", lease=20, latest=900)
+    await context.orders.ask(order, "other", 35)
+    await context.orders.placed(order, CALL_SID, 180)
+
+    await there.twilio("/twilio/after?again=1", {**voice_form(outbound=True), "CallStatus": "completed"})
+
+    found = await context.orders.find(order)
+    assert [(one.outcome, one.metadata) for one in await there.records.list()] == [("never_ran", {"customer": 7})]
+    assert found is not None
+    assert found.outcome == "never_ran"
 
 
 async def test_a_reservation_lapses_when_no_stream_comes(autojump_clock: MockClock) -> None:
