@@ -1,6 +1,7 @@
 """Of a call that nobody spoke on there is one record, whoever tells of its end, and however often."""
 
 import attrs
+import pytest
 import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
@@ -55,12 +56,14 @@ def a_call() -> KnownCall:
     return KnownCall("OR1", "outbound", LEAD, LINE, "ringing", CALL_SID)
 
 
-async def test_two_who_tell_at_once_make_one_record(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("status", ["busy", "completed"])
+async def test_two_who_tell_at_once_make_one_record(status: str, autojump_clock: MockClock) -> None:
+    """A webhook, and whoever looks after calls of which nothing was heard."""
     records, call = Slow(), a_call()
     outcomes = outcomes_in(records)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
-        nursery.start_soon(outcomes.conclude, call, "busy", "the line was engaged")
+        nursery.start_soon(outcomes.conclude, call, status, "the line was engaged")
+        nursery.start_soon(outcomes.conclude, call, status, "the line was engaged")
 
     assert records.saves == 1
 

@@ -10,7 +10,6 @@ from trio.testing import MockClock
 
 from actors.messages import MachineAnswered, NoteCallOver, NoteStreamError
 from store.memory import MemoryRecords
-from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.fakes import (
@@ -470,22 +469,20 @@ async def test_a_call_that_never_ran_has_a_record_though_the_worker_of_its_webho
     assert kept == ([] if has_streamed else [(CALL_SID, "never_ran", LEAD, LINE)])
 
 
-async def test_an_ordered_call_that_never_ran_has_its_metadata_whichever_worker_hears_of_it(
+async def test_an_ordered_call_that_never_ran_is_over_when_twilio_says_so_by_its_order(
     autojump_clock: MockClock,
 ) -> None:
+    """That comes for each call that we have placed, at the same time, and has what was ordered."""
     there, order = exchange(), "OR" + "1" * 24
-    context = context_of(there)
-    await context.admissions.note_order(order, OrderNote(metadata={"customer": 7}), 900)
-    await context.orders.put(NewOrder(order, LEAD, {}), "other", lease=20, latest=900)
-    await context.orders.ask(order, "other", 35)
-    await context.orders.placed(order, CALL_SID, 180)
+    await context_of(there).admissions.note_order(order, OrderNote(metadata={"customer": 7}), 900)
+    over = {**voice_form(outbound=True), "CallStatus": "completed"}
 
-    await there.twilio("/twilio/after?again=1", {**voice_form(outbound=True), "CallStatus": "completed"})
+    await there.twilio("/twilio/after?again=1", over)
+    before = await there.records.list()
+    await there.twilio(f"/twilio/status?order={order}", over | {"SequenceNumber": "3"})
 
-    found = await context.orders.find(order)
+    assert before == []
     assert [(one.outcome, one.metadata) for one in await there.records.list()] == [("never_ran", {"customer": 7})]
-    assert found is not None
-    assert found.outcome == "never_ran"
 
 
 async def test_a_reservation_lapses_when_no_stream_comes(autojump_clock: MockClock) -> None:

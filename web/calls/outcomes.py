@@ -171,12 +171,10 @@ class Outcomes:
 
     async def conclude(self, call: KnownCall, status: str, why: str, *, outcome: str = "") -> None:
         """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's."""
-        name = call.call_sid or call.id
-        if (
-            call.outcome
-            or call.streamed
-            or (status == "completed" and await self.admissions.is_streamed(name, if_unknown=True))
-        ):
+        name, may_run = call.call_sid or call.id, status == "completed" and not (call.outcome or call.streamed)
+        if may_run and await self.admissions.is_streamed(name, if_unknown=True):
+            return
+        if call.outcome or call.streamed:  # perhaps since just now
             return
         call.conclude(status, outcome or _OUTCOMES[status])
         stream_errors, note = await self.admissions.stream_errors(name), await self.admissions.recall_order(call.id)

@@ -5,8 +5,6 @@ right to send. A webhook never waits for anything but the token store; Twilio gi
 seconds.
 """
 
-from contextlib import suppress
-
 import attrs
 import structlog
 from quart import Blueprint, Response, request
@@ -226,16 +224,16 @@ class TwilioRoutes:
             await self.context.outcomes.conclude(call, status, why(status, form))
 
     async def _conclude_no_show(self, form: MultiDict[str, str]) -> None:
-        """Keep a record of a call that never had a stream: the worker that had its first webhook may have died."""
+        """Keep a record of a call that never had a stream: the worker that had its first webhook may have died.
+
+        Of the end of one that we have placed, Twilio tells by its order.
+        """
         call, arrival = self.context.live_calls.find(form["CallSid"]), arrival_of(form, "")
+        if arrival.direction == "outbound":
+            return
         if call is None:
-            if await self.context.admissions.is_streamed(arrival.call_sid, if_unknown=True):
-                return
-            order = None
-            with suppress(OSError):
-                order = await self.context.orders.find(arrival.call_sid)
             about = arrival.direction, arrival.caller, arrival.line, "completed", arrival.call_sid
-            call = KnownCall(arrival.call_sid if order is None else order.order_id, *about)
+            call = KnownCall(arrival.call_sid, *about)
         await self.context.outcomes.conclude(call, "completed", NO_SHOW)
 
     async def _outcome(self, call_sid: str) -> str:
