@@ -29,6 +29,9 @@ from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
 from agents.brief import HANDOFF_NOTES, HANDOFF_REASON
 
+_FOR_SETTINGS = 1.0
+"""Seconds that a session has to be ready in, once its Brief is there."""
+
 
 @attrs.frozen
 class Brought:
@@ -74,6 +77,8 @@ class Handoff:
     _briefed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
     _crash: Crashed | None = attrs.field(default=None, init=False)
+    _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the old session is, and its functions with it."""
     _before: Mapping[str, str] = attrs.field(factory=dict, init=False)
     """The reason and the notes of the handoff before."""
     _live: LiveSession | None = attrs.field(default=None, init=False)
@@ -147,10 +152,10 @@ class Handoff:
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
         how: HandoffKind = "back" if asked.how == "back" else "hard"
-        # the Brief, then a second for Settings
-        deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + 1.0)
+        deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + _FOR_SETTINGS)
         while failures < policy.numbers.handoff_attempts:
-            wait_brief = partial(_wait_brief, self.state, self._briefed, self.on_call)
+            until = trio.current_time() + deadline - _FOR_SETTINGS
+            wait_brief = partial(_wait_brief, self.state, self._briefed, self._lost, until, self.on_call)
             opening = self.openings.after_handoff(self.on_call, wait_brief, lambda: session.cursor, asked.at, how)
             self._live = live = self.floor.new_session(self.on_call, opening)
             try:
@@ -199,6 +204,8 @@ class Handoff:
 
     def _on_lost(self, crash: Crashed) -> None:
         self._crash = crash
+        self._lost.set()
+        self.state.turn.wake()
         self._soft_scope.cancel(reason="the session is lost")
 
     def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
@@ -209,11 +216,16 @@ class Handoff:
             turn.cancel(reason="handoff withdrawn")
 
 
-async def _wait_brief(state: CallState, briefed: trio.Event, on_call: AgentOnCall) -> None:
-    """Wait for the Brief, and for what the old agent is doing that cannot be taken back, which is to be in it."""
+async def _wait_brief(
+    state: CallState, briefed: trio.Event, lost: trio.Event, until: float, on_call: AgentOnCall
+) -> None:
+    """Wait for the Brief, and until then for what the old agent does that cannot be taken back.
+
+    It knows no `Handoff`, which knows the session that waits for it: they would outlive the call.
+    """
     await briefed.wait()
-    with trio.move_on_after(state.policy.deadlines.summary):
-        while state.turn.turn.session.does_lasting_work:
+    with trio.move_on_at(until):
+        while state.turn.turn.session.does_lasting_work and not lost.is_set():
             await state.turn.wait_change()
     if on_call.brief is not None:
         on_call.brief = on_call.brief.with_facts(state.conversation.facts)

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.commands import DONE, Action, HandoffTo, RestartAgent, TakeOver
-from actors.facts import FloorTaken, FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted
+from actors.facts import FloorTaken, FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted, SessionFailed
 from actors.line.switch import TransferOrder
 from actors.operator.person import PersonOnPhone
 from actors.policy import CallPolicy
@@ -63,10 +63,10 @@ def prompt_of(call: HandCall) -> str:
     return str(call.far.settings).replace("\\", "").lower()
 
 
-def irreversible() -> Roster:
+def irreversible(work: str = "look_up") -> Roster:
     """The same agents, whose work cannot be taken back."""
     first, second = ROSTER.agents.values()
-    functions = tuple(attrs.evolve(each, defer_until_eot=each.name == "look_up") for each in first.functions)
+    functions = tuple(attrs.evolve(each, defer_until_eot=each.name == work) for each in first.functions)
     return load_roster([attrs.evolve(first, functions=functions), second])
 
 
@@ -226,6 +226,35 @@ async def test_work_that_never_ends_holds_a_handoff_no_longer_than_its_deadline(
         call.far = await call.service.live()
 
         assert call.phone.now - began == pytest.approx(5.0, abs=0.1)
+
+
+async def test_nor_does_work_that_is_asked_for_behind_it_make_it_fail(autojump_clock: MockClock) -> None:
+    async with a_call(irreversible("dawdle")) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        call.service.took = 1.5
+        await call.far.say(HAND_OFF)
+        await call.far.hear_for(0.3)
+        await call.far.say(calls("dawdle"))
+        call.far = await call.service.live()
+
+        assert call.facts(SessionFailed) == []
+
+
+async def test_nor_does_it_wait_for_work_whose_session_is_lost(autojump_clock: MockClock) -> None:
+    async with a_call(irreversible("dawdle")) as call:
+        await call.greet()
+        await call.speak("I want a pension.")
+        call.service.took = 0.5
+        began = call.phone.now
+        await call.far.say(HAND_OFF)
+        await call.far.hear_for(0.1)
+        await call.far.say(calls("dawdle"))
+        await call.far.hear_for(0.1)
+        await call.far.say(ErrorReported("gone", "GONE"))
+        call.far = await call.service.live()
+
+        assert call.phone.now - began < 1
 
 
 @pytest.mark.parametrize("command", [HandoffTo("second"), RestartAgent()])
