@@ -281,7 +281,8 @@ def test_nor_is_one_that_is_transcribed_when_the_reply_was_heard() -> None:
 
 @pytest.mark.parametrize("shut", [VoiceState.CUT, VoiceState.LATE], ids=["a goodbye", "a filler"])
 def test_what_comes_behind_an_echo_is_heard_though_what_came_before_it_is_dropped(shut: VoiceState) -> None:
-    turn, _ = prepared_turn(voice=shut, sounding=True, own_words=LONG)
+    turn, state = prepared_turn(voice=shut, sounding=True, own_words=LONG)
+    state.at.cut = 10
 
     play(turn, [(10.1, CallerSaid(ECHO))])
 

@@ -129,6 +129,14 @@ def test_only_lasting_work_that_is_asked_for_behind_a_decision_is_waited_for(
     assert carried_out(FunctionsAsked(("w",), ("w",)), done) == pytest.approx(waited)
 
 
+def test_a_transfer_that_is_announced_outlives_its_session_though_it_has_asked_for_something_that_lasts_not() -> None:
+    lost: list[Step] = [(3.4, FunctionsAsked(("w",))), (3.5, Signal.FLOOR_VACATED), (4, Signal.PLAYED)]
+
+    got = seen(*caller_says(1), *SENTENCE[:3], *TRANSFER, *lost, until=5)
+
+    assert [effect for effect in effects_of(got) if isinstance(effect, PutThrough)]
+
+
 def test_a_transfer_that_waits_for_work_is_filled_by_clips() -> None:
     asked: list[Step] = [*SENTENCE, *TRANSFER, (3.4, FunctionsAsked(("w",), ("w",)))]
 
