@@ -145,13 +145,15 @@ class Conversation:
             self.facts.pop(name, None)
             self.facts[name] = value
 
-    def earlier_answer(self, name: str, arguments: str) -> str | None:
+    def earlier_answer(self, name: str, arguments: str, *, acts: bool = True) -> str | None:
         """Return the answer this very call got in this very turn of the caller.
 
-        A restarted session is asked the unanswered turn again, and may call again what was done already.
+        A restarted session is asked the unanswered turn again, and may call again what was done already. What does not
+        act decides, and the caller has come back on another stream: it is decided anew.
         """
         call = comparable(name, arguments)
-        return self._answers.get(call) or next(filter(None, self._recall_answers(*call)), None)
+        recalled = self._recall_answers(*call) if acts else ()
+        return self._answers.get(call) or next(filter(None, recalled), None)
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
         self._at_work[comparable(name, arguments)] = session

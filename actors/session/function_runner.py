@@ -257,7 +257,7 @@ class FunctionRunner:
             await twin.ended.wait()  # the model asks for what is being done: it is done once, and answered twice
             if twin.outcome is not None:
                 return twin.outcome
-        if acts and (earlier := conversation.earlier_answer(call.name, call.arguments)) is not None:
+        if (earlier := conversation.earlier_answer(call.name, call.arguments, acts=acts)) is not None:
             return Answer(earlier)
         if acts and conversation.is_broken_off(call.name, call.arguments, self.session.number):
             return broken_off(call.name)

@@ -7,6 +7,7 @@ from trio.testing import MockClock
 
 from actors.facts import ArgumentsForgiven, FunctionAnswered, FunctionCalled, FunctionWithdrawn, HandoffAsked
 from actors.policy import CallPolicy, Numbers
+from actors.session.function_calls import completed
 from actors.supervision import Crashed
 from actors.turn.effects import EndConversation
 from protocol.deepgram import (
@@ -93,6 +94,18 @@ async def test_what_is_asked_for_while_it_is_done_is_done_once_and_answered_twic
         ]
         assert trio.current_time() == pytest.approx(1)
         assert len(scene.watched.facts(ArgumentsForgiven)) == 1
+
+
+async def test_a_handoff_that_an_earlier_session_was_refused_in_this_turn_is_not_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with on_the_floor() as scene:
+        scene.watched.state.conversation.add_caller("Yes, please.")
+        scene.watched.state.conversation.add_function(completed(HAND_OFF.functions[0], "Nobody is there."), {})
+        await scene.far.say(HAND_OFF)
+
+        assert [response.content for response in await answers(scene.far, 1)] == ["Nobody is there."]
+        assert scene.watched.facts(HandoffAsked) == []
 
 
 @pytest.mark.parametrize("many", [2, 3, 4])
