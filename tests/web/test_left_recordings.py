@@ -92,6 +92,18 @@ def test_a_process_that_is_killed_lets_go_of_its_recordings(here: LeftRecordings
     assert (here.look(), names(here.folder / "CA1"), length(here.folder / "CA1")) == (1, {"call.wav"}, 2.0)
 
 
+def test_among_many_calls_the_tracks_of_a_dead_process_are_found_within_seconds(
+    here: LeftRecordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1000):
+        (here.folder / f"CA{number}").mkdir()
+    pauses = list[float]()
+    monkeypatch.setattr("store.leisure.time.sleep", pauses.append)
+    here.look()
+
+    assert 0 < sum(pauses) <= 0.1  # else those of 50,000 calls would wait for half a minute
+
+
 def test_our_own_and_those_of_a_living_worker_are_left_alone(here: LeftRecordings) -> None:
     other = LeftRecordings(here.folder)
     other.hold()

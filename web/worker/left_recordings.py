@@ -30,6 +30,8 @@ ABANDONED_SECONDS = 60.0
 """After so long without a word nobody goes on with tracks of this process: the disk had no room for their end."""
 AGAIN_SECONDS = 600.0
 """Between looks through all folders for such tracks."""
+_FOLDERS = 128
+"""Looked at in a millisecond."""
 _LOOKING = "looking"
 
 _log = structlog.stdlib.get_logger()
@@ -97,7 +99,7 @@ class LeftRecordings:
     def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
         """Return how many recordings were joined, and how many without a note may still be written to."""
         found = young = 0
-        for folder in leisurely(self.folder.iterdir()):
+        for folder in leisurely(self.folder.iterdir(), _FOLDERS):
             if folder.is_dir() and is_left(folder):
                 with alone_in(folder):
                     is_written = self._is_written(folder, dead)
