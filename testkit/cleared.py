@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
+from agents.announcing import is_courtesy
 from protocol.deepgram import ConversationText
 from simulators.deepgram.log import Sent
 from simulators.speech import synthesise
@@ -20,6 +21,9 @@ _AROUND = 1.0
 """Seconds by which a voice is noticed late, at most."""
 _DECIDED = 0.5
 """Seconds beyond `false_start` by which it is decided what becomes of a cut."""
+
+_ROUNDING = 1e-6
+"""Seconds: what is resumed is heard at once."""
 
 
 def one_voice_at_a_time(played: Witnessed) -> Iterator[str]:
@@ -58,14 +62,18 @@ def _nothing_after_clear(played: Witnessed) -> Iterator[str]:
 
 
 def _is_resumed(played: Witnessed, cleared: float, again: float) -> bool:
-    """Say whether a reply goes on that a sound has cut, of which nobody has understood a word.
+    """Say whether a reply goes on that a sound has cut, of which nobody has understood a word, or what cuts nothing.
 
     A service that fell silent meanwhile cannot say that it was the caller.
     """
-    resumed = any(cleared <= at <= again for at in played.times(facts.ReplyResumed))
-    understood = any(cleared <= at <= again for at in played.times(facts.TurnHeard))
+    until = again + _ROUNDING
+    resumed = any(cleared <= at <= until for at in played.times(facts.ReplyResumed))
+    echoes = [e.at for e in played.entries if isinstance(e.fact, facts.WarningReported) and e.fact.code == "AGENT_ECHO"]
+    understood = [(e.at, e.fact.text) for e in played.entries if isinstance(e.fact, facts.TurnHeard)]
+    cuts_nothing = [is_courtesy(text) or at in echoes for at, text in understood if cleared <= at <= until]
     is_lost = holder_at(played, cleared) in fell_silent(played)
-    return resumed and not understood and (is_lost or not _somebody_spoke(played, cleared, again))
+    is_noise = is_lost or not _somebody_spoke(played, cleared, again)
+    return resumed and (all(cuts_nothing) if cuts_nothing else is_noise)
 
 
 def _somebody_spoke(played: Witnessed, since: float, until: float) -> bool:

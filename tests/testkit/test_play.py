@@ -39,6 +39,7 @@ from testkit.replay import chosen_roster
 from tests.examples import one_in
 from tests.testkit import mistakes
 from tests.testkit.mistakes import (
+    BYE,
     GOOD,
     HANDS_ON,
     LOOKS,
@@ -58,6 +59,20 @@ async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, sce
     call = await play(default_roster(), scenario)
 
     assert [] == call.broken
+
+
+@pytest.mark.parametrize("words", ["Thank you.", "On Tuesday at three in the afternoon please."])
+async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_is_in_the_record(
+    autojump_clock: MockClock, words: str
+) -> None:
+    offer = "We can come on Tuesday at three in the afternoon, or on Wednesday at ten in the morning. Think about it."
+    ends = answers("desk", "Goodbye.", calls=mistakes.ENDS)
+    thanks = (says(words, barge_in=4.0), answers("desk", "See you on Tuesday."), says(BYE), ends)
+
+    call = await play(roster(), conversation(says("When can you come?"), answers("desk", offer), *thanks))
+
+    assert call.broken == []
+    assert words in [turn.text for turn in call.the_record.transcript]
 
 
 @pytest.mark.parametrize(
