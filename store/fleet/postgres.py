@@ -397,7 +397,8 @@ class PostgresFleet(Fleet):
         now = trio.current_time()  # who is let in before the answer is known here by now
         ours = {*self._calls, *self._coming, *(key for key, at in self._lapses.items() if at > now)}
         if gone := [key for (key,) in held if key not in ours]:
-            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": gone})
+            await self.database.ask(statements.UNHOLD, {"worker": self.worker, "keys": gone})
+            self._readmitted |= {key: self._lapses[key] for key in gone if key in self._lapses}  # wanted again
         if calls := list(self._calls.values()):
             report = {
                 "worker": self.worker,

@@ -74,9 +74,11 @@ seated AS (UPDATE slots SET key = need.key, worker = need.worker, since = clock_
 UPDATE live_calls SET slotless = false FROM seated WHERE live_calls.key = seated.key"""
 """Give running calls beyond the cap the slots that have become free."""
 
-FREE = f"""WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key = ANY(%(keys)s) RETURNING call_sid),
+_END = f"""WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key = ANY(%(keys)s) RETURNING call_sid),
 notes AS (DELETE FROM call_notes USING gone WHERE call_notes.call_sid = gone.call_sid)
-UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s) AND (worker = %(worker)s OR lapses IS NOT NULL)"""  # noqa: S608
+UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s)"""  # noqa: S608
+FREE = f"{_END} AND (worker = %(worker)s OR lapses IS NOT NULL)"
+UNHOLD = f"{_END} AND worker = %(worker)s"
 
 NOTED = "SELECT note FROM call_notes WHERE call_sid = %(call_sid)s"
 

@@ -358,6 +358,24 @@ async def test_a_call_let_in_while_a_worker_compares_keeps_its_slot(workers: Wor
     assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == [("CA1",)]
 
 
+@pytest.mark.parametrize("who", ["w1", "w2"])
+async def test_a_slot_that_is_wanted_again_while_a_worker_compares_is_kept(who: str, workers: Workers) -> None:
+    """A caller comes late, and to either worker, in the moment in which the first one gives the slot up."""
+    database = Meanwhile(workers.url)
+    workers.opened.append(database)
+    fleet, other = PostgresFleet(2, database, worker="w1"), await workers.join(2, "w2")
+    await fleet.beat()
+    await fleet.reserve("late", 0.05)
+    execute(workers.url, "UPDATE slots SET lapses = lapses + interval '1 hour' WHERE key IS NOT NULL")
+    await trio.sleep(0.06)
+    fleet._compared = -math.inf
+    wanted = fleet if who == "w1" else other
+    database.first += [lambda: wanted.reserve("late", 60), trio.lowlevel.checkpoint]
+    await fleet.beat()
+
+    assert execute(workers.url, "SELECT key, worker FROM slots WHERE key IS NOT NULL") == [("late", who)]
+
+
 async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
     """The call was let in, and its worker does not know."""
     fleet = await workers.join(1, "w1")
