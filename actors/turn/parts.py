@@ -13,6 +13,8 @@ AT_ONCE = LONG_AGO = -math.inf
 _TOO_MANY_TO_REPEAT = 5
 _SAME = 0.7
 """Of the words of an echo, two or more in a row: the service mishears some."""
+_MISHEARD = 3
+"""Words that it hears too many, or too few."""
 
 
 def words_of(text: str) -> str:
@@ -22,8 +24,11 @@ def words_of(text: str) -> str:
 
 def is_from(text: str, said: str) -> bool:
     """Whether a text is a part of what was said, as a service hears it: too long to be repeated by somebody."""
-    words = words_of(text).split()
-    matches = SequenceMatcher(None, words_of(said).split(), words, autojunk=False).get_matching_blocks()
+    whole, words = words_of(said).split(), words_of(text).split()
+    longest = SequenceMatcher(None, whole, words, autojunk=False).find_longest_match()
+    first = longest.a - longest.b  # an echo is said in one go
+    near = whole[max(0, first - _MISHEARD) : first + len(words) + _MISHEARD]
+    matches = SequenceMatcher(None, near, words, autojunk=False).get_matching_blocks()
     same = sum(match.size for match in matches if match.size > 1)
     return len(words) >= _TOO_MANY_TO_REPEAT and same >= _SAME * len(words)
 

@@ -326,6 +326,16 @@ def test_a_caller_who_repeats_the_agents_words_is_answered(said: list[Step]) -> 
     assert turn.debt is Debt.OWED
 
 
+def test_so_is_one_whose_words_the_agent_has_said_here_and_there() -> None:
+    said = "Of course. I would like to tell you about it first. You can come to the office, or call us, on any Tuesday."
+    turn = on_floor()
+
+    cut = (5, Signal.CALLER_STARTED_SPEAKING)
+    play(turn, [*reply(3, said, played=6)[:3], cut, (6, CallerSaid("I would like to come to the office on Tuesday."))])
+
+    assert turn.debt is Debt.OWED
+
+
 @pytest.mark.parametrize("is_clip", [False, True])
 def test_so_is_one_whose_words_are_told_while_something_sounds_that_began_later(is_clip: bool) -> None:
     turn = on_floor()
