@@ -58,6 +58,7 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write_brief)
         await wish.allowed.wait()
+    brief = brief.with_facts(conversation.facts)  # of what was done meanwhile, too
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
     order = _redacted(TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back), state)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)

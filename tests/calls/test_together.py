@@ -144,7 +144,7 @@ async def test_what_cannot_be_taken_back_is_done_though_it_is_asked_for_behind_t
     desk = Desk()
     async with a_call(with_a_person(irreversible()), transfers=desk) as call:
         await call.greet()
-        await call.speak("I want a pension.")
+        await call.speak("Go on, please.")
         call.service.took = 0.5
         await call.far.say(*sentence(1, "Done. Goodbye.", 0.2), decision)
         await call.far.hear_for(after)
@@ -155,6 +155,7 @@ async def test_what_cannot_be_taken_back_is_done_though_it_is_asked_for_behind_t
 
         assert answered(call)[0] == ("look_up", True)
         assert decision is not HAND_OFF or PREPARED in prompt_of(call)
+        assert [order.brief.need for order in desk.orders] == ["a pension"] * len(desk.orders)
         assert (len(desk.orders), call.over.is_set()) == (decision is PERSON, decision is END)
 
 
