@@ -46,9 +46,11 @@ def write_agent(name: str, project: Path) -> tuple[Path, ...]:
     *Raises* `CannotWrite`.
     """
     _refuse_name(name, f"switchboard new --agent {_near(name)}" if _near(name) else "")
-    roster = next(iter(sorted(project.glob("*/agents/__init__.py"))), None)
-    if roster is None:
-        raise CannotWrite(f"there is no roster in {project.absolute()}: go to a project of `switchboard new`")
+    rosters = sorted(project.glob("*/agents/__init__.py"))
+    if len(rosters) != 1:
+        found = f"{rosters[0]} and {rosters[1]} are two rosters" if rosters else "there is no roster"
+        raise CannotWrite(f"{found} in {project.absolute()}: go to a project of `switchboard new`")
+    roster = rosters[0]
     file, text = roster.with_name(f"{name}.py"), roster.read_text("utf-8")
     if file.exists():
         raise CannotWrite(f"{file} is there already: choose another name")

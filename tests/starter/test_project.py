@@ -137,8 +137,20 @@ def test_an_agent_that_cannot_be_added_changes_nothing(
 
 
 def test_outside_of_a_project_there_is_no_agent_to_add(here: Path) -> None:
-    with pytest.raises(CannotWrite, match="go to a project of `switchboard new`"):
+    with pytest.raises(CannotWrite, match=r"there is no roster in .*: go to a project of `switchboard new`"):
         write_agent("complaints", Path())
+
+
+def test_above_two_projects_it_is_not_said_which_one_is_meant(here: Path) -> None:
+    write_project(Path("acme"))
+    write_project(Path("hotel"))
+    Path("acme", "acme").rename("acme_agents")
+    Path("hotel", "hotel").rename("hotel_agents")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    with pytest.raises(CannotWrite, match=r"acme_agents/.* and hotel_agents/.* are two rosters in .*: go to a project"):
+        write_agent("complaints", Path())
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("room", [0, 1, 5, 11])
