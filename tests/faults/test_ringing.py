@@ -12,7 +12,7 @@ from tests.calls.exchange import Trouble
 from tests.examples import one_in
 from tests.faults import ringing
 from tests.faults.ringing import Act, Rung, check_rung, ring
-from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, RING_SECONDS
+from web.calls.placing import LATEST_SECONDS, RING_SECONDS, SETTLE_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS
 
 KNOBS = TwilioKnobs(bundle=10)
@@ -78,7 +78,7 @@ CASES = [
         "the order is lost",
         "failed",
         rest(TwilioKnobs(bundle=10, creations="lost")),
-        held=LATEST_SECONDS + 2 * BUSY_SECONDS,
+        held=LATEST_SECONDS + SETTLE_SECONDS,
     ),
     went_out("the order is taken, and not answered", "completed", rest(TwilioKnobs(bundle=10, creations="unanswered"))),
     answered("busy", "busy"),
