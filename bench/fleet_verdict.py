@@ -28,7 +28,7 @@ STEPS = ("yes", "no", "full", "in", "saving", "out")
 
 
 class End(Enum):
-    """What is kept of a call."""
+    """The end of a call, by what is kept of it."""
 
     NOTHING = "no record"
     COMPLETED = "completed"
@@ -47,7 +47,7 @@ class Said:
 
 @attrs.frozen
 class Story:
-    """What is known of one call outside of the workers: who was asked last, and what they said, in order."""
+    """The traces of one call outside of the workers: who was asked last, and what they said, in order."""
 
     call_sid: str
     asked: str

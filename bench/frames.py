@@ -2,7 +2,7 @@
 
 A frame is 160 bytes as on a telephone line: a tag of 24 and a filler loud enough to count as speech. A quiet frame
 says the same, its digits written as the softest samples there are. The clock is `time.monotonic`, which all processes
-of one machine share, so whoever receives a frame knows its age.
+of one machine share, so its receiver knows its age.
 """
 
 import random

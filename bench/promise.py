@@ -1,4 +1,4 @@
-"""What is promised of a handoff, and whether it is kept. No process, no socket: only figures."""
+"""The promises of a handoff, and whether they are kept. No process, no socket: only figures."""
 
 import attrs
 

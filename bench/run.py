@@ -39,7 +39,7 @@ GREETING = 0.5
 
 @attrs.frozen
 class Load:
-    """What is asked of a server."""
+    """The load that is put on a server."""
 
     calls: int
     seconds: float

@@ -28,7 +28,7 @@ from bench.soak_verdict import Excuse, Heard, Sample, Soak, Spoken, broken, grow
 
 EVERY = 2.0
 WARM_UP_CALLS, WARM_UP_SECONDS = 25, 15.0
-"""What is made once and kept (pools, threads, imports) is made before the first look."""
+"""Things that are made once and kept (pools, threads, imports) are made before the first look."""
 SETTLING = 40.0
 """For the last calls to be over, and what outlives them by its own deadline."""
 SHOWN = 10

@@ -1,7 +1,7 @@
 """The telephone network of a soak: calls that come and go, and end in every way, `python -m bench.soak_twilio`.
 
 It keeps so many calls on the line as it is told: one that is over is replaced by a new one. It is also Twilio's REST
-API, as far as the server uses it to end a call: whoever is redirected or completed loses the stream.
+API, as far as the server uses it to end a call: a call that is redirected or completed loses the stream.
 """
 
 import asyncio  # noqa: TID251 - see bench.control

@@ -1,4 +1,4 @@
-"""The book-keeping of whoever receives frames: how late, how many, which ones twice or out of turn.
+"""The book-keeping of a receiver of frames: how late, how many, which ones twice or out of turn.
 
 A `Book` has a page for each span of time that was announced; a frame belongs to the page in whose span it was *sent*.
 Frames sent outside every span (warm-up, hang-up) are followed and not counted.

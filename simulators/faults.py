@@ -120,7 +120,7 @@ class FaultPlan:
 
     @property
     def twilio(self) -> Faults:
-        """What is wrong with every media stream, and with the sound on it."""
+        """The faults of every media stream, and of the sound on it."""
         return Faults(self.of("twilio", "line"))
 
     def groq(self) -> Faults:

@@ -25,7 +25,7 @@ from simulators.faults import Fault, FaultPlan
 from simulators.tls import Certificate
 
 MODELS = ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "openai/gpt-oss-safeguard-20b", "whisper-large-v3")
-"""What is offered in autumn 2026: the llamas have gone (https://console.groq.com/docs/deprecations)."""
+"""The models that are offered in autumn 2026: the llamas have gone (https://console.groq.com/docs/deprecations)."""
 SCHEMA_MODELS = re.compile(r"openai/gpt-oss-(20|120)b")
 """Only these take `json_schema`; the others answer 400: https://console.groq.com/docs/structured-outputs."""
 REASONING_TOKENS = {"low": 400, "medium": 1200, "high": 5000}

@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         2,
-        "every caller frame reaches an agent: whoever speaks across t0 is half heard by either",
+        "every caller frame reaches an agent: a caller who speaks across t0 is half heard by either",
         "actors/session/agent_session.py",
         "if self._reader is None or self._reader.has_cut or self.service.has_heard:",
         "if self._reader is None:",

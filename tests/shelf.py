@@ -1,8 +1,8 @@
-"""What is said in the simulated calls of one run of the tests, synthesised once for all workers.
+"""The speech of the simulated calls of one run of the tests, synthesised once for all workers.
 
 A text takes 12 ms of a processor, and each worker would say two hundred of them. `open_shelf` makes a folder, whose
 name the workers inherit; `share_speech` keeps there what is synthesised, and finds what another worker has kept. The
-folder is the run's own: whoever opened it takes it away.
+folder is the run's own: its opener takes it away.
 """
 
 import os
@@ -15,7 +15,7 @@ _FOLDER = "TESTS_SPEECH_SHELF"
 
 
 def open_shelf() -> Path:
-    """Make the folder; whoever closes it removes it."""
+    """Make the folder; closing removes it."""
     os.environ[_FOLDER] = mkdtemp(prefix="switchboard-speech-")
     return Path(os.environ[_FOLDER])
 

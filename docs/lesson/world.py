@@ -299,7 +299,7 @@ class World:
     # The faults. Each says whether it could happen.
 
     def hang_up(self) -> bool:
-        """The caller hangs up: whoever reads the line meets it."""
+        """The caller hangs up: the reader of the line meets it."""
         if not self.line.is_up:
             return False
         self.line.is_up, self.hung_up_at = False, self.now()
@@ -307,7 +307,7 @@ class World:
         return True
 
     def hang_up_twice(self) -> bool:
-        """The caller hangs up, and the socket is closed for whoever plays, too."""
+        """The caller hangs up, and the socket is closed for the player, too."""
         self.line.can_hear = False
         return self.hang_up()
 

@@ -335,7 +335,7 @@ BRIEF = Brief(summary="Ada wants a pension.", name="Ada", need="a pension")
 
 @attrs.define(eq=False)
 class Clerk:
-    """In the Summarizer's place: answers whoever asks for a Brief, `takes` seconds later."""
+    """In the Summarizer's place: answers each who asks for a Brief, `takes` seconds later."""
 
     mailbox: trio.MemoryReceiveChannel[ToSummarizer]
     takes: float = 0.0

@@ -1,4 +1,4 @@
-"""What is wrong with a Voice Agent socket has one name, and no socket holds a session for longer than its deadline."""
+"""Each fault of a Voice Agent socket has one name, and no socket holds a session for longer than its deadline."""
 
 import json
 

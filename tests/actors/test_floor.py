@@ -88,7 +88,7 @@ async def test_sessions_are_numbered_in_order(autojump_clock: MockClock) -> None
         assert [scene.new_session().number, scene.new_session("second").number] == [1, 2]
 
 
-async def test_whoever_had_the_floor_leaves_it_in_the_step_in_which_the_next_one_takes_it(
+async def test_the_session_that_had_the_floor_leaves_it_in_the_step_in_which_the_next_one_takes_it(
     autojump_clock: MockClock,
 ) -> None:
     async with an_empty_floor() as scene:

@@ -205,7 +205,7 @@ def test_nobody_is_handed_on_twice_without_a_word_of_theirs(result: FunctionResu
     assert lacks_consent("part", result, conversation(handed_on=True, turns=1)) is None
 
 
-def test_whoever_has_spoken_may_be_said_goodbye_to_by_the_next_agent() -> None:
+def test_a_caller_who_has_spoken_may_be_said_goodbye_to_by_the_next_agent() -> None:
     assert lacks_consent("end", EndCall("task_complete"), conversation(handed_on=True)) is None
 
 

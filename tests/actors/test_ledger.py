@@ -198,7 +198,7 @@ async def test_what_was_said_before_the_floor_was_taken_is_played_out(autojump_c
     assert len(notebook.of(ReplyEnded)) == 1
 
 
-async def test_whoever_loses_the_floor_to_another_has_said_its_last_reply(autojump_clock: MockClock) -> None:
+async def test_an_agent_that_loses_the_floor_to_another_has_said_its_last_reply(autojump_clock: MockClock) -> None:
     notebook = Notebook()
     ledger, voice = ledger_with(notebook)
     ledger.put(voice, speech(0.2))
@@ -621,7 +621,7 @@ class Play:
     ledger: Ledger = attrs.field(init=False)
     voices: list[Voice] = attrs.field(factory=lambda: [Voice("qualifier"), Voice("advisor", 0.0)])
     accepted: list[tuple[int, bytes]] = attrs.field(factory=list)
-    """What is to be sent: generation and audio."""
+    """The audio to be sent, with its generation."""
     sent: Counter[int] = attrs.field(factory=Counter)
     heard: Counter[int] = attrs.field(factory=Counter)
     flushed: set[int] = attrs.field(factory=set)

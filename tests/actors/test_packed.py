@@ -1,4 +1,4 @@
-"""What is packed reads as if it were not."""
+"""A packed list reads as if it were not packed."""
 
 from hypothesis import given
 from hypothesis import strategies as st

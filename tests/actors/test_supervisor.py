@@ -422,7 +422,7 @@ async def test_a_service_that_drops_each_session_after_some_words_has_an_end(aut
 async def test_sessions_that_start_slowly_and_are_lost_without_a_word_have_an_end(
     is_owed: bool, autojump_clock: MockClock
 ) -> None:
-    """4.9 s each, with a budget of 2 in 9.5 s: 9.8 s of starting are no proof of anything, whoever's turn it is."""
+    """4.9 s each, with a budget of 2 in 9.5 s: 9.8 s of starting prove nothing, in anybody's turn."""
     policy = CallPolicy(restarts=RestartPolicy(period=9.5, total=50), deadlines=Deadlines(silence_budget=1e6))
     async with a_conversation(policy) as scene:
         if not is_owed:

@@ -458,7 +458,7 @@ async def reader_held_at(pattern: str) -> TapeReader:
     return reader
 
 
-async def test_a_turn_that_was_cut_off_is_read_again_whole_by_whoever_comes_next(autojump_clock: MockClock) -> None:
+async def test_a_turn_that_was_cut_off_is_read_again_whole_by_the_next_reader(autojump_clock: MockClock) -> None:
     reader = await reader_held_at("." * 40 + "#" * 6)
 
     assert not reader.confirm()

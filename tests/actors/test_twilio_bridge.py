@@ -329,7 +329,7 @@ async def test_a_socket_that_is_gone_is_the_end_after_what_the_caller_said_last(
         assert scene.watched.state.tape.end == 4
 
 
-async def test_the_bridge_leaves_the_socket_to_whoever_accepted_it(autojump_clock: MockClock) -> None:
+async def test_the_bridge_leaves_the_socket_to_its_owner(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
         await scene.say(StreamStopped(CALL_SID))
         await scene.hung_up()

@@ -1,4 +1,4 @@
-"""What is paid for is counted, whatever becomes of the sessions that used it."""
+"""All that is paid for is counted, whatever becomes of the sessions that used it."""
 
 from actors import facts
 from actors.facts import Fact

@@ -221,7 +221,7 @@ FACTS = {
 
 
 @pytest.mark.parametrize("brief", [WRITTEN, Brief(), local_extract(CALL, {}), local_extract([], FACTS)])
-def test_reason_notes_and_every_recorded_fact_are_in_a_brief_whoever_wrote_it(brief: Brief) -> None:
+def test_reason_notes_and_every_recorded_fact_are_in_a_brief_of_any_writer(brief: Brief) -> None:
     lines = brief.completed(CALL, FACTS).as_text().splitlines()
 
     assert lines[1:5] == [

@@ -25,7 +25,7 @@ PROGRAM = shutil.which("chromium")
 _ALWAYS = ("--no-sandbox",)  # its sandbox wants more than a container may do
 _DEVICES = "--use-fake-device-for-media-stream"
 ALLOWED = "--use-fake-ui-for-media-stream"
-"""Whoever asks for the microphone gets it."""
+"""Each page that asks for the microphone gets it."""
 REFUSED = "--deny-permission-prompts"
 SECONDS = 60.0
 

@@ -499,7 +499,7 @@ async def test_two_thousand_hostile_texts_execute_nothing(tmp_path: Path) -> Non
 
 
 def _alien(page: "Page") -> list[str]:
-    """What is on a page that no template of ours has put there."""
+    """The elements of a page that no template of ours has put there."""
     found: list[str] = page.evaluate(
         """() => { const on = (name) => name.startsWith("on"); return [
           ...(window.pwned ? ["pwned"] : []), ...(document.title === "pwned" ? ["title"] : []),

@@ -50,7 +50,7 @@ Asgi: TypeAlias = Callable[..., Awaitable[None]]
 
 @attrs.frozen
 class Trouble:
-    """What is wrong between the two sides: how Twilio is, how it dials, and the ways to its REST service and to us."""
+    """The faults between the two sides: how Twilio is, how it dials, and the ways to its REST service and to us."""
 
     twilio: TwilioKnobs = attrs.field(factory=lambda: TwilioKnobs(bundle=4))
     dial: Callable[[DialStream], DialStream] = lambda dial: dial

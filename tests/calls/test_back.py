@@ -39,7 +39,7 @@ KNOBS = DeepgramKnobs(slice_ms=200)
 
 @attrs.frozen
 class Bill:
-    """What is wrong with it."""
+    """The faults that are found in it."""
 
     what: Annotated[str, "What is wrong with the bill"]
 

@@ -1,4 +1,4 @@
-"""What is left out is in nothing that is written of a call, and the agents heard it all the same."""
+"""Words that are left out are in nothing that is written of a call, and the agents heard it all the same."""
 
 import re
 from pathlib import Path

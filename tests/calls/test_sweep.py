@@ -63,7 +63,7 @@ class Strike(trio.abc.Instrument):
 
 
 def belongs_to_call(task: trio.lowlevel.Task) -> bool:
-    if task.name.endswith("_serve"):  # the far end of a memory socket lives in the nursery of whoever connected
+    if task.name.endswith("_serve"):  # the far end of a memory socket lives in the nursery of its client
         return False
     if task.name.startswith("handler of "):  # outside of the call's nursery, and waited for by it
         return True

@@ -1,4 +1,4 @@
-"""What is asked of the demo is checked before anything starts, and every mistake says how to mend it."""
+"""Each option of the demo is checked before anything starts, and every mistake says how to mend it."""
 
 import inspect
 import io

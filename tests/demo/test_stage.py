@@ -1,4 +1,4 @@
-"""What is done before the call costs the call nothing, and asks nobody."""
+"""The work before the call costs the call nothing, and asks nobody."""
 
 from trio.testing import MockClock
 

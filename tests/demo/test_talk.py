@@ -107,7 +107,7 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for() 
 
 
 class Screen(StringIO):
-    """What is told; `all_told` when it is the last line."""
+    """The lines that are told; `all_told` when it is the last one."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
 from tests.docs.pages import ROOT
 
 ROOMS = ("protocol", "agents", "actors", "web", "store")
+PROSE = ("simulators", "testkit", "demo", "starter", "bench", "tests", "docs")
 WIRE_NAMES = {"Settings", "UserStartedSpeaking"}
 """Messages of Deepgram's keep its names. Ours beside them: the settings of the server, and the fact that one came."""
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
@@ -31,4 +33,9 @@ def test_no_import_renames_what_is_ours() -> None:
 
 
 def test_docstrings_begin_with_a_subject_and_name_it() -> None:
-    assert [] == [line for text in texts() for line in text.splitlines() if RIDDLE.search(line)]
+    paths = [path for room in PROSE for path in (ROOT / room).rglob("*.*") if path != Path(__file__)]
+    prose = [path for path in paths if path.suffix in {".py", ".md"}]
+    lines = [(path, line) for path in prose for line in path.read_text(encoding="utf-8").splitlines()]
+    lines += [(ROOT, line) for text in texts() for line in text.splitlines()]
+
+    assert [] == [(path.name, line) for path, line in lines if RIDDLE.search(line)]

@@ -170,7 +170,7 @@ async def test_a_service_that_drips_is_given_up(tmp_path: Path, fast_clock: Pace
     assert 15 <= record.duration <= 15.3 + 2 * SLACK
 
 
-# Whoever asks our web server
+# Clients of our web server
 
 
 @asynccontextmanager

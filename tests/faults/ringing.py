@@ -37,7 +37,7 @@ REST_SECONDS = 10.0
 
 @attrs.define
 class Rung:
-    """What is left of a call that has rung."""
+    """The traces of a call that has rung."""
 
     freed_after: float = math.inf
     """Seconds from the last that the world did until the line was free."""

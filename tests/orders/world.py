@@ -187,5 +187,5 @@ class World(httpx.AsyncBaseTransport):
 
 
 def answering(answers: Answers) -> Scenario:
-    """A scenario in which whoever is called answers so."""
+    """A scenario in which the person called answers so."""
     return attrs.evolve(SHORT, caller=attrs.evolve(SHORT.caller, answers=answers))

@@ -1,4 +1,4 @@
-"""What the shipped prompts must keep, whoever rewrites them."""
+"""The shipped prompts keep what must be in them when they are rewritten."""
 
 import re
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_greeting_uses_the_brief(agent: AgentSpec) -> None:
     assert "retirement planning" in greeting or agent.name.endswith("inbound")
 
 
-def test_whoever_calls_in_is_thanked_and_never_told_that_they_asked_for_a_call() -> None:
+def test_a_caller_is_thanked_and_never_told_that_they_asked_for_a_call() -> None:
     first = default_roster().agents["qualifier"]
     greeting = f"Thanks for calling {COMPANY}, it's Alex, the virtual assistant. What can I do for you?"
 

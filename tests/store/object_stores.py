@@ -57,7 +57,7 @@ class FaultyObjects(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     @property
     def kept(self) -> dict[str, bytes]:
-        """What is there, by its name below the store's address."""
+        """The objects, by their names below the store's address."""
         return {path.removeprefix("/calls/"): file.getvalue() for path, file in self.store.items()}
 
     def as_store(self) -> ObjectStore:

@@ -1,4 +1,4 @@
-"""What is known of running calls outlives their process; what ended in order is not kept twice."""
+"""The state of running calls outlives their process; what ended in order is not kept twice."""
 
 import tracemalloc
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What is forgotten is searched for, byte by byte: in the database, folders, logs, and whatever waits in between."""
+"""Forgotten data is searched for, byte by byte: in the database, folders, logs, and whatever waits in between."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What is written as JSON and kept takes the memory that it says."""
+"""A value that is kept as JSON takes the memory that it says."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""What is kept of a call is its owner's to read, and nobody else's, whatever the umask."""
+"""The files of a call are their owner's to read, and nobody else's, whatever the umask."""
 
 import errno
 import io

@@ -445,7 +445,7 @@ async def test_what_this_worker_keeps_alone_is_erased_while_the_database_is_away
 async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """What is put is kept by this worker; what is asked for is the caller's `OSError`."""
+    """This worker keeps each text that is put; asking for one is the caller's `OSError`."""
     over, ask = threading.Event(), SqliteTokens._ask
 
     def hang(database: SqliteTokens, sql: str, given: Mapping[str, object]) -> object:

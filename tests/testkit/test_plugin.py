@@ -107,7 +107,7 @@ async def test_own_error():
 
 
 def test_a_mistake_in_a_test_is_told_at_the_line_of_the_test_and_nowhere_else(tmp_path: Path) -> None:
-    """What is wrong is the author's, and so is the place: no frame of the kit's own is shown."""
+    """The fault is the author's, and so is the place: no frame of the kit's own is shown."""
     ran = run_pytest(tmp_path, "--tb=short", tests=WRONG)
 
     assert "7 failed" in ran.stdout, ran.stdout + ran.stderr

@@ -153,7 +153,7 @@ def test_a_flood_is_told_once_a_minute_with_its_count(stack: ExitStack) -> None:
     ("calls", "descriptors", "room"),
     [(50, 1024, 1024 - RESERVED - 50 * PER_CALL), (50, 256, 64), (50, 1_048_576, MOST), (50, None, MOST), (1, 90, 22)],
 )
-def test_calls_have_their_descriptors_whoever_connects(calls: int, descriptors: int | None, room: int) -> None:
+def test_calls_have_their_descriptors_whatever_connects(calls: int, descriptors: int | None, room: int) -> None:
     assert room_beside(calls, descriptors) == room
 
 

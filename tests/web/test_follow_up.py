@@ -1,4 +1,4 @@
-"""What becomes of calls that may come back: each gets one end, whoever hears of it, and if nobody does."""
+"""What becomes of calls that may come back: each gets one end, also if several workers hear of it, or none."""
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -249,7 +249,7 @@ async def test_a_transfer_whose_end_another_worker_hears_of_is_counted_there(aut
 
 
 @pytest.mark.parametrize("hearing", [0, 1], ids=["the worker that had it", "another"])
-async def test_a_transfer_that_is_over_is_not_shown_as_live_whoever_hears_of_it(
+async def test_a_transfer_that_is_over_is_not_shown_as_live_on_any_worker(
     hearing: int, autojump_clock: MockClock
 ) -> None:
     workers = two_workers(FakeLine(statuses={CALL_SID: "in-progress"}))

@@ -335,7 +335,7 @@ async def test_a_ping_behind_what_is_taken_is_answered(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize("gathers", [None, 0.0, 0.02])
-async def test_what_is_raised_by_whoever_takes_is_raised_where_it_is_waited(
+async def test_what_the_taker_raises_is_raised_where_it_is_waited(
     gathers: float | None, autojump_clock: MockClock
 ) -> None:
     """An `OSError` of theirs is no broken stream, and who wants the next message at once is told of it as well."""

@@ -1,4 +1,4 @@
-"""Of a call that nobody spoke on there is one record, whoever tells of its end, and however often."""
+"""Of a call that nobody spoke on there is one record, however often and by whichever way its end is told."""
 
 import attrs
 import pytest
@@ -58,7 +58,7 @@ def a_call() -> KnownCall:
 
 @pytest.mark.parametrize("status", ["busy", "completed"])
 async def test_two_who_tell_at_once_make_one_record(status: str, autojump_clock: MockClock) -> None:
-    """A webhook, and whoever looks after calls of which nothing was heard."""
+    """A webhook, and the task that looks after calls of which nothing was heard."""
     records, call = Slow(), a_call()
     outcomes = outcomes_in(records)
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""What is older than RETENTION_DAYS is gone, each kind in its time, and what is younger is not."""
+"""Data older than RETENTION_DAYS is gone, each kind in its time; younger data is not."""
 
 import math
 import os

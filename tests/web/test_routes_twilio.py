@@ -383,7 +383,7 @@ async def test_a_call_that_goes_on_is_not_told_that_it_is_over(status: str, auto
         ("Restricted", ""),
     ],
 )
-async def test_whoever_calls_or_is_called_is_in_the_record(
+async def test_the_caller_and_the_called_are_in_the_record(
     said: str, shown: str, outbound: bool, autojump_clock: MockClock
 ) -> None:
     there = exchange()

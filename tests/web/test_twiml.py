@@ -82,7 +82,7 @@ def test_a_person_is_dialled_from_our_line_and_whispered_to() -> None:
     assert found["Number"].text == "+15559870000"
 
 
-def test_without_a_whisper_whoever_answers_is_connected() -> None:
+def test_without_a_whisper_anybody_who_answers_is_connected() -> None:
     assert next(one for one in elements(DOCUMENTS[5]) if one.tag == "Number").attrib == {}
 
 

@@ -413,7 +413,7 @@ LATE_START: list[Step] = [(6, Signal.VOICE_BEGAN), (6.1, Signal.CALLER_STARTED_S
 
 
 def behind_it(steps: list[Step], until: float) -> Seen:
-    """What is wanted once the answer has begun."""
+    """The effects that are wanted once the answer has begun."""
     return [(at, effect) for at, effect in seen(*OVERTAKEN, *steps, until=until) if 5.6 < at <= until]
 
 

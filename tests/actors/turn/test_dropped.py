@@ -1,4 +1,4 @@
-"""What is over and done with: what a session was asked for, what was cut, what was told, and what was said unheard."""
+"""Things that are over and done with: what a session was asked for, what was cut, what was told, and words unheard."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is lost, or comes twice: messages, words, audio, and what a session has left that the next one is to pay."""
+"""Things that are lost, or come twice: messages, words, audio, and debts that a session leaves to the next one."""
 
 from itertools import permutations
 

@@ -115,7 +115,7 @@ async def test_somebody_who_takes_longer_than_it_rings_does_not_answer(autojump_
     assert far.webhooks[-2].at == pytest.approx(1.5 + 20)
 
 
-async def test_without_a_whisper_whoever_answers_is_connected(autojump_clock: MockClock) -> None:
+async def test_without_a_whisper_anybody_who_answers_is_connected(autojump_clock: MockClock) -> None:
     far, call = await put_through(Human(presses="nothing"), COLD)
 
     assert acts(call) == ["answered", "was connected", "hung up"]
