@@ -23,7 +23,7 @@ _DECIDED = 0.5
 """Seconds beyond `false_start` by which it is decided what becomes of a cut."""
 
 _ROUNDING = 1e-6
-"""Seconds: what is resumed is heard at once."""
+"""Seconds: a resumed reply is heard at once."""
 
 
 def one_voice_at_a_time(played: Witnessed) -> Iterator[str]:

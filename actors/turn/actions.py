@@ -6,11 +6,8 @@ from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
-from actors.turn.parts import LONG_AGO, NEVER, Session
+from actors.turn.parts import DEAF_WORDS, LONG_AGO, NEVER, Session
 from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
-
-_DEAF_WORDS = 2
-"""After so many words in a row that the service does not hear, it is deaf: they were no noise."""
 
 
 @attrs.define(eq=False)
@@ -151,7 +148,7 @@ class Actions(TurnState):
         if self.is_waited_for and not (self.is_unended or self.owes_deed):
             return  # whether it answers what it has heard shows that it is there
         self._doubt(self.at.voiced)
-        if self.deaf_words == _DEAF_WORDS:
+        if self.deaf_words == DEAF_WORDS:
             self._end_session(effects.RestartSession("it does not hear the caller"))
 
     # A reply ends, or does not come

@@ -13,7 +13,7 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
-from actors.turn.parts import NEVER, LastReply, words_of
+from actors.turn.parts import NEVER, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
@@ -179,7 +179,7 @@ class Turn(Actions):
             case Signal.CALLER_STARTED_SPEAKING:
                 self.transcript, self.deaf_words = "", 0
             case events.CallerSaid():
-                self._understand(event)
+                self.understand(event)
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.count_turn()
                 self.at.wanted = self.now
@@ -214,18 +214,14 @@ class Turn(Actions):
         if self.is_own_echo(event.said.text):
             self.hears_itself, self.transcript = True, words_of(event.said.text)
         else:
-            self._understand(event.said)
-
-    def _understand(self, said: events.CallerSaid) -> None:
-        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
-        self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
+            self.understand(event.said)
 
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
         is_played_out = not self.sounding and self.reply.began < self.at.wanted  # more was asked for since it began
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
-            self._begin_reply()
+            self.begin_reply()
         match event:
             case Signal.AUDIO_BEGAN if self.gate is Gate.OPEN:
                 self._begin_sound()
@@ -239,12 +235,6 @@ class Turn(Actions):
                 self.session.late_filler, self.reply.kind = "", SpeechKind.FILLER
             case _:
                 pass  # of another group
-
-    def _begin_reply(self) -> None:
-        if not self.reply.has_sound:
-            self.unsay_words()
-        self.reply = LastReply()
-        self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""

@@ -11,7 +11,7 @@ import attrs
 from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
+from actors.turn.events import CallerSaid, CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
 from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session, is_from, words_of
 
 NO_END = EndWanted("", "")
@@ -357,6 +357,18 @@ class TurnState:
             self.long_turns[self.transcript] += 1
         if self.long_turns[self.transcript] >= self.numbers.loops:
             self.close(CloseAsked(MACHINE))
+
+    def understand(self, said: CallerSaid) -> None:
+        """Take the words of the caller's as their last turn."""
+        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
+        self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
+
+    def begin_reply(self) -> None:
+        """Begin a reply of the agent's behind the one before it."""
+        if not self.reply.has_sound:
+            self.unsay_words()
+        self.reply = LastReply()
+        self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def lose_session(self) -> None:
         self.voice, self.at.vacated = VoiceState.ABSENT, self.now

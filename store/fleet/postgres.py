@@ -394,7 +394,7 @@ class PostgresFleet(Fleet):
     async def _compare(self) -> None:
         """Have the database hold for us what we hold: it may have missed an end, or a whole conversation."""
         held = await self.database.ask(statements.HELD, {"worker": self.worker}, even_away=True)
-        now = trio.current_time()  # who is let in before the answer is known here by now
+        now = trio.current_time()  # a call that is let in before the answer is known by then
         ours = {*self._calls, *self._coming, *(key for key, at in self._lapses.items() if at > now)}
         if gone := [key for (key,) in held if key not in ours]:
             await self.database.ask(statements.UNHOLD, {"worker": self.worker, "keys": gone})
