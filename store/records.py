@@ -270,10 +270,9 @@ def encode_record(record: CallRecord) -> bytes:
 
 def encode_running(record: CallRecord, lines: Iterable[bytes]) -> bytes:
     """Render the record of a call under way, on one line, with packed turns before its own. Raises nothing."""
-    turns = [attrs.asdict(turn) for turn in record.transcript]
-    plain = record_as_json(attrs.evolve(record, transcript=()))
-    packed = (orjson.Fragment(line.strip()) for line in lines)
-    return json_text({**plain, "transcript": [*packed, *turns]})
+    plain = _converter.unstructure(record)
+    plain["transcript"] = [*(orjson.Fragment(line.strip()) for line in lines), *plain["transcript"]]
+    return json_text(plain)
 
 
 def decode_record(text: bytes) -> CallRecord:
