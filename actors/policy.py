@@ -199,7 +199,8 @@ class Deadlines:
         What comes within `hold` seconds of a piece comes with it: this is what it adds to what the caller hears. `late`
         seconds ago the last one should have come, from which they are counted.
         """
-        return max(0.0, self.hold + piece - late) if piece <= self.hold and lead < _SCARCE else 0.0
+        is_due = piece > self.hold or lead >= _SCARCE or late >= self.hold + piece
+        return 0.0 if is_due else self.hold + piece - late
 
 
 @attrs.frozen

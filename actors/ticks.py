@@ -33,7 +33,10 @@ def time_reader() -> Callable[[], float]:
 
 def next_tick(moment: float, tick: float = TICK_SECONDS) -> float:
     """Return the moment (trio time) of the first tick that is not before another, which may be infinite."""
-    return moment if moment == math.inf else max(moment, math.ceil((moment - _ROUNDING) / tick) * tick)
+    if moment == math.inf:
+        return moment
+    next_one = math.ceil((moment - _ROUNDING) / tick) * tick
+    return next_one if next_one > moment else moment
 
 
 @attrs.define(eq=False)
@@ -95,14 +98,10 @@ class Sleeper:
             self._leave()
             self._go_on()
 
-    def let_go(self) -> None:
-        """Note that the clock has let it go: its tick has come."""
-        self._parked = math.inf
-
     def come(self, clock: "_Clock", now: float) -> None:
-        """Go on, or sleep on if it was moved, or looks and says so: the clock has let it go."""
-        if self._task is None or self._parked < math.inf:
-            return  # one that has come before it has woken, cancelled or moved it
+        """Go on, or sleep on if it was moved, or looks and says so: its tick has come, and the clock has let it go."""
+        if self._task is None:
+            return  # one that has come before it has woken or cancelled it
         if self._until <= now and self._look is not None:
             try:
                 self._until = self._task.context.run(self._look)
@@ -164,6 +163,8 @@ class _Clock(trio.abc.Instrument):
             self._sleep_until(moment)
 
     def remove(self, sleeper: Sleeper, moment: float) -> None:
+        if sleeper not in self._sleepers.get(moment, ()):
+            return  # its tick has come, and it is about to
         self._sleepers[moment].remove(sleeper)
         self.asleep -= 1
         if len(self._moments) > 2 * self.asleep + _MOST_LEFT:
@@ -210,12 +211,10 @@ class _Clock(trio.abc.Instrument):
         return self._moments[0]
 
     def _wake_due(self, now: float) -> None:
-        due = list[Sleeper]()
+        due: list[Sleeper] = []
         while self._moments and self._moments[0] <= now:
             due += self._sleepers.pop(heapq.heappop(self._moments))
         self.asleep -= len(due)
-        for sleeper in due:  # all of them first: what one sees may wake or move another
-            sleeper.let_go()
         for sleeper in due:
             sleeper.come(self, now)
 

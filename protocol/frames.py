@@ -8,6 +8,7 @@ What the peer does wrong is a `RemoteProtocolError`; its `code` is the close cod
 """
 
 import os
+from struct import Struct
 from typing import TypeAlias
 
 import attrs
@@ -27,7 +28,8 @@ _OPCODES = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _FIN, _RESERVED, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _MASKED, _LENGTH = 0x80, 0x7F
 _IN_TWO_BYTES = 126
-_WHOLE_TEXT, _WHOLE_BINARY = _FIN | _TEXT, _FIN | _BINARY
+_WHOLE_TEXT, _WHOLE_BINARY = _WHOLE = (_FIN | _TEXT, _FIN | _BINARY)
+_LONG_HEAD = Struct(">BBH").pack
 _LONGEST_CONTROL = 125
 _KEYS_AT_ONCE = 256
 _KNOWN_CODES = frozenset({*range(1000, 1004), *range(1007, 1014), *range(3000, 5000)})
@@ -99,7 +101,8 @@ class FrameReader:
         except UnicodeDecodeError as error:
             self._over = True
             raise _fault("text that is not UTF-8", INVALID_DATA) from error
-        self._rest += rest
+        if rest:
+            self._rest += rest
 
     def _cut(self, data: bytes) -> bytes:
         """Take one frame after the other; return what is left, the beginning of another."""
@@ -124,12 +127,12 @@ class FrameReader:
 
     def _frame_at(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
         """Return the first byte, the payload and the end of a frame; None if it is not all there."""
-        body, size = start + 2, len(data)
+        body, size, masked = start + 2, len(data), self.masked
         if size < body:
             self._wanted = 2
             return None
         first, length = data[start], data[start + 1]
-        if self._begun or first not in (_WHOLE_TEXT, _WHOLE_BINARY) or (length > _LENGTH) is not self.masked:
+        if self._begun or first not in _WHOLE or (length > _LENGTH) is not masked:
             self._check(first, length)
         length &= _LENGTH
         if length > _LONGEST_CONTROL:
@@ -143,13 +146,13 @@ class FrameReader:
                 _check_length(length, is_short=is_short)
         if length + self._gathered > self.limit:
             raise _fault(f"more than {self.limit} bytes in one message", TOO_BIG)
-        body += 4 * self.masked
+        body += 4 * masked
         end = body + length
         if size < end:
             self._wanted = end - start
             return None
         payload = data[body:end]
-        return first, apply_mask(payload, data[body - 4 : body]) if self.masked else payload, end
+        return first, apply_mask(payload, data[body - 4 : body]) if masked else payload, end
 
     def _check(self, first: int, length: int) -> None:
         if (length > _LENGTH) is not self.masked:
@@ -231,7 +234,7 @@ def _frame(first: int, payload: bytes, masked: bool) -> bytes:
     if size <= _LONGEST_CONTROL:
         head = bytes((first, bit | size))
     elif size <= 0xFFFF:
-        head = bytes((first, bit | 126)) + size.to_bytes(2)
+        head = _LONG_HEAD(first, bit | _IN_TWO_BYTES, size)
     else:
         head = bytes((first, bit | 127)) + size.to_bytes(8)
     if not masked:

@@ -81,7 +81,7 @@ MUTANTS = (
         3,
         "no cancelled reply after clear: late audio has a way in",
         "actors/line/ledger.py",
-        "is_shut = voice is not self.floor or self.gate is Gate.SHUT",
+        "is_shut = voice is not self.floor or self.gate is _SHUT",
         "is_shut = False",
         ("tests/actors/test_ledger.py", "tests/calls/test_whole_call.py"),
     ),

@@ -29,6 +29,7 @@ _MARK_EVERY = 2 * BYTES_PER_SECOND // 5
 _PAUSE = 0.1
 """Seconds for which the line must be quiet before an unfinished reply, which has had marks, is given one more."""
 _STARVED = 0.1
+_OPEN, _SHUT = Gate.OPEN, Gate.SHUT  # an Enum looks its members up by name, for each piece of audio
 _SCRAP = BYTES_PER_SECOND // 10
 """A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
 
@@ -107,16 +108,17 @@ class Ledger:
         if not audio:
             return False
         self.received += len(audio)
-        is_shut = voice is not self.floor or self.gate is Gate.SHUT
+        is_shut = voice is not self.floor or self.gate is _SHUT
         if is_shut or self._queued + self._aside.size + len(audio) > LONGEST_QUEUE:
             self.dropped += len(audio)
             return False
         reply = self._reply_of(voice)
         reply.received += len(audio)
-        if self.gate is Gate.ASIDE:
+        if self.gate is not _OPEN:
             self._aside.hold(reply)
             return self._aside.put(reply, audio, was_sent=False)
-        self._start(reply)
+        if not reply.is_started:
+            self._start(reply)
         before, self._queued = self._queued, self._queued + len(audio)
         self._queue.append((reply, audio))
         if not before or before < _SCRAP <= self._queued:  # else the bridge knows already when to look again
@@ -197,7 +199,8 @@ class Ledger:
             self.journal.note(ReplyText(reply.agent, reply.generation, text))
         replies, pieces = self._aside.take()
         for reply, _ in pieces:
-            self._start(reply)
+            if not reply.is_started:
+                self._start(reply)
         self._queue.extend(pieces)
         for reply in replies:
             rest = sum(len(audio) for of, audio in pieces if of is reply)
@@ -250,7 +253,8 @@ class Ledger:
     @property
     def surely_unplayed(self) -> float:
         """Seconds yet to be heard if the line has played each piece at once: a mark is read a while after it comes."""
-        return max(0.0, min(self._play_end, self._marks.soonest_end) - self._now()) + self._queued / BYTES_PER_SECOND
+        left = min(self._play_end, self._marks.soonest_end) - self._now()
+        return (left if left > 0.0 else 0.0) + self._queued / BYTES_PER_SECOND
 
     @property
     def buffered(self) -> float:
@@ -362,38 +366,34 @@ class Ledger:
         return not self._out or self._out[-1].reply.whole or self._out[-1].reply.closed
 
     def _send_piece(self, now: float) -> SendAudio:
-        reply, audio = self._take_piece()
-        start = max(now, self._play_end)
-        self._play_end = start + len(audio) / BYTES_PER_SECOND
-        self.sent += len(audio)
-        self._marks.note_sent(self.sent, len(audio), now)
-        self._out.append(Piece(reply, audio, start, self._play_end))
-        reply.add_spoken(start, self._play_end)
-        self._note_gap(reply, now)
-        return SendAudio(audio, self._marks.new(self.sent) if self.sent - self._marks.marked >= _MARK_EVERY else None)
-
-    def _take_piece(self) -> tuple[Reply, bytes]:
         reply, audio = self._queue.pop(0)
         limit = int(self.piece * BYTES_PER_SECOND)
         while len(audio) < limit and self._queue and self._queue[0][0] is reply:
             audio += self._queue.pop(0)[1]
         if len(audio) > limit:
             self._queue.insert(0, (reply, audio[limit:]))
-        self._queued -= min(len(audio), limit)
-        return reply, audio[:limit]
+            audio = audio[:limit]
+        self._queued -= len(audio)
+        start = now if now > self._play_end else self._play_end
+        self._play_end = stop = start + len(audio) / BYTES_PER_SECOND
+        self.sent += len(audio)
+        self._marks.note_sent(self.sent, len(audio), now)
+        self._out.append(Piece(reply, audio, start, stop))
+        reply.add_spoken(start, stop)
+        if self._promised is not None:
+            self._note_gap(self._promised, reply, now)
+        return SendAudio(audio, self._marks.new(self.sent) if self.sent - self._marks.marked >= _MARK_EVERY else None)
 
-    def _note_gap(self, reply: Reply, now: float) -> None:
-        voice = self._promised
-        if voice is not None and voice.reply is reply and voice.gap_from is not None:
+    def _note_gap(self, voice: Voice, reply: Reply, now: float) -> None:
+        if voice.reply is reply and voice.gap_from is not None:
             self.journal.note(HandoffGap(voice.agent, round(now - voice.gap_from, 6), voice.how))
             self._promised = voice.gap_from = None
 
     # Bookkeeping
 
     def _start(self, reply: Reply) -> None:
-        if not reply.is_started:
-            reply.is_started = True
-            self.journal.note(ReplyStarted(reply.agent, reply.generation))
+        reply.is_started = True
+        self.journal.note(ReplyStarted(reply.agent, reply.generation))
 
     def _reply_of(self, voice: Voice) -> Reply:
         if voice.reply is None or voice.reply.closed or voice.reply.whole:

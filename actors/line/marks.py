@@ -34,7 +34,7 @@ class Marks:
         return next(iter(self._out), None)
 
     def note_sent(self, sent: int, size: int, now: float) -> None:
-        self.soonest_end = max(self.soonest_end, now) + size / BYTES_PER_SECOND
+        self.soonest_end = (now if now > self.soonest_end else self.soonest_end) + size / BYTES_PER_SECOND
         self._ends.append((sent, self.soonest_end))
 
     def new(self, sent: int) -> str:

@@ -94,16 +94,13 @@ class Tape:
     """Whether nothing has been said since `committed`."""
     first: int = attrs.field(default=0, init=False)
     """The offset of the oldest frame that is still kept."""
+    end: int = attrs.field(default=0, init=False)
+    """The offset of the next frame to come."""
     delivered: int = attrs.field(default=0, init=False)
     """The offset up to which frames were read by a session."""
     _wanted: float = attrs.field(default=math.inf, init=False)
     _awaited: int = attrs.field(default=0, init=False)
     _lookers: list[Callable[[], None]] = attrs.field(factory=list, init=False)
-
-    @property
-    def end(self) -> int:
-        """The offset of the next frame to come."""
-        return self.first + self._audio.size // FRAME_BYTES
 
     def frames_due(self, chunk_frames: int) -> int:
         """Return how many frames are missing for a reader of such chunks, by what was waited for last."""
@@ -115,7 +112,7 @@ class Tape:
         What is not `voiced` may be passed over, as long as nothing was said before it that has not been transcribed.
         """
         self._audio.append(audio)
-        end = self.end
+        self.end = end = self.first + self._audio.size // FRAME_BYTES
         if voiced:
             self._is_quiet = False
         elif self._is_quiet:

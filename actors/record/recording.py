@@ -48,7 +48,7 @@ class RecordingTrack:
 
     def put(self, audio: bytes, start: int | None = None) -> None:
         """Add audio, at byte `start` of the track if it is later than its end."""
-        gap = max(0, start - self.length) if start is not None else 0
+        gap = 0 if start is None or start <= self.length else start - self.length
         self.length += gap + len(audio)
         if self._is_kept:
             if gap:

@@ -197,15 +197,20 @@ class AgentSession:
 
     def _take(self, wire: AgentWire, reader: TapeReader, frames: list[str | bytes]) -> None:
         for frame in frames:
-            if (message := wire.read(frame)) is not None:
+            if audio := wire.audio_of(frame):
+                self._on_audio(audio)
+            elif (message := wire.read(frame)) is not None:
                 self._on_message(message, reader)
         self._pace(wire)
+
+    def _on_audio(self, audio: bytes) -> None:
+        self.service.is_speaking = True
+        self.state.turn.put_audio(self.voice, audio)
 
     def _on_message(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
         match message:
             case deepgram.AgentAudio(data=data):
-                self.service.is_speaking = True
-                self.state.turn.put_audio(self.voice, data)
+                self._on_audio(data)
             case deepgram.ConversationText(role="user", content=text):
                 self._on_caller_turn(text, reader)
             case deepgram.ConversationText(role="assistant", content=text, conversational_behavior=behavior):
@@ -218,13 +223,13 @@ class AgentSession:
 
     def _pace(self, wire: AgentWire) -> None:
         """Let what comes next gather, as far as the caller has something to hear meanwhile."""
-        state, deadlines, flow = self.state, self.state.policy.deadlines, wire.flow
-        lead = state.ledger.surely_unplayed
-        hold = deadlines.hold_for(lead, flow.piece, flow.late(wire.last_heard))
-        may_interrupt = state.turn.may_interrupt(wire.last_heard)
-        if hold and not flow.pairs_at(wire.last_heard + hold, closely=may_interrupt):
+        turn, deadlines, flow, now = self.state.turn, self.state.policy.deadlines, wire.flow, wire.last_heard
+        lead = self.state.ledger.surely_unplayed
+        hold = deadlines.hold_for(lead, flow.piece, flow.late(now))
+        may_interrupt = turn.may_interrupt(now)
+        if hold and not flow.pairs_at(now + hold, closely=may_interrupt):
             hold = max(hold - deadlines.hold - FINE_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did
-        stride = hold or deadlines.stride_for(lead, state.turn.since_voice(wire.last_heard))
+        stride = hold or deadlines.stride_for(lead, turn.since_voice(now))
         wire.socket.gather(min(stride, _CLOSELY) if may_interrupt else stride, exactly=hold > 0.0)
 
     def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:

@@ -23,6 +23,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.wire import PacedWebSocket, Take, pump
 
 M = TypeVar("M")
+_CONVERSING = deepgram.DialogueState.CONVERSING  # an Enum looks its members up by name, for each frame
 _FLOWING = BYTES_PER_SECOND // 5
 """Bytes after which audio flows; until then every piece is read as it comes."""
 _PAUSE = 0.1
@@ -58,11 +59,11 @@ class Flow:
         if now > self._at + _PAUSE:
             self._size, self._piece, self._began, self._missed = 0, size, math.inf, math.inf
         has_flowed, waited_for_two = self._size >= _FLOWING, self._waits_for_two
-        self._at, self._size, self._piece = now, self._size + size, min(self._piece, size)
+        self._at, self._size, self._piece = now, self._size + size, size if size < self._piece else self._piece
         self._waits_for_two = self._reads_one or not waited_for_two or size >= 2 * self._piece
         self._reads_one = False
         began = now - self._size / BYTES_PER_SECOND
-        self._began = min(self._began, began)
+        self._began = began if began < self._began else self._began
         if waited_for_two and self._waits_for_two:
             self._missed = math.inf
         elif has_flowed and not waited_for_two:
@@ -131,6 +132,14 @@ class AgentWire:
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
 
+    def audio_of(self, frame: str | bytes) -> bytes:
+        """Return the audio of a frame of a conversation; nothing: `read` reads every other frame."""
+        if not frame or not isinstance(frame, bytes) or self.dialogue.state is not _CONVERSING:
+            return b""
+        self.last_heard = now = self._now()
+        self.flow.note(len(frame), now)
+        return frame
+
     def read(self, frame: str | bytes) -> deepgram.ServerMessage | None:
         """Read a frame; None if it is empty, or passed over. *Raises* as `receive` does."""
         if not frame:
@@ -143,7 +152,7 @@ class AgentWire:
             return None
         self.last_heard = self._now()
         if isinstance(message, deepgram.ErrorReported):
-            raise _unavailable(message, is_conversing=was is deepgram.DialogueState.CONVERSING)
+            raise _unavailable(message, is_conversing=was is _CONVERSING)
         if isinstance(message, deepgram.AgentAudio):
             self.flow.note(len(message.data), self.last_heard)
         return message

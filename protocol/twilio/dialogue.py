@@ -24,6 +24,7 @@ class StreamState(enum.Enum):
     STOPPED = enum.auto()
 
 
+_STREAMING = StreamState.STREAMING  # an Enum looks its members up by name, for each frame
 Transitions: TypeAlias = dict[StreamState, dict[type[messages.FromTwilio], StreamState]]
 
 TRANSITIONS: Transitions = {
@@ -72,7 +73,7 @@ class MediaStreamDialogue:
 
     def audio_of(self, frame: str | bytes) -> bytes | None:
         """Return the audio of a media frame of the captured shape; None: `receive` reads every other frame."""
-        return sliced_media(frame, self._media_tail) if self.state is StreamState.STREAMING else None
+        return sliced_media(frame, self._media_tail) if self.state is _STREAMING else None
 
     def receive(self, frame: str | bytes) -> messages.FromTwilio:
         """Read the next frame and move on.

@@ -83,10 +83,11 @@ class FrameStream:
     def at_hand(self) -> list[str | bytes]:
         """Return the messages that have come already, up to the next ping or close."""
         messages: list[str | bytes] = []
-        arrived = self._reader.arrived
-        while arrived and isinstance(first := arrived[0], _MESSAGE):
-            messages.append(first)
-            del arrived[0]
+        for received in self._reader.arrived:
+            if not isinstance(received, _MESSAGE):
+                break
+            messages.append(received)
+        del self._reader.arrived[: len(messages)]
         return messages
 
     def gather(self, seconds: float, *, exactly: bool = False) -> None:
@@ -94,7 +95,7 @@ class FrameStream:
 
         Zero: what gathers already is read at once, and what comes later as it comes.
         """
-        self._stride = int(seconds / TICK_SECONDS + _ROUNDING) if seconds else None
+        self._stride = None if exactly or not seconds else int(seconds / TICK_SECONDS + _ROUNDING)
         self._next_read = (self._now() + seconds) / TICK_SECONDS if exactly else None
         if not seconds:
             self._sleeper.wake()
@@ -110,19 +111,19 @@ class FrameStream:
             self._gone = received
             await self.close(received.code, received.reason)
 
-    def _take(self, data: bytes | bytearray) -> None:
+    def _take(self, data: bytes) -> None:
         if not data:
             self._gone = Close(frames.ABNORMAL, "")
             return
         try:
-            self._reader.receive(bytes(data))
+            self._reader.receive(data)
         except RemoteProtocolError as fault:  # it would say so itself, if it could
             self._reader.arrived.append(Close(int(fault.code), fault.reason))
 
     async def _wait_more(self) -> None:
         """Wait until more has come, and read it."""
         if self._come_already or not await self._come_on_tick():
-            self._take(await self.read())
+            self._take(bytes(await self.read()))
             self._last_read = self._now() / TICK_SECONDS - _ROUNDING
 
     async def _come_on_tick(self) -> bool:

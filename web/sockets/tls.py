@@ -50,7 +50,7 @@ class Tls:
 
     def opened(self, data: bytes | bytearray) -> bytes:
         """Return the plaintext of the records that are complete now."""
-        parts = list[bytes]()
+        parts: list[bytes] = []
         for start in range(0, len(data) or 1, _PIECE):
             self._incoming.write(data[start : start + _PIECE])
             self._open(parts)
@@ -69,7 +69,7 @@ class Tls:
 
     def sealed(self, data: bytes) -> bytes:
         """Return records of these bytes, behind what TLS itself has to say."""
-        parts = list[bytes]()
+        parts: list[bytes] = []
         for start in range(0, len(data), _SEALED):
             self._object.write(data[start : start + _SEALED])
             parts.append(self._outgoing.read())
