@@ -2,15 +2,18 @@
 
 `json_text` cannot fail. What JSON has no form for should have been refused where it came in (a handler's result in
 `actors/session/function_results.py`); what gets this far all the same is written in the nearest form that there is.
+`known_fields` reads what another version of this program has written; what cannot be read stays for one that can.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import orjson
+
+T = TypeVar("T", bound=attrs.AttrsInstance)
 
 _DEEPEST: Final = 64
 _ELLIPSIS: Final = "…"
@@ -27,6 +30,22 @@ def json_text(value: object, *, indent: bool = False) -> bytes:
     except (orjson.JSONEncodeError, RecursionError):
         text = orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)
     return bytes(memoryview(text))  # what orjson returns takes 4 kB, however short it is
+
+
+class OtherVersion(ValueError):
+    """This version cannot read what another one has written."""
+
+
+def known_fields(kind: type[T], plain: Mapping[str, object]) -> T:
+    """Make a value of what any version has written; fields that this one does not know are passed over.
+
+    Raises: `OtherVersion`.
+    """
+    names = {field.name for field in attrs.fields(kind)}
+    try:
+        return kind(**{name: value for name, value in plain.items() if name in names})
+    except (TypeError, ValueError) as exc:
+        raise OtherVersion(f"another version has written this {kind.__name__}: {exc}") from exc
 
 
 def packed_on(packed: bytes, lines: bytes) -> bytes:

@@ -3,16 +3,14 @@
 A dead worker is closed by whichever other one finds it first. What its calls leave behind is kept by any of them.
 """
 
-from collections.abc import Mapping
-
-import orjson
 import psycopg
 import structlog
 import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import BEAT_SECONDS, Adopt, FleetUnavailable
+from store.fleet.shared import BEAT_SECONDS, Adopt, FleetUnavailable, LiveCall
+from store.fleet.statements import live_call
 from store.records import CallRecord, RecordError, decode_record
 
 _log = structlog.stdlib.get_logger()
@@ -51,26 +49,26 @@ async def adopt_cut(database: Database, adopt: Adopt) -> int:
     kept = 0
     while rows := await database.ask(statements.CUT):
         for call_sid, about, note in rows:
-            await adopt(_record_of(orjson.loads(about), note))
+            await adopt(_record_of(live_call(about), note))
             await database.ask(statements.KEPT, {"call_sid": call_sid})
             kept += 1
     return kept
 
 
-def _record_of(about: Mapping[str, str], note: str | None) -> CallRecord:
+def _record_of(call: LiveCall, note: str | None) -> CallRecord:
     """Return the record of a cut call: its last note, or the known facts without one."""
     if note is not None:
         try:
             return decode_record(note.encode())
         except RecordError as exc:
-            _log.error("note_refused", call_sid=about["call_sid"], why=str(exc))
+            _log.error("note_refused", call_sid=call.call_sid, why=str(exc))
     return CallRecord(
-        call_sid=about["call_sid"],
-        stream_sid=about["stream_sid"],
-        direction=about["direction"],
-        caller=about["caller"],
-        line=about["line"],
-        started_at=about["started_at"],
+        call_sid=call.call_sid,
+        stream_sid=call.stream_sid,
+        direction=call.direction,
+        caller=call.caller,
+        line=call.line,
+        started_at=call.started_at,
         duration=0.0,
         outcome="cut",
     )

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
-import orjson
 import psycopg
 import structlog
 import trio
@@ -51,7 +50,7 @@ from store.fleet.shared import (
     ignore_post,
     skew,
 )
-from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, seat
+from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, live_call, seat
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0
@@ -212,14 +211,14 @@ class PostgresFleet(Fleet):
             rows = await self.database.ask(statements.LIVE)
         except FleetUnavailable:
             return await super().live()
-        return [LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows]
+        return [live_call(about, worker) for about, worker in rows]
 
     async def find(self, name: str) -> LiveCall | None:
         try:
             rows = await self.database.ask(statements.FIND, {"name": name})
         except FleetUnavailable:
             return await super().find(name)
-        return next((LiveCall(**orjson.loads(about), worker=worker) for about, worker in rows), None)
+        return next((live_call(about, worker) for about, worker in rows), None)
 
     async def post(self, worker: str, body: str) -> bool:
         return await self._reaches(statements.POST, {"worker": worker, "body": body})

@@ -14,6 +14,7 @@ import trio
 
 from store.fleet.driver import Arguments, Database
 from store.fleet.shared import DEAD_SECONDS, LiveCall
+from store.json_text import known_fields
 
 _LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
     CASE WHEN EXISTS (SELECT FROM workers w
@@ -197,6 +198,11 @@ async def seat(database: Database) -> None:
     """Give free slots to calls that run without one. Raises: `FleetUnavailable`."""
     with suppress(psycopg.IntegrityError):  # another worker has seated the same call at this moment
         await database.ask(SEAT)
+
+
+def live_call(about: str, worker: str = "") -> LiveCall:
+    """Read what `about_of` of any version has written."""
+    return known_fields(LiveCall, {**orjson.loads(about), "worker": worker})
 
 
 def about_of(call: LiveCall) -> str:

@@ -25,6 +25,7 @@ from actors.endings.intercom import Intercom
 from actors.messages import MachineAnswered
 from actors.supervision import unharmed
 from protocol.phone_numbers import identity_of
+from store.json_text import known_fields
 from store.tokens import KnownTexts, TokenStore
 from web.calls.orders import OrderNote
 
@@ -137,7 +138,7 @@ class Admissions:
             return NotAdmitted(f"its token cannot be looked up now: {exc}")
         if kept is None:
             return NotAdmitted("unknown, used or expired token")
-        admission = Admission(**orjson.loads(kept))
+        admission = known_fields(Admission, orjson.loads(kept))
         if not hmac.compare_digest(admission.call_sid.encode(), call_sid.encode()):
             return NotAdmitted("token of another call")
         if not hmac.compare_digest(admission.visitor.encode(), visitor.encode()):
@@ -151,9 +152,7 @@ class Admissions:
     async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
         kept = await self.texts.peek(f"order {order}") if order else None
-        noted = orjson.loads(kept) if kept is not None else {}
-        noted.pop("to", None)
-        return OrderNote(**noted)
+        return known_fields(OrderNote, orjson.loads(kept)) if kept is not None else OrderNote()
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
         """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""

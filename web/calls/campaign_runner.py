@@ -7,12 +7,13 @@ nothing.
 """
 
 import attrs
+import structlog
 import trio
 
 from actors.supervision import UnharmedAgain
 from store.orders.campaigns import Campaign
 from store.orders.queue import KeptOrder
-from web.calls.campaigns import CampaignRules, rules_of
+from web.calls.campaigns import UNREAD, CampaignRules, rules_of
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.placing import LATEST_SECONDS
@@ -25,6 +26,8 @@ SHORT_WAIT = 2.0
 """A campaign waits while an order that came now would wait for longer."""
 SWEEP_SECONDS = 3600.0
 
+_log = structlog.stdlib.get_logger()
+
 
 @attrs.define(eq=False)
 class CampaignRunner:
@@ -33,6 +36,8 @@ class CampaignRunner:
     unfinished: UnfinishedOrders
     _gap: float = attrs.field(default=LOOK_SECONDS, init=False)
     """Until the next look: the shortest pace of the campaigns that called somebody in this one."""
+    _left: set[str] = attrs.field(factory=set, init=False)
+    """Campaigns whose rules this version cannot read."""
     _swept: float = attrs.field(default=0.0, init=False)
     _unharmed: UnharmedAgain = attrs.field(factory=lambda: UnharmedAgain("campaigns_not_looked_after"), init=False)
 
@@ -60,7 +65,11 @@ class CampaignRunner:
 
     async def _call_next(self, campaign: Campaign) -> bool:
         """Have the next number of a campaign called; False when none may be now."""
-        rules = rules_of(campaign.rules)
+        if (rules := rules_of(campaign.rules)) is None:
+            if campaign.campaign not in self._left:
+                _log.warning("campaign_left", name=campaign.name, why=UNREAD)
+            self._left.add(campaign.campaign)
+            return False
         if campaign.waits(rules.gap):
             return False
         worker = self.dispatcher.worker

@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import attrs
 
+from store.json_text import OtherVersion
 from store.orders.campaigns import CampaignStore
 from store.orders.queue import KeptOrder, OrderQueue
 from web.calls.calling_hours import CallingHours
@@ -24,6 +25,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """For each outcome after which a number may be called again, the name of its rule."""
 RETRIES = tuple(dict.fromkeys(KINDS.values()))
+UNREAD = "another version of this program has written the rules: one that can read them goes on with it"
 RULES = ("hours", "days", "retry", "most_calls", "per_minute", "at_once")
 MOST_TIMES, MOST_MINUTES, MOST_CALLS, MOST_PER_MINUTE = 10, 14 * 24 * 60, 20, 6000.0
 
@@ -64,22 +66,25 @@ class CampaignRules:
         return {"hours": hours, "days": days, "retry": retry, **plain}
 
 
-def rules_of(kept: Mapping[str, object], at_once: int = 1) -> CampaignRules:
-    usual = CampaignRules(at_once=at_once)
-    hours, days = usual.hours.written()
-    retry = cast("Mapping[str, Mapping[str, float]] | None", kept.get("retry"))
-    given = {kind: RetryRule(int(one["times"]), one["minutes"]) for kind, one in (retry or {}).items()}
-    return CampaignRules(
-        CallingHours.read(str(kept.get("hours", hours)), str(kept.get("days", days))),
-        USUAL if retry is None else given,
-        **{name: kept.get(name, getattr(usual, name)) for name in ("most_calls", "per_minute", "at_once")},  # type: ignore[arg-type]
-    )
+def rules_of(kept: Mapping[str, object]) -> CampaignRules | None:
+    """Read rules as they are kept; None for those of another version: one that is not known may forbid a call."""
+    return None if set(kept) - set(RULES) else read_rules(kept, 1)[0]
 
 
 def read_rules(given: Mapping[str, object], at_once: int) -> tuple[CampaignRules | None, tuple[OrderProblem, ...]]:
     """Read the rules in a request, with defaults for missing ones; `at_once` is the default of that name."""
-    problems = tuple(_problems(given))
-    return (None, problems) if problems else (rules_of(given, at_once), ())
+    if problems := tuple(_problems(given)):
+        return None, problems
+    usual = CampaignRules(at_once=at_once)
+    hours, days = usual.hours.written()
+    retry = cast("Mapping[str, Mapping[str, float]] | None", given.get("retry"))
+    retries = {kind: RetryRule(int(one["times"]), one["minutes"]) for kind, one in (retry or {}).items()}
+    rules = CampaignRules(
+        CallingHours.read(str(given.get("hours", hours)), str(given.get("days", days))),
+        USUAL if retry is None else retries,
+        **{name: given.get(name, getattr(usual, name)) for name in ("most_calls", "per_minute", "at_once")},  # type: ignore[arg-type]
+    )
+    return rules, ()
 
 
 def _problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
@@ -123,15 +128,19 @@ def _is_number(value: object, most: float, *, least: float) -> bool:
 
 
 async def settle(orders: OrderQueue, order: KeptOrder, outcome: str, why: str = "") -> None:
-    """End an order, or let its number wait for the next attempt that the campaign's rules allow. Raises: `OSError`."""
+    """End an order, or let its number wait for the next attempt that the campaign's rules allow.
+
+    Raises: `OSError`; `OtherVersion` where a version that can read the rules has to.
+    """
     if not order.campaign:
         await orders.over(order.order_id, outcome, why)
         return
     history = {"id": order.order_id, "call_sid": order.call_sid, "outcome": outcome}
     campaign = await CampaignStore(orders.database).find(order.campaign)
-    rules = None if campaign is None or campaign.state == "canceled" else rules_of(campaign.rules)
-    rule = None if rules is None else _next_rule(rules, order, outcome)
-    if rules is None or rule is None:
+    rules = CampaignRules(retry={}) if campaign is None or campaign.state == "canceled" else rules_of(campaign.rules)
+    if rules is None:
+        raise OtherVersion(UNREAD)
+    if (rule := _next_rule(rules, order, outcome)) is None:
         await orders.over(order.order_id, outcome, why, history)
         return
     now = await orders.now()

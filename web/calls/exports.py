@@ -48,8 +48,9 @@ def progress_of(campaign: Campaign, counts: Sequence[Count], now: float) -> Prog
         else:
             waiting += count.numbers
     left = waiting + calling
-    each = max(rules_of(campaign.rules).gap, (now - campaign.created) / calls if calls else 0.0)
-    eta = None if campaign.state == "canceled" else round(left * each, 1)
+    rules = None if campaign.state == "canceled" else rules_of(campaign.rules)
+    each = (now - campaign.created) / calls if calls else 0.0
+    eta = None if rules is None else round(left * max(rules.gap, each), 1)
     return Progress(done + left, done, calling, waiting, calls, dict(sorted(outcomes.items())), eta)
 
 

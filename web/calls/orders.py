@@ -19,6 +19,7 @@ from agents.brief import Brief
 from protocol.fields import hidden_in, names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
+from store.json_text import known_fields
 from store.orders.queue import DoNotCall, SameKey
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions
@@ -67,7 +68,7 @@ class Order:
     to: str
     line: str
     context: Mapping[str, str]
-    on_machine: OnMachine = OnMachine.HANG_UP
+    on_machine: OnMachine = attrs.field(default=OnMachine.HANG_UP, converter=OnMachine)
     time_limit: int | None = None
     record: bool = False
     agents: str = ""
@@ -238,10 +239,8 @@ def written_order(order: Order) -> dict[str, object]:
 
 
 def kept_order(plain: Mapping[str, object]) -> Order:
-    """Read an order as it was kept; fields of a newer version are passed over."""
-    known = {field.name for field in attrs.fields(Order)}
-    fields = {name: value for name, value in plain.items() if name in known}
-    return Order(**{**fields, "on_machine": OnMachine(fields["on_machine"])})  # type: ignore[arg-type]
+    """Read an order as it was kept. Raises: `OtherVersion`."""
+    return known_fields(Order, plain)
 
 
 @attrs.frozen

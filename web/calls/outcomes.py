@@ -18,6 +18,7 @@ import trio
 
 from actors.supervision import unharmed
 from store.calls import CallRecords, RecordsUnavailable, Save
+from store.json_text import OtherVersion
 from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
@@ -159,7 +160,10 @@ class OrderEnds:
     async def _note(self, name: str, outcome: str, why: str) -> None:
         order = await self.orders.find(name)
         if order is not None and not order.is_over:
-            await self.settle(self.orders, order, outcome, why)
+            try:
+                await self.settle(self.orders, order, outcome, why)
+            except OtherVersion as exc:
+                _log.warning("order_end_left", name=name, outcome=outcome, why=str(exc))
 
 
 @attrs.frozen

@@ -16,11 +16,13 @@ import trio
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
+from store.json_text import OtherVersion
 from store.orders.queue import LONGEST_LEASE, KeptOrder
 from store.records import TRANSFERRING
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
-from web.calls.orders import NoLine, kept_order
+from web.calls.live_calls import KnownCall
+from web.calls.orders import Lack, NoLine, kept_order
 from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS, SETTLE_SECONDS
 from web.calls.shown_live import find_elsewhere
@@ -114,19 +116,27 @@ class UnfinishedOrders:
         if order.is_late:
             await self.dispatcher.placing.conclude(call, "failed", late)
             return
-        none = self.dispatcher.no_line()
+        none = self.dispatcher.no_line() or await self._claim(order, call)
         if none is None:
-            await self.context.admissions.note_order(order.order_id, kept_order(order.body).note, ORDER_SECONDS)
-            moment = await self.dispatcher.claim(order.order_id)
-            if not isinstance(moment, NoLine):
-                call = self.context.live_calls.add(call)
-                await self.dispatcher.wait_turn(call, kept_order(order.body), moment)
-                return
-            none = moment
+            return
         if order.campaign:
             await self._put_back(order, none.seconds)
             return
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, min(none.seconds, BUSY_SECONDS))
+
+    async def _claim(self, order: KeptOrder, call: KnownCall) -> NoLine | None:
+        """Have the call placed at its turn; return why there is no line for it."""
+        try:
+            wanted = kept_order(order.body)
+        except OtherVersion as exc:
+            _log.warning("order_left", id=order.order_id, why=str(exc))
+            return NoLine(Lack.REFUSED, BUSY_SECONDS)
+        await self.context.admissions.note_order(order.order_id, wanted.note, ORDER_SECONDS)
+        moment = await self.dispatcher.claim(order.order_id)
+        if isinstance(moment, NoLine):
+            return moment
+        await self.dispatcher.wait_turn(self.context.live_calls.add(call), wanted, moment)
+        return None
 
     async def _put_back(self, order: KeptOrder, seconds: float) -> None:
         """Let the number of a campaign wait until the campaign takes it again."""

@@ -95,7 +95,8 @@ def _card(campaign: Campaign, progress: Progress) -> Mapping[str, object]:
 
 
 def _rules(campaign: Campaign) -> str:
-    rules = rules_of(campaign.rules)
+    if (rules := rules_of(campaign.rules)) is None:
+        return CAMPAIGNS["rules_unread"]
     hours, days = rules.hours.written()
     pace = f"{rules.per_minute:g}"
     return CAMPAIGNS["rules"].format(hours=hours, days=days.replace(",", ", "), pace=pace, most=rules.most_calls)

@@ -320,6 +320,7 @@ CAMPAIGNS: Mapping[str, str] = {
     "calling": "{calling} under way",
     "left": "about {time} of calls left",
     "rules": "{days} {hours} by the callee's clock; {pace} calls a minute; {most} to a number at most",
+    "rules_unread": "Rules of another version of this program, which goes on with it.",
     "made": "Made",
     "outcomes": "Outcomes",
     "state_running": "running",

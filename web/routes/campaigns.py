@@ -14,7 +14,7 @@ import structlog
 from quart import Blueprint, Response, abort, request
 
 from store.orders.campaigns import Campaign, NewContact
-from web.calls.campaigns import RULES, CampaignRules, read_rules
+from web.calls.campaigns import RULES, UNREAD, CampaignRules, read_rules, rules_of
 from web.calls.contacts import ContactReader
 from web.calls.context import AppContext
 from web.calls.exports import Progress, as_csv, as_jsonl, progress_of
@@ -124,7 +124,8 @@ class CampaignRoutes:
 
     async def _told(self, campaign: Campaign) -> dict[str, object]:
         progress = await self.progress(campaign)
-        plain = {"name": campaign.name, "state": campaign.state, "why": campaign.why, "rules": campaign.rules}
+        why = campaign.why or ("" if rules_of(campaign.rules) else UNREAD)
+        plain = {"name": campaign.name, "state": campaign.state, "why": why, "rules": campaign.rules}
         return {**plain, "created_at": campaign.created, "progress": attrs.asdict(progress)}
 
 
