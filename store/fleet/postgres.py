@@ -17,7 +17,7 @@ others dead only after it has beaten for that long itself.
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -82,6 +82,9 @@ class PostgresFleet(Fleet):
     _unreported: set[str] = attrs.field(factory=set, init=False)
     """Keys that were let in by this worker alone, since it was UP."""
     _freed: set[str] = attrs.field(factory=set, init=False)
+    _giving_up: Collection[str] = attrs.field(default=(), init=False)
+    """Keys of slots that the database is being told to empty."""
+    _given_up: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
     _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _changed: set[str] = attrs.field(factory=set, init=False)
@@ -142,6 +145,9 @@ class PostgresFleet(Fleet):
         self._freed.discard(key)
         deadline = trio.current_time() + self.patience
         try:
+            with trio.move_on_at(deadline):
+                while key in self._giving_up:  # else the same slot would be emptied afterwards
+                    await self._given_up.park()
             while True:
                 before = self.state
                 if await self._let_in_once(key, sql, more, is_known=is_known):
@@ -396,8 +402,7 @@ class PostgresFleet(Fleet):
         now = trio.current_time()  # a call that is let in before the answer is known by then
         ours = {*self._calls, *self._coming, *(key for key, at in self._lapses.items() if at > now)}
         if gone := [key for (key,) in held if key not in ours]:
-            await self.database.ask(statements.UNHOLD, {"worker": self.worker, "keys": gone})
-            self._readmitted |= {key: self._lapses[key] for key in gone if key in self._lapses}  # wanted again
+            await self._empty(statements.UNHOLD, gone)
         if calls := list(self._calls.values()):
             report = {
                 "worker": self.worker,
@@ -417,7 +422,7 @@ class PostgresFleet(Fleet):
         """Give up what has ended here, then keep slots for what may come back, and seat who runs without one."""
         freed, readmitted = list(self._freed), self._readmitted
         if freed:
-            await self.database.ask(statements.FREE, {"worker": self.worker, "keys": freed}, even_away=True)
+            await self._empty(statements.FREE, freed)
             self._freed.difference_update(freed)
             await self.database.ask(statements.SHRINK)
             await seat(self.database)
@@ -426,6 +431,15 @@ class PostgresFleet(Fleet):
             if seconds > 0 and key not in self._calls:
                 await self._ask_again(key, seconds)
             readmitted.pop(key, None)
+
+    async def _empty(self, sql: str, keys: Sequence[str]) -> None:
+        """Empty slots; those of them that are wanted again meanwhile are asked for afterwards."""
+        self._giving_up = keys
+        try:
+            await self.database.ask(sql, {"worker": self.worker, "keys": keys}, even_away=True)
+        finally:
+            self._giving_up = ()
+            self._given_up.unpark_all()
 
     async def _ask_again(self, key: str, seconds: float) -> None:
         try:

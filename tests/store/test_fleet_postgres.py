@@ -358,9 +358,13 @@ async def test_a_call_let_in_while_a_worker_compares_keeps_its_slot(workers: Wor
     assert execute(workers.url, "SELECT key FROM slots WHERE key IS NOT NULL") == [("CA1",)]
 
 
+@pytest.mark.parametrize("is_over", [False, True], ids=["lapsed", "over"])
+@pytest.mark.parametrize("comes", ["webhook", "stream"])
 @pytest.mark.parametrize("who", ["w1", "w2"])
-async def test_a_slot_that_is_wanted_again_while_a_worker_compares_is_kept(who: str, workers: Workers) -> None:
-    """A caller comes late, and to either worker, in the moment in which the first one gives the slot up."""
+async def test_a_slot_that_is_wanted_again_while_a_worker_gives_it_up_is_kept(
+    is_over: bool, comes: str, who: str, workers: Workers
+) -> None:
+    """A caller comes late, or again, and to either worker, in the moment in which the first one gives the slot up."""
     database = Meanwhile(workers.url)
     workers.opened.append(database)
     fleet, other = PostgresFleet(2, database, worker="w1"), await workers.join(2, "w2")
@@ -368,12 +372,27 @@ async def test_a_slot_that_is_wanted_again_while_a_worker_compares_is_kept(who: 
     await fleet.reserve("late", 0.05)
     execute(workers.url, "UPDATE slots SET lapses = lapses + interval '1 hour' WHERE key IS NOT NULL")
     await trio.sleep(0.06)
-    fleet._compared = -math.inf
     wanted = fleet if who == "w1" else other
-    database.first += [lambda: wanted.reserve("late", 60), trio.lowlevel.checkpoint]
-    await fleet.beat()
+    if is_over:
+        await fleet.admit(call("late"))
+        fleet.free("late")
+    else:
+        fleet._compared = -math.inf
 
-    assert execute(workers.url, "SELECT key, worker FROM slots WHERE key IS NOT NULL") == [("late", who)]
+    async def come() -> None:
+        assert await (wanted.reserve("late", 60) if comes == "webhook" else wanted.admit(call("late"), over=True))
+
+    async def come_meanwhile() -> None:
+        nursery.start_soon(come)
+        await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        database.first += [come_meanwhile] if is_over else [come_meanwhile, trio.lowlevel.checkpoint]
+        await fleet.beat()
+
+    held = execute(workers.url, "SELECT key, worker FROM slots WHERE key IS NOT NULL")
+    assert held == ([] if is_over and (who, comes) == ("w2", "webhook") else [("late", who)])
+    assert [one.worker for one in await fleet.live()] == ([who] if comes == "stream" else [])
 
 
 async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
