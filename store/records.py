@@ -18,6 +18,7 @@ from store.json_text import json_text, unpacked_lines
 TRANSFERRING = "transferring"
 """The outcome of a call that is put through to a person, until somebody says what came of it."""
 
+TURNED_AWAY = "turned_away"
 NEVER_RAN = "never_ran"
 """The outcome of a call that was answered, and on which no media stream of ours ever ran."""
 
@@ -31,6 +32,7 @@ UNANSWERED = {
     "canceled": "canceled",
     DO_NOT_CALL: "canceled",
     "unknown": "failed",
+    TURNED_AWAY: "completed",
     NEVER_RAN: "completed",
 }
 """The outcomes of a call that no agent ever spoke on, each with Twilio's status for it."""

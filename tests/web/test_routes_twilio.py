@@ -103,7 +103,7 @@ async def test_a_webhook_without_a_call_is_refused(autojump_clock: MockClock) ->
     assert (await exchange().twilio("/twilio/voice", {"From": LEAD})).status_code == 400
 
 
-async def test_a_caller_beyond_capacity_is_told_so_politely(autojump_clock: MockClock) -> None:
+async def test_a_caller_beyond_capacity_is_told_so_politely_and_can_be_called_back(autojump_clock: MockClock) -> None:
     there = exchange(MAX_CALLS="1")
     await there.twilio("/twilio/voice", voice_form())
 
@@ -112,6 +112,9 @@ async def test_a_caller_beyond_capacity_is_told_so_politely(autojump_clock: Mock
     assert "lines are busy" in answer.text
     assert "<Stream" not in answer.text
     assert "<Hangup" in answer.text
+    (kept,) = await there.records.list()
+    told = (kept.call_sid, kept.outcome, kept.caller, kept.why)
+    assert told == (OTHER_CALL_SID, "turned_away", LEAD, "every line was taken")
 
 
 async def test_a_worker_that_drains_connects_a_call_that_another_one_has_ordered(autojump_clock: MockClock) -> None:
@@ -129,6 +132,7 @@ async def test_a_caller_during_a_drain_is_told_so_politely(autojump_clock: MockC
     there.slots.drain()
 
     assert "cannot take a new call" in (await there.twilio("/twilio/voice", voice_form())).text
+    assert [one.outcome for one in await there.records.list()] == ["turned_away"]
 
 
 async def test_twilio_asking_twice_about_a_call_is_answered_twice(autojump_clock: MockClock) -> None:

@@ -245,7 +245,8 @@ OPERATE: Mapping[str, str] = {
 
 OUTCOMES = (
     "completed", "caller_hung_up", "line_dead", "no_agent", "crashed", "cut", "ended_by_operator", "transferring",
-    "transferred", "machine", "voicemail_left", "busy", "no_answer", "failed", "canceled", "never_ran", "unknown",
+    "transferred", "machine", "voicemail_left", "busy", "no_answer", "failed", "canceled", "turned_away", "never_ran",
+    "unknown",
 )  # fmt: skip
 """Outcomes to choose from; agents may end a call under others, which can be typed."""
 

@@ -1,9 +1,11 @@
 """Twilio's webhooks: a call is here, how it goes, and what to do when our stream is over.
 
-An unsigned request gets 403 and no reason. Unknown fields are Twilio's
-right to send. A webhook never waits for anything but the token store; Twilio gives up on a voice webhook after 15
-seconds.
+An unsigned request gets 403 and no reason. Unknown fields are Twilio's right to send. A webhook never waits for
+anything but the token store, and a second for a record; Twilio gives up on a voice webhook after 15 seconds.
 """
+
+from datetime import UTC, datetime
+from functools import partial
 
 import attrs
 import structlog
@@ -12,8 +14,9 @@ from werkzeug.datastructures import MultiDict
 
 from actors.endings.transfer import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
+from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
-from store.records import FAILED, NEVER_RAN
+from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord
 from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
@@ -37,6 +40,8 @@ LETTER_SECONDS = 0.1
 _OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "transfer.dialled"})
 """Endpoints of webhooks that are about one call: without its CallSid nothing can be done."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+_TURNED_AWAY = {"draining": "the server was being shut down", "full": "every line was taken"}
 
 _log = structlog.stdlib.get_logger()
 
@@ -102,7 +107,7 @@ class TwilioRoutes:
         if order and self.context.slots.draining:  # its worker keeps a slot for it
             self.context.slots.readmit(arrival.key, seconds)
         elif not await self.context.slots.let_in(arrival.key, seconds):
-            return self._turn_away(call_sid)
+            return await self._turn_away(arrival, order)
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
         token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note, recurse=False)))
@@ -243,10 +248,17 @@ class TwilioRoutes:
         record = await Returns(self.context).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
-    def _turn_away(self, call_sid: str) -> Response:
+    async def _turn_away(self, arrival: Admission, order: str) -> Response:
         why = "draining" if self.context.slots.draining else "full"
         self.context.counts.refused(why)
-        _log.warning("call_turned_away", call_sid=call_sid, why=why)
+        _log.warning("call_turned_away", call_sid=arrival.call_sid, why=why)
+        if not order:  # else Twilio tells of its end by its order
+            parties, now = (
+                (arrival.direction, arrival.caller, arrival.line),
+                datetime.now(UTC).isoformat("T", "milliseconds"),
+            )
+            record = CallRecord(arrival.call_sid, "", *parties, now, 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
+            await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=arrival.call_sid)
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
