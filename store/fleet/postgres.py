@@ -80,12 +80,11 @@ class PostgresFleet(Fleet):
     _coming: dict[str, int] = attrs.field(factory=dict, init=False)
     """Keys that are being let in: the database may know them before we do."""
     _unreported: set[str] = attrs.field(factory=set, init=False)
-    """Keys that were let in by this worker alone, since it was UP."""
+    """Keys that hold a slot here of which the database has not been told."""
     _freed: set[str] = attrs.field(factory=set, init=False)
     _giving_up: Collection[str] = attrs.field(default=(), init=False)
     """Keys of slots that the database is being told to empty."""
     _given_up: ParkingLot = attrs.field(factory=ParkingLot, init=False)
-    _readmitted: dict[str, float] = attrs.field(factory=dict, init=False)
     _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
     _changed: set[str] = attrs.field(factory=set, init=False)
     _noting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -119,7 +118,8 @@ class PostgresFleet(Fleet):
         return False
 
     def readmit(self, key: str, seconds: float) -> None:
-        self._lapses[key] = self._readmitted[key] = trio.current_time() + seconds
+        self._lapses[key] = trio.current_time() + seconds
+        self._unreported.add(key)
         self._wake.set()
 
     async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
@@ -127,14 +127,12 @@ class PostgresFleet(Fleet):
         if not await self._let_in(call.key, statements.ADMIT, more, is_known=over or call.key in self._lapses):
             return False
         self._lapses.pop(call.key, None)
-        self._readmitted.pop(call.key, None)
         self._calls[call.key] = call
         return True
 
     def free(self, key: str) -> None:
         call = self._calls.get(key)
         super().free(key)
-        self._readmitted.pop(key, None)
         if call is not None:
             self._notes.pop(call.call_sid, None)
         self._freed.add(key)
@@ -374,8 +372,6 @@ class PostgresFleet(Fleet):
         self._changed |= self._notes.keys()  # a crash of the database has emptied them
         self.state, self._was_up = State.UP, True
         await self._compare()  # what was let in here since the last one
-        self._readmitted |= {key: at for key, at in self._lapses.items() if key in self._unreported}
-        self._unreported.clear()
         await self._give_up()
 
     def _fall_back(self) -> None:
@@ -420,17 +416,16 @@ class PostgresFleet(Fleet):
 
     async def _give_up(self) -> None:
         """Give up what has ended here, then keep slots for what may come back, and seat who runs without one."""
-        freed, readmitted = list(self._freed), self._readmitted
-        if freed:
+        if freed := list(self._freed):
             await self._empty(statements.FREE, freed)
             self._freed.difference_update(freed)
             await self.database.ask(statements.SHRINK)
             await seat(self.database)
-        for key, at in list(readmitted.items()):
-            seconds = at - trio.current_time()
-            if seconds > 0 and key not in self._calls:
-                await self._ask_again(key, seconds)
-            readmitted.pop(key, None)
+        for key in list(self._unreported):
+            seconds = (until := self._lapses.get(key, 0.0)) - trio.current_time()
+            is_told = seconds <= 0 or await self._ask_again(key, seconds) or self.state is State.UP
+            if is_told and self._lapses.get(key, 0.0) == until:
+                self._unreported.discard(key)
 
     async def _empty(self, sql: str, keys: Sequence[str]) -> None:
         """Empty slots; those of them that are wanted again meanwhile are asked for afterwards."""
@@ -441,10 +436,10 @@ class PostgresFleet(Fleet):
             self._giving_up = ()
             self._given_up.unpark_all()
 
-    async def _ask_again(self, key: str, seconds: float) -> None:
+    async def _ask_again(self, key: str, seconds: float) -> bool:
         try:
             reserve = {"key": key, "worker": self.worker, "seconds": seconds, "careful": False, "left": None}
-            await ask_once(self.database, statements.RESERVE, reserve)
+            return await ask_once(self.database, statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False
             raise FleetUnavailable("this worker was declared dead") from exc
