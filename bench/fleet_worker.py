@@ -25,7 +25,7 @@ from bench.fleet_verdict import WHY_CUT
 from store.checkpoints import Checkpoints, keep_news
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import LiveCall, ignore
+from store.fleet.shared import LiveCall
 from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue, SameKey
 from store.records import CallRecord, RunningRecord
@@ -183,7 +183,7 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(records.run)
         nursery.start_soon(checkpoints.run)
-        nursery.start_soon(partial(worker.fleet.run, ignore, adopt))
+        nursery.start_soon(partial(worker.fleet.run, lambda _: None, adopt))
         nursery.start_soon(dispatcher.run)
         nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
         nursery.start_soon(worker.listen, nursery)

@@ -15,7 +15,7 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import FleetUnavailable, Inbox, Later, Listener, WorkerMessage, ignore_post
+from store.fleet.shared import FleetUnavailable, Inbox, Later, Listener, WorkerMessage
 
 LOOK_SECONDS = 1.0
 _POSTED = "post "
@@ -23,7 +23,7 @@ _POSTED = "post "
 _log = structlog.stdlib.get_logger()
 
 
-async def hear_on(database: Database, name: Callable[[], str], listener: Listener, inbox: Inbox = ignore_post) -> None:
+async def hear_on(database: Database, name: Callable[[], str], listener: Listener, inbox: Inbox) -> None:
     """Pass on what comes for this worker, until cancelled."""
     news, announced = trio.open_memory_channel[None](1)
 
@@ -46,17 +46,13 @@ async def hear_on(database: Database, name: Callable[[], str], listener: Listene
                 continue  # the beat finds out, and tells
 
 
-def _not_now(_later: Later) -> None:
-    """Leave what takes time undone."""
-
-
 @attrs.define(eq=False)
 class CommandRows:
     """The commands for the calls of a worker, each passed on once; `start` is given what takes time about them."""
 
     database: Database
     listener: Listener
-    start: Callable[[Later], object] = _not_now
+    start: Callable[[Later], object]
     _passed_on: set[int] = attrs.field(factory=set, init=False)
     """Rows that may be there still."""
 

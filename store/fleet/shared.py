@@ -73,10 +73,6 @@ LONGEST_POST = 7900
 """Bytes of one message: PostgreSQL notifies of fewer than 8,000."""
 
 
-def ignore(_command: WorkerMessage) -> None:
-    """Hear nothing: no call here can be told anything."""
-
-
 def ignore_post(_body: str) -> None:
     """Drop what others post."""
 

@@ -28,7 +28,7 @@ from store.fleet.shared import (
     FleetUnavailable,
     State,
     WorkerMessage,
-    ignore,
+    ignore_post,
     skew,
 )
 from store.memory import MemoryRecords
@@ -452,8 +452,8 @@ async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: 
     heard: list[WorkerMessage] = []
 
     assert await one.tell(name, '{"do": "hang up"}')
-    assert await CommandRows(one.database, heard.append).hear(one.worker) == 0
-    assert await CommandRows(other.database, heard.append).hear(other.worker) == 1
+    assert await CommandRows(one.database, heard.append, lambda _: None).hear(one.worker) == 0
+    assert await CommandRows(other.database, heard.append, lambda _: None).hear(other.worker) == 1
     assert heard == [WorkerMessage("CA1", '{"do": "hang up"}')]
 
 
@@ -486,7 +486,7 @@ async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_l
     database = Losing(workers.url, statement=getattr(statements, statement), is_carried_out=is_carried_out)
     database.is_ready = True
     workers.opened.append(database)
-    rows = CommandRows(database, heard.append)
+    rows = CommandRows(database, heard.append, lambda _: None)
     await one.tell("CA1", "1")
     await one.tell("CA1", "2")
 
@@ -516,7 +516,7 @@ async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is
     heard = trio.Event()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set())
+        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set(), ignore_post)
         if is_notified:
             await wait_listening(workers.url)
             await one.tell("CA1", "{}")
@@ -567,7 +567,7 @@ async def test_a_worker_with_a_new_name_is_heard_under_it_in_a_second(workers: W
     one, name, came = await workers.join(2, "one"), "old", list[str]()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, workers.database(), lambda: name, ignore, came.append)
+        nursery.start_soon(hear_on, workers.database(), lambda: name, lambda _: None, came.append)
         await wait_listening(workers.url)
         name = "new"
         with trio.fail_after(1.7):
@@ -588,7 +588,7 @@ async def test_what_is_posted_arrives_in_its_order_and_at_its_worker_only(worker
             all_here.set()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, other.database, lambda: "other", ignore, take)
+        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: None, take)
         await wait_listening(workers.url)
         for body in sent:
             assert await one.post("other", body)

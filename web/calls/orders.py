@@ -19,7 +19,6 @@ from agents.brief import Brief
 from protocol.fields import hidden_in, names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
-from store.json_text import known_fields
 from store.orders.queue import DoNotCall, SameKey
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions
@@ -236,11 +235,6 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
 def written_order(order: Order) -> dict[str, object]:
     return {**attrs.asdict(order), "on_machine": order.on_machine.value}
-
-
-def kept_order(plain: Mapping[str, object]) -> Order:
-    """Read an order as it was kept. Raises: `OtherVersion`."""
-    return known_fields(Order, plain)
 
 
 @attrs.frozen

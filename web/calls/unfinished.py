@@ -16,13 +16,13 @@ import trio
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
-from store.json_text import OtherVersion
+from store.json_text import OtherVersion, known_fields
 from store.orders.queue import LONGEST_LEASE, KeptOrder
 from store.records import TRANSFERRING
 from web.calls.context import AppContext
 from web.calls.dispatch import LEASE_SECONDS, Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.orders import Lack, NoLine, kept_order
+from web.calls.orders import Lack, NoLine, Order
 from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, NEVER_TOLD, ORDER_SECONDS, SETTLE_SECONDS
 from web.calls.shown_live import find_elsewhere
@@ -99,7 +99,7 @@ class UnfinishedOrders:
                 await self.context.orders.drop(order.order_id, self.dispatcher.worker)
                 self.dispatcher.untaken.pop(order.order_id, None)
             case "waiting" if order.campaign:  # the worker that took it has died, or may not call it now
-                await self._put_back(order, 0.0)
+                await self.dispatcher.placing.put_off(self.dispatcher.shown(order), 0.0)
             case "waiting":
                 await self.place(order)
             case "asking":
@@ -111,23 +111,19 @@ class UnfinishedOrders:
         """Have the call of an order placed when it is its turn, or put off where there is no line."""
         call = self.dispatcher.shown(order)
         if order.is_late and order.campaign:
-            await self._put_back(order, 0.0)
+            await self.dispatcher.placing.put_off(call, 0.0)
             return
         if order.is_late:
             await self.dispatcher.placing.conclude(call, "failed", late)
             return
         none = self.dispatcher.no_line() or await self._claim(order, call)
-        if none is None:
-            return
-        if order.campaign:
-            await self._put_back(order, none.seconds)
-            return
-        await self.context.orders.hold(order.order_id, self.dispatcher.worker, min(none.seconds, BUSY_SECONDS))
+        if none is not None:
+            await self.dispatcher.placing.put_off(call, min(none.seconds, BUSY_SECONDS))
 
     async def _claim(self, order: KeptOrder, call: KnownCall) -> NoLine | None:
         """Have the call placed at its turn; return why there is no line for it."""
         try:
-            wanted = kept_order(order.body)
+            wanted = known_fields(Order, order.body)
         except OtherVersion as exc:
             _log.warning("order_left", id=order.order_id, why=str(exc))
             return NoLine(Lack.REFUSED, BUSY_SECONDS)
@@ -137,11 +133,6 @@ class UnfinishedOrders:
             return moment
         await self.dispatcher.wait_turn(self.context.live_calls.add(call), wanted, moment)
         return None
-
-    async def _put_back(self, order: KeptOrder, seconds: float) -> None:
-        """Let the number of a campaign wait until the campaign takes it again."""
-        if await self.context.campaigns.put_back(order.order_id, self.dispatcher.worker, seconds):
-            self.context.live_calls.remove(order.order_id)
 
     async def _find_out(self, order: KeptOrder) -> None:
         """Look for the call of an order in Twilio's list, and have it placed when it is not there."""
