@@ -22,8 +22,10 @@ from web.calls.placing import (
     BUSY_SECONDS,
     LATEST_SECONDS,
     LOOK_SECONDS,
+    NEVER_TOLD,
     ORDER_SECONDS,
     PLACE_SECONDS,
+    PLACED_SECONDS,
     RING_SECONDS,
     SETTLE_SECONDS,
 )
@@ -529,6 +531,17 @@ async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_cl
 
         assert there.context.slots.free == there.context.slots.capacity
         assert [call.elsewhere for call in there.context.live_calls.newest()] == [True]
+
+
+async def test_a_call_whose_stream_nobody_has_carried_has_a_record_in_the_end(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
+        await note_streamed(there.context.admissions, f"CA{1:032x}")
+        there.line.statuses[f"CA{1:032x}"] = "completed"
+        await trio.sleep(LATEST_SECONDS + PLACED_SECONDS + 100)
+
+        assert (await there.order()).outcome == "unknown"
+        assert await there.kept() == [("unknown", NEVER_TOLD)]
 
 
 async def test_a_refusal_that_is_certain_is_told_at_once(autojump_clock: MockClock) -> None:

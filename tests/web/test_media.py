@@ -253,10 +253,11 @@ async def test_a_stream_beyond_capacity_is_closed_and_twilio_goes_on(autojump_cl
     token = await token_of(there)
     await trio.sleep(31)  # the reservation lapses: the stream is late
 
-    with there.slots.take("another call"):
+    with there.slots.take("another call"), capture_logs() as lines:
         peer = await Peer().starts(token).visit(there.app)
 
     assert (peer.said, there.calls.plans) == (["accept", "close 1013"], [])
+    assert [line["call_sid"] for line in lines if line["event"] == "stream_refused"] == [CALL_SID]
     assert not await context_of(there).admissions.is_streamed(CALL_SID)  # else nobody keeps a record of it
 
 

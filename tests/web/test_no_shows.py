@@ -9,9 +9,13 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
+from store.orders.databases import Arguments, OrdersUnavailable, Rows
 from store.orders.queue import NewOrder
 from store.records import CallRecord
+from store.tokens import SqliteTokens, TokenStore
+from tests.store.fleets import call
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, FakeLine, note_streamed, services, settings
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard
@@ -42,11 +46,27 @@ class Broken(MemoryRecords):
         return await super().get(call_sid)
 
 
+@attrs.define(eq=False)
+class Away(SqliteTokens):
+    """A database that does not answer until it is back."""
+
+    is_away: bool = True
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        if self.is_away:
+            raise OrdersUnavailable("the database is away")
+        return await super().ask(sql, arguments)
+
+
 @asynccontextmanager
-async def world(records: MemoryRecords | None = None) -> AsyncIterator[World]:
+async def world(
+    records: MemoryRecords | None = None, tokens: TokenStore | None = None, worker: str = "w1"
+) -> AsyncIterator[World]:
     """A call that has rung at a worker that looks for no-shows."""
     records, line = records or MemoryRecords(), FakeLine()
-    context = build_context(settings(), Opened(services(line, records), line, Slots(50)))
+    context = build_context(
+        settings(), Opened(services(line, records), line, Slots(50, Fleet(50, worker=worker)), tokens or TokenStore())
+    )
     context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "ringing", CALL_SID))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(settle_unheard, context)
@@ -82,13 +102,37 @@ async def test_a_caller_who_has_come_has_a_record_of_their_own(autojump_clock: M
         assert there.context.live_calls.find(CALL_SID) is not None
 
 
-async def test_a_caller_whom_another_worker_has_is_shown_there(autojump_clock: MockClock) -> None:
-    async with world() as there:
+@pytest.mark.parametrize("worker", ["w1", ""], ids=["PostgreSQL", "SQLite"])
+async def test_a_caller_whom_another_worker_has_is_shown_there(worker: str, autojump_clock: MockClock) -> None:
+    """Workers that share a file of SQLite cannot see which calls the others carry."""
+    async with world(worker=worker) as there:
         await note_streamed(there.context.admissions, CALL_SID)
+        if worker:
+            await there.context.fleet.admit(call(CALL_SID))
         await trio.sleep(SOON)
 
         assert await there.kept() == []
         assert there.context.live_calls.find(CALL_SID) is None
+
+
+async def test_a_caller_whose_stream_was_let_in_and_never_carried_has_a_record(autojump_clock: MockClock) -> None:
+    """The answer of the database was lost, or the worker died with it."""
+    async with world() as there:
+        await note_streamed(there.context.admissions, CALL_SID)
+        await trio.sleep(SOON)
+
+        assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
+
+
+async def test_whether_a_caller_has_come_is_asked_again_where_the_database_was_away(autojump_clock: MockClock) -> None:
+    tokens = Away()
+    async with world(tokens=TokenStore(tokens)) as there:
+        await trio.sleep(3 * SOON)
+        before, tokens.is_away = await there.kept(), False
+        await trio.sleep(SOON)
+
+        assert before == []
+        assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
 
 
 async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockClock) -> None:

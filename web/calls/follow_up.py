@@ -16,7 +16,7 @@ from actors.messages import NoteCallOver
 from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
-from store.records import TRANSFERRING, UNANSWERED
+from store.records import NEVER_RAN, TRANSFERRING, UNANSWERED
 from store.search import CallQuery
 from web.calls.admission import CallNews
 from web.calls.context import AppContext
@@ -128,7 +128,17 @@ async def settle_unheard(context: AppContext) -> None:
 
 async def _record_no_show(context: AppContext, call: KnownCall) -> None:
     await context.outcomes.conclude(call, "completed", NO_SHOW)
-    if not call.outcome:  # another worker has, or had, the stream: the call is shown there
+    if call.outcome or context.fleet.is_away or not await context.admissions.is_streamed(call.call_sid):
+        return  # where it could not be looked up, it is with the next look
+    try:
+        is_found = await context.fleet.find(call.call_sid) or await readable_record(
+            context.services.records, call.call_sid
+        )
+    except OSError:
+        return
+    if context.fleet.worker and not is_found:  # its stream was let in, and its worker has died, or was not told so
+        await context.outcomes.conclude(call, "completed", NO_SHOW, outcome=NEVER_RAN)
+    else:  # another worker has, or had, the stream: the call is shown there
         context.live_calls.remove(call.id)
 
 

@@ -174,8 +174,12 @@ class Outcomes:
     ends: OrderEnds
 
     async def conclude(self, call: KnownCall, status: str, why: str, *, outcome: str = "") -> None:
-        """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's."""
-        name, may_run = call.call_sid or call.id, status == "completed" and not (call.outcome or call.streamed)
+        """Keep how a call ended, unless it has had a stream, or a record. `status` is Twilio's.
+
+        With an `outcome`, that it has had none here, or none that anybody carried, is known.
+        """
+        name = call.call_sid or call.id
+        may_run = status == "completed" and not (outcome or call.outcome or call.streamed)
         if may_run and await self.admissions.is_streamed(name, if_unknown=True):
             return
         if call.outcome or call.streamed:  # perhaps since just now

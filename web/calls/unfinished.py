@@ -173,6 +173,7 @@ class UnfinishedOrders:
             status = "failed" if asked is None else asked
         if status in FINAL_STATUSES:
             await self.dispatcher.placing.conclude(call, status, why(status, {}))
-            if order.is_late:  # it had a stream, and its record was lost
+            if order.is_late:  # its stream was let in, and nobody has kept a record
+                await self.dispatcher.placing.conclude(call, status, NEVER_TOLD, outcome="unknown")
                 await self.context.outcomes.ends.note(order.order_id, "unknown", NEVER_TOLD)
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)

@@ -129,7 +129,7 @@ class MediaStreams:
             return
         admitted = await self.context.admissions.redeem(started.parameters.get("token", ""), started.call_sid, visitor)
         if isinstance(admitted, NotAdmitted):
-            await self._refuse(socket, admitted, POLICY_VIOLATION)
+            await self._refuse(socket, admitted, POLICY_VIOLATION, started.call_sid)
             return
         if admitted.takes_over:
             await self._take_over(socket, started, admitted)
@@ -142,7 +142,7 @@ class MediaStreams:
                 return
         if not admitted.resumes and started.call_sid not in self.context.streams.running():
             await self.context.admissions.texts.take(streamed_text(started.call_sid))  # it has had none
-        await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER)
+        await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER, started.call_sid)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
@@ -195,9 +195,9 @@ class MediaStreams:
         finally:
             phone.give_back()
 
-    async def _refuse(self, socket: OpenSocket, refusal: NotAdmitted, code: int) -> None:
+    async def _refuse(self, socket: OpenSocket, refusal: NotAdmitted, code: int, call_sid: str = "") -> None:
         self.context.counts.refused("stream")
-        _log.warning("stream_refused", why=refusal.why)
+        _log.warning("stream_refused", why=refusal.why, call_sid=call_sid or None)
         await socket.aclose(code)
 
 
