@@ -79,7 +79,9 @@ def test_rules_are_read_as_they_are_written() -> None:
     assert problems == ()
     assert rules_of(rules.written()) == rules
     assert (rules.most_calls, rules.at_once, rules.gap) == (5, 7, 1.0)
-    assert rules_of({}).retry == CampaignRules().retry == USUAL
+    plain = rules_of({})
+    assert plain is not None
+    assert plain.retry == CampaignRules().retry == USUAL
 
 
 @pytest.mark.parametrize(
