@@ -5,6 +5,7 @@ waits for what follows. Nothing here is undone when the call ends meanwhile: the
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import trio
@@ -15,6 +16,7 @@ from actors.facts import HandoffAsked
 from actors.facts.handoff import HandoffKind
 from actors.line.switch import OrderedPerson
 from actors.messages import AskHandoff
+from actors.supervision import Crashed, guard
 from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, Signal
 from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
@@ -72,25 +74,32 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     if wanted.how == "soft" and not can_be_soft:
         return refused(f"the roster has no soft edge from {session.agent.name} to {wanted.to}")
     how: HandoffKind = "soft" if can_be_soft and wanted.how != "hard" else "hard"
-    handoff, offset = HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes), session.cursor
+    handoff = HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes)
     name = f"operator {command_id}"  # for the turn: it is no function's
     state.turn.put(HandoffWanted(name))  # the agent is heard no further, as with its own function
+    why = await guard(partial(_ask_handoff, state, session, handoff, how))
+    if why is None:
+        return DONE
+    if state.turn.session is session:
+        state.turn.put(FunctionCancelled(name))
+    if isinstance(why, Crashed):
+        raise why.error
+    return failed(why)
+
+
+async def _ask_handoff(state: CallState, session: SessionOnFloor, handoff: HandOff, how: HandoffKind) -> str | None:
+    """Return why there was no handoff; None if there was."""
+    offset = session.cursor
     state.ledger.end_reply(session.voice)
     state.journal.note(HandoffAsked(session.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
     reply_to, answered = trio.open_memory_channel[str](1)
     with reply_to, answered:
         asked = AskHandoff(session.number, handoff, how, offset, reply_to)
         await state.mail.to_supervisor.send(asked)
-        why = await _wait_decided(asked, answered)
-    if why is None:
-        return DONE
-    if state.turn.session is session:
-        state.turn.put(FunctionCancelled(name))
-    return failed(why)
+        return await _wait_decided(asked, answered)
 
 
 async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[str]) -> str | None:
-    """Return why there was no handoff; None if there was."""
     why: str | None = None
 
     async def wait_refused() -> None:
@@ -134,15 +143,23 @@ async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: 
         return busy if isinstance(busy, CommandAnswer) else refused("another transfer is under way")
     ordered = switch.ordered = _ordered(wanted, command_id)
     driver.put(PersonWanted())
+    ended = await guard(partial(_wait_refused, state, ordered))
+    switch.ordered = None
+    if ordered.wish is None:
+        driver.put(PersonWanted(wanted=False))
+    if isinstance(ended, Crashed):
+        raise ended.error
+    return ended
+
+
+async def _wait_refused(state: CallState, ordered: OrderedPerson) -> CommandAnswer:
+    driver = state.turn
     with trio.move_on_after(state.policy.deadlines.remark_begun):
         await wait_until(driver, lambda: ordered.wish is not None or driver.turn.closing is not None)
-    if (wish := ordered.wish) is None:
-        driver.put(PersonWanted(wanted=False))
-        switch.ordered = None
+    if ordered.wish is None:
         return failed("no agent could tell the caller that they are put through")
-    await wish.wait_refused()
-    switch.ordered = None
-    return failed(wish.cause or "another transfer took its place")
+    await ordered.wish.wait_refused()
+    return failed(ordered.wish.cause or "another transfer took its place")
 
 
 def _ordered(wanted: TransferTo | TakeOver, command_id: str) -> OrderedPerson:

@@ -23,6 +23,7 @@ from actors.commands import (
     TransferTo,
     Whisper,
 )
+from actors.operator import moves
 from actors.operator.moves import BY_OPERATOR
 from agents.roster import Roster
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
@@ -376,6 +377,25 @@ async def test_an_operator_puts_the_caller_through_to_any_number(autojump_clock:
     assert played.heard_of_agents()[-1] == POLICY.wording.putting_through
     assert played.the_record.outcome == "transferring"
     assert "+15550001111" not in str(played.entries)
+
+
+@pytest.mark.parametrize(
+    ("action", "step"), [(HandoffTo("second"), "AskHandoff"), (TransferTo("+15550001111"), "wait_until")]
+)
+async def test_what_crashes_on_the_way_may_be_asked_for_again(
+    action: Action, step: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def act(played: Operated) -> None:
+        await played.wait_fact(facts.ReplyStarted)
+        with monkeypatch.context() as broken:
+            broken.setattr(moves, step, None)
+            await played.ask(action)
+        await played.ask(action)
+
+    played = Operated()
+    await operate(act, played=played, operator_transfers=FakeTransfers(played))
+
+    assert [answer.outcome for answer in played.answers] == [Outcome.FAILED, Outcome.DONE]
 
 
 @pytest.mark.slow
