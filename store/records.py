@@ -119,6 +119,7 @@ class FunctionRecord:
     arguments: Mapping[str, object]
     result: Mapping[str, object] | str
     ok: bool
+    thought_signature: str = ""
 
 
 @attrs.frozen

@@ -150,6 +150,8 @@ class FunctionCalled:
     arguments: str
     number: int = attrs.field(default=0, eq=False)
     """Our own number of the function call, from 1 on: the model's `id` may be empty, or be used again."""
+    thought_signature: str = ""
+    """Of a model that thinks, which wants it back with the call."""
 
 
 @attrs.frozen

@@ -215,8 +215,8 @@ class RecordBuilder:
     def _on_function(self, fact: facts.FunctionCalled | facts.FunctionAnswered, at: float) -> None:
         key = f"{fact.number}" if fact.number else f"{fact.agent}/{fact.id}"
         match fact:
-            case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
-                self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", ok=False)
+            case facts.FunctionCalled(agent=agent, name=name, arguments=arguments, thought_signature=thought):
+                self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", False, thought)
             case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
                 self._known = attrs.evolve(self._known, facts={**self._known.facts, **fact.facts})
                 self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)

@@ -115,9 +115,9 @@ class Resumption:
     def _took_floor(self) -> float:
         began = 0.0
         for period in reversed(self.record.agents):
-            if period.agent != self.agent:
+            if period.agent not in {self.agent, OPERATOR}:
                 break
-            began = period.started
+            began = period.started if period.agent == self.agent else began
         return began
 
     def _said(self) -> list[tuple[float, Past]]:
@@ -131,8 +131,8 @@ class Resumption:
         for index, function in enumerate(self.record.functions):
             if (response := self._response(function)) != "":
                 arguments = orjson.dumps(dict(function.arguments)).decode()
-                call = CompletedCall(f"earlier-{index}", function.name, True, arguments, response)
-                found.append((function.at, call))
+                told = f"earlier-{index}", function.name, True, arguments, response, function.thought_signature or None
+                found.append((function.at, CompletedCall(*told)))
         return sorted(found, key=lambda one: one[0])
 
     def _response(self, function: FunctionRecord) -> str:

@@ -118,7 +118,8 @@ class FunctionRunner:
         conversation = self.state.conversation
         number, is_one_too_many = conversation.count_function(), self._is_one_too_many(call)
         asked = Running(number, self._requests, call, is_one_too_many)
-        self.state.journal.note(FunctionCalled(self.agent.name, call.id, call.name, call.arguments, asked.number))
+        told = self.agent.name, call.id, call.name, call.arguments, number, call.thought_signature or ""
+        self.state.journal.note(FunctionCalled(*told))
         if is_one_too_many and self._told_to_speak == conversation.caller_turns:
             raise AgentUnavailable(
                 f"the model called {conversation.functions_in_turn} functions in one turn and did not speak",

@@ -184,13 +184,13 @@ def test_a_brief_nobody_asked_for_belongs_to_no_handoff() -> None:
 
 def test_functions_are_recorded_as_called_and_as_answered() -> None:
     record = record_of(
-        (1.0, facts.FunctionCalled("closer", "f1", "record_satisfaction", '{"rating": 5}')),
+        (1.0, facts.FunctionCalled("closer", "f1", "record_satisfaction", '{"rating": 5}', thought_signature="c2ln")),
         (1.1, facts.FunctionAnswered("closer", "f1", "record_satisfaction", '{"recorded": true}', True, 0.1)),
         (2.0, facts.FunctionCalled("closer", "f2", "end_conversation", "{}")),
     )
 
     assert record.functions == (
-        FunctionRecord(1.0, "closer", "record_satisfaction", {"rating": 5}, {"recorded": True}, ok=True),
+        FunctionRecord(1.0, "closer", "record_satisfaction", {"rating": 5}, {"recorded": True}, True, "c2ln"),
         FunctionRecord(2.0, "closer", "end_conversation", {}, "", ok=False),
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from actors.record.resumption import Resumption
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
-from store.records import AgentPeriod, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
+from store.records import OPERATOR, AgentPeriod, CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord
 
 RECORD = CallRecord(
     call_sid="CA1",
@@ -47,8 +47,10 @@ RECORD = CallRecord(
 )
 
 
-def test_the_agent_who_had_the_floor_is_told_what_was_heard_since_it_took_it() -> None:
-    resumption = Resumption(RECORD, "no-answer")
+@pytest.mark.parametrize("between", [(), (AgentPeriod(OPERATOR, 20.0, 22.0),)], ids=["nobody", "an operator"])
+def test_the_agent_who_had_the_floor_is_told_what_was_heard_since_it_took_it(between: tuple[AgentPeriod, ...]) -> None:
+    periods = (*RECORD.agents[:2], *between, *RECORD.agents[2:])
+    resumption = Resumption(attrs.evolve(RECORD, agents=periods), "no-answer")
     history = resumption.conversation().history(resumption.since, asks_again=False)
 
     nobody = "Nobody could be reached (no-answer). The customer is with you again, and has been told so."
@@ -79,6 +81,15 @@ def test_a_transfer_that_worked_is_remembered_as_it_was_when_the_stream_is_lost_
     calls = [one for one in Resumption(RECORD).conversation().history() if isinstance(one, HistoryCalls)]
 
     assert calls[-1].function_calls[0].response == '{"put_through":true}'
+
+
+def test_a_function_is_told_with_what_its_model_had_thought() -> None:
+    """Google refuses a function call of a thinking model that comes back without it."""
+    told = attrs.evolve(RECORD.functions[2], thought_signature="c2ln")
+    resumption = Resumption(attrs.evolve(RECORD, functions=(told,)), "no-answer")
+
+    (calls,) = (one for one in resumption.conversation().history() if isinstance(one, HistoryCalls))
+    assert [call.thought_signature for call in calls.function_calls] == ["c2ln"]
 
 
 def test_time_goes_on_after_all_that_was_noted() -> None:
