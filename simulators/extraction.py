@@ -6,8 +6,11 @@ is taken from a line of the transcript or from a recorded fact, and an entry nob
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
+
+from protocol.fields import JSON
 
 ENTRIES = ("summary", "name", "location", "need", "timeline", "preferences", "engagement", "next_step")
 CUSTOMERS = frozenset({"caller", "customer", "user", "human", "client"})
@@ -88,6 +91,35 @@ def extract(prompt: str) -> dict[str, str]:
     }
     note |= {name: value for name, value in facts.items() if name in ENTRIES}
     return {"summary": _summary(note, facts, mine), **note}
+
+
+def fill_in(schema: Mapping[str, Any], note: Mapping[str, str], prompt: str) -> dict[str, JSON]:
+    """Write an object as a JSON Schema wants it: what nobody spoke of is empty, or the least that the schema takes."""
+    required = schema.get("required", ())
+    return {
+        name: _fitting(wanted, note.get(name, ""), note, prompt)
+        for name, wanted in schema.get("properties", {}).items()
+        if name in note or name in required or (wanted.get("type", "string") == "string" and "enum" not in wanted)
+    }
+
+
+def _fitting(wanted: Mapping[str, Any], text: str, note: Mapping[str, str], prompt: str) -> JSON:
+    choices: Sequence[JSON] = wanted.get("enum", ())
+    if choices:
+        said = prompt.casefold()
+        return text if text in choices else next((one for one in choices if str(one).casefold() in said), choices[0])
+    match wanted.get("type"):
+        case "integer" | "number":
+            least: float = wanted.get("minimum", 0)
+            return max(0, least)
+        case "boolean":
+            return False
+        case "array":
+            return []
+        case "object":
+            return fill_in(wanted, note, prompt)
+        case _:
+            return text
 
 
 def _last(lines: Sequence[SaidLine], find: Callable[[SaidLine], str]) -> str:

@@ -18,9 +18,9 @@ import httpx
 import orjson
 import trio
 
-from protocol.fields import JSON
+from protocol.fields import JSON, json_or
 from simulators.asgi import HOST, Message, Receive, Request, Response, Send, answer_scope, json_response, serve_app
-from simulators.extraction import ENTRIES, extract
+from simulators.extraction import ENTRIES, extract, fill_in
 from simulators.faults import Fault, FaultPlan
 from simulators.tls import Certificate
 
@@ -35,6 +35,8 @@ DECOMMISSIONED = (
     "The model `{}` has been decommissioned and is no longer supported. Please refer to "
     "https://console.groq.com/docs/deprecations for a recommendation on which model to use instead."
 )
+_NOTE: Final[Mapping[str, Any]] = {"properties": {name: {} for name in ENTRIES}}
+"""The schema of an answer where none is given."""
 CREATED = 1_733_000_000
 RETRY_AFTER: Final = 2
 """Seconds that a 429 asks to wait."""
@@ -230,22 +232,21 @@ def _read_chat(body: bytes) -> ChatRequest:
 
 
 def _write(chat: ChatRequest) -> str:
-    note = extract("\n".join(message.content for message in chat.messages if message.role == "user"))
+    prompt = "\n".join(message.content for message in chat.messages if message.role == "user")
+    note = extract(prompt)
     if not chat.wants_json and "json" not in chat.prompt.casefold():
         return note["summary"]
-    return orjson.dumps({name: note.get(name, "") for name in _names(chat)}).decode()
+    return orjson.dumps(fill_in(_schema(chat), note, prompt)).decode()
 
 
-def _names(chat: ChatRequest) -> Sequence[str]:
-    """Return the keys the answer must have: those of the schema given, or of one written in the prompt."""
+def _schema(chat: ChatRequest) -> Mapping[str, Any]:
+    """Return the schema the answer must follow: the one given, or one written in the prompt."""
     if chat.response_format is not None and chat.response_format.type == "json_schema":
-        return tuple(chat.response_format.json_schema.get("schema", {}).get("properties", ENTRIES))
+        return {**_NOTE, **chat.response_format.json_schema.get("schema", {})}
     start, end = chat.prompt.find('{"type":"object"'), chat.prompt.find("}\n")
     written = chat.prompt[start : end + 1] if 0 <= start < end else ""
-    try:
-        return tuple(orjson.loads(written)["properties"])
-    except (orjson.JSONDecodeError, KeyError):
-        return ENTRIES
+    schema = json_or(written, None)
+    return schema if isinstance(schema, dict) and "properties" in schema else _NOTE
 
 
 def _render_model(name: str) -> dict[str, JSON]:

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import orjson
@@ -32,6 +32,9 @@ from agents.roster import Roster
 from testkit.step_watch import StepWatch, place_in
 
 Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
+
+
+_WANTED: Final = "write answer({…}), or give an async function of two values"
 
 
 class NoSuchFunction(Exception):
@@ -127,9 +130,8 @@ def with_doubles(roster: Roster, doubles: Mapping[str, Double]) -> Roster:
     for name, double in doubles.items():
         if name not in known:
             raise NoSuchFunction(f"functions: no agent has {name!r}; there are {', '.join(sorted(known))}")
-        if not FunctionSpec(name, "", object, double).has_handler():
-            wanted = "write answer({…}), or give an async function of two values"
-            raise NoSuchFunction(f"functions: {name!r} is {double!r:.60}, which cannot be awaited: {wanted}")
+        if not callable(double):
+            raise NoSuchFunction(f"functions: {name!r} is {double!r:.60}, which cannot be awaited: {_WANTED}")
 
     def doubled(agent: str, spec: FunctionSpec) -> FunctionSpec:
         double = next((doubles[name] for name in names_of(agent, spec) if name in doubles), None)
@@ -166,7 +168,12 @@ def watched(
             noted = [] if {*doubles} & {*names_of(agent, spec)} else failures
             try:
                 with watch.watching(), _threads_in_real_time(spec.handler), _raising(at, spec.name, noted):
-                    outcome = await spec.handler(arguments, context)
+                    returned = spec.handler(arguments, context)
+                    if not inspect.isawaitable(returned):
+                        told = f"it returned {returned!r:.60}, which cannot be awaited: {_WANTED}"
+                        failures.append(HandlerFailed(at, spec.name, told))
+                        raise FunctionFailed("It did not work.")
+                    outcome = await returned
                 if problem := _unfit(outcome) or _unknown_agent(outcome, roster):
                     noted.append(HandlerFailed(at, spec.name, problem))
                 return outcome

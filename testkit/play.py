@@ -76,7 +76,7 @@ async def play(
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     played = with_doubles(roster_of(roster), functions or {})
     script.check_agents(played.functions)
-    _check(direction, agents, excused or (), played)
+    _check(direction, agents, excused or {}, played)
     env = {**(demo.env if (demo := played.extras.demo) else {}), **(env or {})}
     call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms, env=env)
     call.records.root = trio.lowlevel.current_task()
@@ -101,7 +101,7 @@ async def play(
     return call
 
 
-def _check(direction: str, agents: str, excused: Iterable[int | str], roster: Roster) -> None:
+def _check(direction: str, agents: str, excused: Excused, roster: Roster) -> None:
     if not trio.lowlevel.in_trio_run():
         raise CannotPlay(
             "play() runs in trio: leave the test without a mark of asyncio or anyio, in their strict modes"
@@ -114,6 +114,9 @@ def _check(direction: str, agents: str, excused: Iterable[int | str], roster: Ro
     _refuse_unknown("direction", [direction], [INBOUND, OUTBOUND])
     _refuse_unknown("agents", filter(None, [agents]), roster.beginners)
     _refuse_unknown("excused", excused, [*PROMISES, *RULES])
+    for name in excused:
+        if not (isinstance(excused, Mapping) and str(excused[name]).strip()):
+            raise CannotPlay(f"play(excused=…): {name!r} has no reason; write excused={{{name!r}: 'why'}}")
 
 
 def _refuse_unknown(argument: str, given: Iterable[int | str], known: Iterable[int | str]) -> None:

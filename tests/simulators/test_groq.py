@@ -1,8 +1,9 @@
 """The simulated Groq: honest notes from a transcript, real shapes, real refusals, faults; under a virtual clock."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import attrs
 import httpx
 import orjson
 import pytest
@@ -10,7 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from agents.brief import brief_prompt, parse_brief
-from agents.quoting import SpokenTurn
+from agents.extras import extraction_messages, read_extraction
+from agents.kinds import Between
+from agents.quoting import CALLER, SpokenTurn
 from simulators.extraction import extract, read_lines
 from simulators.faults import parse_fault
 from simulators.groq import MODELS, GroqSimulator
@@ -32,6 +35,22 @@ Transcript:
 - customer: "Yes please."
 """
 SCHEMA = {"type": "object", "properties": {name: {"type": "string"} for name in ("summary", "name", "shoe_size")}}
+
+
+@attrs.frozen
+class Inside:
+    how: Annotated[Literal["loud", "soft"], "How they spoke"]
+
+
+@attrs.frozen
+class Form:
+    mood: Annotated[Literal["happy", "angry"], "How the customer sounded"]
+    rating: Annotated[int, "From 2 to 5", Between(2, 5)]
+    calm: Annotated[bool, "Whether they were calm"]
+    inside: Annotated[Inside, "More"]
+    later: Annotated[Literal["yes", "no"], "Whether to call later"] = "no"
+
+
 INSTRUCTIONS = f"Answer with one JSON object.\n{orjson.dumps(SCHEMA).decode()}\n\nRules: none."
 
 
@@ -208,6 +227,17 @@ async def test_an_unknown_model_is_404(autojump_clock: MockClock) -> None:
     response = await ask(GroqSimulator(), chat(model="gpt-4o"))
 
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_a_form_is_filled_in_as_its_schema_wants_it(autojump_clock: MockClock) -> None:
+    """Of what must be there and nobody spoke of, the least that can be: no refusal of it is the roster's fault."""
+    messages = extraction_messages(Form, [SpokenTurn(CALLER, "I am angry.")], {})
+
+    answer = await ask(GroqSimulator(), {"model": MODELS[0], "messages": messages})
+
+    read = read_extraction(Form, content(answer))
+    assert (read["mood"], read["rating"], read["calm"], read["inside"]) == ("angry", 2, False, {"how": "loud"})
+    assert "later" not in content(answer)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -300,8 +300,20 @@ async def test_a_double_for_a_function_that_there_is_not_is_refused(autojump_clo
 
 @pytest.mark.parametrize("double", [{"state": "sent"}, "sent", lambda _arguments, _context: Answer("sent"), None])
 async def test_a_double_that_cannot_be_awaited_is_refused(double: object, autojump_clock: MockClock) -> None:
-    with pytest.raises(NoSuchFunction, match=r"'look_up' is .*, which cannot be awaited: write answer\(\{…\}\)"):
+    """Of a function, only what it returns tells."""
+    with pytest.raises(
+        (NoSuchFunction, PromiseBroken), match=r"look_up.*which cannot be awaited: write answer\(\{…\}\)"
+    ):
         await play(roster(), GOOD, functions={"look_up": cast("Double", double)})
+
+
+async def test_any_function_that_returns_an_awaitable_is_a_double(autojump_clock: MockClock) -> None:
+    functions: dict[str, Double] = {
+        "look_up": lambda order, context: answer({"of": order.number}, {"order": "A-1744"})(order, context)
+    }
+    call = await play(roster(), GOOD, functions=functions)
+
+    assert call.calls[0].result == '{"of":"A-1744"}'
 
 
 async def test_a_handler_sees_the_order_of_the_call_and_its_parties(autojump_clock: MockClock) -> None:
@@ -369,6 +381,8 @@ def test_replays_and_probes_have_a_person_where_the_server_has(tmp_path: Path) -
     [
         ({"agents": "retruns"}, "agents=….: there is no 'retruns'; there are desk, returns"),
         ({"direction": "in"}, "direction=….: there is no 'in'; there are inbound, outbound"),
+        ({"excused": ["consent"]}, "excused=….: 'consent' has no reason; write excused={'consent': 'why'}"),
+        ({"excused": {"consent": ""}}, "excused=….: 'consent' has no reason; write excused={'consent': 'why'}"),
         ({"excused": {"concent": "it hands on"}}, "excused=….: there is no 'concent'; there are .*, answer, consent"),
     ],
 )
