@@ -7,15 +7,15 @@ put a mailbox between.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
 
 import attrs
 import trio
 
 from actors.facts import Fact, FrameRefused, ReplyText, TurnCutOff, TurnHeard, Unrecognised
-from protocol.fields import JSON
+from protocol.fields import JSON, json_or
 from store.json_text import json_text
 from store.redaction import CallRedaction
 
@@ -52,6 +52,59 @@ class Entry:
     def line(self) -> bytes:
         """The entry as JSON text with a line end, written once for all readers."""
         return json_text(self.as_json())
+
+
+KINDS: Final[Mapping[str, type[Fact]]] = {event_name(kind): kind for kind in get_args(Fact)}
+F = TypeVar("F")
+
+
+def read_entries(journal: bytes) -> list[Entry]:
+    """Read what `Entry.line` has written, as far as it can be.
+
+    A line that is cut, or of a kind that this version does not know, is left out. A field that is missing (an older
+    version wrote it) or strange is empty, or as its kind has it by default; a truth value is true.
+    """
+    plain = (json_or(line, None) for line in journal.splitlines())
+    known = ((one, KINDS.get(str(one.get("event")))) for one in plain if isinstance(one, dict))
+    return [_read(one, kind) for one, kind in known if kind is not None]
+
+
+def _read(plain: Mapping[str, Any], kind: type[Fact]) -> Entry:
+    values, at = dict[str, Any](), plain.get("at")
+    for name, type_, empty in _FIELDS[kind]:
+        value: Any = plain.get(name)
+        if isinstance(value, type_) and (type_ is bool or not isinstance(value, bool)):
+            values[name] = tuple(value) if type_ is list else value
+        elif empty is not attrs.NOTHING:
+            values[name] = empty
+    return Entry(plain.get("seq", 0), at if isinstance(at, int | float) else 0.0, kind(**values))
+
+
+_IN_JSON: Final[Mapping[Any, tuple[Any, object]]] = {
+    int: (int, 0),
+    float: (int | float, 0.0),
+    float | None: (int | float, None),
+    bool: (bool, True),
+    Mapping[str, str]: (dict, {}),
+    Mapping[str, int]: (dict, {}),
+    tuple[str, ...]: (list, ()),
+}
+"""Of the types that facts have besides text."""
+
+
+def _fields(kind: type[Fact]) -> Sequence[tuple[str, Any, object]]:
+    """Return the fields, each with its type in JSON and what it is where nothing is written; NOTHING: as by default."""
+    kinds = ((field, *_IN_JSON.get(cast("Any", field.type), (str, ""))) for field in attrs.fields(kind))
+    return [(one.name, type_, empty if one.default is attrs.NOTHING else attrs.NOTHING) for one, type_, empty in kinds]
+
+
+_FIELDS: Final[Mapping[type[object], Sequence[tuple[str, Any, object]]]] = {
+    kind: _fields(kind) for kind in KINDS.values()
+}
+
+
+def facts_of(entries: Iterable[Entry], kind: type[F]) -> list[F]:
+    return [entry.fact for entry in entries if isinstance(entry.fact, kind)]
 
 
 JournalReader: TypeAlias = Callable[[Entry], None]

@@ -16,8 +16,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from actors import facts
+from actors.journal import Entry
 from demo.telling import Line, Tone, told
-from web.picture.facts import JournalEntry, at, event, text
 
 AGENT_STYLES = ("green", "magenta", "yellow", "blue", "red")
 STYLES: Mapping[Tone, str] = {
@@ -61,13 +62,13 @@ class LiveView:
             self._status.stop()
             self._status = None
 
-    def show(self, fact: JournalEntry) -> None:
+    def show(self, entry: Entry) -> None:
         """Show one fact of the call, as soon as it is noted."""
-        self._follow(fact)
-        line = told(fact)
+        self._follow(entry.fact)
+        line = told(entry.fact)
         if line is not None:
-            self._print(line, at(fact))
-        self.tick(at(fact))
+            self._print(line, entry.at)
+        self.tick(entry.at)
 
     def tell(self, line: Line, at: float) -> None:
         """Show something that the call itself knows nothing of."""
@@ -80,15 +81,14 @@ class LiveView:
         if self._status is not None:
             self._status.update(self._status_line(), refresh=True)
 
-    def _follow(self, fact: JournalEntry) -> None:
-        agent, name = text(fact, "agent"), event(fact)
+    def _follow(self, fact: facts.Fact) -> None:
+        agent = getattr(fact, "agent", "")
         if agent and agent not in self._agents:
             self._agents.append(agent)
-        if name == "floor_taken":
+        if isinstance(fact, facts.FloorTaken):
             self._floor = agent
-        elif name in {"floor_left", "call_ended", "call_parked"} and self._floor in {agent, ""}:
+        elif isinstance(fact, facts.FloorLeft) and self._floor == agent:
             self._floor = ""
-        self._now = max(self._now, at(fact))
 
     def _print(self, line: Line, at: float) -> None:
         if plain_output(self.console):

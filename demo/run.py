@@ -34,7 +34,6 @@ from simulators.speech import SpeechError
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import LogEntry, PersonActed, VerbExecuted
 from store.records import UNANSWERED, CallRecord, encode_record, record_as_json, record_from_json
-from web.picture.facts import JournalEntry
 from web.picture.timeline import render_timeline
 from web.showing import lines
 from web.worker.logs import configure_logs
@@ -166,7 +165,7 @@ class Audience:
     """Who watches the call: keeps its journal, and shows it."""
 
     console: Console
-    entries: list[JournalEntry] = attrs.field(factory=list, init=False)
+    entries: list[Entry] = attrs.field(factory=list, init=False)
     view: LiveView = attrs.field(init=False)
     _call: SimulatedCall | None = attrs.field(default=None, init=False)
     _frames: int | None = attrs.field(default=None, init=False)
@@ -180,8 +179,8 @@ class Audience:
 
     def observe(self, entry: Entry) -> None:
         self._began = trio.current_time() - entry.at
-        self.entries.append(entry.as_json())
-        self.view.show(self.entries[-1])
+        self.entries.append(entry)
+        self.view.show(entry)
 
     def overhear(self, _sid: str, entry: LogEntry) -> None:
         """See what the telephone network does, where the call's own journal ends: with a person."""
@@ -208,7 +207,7 @@ class Audience:
                 self.view.tick(trio.current_time() - self._began)
 
 
-def keep(recording: Path, out: Path, entries: Sequence[JournalEntry], *, title: str) -> tuple[Path, ...]:
+def keep(recording: Path, out: Path, entries: Sequence[Entry], *, title: str) -> tuple[Path, ...]:
     """Move what the server kept of the call to `out`, draw its picture, and name the files."""
     files = []
     for name in KEPT:

@@ -13,14 +13,14 @@ from typing import Final
 import attrs
 
 from actors import facts
-from actors.journal import Entry
+from actors.journal import Entry, facts_of
 from actors.policy import CallPolicy
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
-from testkit.recording import RecordedCall, facts_of
+from testkit.recording import RecordedCall
 from web.picture.speech import joined
 
 USUAL_ANSWER: Final = 0.5

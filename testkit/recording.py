@@ -7,17 +7,15 @@ known one that lacks something was written by another version, and is refused: h
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar, get_args
+from typing import Final
 
 import attrs
 import cattrs
 import orjson
 
 from actors import facts
-from actors.journal import Entry, event_name
+from actors.journal import KINDS, Entry
 
-KINDS: Final[Mapping[str, type[facts.Fact]]] = {event_name(kind): kind for kind in get_args(facts.Fact)}
-F = TypeVar("F")
 _NOT_FIELDS: Final = frozenset({"seq", "at", "event"})
 
 
@@ -32,10 +30,6 @@ class RecordedCall:
     entries: tuple[Entry, ...]
     unknown: tuple[str, ...] = ()
     """Messages of types that this version does not know."""
-
-
-def facts_of(entries: Iterable[Entry], kind: type[F]) -> list[F]:
-    return [entry.fact for entry in entries if isinstance(entry.fact, kind)]
 
 
 def find_journal(name: str, folder: Path | None) -> Path:

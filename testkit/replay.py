@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.call_services import CallPlan
 from actors.errors import BriefUnavailable
-from actors.journal import Entry
+from actors.journal import Entry, facts_of
 from actors.policy import CallPolicy
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
@@ -33,7 +33,7 @@ from testkit.functions import Double, with_doubles
 from testkit.play import LONGEST, filler_clips, roster_of
 from testkit.played_call import PlayedCall
 from testkit.rebuild import Rebuilt, RecordedAnswer, rebuild
-from testkit.recording import RecordedCall, ReplayRefused, anonymise, facts_of, find_journal, read_journal
+from testkit.recording import RecordedCall, ReplayRefused, anonymise, find_journal, read_journal
 
 
 @attrs.frozen

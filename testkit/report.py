@@ -22,7 +22,7 @@ pre { background: #f5f5f2; padding: 1rem; overflow-x: auto; font-size: 13px }
 
 def draw_call(call: PlayedCall) -> str:
     """Draw one call as a piece of HTML."""
-    picture = render_timeline([entry.as_json() for entry in call.entries], title=call.script.name)
+    picture = render_timeline(call.entries, title=call.script.name)
     wav = call.caller.heard.wav() if call.caller is not None else b""
     broken = "".join(f"<li>{escape(sentence)}</li>" for sentence in call.broken)
     return (

@@ -10,10 +10,18 @@ import pytest
 
 from actors import facts
 from actors.facts.handoff import HandoffKind
-from actors.journal import Entry, event_name
+from actors.journal import Entry, event_name, read_entries
 
 FACTS: tuple[type[attrs.AttrsInstance], ...] = get_args(facts.Fact)
-SAMPLES: dict[object, object] = {str: "x", int: 1, float: 0.5, bool: True, HandoffKind: "soft"}
+SAMPLES: dict[object, object] = {
+    str: "x",
+    int: 1,
+    float: 0.5,
+    bool: True,
+    HandoffKind: "soft",
+    float | None: 0.5,
+    tuple[str, ...]: ("x",),
+}
 
 
 def sample(kind: type[attrs.AttrsInstance]) -> facts.Fact:
@@ -34,9 +42,12 @@ def test_no_two_facts_are_one_event() -> None:
 @pytest.mark.parametrize("kind", FACTS, ids=event_name)
 def test_a_fact_is_frozen_documented_and_json_as_it_stands(kind: type[attrs.AttrsInstance]) -> None:
     fact = sample(kind)
-    line = Entry(0, 0.0, fact).as_json()
+    line = Entry(0, 0.5, fact).as_json()
 
-    assert orjson.loads(orjson.dumps(line)) == line
+    assert read_entries(Entry(0, 0.5, fact).line) == [Entry(0, 0.5, fact)]
+    assert [type(one.fact) for one in read_entries(orjson.dumps({"event": line["event"]}))] == [kind]
+    assert read_entries(orjson.dumps({**{name: [{}] for name in line}, "event": line["event"]}))
+    assert orjson.dumps(orjson.loads(orjson.dumps(line))) == orjson.dumps(line)
     assert not {"seq", "at", "event"} & {field.name for field in attrs.fields(kind)}
     assert (kind.__doc__ or "").endswith(".")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):

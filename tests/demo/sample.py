@@ -1,10 +1,20 @@
 """A journal as the server writes one: ninety seconds, three agents, a barge-in and a restart."""
 
+from collections.abc import Iterable, Mapping
+
 import attrs
 import orjson
 
+from actors.journal import Entry, read_entries
+from store.json_text import json_text
+
 WORD_SECONDS = 0.42
 FRAMES = {"caller_in": 4065, "caller_sent": 4065, "unheard": 0, "agent_in": 2310, "agent_sent": 2175, "dropped": 135}
+
+
+def read(written: Iterable[Mapping[str, object]]) -> list[Entry]:
+    """Read a journal back that was written as these lines."""
+    return read_entries(b"".join(json_text(dict(line)) for line in written))
 
 
 @attrs.define

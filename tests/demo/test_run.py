@@ -19,7 +19,7 @@ from setting_reader import SettingsError
 from simulators.asgi import HOST
 from simulators.scenario import load_scenario, shipped_scenarios
 from simulators.speech import SpeechError
-from tests.demo.sample import sample_journal
+from tests.demo.sample import read, sample_journal
 
 
 def recording(folder: Path, *names: str) -> Path:
@@ -31,7 +31,7 @@ def recording(folder: Path, *names: str) -> Path:
 
 def test_everything_the_server_kept_is_moved_and_drawn(tmp_path: Path) -> None:
     names = ("call.wav", "transcript.json", "journal.jsonl", "record.json")
-    kept = keep(recording(tmp_path / "CA1", *names), tmp_path, sample_journal(), title="A call")
+    kept = keep(recording(tmp_path / "CA1", *names), tmp_path, read(sample_journal()), title="A call")
 
     assert [path.name for path in kept] == [*names, "timeline.svg"]
     assert all(path.is_file() for path in kept)

@@ -17,14 +17,13 @@ import attrs
 import structlog
 import trio
 
+from actors.journal import Entry, read_entries
 from actors.record.recording import alone_in
 from actors.supervision import Crashed, guard
-from protocol.fields import json_or
 from store.json_text import json_text
 from store.objects import ObjectStore, ObjectsUnavailable
 from store.private import write_whole
 from store.records import CallRecord, record_as_json
-from web.picture.facts import JournalEntry
 
 T = TypeVar("T")
 
@@ -37,10 +36,6 @@ JOURNAL, RECORDING, RECORD = "journal.jsonl", "call.wav", "record.json"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 _log = structlog.stdlib.get_logger()
-
-
-def parse_journal(lines: bytes) -> list[JournalEntry]:
-    return [entry for line in lines.splitlines() if isinstance(entry := json_or(line, None), dict)]
 
 
 @attrs.frozen
@@ -56,9 +51,10 @@ class CallFiles:
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
     _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False, eq=False)
 
-    async def journal(self, call_sid: str) -> Sequence[JournalEntry]:
+    async def journal(self, call_sid: str) -> Sequence[Entry]:
         """Return the journal of a call, as far as it is written; empty where there is none."""
-        return parse_journal(await self.read(call_sid, JOURNAL) or b"")
+        lines = await self.read(call_sid, JOURNAL)
+        return await self.in_thread(partial(read_entries, lines)) if lines else ()
 
     async def read(self, call_sid: str, name: str, start: int = 0) -> bytes | None:
         """Return one file of a call from byte `start` on; None where there is none."""

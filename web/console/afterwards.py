@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import orjson
 
+from actors.journal import Entry
 from store.prices import Prices, costs_of
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord
 from web.console.english import TEXT
 from web.console.lists import number, shown_duration, shown_time
 from web.picture.chart import read_chart
-from web.picture.facts import JournalEntry, arguments_text, result_text
 from web.picture.speech import Speech
 from web.picture.timeline import synopsis, time_map
+from web.picture.words import arguments_text, result_text
 
 _ONSET = 0.5
 """The service hears the caller begin so much earlier or later, at the most, than their sound does."""
@@ -47,7 +48,7 @@ def shown_moment(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
-def retold(record: CallRecord, entries: Sequence[JournalEntry]) -> Mapping[str, object]:
+def retold(record: CallRecord, entries: Sequence[Entry]) -> Mapping[str, object]:
     """Return what the page shows, apart from money and files."""
     chart = read_chart(entries)
     return {

@@ -5,28 +5,21 @@ knows no coordinates: everything is in seconds since the call started. Facts it 
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from web.picture.facts import JournalEntry, arguments_text, at, event, flag, left_by, named, number, text, worded
+from actors import facts
+from actors.journal import Entry
 from web.picture.speech import Speech, agent_speech, caller_speech
+from web.picture.words import arguments_text, left_by, milliseconds
 
 CALLER = "caller"
 LINE = "line"
 SUMMARIZER = "summarizer"
 SWITCHBOARD = "switchboard"
 """Who says the clips: no agent, but one speaks in its stead."""
-STREAM_ENDS = ("call_parked", "call_ended")
-SESSION_ENDS = (
-    "session_crashed", "session_failed", "floor_left", "handoff_failed", "handoff_withdrawn", *STREAM_ENDS,
-)  # fmt: skip
-
-_OF_HANDOFFS = {
-    **dict.fromkeys(("handoff_committed", "handoff_failed", "handoff_withdrawn", "soft_handoff_given_up"), "to"),
-    "handoff_gap": "agent",
-}
-"""What comes of a handoff, and where it says to whom it was."""
 
 
 class MarkKind(enum.Enum):
@@ -92,14 +85,18 @@ class HandoffSpan:
     origin: str
     target: str
     asked: float
-    landed: float
-    gap: float | None
+    ended: float
     reason: str
-    failure: str = ""
+    failure: str
+    gap: float | None = None
     how: str = ""
     """Soft, or empty for the usual way."""
     given_up: str = ""
     """Why it was not done softly, where that was wanted."""
+
+    @property
+    def landed(self) -> float:
+        return self.ended if self.gap is None else self.asked + self.gap
 
 
 @attrs.frozen
@@ -126,180 +123,160 @@ class Chart:
     marks: tuple[Mark, ...]
 
 
-def read_chart(entries: Sequence[JournalEntry]) -> Chart:
+def read_chart(entries: Sequence[Entry]) -> Chart:
     speech = (*caller_speech(entries), *agent_speech(entries))
-    ended = next(named(entries[::-1], "call_ended", "call_parked"), {})
-    latest = max((at(entry) for entry in entries), default=0.0)
-    duration = max(latest, number(ended, "duration"), *(span.end for span in speech), 0.0)
-    agents = dict.fromkeys(text(entry, "agent") for entry in entries)
+    ends = (one.fact for one in reversed(entries) if isinstance(one.fact, facts.CallEnded | facts.CallParked))
+    ended = next(ends, facts.CallEnded("", 0.0, {}))
+    latest = max((entry.at for entry in entries), default=0.0)
+    duration = max(latest, ended.duration, *(span.end for span in speech), 0.0)
+    agents = dict.fromkeys(getattr(entry.fact, "agent", "") for entry in entries)
+    reader = _ChartReader(duration)
+    for entry in entries:
+        reader.read(entry)
     return Chart(
         duration=duration,
-        outcome="put through to a person" if text(ended, "event") == "call_parked" else text(ended, "outcome"),
+        outcome="put through to a person" if isinstance(ended, facts.CallParked) else ended.outcome,
         agents=tuple(name for name in agents if name not in {"", SWITCHBOARD}),
         speech=speech,
-        sessions=(*_sessions(entries, duration), *_taken_over(entries, duration)),
-        flags=tuple(_flags(entries)),
-        handoffs=tuple(_handoffs(entries, duration)),
-        summaries=tuple(_summaries(entries)),
-        marks=tuple(filter(None, map(_mark, entries))),
+        sessions=tuple(reader.sessions),
+        flags=tuple(reader.flags),
+        handoffs=tuple(reader.handoffs),
+        summaries=tuple(reader.summaries),
+        marks=tuple(reader.marks),
     )
 
 
-def _handoffs(entries: Sequence[JournalEntry], duration: float) -> Iterable[HandoffSpan]:
-    came = list[tuple[JournalEntry, list[JournalEntry]]]()
-    for entry in entries:
-        if event(entry) == "handoff_asked":
-            came.append((entry, []))
-        elif event(entry) in _OF_HANDOFFS:
-            # another one may have been asked for meanwhile, and was refused
-            theirs = [one for one in reversed(came) if text(one[0], "to") == text(entry, _OF_HANDOFFS[event(entry)])]
-            began = at(entry) - number(entry, "gap" if event(entry) == "handoff_gap" else "took")
-            for _, following in sorted(theirs, key=lambda one: abs(at(one[0]) - began))[:1]:
-                following.append(entry)
-    return (_handoff(asked, following, duration) for asked, following in came)
+@attrs.define
+class _ChartReader:
+    """Reads one entry after the other. What has no end yet lasts as long as the call."""
+
+    duration: float
+    sessions: list[SessionSpan] = attrs.field(factory=list, init=False)
+    flags: list[FunctionFlag] = attrs.field(factory=list, init=False)
+    handoffs: list[HandoffSpan] = attrs.field(factory=list, init=False)
+    summaries: list[Summary] = attrs.field(factory=list, init=False)
+    marks: list[Mark] = attrs.field(factory=list, init=False)
+    _open: dict[tuple[str, int], int] = attrs.field(factory=dict, init=False)
+    """For sessions that are open, by agent and number, which they are."""
+    _called: dict[tuple[str, int], int] = attrs.field(factory=dict, init=False)
+    """For functions, by the model's id, which may be used again, and our number, which old journals lack."""
+    _softly: float | None = attrs.field(default=None, init=False)
+    """When an agent has taken over the session that is open, and not noted yet that it has the floor."""
+
+    def read(self, entry: Entry) -> None:
+        at, fact = entry.at, entry.fact
+        if (mark := _MARKS.get(type(fact))) is not None:
+            kind, lane, told = mark(fact)
+            self.marks.append(Mark(kind, lane, at, told))
+        if isinstance(fact, facts.BriefReady):
+            self.summaries.append(Summary(fact.reader, max(0.0, at - fact.took), at, fact.source, fact.why))
+        self._read_session(at, fact)
+        self._read_end(at, fact)
+        self._read_function(at, fact)
+        self._read_handoff(at, fact)
+
+    def _read_session(self, at: float, fact: facts.Fact) -> None:
+        match fact:
+            case facts.SessionConnecting(agent=agent, incarnation=number, why=why):
+                self._begin(SessionSpan(agent, number, at, None, None, self.duration, "", why))
+            case facts.SessionReady(agent=agent, incarnation=number) if (agent, number) in self._open:
+                index = self._open[agent, number]
+                self.sessions[index] = attrs.evolve(self.sessions[index], ready=at)
+            case facts.HandoffCommitted(how="soft"):
+                self._softly = at
+            case facts.FloorTaken(agent=agent, incarnation=number) if self._softly is not None:
+                since, self._softly = self._softly, None
+                self._begin(SessionSpan(agent, number, since, since, since, self.duration, "", "soft handoff"))
+            case facts.FloorTaken(agent=agent, incarnation=number) if (agent, number) in self._open:
+                index = self._open[agent, number]
+                self.sessions[index] = attrs.evolve(self.sessions[index], floor=at)
+            case _:
+                pass  # not of a session, or it ends
+
+    def _begin(self, session: SessionSpan) -> None:
+        self._open[session.agent, session.incarnation] = len(self.sessions)
+        self.sessions.append(session)
+
+    def _read_end(self, at: float, fact: facts.Fact) -> None:
+        """Sessions and functions are numbered anew on the next stream."""
+        match fact:
+            case facts.SessionCrashed(error=why) | facts.SessionFailed(error=why) | facts.FloorLeft(reason=why):
+                self._end(at, why, {(fact.agent, fact.incarnation)})
+            case facts.HandoffFailed(to=to) | facts.HandoffWithdrawn(to=to):
+                why = fact.why if isinstance(fact, facts.HandoffFailed) else ""
+                self._end(at, why, {key for key in self._open if key[0] == to})
+            case facts.CallParked() | facts.CallEnded():
+                self._end(at, "", {*self._open})
+                self._called.clear()
+            case _:
+                pass  # no end
+
+    def _end(self, at: float, why: str, sessions: Collection[tuple[str, int]]) -> None:
+        for index in [self._open.pop(key) for key in sessions if key in self._open]:
+            self.sessions[index] = attrs.evolve(self.sessions[index], ended=at, ending=why)
+
+    def _read_function(self, at: float, fact: facts.Fact) -> None:
+        match fact:
+            case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
+                self._called[fact.id, fact.number] = len(self.flags)
+                self.flags.append(FunctionFlag(agent, at, name, arguments, None, None))
+            case facts.FunctionAnswered(result=result, ok=ok) if (fact.id, fact.number) in self._called:
+                index = self._called[fact.id, fact.number]
+                self.flags[index] = attrs.evolve(self.flags[index], result=result, ok=ok)
+            case facts.FunctionWithdrawn() if (fact.id, fact.number) in self._called:
+                index = self._called[fact.id, fact.number]
+                self.flags[index] = attrs.evolve(self.flags[index], withdrawn=True)
+            case _:
+                pass  # no function
+
+    def _read_handoff(self, at: float, fact: facts.Fact) -> None:
+        match fact:
+            case facts.HandoffAsked(agent=agent, to=to, reason=reason):
+                self.handoffs.append(HandoffSpan(agent, to, at, self.duration, reason, "never committed"))
+            case facts.HandoffCommitted(to=to, took=took, how=how):
+                self._note_handoff(to, at - took, ended=at, failure="", how=how.replace("hard", ""))
+            case facts.HandoffGap(agent=to, gap=gap):
+                self._note_handoff(to, at - gap, gap=gap)
+            case facts.SoftHandoffGivenUp(to=to, why=why, took=took):
+                self._note_handoff(to, at - took, given_up=why)
+            case facts.HandoffFailed(to=to, why=why):
+                self._note_handoff(to, at, ended=at, failure=why or "never committed")
+            case facts.HandoffWithdrawn(to=to):
+                self._note_handoff(to, at, ended=at, failure="withdrawn")
+            case _:
+                pass  # no handoff
+
+    def _note_handoff(self, to: str, asked: float, **came: str | float) -> None:
+        """Note what came of a handoff: another one may have been asked for meanwhile, and was refused."""
+        theirs = [index for index, one in enumerate(self.handoffs) if one.target == to]
+        index = min(reversed(theirs), key=lambda index: abs(self.handoffs[index].asked - asked), default=None)
+        if index is not None and (self.handoffs[index].failure or not came.get("failure")):
+            self.handoffs[index] = attrs.evolve(self.handoffs[index], **came)  # type: ignore[arg-type]
 
 
-def _up_to(entries: Sequence[JournalEntry], *events: str) -> Sequence[JournalEntry]:
-    """Cut behind the first of these facts."""
-    stop = next((index for index, entry in enumerate(entries) if event(entry) in events), len(entries))
-    return entries[: stop + 1]
-
-
-def _handoff(asked: JournalEntry, following: Sequence[JournalEntry], duration: float) -> HandoffSpan:
-    committed = next(named(following, "handoff_committed"), None)
-    refused = next(named(following, "handoff_failed", "handoff_withdrawn"), None)
-    measured = next(named(following, "handoff_gap"), None)
-    gap = None if measured is None else number(measured, "gap")
-    ending = committed or refused
-    landed = duration if ending is None else at(ending)
-    failure = ""
-    if committed is None:
-        failure = "withdrawn" if refused and event(refused) == "handoff_withdrawn" else text(refused or {}, "why")
-        failure = failure or "never committed"
-    return HandoffSpan(
-        origin=text(asked, "agent"),
-        target=text(asked, "to"),
-        asked=at(asked),
-        landed=landed if gap is None else at(asked) + gap,
-        gap=gap,
-        reason=text(asked, "reason"),
-        failure=failure,
-        how=text(committed or {}, "how").replace("hard", ""),
-        given_up=text(next(named(following, "soft_handoff_given_up"), {}), "why"),
-    )
-
-
-def _sessions(entries: Sequence[JournalEntry], duration: float) -> Iterable[SessionSpan]:
-    for index, connecting in enumerate(entries):
-        if event(connecting) != "session_connecting":
-            continue
-        agent, incarnation = text(connecting, "agent"), int(number(connecting, "incarnation"))
-        stream = _up_to(entries[index + 1 :], *STREAM_ENDS)  # sessions are numbered anew on the next one
-        own = [entry for entry in stream if _belongs(entry, agent, incarnation)]
-        ready = next(map(at, named(own, "session_ready")), None)
-        floor = next(map(at, named(own, "floor_taken")), None)
-        yield SessionSpan(
-            agent, incarnation, at(connecting), ready, floor, *_end(own, duration), why=text(connecting, "why")
-        )
-
-
-def _taken_over(entries: Sequence[JournalEntry], duration: float) -> Iterable[SessionSpan]:
-    """Read the time of each agent on a session that another one has opened."""
-    for index, committed in enumerate(entries):
-        if event(committed) != "handoff_committed" or text(committed, "how") != "soft":
-            continue
-        following = _up_to(entries[index + 1 :], *STREAM_ENDS)
-        taken = next(named(following, "floor_taken"), committed)
-        agent, incarnation = text(committed, "to"), int(number(taken, "incarnation"))
-        own, since = [entry for entry in following if _belongs(entry, agent, incarnation)], at(committed)
-        yield SessionSpan(agent, incarnation, since, since, since, *_end(own, duration), why="soft handoff")
-
-
-def _end(own: Sequence[JournalEntry], duration: float) -> tuple[float, str]:
-    over = next(named(own, *SESSION_ENDS), None)
-    if over is None:
-        return duration, ""
-    return at(over), text(over, "reason") or text(over, "error") or text(over, "why")
-
-
-def _belongs(entry: JournalEntry, agent: str, incarnation: int) -> bool:
-    if event(entry) in STREAM_ENDS:
-        return True
-    if event(entry) in {"handoff_failed", "handoff_withdrawn"}:
-        return text(entry, "to") == agent
-    return text(entry, "agent") == agent and int(number(entry, "incarnation", -1.0)) == incarnation
-
-
-def _call_of(entry: JournalEntry) -> tuple[str, float]:
-    """Return the model's id of a function call, which may be used again, and our number, which old journals lack."""
-    return text(entry, "id"), number(entry, "number")
-
-
-def _flags(entries: Sequence[JournalEntry]) -> Iterable[FunctionFlag]:
-    for index, called in enumerate(entries):
-        if event(called) != "function_called":
-            continue
-        stream = _up_to(entries[index + 1 :], *STREAM_ENDS)  # functions are, too
-        own = [entry for entry in stream if _call_of(entry) == _call_of(called)]
-        answered = next(named(own, "function_answered"), None)
-        yield FunctionFlag(
-            agent=text(called, "agent"),
-            at=at(called),
-            name=text(called, "name"),
-            arguments=called.get("arguments"),
-            result=None if answered is None else answered.get("result"),
-            ok=None if answered is None else flag(answered, "ok"),
-            withdrawn=any(named(own, "function_withdrawn")),
-        )
-
-
-def _summaries(entries: Sequence[JournalEntry]) -> Iterable[Summary]:
-    for ready in named(entries, "brief_ready"):
-        yield Summary(
-            reader=text(ready, "reader"),
-            start=max(0.0, at(ready) - number(ready, "took")),
-            end=at(ready),
-            source=text(ready, "source"),
-            why=text(ready, "why"),
-        )
-
-
-def _goodbye(entry: JournalEntry) -> str:
-    return f"the goodbye was heard {'to its last word' if flag(entry, 'complete') else 'only in part'}"
-
-
-def _how_met(entry: JournalEntry) -> str:
-    agent, waited = text(entry, "agent"), f"the caller had waited {number(entry, 'seconds'):.1f} s"
-    match text(entry, "filled_by"):
-        case "agent":
-            return f"{waited}; {agent} asked for a moment"
-        case "clip":
-            return f"{waited}; the switchboard asked for a moment"
-        case _:
-            return f"{waited}; there was no clip to play"
-
-
-_MARKS: Mapping[str, tuple[MarkKind, str, str | Callable[[JournalEntry], str]]] = {
-    "actor_crashed": (MarkKind.CRASH, LINE, "{actor} crashed: {error}"),
-    "barge_in": (*(MarkKind.BARGE_IN, "{agent}"), "the caller interrupted {agent}; {dropped_seconds:.1f} s not heard"),
-    "caller_hung_up": (MarkKind.HANG_UP, CALLER, lambda entry: f"the caller {left_by(entry)}"),
-    "digit_pressed": (MarkKind.DIGIT, CALLER, lambda entry: text(entry, "digit") or "·"),
-    "frame_refused": (MarkKind.WARNING, LINE, "{where} refused a frame: {why}"),
-    "goodbye_heard": (MarkKind.GOODBYE, "{agent}", _goodbye),
-    "restarts_exhausted": (MarkKind.EXHAUSTED, "{agent}", "{agent} does not start again: {error}"),
-    "session_crashed": (MarkKind.CRASH, "{agent}", "{agent} crashed: {error}"),
-    "session_restarting": (MarkKind.RESTART, "{agent}", "{agent} starts again in {delay:ms}"),
-    "silence_met": (MarkKind.SILENCE, LINE, _how_met),
-    "transfer_asked": (MarkKind.PERSON, LINE, "{agent} puts the caller through: {reason}"),
-    "warning_reported": (MarkKind.WARNING, "{agent}", "{code}: {description}"),
-}
+_FILLED_BY = {"agent": "{} asked for a moment", "clip": "the switchboard asked for a moment"}
+_MARKS: Mapping[type[facts.Fact], Callable[[Any], tuple[MarkKind, str, str]]] = {
+    facts.ActorCrashed: lambda it: (MarkKind.CRASH, LINE, f"{it.actor} crashed: {it.error}"),
+    facts.BargeIn: lambda it: (
+        *(MarkKind.BARGE_IN, it.agent), f"the caller interrupted {it.agent}; {it.dropped_seconds:.1f} s not heard",
+    ),
+    facts.CallerHungUp: lambda it: (MarkKind.HANG_UP, CALLER, f"the caller {left_by(it.how)}"),
+    facts.DigitPressed: lambda it: (MarkKind.DIGIT, CALLER, it.digit or "·"),
+    facts.FrameRefused: lambda it: (MarkKind.WARNING, LINE, f"{it.where} refused a frame: {it.why}"),
+    facts.GoodbyeHeard: lambda it: (
+        *(MarkKind.GOODBYE, it.agent),
+        f"the goodbye was heard {'to its last word' if it.complete else 'only in part'}",
+    ),
+    facts.RestartsExhausted: lambda it: (MarkKind.EXHAUSTED, it.agent, f"{it.agent} does not start again: {it.error}"),
+    facts.SessionCrashed: lambda it: (MarkKind.CRASH, it.agent, f"{it.agent} crashed: {it.error}"),
+    facts.SessionRestarting: lambda it: (
+        *(MarkKind.RESTART, it.agent), f"{it.agent} starts again in {milliseconds(it.delay)}",
+    ),
+    facts.SilenceMet: lambda it: (
+        *(MarkKind.SILENCE, LINE), f"the caller had waited {it.seconds:.1f} s; "
+        + _FILLED_BY.get(it.filled_by, "there was no clip to play").format(it.agent),
+    ),
+    facts.TransferAsked: lambda it: (MarkKind.PERSON, LINE, f"{it.agent} puts the caller through: {it.reason}"),
+    facts.WarningReported: lambda it: (MarkKind.WARNING, it.agent, f"{it.code}: {it.description}"),
+}  # fmt: skip
 """For each fact with a glyph: which, on which lane, and what it tells."""
-
-
-def _mark(entry: JournalEntry) -> Mark | None:
-    row = _MARKS.get(event(entry))
-    if row is None:
-        return None
-    kind, lane, detail = row
-    told = worded(detail, entry) if isinstance(detail, str) else detail(entry)
-    return Mark(kind, worded(lane, entry), at(entry), told)

@@ -2,11 +2,11 @@
 
 from web.picture.bands import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Band, Lane, PlacedFlag
 from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, HandoffSpan, Mark, MarkKind, SessionSpan
-from web.picture.facts import milliseconds
 from web.picture.glyphs import draw_mark
 from web.picture.palette import tone_class
 from web.picture.speech import Speech
 from web.picture.svg import Canvas, fitted, text_width, wrapped
+from web.picture.words import milliseconds
 
 TEXT_SIZE = 10.5
 ROW_HEIGHT = 12.4

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import attrs
 
-from web.picture.facts import JournalEntry, at, event, flag, named, number, text
+from actors import facts
+from actors.journal import Entry, facts_of
 
 BREATH_SECONDS = 0.45
 SECONDS_A_CHARACTER = 0.06
@@ -49,7 +50,7 @@ class _Reply:
         return "" if self.complete else self.said.removeprefix(self.heard).strip()
 
 
-def agent_speech(entries: Iterable[JournalEntry]) -> Iterable[Speech]:
+def agent_speech(entries: Iterable[Entry]) -> Iterable[Speech]:
     for (agent, _, _), reply in _replies(entries).items():
         stretches = joined(reply.stretches)
         shares = shared_words(reply.words(), stretches)
@@ -58,15 +59,15 @@ def agent_speech(entries: Iterable[JournalEntry]) -> Iterable[Speech]:
             yield Speech(agent, start, end, words, unheard=reply.unheard() if last else "")
 
 
-def caller_speech(entries: Sequence[JournalEntry]) -> Iterable[Speech]:
-    waiting = sorted((number(entry, "start"), number(entry, "end")) for entry in named(entries, "caller_spoke"))
+def caller_speech(entries: Sequence[Entry]) -> Iterable[Speech]:
+    waiting = sorted((fact.start, fact.end) for fact in facts_of(entries, facts.CallerSpoke))
     over = 0.0
-    for turn in named(entries, "turn_heard"):
-        own = [stretch for stretch in waiting if stretch[0] < at(turn)]
+    for at, text in ((entry.at, entry.fact.text) for entry in entries if isinstance(entry.fact, facts.TurnHeard)):
+        own = [stretch for stretch in waiting if stretch[0] < at]
         waiting = waiting[len(own) :]
-        stretches = joined(own) or [_guessed(turn, over)]
+        stretches = joined(own) or [_guessed(at, text, over)]
         over = stretches[-1][1]
-        for (start, end), words in zip(stretches, shared_words(text(turn, "text"), stretches), strict=True):
+        for (start, end), words in zip(stretches, shared_words(text, stretches), strict=True):
             yield Speech("caller", start, end, words)
     for start, end in joined(waiting):
         yield Speech("caller", start, end, "")
@@ -95,27 +96,25 @@ def shared_words(words: str, stretches: Sequence[Stretch]) -> list[str]:
     return shares
 
 
-def _replies(entries: Iterable[JournalEntry]) -> dict[ReplyKey, _Reply]:
+def _replies(entries: Iterable[Entry]) -> dict[ReplyKey, _Reply]:
     replies: dict[ReplyKey, _Reply] = defaultdict(_Reply)
     begun: dict[tuple[str, int], int] = defaultdict(int)
     for entry in entries:
-        agent, generation = text(entry, "agent"), int(number(entry, "generation"))
-        begun[agent, generation] += event(entry) == "reply_started"
-        key = (agent, generation, begun[agent, generation])
-        match event(entry):
-            case "agent_spoke":
-                replies[key].stretches.append((number(entry, "start"), number(entry, "end")))
-            case "reply_text":
-                replies[key].sentences.append(text(entry, "text"))
-            case "reply_ended":
-                reply = replies[key]
-                reply.text, reply.heard = text(entry, "text"), text(entry, "heard")
-                reply.complete = flag(entry, "complete")
+        match entry.fact:
+            case facts.ReplyStarted(agent=agent, generation=generation):
+                begun[agent, generation] += 1
+            case facts.AgentSpoke(agent=agent, generation=generation, start=start, end=end):
+                replies[agent, generation, begun[agent, generation]].stretches.append((start, end))
+            case facts.ReplyText(agent=agent, generation=generation, text=text):
+                replies[agent, generation, begun[agent, generation]].sentences.append(text)
+            case facts.ReplyEnded(agent=agent, generation=generation) as ended:
+                reply = replies[agent, generation, begun[agent, generation]]
+                reply.text, reply.heard, reply.complete = ended.text, ended.heard, ended.complete
             case _:
-                pass
+                pass  # no speech
     return replies
 
 
-def _guessed(turn: JournalEntry, earliest: float) -> Stretch:
-    end = max(earliest, at(turn) - 0.3)
-    return max(earliest, end - SECONDS_A_CHARACTER * len(text(turn, "text"))), end
+def _guessed(at: float, text: str, earliest: float) -> Stretch:
+    end = max(earliest, at - 0.3)
+    return max(earliest, end - SECONDS_A_CHARACTER * len(text)), end

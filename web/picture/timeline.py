@@ -6,19 +6,20 @@ every word escaped. It never fails on a strange journal; what it does not know i
 
 from collections.abc import Mapping, Sequence
 
+from actors.journal import Entry
 from web.picture.bands import MARGIN, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
 from web.picture.drawing import draw_band
-from web.picture.facts import JournalEntry, milliseconds
 from web.picture.glyphs import draw_legend
 from web.picture.palette import stylesheet
 from web.picture.svg import Canvas, document, fitted, paper, printable, text_width
+from web.picture.words import milliseconds
 
 HEADER_HEIGHT = 84.0
 FOOTER_HEIGHT = 64.0
 
 
-def render_timeline(entries: Sequence[JournalEntry], *, title: str) -> str:
+def render_timeline(entries: Sequence[Entry], *, title: str) -> str:
     chart = read_chart(entries)
     bands = laid_out(chart, HEADER_HEIGHT)
     bottom = bands[-1].top + bands[-1].height

@@ -6,6 +6,7 @@ import attrs
 import orjson
 import pytest
 
+from actors.journal import read_entries
 from protocol.audio import write_wav_header
 from setting_reader import SettingsError
 from store.memory import MemoryRecords
@@ -154,7 +155,7 @@ async def test_a_turn_is_heard_from_where_it_begins(tmp_path: Path) -> None:
     journal = sample_journal()
     heard = [entry for entry in journal if entry["event"] == "turn_heard"]
     transcript = tuple(TurnRecord(float(str(one["at"])), "caller", str(one["text"])) for one in heard)
-    turns = retold(record(transcript=transcript), journal)["turns"]
+    turns = retold(record(transcript=transcript), read_entries(b"\n".join(map(orjson.dumps, journal))))["turns"]
     spoken = [float(str(entry["start"])) for entry in journal if entry["event"] == "caller_spoke"]
 
     assert isinstance(turns, list)
@@ -170,7 +171,7 @@ def test_a_caller_is_heard_from_the_sound_that_the_service_took_for_the_beginnin
     turns = ((1.0, "My name is … John."), (9.0, "Yes."), (20.0, "Seattle."))
     transcript = tuple(TurnRecord(at + late, "caller", text, text) for at, text in turns)
 
-    shown = retold(record(transcript=transcript), journal)["turns"]
+    shown = retold(record(transcript=transcript), read_entries(b"\n".join(map(orjson.dumps, journal))))["turns"]
 
     assert isinstance(shown, list)
     assert [turn.start for turn in shown] == [1.0, 9.0, 20.0]
@@ -183,7 +184,7 @@ def test_two_turns_of_an_agent_are_heard_from_two_places() -> None:
         {**spoken, "at": 3.5, "generation": 2, "start": 2.5, "end": 3.5},
     ]
     transcript = (TurnRecord(0.9, "closer", "Thank you.", "Thank you."), TurnRecord(1.2, "closer", "Bye.", "Bye."))
-    turns = retold(record(transcript=transcript), journal)["turns"]
+    turns = retold(record(transcript=transcript), read_entries(b"\n".join(map(orjson.dumps, journal))))["turns"]
 
     assert isinstance(turns, list)
     assert [turn.start for turn in turns] == [1.0, 2.5]

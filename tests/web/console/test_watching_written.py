@@ -218,7 +218,7 @@ async def test_of_a_file_that_was_removed_meanwhile_the_rest_is_seen(tmp_path: P
 
 async def test_a_line_that_a_killed_process_cut_short_costs_no_other(tmp_path: Path, fast_clock: MockClock) -> None:
     (tmp_path / CALL_SID).mkdir()
-    (tmp_path / CALL_SID / JOURNAL).write_bytes(b'{"seq":0}\n{"seq":1,"at":0.5,"ev')
+    (tmp_path / CALL_SID / JOURNAL).write_bytes(b'{"seq":0,"event":"call_screened"}\n{"seq":1,"at":0.5,"ev')
     watch = watched(tmp_path)
     async with Stream.of(watch, tmp_path) as call:
         call.says(*ALL[:20])

@@ -1,13 +1,13 @@
 """The picture of a call: whole, cut, strange or hostile, it is one well-formed document that shows what happened."""
 
 import re
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from actors import facts
-from testkit.witness import Witnessed
-from tests.demo.sample import JournalWriter, sample_journal
+from tests.demo.sample import JournalWriter, read, sample_journal
 from tests.faults.short import SOFT, throw
 from web.picture.bands import GUTTER, MARGIN
 from web.picture.chart import read_chart
@@ -17,8 +17,8 @@ from web.picture.timeline import render_timeline
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(entries: list[dict[str, object]], title: str = "A call") -> ET.Element:
-    return ET.fromstring(render_timeline(entries, title=title).partition("\n")[2])  # noqa: S314 -- our own document
+def drawn(entries: Sequence[Mapping[str, object]], title: str = "A call") -> ET.Element:
+    return ET.fromstring(render_timeline(read(entries), title=title).partition("\n")[2])  # noqa: S314 -- our own document
 
 
 def words(picture: ET.Element, tag: str = "text") -> list[str]:
@@ -100,7 +100,7 @@ def test_a_handoff_that_is_refused_while_another_is_under_way_takes_nothing_of_i
     call.note("handoff_committed", after=0.2, agent="qualifier", to="advisor", took=0.4)
     call.note("handoff_gap", after=0.1, agent="advisor", gap=0.5)
 
-    spans = read_chart(call.entries).handoffs
+    spans = read_chart(read(call.entries)).handoffs
 
     assert [(span.reason, span.failure, span.gap) for span in spans] == [
         ("agreed", "", 0.5),
@@ -188,7 +188,7 @@ def test_nothing_said_can_leave_its_element() -> None:
 
 
 def test_nothing_is_fetched() -> None:
-    picture = render_timeline(sample_journal(), title="A call")
+    picture = render_timeline(read(sample_journal()), title="A call")
 
     links = set(re.findall(r"https?://[^\"' ]+", picture))
     assert {"http://www.w3.org/2000/svg"} == links
@@ -242,7 +242,7 @@ def test_long_silence_is_said_on_every_stave_it_fills() -> None:
 
 
 def test_same_journal_draws_the_same_picture() -> None:
-    assert render_timeline(sample_journal(), title="A") == render_timeline(sample_journal(), title="A")
+    assert render_timeline(read(sample_journal()), title="A") == render_timeline(read(sample_journal()), title="A")
 
 
 def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> None:
@@ -250,15 +250,15 @@ def test_a_session_ends_with_its_stream_and_another_begins_with_the_next() -> No
     call.starts("qualifier")
     call.note("transfer_asked", after=3.0, agent="qualifier", reason="cross", notes="")
     call.note("call_parked", after=0.5, duration=4.0, frames={})
-    parked = read_chart(call.entries)
+    parked = read_chart(read(call.entries))
     call.note("call_resumed", after=5.0, stream_sid="MZ2", unreached="busy")
     call.starts("qualifier")
     call.note("call_ended", after=4.0, outcome="completed", duration=14.0, frames={})
-    first, second = read_chart(call.entries).sessions
+    first, second = read_chart(read(call.entries)).sessions
 
     assert parked.outcome == "put through to a person"
     assert first.ended < second.connecting < second.ended
-    assert read_chart(call.entries).outcome == "completed"
+    assert read_chart(read(call.entries)).outcome == "completed"
 
 
 @pytest.mark.parametrize("identity", ["", "id"])
@@ -275,7 +275,7 @@ def test_each_function_has_its_own_answer_also_where_ids_are_alike_and_numbers_b
     call.note("call_resumed", after=5.0, stream_sid="MZ2", unreached="busy")
     call.note("function_withdrawn", after=0.1, agent="qualifier", id=identity, name="f3", number=3)
 
-    functions = read_chart(call.entries).flags
+    functions = read_chart(read(call.entries)).flags
 
     assert [(one.result, one.ok, one.withdrawn) for one in functions] == [
         ("1", True, False),
@@ -323,14 +323,9 @@ def test_words_that_go_over_the_edge_of_their_box_stand_on_a_ground_of_their_own
     assert right <= float(clip.attrib["width"]) < max(float(ground.attrib["width"]) for ground in grounds) <= right + 14
 
 
-def journal_of(played: Witnessed) -> list[dict[str, object]]:
-    return [dict(entry.as_json()) for entry in played.entries]
-
-
 def test_an_agent_that_takes_a_session_over_has_a_time_of_its_own_and_its_kind_is_told() -> None:
     played = throw(roster=SOFT)
-    entries = journal_of(played)
-    chart, picture = read_chart(entries), drawn(entries)
+    chart, picture = read_chart(played.entries), drawn([entry.as_json() for entry in played.entries])
     first, second = chart.sessions
 
     assert (first.agent, second.agent, second.why) == ("first", "second", "soft handoff")
@@ -343,7 +338,9 @@ def test_an_agent_that_takes_a_session_over_has_a_time_of_its_own_and_its_kind_i
 def test_a_soft_handoff_that_was_given_up_says_why() -> None:
     played = throw(["deepgram: no ack speak"], roster=SOFT)
 
-    assert "not softly: it is not acknowledged within 1 s" in tooltips(drawn(journal_of(played)))
+    assert "not softly: it is not acknowledged within 1 s" in tooltips(
+        drawn([entry.as_json() for entry in played.entries])
+    )
     assert played.the_record.faults == (
         "first could not become second on its session: UpdateSpeak: it is not acknowledged within 1 s",
     )
