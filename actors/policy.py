@@ -242,7 +242,7 @@ class Wording:
         '{"error": "The caller has spoken again. Answer them, and put them through only if they still want it."}'
     )
     refused: str = '{"error": "Something else is under way already. If it fails, go on with the caller."}'
-    go_on: str = "(A noise has interrupted you. Go on where you stopped.)"
+    go_on: str = "(You were interrupted. Go on where you stopped.)"
     reminder: str = "(You have announced {function} and have not called it. Call it now, or tell the caller why not.)"
     reminder_of_wait: str = "(You have asked the caller to wait, and nothing follows. Do it now, or answer them.)"
     handed_over: str = (

@@ -1,4 +1,7 @@
-"""Promise 3 of the oracle: one voice at a time, none of it after `clear`, and no words robbed that nothing has cut."""
+"""Promise 3 of the oracle: one voice at a time, none of it after `clear`, no words robbed that nothing has cut.
+
+And no answer begun anew because its session was lost.
+"""
 
 import math
 from collections.abc import Iterator
@@ -22,6 +25,10 @@ _AROUND = 1.0
 _DECIDED = 0.5
 """Seconds beyond `false_start` by which it is decided what becomes of a cut."""
 
+_SAME_WORDS = 4
+"""With so many words of it a reply has begun, and begins anew."""
+_SLIPS = ("NON_EXISTENT_FUNCTION_CALLED", "functions in one turn")
+"""Why a model must answer anew."""
 _ROUNDING = 1e-6
 """Seconds: a resumed reply is heard at once."""
 
@@ -46,6 +53,7 @@ def one_voice_at_a_time(played: Witnessed) -> Iterator[str]:
                 pass
     yield from _nothing_after_clear(played)
     yield from _nobody_is_robbed(played)
+    yield from _nothing_begins_anew(played)
     yield from words_are_in_their_voice(played)
 
 
@@ -109,6 +117,26 @@ def _nobody_is_robbed(played: Witnessed) -> Iterator[str]:
                 f"{cut.agent} was cut at {at:.2f} s, when the caller had said nothing, and the last "
                 f"{cut.dropped_seconds:.2f} s were never heard"
             )
+
+
+def _nothing_begins_anew(played: Witnessed) -> Iterator[str]:
+    """A session that is lost in mid-answer is followed by the rest of it, unless its model must answer anew."""
+    ours, begun, may_begin = {*played.policy.wording.fillers, played.policy.wording.still_there}, "", False
+    for entry in played.entries:
+        match entry.fact:
+            case facts.TurnHeard():
+                begun, may_begin = "", True
+            case facts.HandoffCommitted():
+                begun, may_begin = "", False
+            case facts.SessionCrashed(error=error) if any(slip in error for slip in _SLIPS):
+                begun, may_begin = "", False
+            case facts.ReplyEnded(agent=agent, text=text, heard=heard, complete=complete) if text not in ours:
+                if begun and heard.startswith(begun):
+                    yield f"{agent} was broken off behind {begun!r}, and began anew: {heard!r}, at {entry.at:.2f} s"
+                is_begun = may_begin and not complete and len(heard.split()) >= _SAME_WORDS
+                begun = " ".join(heard.split()[:_SAME_WORDS]) if is_begun else ""
+            case _:
+                pass
 
 
 def words_are_in_their_voice(played: Witnessed) -> Iterator[str]:

@@ -36,16 +36,15 @@ class Heard:
     text: str
     """The words that the caller heard."""
     told: str
-    """The words that the model is told it said: all, if only its last mark was not waited for."""
+    """The words that the model is told it said: what was received is played out, unless it was cut."""
     is_said: bool
     """Whether it was said to its end, or broken off: not so if its session left in the middle."""
     is_complete: bool
 
     @classmethod
     def of(cls, reply: Reply) -> "Heard":
-        heard = reply.heard_text()
-        told = reply.text if reply.whole and not reply.cut else heard  # what is whole is played out
-        return cls(reply.agent, heard, told, reply.whole or reply.cut, reply.complete)
+        told = reply.heard_text(reply.played if reply.cut else reply.received)
+        return cls(reply.agent, reply.heard_text(), told, reply.whole or reply.cut, reply.complete)
 
 
 @attrs.frozen
@@ -188,6 +187,18 @@ class Conversation:
                 case _:
                     continue
         return None
+
+    def is_answer_begun(self, since: int = 0) -> bool:
+        """Whether an agent has said anything since the caller's last turn."""
+        for said in islice(self._said.newest_first(), max(0, self.length - since)):
+            match _past(said):
+                case CallerTurn():
+                    return False
+                case Heard(told=told) if told:
+                    return True
+                case _:
+                    continue
+        return False
 
     def last_turn(self, since: int = 0) -> str | None:
         """Return the caller's last turn, answered or not; None if they have had none."""

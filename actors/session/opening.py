@@ -129,7 +129,8 @@ class Openings:
     def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
 
-        `asks_again`: the caller's last turn is put to the model again, whatever it said before it went wrong.
+        The model is asked the caller's last turn again only if the caller has heard nothing of an answer; with
+        `asks_again`, in any case.
         """
         conversation = self.conversation
         if self.resumption is not None and on_call.returned and not conversation.is_opened(on_call.returned):
@@ -138,8 +139,9 @@ class Openings:
             return self.greeting(on_call, cursor)  # or its words for a caller who comes back
 
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
-        write = partial(self._resumed, on_call, asks_again=asked is not None)
-        return self._opening(on_call, write, cursor, asked, greets=False)
+        goes_on = asked is not None and not asks_again and conversation.is_answer_begun(on_call.since)
+        write = partial(self._resumed, on_call, asks_again=asked is not None and not goes_on)
+        return self._opening(on_call, write, cursor, self.policy.wording.go_on if goes_on else asked, greets=False)
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""

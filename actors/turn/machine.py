@@ -219,7 +219,8 @@ class Turn(Actions):
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
-        is_played_out = not self.sounding and self.reply.began < self.at.wanted  # more was asked for since it began
+        is_other = self.reply.began < self.at.wanted or self.is_said_whole  # more was asked for since it began
+        is_played_out = not self.sounding and is_other
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             self.begin_reply()
         match event:

@@ -181,6 +181,11 @@ class TurnState:
         return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
 
     @property
+    def is_said_whole(self) -> bool:
+        """Whether the last reply is a sentence that was asked for, with all of its words."""
+        return self.reply.kind is not SpeechKind.ANSWER and self.reply.has_sound and not self.session.rest
+
+    @property
     def is_audible(self) -> bool:
         """Whether words that come now will be heard."""
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
@@ -245,7 +250,7 @@ class TurnState:
     def is_own_echo(self, text: str) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded."""
         at = self.at
-        is_past = self.caller is CallerState.HEARD and at.noticed <= at.quiet
+        is_past = at.understood < at.noticed <= at.quiet
         is_before = max(at.quiet, at.understood) < at.noticed < at.sounded
         return (self.sounding or is_past) and not is_before and is_from(text, self.own_words)
 
@@ -295,10 +300,11 @@ class TurnState:
 
     def owe_answer(self) -> None:
         """Have the caller wait for an answer to their words, since the last of them that the line has carried."""
-        at, is_recent = self.at, self.now <= self.at.voiced + self.deadlines.latest_transcript
+        at, longest = self.at, self.deadlines.latest_transcript
+        is_recent, is_heard = self.now <= at.voiced + longest, self.now <= at.heard + longest
         if is_recent and not self.is_loud:
             at.owed = max(at.voiced, at.heard)
-        elif self.is_loud or self.now <= at.heard + self.deadlines.latest_transcript or not self.is_waited_for:
+        elif self.is_loud or not self.is_waited_for or (is_heard and not self.hears_itself):
             at.owed = self.now
         # Else it was said long ago, and is read from the tape: they are silent, and wait already
         at.waiting = min(at.waiting, self.now)
@@ -371,4 +377,7 @@ class TurnState:
         self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def lose_session(self) -> None:
+        """Leave the caller without a session. If its answer has begun, the next one is asked for the rest of it."""
+        if self.debt is Debt.OWED and self.is_answered:
+            self.last_turn = self.wording.go_on
         self.voice, self.at.vacated = VoiceState.ABSENT, self.now

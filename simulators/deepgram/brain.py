@@ -15,6 +15,8 @@ from simulators.scenario import Scenario, ScriptedAgent, ScriptedTurn
 GOOD_ENOUGH = 0.5
 """A turn whose `hears` is less like what was heard than this is no match."""
 
+GO_ON = "go on where you stopped"
+"""Words that ask for the rest of an answer, and for no other."""
 DEFAULT_FALLBACK = "Sorry, could you say that again?"
 DEFAULT_APOLOGY = "Sorry, that did not work."
 
@@ -54,6 +56,15 @@ class Answer:
     number: int | None
 
 
+def _rest_of(turn: ScriptedTurn, told: int, called: set[str]) -> ScriptedTurn:
+    """Return a turn without as many of its words, and without these functions; its last words, if that is all."""
+    first, second = " ".join(turn.says).split(), " ".join(turn.then).split()
+    left, later = " ".join(first[told:]), " ".join(second[max(0, told - len(first)) :])
+    calls = [tuple(call for call in some if call.name not in called) for some in (turn.calls, turn.then_calls)]
+    says = (left,) if left else () if later or any(calls) else turn.says[-1:]
+    return attrs.evolve(turn, says=says, then=(later,) if later else (), calls=calls[0], then_calls=calls[1])
+
+
 @attrs.define
 class Brain:
     """One agent's memory of one conversation."""
@@ -62,13 +73,20 @@ class Brain:
     _used: set[int] = attrs.field(factory=set, init=False)
     _last: int = attrs.field(default=-1, init=False)
     _fallbacks: int = attrs.field(default=0, init=False)
+    _rest: Answer | None = attrs.field(default=None, init=False)
+    """The answer that a replayed history ends with: all that is still to be said and called of it."""
 
     def answer(self, heard: str) -> Answer:
         """Choose the turn that fits best, and count it as used.
 
         A turn not yet used goes before a used one; when nothing fits, the next unused turn in order; when none is
-        left, a fallback line.
+        left, a fallback line. A model that is asked to go on does so.
         """
+        rest, self._rest = self._rest, None
+        if rest is not None and GO_ON in heard.casefold():
+            if rest.number is not None:
+                self._used.add(rest.number)
+            return attrs.evolve(rest, heard=heard)
         number = self._find(heard)
         if number is None:
             return Answer(heard, self._fallback(), None)
@@ -92,17 +110,21 @@ class Brain:
         heard: list[str] = []
         last: Answer | None = None
         called: set[str] = set()
+        told = 0
         for message in messages:
             if isinstance(message, HistoryText) and message.role == "user":
                 heard.append(message.content)
                 continue
             if heard:
-                last, called = self.answer(" ".join(heard)), set()
+                last, called, told = self.answer(" ".join(heard)), set(), 0
                 heard.clear()
             if isinstance(message, HistoryCalls):
                 called.update(call.name for call in message.function_calls)
+            else:
+                told += len(message.content.split())
         if last is not None and not heard and not {call.name for call in last.turn.calls} <= called:
             self.give_back(last)
+        self._rest = None if last is None or heard else attrs.evolve(last, turn=_rest_of(last.turn, told, called))
         return " ".join(heard)
 
     def _find(self, heard: str) -> int | None:

@@ -31,6 +31,8 @@ from protocol.deepgram import (
     ConversationText,
     FunctionCallCancelled,
     FunctionCallResponse,
+    HistoryCalls,
+    HistoryText,
     InjectAgentMessage,
     InjectionRefused,
     InjectUserMessage,
@@ -469,3 +471,57 @@ async def test_a_caller_who_says_goodbye_into_the_goodbye_hears_no_other_one(aut
 
     assert (call.phone.heard(1), call.ended.outcome) == (3.0, "completed")
     assert call.far.said(FunctionCallResponse) == []
+
+
+async def lose_session(call: HandCall) -> tuple[list[HistoryText | HistoryCalls], str]:
+    """Lose the session; return what the next one is told was said, and what it is asked."""
+    call.far.socket.drop()
+    call.far = await call.service.live()
+    settings = call.far.settings
+    assert settings is not None
+    assert not isinstance(settings.agent, str)
+    assert settings.agent.context is not None
+    return list(settings.agent.context.messages), (await call.far.hear(InjectUserMessage)).content
+
+
+FIRST_HALF = HistoryText("assistant", "It is ten pounds.")
+
+
+@pytest.mark.parametrize("then", ["more is to come", "a function was done", "a noise cuts it"])
+async def test_a_session_that_is_lost_in_mid_reply_is_followed_by_the_rest_of_it(
+    then: str, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(voice(1, 2.0), ConversationText("assistant", "It is ten pounds."))
+        if then == "a function was done":
+            await call.far.say(AgentAudioDone(), calls("look_up"))
+            await call.far.hear(FunctionCallResponse)
+        await call.far.hear_for(2.1 if then == "a noise cuts it" else 0.5)
+        if then == "a noise cuts it":
+            await call.speak("", 0.2, heard=False)
+        told, asked = await lose_session(call)
+        await call.far.say(ConversationText("user", asked), *sentence(2, "A month, that is.", 2.0))
+        await call.far.hear_for(5)
+
+    texts = [each for each in told if isinstance(each, HistoryText)]
+    assert texts[-2:] == [HistoryText("user", QUESTION), FIRST_HALF]
+    assert asked == CallPolicy().wording.go_on
+    assert (call.phone.heard(1), call.phone.heard(2)) == (2.0, 2.0)
+    assert [fact.text for fact in call.facts(TurnHeard)] == [QUESTION]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_one_that_is_lost_before_a_word_of_it_was_heard_is_asked_the_turn_again(
+    is_told: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*([WORDS] if is_told else []))
+        await call.far.hear_for(0.1)
+        told, asked = await lose_session(call)
+
+    assert asked == QUESTION
+    assert HistoryText("user", QUESTION) not in told

@@ -136,6 +136,12 @@ def rob_the_caller_of_a_reply_that_nothing_has_cut(played: Witnessed) -> None:
     put(played, at + 0.1, facts.BargeIn("second", reply.generation, 0.1, 2.5))
 
 
+def begin_an_answer_anew(played: Witnessed) -> None:
+    *_, goodbye = played.facts(facts.ReplyEnded)
+    half = attrs.evolve(goodbye, heard=" ".join(goodbye.heard.split()[:4]), complete=False)
+    put(played, played.times(facts.ReplyEnded)[-1] - 0.01, half)
+
+
 def break_a_reply_off(played: Witnessed) -> None:
     """A silent service has sent half of the answer; nothing follows for longer than the budget."""
     assert played.exchange is not None
@@ -212,6 +218,7 @@ def block_the_loop(played: Witnessed) -> None:
             (10, log_what_was_said),
             (3, hear_a_cut_reply_again_though_the_caller_spoke),
             (3, rob_the_caller_of_a_reply_that_nothing_has_cut),
+            (3, begin_an_answer_anew),
             (4, break_a_reply_off),
             (5, hang_up_on_a_speaker),
             *(

@@ -1,9 +1,11 @@
 """What single statements are for, in calls that end, hand over, put through, or wait for functions."""
 
+import attrs
 import pytest
 
 from actors.turn.effects import (
     AnswerFunction,
+    Aside,
     EndConversation,
     Gate,
     PutThrough,
@@ -302,6 +304,78 @@ def test_the_rest_of_a_torn_answer_that_is_lost_as_well_is_asked_for_with_the_tu
     told = [(at, effect.text) for at, effect in seen(*torn, *lost[at_last], until=7.2) if type(effect) is TellAsCaller]
 
     assert told == [(6, go_on), (7, "When can you come?")]
+
+
+@pytest.mark.parametrize("asked", [FIRST, POLICY.wording.still_there])
+def test_an_answer_is_resumed_though_what_was_asked_for_before_it_has_no_end(asked: str) -> None:
+    unended: dict[str, list[Step]] = {
+        FIRST: [*caller_says(1), *filler(5.2)],
+        POLICY.wording.still_there: [*reply(10.2, POLICY.wording.still_there)],
+    }
+    steps = [step for step in unended[asked] if step[1] is not Signal.AUDIO_DONE]
+    at = steps[-1][0]
+    cut: list[Step] = [(at + 1.01, Signal.CALLER_STARTED_SPEAKING), (at + 1.5, Signal.NOTHING_UNDERSTOOD)]
+
+    got = seen(*steps, (at + 1, Signal.AUDIO_BEGAN), *cut, until=at + 1.6)
+
+    assert effects_of(got)[-2:] == [Aside.CUT, Aside.RESUME]
+
+
+def test_the_words_of_an_answer_behind_a_filler_that_still_sounds_are_no_filler() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *filler(5.2)[:2], (5.6, AgentSaid("On Tuesday."))])
+
+    assert turn.reply.kind is SpeechKind.ANSWER
+
+
+def test_a_torn_answer_is_torn_until_its_end_comes_however_many_pauses_it_has() -> None:
+    cut: list[Step] = [(3.4, Signal.CALLER_STARTED_SPEAKING), (4, Signal.NOTHING_UNDERSTOOD), (4.5, Signal.PLAYED)]
+    pieces: list[Step] = [(5, Signal.AUDIO_BEGAN), (5.2, Signal.PLAYED), (6, Signal.AUDIO_BEGAN), (6.2, Signal.PLAYED)]
+
+    got = seen(*caller_says(1), *reply(3, "We have")[:2], *cut, *pieces, until=8)
+
+    assert got[-1] == (7.7, TellAsCaller(POLICY.wording.go_on))
+
+
+def test_a_session_that_is_to_greet_is_asked_for_no_rest_of_what_was_heard_before_it() -> None:
+    lost: list[Step] = [*reply(1), (4, Signal.FLOOR_VACATED), (5, FloorGiven(owes=True))]
+
+    got = seen(*lost, (5.1, Signal.CALLER_STARTED_SPEAKING), (5.5, Signal.NOTHING_UNDERSTOOD), until=5.6)
+
+    assert effects_of(got) == []
+
+
+def test_the_second_sentence_of_a_filler_is_a_filler_though_the_first_was_heard_before_it_came() -> None:
+    policy = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, fillers=("Hold on. I will see.",)))
+    turn = on_floor(policy)
+    began: list[Step] = [(5.2, Signal.AUDIO_BEGAN), (5.3, AgentSaid("Hold on.")), (6, Signal.PLAYED)]
+
+    play(turn, [*caller_says(1), *began, (6.4, Signal.AUDIO_BEGAN), (6.5, AgentSaid("I will see."))])
+
+    assert turn.reply.kind is SpeechKind.FILLER
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_session_that_is_lost_behind_a_noise_in_its_answer_leaves_the_rest_to_be_asked_for(is_answered: bool) -> None:
+    begun = [*reply(3)[:2]] if is_answered else [(3.0, Signal.AUDIO_BEGAN)]
+    lost: list[Step] = [(3.4, Signal.CALLER_STARTED_SPEAKING), (3.6, Signal.FLOOR_VACATED)]
+
+    got = seen(*caller_says(1), *begun, *lost, (4, FloorGiven(owes=False)), until=4)
+
+    assert effects_of(got)[-1] == TellAsCaller(POLICY.wording.go_on if is_answered else "When can you come?")
+
+
+def test_an_echo_does_not_lengthen_the_silence_behind_an_answer_without_audio() -> None:
+    said = "We have Tuesday and Friday."
+    first = [*caller_says(1), *reply(3, played=3)]
+    echo: list[Step] = [(4, Signal.CALLER_STARTED_SPEAKING), (5, CallerSaid(said))]
+    again: list[Step] = [(5.5, Signal.CALLER_STARTED_SPEAKING), (7.5, FunctionsAsked(("look_up",)))]
+    unheard: list[Step] = [(8, FunctionDone("look_up")), (8.5, AgentSaid(said)), (8.6, Signal.AUDIO_DONE)]
+
+    got = seen(*first, *echo, *again, *unheard, (9, CallerSaid(said)), until=13)
+
+    assert got[-2:] == [(10.5, filler_asked()), (11.5, clip())]
 
 
 def test_who_was_asked_often_enough_is_not_asked_for_ever_because_the_line_echoes_each_question() -> None:

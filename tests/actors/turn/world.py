@@ -144,6 +144,8 @@ class World:
     """Under way: a second one may be asked for before the first is decided."""
     sends_until: float = 0.0
     """It says one thing after the other."""
+    is_unended: bool = False
+    """It has not told the end of what it said last."""
     # The caller
     is_loud: bool = False
     is_ignored: bool = False
@@ -285,6 +287,7 @@ class World:
             return
         self.session += 1
         self.is_there, self.is_dead, self.hears, self.sends_until = True, False, False, 0.0
+        self.is_unended = False
         self.handoffs.clear()
         self.sending += 1
         self.is_held = False
@@ -435,6 +438,7 @@ class World:
             self.later(0.1, self.speak, reply, sending)
             return
         reply.reasons, reply.sending, self.sends_until = self.reasons, sending, self.now + 0.11
+        reply.is_wordless = self.is_unended and self.line.end > self.now  # until its words come it is the one before
         chance = self.rng.random()
         if chance < 0.02:  # its words are lost
             reply.is_wordless = True
@@ -452,6 +456,7 @@ class World:
     def say_words(self, reply: Reply, sending: int) -> None:
         if sending < self.silenced or (sending != self.sending and self.rng.random() < 0.7):
             return
+        reply.is_wordless = False
         self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
         self.feed(AgentSaid(reply.text, reply.announces))
         if self.turn.gate is Gate.SHUT and reply.text in POLICY.wording.fillers:
@@ -468,9 +473,12 @@ class World:
             self.later(0.1, self.send_frame, reply, left - FRAME, sending, late)
         elif self.rng.random() < 0.9:
             self.later(0.01, self.end_audio, reply, sending)
+        else:
+            self.is_unended = True
 
     def end_audio(self, reply: Reply, sending: int) -> None:
         """End a reply. If its words are lost, the caller has heard them all the same."""
+        self.is_unended = False
         if reply.is_wordless:
             self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
         self.feed(Signal.AUDIO_DONE)

@@ -121,6 +121,39 @@ def test_a_turn_cut_short_before_its_functions_may_be_used_again() -> None:
     assert brain.answer("hello?").number == 2
 
 
+DONE = HistoryCalls((CompletedCall("id", "hand_over", True, "{}", "{}"),))
+LONG = ScriptedAgent(
+    name="a",
+    turns=(
+        ScriptedTurn(
+            "where", says=("We are", "in Bath."), calls=(ScriptedCall("hand_over"),), then=("See you there.",)
+        ),
+        ScriptedTurn("when"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "says", "calls", "then"),
+    [
+        ([agent("We are")], ("in Bath.",), 1, ("See you there.",)),
+        ([agent("We are in Bath.")], (), 1, ("See you there.",)),
+        ([agent("We are in Bath."), DONE], (), 0, ("See you there.",)),
+        ([agent("We are in Bath."), DONE, agent("See you")], (), 0, ("there.",)),
+        ([agent("We are in Bath."), DONE, agent("See you there.")], ("in Bath.",), 0, ()),
+    ],
+)
+def test_a_model_that_is_asked_to_go_on_says_and_calls_the_rest_of_its_answer(
+    told: list[HistoryText | HistoryCalls], says: tuple[str, ...], calls: int, then: tuple[str, ...]
+) -> None:
+    brain = Brain(LONG)
+    brain.replay([user("Where?"), *told])
+    rest = brain.answer("(You were interrupted. Go on where you stopped.)")
+
+    assert (rest.number, rest.turn.says, len(rest.turn.calls), rest.turn.then) == (0, says, calls, then)
+    assert brain.answer("blah").number == 1
+
+
 def test_a_turn_whose_functions_are_in_the_history_is_done() -> None:
     brain = Brain(AGENT)
     done = CompletedCall(id="1", name="hand_over", client_side=True, arguments="{}", response="{}")
