@@ -30,17 +30,13 @@ THREADS = 16
 
 
 @attrs.define(eq=False)
-class _Write:
-    """One write that is wanted, and the end of it."""
+class ScribeWrite:
+    """One write that is wanted, and how it has ended."""
 
     work: Callable[[], None]
-    over: trio.Event = attrs.field(factory=trio.Event)
+    on_over: Callable[[Outcome[None]], None]
+    """Told when it is over; raises nothing."""
     ended: Outcome[None] = attrs.field(default=Value(None), init=False)
-
-    async def wait(self) -> None:
-        """Wait until it is done, and raise what it has raised."""
-        await self.over.wait()
-        self.ended.unwrap()
 
 
 @attrs.define(eq=False)
@@ -54,22 +50,26 @@ class ScribeThreads:
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
     joiner: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
     """For recordings, which take long: nothing else waits for them."""
-    _wanted: list[_Write] = attrs.field(factory=list, init=False)
+    _wanted: list[ScribeWrite] = attrs.field(factory=list, init=False)
 
-    async def run(self, work: Callable[[], None]) -> None:
-        """Do it in a thread, with what others want now, and raise what it raises."""
-        write = _Write(work)
+    def want(self, write: ScribeWrite) -> None:
+        """Have it done in a thread, with what others want now."""
         if not self._wanted:
             trio.lowlevel.spawn_system_task(self._write_together)
         self._wanted.append(write)
-        await write.wait()
 
     @staticmethod
     async def run_alone(work: Callable[[], None], limiter: trio.CapacityLimiter) -> None:
         """Do it in a thread of its own, when it is its turn, and raise what it raises."""
-        write = _Write(work)
-        trio.lowlevel.spawn_system_task(_do, [write], limiter)
-        await write.wait()
+        over, ended = trio.Event(), list[Outcome[None]]()
+
+        def end(outcome: Outcome[None]) -> None:
+            ended.append(outcome)
+            over.set()
+
+        trio.lowlevel.spawn_system_task(_do, [ScribeWrite(work, end)], limiter)
+        await over.wait()
+        ended.pop().unwrap()
 
     async def _write_together(self) -> None:
         """Let those that are woken in this turn of the scheduler come together."""
@@ -78,17 +78,17 @@ class ScribeThreads:
         await _do(writes, self.limiter)
 
 
-async def _do(writes: list[_Write], limiter: trio.CapacityLimiter) -> None:
+async def _do(writes: list[ScribeWrite], limiter: trio.CapacityLimiter) -> None:
     try:
         await trio.to_thread.run_sync(partial(_write_each, writes), limiter=limiter, abandon_on_cancel=True)
     except RuntimeError as failed:  # no thread can be started; nobody but the writers may fail of it
         for write in writes:
             write.ended = Error(failed)
     for write in writes:
-        write.over.set()
+        write.on_over(write.ended)
 
 
-def _write_each(writes: list[_Write]) -> None:
+def _write_each(writes: list[ScribeWrite]) -> None:
     for write in leisurely(writes):
         write.ended = capture(write.work)
 
@@ -121,6 +121,10 @@ class Scribe:
     _unwritten: list[tuple[list[bytes], Taken]] = attrs.field(factory=list, init=False)
     """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
+    _is_writing: bool = attrs.field(default=False, init=False)
+    """Whether a write that `run` has wanted is not over yet."""
+    _failure: Outcome[None] = attrs.field(default=Value(None), init=False)
+    _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
@@ -138,21 +142,34 @@ class Scribe:
             self._is_whole = False
 
     async def run(self) -> None:
-        """Write once a second, when all scribes do, until cancelled."""
-        sleeper = Sleeper()
-        while True:
-            await sleeper.sleep_until((trio.current_time() // _EVERY + 1) * _EVERY)
+        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks: no task is woken."""
+        await self._sleeper.sleep_until(_next_round(), look=self._look)
+        try:
+            self._failure.unwrap()  # of the write that has woken us
+        except OSError:
+            self.recording.give_up()
+            raise
+
+    def _look(self) -> float:
+        """Want the next write, if the last one is over; return when the next round is."""
+        if not self._is_writing:
             self._put_out()
-            count = self._count
-            try:
-                await self.threads.run(self._write)
-            except OSError:
-                self.recording.give_up()
-                raise
-            self._tell_written(count)
+            self._is_writing = True
+            self.threads.want(ScribeWrite(self._write, partial(self._end_write, self._count)))
+        return _next_round()
+
+    def _end_write(self, count: int, ended: Outcome[None]) -> None:
+        if self._is_writing:  # else the last write of all is under way, and knows more
+            self._is_writing = False
+            if isinstance(ended, Error):
+                self._failure = ended
+                self._sleeper.wake()
+            else:
+                self._tell_written(count)
 
     async def finish(self, record: CallRecord) -> None:
         """Write everything that is left, and the views of the whole call; then its recording, in its turn."""
+        self._is_writing = False
         self._put_out()
         await self.threads.run_alone(partial(self._write_views, record), self.threads.limiter)
         self._tell_written(self._count)
@@ -186,8 +203,9 @@ class Scribe:
         journal = self.folder / "journal.jsonl"
         if self._first_line is None:
             self._first_line = _lines_left(journal)
-        append_private(journal, b"".join(self._refused))
-        self._refused.clear()
+        if self._refused or not self._has_begun:
+            append_private(journal, b"".join(self._refused))
+            self._refused.clear()
         if self.records_audio and not self._has_begun:
             self.recording.begin(self.writer)
         self._has_begun = True
@@ -202,6 +220,10 @@ class Scribe:
         ]
         write_whole(self.folder / "transcript.json", json_text(transcript, indent=True))
         write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
+
+
+def _next_round() -> float:
+    return (trio.current_time() // _EVERY + 1) * _EVERY
 
 
 def _lines_left(journal: Path) -> int:

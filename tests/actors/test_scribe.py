@@ -9,13 +9,14 @@ from threading import get_ident
 import orjson
 import pytest
 import trio
+from outcome import Error, Outcome
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallStarted, DigitPressed
 from actors.journal import Journal
 from actors.record import scribe as module
 from actors.record.recording import _JOINING, is_left
-from actors.record.scribe import Scribe, ScribeThreads
+from actors.record.scribe import Scribe, ScribeThreads, ScribeWrite
 from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
 from tests.store.samples import full_disk
@@ -260,21 +261,17 @@ async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
 
 async def test_what_is_wanted_at_once_one_thread_does_and_each_fails_alone() -> None:
     threads, did = ScribeThreads(), list[int]()
-    failures = list[str]()
+    ended = list[Outcome[None]]()
 
     def fail() -> None:
         raise OSError("no room")
 
-    async def want(work: Callable[[], None]) -> None:
-        try:
-            await threads.run(work)
-        except OSError as exc:
-            failures.append(str(exc))
+    for work in (lambda: did.append(get_ident()), fail, lambda: did.append(get_ident())):
+        threads.want(ScribeWrite(work, ended.append))
+    while len(ended) < 3:
+        await wait_all_tasks_blocked(0.01)
 
-    async with trio.open_nursery() as nursery:
-        for work in (lambda: did.append(get_ident()), fail, lambda: did.append(get_ident())):
-            nursery.start_soon(want, work)
-
+    failures = [str(each.error) for each in ended if isinstance(each, Error)]
     assert failures == ["no room"]
     assert len(did) == 2
     assert len(set(did)) == 1
@@ -290,8 +287,14 @@ async def test_where_no_thread_can_be_started_the_writers_fail_and_the_run_goes_
 
     monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
 
+    ended = list[Outcome[None]]()
+    ScribeThreads().want(ScribeWrite(lambda: None, ended.append))
+    await wait_all_tasks_blocked()
+
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        await ScribeThreads().run(lambda: None)
+        ended.pop().unwrap()
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await ScribeThreads.run_alone(lambda: None, trio.CapacityLimiter(1))
 
 
 async def test_the_last_write_finds_what_no_thread_has_written(tmp_path: Path) -> None:

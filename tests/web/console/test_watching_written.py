@@ -34,10 +34,10 @@ ALL = [f"word {index}" for index in range(3 * VOLUME + 10)]
 class BusyThreads(ScribeThreads):
     """They are late."""
 
-    async def run(self, work: Callable[[], None]) -> None:
+    async def _write_together(self) -> None:
         """Do it half a second later."""
         await trio.sleep(0.5)
-        await super().run(work)
+        await super()._write_together()
 
 
 @attrs.define
