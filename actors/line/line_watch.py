@@ -50,21 +50,27 @@ class LineWatch:
     """How many there were when the mark was due."""
     _has_answered: bool = attrs.field(default=False, init=False)
     """Whether a turn has come behind a mark that was due: the line plays, and does not tell."""
+    _next: float = attrs.field(default=math.inf, init=False)
+    """When the next look is due."""
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
 
     async def wait_dead(self) -> str:
-        """Wait until the line is dead; return of what."""
-        while True:
-            now = trio.current_time()
-            self._look_for_mark(now)
-            due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
-            why = min(due, key=lambda sign: due[sign])
-            if now >= due[why] + self.limit:
-                self.died_of = why
-                return why
-            look = min(due[why] + self.limit, now + self.limit / _LOOKS)
-            await self._nap.sleep_until(look)
-            self._excuse(trio.current_time() - look)
+        """Wait until the line is dead; return of what. The clock of all calls looks, and no task is woken for it."""
+        self._next = trio.current_time()
+        await self._nap.sleep_until(self._look(), look=self._look)
+        return self.died_of
+
+    def _look(self) -> float:
+        """Note of what the line is dead, if it is; return when to look again, a moment that is past if it is."""
+        now = trio.current_time()
+        self._excuse(now - self._next)
+        self._look_for_mark(now)
+        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
+        why = min(due, key=lambda sign: due[sign])
+        dies = due[why] + self.limit
+        self.died_of = why if now >= dies else ""
+        self._next = min(dies, now + self.limit / _LOOKS)
+        return -math.inf if self.died_of else self._next
 
     def _excuse(self, late: float) -> None:
         """Let the line not answer for what we were late ourselves: what it has sent meanwhile is still unread."""
