@@ -119,9 +119,9 @@ class Sleeper:
             trio.lowlevel.reschedule(task)
 
     def _park(self, clock: "_Clock") -> None:
-        self._parked = next_tick(self._until, self._tick)
-        if self._parked < math.inf:
-            clock.add(self, self._parked)
+        self._parked = parked = next_tick(self._until, self._tick)
+        if parked < math.inf:
+            clock.add(self, parked)
 
     def _leave(self) -> None:
         if self._parked < math.inf and self._clock is not None:

@@ -125,17 +125,17 @@ class TwilioBridge:
             raise _Over("stop" if is_over else "nonsense")
 
     def _on_audio(self, payloads: list[bytes]) -> None:
-        audio, voiced, now = b"".join(payloads), any(map(is_voiced, payloads)), self._now()
+        audio, voiced, now, state = b"".join(payloads), any(map(is_voiced, payloads)), self._now(), self.state
         self.bytes_in += len(audio)
         self._watch.heard = now
-        self.state.tape.append(audio, voiced=voiced)
-        due = self.state.tape.frames_due(self.state.policy.numbers.chunk_frames)
+        state.tape.append(audio, voiced=voiced)
+        due = state.tape.frames_due(state.policy.numbers.chunk_frames)
         self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
         if self.on_audio is not None:
             self.on_audio(audio)
-        spoke = self.state.activity.hear(voiced=voiced, now=now - self.state.journal.started)
+        spoke = state.activity.hear(voiced=voiced, now=now - state.journal.started)
         self._note_speech(spoke)
-        self.state.turn.put_voice(is_voiced=voiced, spoke=spoke)
+        state.turn.put_voice(is_voiced=voiced, spoke=spoke)
 
     def _on_event(self, event: FromTwilio) -> None:
         match event:

@@ -317,8 +317,7 @@ class TapeReader:
     def _look(self) -> None:
         """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""
         tape, now, end, is_heard = self.tape, trio.current_time(), self.tape.end, False
-        is_live = end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames and now >= self._due
-        if is_live and self._released is None:
+        if self._released is None and now >= self._due and end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames:
             while (stop := self.cursor + self.chunk_frames) <= end and self.deliver(tape.peek(self.cursor, stop)):
                 tape.hand_over(self.cursor, stop)
                 self.cursor, self._fed, is_heard = stop, now, True

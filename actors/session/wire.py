@@ -19,7 +19,7 @@ from actors.errors import AgentUnavailable
 from actors.ticks import FINE_SECONDS, Sleeper, time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
-from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.errors import RemoteProtocolError
 from protocol.wire import PacedWebSocket, Take, pump
 
 M = TypeVar("M")
@@ -172,8 +172,8 @@ class AgentWire:
         session itself does.
         """
         try:
-            return self.socket.send_nowait(self.dialogue.send(deepgram.CallerAudio(chunk)))
-        except (ConnectionClosed, LocalProtocolError):
+            return self.dialogue.state is _CONVERSING and self.socket.send_nowait(chunk)
+        except ConnectionClosed:
             return False
 
     async def send(self, message: deepgram.ClientMessage) -> None:
