@@ -45,7 +45,6 @@ from store.fleet.shared import (
     Listener,
     LiveCall,
     State,
-    compare_caps,
     fresh_name,
     ignore_post,
     skew,
@@ -75,7 +74,6 @@ class PostgresFleet(Fleet):
     )
     _is_known: bool = attrs.field(default=False, init=False)
     """Whether the database knows this worker by its name, as far as is known here."""
-    _was_up: bool = attrs.field(default=False, init=False)
     _is_draining: bool = attrs.field(default=False, init=False)
     _coming: dict[str, int] = attrs.field(factory=dict, init=False)
     """Keys that are being let in: the database may know them before we do."""
@@ -111,7 +109,7 @@ class PostgresFleet(Fleet):
     # Slots
 
     async def reserve(self, key: str, seconds: float) -> bool:
-        if await self._let_in(key, statements.RESERVE, {"seconds": seconds}, is_known=key in self._lapses):
+        if await self._let_in(key, statements.RESERVE, {"seconds": seconds}):
             if key not in self._calls:
                 self._lapses[key] = trio.current_time() + seconds
             return True
@@ -124,7 +122,7 @@ class PostgresFleet(Fleet):
 
     async def admit(self, call: LiveCall, *, over: bool = False) -> bool:
         more = {"call_sid": call.call_sid, "about": about_of(call), "over": over}
-        if not await self._let_in(call.key, statements.ADMIT, more, is_known=over or call.key in self._lapses):
+        if not await self._let_in(call.key, statements.ADMIT, more):
             return False
         self._lapses.pop(call.key, None)
         self._calls[call.key] = call
@@ -138,7 +136,7 @@ class PostgresFleet(Fleet):
         self._freed.add(key)
         self._wake.set()
 
-    async def _let_in(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
+    async def _let_in(self, key: str, sql: str, more: Arguments) -> bool:
         self._coming[key] = self._coming.get(key, 0) + 1
         self._freed.discard(key)
         deadline = trio.current_time() + self.patience
@@ -148,7 +146,7 @@ class PostgresFleet(Fleet):
                     await self._given_up.park()
             while True:
                 before = self.state
-                if await self._let_in_once(key, sql, more, is_known=is_known):
+                if await self._let_in_once(key, sql, more):
                     return True
                 if before is self.state is State.UP or trio.current_time() >= deadline:
                     return False
@@ -160,7 +158,7 @@ class PostgresFleet(Fleet):
             if not self._coming[key]:
                 del self._coming[key]
 
-    async def _let_in_once(self, key: str, sql: str, more: Arguments, *, is_known: bool) -> bool:
+    async def _let_in_once(self, key: str, sql: str, more: Arguments) -> bool:
         """Ask the database, if it is there; without it, count what this worker may hold by itself."""
         if self.state is not State.AWAY:
             careful = self.state is State.RETURNING
@@ -175,9 +173,9 @@ class PostgresFleet(Fleet):
             except psycopg.IntegrityError:  # declared dead
                 self._is_known = False
                 self._fall_back()
-        is_ours = is_known or key in self._calls
+        is_ours = more.get("over") or key in self._lapses or key in self._calls
         if not is_ours and await self._wait_back():
-            return await self._let_in_once(key, sql, more, is_known=is_known)
+            return await self._let_in_once(key, sql, more)
         if is_ours or self._held < self._base:
             self._unreported.add(key)
             return True
@@ -326,15 +324,19 @@ class PostgresFleet(Fleet):
             raise FleetUnavailable("this worker was declared dead")
         self._beating_since = now if self._has_jumped(beaten_at, now) else min(self._beating_since, now)
         self._workers = workers
-        self._cap = compare_caps(self.max_calls, self._cap, cap)
+        if cap not in {self.max_calls, self._cap}:
+            fix = "Give all workers the same MAX_CALLS; MAX_CALLS_PER_WORKER is what each of them carries."
+            why = "a worker that started later has it"
+            _log.warning("max_calls_differs", here=self.max_calls, counts=cap, why=why, fix=fix)
+        self._cap = cap
         patient = now - self._beating_since < DEAD_SECONDS + BEAT_SECONDS
-        others_missing = late > 0 and (self._was_up or is_restarted or late == workers - 1)
+        others_missing = late > 0 and (self.left_at is not None or is_restarted or late == workers - 1)
         if self.state is not State.UP and patient and others_missing:
             self.state, self._base = State.RETURNING, self._held
         else:
+            self.left_at, self._left_at = beaten_at, now
             await self._become_up(beaten_at)
             self._base = self._held + allowance
-            self.left_at, self._left_at = beaten_at, now
         self._beaten.unpark_all()
         if not patient:
             await close_dead(self.database, self.worker)
@@ -370,7 +372,7 @@ class PostgresFleet(Fleet):
             return
         _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls), **skew(now))
         self._changed |= self._notes.keys()  # a crash of the database has emptied them
-        self.state, self._was_up = State.UP, True
+        self.state = State.UP
         await self._compare()  # what was let in here since the last one
         await self._give_up()
 
@@ -383,7 +385,7 @@ class PostgresFleet(Fleet):
 
     async def _enrol(self) -> None:
         await migrate(self.database)
-        self.worker = fresh_name() if self._was_up else self.worker
+        self.worker = fresh_name() if self.left_at is not None else self.worker
         arguments = {"worker": self.worker, "max_calls": self.max_calls}
         try:
             await self.database.ask(statements.ENROL, arguments, even_away=True)

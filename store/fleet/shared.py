@@ -279,14 +279,6 @@ def skew(database_now: datetime) -> Mapping[str, float]:
     return {"clock_ahead": round(ahead)}
 
 
-def compare_caps(ours: int, before: int | None, now: int) -> int:
-    """Say once that another worker has come with another `MAX_CALLS`, which is the one that counts; return it."""
-    if now not in {ours, before}:
-        fix = "Give all workers the same MAX_CALLS; MAX_CALLS_PER_WORKER is what each of them carries."
-        _log.warning("max_calls_differs", here=ours, counts=now, why="a worker that started later has it", fix=fix)
-    return now
-
-
 def fresh_name() -> str:
     """Return a name that no worker has had: of this machine, to be recognised in a list."""
     return f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"

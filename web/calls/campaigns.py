@@ -6,7 +6,7 @@ as the end of the call, so that no attempt is made twice or left out.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import Any, Final
 
 import attrs
 
@@ -26,7 +26,8 @@ KINDS: Final[Mapping[str, str]] = {
 """For each outcome after which a number may be called again, the name of its rule."""
 RETRIES = tuple(dict.fromkeys(KINDS.values()))
 UNREAD = "another version of this program has written the rules: one that can read them goes on with it"
-RULES = ("hours", "days", "retry", "most_calls", "per_minute", "at_once")
+_NUMBERS = ("most_calls", "per_minute", "at_once")
+RULES = ("hours", "days", "retry", *_NUMBERS)
 MOST_TIMES, MOST_MINUTES, MOST_CALLS, MOST_PER_MINUTE = 10, 14 * 24 * 60, 20, 6000.0
 
 
@@ -62,7 +63,7 @@ class CampaignRules:
     def written(self) -> dict[str, object]:
         hours, days = self.hours.written()
         retry = {kind: attrs.asdict(rule) for kind, rule in self.retry.items()}
-        plain = {name: getattr(self, name) for name in ("most_calls", "per_minute", "at_once")}
+        plain = {name: getattr(self, name) for name in _NUMBERS}
         return {"hours": hours, "days": days, "retry": retry, **plain}
 
 
@@ -73,30 +74,23 @@ def rules_of(kept: Mapping[str, object]) -> CampaignRules | None:
 
 def read_rules(given: Mapping[str, object], at_once: int) -> tuple[CampaignRules | None, tuple[OrderProblem, ...]]:
     """Read the rules in a request, with defaults for missing ones; `at_once` is the default of that name."""
-    if problems := tuple(_problems(given)):
+    rules: Mapping[str, Any] = {**CampaignRules(at_once=at_once).written(), **given}
+    if problems := tuple(_problems(rules)):
         return None, problems
-    usual = CampaignRules(at_once=at_once)
-    hours, days = usual.hours.written()
-    retry = cast("Mapping[str, Mapping[str, float]] | None", given.get("retry"))
-    retries = {kind: RetryRule(int(one["times"]), one["minutes"]) for kind, one in (retry or {}).items()}
-    rules = CampaignRules(
-        CallingHours.read(str(given.get("hours", hours)), str(given.get("days", days))),
-        USUAL if retry is None else retries,
-        **{name: given.get(name, getattr(usual, name)) for name in ("most_calls", "per_minute", "at_once")},  # type: ignore[arg-type]
-    )
-    return rules, ()
+    retry = {kind: RetryRule(**rule) for kind, rule in rules["retry"].items()}
+    numbers = {name: rules[name] for name in _NUMBERS}
+    return CampaignRules(CallingHours.read(str(rules["hours"]), str(rules["days"])), retry, **numbers), ()
 
 
-def _problems(given: Mapping[str, object]) -> Iterator[OrderProblem]:
-    hours, days = CallingHours().written()
+def _problems(rules: Mapping[str, object]) -> Iterator[OrderProblem]:
     try:
-        CallingHours.read(str(given.get("hours", hours)), str(given.get("days", days)))
+        CallingHours.read(str(rules["hours"]), str(rules["days"]))
     except ValueError as wanted:
         yield OrderProblem("hours" if "hours as" in str(wanted) else "days", "is not understood", f"Write {wanted}.")
-    yield from _number_problems(given, "most_calls", MOST_CALLS, whole=True)
-    yield from _number_problems(given, "at_once", 100_000, whole=True)
-    yield from _number_problems(given, "per_minute", MOST_PER_MINUTE, whole=False)
-    retry = given.get("retry", {})
+    yield from _number_problems(rules, "most_calls", MOST_CALLS, whole=True)
+    yield from _number_problems(rules, "at_once", 100_000, whole=True)
+    yield from _number_problems(rules, "per_minute", MOST_PER_MINUTE, whole=False)
+    retry = rules["retry"]
     if not isinstance(retry, dict):
         yield OrderProblem("retry", "is not an object", 'Write {"busy": {"times": 2, "minutes": 15}}.')
         return
@@ -116,8 +110,8 @@ def _retry_problems(field: str, rule: object) -> Iterator[OrderProblem]:
         yield OrderProblem(f"{field}.minutes", f"is not a number from 1 to {MOST_MINUTES}, two weeks", "Write 15.")
 
 
-def _number_problems(given: Mapping[str, object], name: str, most: float, *, whole: bool) -> Iterator[OrderProblem]:
-    value = given.get(name, 1)
+def _number_problems(rules: Mapping[str, object], name: str, most: float, *, whole: bool) -> Iterator[OrderProblem]:
+    value = rules[name]
     if not _is_number(value, most, least=1 if whole else 0.01) or (whole and not isinstance(value, int)):
         kind, least = ("whole number", 1) if whole else ("number", 0.01)
         yield OrderProblem(name, f"is not a {kind} from {least} to {most:g}", "Write a number, or leave it out.")
