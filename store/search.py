@@ -12,6 +12,8 @@ from store.records import TRANSFERRING, CallRecord
 
 MOST = 500
 _LONGEST_WORDS = 2000
+_AS_THEY_ARE = ("call_sid", "started_at", "direction", "caller", "line", "outcome", "duration", "restarts")
+"""Fields that a summary has of its record."""
 
 
 @attrs.frozen
@@ -69,15 +71,8 @@ def summary_of(record: CallRecord) -> CallSummary:
     facts = (f"{name} {value}" for name, value in record.facts.items())
     words = [record.call_sid, record.caller, record.line, record.outcome, record.direction, *agents, *facts]
     return CallSummary(
-        call_sid=record.call_sid,
-        started_at=record.started_at,
-        direction=record.direction,
-        caller=record.caller,
-        line=record.line,
-        outcome=record.outcome,
-        duration=record.duration,
+        **{name: getattr(record, name) for name in _AS_THEY_ARE},
         agents=agents,
-        restarts=record.restarts,
         transfers=len(record.transfers) + (record.outcome == TRANSFERRING and not record.transfers),
         faults=len(record.faults),
         words=_plain(" ".join(words))[:_LONGEST_WORDS],

@@ -3,6 +3,7 @@
 A dead worker is closed by whichever other one finds it first. What its calls leave behind is kept by any of them.
 """
 
+import attrs
 import psycopg
 import structlog
 import trio
@@ -62,13 +63,5 @@ def _record_of(call: LiveCall, note: str | None) -> CallRecord:
             return decode_record(note.encode())
         except RecordError as exc:
             _log.error("note_refused", call_sid=call.call_sid, why=str(exc))
-    return CallRecord(
-        call_sid=call.call_sid,
-        stream_sid=call.stream_sid,
-        direction=call.direction,
-        caller=call.caller,
-        line=call.line,
-        started_at=call.started_at,
-        duration=0.0,
-        outcome="cut",
-    )
+    about = attrs.asdict(call, filter=lambda field, _: field.name not in {"key", "worker"})
+    return CallRecord(**about, duration=0.0, outcome="cut")
