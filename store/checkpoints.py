@@ -42,10 +42,6 @@ _NOBODYS = frozenset({".refused", ".part"})
 _log = structlog.stdlib.get_logger()
 
 
-def unnoted(_call_sid: str, _running: RunningRecord) -> None:
-    """Note nothing."""
-
-
 async def keep_news(records: CallRecords, record: CallRecord) -> bool:
     """Keep the record of a cut call unless the kept one knows more; return whether it was kept.
 
@@ -68,7 +64,7 @@ class Checkpoints:
     every: float = 0.8
     """Seconds between two rounds."""
     adopt_every: float = 30.0
-    note: Note = unnoted
+    note: Note = lambda *_: None
     """Told of each change as well: the notes that other machines read (`store/fleet/`)."""
     _own: RunningLog = attrs.field(
         default=attrs.Factory(lambda self: RunningLog(self.folder, uuid.uuid4().hex), takes_self=True), init=False

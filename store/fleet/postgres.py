@@ -46,7 +46,6 @@ from store.fleet.shared import (
     LiveCall,
     State,
     fresh_name,
-    ignore_post,
     skew,
 )
 from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, live_call, seat
@@ -97,7 +96,7 @@ class PostgresFleet(Fleet):
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
-    _inbox: Inbox = attrs.field(default=ignore_post, init=False)
+    _inbox: Inbox = attrs.field(default=lambda _: None, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     """Set by the next beat that is answered."""
@@ -205,7 +204,7 @@ class PostgresFleet(Fleet):
         try:
             rows = await self.database.ask(statements.TURN, {"gap": 1 / per_second, "longest": longest})
         except FleetUnavailable:
-            return self._pace.claim(per_second / self._workers, longest)
+            return await super().claim_turn(per_second / self._workers, longest)
         return max(0.0, float(rows[0][0])) if rows else None
 
     async def live(self) -> Sequence[LiveCall]:

@@ -73,10 +73,6 @@ LONGEST_POST = 7900
 """Bytes of one message: PostgreSQL notifies of fewer than 8,000."""
 
 
-def ignore_post(_body: str) -> None:
-    """Drop what others post."""
-
-
 Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
 """Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
 
@@ -112,22 +108,6 @@ class Elsewhere:
         return listener
 
 
-@attrs.define
-class OwnPace:
-    """The moments at which one process by itself may place calls."""
-
-    _next: float = attrs.field(default=0.0, init=False)
-
-    def claim(self, per_second: float, longest: float) -> float | None:
-        """Claim the next one: so many seconds from now; None beyond `longest`."""
-        now = trio.current_time()
-        wait = max(0.0, self._next - now)
-        if wait > longest:
-            return None
-        self._next = now + wait + 1 / per_second
-        return wait
-
-
 @attrs.define(eq=False)
 class Fleet:
     """The state that the workers of one account share, as one of them sees it; here, of one process by itself."""
@@ -139,7 +119,8 @@ class Fleet:
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
-    _pace: OwnPace = attrs.field(factory=OwnPace, init=False)
+    _next_turn: float = attrs.field(default=0.0, init=False)
+    """When this process by itself may place a call."""
 
     @property
     def is_away(self) -> bool:
@@ -206,7 +187,12 @@ class Fleet:
         Without the database: each worker places its part of `per_second`.
         """
         await trio.lowlevel.checkpoint()
-        return self._pace.claim(per_second, longest)
+        now = trio.current_time()
+        wait = max(0.0, self._next_turn - now)
+        if wait > longest:
+            return None
+        self._next_turn = now + wait + 1 / per_second
+        return wait
 
     async def live(self) -> Sequence[LiveCall]:
         """Return the running calls of all workers, newest first; without the database those of this worker."""

@@ -28,7 +28,6 @@ from store.fleet.shared import (
     FleetUnavailable,
     State,
     WorkerMessage,
-    ignore_post,
     skew,
 )
 from store.memory import MemoryRecords
@@ -516,7 +515,7 @@ async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is
     heard = trio.Event()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set(), ignore_post)
+        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set(), lambda _: None)
         if is_notified:
             await wait_listening(workers.url)
             await one.tell("CA1", "{}")

@@ -74,22 +74,23 @@ async def test_a_campaign_whose_rules_cannot_be_read_holds_up_no_other(
         assert [line["event"] for line in logs].count("campaign_left") == 1
 
 
-async def test_an_attempt_whose_rules_cannot_be_read_ends_when_a_version_comes_that_can(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize(("outcome", "state"), [("busy", "waiting"), ("completed", "over")])
+async def test_an_attempt_that_may_be_made_again_ends_when_a_version_comes_that_can_read_the_rules(
+    autojump_clock: MockClock, outcome: str, state: str
 ) -> None:
     async with world() as there:
         spring, queue = await create(there, "spring"), there.context.orders
         update = "UPDATE campaigns SET rules = :rules"
         await queue.database.ask(update, {"rules": orjson.dumps({"retry": {"busy": [15]}}).decode()})
         with capture_logs() as logs:
-            await there.context.outcomes.ends.note("ORspring", "busy")
+            await there.context.outcomes.ends.note("ORspring", outcome)
         (left,) = await there.context.campaigns.contacts(spring.campaign)
         await queue.database.ask(update, {"rules": orjson.dumps(RULES.written()).decode()})
-        await settle(queue, left, "busy")
+        await settle(queue, left, outcome)
         (settled,) = await there.context.campaigns.contacts(spring.campaign)
 
-        assert (left.state, settled.state, settled.outcome) == ("waiting", "over", "busy")
-        assert [line["event"] for line in logs] == ["order_end_left"]
+        assert (left.state, settled.state, settled.outcome) == (state, "over", outcome)
+        assert [line["event"] for line in logs] == (["order_end_left"] if state == "waiting" else [])
 
 
 async def test_an_order_that_cannot_be_read_waits_for_a_version_that_can_until_it_is_too_late(

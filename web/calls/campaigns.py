@@ -131,20 +131,16 @@ async def settle(orders: OrderQueue, order: KeptOrder, outcome: str, why: str = 
         return
     history = {"id": order.order_id, "call_sid": order.call_sid, "outcome": outcome}
     campaign = await CampaignStore(orders.database).find(order.campaign)
-    rules = CampaignRules(retry={}) if campaign is None or campaign.state == "canceled" else rules_of(campaign.rules)
+    kind = KINDS.get(outcome, "")
+    may_retry = kind and campaign is not None and campaign.state != "canceled"
+    rules = rules_of(campaign.rules) if campaign is not None and may_retry else CampaignRules(retry={})
     if rules is None:
         raise OtherVersion(UNREAD)
-    if (rule := _next_rule(rules, order, outcome)) is None:
+    had = sum(KINDS.get(str(one.get("outcome"))) == kind for one in order.history)
+    rule = rules.retry.get(kind)
+    if rule is None or had >= rule.times or order.attempt >= rules.most_calls:
         await orders.over(order.order_id, outcome, why, history)
         return
     now = await orders.now()
     opening = rules.hours.opening(now + rule.minutes * 60, order.zones)
     await orders.once_more(order, new_order_id(), (opening or now) - now, history, why)
-
-
-def _next_rule(rules: CampaignRules, order: KeptOrder, outcome: str) -> RetryRule | None:
-    """Return the rule by which a number is called again after this outcome; None when it is not."""
-    kind = KINDS.get(outcome, "")
-    had = sum(KINDS.get(str(one.get("outcome"))) == kind for one in order.history)
-    rule = rules.retry.get(kind)
-    return rule if rule is not None and had < rule.times and order.attempt < rules.most_calls else None
