@@ -516,7 +516,7 @@ async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump
 async def test_a_call_that_is_carried_is_not_asked_after(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)
-        there.context.live_calls.streaming(f"CA{1:032x}")
+        there.context.live_calls.news_of(f"CA{1:032x}").carried()
         there.line.statuses[f"CA{1:032x}"] = "completed"
         await trio.sleep(ORDER_SECONDS + RING_SECONDS)
 

@@ -52,7 +52,7 @@ async def kept_of(there: Exchange) -> CallRecord:
 async def put_through(there: Exchange) -> tuple[KnownCall, WatchedCall]:
     """Have a call that this worker has carried be put through to a person."""
     context = context_of(there)
-    known = context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "in-progress", CALL_SID, streamed=True))
+    known = context.live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "in-progress", CALL_SID).carried())
     watched = context.watched.watch(CALL_SID)
     Journal([watched.read]).note(CallParked(1.0, {}))
     await save(there, PUT_THROUGH)

@@ -28,8 +28,8 @@ async def test_a_call_is_shown_once_however_often_it_is_added(autojump_clock: Mo
 async def test_news_that_comes_late_does_not_undo_newer_news(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
     live_calls.add(shown("order", "CA1"))
-    live_calls.progress("CA1", "in-progress", 2)
-    live_calls.progress("CA1", "ringing", 1)
+    live_calls.news_of("CA1").progress("in-progress", 2)
+    live_calls.news_of("CA1").progress("ringing", 1)
 
     assert [call.status for call in live_calls.newest()] == ["in-progress"]
 
@@ -37,8 +37,8 @@ async def test_news_that_comes_late_does_not_undo_newer_news(autojump_clock: Moc
 async def test_a_call_that_is_over_stays_over(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
     live_calls.add(shown("order", "CA1"))
-    live_calls.ended("CA1", "completed")
-    live_calls.progress("CA1", "in-progress", 9)
+    live_calls.news_of("CA1").ended("completed")
+    live_calls.news_of("CA1").progress("in-progress", 9)
 
     call = live_calls.find("CA1")
     assert call is not None
@@ -47,9 +47,9 @@ async def test_a_call_that_is_over_stays_over(autojump_clock: MockClock) -> None
 
 async def test_news_of_an_unknown_call_is_dropped(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
-    live_calls.progress("CA1", "ringing", 1)
-    live_calls.streaming("CA1")
-    live_calls.ended("CA1", "completed")
+    live_calls.news_of("CA1").progress("ringing", 1)
+    live_calls.news_of("CA1").carried()
+    live_calls.news_of("CA1").ended("completed")
     live_calls.name("order", "CA1")
     live_calls.remove("order")
 
@@ -60,7 +60,7 @@ async def test_only_calls_that_are_over_are_forgotten(autojump_clock: MockClock)
     live_calls = LiveCalls(memory=2)
     for name in ("a", "b", "c"):
         live_calls.add(shown(name, f"CA{name}"))
-        live_calls.ended("CAa", "completed")
+        live_calls.news_of("CAa").ended("completed")
     live_calls.add(shown("d", "CAd"))
 
     assert [call.id for call in live_calls.newest()] == ["d", "c", "b"]
@@ -88,7 +88,7 @@ async def test_news_that_does_not_come_makes_a_call_stale(autojump_clock: MockCl
     call = live_calls.add(shown("order", "CA1"))
     await trio.sleep(4)
     stale = call.stale
-    live_calls.progress("CA1", "ringing", 1)
+    live_calls.news_of("CA1").progress("ringing", 1)
 
     assert (stale, call.stale) == (True, False)
 
@@ -96,8 +96,8 @@ async def test_news_that_does_not_come_makes_a_call_stale(autojump_clock: MockCl
 async def test_a_call_that_streams_here_or_is_over_is_never_stale(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
     streaming, over = live_calls.add(shown("a", "CAa")), live_calls.add(shown("b", "CAb"))
-    live_calls.streaming("CAa")
-    live_calls.ended("CAb", "completed")
+    live_calls.news_of("CAa").carried()
+    live_calls.news_of("CAb").ended("completed")
     await trio.sleep(4)
 
     assert (streaming.stale, over.stale) == (False, False)
@@ -107,7 +107,7 @@ async def test_a_call_that_another_worker_carries_is_live_there_and_forgotten_he
     live_calls = LiveCalls(memory=2)
     for number in range(3):
         live_calls.add(KnownCall(f"OR{number}", "outbound", "", "", "queued", f"CA{number}"))
-        live_calls.carried_elsewhere(f"CA{number}")
+        live_calls.news_of(f"CA{number}").carried_elsewhere()
 
     assert [call.id for call in live_calls.newest()] == ["OR2", "OR1"]
     assert not any(call.live for call in live_calls.newest())
@@ -116,7 +116,7 @@ async def test_a_call_that_another_worker_carries_is_live_there_and_forgotten_he
 async def test_a_call_that_comes_to_this_worker_after_all_is_live_here(autojump_clock: MockClock) -> None:
     live_calls = LiveCalls()
     call = live_calls.add(KnownCall("OR1", "outbound", "", "", "queued", "CA1"))
-    live_calls.carried_elsewhere("CA1")
-    live_calls.streaming("CA1")
+    live_calls.news_of("CA1").carried_elsewhere()
+    live_calls.news_of("CA1").carried()
 
     assert (call.live, call.elsewhere) == (True, False)

@@ -87,7 +87,7 @@ async def test_a_caller_who_never_came_has_one_record(autojump_clock: MockClock)
 async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
     async with world() as there:
         await trio.sleep(OVERDUE_SECONDS - 1)
-        there.context.live_calls.progress(CALL_SID, "in-progress", 1)
+        there.context.live_calls.news_of(CALL_SID).progress("in-progress", 1)
         await trio.sleep(NO_SHOW_LOOK_SECONDS + 2)
 
         assert await there.kept() == []
@@ -95,7 +95,7 @@ async def test_news_of_a_call_puts_it_off(autojump_clock: MockClock) -> None:
 
 async def test_a_caller_who_has_come_has_a_record_of_their_own(autojump_clock: MockClock) -> None:
     async with world() as there:
-        there.context.live_calls.streaming(CALL_SID)
+        there.context.live_calls.news_of(CALL_SID).carried()
         await trio.sleep(SOON)
 
         assert await there.kept() == []

@@ -176,7 +176,7 @@ class Dispatcher:
             except LineError:
                 return call
             if status is not None:
-                self.context.live_calls.refreshed(call, status)
+                call.refreshed(status)
         return next(self.context.live_calls.ringing_to(number), None)
 
     def turn_of(self, order_id: str) -> float | None:

@@ -130,10 +130,10 @@ class Announced:
         if record.outcome == TRANSFERRING:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
             self.parked_calls.park(record)
-            self.live_calls.transferring(record.call_sid)
+            self.live_calls.news_of(record.call_sid).transferring()
         elif record.outcome in LOST:
             self.parked_calls.park(record)
-            self.live_calls.ended(record.call_sid, record.outcome)
+            self.live_calls.news_of(record.call_sid).ended(record.outcome)
         else:
             self.parked_calls.leave(record.call_sid)
             self._end(record)
@@ -172,4 +172,4 @@ class Announced:
     def _end(self, record: CallRecord) -> None:
         _announce(record)
         self.counts.ended(record)
-        self.live_calls.ended(record.call_sid, record.outcome)
+        self.live_calls.news_of(record.call_sid).ended(record.outcome)

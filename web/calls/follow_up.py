@@ -83,7 +83,7 @@ class FollowUp:
         for call_sid, each in parked.items():
             if float(resumed.get(call_sid, "-inf")) > each.at:
                 parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
-                self.context.live_calls.carried_elsewhere(call_sid)
+                self.context.live_calls.news_of(call_sid).carried_elsewhere()
                 self.context.watched.forget(call_sid)
             elif each.record.outcome == TRANSFERRING:
                 await self._look_after_transfer(each)
@@ -101,7 +101,7 @@ class FollowUp:
         record = await returns.record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
             self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
-            self.context.live_calls.ended(call_sid, record.outcome)
+            self.context.live_calls.news_of(call_sid).ended(record.outcome)
             self.context.watched.ended(record)
         elif now >= parked.since + LONGEST_TALK or await ask_status(self.context.line, call_sid) in _OVER:
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
@@ -153,7 +153,7 @@ async def _hear_of_order(context: AppContext, call: KnownCall) -> None:
     outcome = "canceled" if known is None else known.outcome
     context.live_calls.name(call.id, order.call_sid if order is not None else "")
     if call.call_sid and await context.admissions.is_streamed(call.call_sid):
-        context.live_calls.carried_elsewhere(call.call_sid)
+        call.carried_elsewhere()
     elif order is None or order.is_over:
         context.slots.release(call.id)
         call.conclude(UNANSWERED.get(outcome, "completed"), outcome)

@@ -28,7 +28,7 @@ def _now() -> str:
 
 @attrs.define
 class KnownCall:
-    """One call as this worker knows it; `status` is in Twilio's words."""
+    """One call as this worker knows it; `status` is in Twilio's words. It alone changes what is known of it."""
 
     id: str
     direction: str
@@ -36,14 +36,48 @@ class KnownCall:
     line: str
     status: str
     call_sid: str = ""
-    answered_by: str = ""
-    outcome: str = ""
-    streamed: bool = False
-    elsewhere: bool = False
+    answered_by: str = attrs.field(default="", init=False)
+    outcome: str = attrs.field(default="", init=False)
+    streamed: bool = attrs.field(default=False, init=False)
+    elsewhere: bool = attrs.field(default=False, init=False)
     """Whether another worker carries it, and hears of its end."""
-    sequence: int = -1
-    created_at: str = attrs.field(factory=_now)
-    heard_at: float = attrs.field(factory=trio.current_time)
+    created_at: str = attrs.field(factory=_now, init=False)
+    heard_at: float = attrs.field(factory=trio.current_time, init=False)
+    _sequence: int = attrs.field(default=-1, init=False)
+
+    def named(self, call_sid: str) -> None:
+        self.call_sid = call_sid
+
+    def answered(self, by: str) -> None:
+        self.answered_by = by
+
+    def progress(self, status: str, sequence: int) -> None:
+        """Take in a status callback; one older than the last is ignored."""
+        if sequence > self._sequence and not self.over:
+            self._sequence = sequence
+            self.refreshed(status)
+
+    def refreshed(self, status: str) -> None:
+        """Take in what Twilio says when asked; whatever is still on its way is older."""
+        self.status, self.heard_at = status, trio.current_time()
+
+    def carried(self, since: str = "") -> "KnownCall":
+        """Show that the call's media stream runs, on this worker or, `since` then, on the one that tells."""
+        self.streamed, self.elsewhere, self.status, self.outcome = True, False, "in-progress", ""
+        self.created_at = since or self.created_at
+        return self
+
+    def carried_elsewhere(self) -> None:
+        """Show that the call's media stream runs on another worker: it is found here, and live there."""
+        if not self.streamed or self.outcome:  # else it runs here
+            self.elsewhere = True
+
+    def transferring(self) -> None:
+        """Show that the call is put through to a person: the agents are done with it, unless it comes back."""
+        self.outcome = TRANSFERRING
+
+    def ended(self, outcome: str) -> None:
+        self.conclude(self.status if self.over else "completed", outcome)
 
     def conclude(self, status: str, outcome: str) -> None:
         self.status, self.outcome = status, outcome
@@ -90,46 +124,15 @@ class LiveCalls:
         """Learn by which CallSid Twilio knows one of our calls."""
         call = self._calls.get(call_id)
         if call is not None and call_sid:
-            call.call_sid = call_sid
+            call.named(call_sid)
             self._ids[call_sid] = call_id
 
     def find(self, name: str) -> KnownCall | None:
         return self._calls.get(self._ids.get(name, name))
 
-    def progress(self, name: str, status: str, sequence: int) -> KnownCall | None:
-        """Take in a status callback; one older than the last is ignored."""
-        call = self.find(name)
-        if call is None or sequence <= call.sequence or call.over:
-            return call
-        call.status, call.sequence, call.heard_at = status, sequence, trio.current_time()
-        return call
-
-    def refreshed(self, call: KnownCall, status: str) -> None:
-        """Take in what Twilio says when asked; whatever is still on its way is older."""
-        call.status, call.heard_at = status, trio.current_time()
-
-    def streaming(self, call_sid: str) -> None:
-        call = self.find(call_sid)
-        if call is not None:
-            call.streamed, call.status, call.outcome = True, "in-progress", ""
-            call.elsewhere = False
-
-    def carried_elsewhere(self, call_sid: str) -> None:
-        """Show that the call's media stream runs on another worker: it is found here, and live there."""
-        call = self.find(call_sid)
-        if call is not None and not (call.streamed and not call.outcome):  # else it runs here
-            call.elsewhere = True
-
-    def transferring(self, call_sid: str) -> None:
-        """Show that the call is put through to a person: the agents are done with it, unless it comes back."""
-        call = self.find(call_sid)
-        if call is not None:
-            call.outcome = TRANSFERRING
-
-    def ended(self, call_sid: str, outcome: str) -> None:
-        call = self.find(call_sid)
-        if call is not None:
-            call.conclude(call.status if call.over else "completed", outcome)
+    def news_of(self, name: str) -> KnownCall:
+        """Return the call that news is of; of an unknown one, a call that nobody sees."""
+        return self.find(name) or KnownCall("", "", "", "", "")
 
     def remove(self, call_id: str) -> None:
         """Forget a call that was never placed."""

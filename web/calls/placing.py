@@ -126,7 +126,7 @@ class Placing:
             self.context.slots.release(call.id)
             call.conclude("canceled", order.outcome if order is not None else "canceled")
         elif order.worker != self.worker or order.state != "waiting":
-            self.context.live_calls.carried_elsewhere(call.id)
+            call.carried_elsewhere()
         elif await self.context.orders.refused_number(order.number) is not None:
             await self.conclude(call, "canceled", "the number is on the do-not-call list", outcome=DO_NOT_CALL)
         else:
@@ -187,7 +187,7 @@ class Placing:
             status = await ask_status(self.context.line, call.call_sid)
             if status == "":
                 continue
-            self.context.live_calls.refreshed(call, status or "failed")
+            call.refreshed(status or "failed")
             if call.status in FINAL_STATUSES:
                 await self.conclude(call, call.status, why(call.status, {}))
         if call.live and not call.streamed:
@@ -197,7 +197,7 @@ class Placing:
         with trio.move_on_after(RING_SECONDS):
             while not call.over and not call.streamed:
                 if await self.context.admissions.is_streamed(call.call_sid):
-                    self.context.live_calls.carried_elsewhere(call.call_sid)
+                    call.carried_elsewhere()
                     self.context.slots.release(call.id)
                     return True
                 await trio.sleep(LOOK_SECONDS)

@@ -32,7 +32,7 @@ async def find_elsewhere(context: AppContext, name: str) -> KnownCall | None:
 
 def _of_another_worker(call: LiveCall) -> KnownCall:
     named = call.key, call.direction, call.caller, call.line, "in-progress", call.call_sid
-    return KnownCall(*named, streamed=True, created_at=call.started_at)
+    return KnownCall(*named).carried(call.started_at)
 
 
 async def shown_live(calls: Sequence[KnownCall], context: AppContext) -> list[Mapping[str, object]]:

@@ -210,7 +210,7 @@ class CallRoutes:
         if call is None:
             return await self._shown_elsewhere(name, call_sid, status)
         if status is not None:
-            self.context.live_calls.refreshed(call, status)
+            call.refreshed(status)
             if call.over:
                 self.context.slots.release(call.id)
         return _shown(name, call_sid, call, {"record": None})

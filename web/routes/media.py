@@ -151,7 +151,7 @@ class MediaStreams:
             context.announced.parked_calls.leave(call_sid)
             left = await Returns(context).record_of(call_sid) or await context.fleet.noted(call_sid)  # by a dead worker
             plan = attrs.evolve(plan, resumption=None if left is None else _resumption(left, admitted))
-        context.live_calls.streaming(call_sid)
+        context.live_calls.news_of(call_sid).carried()
         with (
             bound_contextvars(**_logged(started, context.services)),
             context.streams.carry(call_sid, again=admitted.again),
@@ -165,8 +165,7 @@ class MediaStreams:
     async def _carry_page(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         """Carry a call from a page: nobody else knows of it, and its stream's end is its own."""
         call_sid, context = started.call_sid, self.context
-        known = KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid, streamed=True)
-        context.live_calls.add(known)
+        context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid).carried())
         services = services_for_page(context.services)
         try:
             with (

@@ -120,7 +120,7 @@ class TwilioRoutes:
         sequence = form.get("SequenceNumber", "")
         if await self._is_its_call(order, call_sid):
             await self._note_of(order, call_sid)
-        self.context.live_calls.progress(call_sid, status, count_of(sequence))
+        self.context.live_calls.news_of(call_sid).progress(status, count_of(sequence))
         if status in FINAL_STATUSES:
             self.context.slots.release(order)
             self.context.slots.release(call_sid)
@@ -134,9 +134,7 @@ class TwilioRoutes:
         """Tell the call whether a person or a machine has answered, on any worker."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
-        call = self.context.live_calls.find(call_sid)
-        if call is not None:
-            call.answered_by = answered_by
+        self.context.live_calls.news_of(call_sid).answered(answered_by)
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
         if not await self.context.commands.tell(call_sid, MachineAnswered(answered_by)):
             # its stream may be late, or elsewhere

@@ -57,8 +57,8 @@ async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockCl
 async def test_a_time_says_its_zone(target: str, autojump_clock: MockClock) -> None:
     """In a table, the head of its column does."""
     there = exchange(records=await kept(1))
-    live = KnownCall("order", "outbound", LEAD, "+15551230000", "in-progress", created_at="2026-11-22T10:00:00+01:00")
-    context_of(there).live_calls.add(live)
+    live = KnownCall("order", "outbound", LEAD, "+15551230000", "in-progress")
+    context_of(there).live_calls.add(live.carried("2026-11-22T10:00:00+01:00"))
     contact = NewContact("spring-1", 1, LEAD, (), 0.0, {})
     await context_of(there).campaigns.create("id", "spring", [contact], CampaignRules().written(), "running")
     page = (await signed_in(there).ask("GET", target)).text
