@@ -1,6 +1,7 @@
 """A verdict that reaches another worker than the call's is the call's all the same, and hangs up on nobody."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import pytest
@@ -9,17 +10,24 @@ from trio.testing import MockClock
 
 from actors.call_services import CallPlan
 from actors.messages import MachineAnswered
+from actors.supervision import keep_running
 from protocol.wire import WebSocket
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
-from web.calls.admission import EXPECTED_SECONDS, LOOK_SECONDS, Admissions, CallNews, Verdicts
+from web.calls.admission import CallNews
 from web.calls.context import AppContext
+from web.calls.follow_up import VERDICT_LOOK_SECONDS, look_for_verdicts
+from web.calls.streams import VERDICT_SECONDS
 from web.routes.media import MediaStreams
 
 
 def context_of(there: Exchange) -> AppContext:
     return cast("MediaStreams", there.app.asgi_app).context
+
+
+async def look_on(context: AppContext) -> None:
+    await keep_running(partial(look_for_verdicts, context), "verdicts_not_looked_for", VERDICT_LOOK_SECONDS)
 
 
 async def stays(socket: WebSocket, _: CallPlan) -> None:
@@ -33,11 +41,11 @@ async def hears_elsewhere(verdict: str, carrier: TokenStore, other: TokenStore) 
     heard: list[object] = []
     with first.intercom.open(CALL_SID) as mailbox:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(context_of(first).verdicts.run)
+            nursery.start_soon(look_on, context_of(first))
             nursery.start_soon(Peer().starts(token).visit, first.app)
             await trio.sleep(5)
             await second.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
-            with trio.move_on_after(LOOK_SECONDS + 0.5):
+            with trio.move_on_after(VERDICT_LOOK_SECONDS + 0.5):
                 heard.append(await mailbox.receive())
                 heard.append(await mailbox.receive())
             nursery.cancel_scope.cancel()
@@ -60,10 +68,10 @@ async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump
 async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
     context = context_of(exchange())
     await context.admissions.tell(CALL_SID, CallNews.VERDICT, "machine_start")
-    with context.verdicts.expecting(CALL_SID):
-        await context.verdicts.look()
+    with context.streams.carry(CALL_SID, expects_verdict=True):
+        await look_for_verdicts(context)
         with context.services.intercom.open(CALL_SID) as mailbox:
-            await context.verdicts.look()
+            await look_for_verdicts(context)
 
             assert mailbox.receive_nowait() == MachineAnswered("machine_start")
 
@@ -78,9 +86,9 @@ async def test_a_verdict_that_overtakes_the_stream_waits_for_the_call_which_deci
     answer = await there.twilio("/twilio/amd", {"CallSid": CALL_SID, "AnsweredBy": verdict})
     with there.intercom.open(CALL_SID) as mailbox:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(context_of(there).verdicts.run)
+            nursery.start_soon(look_on, context_of(there))
             nursery.start_soon(Peer().starts(token).visit, there.app)
-            with trio.fail_after(LOOK_SECONDS + 0.5):
+            with trio.fail_after(VERDICT_LOOK_SECONDS + 0.5):
                 told = await mailbox.receive()
             nursery.cancel_scope.cancel()
 
@@ -99,13 +107,14 @@ class CountingTokenStore(TokenStore):
 
 async def test_nobody_looks_for_a_verdict_that_cannot_come_any_more(autojump_clock: MockClock) -> None:
     tokens = CountingTokenStore()
-    verdicts = Verdicts(Admissions(tokens), context_of(exchange()).services.intercom)
-    with verdicts.expecting(CALL_SID):
-        await trio.sleep(EXPECTED_SECONDS)
-        await verdicts.look()
-        await verdicts.look()
-    with verdicts.expecting(CALL_SID):
+    context = context_of(exchange(tokens=tokens))
+    with context.streams.carry(CALL_SID, expects_verdict=True):
+        await trio.sleep(VERDICT_SECONDS)
+        await look_for_verdicts(context)
+        await trio.sleep(VERDICT_LOOK_SECONDS)
+        await look_for_verdicts(context)
+    with context.streams.carry(CALL_SID, expects_verdict=True):
         pass
-    await verdicts.look()
+    await look_for_verdicts(context)
 
     assert tokens.looks == 1

@@ -4,26 +4,17 @@ A signed upgrade proves that it is Twilio, not that it is this call now: a signa
 replayed. So the TwiML carries a token; it opens one stream, of the one CallSid of the signed webhook, within a minute.
 What a stream needs to know of its call (who called whom, what is known of the lead) is kept here and travels neither
 in the TwiML nor in a URL. `redeem` answers a refusal as a value; it never raises for what the other side sent.
-
-`Verdicts` looks for the verdicts of answering machine detection that another worker got, or that came before the call's
-stream: Twilio sends `AnsweredBy` to one worker, which leaves it in the token store.
 """
 
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import attrs
 import orjson
-import structlog
-import trio
 from werkzeug.datastructures import MultiDict
 
-from actors.endings.intercom import Intercom
-from actors.messages import MachineAnswered
-from actors.supervision import unharmed
 from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
 from store.tokens import KnownTexts, TokenStore
@@ -184,42 +175,3 @@ class Admissions:
     async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
         """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
         return await self.texts.peek(streamed_text(call_sid), b"" if if_unknown else None) is not None
-
-
-LOOK_SECONDS = 1.0
-EXPECTED_SECONDS = 60.0
-"""Twilio's detection takes 30 s at most, and begins when the call is answered."""
-
-_log = structlog.stdlib.get_logger()
-
-
-@attrs.define(eq=False)
-class Verdicts:
-    """The verdicts that one worker's calls still wait for."""
-
-    admissions: Admissions
-    intercom: Intercom
-    _expected: dict[str, float] = attrs.field(factory=dict, init=False)
-
-    @contextmanager
-    def expecting(self, call_sid: str) -> Iterator[None]:
-        """Look for the verdict of a call that is carried here, for as long as the `with` lasts."""
-        self._expected[call_sid] = trio.current_time() + EXPECTED_SECONDS
-        try:
-            yield
-        finally:
-            self._expected.pop(call_sid, None)
-
-    async def run(self) -> None:
-        while True:
-            await trio.sleep(LOOK_SECONDS)
-            await unharmed(self.look, "verdicts_not_looked_for")
-
-    async def look(self) -> None:
-        now, expected = trio.current_time(), dict(self._expected)
-        verdicts = await self.admissions.told(CallNews.VERDICT, [*expected])
-        for call_sid, until in expected.items():
-            verdict = verdicts.get(call_sid)
-            is_told = verdict is not None and self.intercom.tell(call_sid, MachineAnswered(verdict))
-            if is_told or until <= now:
-                self._expected.pop(call_sid, None)

@@ -18,7 +18,7 @@ from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.outbox import Outbox
 from store.tokens import TokenStore
-from web.calls.admission import Admissions, Verdicts
+from web.calls.admission import Admissions
 from web.calls.after_call import AfterCalls
 from web.calls.call_files import CallFiles
 from web.calls.campaigns import settle
@@ -73,7 +73,6 @@ class AppContext:
     outcomes: Outcomes
     announced: Announced
     after_calls: AfterCalls
-    verdicts: Verdicts
     orders: OrderQueue
     outbox: Outbox
     webhooks: Webhooks | None
@@ -126,7 +125,6 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         outcomes=Outcomes(services.records, announced.save, admissions, ends),
         announced=announced,
         after_calls=after,
-        verdicts=Verdicts(admissions, services.intercom),
         orders=orders,
         outbox=outbox,
         webhooks=webhooks,

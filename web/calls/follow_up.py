@@ -3,7 +3,8 @@
 `FollowUp` asks Twilio about calls that were put through if no webhook reports their end, so that their records get an
 outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
 `run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
-raises. `settle_unheard` gives a record to each call that came in and never opened its stream.
+raises. `look_for_verdicts` finds there what Twilio has told another worker, or before the call's stream: who has
+answered. `settle_unheard` gives a record to each call that came in and never opened its stream.
 """
 
 from functools import partial
@@ -12,7 +13,7 @@ import attrs
 import structlog
 import trio
 
-from actors.messages import NoteCallOver
+from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
@@ -26,6 +27,7 @@ from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.clients.twilio import ask_status
 
 LOOK_SECONDS = 5.0
+VERDICT_LOOK_SECONDS = 1.0
 FIRST_ASK = 120.0
 """From the transfer to the first question how it goes: ringing, whisper and key take less than a minute."""
 ASK_SECONDS = 60.0
@@ -109,6 +111,14 @@ class FollowUp:
                 await returns.conclude(call_sid, UNHEARD, "unknown")
             else:  # how long, nobody has said
                 await returns.conclude(call_sid, TRANSFERRED, ANSWERED)
+
+
+async def look_for_verdicts(context: AppContext) -> None:
+    """Tell calls here who has answered them, once."""
+    verdicts = await context.admissions.told(CallNews.VERDICT, context.streams.expecting_verdicts())
+    for call_sid in verdicts.keys() & {*context.streams.expecting_verdicts()}:
+        if context.services.intercom.tell(call_sid, MachineAnswered(verdicts[call_sid])):
+            context.streams.expect_no_verdict(call_sid)
 
 
 async def settle_unheard(context: AppContext) -> None:

@@ -4,6 +4,7 @@ A socket can be dead for a long time before we know it, while Twilio has given i
 decides nothing; a stream is carried inside of `carry`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,11 +13,15 @@ import trio
 
 END_SECONDS = 5.0
 """For a stream to end once Twilio has said so, and for its call to save its record."""
+VERDICT_SECONDS = 60.0
+"""Twilio's detection takes 30 s at most, and begins when the call is answered."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Running:
     again: bool
+    verdict_until: float
+    """Until when Twilio may still say who has answered."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
 
@@ -26,9 +31,10 @@ class Streams:
     _running: dict[str, _Running] = attrs.field(factory=dict, init=False)
 
     @contextmanager
-    def carry(self, call_sid: str, *, again: bool = False) -> Iterator[None]:
+    def carry(self, call_sid: str, *, again: bool = False, expects_verdict: bool = False) -> Iterator[None]:
         """Show that the call's stream runs here, for as long as the `with` lasts; `again`: in place of a lost one."""
-        running = self._running[call_sid] = _Running(again)
+        until = trio.current_time() + VERDICT_SECONDS if expects_verdict else -math.inf
+        running = self._running[call_sid] = _Running(again, until)
         try:
             with running.scope:
                 yield
@@ -39,6 +45,13 @@ class Streams:
 
     def running(self) -> Sequence[str]:
         return list(self._running)
+
+    def expecting_verdicts(self) -> Sequence[str]:
+        now = trio.current_time()
+        return [call_sid for call_sid, running in self._running.items() if running.verdict_until >= now]
+
+    def expect_no_verdict(self, call_sid: str) -> None:
+        self._running[call_sid].verdict_until = -math.inf
 
     def is_again(self, call_sid: str) -> bool:
         running = self._running.get(call_sid)

@@ -14,7 +14,7 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -154,8 +154,7 @@ class MediaStreams:
         context.live_calls.news_of(call_sid).carried()
         with (
             bound_contextvars(**_logged(started, context.services)),
-            context.streams.carry(call_sid, again=admitted.again),
-            context.verdicts.expecting(call_sid) if plan.direction == "outbound" else nullcontext(),
+            context.streams.carry(call_sid, again=admitted.again, expects_verdict=plan.direction == "outbound"),
         ):
             record = await self.run_call(socket, plan, context.services)
             await Returns(context).add_stream_errors(record)
