@@ -7,6 +7,7 @@ nothing but its record, which is saved already: its sockets and tasks are gone. 
 `web/calls/follow_up.py` looks after parked calls. Errors of the store are the caller's; there are no others.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -30,17 +31,30 @@ LOST = frozenset({"crashed", "cut", "caller_hung_up", "line_dead"})
 _log = structlog.stdlib.get_logger()
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class ParkedCall:
     """A call whose agents are done with it and which may come back: from a person, or on another stream.
 
-    `since` and `until` are trio's time, `at` is the wall's, which other workers share.
+    Times are trio's; `at` is the wall's, which other workers share.
     """
 
     record: CallRecord
-    since: float
     until: float
     at: float
+    since: float = attrs.field(factory=trio.current_time, init=False)
+    taken: float | None = attrs.field(default=None, init=False)
+    """When the person took the call."""
+    _asked: float = attrs.field(default=-math.inf, init=False)
+
+    def take(self) -> None:
+        self.taken = trio.current_time() if self.taken is None else self.taken
+
+    def is_to_be_asked_after(self, first: float, again: float) -> bool:
+        """Whether Twilio is to be asked about it now: so long after it was parked, or asked after. Notes that it is."""
+        now = trio.current_time()
+        is_due = now >= max(self.since + first, self._asked + again)
+        self._asked = now if is_due else self._asked
+        return is_due
 
 
 @attrs.define
@@ -52,33 +66,18 @@ class ParkedCalls:
     places: int = PLACES
     now: Callable[[], float] = time.time
     _parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
-    _taken: dict[str, float] = attrs.field(factory=dict, init=False)
-    """When (trio time) the person took the call, of those that are parked."""
 
     def park(self, record: CallRecord) -> None:
         """Remember a call; a second time, what its record says now."""
-        now = trio.current_time()
         seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
         self.leave(record.call_sid)
-        self._parked[record.call_sid] = ParkedCall(record, now, now + seconds, self.now())
+        self._parked[record.call_sid] = ParkedCall(record, trio.current_time() + seconds, self.now())
 
-    def find(self, call_sid: str) -> CallRecord | None:
-        parked = self._parked.get(call_sid)
-        return parked.record if parked is not None else None
+    def find(self, call_sid: str) -> ParkedCall | None:
+        return self._parked.get(call_sid)
 
     def leave(self, call_sid: str) -> None:
         self._parked.pop(call_sid, None)
-        self._taken.pop(call_sid, None)
-
-    def take(self, call_sid: str) -> None:
-        """Note that the person has taken a call that is parked here."""
-        if call_sid in self._parked:
-            self._taken.setdefault(call_sid, trio.current_time())
-
-    def talked(self, call_sid: str) -> float | None:
-        """Return how long the person has had the call; None if they have not taken it, or it is not parked here."""
-        taken = self._taken.get(call_sid)
-        return None if taken is None else trio.current_time() - taken
 
     def all(self) -> Sequence[ParkedCall]:
         """Return the parked calls, the oldest first."""
@@ -146,12 +145,12 @@ class Announced:
 
     def over(self, call_sid: str) -> bool:
         """Announce a call that has lost its stream: it does not come back. False if none of this name is waited for."""
-        record = self.parked_calls.find(call_sid)
-        if record is None or record.outcome == TRANSFERRING:
+        parked = self.parked_calls.find(call_sid)
+        if parked is None or parked.record.outcome == TRANSFERRING:
             return False
         self.parked_calls.leave(call_sid)
-        self._end(record)
-        self.ended(record)
+        self._end(parked.record)
+        self.ended(parked.record)
         return True
 
     def close(self) -> None:

@@ -47,8 +47,6 @@ _log = structlog.stdlib.get_logger()
 @attrs.define(eq=False)
 class FollowUp:
     context: AppContext
-    _asked: dict[str, float] = attrs.field(factory=dict, init=False)
-    """When Twilio was asked about a call for the last time."""
     _has_recalled: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
@@ -92,20 +90,19 @@ class FollowUp:
             elif call_sid in over:
                 self.context.announced.over(call_sid)
         self.context.announced.announce_overdue()
-        waiting = {each.record.call_sid for each in parked_calls.all()}
-        self._asked = {call_sid: at for call_sid, at in self._asked.items() if call_sid in waiting}
 
     async def _look_after_transfer(self, parked: ParkedCall) -> None:
-        call_sid, now, returns = parked.record.call_sid, trio.current_time(), Returns(self.context)
-        if now < max(parked.since + FIRST_ASK, self._asked.get(call_sid, 0.0) + ASK_SECONDS):
+        call_sid, returns = parked.record.call_sid, Returns(self.context)
+        if not parked.is_to_be_asked_after(FIRST_ASK, ASK_SECONDS):
             return
-        self._asked[call_sid] = now
         record = await returns.record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
             self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
             self.context.live_calls.news_of(call_sid).ended(record.outcome)
             self.context.watched.ended(record)
-        elif now >= parked.since + LONGEST_TALK or await ask_status(self.context.line, call_sid) in _OVER:
+        elif (
+            trio.current_time() >= parked.since + LONGEST_TALK or await ask_status(self.context.line, call_sid) in _OVER
+        ):
             _log.warning("transfer_not_heard_of", call_sid=call_sid)
             if await returns.talked(call_sid) is None:
                 await returns.conclude(call_sid, UNHEARD, "unknown")

@@ -12,6 +12,7 @@ from collections import Counter
 
 import attrs
 import structlog
+import trio
 from werkzeug.datastructures import MultiDict
 
 from actors.commands import Command
@@ -128,9 +129,9 @@ class Returns:
 
     async def talked(self, call_sid: str) -> float | None:
         """Return how long ago the person pressed the key; None if they have not, as far as is known."""
-        here = self.context.announced.parked_calls.talked(call_sid)
-        if here is not None:
-            return round(here, 3)
+        parked = self.context.announced.parked_calls.find(call_sid)
+        if parked is not None and parked.taken is not None:
+            return round(trio.current_time() - parked.taken, 3)
         taken = await self.context.admissions.texts.peek(person_token(call_sid))
         return round(max(0.0, time.time() - float(taken)), 3) if taken else None
 

@@ -57,7 +57,8 @@ class TransferRoutes:
         _log.info("transfer_answered", call_sid=call_sid, taken=taken)
         if not taken:
             return xml(twiml.hang_up())
-        self.context.announced.parked_calls.take(call_sid)
+        if (parked := self.context.announced.parked_calls.find(call_sid)) is not None:
+            parked.take()
         texts, name = self.context.admissions.texts, person_token(call_sid)
         if not await texts.peek(name):
             await texts.put(name, repr(time.time()).encode(), LONGEST_TALK)
