@@ -85,40 +85,40 @@ class SettingsForm:
     ) -> deepgram.Settings:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
         chosen = self._chosen(agent)
-        return deepgram.build_settings(
-            prompt=self.prompt(agent, brief),
-            listen=deepgram.listen_with(
-                chosen.listen_model or "",
-                language=chosen.listen_language or (),
-                keyterms=chosen.listen_keyterms or (),
-                eot_threshold=chosen.eot_threshold,
-                eager_eot_threshold=chosen.eager_eot_threshold,
-                eot_timeout_ms=chosen.eot_timeout_ms,
-            ),
-            think=self._think(chosen),
-            speak=self._speak(agent, chosen),
-            functions=[function.definition() for function in agent.functions],
-            greeting=word or None,
-            context=history,
-            tags=[f"agent:{agent.name}", f"call:{self.call_sid}"],
-            mip_opt_out=chosen.mip_opt_out or False,
+        listen = deepgram.listen_with(
+            chosen.listen_model or "",
+            language=chosen.listen_language or (),
+            keyterms=chosen.listen_keyterms or (),
+            eot_threshold=chosen.eot_threshold,
+            eager_eot_threshold=chosen.eager_eot_threshold,
+            eot_timeout_ms=chosen.eot_timeout_ms,
         )
+        ordered = deepgram.AgentSettings(
+            context=deepgram.Context(tuple(history)) if history else None,
+            listen=listen,
+            think=self._think(agent, brief),
+            speak=self._speak(agent),
+            greeting=word or None,
+        )
+        tags, opts_out = (f"agent:{agent.name}", f"call:{self.call_sid}"), chosen.mip_opt_out or False
+        return deepgram.Settings(deepgram.TELEPHONE, ordered, tags, mip_opt_out=opts_out)
 
     def prompt(self, agent: AgentSpec, brief: Brief | None) -> str:
         return self.amendments.amended(agent).prompt_with(brief, self.direction)
 
     def taken_over(self, agent: AgentSpec, brief: Brief | None) -> Takeover:
         """For an agent that greets a caller on a session that another agent has opened."""
-        chosen, greeting = self._chosen(agent), agent.greeting_with(brief, self.direction)
-        functions = [function.definition() for function in agent.functions]
-        think = deepgram.with_prompt(self._think(chosen), self.prompt(agent, brief), functions)
-        speak = self._speak(agent, chosen)
-        return Takeover(deepgram.UpdateThink(think), deepgram.UpdateSpeak(speak), greeting, self.amendments.version)
+        think = deepgram.UpdateThink(self._think(agent, brief))
+        greeting = agent.greeting_with(brief, self.direction)
+        return Takeover(think, deepgram.UpdateSpeak(self._speak(agent)), greeting, self.amendments.version)
 
     def _chosen(self, agent: AgentSpec) -> AgentOptions:
         return agent.options.over(self.options.defaults)
 
-    def _think(self, chosen: AgentOptions) -> tuple[deepgram.Think, ...]:
+    def _think(self, agent: AgentSpec, brief: Brief | None) -> tuple[deepgram.Think, ...]:
+        """Order the models in the order of preference: the service takes the next one where one fails."""
+        chosen, prompt = self._chosen(agent), self.prompt(agent, brief)
+        functions = [function.definition() for function in agent.functions]
         return tuple(
             deepgram.think_with(
                 model.provider,
@@ -126,10 +126,13 @@ class SettingsForm:
                 endpoint=model.endpoint,
                 temperature=chosen.temperature,
                 reasoning_mode=chosen.reasoning_mode,
+                prompt=prompt,
+                functions=functions,
             )
             for model in self.options.offered.best(chosen.think or ())
         )
 
-    def _speak(self, agent: AgentSpec, chosen: AgentOptions) -> tuple[deepgram.Speak, ...]:
+    def _speak(self, agent: AgentSpec) -> tuple[deepgram.Speak, ...]:
+        chosen = self._chosen(agent)
         voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
         return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)

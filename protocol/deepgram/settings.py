@@ -2,7 +2,7 @@
 
 The classes are the `Settings` tree of https://developers.deepgram.com/docs/configure-voice-agent, key for key; a field
 left at its default is not sent, because the service refuses keys it does not know and has been seen to mind nulls.
-`build_settings` fills the form for a telephone call.
+`actors/session/settings_form.py` fills it in for a telephone call.
 """
 
 import re
@@ -305,11 +305,10 @@ def think_with(
     endpoint: Endpoint | None = None,
     temperature: float | None = None,
     reasoning_mode: str | None = None,
+    prompt: str | None = None,
+    functions: Sequence[FunctionDefinition] = (),
 ) -> Think:
-    """Order a language model, with the options that its provider takes; without a mode it reasons as little as it can.
-
-    `with_prompt` fills in the prompt and the functions.
-    """
+    """Order a language model with what its provider takes; without a mode it reasons as little as it can."""
     limit = TEMPERATURE_LIMITS.get(provider, HIGHEST_TEMPERATURE)
     chosen = ThinkProvider(
         provider,
@@ -317,11 +316,7 @@ def think_with(
         temperature=None if temperature is None else min(temperature, limit),
         reasoning_mode=_reasoning(provider, model, reasoning_mode),
     )
-    return Think(chosen, endpoint=endpoint)
-
-
-def with_prompt(think: Sequence[Think], prompt: str, functions: Sequence[FunctionDefinition]) -> tuple[Think, ...]:
-    return tuple(attrs.evolve(each, prompt=prompt, functions=tuple(functions)) for each in think)
+    return Think(chosen, prompt, tuple(functions), endpoint)
 
 
 def _reasoning(provider: str, model: str, wanted: str | None) -> str | None:
@@ -348,29 +343,3 @@ def speak_with(voice: str, speed: float | None = None) -> Speak:
 
 def _version(model: str) -> str | None:
     return "v2" if model.startswith("flux-") else None
-
-
-def build_settings(
-    *,
-    prompt: str,
-    listen: Listen,
-    think: Sequence[Think],
-    speak: Sequence[Speak],
-    functions: Sequence[FunctionDefinition],
-    greeting: str | None,
-    context: Sequence[History] = (),
-    tags: Sequence[str] = (),
-    mip_opt_out: bool = False,
-) -> Settings:
-    """Order a session for a telephone call; no greeting means that the agent waits to be spoken to.
-
-    `think` and `speak` are in the order of preference: the service takes the next one where one fails.
-    """
-    agent = AgentSettings(
-        context=Context(tuple(context)) if context else None,
-        listen=listen,
-        think=with_prompt(think, prompt, functions),
-        speak=tuple(speak),
-        greeting=greeting or None,
-    )
-    return Settings(TELEPHONE, agent, tags=tuple(tags), mip_opt_out=mip_opt_out)

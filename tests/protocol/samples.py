@@ -1,9 +1,12 @@
 """One of every Voice Agent message, as small as it can be without being empty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import attrs
 
 from protocol import deepgram
 from protocol.deepgram import (
+    TELEPHONE,
     AgentAudio,
     AgentSettings,
     Audio,
@@ -11,26 +14,46 @@ from protocol.deepgram import (
     CancelledCall,
     ClientMessage,
     CompletedCall,
+    Context,
     FunctionCall,
+    FunctionDefinition,
     HistoryCalls,
     HistoryText,
     ServerMessage,
+    Settings,
+    Think,
     ThinkLive,
     ThinkLiveProvider,
-    build_settings,
     listen_with,
     speak_with,
     think_with,
 )
 
-SETTINGS = build_settings(
-    prompt="You are Alex.",
-    listen=listen_with("flux-general-en"),
-    think=[think_with("open_ai", "gpt-5.4-mini")],
-    speak=[speak_with("aura-2-mars-en")],
-    functions=(),
-    greeting="Hello.",
-)
+
+def settings(
+    *,
+    prompt: str = "You are Alex.",
+    listen_model: str = "flux-general-en",
+    voice: str = "aura-2-mars-en",
+    think: Think | None = None,
+    functions: Sequence[FunctionDefinition] = (),
+    greeting: str | None = "Hello.",
+    context: Sequence[HistoryText | HistoryCalls] = (),
+    tags: Sequence[str] = (),
+) -> Settings:
+    """Order a session for a telephone call."""
+    model = think or think_with("open_ai", "gpt-5.4-mini")
+    agent = AgentSettings(
+        context=Context(tuple(context)) if context else None,
+        listen=listen_with(listen_model),
+        think=(attrs.evolve(model, prompt=prompt, functions=tuple(functions)),),
+        speak=(speak_with(voice),),
+        greeting=greeting,
+    )
+    return Settings(TELEPHONE, agent, tuple(tags))
+
+
+SETTINGS = settings()
 THINK = SETTINGS.agent.think[0] if isinstance(SETTINGS.agent, AgentSettings) else None
 assert THINK is not None
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from protocol import deepgram
 from protocol.deepgram import (
     TRANSITIONS,
     AgentDialogue,
@@ -24,7 +23,7 @@ from protocol.deepgram import (
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from simulators.deepgram.dialogue import SERVER_TRANSITIONS, AgentServerDialogue, ServerState, encode_server
 from simulators.deepgram.strict import decode_client
-from tests.protocol.samples import REPORTS, REQUESTS, SETTINGS
+from tests.protocol.samples import REPORTS, REQUESTS, SETTINGS, settings
 from tests.protocol.strategies import STATEFUL
 
 AUDIO = CallerAudio(b"\xff" * 160)
@@ -103,16 +102,7 @@ def test_a_message_that_cannot_be_written_changes_nothing() -> None:
     dialogue = AgentDialogue(DialogueState.CONFIGURING)
 
     with pytest.raises(LocalProtocolError):
-        dialogue.send(
-            deepgram.build_settings(
-                prompt="\ud800",
-                listen=deepgram.listen_with("nova-3"),
-                think=[deepgram.think_with("open_ai", "m")],
-                speak=[deepgram.speak_with("aura-2-mars-en")],
-                functions=(),
-                greeting=None,
-            )
-        )
+        dialogue.send(settings(prompt="\ud800"))
 
     assert dialogue.state is DialogueState.CONFIGURING
 

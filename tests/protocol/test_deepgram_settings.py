@@ -8,7 +8,6 @@ from protocol.deepgram import (
     FunctionDefinition,
     HistoryCalls,
     HistoryText,
-    build_settings,
     encode_client,
     listen_with,
     speak_with,
@@ -16,29 +15,25 @@ from protocol.deepgram import (
 )
 from protocol.fields import JSON
 from simulators.deepgram.strict import decode_client
+from tests.protocol.samples import settings
 
 SCHEMA: Mapping[str, JSON] = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
 
 
 def ordered(**changes: object) -> Mapping[str, Any]:
     """Return the wire form of an order for the qualifier, with some of it changed."""
-    settings = build_settings(
-        **{  # type: ignore[arg-type]
-            "prompt": "You are Alex.",
-            "listen": listen_with("flux-general-en"),
-            "think": [think_with("anthropic", "claude-haiku-4-5")],
-            "speak": [speak_with("aura-2-mars-en")],
-            "functions": [
-                FunctionDefinition("handoff", "Hand over.", SCHEMA, True),
-                FunctionDefinition("end", "End.", SCHEMA),
-            ],
-            "greeting": "Hello, this is Alex.",
-            "tags": ["agent:qualifier", "call:CA1"],
-            **changes,
-        }
-    )
-    frame = encode_client(settings)
-    assert decode_client(frame) == settings
+    usual = {
+        "think": think_with("anthropic", "claude-haiku-4-5"),
+        "functions": [
+            FunctionDefinition("handoff", "Hand over.", SCHEMA, True),
+            FunctionDefinition("end", "End.", SCHEMA),
+        ],
+        "greeting": "Hello, this is Alex.",
+        "tags": ["agent:qualifier", "call:CA1"],
+    }
+    order = settings(**{**usual, **changes})  # type: ignore[arg-type]
+    frame = encode_client(order)
+    assert decode_client(frame) == order
     wire: Mapping[str, Any] = json.loads(frame)
     return wire
 
@@ -84,7 +79,7 @@ def test_a_resumed_agent_has_a_past_and_no_greeting() -> None:
 
 def test_a_model_of_ones_own_stands_beside_its_provider() -> None:
     elsewhere = Endpoint("https://x.test", {"authorization": "Bearer k"})
-    think = ordered(think=[think_with("groq", "openai/gpt-oss-20b", endpoint=elsewhere)])
+    think = ordered(think=think_with("groq", "openai/gpt-oss-20b", endpoint=elsewhere))
 
     assert think["agent"]["think"]["endpoint"] == {"url": "https://x.test", "headers": {"authorization": "Bearer k"}}
     assert "endpoint" not in think["agent"]["think"]["provider"]

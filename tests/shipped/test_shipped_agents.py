@@ -6,13 +6,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from actors.session.settings_form import SettingsForm
 from agents import phone
 from agents.brief import Brief
 from agents.company import COMPANY, RULES
 from agents.phone import PHONE_MANNERS
 from agents.roster import default_roster
 from agents.spec import AgentSpec
-from protocol.deepgram import build_settings, encode_client, listen_with, speak_with, think_with
+from protocol.deepgram import encode_client
 from simulators.deepgram.strict import decode_client
 
 LOADED = list(default_roster().agents.values())
@@ -116,13 +117,6 @@ def test_no_example_uses_the_customer_of_the_demo() -> None:
 @every_agent
 def test_the_settings_of_an_agent_pass_a_parser_as_strict_as_deepgrams(agent: AgentSpec) -> None:
     brief = Brief(name="John", need="a loan")
-    settings = build_settings(
-        prompt=agent.prompt_with(brief),
-        listen=listen_with("flux-general-en"),
-        think=[think_with("open_ai", "gpt-5.4-mini")],
-        speak=[speak_with(agent.voice)],
-        functions=[function.definition() for function in agent.functions],
-        greeting=agent.greeting_with(brief),
-    )
+    settings = SettingsForm("CA1").fresh(agent, brief)
 
     assert decode_client(encode_client(settings)) == settings

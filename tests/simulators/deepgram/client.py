@@ -22,18 +22,15 @@ from protocol.deepgram import (
     Settings,
     SettingsApplied,
     Welcome,
-    build_settings,
     decode_server,
     encode_client,
-    listen_with,
-    speak_with,
-    think_with,
 )
 from protocol.wire import WebSocket
 from simulators.deepgram import DeepgramExchange, DeepgramKnobs, ExchangeLog
 from simulators.faults import FaultPlan, parse_faults
 from simulators.scenario import Scenario, parse_scenario
 from simulators.speech import Utterance, synthesise
+from tests.protocol.samples import settings
 
 CALLER = "caller-1"
 VOICE = "aura-2-mars-en"
@@ -104,16 +101,8 @@ def settings_for(
     context: Sequence[HistoryText | HistoryCalls] = (),
 ) -> Settings:
     """Build the Settings of one of the scenario's agents."""
-    return build_settings(
-        prompt="You are on the phone.",
-        listen=listen_with(listen_model),
-        think=[think_with("open_ai", "gpt-5.4-mini")],
-        speak=[speak_with(VOICE)],
-        functions=functions,
-        greeting=greeting,
-        context=context,
-        tags=[f"agent:{agent}", "call:CA1"],
-    )
+    about = {"functions": functions, "greeting": greeting, "context": context, "tags": [f"agent:{agent}", "call:CA1"]}
+    return settings(prompt="You are on the phone.", listen_model=listen_model, voice=VOICE, **about)  # type: ignore[arg-type]
 
 
 def line(text: str) -> Utterance:
