@@ -129,8 +129,8 @@ class Floor:
 
     def _commit(self, change: FloorChange, live: LiveSession, how: HandoffKind) -> None:
         if (answered := change.answered(answer_text({"handed_off_to": live.agent}), ok=True)) is not None:
-            change.holder.on_call.passed_on, fact = answered
-            self.state.journal.note(fact)
+            change.holder.on_call.pass_on(answered[0])
+            self.state.journal.note(answered[1])
         self.state.journal.note(HandoffCommitted(change.holder.agent, live.agent, change.took, how))
         change.asked.taken.set()
         self.state.conversation.hand_on()

@@ -181,7 +181,8 @@ class Handoff:
         prepared = await prepared_brief(self.state, wanted.to)
         took = round(trio.current_time() - began, 6)
         before = self.change.holder.on_call.brief
-        self.on_call.brief = brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
+        brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
+        self.on_call.take_brief(brief)
         self.state.journal.note(BriefReady(wanted.to, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()
 
@@ -228,4 +229,4 @@ async def _wait_brief(
         while state.turn.turn.session.does_lasting_work and not lost.is_set():
             await state.turn.wait_change()
     if on_call.brief is not None:
-        on_call.brief = on_call.brief.with_facts(state.conversation.facts)
+        on_call.take_brief(on_call.brief.with_facts(state.conversation.facts))

@@ -54,7 +54,7 @@ class SoftHandoff:
         self._check()
         if trio.current_effective_deadline() == -math.inf:
             await trio.sleep_forever()  # the handoff has been withdrawn in this very step
-        self.on_call.since = self.state.conversation.length
+        self.on_call.begin(self.state.conversation.length)
         return self.floor.change_agent(self.change, self.on_call, takeover)
 
     async def _change_by(self, update: UpdateThink | UpdateSpeak, acknowledged: type[ServerMessage]) -> None:

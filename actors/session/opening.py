@@ -23,7 +23,7 @@ from protocol.deepgram import CompletedCall, Settings
 
 @attrs.define(eq=False)
 class AgentOnCall:
-    """An agent's time on the call, through all its sessions."""
+    """An agent's time on the call, through all its sessions. It alone changes what is known of it."""
 
     agent: AgentSpec
     budget: RestartBudget
@@ -34,9 +34,9 @@ class AgentOnCall:
     """How much had been said when it took the caller back, on another stream; 0 if it has the call's first one."""
     before: "AgentOnCall | None" = None
     """The agent that handed the call to it."""
-    passed_on: CompletedCall | None = None
+    passed_on: CompletedCall | None = attrs.field(default=None, init=False)
     """The function by which it handed the call on."""
-    earlier: tuple[Stretch, ...] = ()
+    earlier: tuple[Stretch, ...] = attrs.field(default=(), init=False)
     """Its own conversation before it handed the call on and got it back."""
 
     @property
@@ -46,8 +46,18 @@ class AgentOnCall:
 
     def taken_back(self, other: "AgentOnCall") -> "AgentOnCall":
         """Return the same agent, as it takes the call back from the one that it handed it to."""
-        stretch = Stretch(self.since, other.began, self.passed_on)
-        return attrs.evolve(self, brief=None, passed_on=None, earlier=(*self.earlier, stretch))
+        back = attrs.evolve(self, brief=None)
+        back.earlier = (*self.earlier, Stretch(self.since, other.began, self.passed_on))
+        return back
+
+    def begin(self, since: int) -> None:
+        self.since = since
+
+    def take_brief(self, brief: Brief) -> None:
+        self.brief = brief
+
+    def pass_on(self, by: CompletedCall) -> None:
+        self.passed_on = by
 
 
 @attrs.frozen
@@ -104,7 +114,7 @@ class Openings:
 
         async def settings() -> Settings:
             await wait_brief()
-            on_call.since = self.conversation.length
+            on_call.begin(self.conversation.length)
             return self._first_words(on_call)
 
         start, prompt = lambda: self.tape.resume_point(cursor()), self._prompt_of(on_call)

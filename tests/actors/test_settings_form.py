@@ -10,7 +10,7 @@ import pytest
 
 from actors.line.tape import Tape
 from actors.policy import CallPolicy, RestartPolicy
-from actors.record.conversation import CallerTurn, Conversation, Heard, Stretch
+from actors.record.conversation import CallerTurn, Conversation, Heard
 from actors.record.resumption import Resumption
 from actors.session.opening import AgentOnCall, Openings
 from actors.session.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
@@ -227,7 +227,9 @@ async def test_an_agent_that_got_the_call_back_knows_both_parts_of_its_conversat
     for text in ("My bill is wrong.", "To billing, please.", "And your hours?"):
         conversation.recall(CallerTurn(text))
         conversation.recall(Heard("qualifier", "Yes.", "Yes.", is_said=True, is_complete=True))
-    on_call = AgentOnCall(QUALIFIER, RestartBudget(RestartPolicy(), Random(0)), since=4, earlier=(Stretch(0, 2),))
+    first = AgentOnCall(QUALIFIER, RestartBudget(RestartPolicy(), Random(0)))
+    on_call = first.taken_back(AgentOnCall(ADVISOR, first.budget, since=2))
+    on_call.begin(4)
     openings, before = Openings(FORM, Tape(), conversation, CallPolicy()), Resumption(RECORD)
     opening = {
         "first words": lambda: openings.greeting(on_call),
