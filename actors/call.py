@@ -87,11 +87,13 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
 def _record_builder_of(
     plan: CallPlan, services: CallServices, scribe: Scribe | None, redaction: CallRedaction
 ) -> RecordBuilder:
-    earlier = plan.resumption.record if plan.resumption is not None else None
-    started = earlier.started_at if earlier is not None else datetime.now(UTC).isoformat(timespec="milliseconds")
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    begun = CallRecord("", "", "", plan.caller, plan.line, started, 0.0, "", metadata=plan.metadata)
+    if plan.resumption is not None:
+        earlier = plan.resumption.record
+        begun = attrs.evolve(earlier, caller=plan.caller, line=plan.line, metadata=plan.metadata or earlier.metadata)
     recording = services.recording_at(plan.call_sid) if scribe is not None and scribe.records_audio else ""
-    trace_id = services.trace_id(plan.call_sid)
-    return RecordBuilder(plan.caller, plan.line, started, earlier, plan.metadata, redaction, trace_id, recording)
+    return RecordBuilder(attrs.evolve(begun, trace_id=services.trace_id(plan.call_sid), recording=recording), redaction)
 
 
 def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed: float) -> CallState:

@@ -39,21 +39,12 @@ T = TypeVar("T")
 
 @attrs.define
 class RecordBuilder:
-    """Collects one call. `started_at` is ISO 8601, of the wall clock."""
+    """Collects one call."""
 
-    caller: str
-    line: str
-    started_at: str
-    earlier: CallRecord | None = None
-    """The record so far, if the call has had a stream before this one."""
-    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    _known: CallRecord
+    """As it is when the stream begins; later, all but its functions, words and usage, which are below."""
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """Applied to replies that are under way; the Journal has applied it to all others."""
-    trace_id: str = ""
-    recording: str = ""
-    """Where the audio will be."""
-    _known: CallRecord = attrs.field(init=False)
-    """All but its functions, words and usage, which are below."""
     _end: facts.CallEnded | None = attrs.field(default=None, init=False)
     _now: float = attrs.field(default=0.0, init=False)
     _held: bool = attrs.field(default=False, init=False)
@@ -73,16 +64,8 @@ class RecordBuilder:
     """Whether there was a time without agents since the last one had the floor."""
 
     def __attrs_post_init__(self) -> None:
-        earlier = self.earlier or CallRecord("", "", "", self.caller, self.line, self.started_at, 0.0, "")
-        self._known = attrs.evolve(
-            earlier,
-            caller=self.caller,
-            line=self.line,
-            started_at=self.started_at,
-            metadata=self.metadata or earlier.metadata,
-            why="",
-            extracted={},
-        )
+        earlier = self._known
+        self._known = attrs.evolve(earlier, why="", extracted={})
         self._now = earlier.duration
         self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
         for turn in earlier.transcript:
@@ -140,8 +123,6 @@ class RecordBuilder:
             transcript=tuple(sorted([*turns, *self._cut_off], key=lambda turn: turn.at)),
             frames=_sum(self._known.frames, FrameCounts(**end.frames)),
             usage=self._meter.total(end.duration),
-            trace_id=self.trace_id,
-            recording=self.recording,
         )
 
     def _on_floor_taken(self, agent: str, at: float) -> None:

@@ -26,13 +26,13 @@ from store.records import (
     record_from_json,
     stream_fault,
 )
-from tests.store.samples import FULL
+from tests.store.samples import FULL, begun
 
 STARTED = facts.CallStarted("CA1", "MZ1", "inbound")
 
 
 def record_of(*noted: tuple[float, Fact]) -> CallRecord:
-    builder = RecordBuilder("+15551230000", "+15559990000", "2026-11-22T09:00:00.000+00:00")
+    builder = RecordBuilder(begun("+15551230000", "+15559990000"))
     for seq, (at, fact) in enumerate(noted):
         builder.read(Entry(seq, at, fact))
     return builder.record()
@@ -378,7 +378,7 @@ def test_a_second_stream_is_written_into_the_same_record() -> None:
         (5.0, facts.CallParked(5.0, {"caller_in": 200})),
     )
     first = attrs.evolve(first, why="our server closed the stream", extracted={"wants": "a person"})
-    builder = RecordBuilder(first.caller, first.line, first.started_at, first)
+    builder = RecordBuilder(first)
     second: list[tuple[float, Fact]] = [
         (9.0, facts.CallResumed("MZ2", "busy")),
         (9.5, facts.FloorTaken("qualifier", 1, 0)),
@@ -414,11 +414,8 @@ def test_a_second_stream_loses_nothing_that_the_first_has_written() -> None:
         recording="s3://bucket/first.wav",
     )
     assert all(getattr(every, field.name) for field in attrs.fields(CallRecord))
-    builder = RecordBuilder(every.caller, every.line, every.started_at, every)
-    builder.trace_id, builder.recording = "2" * 32, "s3://bucket/second.wav"
-    goes_on = attrs.evolve(
-        every, outcome="cut", why="", extracted={}, trace_id=builder.trace_id, recording=builder.recording
-    )
+    builder = RecordBuilder(every)
+    goes_on = attrs.evolve(every, outcome="cut", why="", extracted={})
 
     assert (builder.record(), builder.so_far(every.duration, {}, []).record) == (goes_on, goes_on)
 
@@ -452,7 +449,7 @@ def test_a_second_stream_loses_nothing_that_the_first_has_written() -> None:
 
 
 def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:
-    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    builder = RecordBuilder(begun())
     builder.read(Entry(0, 0.0, STARTED))
     builder.read(Entry(1, 1.0, facts.FloorTaken("advisor", 1, 0)))
     builder.read(Entry(2, 2.0, facts.ReplyStarted("advisor", 1)))
@@ -470,7 +467,7 @@ def test_a_call_that_goes_on_has_a_record_of_what_is_being_said() -> None:
 
 
 def test_the_record_of_a_long_call_has_every_turn_however_many_are_packed() -> None:
-    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    builder = RecordBuilder(begun())
     builder.read(Entry(0, 0.0, STARTED))
     for number in range(100):
         builder.read(Entry(2 * number + 1, number + 0.25, facts.TurnHeard("advisor", f"Turn {number}: “é”.")))
@@ -484,7 +481,7 @@ def test_the_record_of_a_long_call_has_every_turn_however_many_are_packed() -> N
 
 
 def test_sound_without_words_leaves_nothing_behind() -> None:
-    builder = RecordBuilder("", "", "2026-11-22T09:00:00.000+00:00")
+    builder = RecordBuilder(begun())
     for generation in range(3):
         builder.read(Entry(0, 1.0, facts.ReplyStarted("advisor", generation)))
         builder.read(Entry(1, 2.0, facts.ReplyEnded("advisor", generation, "", "", complete=True)))

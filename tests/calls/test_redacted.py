@@ -21,6 +21,7 @@ from store.redaction import CARDS, CallRedaction, Redaction, RedactionRule
 from store.spill import SpillingRecords, SpillPolicy
 from tests.actors.notebook import Notebook
 from tests.calls.tiny import CALL_SID, STREAM_SID, TinyWorld
+from tests.store.samples import begun
 from tests.store.test_forgetting import everything_on
 from web.calls.webhooks import News, _Reader
 
@@ -92,7 +93,7 @@ def test_a_fact_is_written_without_the_card_and_is_otherwise_the_same(autojump_c
 
 
 def test_a_reply_under_way_is_noted_without_the_card() -> None:
-    builder = RecordBuilder("", "", "", redaction=CallRedaction(CARDS))
+    builder = RecordBuilder(begun(), redaction=CallRedaction(CARDS))
     reply = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)
     reply.add_text(f"You said {CARD}")
     running: RunningRecord = builder.so_far(3.0, {}, [reply])
@@ -137,7 +138,7 @@ async def test_a_card_said_in_parts_is_nowhere_whenever_its_worker_dies(
     died_after: int, rule: Redaction, tmp_path: Path
 ) -> None:
     redaction, told = CallRedaction(rule), list[News]()
-    book, scribe = RecordBuilder("", "", "", redaction=redaction), Scribe(tmp_path / CALL_SID)
+    book, scribe = RecordBuilder(begun(), redaction=redaction), Scribe(tmp_path / CALL_SID)
     followed = _Reader(CallPlan(CALL_SID, STREAM_SID, "inbound"), told.append)
     journal = Journal([book.read, scribe.read, followed.read], redaction=redaction)
     under_way = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)

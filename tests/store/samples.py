@@ -47,6 +47,11 @@ def newer_tables(file: Path) -> str:
     return str(file)
 
 
+def begun(caller: str = "", line: str = "") -> CallRecord:
+    """Return the record of a call whose stream begins."""
+    return CallRecord("", "", "", caller, line, "2026-11-22T09:00:00.000+00:00", 0.0, "")
+
+
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """Let no file be longer: as good as a disk that is full."""

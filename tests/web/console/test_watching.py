@@ -17,6 +17,7 @@ from actors.record.record import RecordBuilder
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from actors.turn.state import CallerState, Debt
+from tests.store.samples import begun
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import API_TOKEN, CALL_SID, Exchange, context_of, exchange, record
 from web.calls.call_files import CallFiles
@@ -338,7 +339,7 @@ async def test_a_listener_hears_both_sides_in_step_and_behind(autojump_clock: Mo
 
 
 async def test_listening_in_is_noted_in_the_journal_and_the_record(autojump_clock: MockClock) -> None:
-    book, watch = RecordBuilder("", "", ""), WatchedCall(CALL_SID, "w1")
+    book, watch = RecordBuilder(begun()), WatchedCall(CALL_SID, "w1")
     call = Running.of(watch)
     call.journal._readers = (watch.read, book.read)
     with watch.listened():

@@ -14,6 +14,7 @@ from actors.facts import CallParked
 from actors.record.record import RecordBuilder
 from store.fleet.shared import LONGEST_POST, Fleet, Inbox, LiveCall
 from store.memory import MemoryRecords
+from tests.store.samples import begun
 from tests.web.console.test_phone import started
 from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed, words
 from tests.web.console.visitors import signed_in
@@ -309,7 +310,7 @@ async def test_a_worker_that_dies_with_its_call_ends_the_answer(autojump_clock: 
 
 async def test_a_listener_elsewhere_hears_both_sides_and_is_noted(autojump_clock: MockClock) -> None:
     async with account() as there:
-        book = RecordBuilder("", "", "")
+        book = RecordBuilder(begun())
         there.call.journal._readers = (there.call.watch.read, book.read)
         far, near = bytearray(), bytearray()
 
