@@ -110,47 +110,14 @@ class Summary:
     why: str
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Chart:
+    """What the entries read so far make of a call. What has no end yet lasts as long as the call."""
+
     duration: float
     outcome: str
     agents: tuple[str, ...]
-    speech: tuple[Speech, ...]
-    sessions: tuple[SessionSpan, ...]
-    flags: tuple[FunctionFlag, ...]
-    handoffs: tuple[HandoffSpan, ...]
-    summaries: tuple[Summary, ...]
-    marks: tuple[Mark, ...]
-
-
-def read_chart(entries: Sequence[Entry]) -> Chart:
-    speech = (*caller_speech(entries), *agent_speech(entries))
-    ends = (one.fact for one in reversed(entries) if isinstance(one.fact, facts.CallEnded | facts.CallParked))
-    ended = next(ends, facts.CallEnded("", 0.0, {}))
-    latest = max((entry.at for entry in entries), default=0.0)
-    duration = max(latest, ended.duration, *(span.end for span in speech), 0.0)
-    agents = dict.fromkeys(getattr(entry.fact, "agent", "") for entry in entries)
-    reader = _ChartReader(duration)
-    for entry in entries:
-        reader.read(entry)
-    return Chart(
-        duration=duration,
-        outcome="put through to a person" if isinstance(ended, facts.CallParked) else ended.outcome,
-        agents=tuple(name for name in agents if name not in {"", SWITCHBOARD}),
-        speech=speech,
-        sessions=tuple(reader.sessions),
-        flags=tuple(reader.flags),
-        handoffs=tuple(reader.handoffs),
-        summaries=tuple(reader.summaries),
-        marks=tuple(reader.marks),
-    )
-
-
-@attrs.define
-class _ChartReader:
-    """Reads one entry after the other. What has no end yet lasts as long as the call."""
-
-    duration: float
+    speech: Sequence[Speech]
     sessions: list[SessionSpan] = attrs.field(factory=list, init=False)
     flags: list[FunctionFlag] = attrs.field(factory=list, init=False)
     handoffs: list[HandoffSpan] = attrs.field(factory=list, init=False)
@@ -252,6 +219,20 @@ class _ChartReader:
         index = min(reversed(theirs), key=lambda index: abs(self.handoffs[index].asked - asked), default=None)
         if index is not None and (self.handoffs[index].failure or not came.get("failure")):
             self.handoffs[index] = attrs.evolve(self.handoffs[index], **came)  # type: ignore[arg-type]
+
+
+def read_chart(entries: Sequence[Entry]) -> Chart:
+    speech = (*caller_speech(entries), *agent_speech(entries))
+    ends = (one.fact for one in reversed(entries) if isinstance(one.fact, facts.CallEnded | facts.CallParked))
+    ended = next(ends, facts.CallEnded("", 0.0, {}))
+    latest = max((entry.at for entry in entries), default=0.0)
+    duration = max(latest, ended.duration, *(span.end for span in speech), 0.0)
+    agents = dict.fromkeys(getattr(entry.fact, "agent", "") for entry in entries)
+    outcome = "put through to a person" if isinstance(ended, facts.CallParked) else ended.outcome
+    chart = Chart(duration, outcome, tuple(name for name in agents if name not in {"", SWITCHBOARD}), speech)
+    for entry in entries:
+        chart.read(entry)
+    return chart
 
 
 _FILLED_BY = {"agent": "{} asked for a moment", "clip": "the switchboard asked for a moment"}
