@@ -35,7 +35,7 @@ from actors.record.watching import CallUnderWay, CallWatch, each_of
 from actors.session.opening import Openings
 from actors.session.settings_form import SettingsForm
 from actors.summarizer import Summarizer
-from actors.supervision import Crashed, describe, guard, root_cause
+from actors.supervision import Crashed, Standby, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
@@ -139,6 +139,7 @@ class Call:
     roster: Roster
     """The agents, and first the one that begins this call."""
     watch: CallWatch | None = None
+    _attendant: Standby = attrs.field(factory=Standby, init=False)
     _outcome: str = attrs.field(default="", init=False)
     _noted: int = attrs.field(default=0, init=False)
     """How many entries the Journal had when the call was last written down."""
@@ -176,30 +177,43 @@ class Call:
                 state.commands.note_done(resumption.give_back)
         with (
             state.mail.closing(),
-            self.services.intercom.open(plan.call_sid) as mailbox,
+            self.services.intercom.open(plan.call_sid, self._attendant) as mailbox,
             state.commands.reading(mailbox),
         ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
-                for name, run in self._expendable(mailbox):
-                    nursery.start_soon(self._run_expendable, name, run, name=name)
+                for name, run in self._expendable():
+                    self._begin(nursery, name, run)
+                for standby, name, run in self._wanted_later(mailbox):
+                    standby.arm(partial(self._begin, nursery, name, run))
                 await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
 
-    def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[str, Run]]:
+    def _begin(self, nursery: trio.Nursery, name: str, run: Run) -> None:
+        if not nursery.cancel_scope.cancel_called:  # else the call is over, and its nursery may be closed
+            nursery.start_soon(self._run_expendable, name, run, name=name)
+
+    def _expendable(self) -> Iterator[tuple[str, Run]]:
         """Go through the actors that a call goes on without, if they crash."""
         state = self.state
         yield "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         if self.scribe is not None:
             yield "scribe", self.scribe.run
-        attendant = Attendant(state, self._machine(), CommandRunner(state, frozenset(self.roster.agents)))
-        yield "attendant", partial(attendant.attend, mailbox)
-        yield "keypad", state.keypad.collect
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
         yield "call length", partial(mind_length, state, longest)
-        yield "transfers", partial(mind_transfers, state)
+
+    def _wanted_later(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby, str, Run]]:
+        """Go through those of them that begin when they are first wanted."""
+        state = self.state
+        yield self._attendant, "attendant", partial(self._attend, mailbox)
+        yield state.keypad.collector, "keypad", state.keypad.collect
+        yield state.switch.carrier, "transfers", partial(mind_transfers, state)
+
+    async def _attend(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> None:
+        runner = CommandRunner(self.state, frozenset(self.roster.agents))
+        await Attendant(self.state, self._machine(), runner).attend(mailbox)
 
     async def _converse(self) -> ConversationOutcome:
         """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""
@@ -275,6 +289,8 @@ class Call:
 
     def close(self, outcome: str) -> None:
         state = self.state
+        for standby in (self._attendant, state.keypad.collector, state.switch.carrier):
+            standby.arm(None)  # it knows the call, which would outlive itself until a full collection
         state.ledger.close()
         frames = self._frames()
         duration = round(state.journal.now, 3)

@@ -186,6 +186,22 @@ class UnharmedAgain:
         return not why
 
 
+@attrs.define(eq=False)
+class Standby:
+    """Has a task begin when it is first wanted: most calls never want it, and a task that waits costs a call."""
+
+    _begin: Callable[[], None] | None = attrs.field(default=None, init=False)
+
+    def arm(self, begin: Callable[[], None] | None) -> None:
+        """Call `begin` when the task is first wanted; None: do not."""
+        self._begin = begin
+
+    def want(self) -> None:
+        if (begin := self._begin) is not None:
+            self._begin = None
+            begin()
+
+
 @asynccontextmanager
 async def in_background(run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run a task for as long as the `async with` lasts; it is cancelled at the end."""

@@ -14,6 +14,7 @@ import trio
 
 from actors.commands import CommandAnswer
 from actors.messages import ToCall
+from actors.supervision import Standby
 
 MAILBOX = 8
 
@@ -22,29 +23,30 @@ log = structlog.stdlib.get_logger()
 
 @attrs.define(eq=False)
 class Intercom:
-    _calls: dict[str, trio.MemorySendChannel[ToCall]] = attrs.field(factory=dict, init=False)
+    _calls: dict[str, tuple[trio.MemorySendChannel[ToCall], Standby]] = attrs.field(factory=dict, init=False)
     _expected: dict[str, trio.MemorySendChannel[CommandAnswer]] = attrs.field(factory=dict, init=False)
     """Answers of calls on other workers that somebody waits for, by token."""
 
     @contextmanager
-    def open(self, call_sid: str) -> Iterator[trio.MemoryReceiveChannel[ToCall]]:
-        """Make a call reachable, for as long as the `with` lasts; yield its mailbox."""
+    def open(self, call_sid: str, reader: Standby | None = None) -> Iterator[trio.MemoryReceiveChannel[ToCall]]:
+        """Make a call reachable, for as long as the `with` lasts; yield its mailbox. `reader` is wanted once told."""
         send, receive = trio.open_memory_channel[ToCall](MAILBOX)
         with send, receive:
-            self._calls[call_sid] = send
+            opened = self._calls[call_sid] = send, reader or Standby()
             try:
                 yield receive
             finally:
-                if self._calls.get(call_sid) is send:  # else a second stream of this call is its successor
+                if self._calls.get(call_sid) is opened:  # else a second stream of this call is its successor
                     del self._calls[call_sid]
 
     def tell(self, call_sid: str, message: ToCall) -> bool:
         """Tell one call something; False if it does not run here, or does not read."""
-        call = self._calls.get(call_sid)
-        if call is None:
+        if (call := self._calls.get(call_sid)) is None:
             return False
+        mailbox, reader = call
+        reader.want()
         try:
-            call.send_nowait(message)
+            mailbox.send_nowait(message)
         except trio.WouldBlock:
             log.warning("call_not_told", call_sid=call_sid, what=type(message).__name__)
             return False

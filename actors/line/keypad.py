@@ -14,6 +14,7 @@ from trio.lowlevel import ParkingLot
 from actors.facts import DigitPressed, KeysPressed
 from actors.journal import Journal
 from actors.policy import CallPolicy, wants_person
+from actors.supervision import Standby
 from actors.turn.events import Event, KeysEntered, Signal
 
 KEYS = frozenset("0123456789*#ABCD")
@@ -32,6 +33,8 @@ class Keypad:
     put: Callable[[Event], None]
     has_room: Callable[[str], bool]
     has_person: bool = False
+    collector: Standby = attrs.field(factory=Standby, init=False)
+    """What runs `collect`, from the first key on."""
     _typed: str = attrs.field(default="", init=False)
     _pressed_at: float = attrs.field(default=0.0, init=False)
     _pressed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -40,6 +43,7 @@ class Keypad:
         """Take a key; anything else is passed over."""
         if key not in KEYS:
             return
+        self.collector.want()
         self.journal.note(DigitPressed(key if self.policy.keep_digits else ""))
         self._pressed_at = trio.current_time()
         if key != "#" or not self._typed:

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.facts import FunctionAnswered
-from actors.supervision import Crashed, guard
+from actors.supervision import Crashed, Standby, guard
 from agents.brief import Brief
 from agents.functions import TransferToHuman
 from agents.spec import AgentSpec
@@ -98,6 +98,8 @@ class Switch:
     ordered: OrderedPerson | None = attrs.field(default=None, init=False)
     underway: Wish | None = None
     """A transfer that the line was asked for, and has not refused."""
+    carrier: Standby = attrs.field(factory=Standby, init=False)
+    """What carries wishes out, from the first one on."""
     _wish: Wish | None = attrs.field(default=None, init=False)
     _wished: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
@@ -107,6 +109,7 @@ class Switch:
             self._wish.scope.cancel(reason="another transfer is wanted")
             self._wish.refuse("another transfer is wanted")
         self._wish = wish
+        self.carrier.want()
         self._wished.unpark_all()
         return wish
 

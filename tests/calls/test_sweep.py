@@ -249,6 +249,7 @@ def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None
         (record,) = world.records._kept.values()
         closed = [entry.at for entry in world.entries if entry.event == "call_closing"]
 
+        assert len(world.told) == 1, f"step {at}"
         assert (world.service.open_sockets, world.slots) == (0, 0), f"step {at}"
         assert record.outcome in ({"drained", "completed"} if world.told == [True] else {"completed"}), f"step {at}"
         assert all(record.duration - since <= CallPolicy().deadlines.longest_closing for since in closed), f"step {at}"
@@ -256,6 +257,37 @@ def test_a_call_that_is_told_to_close_at_whatever_step_is_over_in_time() -> None
         at += CLOSING_STRIDE
     assert outcomes == {"drained", "completed"}
     assert at > FEWEST_STEPS
+
+
+@attrs.define(eq=False)
+class TellAtEnds(trio.abc.Instrument):
+    """Tells a call to close when so many of its own tasks have ended: behind the last one, its nursery is closed."""
+
+    world: TinyWorld
+    left: int
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        nursery = task.parent_nursery
+        if nursery is not None and nursery.parent_task.name == CALL_TASK:
+            self.left -= 1
+            if self.left == 0:
+                self.world.told.append(self.world.intercom.tell(CALL_SID, CloseCall("drained")))
+
+
+def test_a_call_that_is_told_to_close_as_its_tasks_end_is_over_like_any_other() -> None:
+    """A task that is first wanted then begins no more: the nursery may be closed."""
+    ends = 0
+    while True:
+        ends += 1
+        world = TinyWorld()
+        tell = TellAtEnds(world, ends)
+        trio.run(world.call, clock=MockClock(autojump_threshold=0), instruments=[tell])
+        if tell.left > 0:
+            break
+        assert len(world.told) == 1, f"end {ends}"  # else trio has let the instrument go, for what it raised
+        (record,) = world.records._kept.values()
+        assert record.outcome in {"completed", "drained"}
+    assert ends > 5
 
 
 @pytest.mark.parametrize(

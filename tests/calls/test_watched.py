@@ -38,9 +38,11 @@ async def test_a_watcher_sees_a_whole_call_and_its_tasks(autojump_clock: MockClo
 
     assert [entry["event"] for entry in every_line(call)] == [entry.event for entry in played.entries]
     assert call.over
+    seen = {name for names in trees for name in names}
     assert {
         "call", "bridge", "turn", "summarizer", "session 1: qualifier", "session 2: advisor", "session 3: closer",
-    } <= {name for names in trees for name in names}  # fmt: skip
+    } <= seen  # fmt: skip
+    assert seen.isdisjoint({"attendant", "keypad", "transfers"})  # nobody has wanted one
     assert {"owed", "settled", "coming", "handing_over", "ending"} <= turns
     assert len(sound) > 10
     assert played.the_record.listeners == 1
