@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
+from wsproto import ConnectionType, WSConnection
 
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
@@ -42,15 +43,17 @@ _SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
 _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
 
 
-class _Handshake(trio.abc.Stream):
-    """A connection up to the end of a successful upgrade; if the peer goes away before it, `waiting` is cancelled."""
+class _Upgraded(Exception):
+    """The library has read the answer that upgrades a connection, and is to read no further."""
 
-    def __init__(self, inner: FrameStream, waiting: trio.CancelScope) -> None:
+
+class _Handshake(trio.abc.Stream):
+    """A connection up to the end of a successful upgrade."""
+
+    def __init__(self, inner: FrameStream) -> None:
         self._inner = inner
-        self._waiting = waiting
         self._head = b""
-        self.is_over = False
-        """Whether the upgrade's answer has come."""
+        self._is_over = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._inner.write(bytes(data))
@@ -59,15 +62,13 @@ class _Handshake(trio.abc.Stream):
         """Do not wait: what is sent waits for room."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the interface is trio's
-        if self.is_over:
-            await trio.sleep_forever()
+        if self._is_over:
+            raise _Upgraded
         received = bytes(await self._inner.read())
-        if not received:
-            self._waiting.cancel(reason="the peer hung up during the upgrade")
         self._head += received
         head, end, rest = self._head.partition(_END_OF_HEAD)
         if end and head.startswith(_SWITCHING):
-            self.is_over = True
+            self._is_over = True
             self._inner.unread(rest)
             return received[: len(received) - len(rest)]
         return received
@@ -153,20 +154,24 @@ async def _dialled(address: _Address, client: TlsClient, deadline: float) -> Asy
 async def _upgrade(
     stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
 ) -> OpenSocket:
-    """Upgrade a stream. The library's reader, which raises if the peer says no, ends here."""
+    """Upgrade a stream. The library's reader, which raises if the peer says no, runs in this task, and ends here."""
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
     upgraded = FrameStream(stream, reader)
+    connection = WebSocketConnection(
+        _Handshake(upgraded),
+        WSConnection(ConnectionType.CLIENT),
+        host=address.header,
+        path=address.resource,
+        client_extra_headers=headers,
+    )
     try:
-        async with trio.open_nursery() as library:
-            handshake = _Handshake(upgraded, library.cancel_scope)
-            await _wrap(library, handshake, address, headers, deadline)
-            library.cancel_scope.cancel(reason="upgraded")
-    except BaseExceptionGroup as group:
-        _raise_trouble(group)
-        raise
-    if not handshake.is_over:
-        raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
-    return OpenSocket(upgraded)
+        with trio.fail_at(deadline):
+            await connection._reader_task()
+    except _Upgraded:
+        return OpenSocket(upgraded)
+    except Exception as exc:  # a fault of the library's is one of the connection
+        raise _unavailable(exc) from exc
+    raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
 
 
 def open_socket(
