@@ -6,11 +6,12 @@ parts (see `web.services`) and serves the application with an ASGI server that r
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import cast
 
 import attrs
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from quart import Blueprint
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from quart import Blueprint, Request
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
@@ -43,6 +44,7 @@ from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
 from web.routes.watch_elsewhere import CallsElsewhere
+from web.sockets.asgi_events import MESSAGES
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
 
@@ -51,12 +53,41 @@ BODY_SECONDS = 10
 """For a request's body to be there, once its headers are: Twilio's forms come at once."""
 
 
+@attrs.define
+class _Answering:
+    """One request until it is answered, with the part of a nursery that the framework knows of: its scope."""
+
+    request: Request | None
+    cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def take(self, event: ASGIReceiveEvent) -> None:
+        """Take what the client sends; once it has left, nobody waits for the answer."""
+        if event["type"] == "http.request" and self.request is not None:
+            self.request.body.append(event["body"])
+            if not event["more_body"]:
+                self.request.body.set_complete()
+        elif event["type"] == "http.disconnect":
+            self.cancel_scope.cancel(reason="the client has left")
+
+
 class HttpConnection(TrioASGIHTTPConnection):
-    """One request, answered in the task that it came to; the framework starts another one for that."""
+    """One request, answered in the task that it came to; the framework starts another one for that.
+
+    What the client sends needs a task of its own only where the server does not hand it over.
+    """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer it, unless the client leaves before."""
         request = self._create_request_from_scope(send)
+        if (offer := (self.scope.get("extensions") or {}).get(MESSAGES)) is not None:
+            answering = _Answering(request)
+            try:
+                with answering.cancel_scope:
+                    offer["deliver"](answering.take)
+                    await self.handle_request(cast("trio.Nursery", answering), request, send)
+            finally:
+                answering.request = None  # it knows its server, which knows us
+            return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.handle_messages, nursery, request, receive)
             await self.handle_request(nursery, request, send)

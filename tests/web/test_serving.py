@@ -46,6 +46,7 @@ from web import serving
 from web.calls.slots import Slots
 from web.clients.deepgram import open_socket
 from web.serving import server_config
+from web.sockets.pull_server import PullServer
 from web.sockets.tls import TlsClient, let_go
 from web.sockets.versions import install
 from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
@@ -356,6 +357,37 @@ async def test_a_connection_that_is_over_takes_its_tls_with_it(tmp_path: Path) -
         finally:
             gc.enable()
             closing.set()
+
+
+@pytest.mark.parametrize("server", [PullServer, TCPServer])
+@pytest.mark.parametrize("body", [b"", b"more", b"m"])
+async def test_a_request_whose_client_has_left_is_answered_no_further(
+    server: type[TCPServer], body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever task learns of it, and whether its body has come whole, in part, or is none."""
+    monkeypatch.setattr("hypercorn.trio.run.TCPServer", server)
+    there, began, left = exchange(), trio.Event(), trio.Event()
+
+    async def answer_never() -> str:
+        began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            left.set()
+
+    there.app.view_functions["health.healthz"] = answer_never
+    config, closing = server_config(attrs.evolve(there.settings, lead_server_port=0)), trio.Event()
+    async with trio.open_nursery() as nursery:
+        serve = partial(hypercorn_serve, there.app, config, shutdown_trigger=closing.wait, mode="asgi")
+        (address,) = await nursery.start(serve)
+        client = await trio.open_tcp_stream("127.0.0.1", int(address.rpartition(":")[2]))
+        length = b"Content-Length: 4\r\n" if body else b""
+        await client.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n" + body)
+        with trio.fail_after(5):
+            await began.wait()
+            await client.aclose()
+            await left.wait()
+        closing.set()
 
 
 async def ask_once(port: int, trusting: ssl.SSLContext) -> None:

@@ -28,6 +28,8 @@ from web.sockets.open_socket import Carrier
 POLICY_VIOLATION = 1008
 CARRIER = "switchboard.carrier"
 """The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
+MESSAGES = "switchboard.messages"
+"""That of a server that hands over a request's body as it comes: `{"deliver": take what takes each event}`."""
 
 
 def target_of(scope: WWWScope) -> str:

@@ -20,7 +20,9 @@ import math
 import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from types import MethodType
 from typing import cast
 
 import h11
@@ -30,12 +32,14 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
+    ASGIReceiveEvent,
     ASGISendCallable,
     ASGISendEvent,
     ConnectionState,
@@ -47,7 +51,7 @@ from hypercorn.typing import (
 from actors.supervision import unharmed
 from actors.ticks import Sleeper
 from protocol.frames import FrameReader
-from web.sockets.asgi_events import CARRIER
+from web.sockets.asgi_events import CARRIER, MESSAGES
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, close_now, write_some
 from web.sockets.tls import let_go, socket_below
@@ -180,6 +184,8 @@ class PullServer(TCPServer):
             scope["extensions"][CARRIER] = {"accept": partial(self._accept, send)}
         if scope["type"] == "http":
             send = partial(self._answer, send)
+            if self._request is not None:  # else the peer is gone already, as `receive` will say
+                scope["extensions"][MESSAGES] = {"deliver": partial(self._deliver, cast("MethodType", receive))}
         self._applications += 1
         self._reader.deadline = math.inf
         try:
@@ -200,6 +206,28 @@ class PullServer(TCPServer):
             if any(name == b"content-length" for name, _ in message["headers"]):  # else it is a stream
                 self._head = b""
         await send(message)
+
+    @property
+    def _request(self) -> HTTPStream | None:
+        """The request that is being answered, of HTTP/1.1."""
+        stream = self.protocol.protocol.stream if isinstance(self.protocol.protocol, H11Protocol) else None
+        return stream if isinstance(stream, HTTPStream) else None
+
+    def _deliver(self, receive: MethodType, take: Callable[[ASGIReceiveEvent], None]) -> None:
+        """Have `take` take what has come for a request, and what comes, in the step that reads it."""
+        queue: trio.MemoryReceiveChannel[ASGIReceiveEvent] = receive.__self__  # type: ignore[assignment]
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            request = self._request
+            is_answered = request is None or request.state is ASGIHTTPState.CLOSED
+            if event["type"] != "http.disconnect" or not is_answered:
+                take(event)
+
+        if (request := self._request) is not None:
+            request.app_put = put
+        with suppress(trio.WouldBlock):
+            while True:
+                take(queue.receive_nowait())
 
     def _vouch(self) -> None:
         self.vouched = True
