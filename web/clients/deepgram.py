@@ -207,7 +207,15 @@ async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsC
     async with _dialled(address, client, deadline) as stream:
         try:
             async with trio.open_nursery() as library:
-                connection = await _wrap(library, stream, address, headers, deadline)
+                with trio.fail_at(deadline):
+                    connection = await wrap_client_stream(
+                        library,
+                        stream,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+                        address.header,
+                        address.resource,
+                        extra_headers=headers,
+                        max_message_size=MAX_MESSAGE_BYTES,
+                    )
                 client.note(stream)
                 try:
                     yield PlainSocket(connection)
@@ -223,25 +231,6 @@ async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsC
                 raise failed from failed.__cause__  # alone, and not in the nursery's group
             _raise_trouble(group)
             raise
-
-
-async def _wrap(
-    library: trio.Nursery,
-    stream: trio.abc.Stream,
-    address: _Address,
-    headers: list[tuple[bytes, bytes]],
-    deadline: float,
-) -> WebSocketConnection:
-    """Upgrade a stream; its reader is a task of `library`."""
-    with trio.fail_at(deadline):
-        return await wrap_client_stream(
-            library,
-            stream,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
-            address.header,
-            address.resource,
-            extra_headers=headers,
-            max_message_size=MAX_MESSAGE_BYTES,
-        )
 
 
 def voice_agent_connector(

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
@@ -198,6 +199,7 @@ def count_accept_errors() -> None:
     logging.getLogger("trio.serve_listeners").filters[:] = [AcceptErrors()]
 
 
+@lru_cache(maxsize=1000)
 def _network(address: str) -> str:
     """Return the part of an address that stands for one peer: of IPv6 the first half, as a peer has all the rest."""
     try:

@@ -114,7 +114,10 @@ class PullServer(TCPServer):
         self._has_given_stream = False
         self._reader_aside = trio.Event() if socket_below(stream) is None else None
         """For TLS that only trio can read, and one task at a time."""
+        self._bytes: FrameStream | None = None
+        """The connection as it is read for hypercorn."""
         self._frames: FrameStream | None = None
+        """The same once the application reads it."""
         self._head: bytes | None = None
         """Of an answer whose body comes at once, and is sent with it; empty before there is one."""
         self._nap = Sleeper()
@@ -249,9 +252,12 @@ class PullServer(TCPServer):
             if not stream.closed:  # by a peer that leaves in this turn: then it has no connection
                 stream.closed = True
                 del stream.connection, stream.handshake
-        limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
-        self._frames = FrameStream(self.stream, FrameReader(masked=True, limit=limit))
+        self._frames = self._bytes or self._frame_stream()
         return self._frames
+
+    def _frame_stream(self) -> FrameStream:
+        limit = min(self.config.websocket_max_message_size, MAX_MESSAGE_BYTES)
+        return FrameStream(self.stream, FrameReader(masked=True, limit=limit))
 
     async def _wait_application(self) -> None:
         """Wait until the application that reads the WebSocket is over; ping the peer when nothing is sent to it."""
@@ -283,10 +289,10 @@ class PullServer(TCPServer):
         if not isinstance(self.stream, trio.SocketStream) or self.config.read_timeout:
             await super()._read_data()
             return
-        stream = FrameStream(self.stream, FrameReader(masked=True, limit=0))
+        self._bytes = self._frame_stream()
         received = b"-"
         while received and not self._is_closed:  # a request that is none was answered, and its socket closed
-            received = bytes(await stream.read())
+            received = bytes(await self._bytes.read())
             await self.protocol.handle(RawData(received))
             if self._has_given_stream:
                 return
