@@ -7,12 +7,12 @@ with what was wanted, in words that go on after "which is not".
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import attrs
 import orjson
 
 from protocol.deepgram import LANGUAGE, MANAGED, MODEL_NAME, MOST_KEYTERMS, OWN_ENDPOINT, VOICE_NAME, VOICE_WANTED
+from protocol.fields import split_url, why_no_headers
 from setting_values import http_url, number, written_as
 
 OFF: Final = "none"
@@ -93,24 +93,22 @@ def fallback_voices(value: str) -> tuple[str, ...]:
 def own_endpoint(value: str) -> ThinkEndpoint:
     """Read a URL, or a JSON object with a URL and headers."""
     try:
-        return _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})
+        found = _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})
     except ValueError:
         example = '{"url": "https://…", "headers": {"authorization": "Bearer …"}}'
         raise ValueError(f"an https:// URL, or JSON with a URL and headers: {example}") from None
+    if why := why_no_headers(found.headers):
+        raise ValueError(f"an endpoint: {why}")
+    return found
 
 
 def _endpoint(given: object) -> ThinkEndpoint:
     match given:
         case {"url": str(url), **rest} if rest.keys() <= {"headers"}:
-            return ThinkEndpoint(_secure(url), _headers(rest.get("headers", {})))
+            split_url(url, ("https",), "no URL")
+            return ThinkEndpoint(url, _headers(rest.get("headers", {})))
         case _:
             raise ValueError("no URL")
-
-
-def _secure(url: str) -> str:
-    if urlsplit(http_url(url)).scheme != "https":
-        raise ValueError(url)
-    return url
 
 
 def _headers(given: object) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from protocol.fields import split_url
 from protocol.phone_numbers import is_phone_number
 from store.prices import Prices, read_prices
 
@@ -99,22 +100,9 @@ def phone_number(value: str) -> str:
     return value
 
 
-def _split(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
-    if any(character.isspace() for character in value):  # `urlsplit` drops some of them
-        raise ValueError(wanted)
-    try:
-        url = urlsplit(value)
-        url.port  # noqa: B018 - reading it is the check
-    except ValueError:
-        raise ValueError(wanted) from None
-    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
-        raise ValueError(wanted)
-    return url
-
-
 def origin(value: str) -> str:
     wanted = "an origin: https://host or https://host:port, without a path (http only for this machine)"
-    url = _split(value, ("https", "http"), wanted)
+    url = split_url(value, ("https", "http"), wanted)
     host = url.hostname or ""
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
@@ -174,7 +162,7 @@ def bound_host(value: str) -> str:
 
 def host_url(value: str) -> str:
     wanted = "a scheme and a host: https://host or http://host:port"
-    url = _split(value, ("https", "http"), wanted)
+    url = split_url(value, ("https", "http"), wanted)
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
     _refuse_plain(url)
@@ -189,7 +177,7 @@ def _refuse_plain(url: SplitResult) -> None:
 
 
 def http_url(value: str) -> str:
-    _refuse_plain(_split(value, ("https", "http"), "a URL that begins with https:// or http://"))
+    _refuse_plain(split_url(value, ("https", "http"), "a URL that begins with https:// or http://"))
     return value.rstrip("/")
 
 
@@ -200,7 +188,7 @@ def collector_url(value: str) -> str:
 
 
 def socket_url(value: str) -> str:
-    _refuse_plain(_split(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://"))
+    _refuse_plain(split_url(value, ("wss", "ws"), "a WebSocket URL that begins with wss:// or ws://"))
     return value
 
 

@@ -12,6 +12,7 @@ schema is the author's bug (`SchemaRefused`, found when the roster is loaded); J
         feedback: Annotated[str, "What the customer added, in their words"] = ""
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from enum import Enum
@@ -41,6 +42,7 @@ from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
 
+_NAME = re.compile(r"[a-zA-Z0-9_]{1,64}")
 _DESCRIBED = 500
 """Argument classes whose fields are remembered: every session's Settings declare those of its agent's functions."""
 
@@ -262,6 +264,8 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
 
 def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Argument:
     name, required = field.alias or "", field.default is attrs.NOTHING
+    if _NAME.fullmatch(name) is None:
+        raise SchemaRefused(name, "is a name that not every LLM takes: write at most 64 ASCII letters, digits and _")
     try:
         plain, marks = plain_type(field.type)
         sort = kind_of(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))

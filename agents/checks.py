@@ -4,7 +4,7 @@ Owns the checks that need nothing but the agent and the names of the others; cir
 roster's. It never raises: every problem is yielded as a field and a sentence, for the roster to report with the file.
 """
 
-import inspect
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec, no_handler
 from agents.quoting import word_set
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
+from agents.spec_types import takes_other_than
 from protocol.deepgram import (
     LANGUAGE,
     MANAGED,
@@ -26,8 +27,9 @@ from protocol.deepgram import (
     REASONING_MODES,
     VOICE_NAME,
     VOICE_WANTED,
+    Endpoint,
 )
-from protocol.fields import JSON
+from protocol.fields import JSON, split_url, why_no_headers
 from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -143,8 +145,17 @@ def _think(options: AgentOptions) -> Found:
             yield "options.think", f"{model.provider!r} is not one of {', '.join((*MANAGED, *OWN_ENDPOINT))}"
         if not MODEL_NAME.fullmatch(model.name):
             yield "options.think", f"{model.name!r} is not the name of a model"
-        if model.endpoint is not None and not model.endpoint.url.startswith("https://"):
-            yield "options.think", f"{model.endpoint.url!r} is not an https:// URL"
+        if model.endpoint is not None:
+            yield from _endpoint(model.endpoint)
+
+
+def _endpoint(endpoint: Endpoint) -> Found:
+    if why := why_no_headers(endpoint.headers):
+        yield "options.think", f"headers: {why}"
+    try:
+        split_url(endpoint.url, ("https",), f"{endpoint.url!r} is not an https:// URL")
+    except ValueError as wanted:
+        yield "options.think", str(wanted)
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
@@ -199,8 +210,8 @@ def _function(function: FunctionSpec) -> Found:
     yield from _handler(function)
     if function.human and not is_phone_number(function.human):
         yield ".human", f"{function.human!r} is not a phone number: write + and 7 to 15 digits"
-    if function.deadline <= 0:
-        yield ".deadline", "must be more than 0 seconds"
+    if not 0 < function.deadline < math.inf:
+        yield ".deadline", "must be more than 0 seconds, and end"
     yield from _arguments(function)
 
 
@@ -227,11 +238,8 @@ def _handler(function: FunctionSpec) -> Found:
     elif not function.has_handler():
         yield ".handler", f"is no async function: write {example}, or put @blocking over it"
     else:
-        signature = inspect.signature(handler)
-        try:
-            signature.bind(None, None)
-        except TypeError:
-            taken = ", ".join(signature.parameters)
+        taken = takes_other_than(handler, 2)
+        if taken is not None:
             yield ".handler", f"takes ({taken}), and is given two values: write {example}"
 
 

@@ -16,6 +16,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -28,6 +29,7 @@ from agents.arguments import SchemaRefused, Strictness, json_of, read_arguments,
 from agents.brief import messages_about
 from agents.loading import RosterProblem, file_of, refuse
 from agents.quoting import SpokenTurn, word_set
+from agents.spec_types import takes_other_than, wrong_types
 from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
@@ -108,23 +110,35 @@ def _misspelt(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 def _problems(module: ModuleType, names: Collection[str]) -> Iterator[tuple[str, str]]:
     said = vars(module)
-    for text in _problems_of_table(said.get("AGENTS_INBOUND", {}), names):
-        yield "AGENTS_INBOUND", text
-    prefix = said.get("ENV_PREFIX", "ACME_")
+    checks: Mapping[str, Callable[[object], Iterator[str]]] = {
+        "AGENTS_INBOUND": partial(_problems_of_table, names),
+        "ENV_PREFIX": _problems_of_prefix,
+        "EXTRACT": _problems_of_extract,
+        "on_call_ended": _problems_of_hook,
+        "DEMO": _problems_of_demo,
+    }
+    return ((name, text) for name, check in checks.items() if name in said for text in check(said[name]))
+
+
+def _problems_of_prefix(prefix: object) -> Iterator[str]:
     if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
-        yield "ENV_PREFIX", f"{prefix!r} is no prefix of settings: write capitals and an underscore, such as 'ACME_'"
+        yield f"{prefix!r} is no prefix of settings: write capitals and an underscore, such as 'ACME_'"
     elif prefix.partition("_")[0].lower() in _OURS:
-        yield "ENV_PREFIX", f"{prefix!r} would give the server's own settings to functions: choose another one"
-    if "EXTRACT" in said:
-        for text in _problems_of_extract(said["EXTRACT"]):
-            yield "EXTRACT", text
-    if "on_call_ended" in said and not inspect.iscoroutinefunction(said["on_call_ended"]):
-        yield (
-            "on_call_ended",
-            "is no async function: write async def on_call_ended(record), or use blocking()",
-        )
-    if "DEMO" in said and not isinstance(said["DEMO"], Demo):
-        yield "DEMO", "is no Demo: write Demo(scenario='booking.toml')"
+        yield f"{prefix!r} would give the server's own settings to functions: choose another one"
+
+
+def _problems_of_demo(demo: object) -> Iterator[str]:
+    if not isinstance(demo, Demo):
+        yield "is no Demo: write Demo(scenario='booking.toml')"
+        return
+    yield from (f"{field}: {text}" for field, text in wrong_types(demo))
+
+
+def _problems_of_hook(hook: object) -> Iterator[str]:
+    if not inspect.iscoroutinefunction(hook):
+        yield "is no async function: write async def on_call_ended(record), or use blocking()"
+    elif (taken := takes_other_than(hook, 1)) is not None:
+        yield f"takes ({taken}), and is given one value: write async def on_call_ended(record)"
 
 
 def _problems_of_extract(wanted: object) -> Iterator[str]:
@@ -137,7 +151,7 @@ def _problems_of_extract(wanted: object) -> Iterator[str]:
         yield str(refused)
 
 
-def _problems_of_table(table: object, names: Collection[str]) -> Iterator[str]:
+def _problems_of_table(names: Collection[str], table: object) -> Iterator[str]:
     if not isinstance(table, Mapping):
         yield "is no table: write called numbers and agents, such as {'+15551230000': 'front_desk'}"
         return

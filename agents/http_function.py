@@ -9,7 +9,7 @@ followed. What goes wrong is told to the model in a sentence; nothing is asked t
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias, cast, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import attrs
 import httpx
@@ -20,7 +20,7 @@ from agents.arguments import json_names, json_of
 from agents.context import CallContext
 from agents.functions import Answer, FunctionFailed, FunctionSpec, Outcome
 from agents.spec import blanks_of
-from protocol.fields import JSON
+from protocol.fields import JSON, split_url, why_no_headers
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -47,6 +47,8 @@ class _HttpRequest:
         sent = {name: value for name, value in given.items() if value is not None}
         url = self._filled(self.url, sent, context)
         headers = {name: self._filled(value, {}, context) for name, value in self.headers.items()}
+        if why := why_no_headers(headers):
+            raise FunctionFailed(f"{self.name} is not set up.", f"headers: {why}")
         rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
         content = _read(*await self._ask(url, headers, rest, context.http))
         told = content if isinstance(content, dict) else {}
@@ -56,17 +58,17 @@ class _HttpRequest:
     async def _ask(
         self, url: str, headers: Mapping[str, str], rest: Mapping[str, JSON], http: httpx.AsyncClient
     ) -> tuple[str, str]:
-        if self.method == "GET":
-            query = {name: _as_text(value) for name, value in rest.items()}
-            request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
-        else:
-            request = http.build_request(self.method, url, headers=headers, json=dict(rest) if rest else None)
         try:
+            if self.method == "GET":
+                query = {name: _as_text(value) for name, value in rest.items()}
+                request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
+            else:
+                request = http.build_request(self.method, url, headers=headers, json=dict(rest) if rest else None)
             with trio.fail_after(self.timeout):
                 return await self._send(request, http)
         except trio.TooSlowError as exc:
             raise FunctionFailed(f"The service of {self.name} did not answer within {self.timeout:g} s.") from exc
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:  # the last of a host's name
             raise FunctionFailed(f"The service of {self.name} cannot be reached.", type(exc).__name__) from exc
 
     async def _send(self, request: httpx.Request, http: httpx.AsyncClient) -> tuple[str, str]:
@@ -122,6 +124,11 @@ def http_function(
     if not timeout > 0:
         raise ValueError(f"timeout: {timeout!r} is not more than 0 seconds")
     _refuse_url(url, arguments)
+    for field, given in (("headers", headers), ("facts", facts)):
+        if not all(isinstance(each, str) for pair in (given or {}).items() for each in pair):
+            raise ValueError(f"{field}: {given!r} is no dict of texts")
+    if why := why_no_headers(headers or {}):
+        raise ValueError(f"headers: {why}")
     for value in (headers or {}).values():
         if odd := [blank for blank in blanks_of(value) if not _ENV.fullmatch(blank)]:
             raise ValueError(f"headers: {{{odd[0]}}} is no setting: no argument is sent in a header")
@@ -141,8 +148,8 @@ def _refuse_url(url: str, arguments: type[object]) -> None:
     if origin is None:
         wanted = "begin with https://HOST/ or {A_SETTING}/, and put blanks for arguments behind the host"
         raise ValueError(f"url: {url!r}: {wanted}")
-    if not origin[0].startswith("{") and not urlsplit(origin[0]).hostname:
-        raise ValueError(f"url: {url!r} has no host")
+    if not origin[0].startswith("{"):
+        split_url(origin[0], ("https", "http"), f"url: {url!r} has no host that can be asked")
     known = json_names(arguments)
     for blank in blanks_of(url):
         if not _ENV.fullmatch(blank) and blank not in known:

@@ -4,6 +4,7 @@ The specs are plain attrs classes, which take whatever they are given: a comma t
 belongs. `wrong_types` yields each such field, of the agent, its functions and its options, and what to write there.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,16 @@ def wrong_types(spec: attrs.AttrsInstance, path: str = "") -> Iterator[tuple[str
         for inner in value if isinstance(value, tuple | list) else ():
             if attrs.has(type(inner)):
                 yield from wrong_types(inner, f"{place}.{inner.name}.")
+
+
+def takes_other_than(function: Callable[..., object], values: int) -> str | None:
+    """Return what a function takes, where it cannot be given so many values; None where it can."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*[None] * values)
+    except TypeError:
+        return ", ".join(signature.parameters)
+    return None
 
 
 def _fits(value: object, hint: Hint) -> bool:
@@ -108,7 +119,7 @@ _WANTED: Mapping[Hint, str] = {
     int: "a whole number",
     float: "a number",
     Mapping: "a dict of texts",
-    Callable: "an async function",
+    Callable: "the name of a function, without a call",
     type: "a class",
 }
 

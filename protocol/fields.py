@@ -6,10 +6,12 @@ missing key and an explicit `null` for the same thing. Nothing here knows which 
 
 import json
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import SplitResult, urlsplit
 
 import orjson
 
@@ -217,3 +219,34 @@ def texts_among(fields: Fields, key: str) -> tuple[str, ...]:
 def _wrong(fields: Fields, key: str, wanted: str) -> RemoteProtocolError:
     found = f"is {kind(fields[key])}" if key in fields else "is missing"
     return RemoteProtocolError(f"{key}: {wanted} is wanted, it {found}", str(fields))
+
+
+def split_url(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
+    """Split a URL of one of these schemes, with a host, and without credentials and a fragment.
+
+    *Raises* `ValueError(wanted)` for anything else.
+    """
+    if any(character.isspace() for character in value):  # `urlsplit` drops some of them
+        raise ValueError(wanted)
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018 - reading it is the check
+    except ValueError:
+        raise ValueError(wanted) from None
+    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
+        raise ValueError(wanted)
+    return url
+
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
+
+
+def why_no_headers(headers: Mapping[str, str]) -> str:
+    """Say which of these no HTTP request can have, and why; the value is a secret. Empty if all are headers."""
+    for name, value in headers.items():
+        if _HEADER_NAME.fullmatch(name) is None:
+            return f"{name!r} is no name of a header: write letters, digits and hyphens"
+        if _HEADER_VALUE.fullmatch(value) is None:
+            return f"the value of {name} has a letter beyond ASCII, a line break, or a space around it"
+    return ""

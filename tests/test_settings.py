@@ -127,6 +127,8 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("THINK_ENDPOINT", "llm.example.com"),
         ("THINK_ENDPOINT", '{"url": "https://x.test", "key": "y"}'),
         ("THINK_ENDPOINT", '{"url": "https://x.test", "headers": {"a": 1}}'),
+        ("THINK_ENDPOINT", '{"url": "https://x.test", "headers": {"api key": "y"}}'),
+        ("THINK_ENDPOINT", '{"url": "https://x.test", "headers": {"a": "y\\nz: 1"}}'),
         ("THINK_ENDPOINT", '{"url": '),
         ("THINK_TEMPERATURE", "2.1"),
         ("THINK_REASONING_MODE", "hard"),

@@ -1,6 +1,7 @@
 """A function that asks an HTTP service: arguments go where they belong, and what goes wrong is told to the model."""
 
 import math
+import re
 from datetime import date
 from enum import Enum
 
@@ -123,6 +124,8 @@ async def test_no_argument_changes_the_host_or_the_folder_that_is_asked(number: 
         ("ftp://shop.test/", "begin with https://HOST/"),
         ("/orders/{number}", "begin with https://HOST/"),
         ("https://shop.test/{nmber}", "{nmber} is no argument of Order"),
+        ("https://shop.test:99999/", "has no host that can be asked"),
+        ("https://[::1/", "has no host that can be asked"),
     ],
 )
 def test_an_address_that_an_argument_could_change_is_refused(url: str, told: str) -> None:
@@ -146,9 +149,42 @@ def test_a_method_or_a_time_that_no_request_has_is_refused(changes: dict[str, ob
         order(**changes)  # type: ignore[arg-type]
 
 
-def test_no_argument_is_sent_in_a_header() -> None:
-    with pytest.raises(ValueError, match=r"headers: \{number\} is no setting"):
-        order(headers={"X-Order": "{number}"})
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"headers": {"X-Order": "{number}"}}, "headers: {number} is no setting: no argument is sent in a header"),
+        ({"headers": {"X Order": "1"}}, "headers: 'X Order' is no name of a header"),
+        ({"headers": {"": "1"}}, "headers: '' is no name of a header"),
+        ({"headers": {"X-Order": "Größe"}}, "headers: the value of X-Order has a letter beyond ASCII"),
+        ({"headers": {"X-Order": "1\r\nHost: evil.test"}}, "headers: the value of X-Order has a letter beyond"),
+        ({"headers": {"X-Order": 1}}, "headers: {'X-Order': 1} is no dict of texts"),
+        ({"facts": {"state": 1}}, "facts: {'state': 1} is no dict of texts"),
+    ],
+)
+def test_what_no_request_can_have_is_refused(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        order(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"SHOP_KEY": "s3cret\n"}, "find_order is not set up."),
+        ({"SHOP_KEY": "s3crét"}, "find_order is not set up."),
+        ({"SHOP_URL": "https://shop.test:a"}, "The service of find_order cannot be reached."),
+        ({"SHOP_URL": "https://xn--a.test"}, "The service of find_order cannot be reached."),
+    ],
+)
+async def test_a_setting_that_no_request_can_have_is_told(
+    env: dict[str, str], told: str, autojump_clock: MockClock
+) -> None:
+    spec = order("{SHOP_URL}/orders/{number}", headers={"Authorization": "{SHOP_KEY}"})
+    service = Service()
+
+    assert told == await failure(
+        spec, {"number": "A17"}, service, **{"SHOP_URL": "https://shop.test", "SHOP_KEY": "k", **env}
+    )
+    assert service.asked == []
 
 
 @pytest.mark.parametrize(

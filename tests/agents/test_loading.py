@@ -176,9 +176,11 @@ def test_a_folder_whose_name_python_knows_already_is_told(project: Path) -> None
         ("ENV_PREFIX = 'shop_'", "ENV_PREFIX: 'shop_' is no prefix of settings"),
         ("ENV_PREFIX = 'TWILIO_'", "ENV_PREFIX: 'TWILIO_' would give the server's own settings to functions"),
         ("DEMO = 'booking.toml'", "DEMO: is no Demo"),
+        ("from agents.extras import Demo\nDEMO = Demo(3)", "DEMO: scenario: is 3; write some text in quotes"),
         ("EXTRACT = {}", "EXTRACT: is no class"),
         ("class EXTRACT: ...", "EXTRACT: EXTRACT is not an attrs class"),
         ("def on_call_ended(record): ...", "on_call_ended: is no async function"),
+        ("async def on_call_ended(): ...", "on_call_ended: takes (), and is given one value: write async def on_"),
         (
             "async def on_call_end(record): ...",
             "on_call_end: is nothing that a roster has: did you mean on_call_ended?",

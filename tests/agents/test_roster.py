@@ -183,6 +183,14 @@ def test_every_problem_is_reported_at_once() -> None:
             {"options": AgentOptions(think=(ThinkModel("groq", "gpt-oss", Endpoint("http://groq.test/v1")),))},
             "options.think: 'http://groq.test/v1' is not an https:// URL",
         ),
+        *(
+            ({"options": AgentOptions(think=(ThinkModel("groq", "gpt-oss", endpoint),))}, f"options.think: {problem}")
+            for endpoint, problem in (
+                (Endpoint("https://groq test"), "'https://groq test' is not an https:// URL"),
+                (Endpoint("https://groq.test", {"api key": "x"}), "headers: 'api key' is no name of a header"),
+                (Endpoint("https://groq.test", {"key": "x\n"}), "headers: the value of key has a letter beyond"),
+            )
+        ),
         ({"welcome_back": "Hello again, {name}."}, "welcome_back: has a blank in it, and only a greeting has these"),
         ({"introduction": "A call from {name}."}, "introduction: has a blank in it, and only a greeting has these"),
         ({"inbound_prompt": " \n"}, "inbound_prompt: is blank"),
@@ -230,6 +238,9 @@ class Exemplified:
     reason: Annotated[str, SchemaKeys({"examples": [cast("Any", b"x")]})]
 
 
+Sized = attrs.make_class("Sized", {"größe": attrs.field(type=int)}, frozen=True)
+
+
 @attrs.frozen
 class Unspeakable:
     when: object
@@ -252,7 +263,7 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
         ),
         (
             attrs.evolve(FUNCTION, handler=cast("Any", "act")),
-            "functions.act.handler: is 'act'; write an async function",
+            "functions.act.handler: is 'act'; write the name of a function, without a call",
         ),
         (attrs.evolve(FUNCTION, deadline=cast("Any", "6")), "functions.act.deadline: is '6'; write a number"),
         (attrs.evolve(FUNCTION, arguments=cast("Any", {})), "functions.act.arguments: is {}; write a class"),
@@ -264,6 +275,8 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
         (attrs.evolve(FUNCTION, name="do it!"), "functions.do it!: the name may have letters"),
         (attrs.evolve(FUNCTION, description=" "), "functions.act.description: is empty"),
         (attrs.evolve(FUNCTION, deadline=0), "functions.act.deadline: must be more than 0 seconds"),
+        (attrs.evolve(FUNCTION, deadline=math.inf), "functions.act.deadline: must be more than 0 seconds, and end"),
+        (attrs.evolve(FUNCTION, arguments=Sized), "functions.act.arguments.größe: is a name that not every LLM takes"),
         (
             attrs.evolve(FUNCTION, arguments=Marked),
             "functions.act.arguments.reason: 'client_side' is not a JSON Schema key",
