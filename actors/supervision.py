@@ -253,6 +253,8 @@ def describe(error: BaseException) -> str:
     """Return one line about an exception, for journal and log, which take neither everything nor any length."""
     said = text_of(error)[:_LONGEST_REASON].encode(errors="backslashreplace").decode()
     words = " ".join(said.split())
+    if isinstance(error, RuntimeError) and "event loop" in words:  # of asyncio's
+        words += ": the server runs on trio; take a library for trio or anyio, or a blocking one in blocking()"
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

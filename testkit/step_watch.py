@@ -16,9 +16,14 @@ from typing import Final
 
 import attrs
 import trio
+from trio.testing import MockClock
 
 LOOK_EVERY: Final = 0.05
 """Seconds of real time between two looks at a step."""
+SPINS: Final = 5_000
+"""Rounds of the scheduler in one moment of the mock clock that only a task which never waits takes."""
+SPIN_SECONDS: Final = 0.1
+"""What such a task may take for a fiftieth of these rounds."""
 _HERE: Final = Path(__file__).parent
 _LIBRARIES: Final = ("site-packages", "lib/python", "<frozen")
 
@@ -83,6 +88,37 @@ class StepWatch(trio.abc.Instrument):
             if now == seen and since == self._since:
                 self._suspect = now[1]
             seen = now
+
+
+@attrs.define(eq=False)
+class SpinWatch(trio.abc.Instrument):
+    """Lets time go by where a task never waits: the mock clock by itself moves only while all tasks wait.
+
+    Without it a handler that polls would keep a test from its deadlines, and from its end.
+    """
+
+    _clock: trio.abc.Clock = attrs.field(factory=trio.lowlevel.current_clock, init=False)
+    _moment: float = attrs.field(default=-1.0, init=False)
+    _rounds: int = attrs.field(default=0, init=False)
+    """Of the scheduler, since the clock has moved by itself."""
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch for as long as the block lasts."""
+        trio.lowlevel.add_instrument(self)
+        try:
+            yield
+        finally:
+            trio.lowlevel.remove_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Count a round, which takes no time where a task can go on at once."""
+        now = self._clock.current_time()
+        self._rounds = self._rounds + 1 if now == self._moment and timeout == 0 else 0
+        if self._rounds >= SPINS and isinstance(self._clock, MockClock):
+            self._clock.jump(SPIN_SECONDS)
+            self._rounds -= SPINS // 50
+        self._moment = self._clock.current_time()
 
 
 def place_in(trace: TracebackType | None) -> str:

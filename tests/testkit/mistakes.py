@@ -1,5 +1,6 @@
 """A roster with five planted mistakes, each in a part of its own, and the same without them."""
 
+import asyncio  # noqa: TID251 - the mistake
 import time
 from typing import cast
 
@@ -54,6 +55,11 @@ async def look_up_and_block_below(arguments: Order, context: CallContext) -> Out
 
 async def look_up_and_raise(arguments: Order, context: CallContext) -> Outcome:
     raise KeyError("order")
+
+
+async def look_up_with_asyncio(arguments: Order, context: CallContext) -> Outcome:
+    await asyncio.sleep(0.1)
+    return Answer({"state": "on its way"}, {"order": arguments.number})
 
 
 async def look_up_and_say_nothing(arguments: Order, context: CallContext) -> Outcome:

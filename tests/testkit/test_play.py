@@ -102,6 +102,11 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
             r"handler: .* look_up had a mistake at \d+\.\d\d s, in .*mistakes.py:\d+: .* KeyError",
         ),
         (
+            mistakes.look_up_with_asyncio,
+            GOOD,
+            r"handler: .* in .*mistakes.py:\d+: it raised RuntimeError: no running event loop: the server runs on trio",
+        ),
+        (
             mistakes.look_up_and_say_nothing,
             GOOD,
             r"handler: .* look_up had a mistake at .* returned NoneType, which is no",
@@ -132,6 +137,7 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
         *("handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost", "blocking below"),
         *(
             "handler raises",
+            "handler of asyncio",
             "handler returns nothing",
             "to nobody",
             "secret",
@@ -417,6 +423,19 @@ async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) ->
     call = await play(roster(look_up), GOOD)
 
     assert call.calls[0].ok
+
+
+async def test_a_handler_that_never_waits_is_cancelled_as_any_other(autojump_clock: MockClock) -> None:
+    """The mock clock moves while all tasks wait, and this one does not."""
+
+    async def look_up(arguments: Order, context: CallContext) -> Outcome:
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    call = await play(roster(look_up), GOOD, excused={"answer": "it never comes"})
+
+    assert not call.calls[0].ok
+    call.expect_outcome("completed")
 
 
 async def test_a_fault_is_survived_and_a_word_not_lost(autojump_clock: MockClock) -> None:
