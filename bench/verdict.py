@@ -1,9 +1,10 @@
-"""The gate's arithmetic: how noisy a revision is beside itself, and whether this tree costs more by more than that.
+"""Arithmetic of the gate: how noisy a revision is beside itself, and whether this tree costs more by more than that.
 
-Pure: it needs none of the benchmark's own group of packages.
+And of the pair: how many calls two processes carry, as a multiple of one's. Pure: it needs none of the benchmark's own
+group of packages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -40,3 +41,12 @@ def verdict(regime: str, ours: Sequence[float], theirs: Sequence[float], twin: S
     noise = max(abs(one / other - 1.0) for _, one, other in windows)
     ratio = median(mine / ((one + other) / 2) for mine, one, other in windows)
     return Verdict(regime, max(noise, LEAST_NOISE), ratio)
+
+
+def of_pair(carried: Mapping[tuple[int, int], bool]) -> str:
+    """Compare the most calls of one process with those of two: `carried` by processes, and by calls of each."""
+    one, two = (
+        max((calls * count for (count, calls), is_carried in carried.items() if count == of and is_carried), default=0)
+        for of in (1, 2)
+    )
+    return f"one process carries {one} calls, two carry {two}" + (f": {two / one:.2f} times as many" if one else "")

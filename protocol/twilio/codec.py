@@ -2,7 +2,7 @@
 
 `decode` reads what Twilio sends and forgives what it can. Anything unreadable is a `RemoteProtocolError`, which drops
 one frame. Once the stream is known, the dialogue has media frames of the captured shape sliced instead of read as JSON:
-`bench/codec.py` has the microseconds, and a property test holds the two routes equal.
+a property test holds the two routes equal.
 """
 
 import binascii
