@@ -146,7 +146,7 @@ class TurnDriver:
         """Take audio of the session on the floor; only the first frame that is news to `Turn` is an event."""
         if audio and voice is self.ledger.floor and self.turn.is_audio_news:
             if self.turn.voice is VoiceState.IDLE:
-                self.ledger.end_unended(voice)
+                self.ledger.end_reply(voice)
             self.put(Signal.AUDIO_BEGAN)
         self.ledger.put(voice, audio)
 

@@ -129,6 +129,7 @@ class Ledger:
     def add_text(self, voice: Voice, text: str) -> Reply | None:
         """Note a sentence of what this voice says; None if it has no floor, or it belongs to a cancelled reply."""
         if voice is not self.floor or self.gate is Gate.SHUT:
+            self._leave_out(voice.reply)
             return None
         reply = voice.reply if voice.reply is not None and voice.reply.takes_late(text) else self._reply_of(voice)
         if reply.repeats(text):
@@ -140,6 +141,13 @@ class Ledger:
         self.journal.note(ReplyText(reply.agent, reply.generation, text))
         self._wake()
         return reply
+
+    def _leave_out(self, reply: Reply | None) -> None:
+        """Drop what is queued of a reply that has no words, since those that come now are not to be heard."""
+        if reply is not None and not (reply.text or reply.whole):
+            gone = sum(len(audio) for of, audio in self._queue if of is reply)
+            self._queue = [piece for piece in self._queue if piece[0] is not reply]
+            self._queued, reply.received, self.dropped = self._queued - gone, reply.received - gone, self.dropped + gone
 
     def audio_done(self, voice: Voice) -> None:
         """Note that the service has sent the last audio of the reply, if it has sent any."""
@@ -156,11 +164,6 @@ class Ledger:
             reply.closed = True
             self._settle(reply)
             self._wake()
-
-    def end_unended(self, voice: Voice) -> None:
-        """End a reply whose end the service has not told, since another one begins."""
-        if voice.reply is not None and not voice.reply.whole:
-            self.end_reply(voice)
 
     # A cut, and what becomes of what it has set aside
 
@@ -186,8 +189,11 @@ class Ledger:
         self._reset(now)
         for reply in left:
             self._hold(reply, now)
-        self._set_aside(unplayed, were_sent=True)
-        self._set_aside(unsent, were_sent=False)
+        for reply, audio in unplayed:
+            self._aside.put(reply, audio, was_sent=True)
+        for reply, audio in unsent:
+            if not self._aside.put(reply, audio, was_sent=False):
+                self.dropped += len(audio)
         self._wake()
 
     def resume(self) -> list[Reply]:
@@ -222,16 +228,11 @@ class Ledger:
 
     def _hold(self, reply: Reply, now: float) -> None:
         reply.cut_spoken(now)
-        if reply.agent == SWITCHBOARD or (reply.whole and 0 < reply.received <= reply.played):
+        if reply.agent == SWITCHBOARD or reply.complete:
             reply.cut = reply.played < reply.received
             self._end(reply)
         else:
             self._aside.hold(reply)
-
-    def _set_aside(self, pieces: list[tuple[Reply, bytes]], *, were_sent: bool) -> None:
-        for reply, audio in pieces:
-            if not self._aside.put(reply, audio, was_sent=were_sent) and not were_sent:
-                self.dropped += len(audio)
 
     # What the caller hears
 
@@ -275,7 +276,7 @@ class Ledger:
         left = self._play_until(now := self._now())
         self._reset(now)
         for reply in left:
-            reply.cut = not (reply.whole and 0 < reply.received <= reply.played)
+            reply.cut = not reply.complete
             reply.cut_spoken(now)
             self._end(reply)
         self._wake()

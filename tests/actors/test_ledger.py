@@ -16,6 +16,7 @@ from actors.journal import Journal
 from actors.line import ledger as module
 from actors.line.ledger import Ledger
 from actors.line.reply import Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
+from actors.turn.effects import Gate
 from tests.actors.notebook import Notebook, ledger_with, speech
 from tests.examples import EXAMPLES
 
@@ -427,6 +428,25 @@ async def test_the_next_audio_after_the_end_of_a_reply_begins_another(autojump_c
         ledger.audio_done(voice)
 
     assert [fact.generation for fact in notebook.of(ReplyStarted)] == [1, 2]
+
+
+@pytest.mark.parametrize(("is_whole", "heard"), [(False, 1.0), (True, 1.5)])
+async def test_audio_that_waits_for_words_which_nobody_is_to_hear_is_dropped_unless_it_has_come_whole(
+    is_whole: bool, heard: float, autojump_clock: MockClock
+) -> None:
+    book = Notebook()
+    ledger, voice = ledger_with(book)
+    for seconds, text in ((1.0, "Ten pounds."), (0.5, "")):
+        ledger.put(voice, speech(seconds))
+        if text:
+            ledger.add_text(voice, text)
+        if text or is_whole:
+            ledger.audio_done(voice)
+    ledger.gate = Gate.SHUT
+
+    assert ledger.add_text(voice, "One moment, please.") is None
+    assert len(audio_in(await sent_within(ledger, 5.0))) == len(speech(heard))
+    assert ledger.received == ledger.sent + ledger.dropped
 
 
 async def test_close_cuts_what_was_not_heard_and_every_byte_is_accounted_for(autojump_clock: MockClock) -> None:

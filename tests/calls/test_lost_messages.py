@@ -19,6 +19,7 @@ from actors.facts import (
     GoodbyeStarted,
     HandoffAsked,
     SessionCrashed,
+    SilenceMet,
     TransferAsked,
     TurnHeard,
 )
@@ -525,3 +526,21 @@ async def test_one_that_is_lost_before_a_word_of_it_was_heard_is_asked_the_turn_
 
     assert asked == QUESTION
     assert HistoryText("user", QUESTION) not in told
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_filler_that_the_answer_has_overtaken_is_not_heard_behind_it_whatever_of_it_comes_first(
+    is_first: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        asked = await call.far.hear(InjectAgentMessage)
+        filler = ConversationText("assistant", asked.message)
+        late: list[ServerMessage] = [voice(9, 0.2), filler] if is_first else [filler, voice(9, 0.2)]
+        await call.far.say(voice(1, 2.0), WORDS, DONE, *late, voice(9, 1.0), DONE)
+        await call.far.hear_for(5)
+
+    assert (call.phone.heard(1), call.phone.heard(9)) == (2.0, 0.0)
+    assert call.facts(SilenceMet) != []
+    assert turns(call) == [("Ten pounds.", "Ten pounds.")]
