@@ -311,7 +311,7 @@ class AgentSession:
             self.put(Signal.NOTHING_UNDERSTOOD)
         elif not text.strip():
             self.put(Signal.NOTHING_UNDERSTOOD)
-        elif turn.is_own_echo(text):
+        elif turn.is_own_echo(text, trio.current_time()):
             why = "the line carries the agent back, or the caller repeats it"
             self.state.journal.note(WarningReported(self.agent.name, "AGENT_ECHO", why))
             self._note_turn(text, text)

@@ -43,7 +43,8 @@ class Turn(Actions):
         """Take an event; return what is to be done about it, in this order."""
         if self.phase is Phase.OVER:
             return []
-        self.now, self.event = now, self._recognise(event)
+        self.now = now
+        self.event = self._recognise(event)
         self._note(self.event)
         rows = [table.row(self) for table in TABLES]
         for table, row in zip(TABLES, rows, strict=True):
@@ -142,7 +143,7 @@ class Turn(Actions):
         is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
         only_listens = is_answer and not self.ends_upon_words and not event.is_farewell
         is_spoken_into = self.is_spoken_over or only_listens
-        is_polite = self.is_own_echo(text) or (event.is_courtesy and not self.has_asked and is_spoken_into)
+        is_polite = self.is_own_echo(text, self.now) or (event.is_courtesy and not self.has_asked and is_spoken_into)
         is_answered = is_polite or (self.answers_late_words and not self.is_spoken_over)
         return events.TurnToldLate(event, is_polite) if is_answered else event
 
@@ -211,7 +212,7 @@ class Turn(Actions):
         if event.is_polite and not self.is_decided:
             self.has_spoken = False
             self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
-        if self.is_own_echo(event.said.text):
+        if self.is_own_echo(event.said.text, self.now):
             self.hears_itself, self.transcript = True, words_of(event.said.text)
         else:
             self.understand(event.said)

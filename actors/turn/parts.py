@@ -10,6 +10,8 @@ from actors.turn.effects import SayAsAgent, SpeechKind
 
 NEVER = math.inf
 AT_ONCE = LONG_AGO = -math.inf
+JUST_BEHIND = 0.1
+"""Seconds."""
 DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
 _TOO_MANY_TO_REPEAT = 5

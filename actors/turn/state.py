@@ -247,10 +247,14 @@ class TurnState:
         """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
         return self.transcript != "" and words_of(text) == self.transcript
 
-    def is_own_echo(self, text: str) -> bool:
-        """Whether a transcript is what the agent has said: the service heard it begin while that sounded."""
+    def is_own_echo(self, text: str, now: float) -> bool:
+        """Whether a transcript is what the agent has said: the service heard it begin while that sounded.
+
+        A voice that goes on for a second behind the sound is the caller's, who reads it back.
+        """
         at = self.at
-        is_past = at.understood < at.noticed <= at.quiet
+        is_read = (now if self.is_loud else at.voiced) > at.quiet + self.deadlines.goodbye_onset
+        is_past = at.understood < at.noticed <= at.quiet and not is_read
         is_before = max(at.quiet, at.understood) < at.noticed < at.sounded
         return (self.sounding or is_past) and not is_before and is_from(text, self.own_words)
 

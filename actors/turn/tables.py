@@ -15,6 +15,7 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Listening, SpeechKind
 from actors.turn.events import Kind, Meaning, Signal, kind_of
+from actors.turn.parts import JUST_BEHIND
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
 Action: TypeAlias = Callable[[Actions], None] | Effect
@@ -38,13 +39,13 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
         not state.is_loud
         or (isinstance(state.event, events.InjectionBegan) and state.event.begun.kind is SpeechKind.QUESTION)
     ),
-    # The service does not speak while it hears the caller, unless to answer what it was told then; but a sentence of a
-    # goodbye may come late
+    # The service does not speak while it hears the caller, unless to answer what it, or its model, was told then; but a
+    # sentence of a goodbye may come late
     "the service hears nobody": lambda state: (
         not state.is_loud
         and state.voice is not VoiceState.CUT
         and state.phase is not Phase.ENDING
-        and state.at.told <= state.at.noticed
+        and max(state.at.told, state.at.result) <= state.at.noticed
     ),
     "the service is deaf": lambda state: (
         isinstance(state.event, events.VoiceEnded) and state.event.deaf and state.phase is Phase.CONVERSING
@@ -61,6 +62,14 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     # echo would cut again and again
     "a start may cut it": lambda state: (
         state.phase is Phase.CONVERSING and (state.is_loud or not state.is_resumed) and not state.hears_itself
+    ),
+    # What begins then was under way before it, for an answer takes longer. That the line is loud may be known late
+    "the caller has just begun": lambda state: (
+        state.caller is CallerState.HEARD
+        and state.is_loud
+        and state.at.voiced > state.at.understood
+        and state.now <= state.at.heard + JUST_BEHIND
+        and CONDITIONS["a start may cut it"](state)
     ),
     "an answer is aside": lambda state: state.aside is SpeechKind.ANSWER,
     "nothing is aside": lambda state: state.aside is None,
@@ -183,14 +192,17 @@ CALLER = Table("caller", CallerState, {
 
 ABSENT, IDLE, COMING, CUT, LATE = VoiceState
 _go_on = do(Actions.go_on, when="an answer is aside")
+_cut_at_once = to(CUT, Actions.forget, Actions.set_aside, when="the caller has just begun")
 VOICE = Table("voice", VoiceState, {
     events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
     Signal.FLOOR_VACATED: each(VoiceState, to(ABSENT, Actions.leave_floor)),
     events.HandoffWanted: each((IDLE, COMING, CUT, LATE), to(ABSENT, Actions.forget, when="they converse")),
     Meaning.HANDOFF_ENDED: {ABSENT: to(IDLE)},
-    Signal.AUDIO_BEGAN: {IDLE: to(COMING, Actions.forget)},
-    events.AgentSaid: {IDLE: to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING)},
-    events.InjectionBegan: {IDLE: to(COMING, Actions.forget), LATE: to(COMING)},
+    Signal.AUDIO_BEGAN: {IDLE: _cut_at_once + to(COMING, Actions.forget)},
+    events.AgentSaid: {
+        IDLE: _cut_at_once + to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING),
+    },
+    events.InjectionBegan: {IDLE: _cut_at_once + to(COMING, Actions.forget), LATE: to(COMING)},
     Meaning.LATE_FILLER_BEGAN: {IDLE: to(LATE), COMING: to(LATE)},
     Signal.AUDIO_DONE: {COMING: to(IDLE, when="it has sound"), CUT: to(IDLE, when="nothing is aside"), LATE: to(IDLE)},
     Signal.CALLER_STARTED_SPEAKING: {

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from actors.facts import CallerSilent, SessionRestarting, SilenceMet
+from actors.facts import CallerSilent, SessionRestarting, SilenceMet, WarningReported
 from protocol.deepgram import (
     AgentAudioDone,
     ConversationText,
@@ -277,3 +277,25 @@ async def test_a_service_that_refuses_by_a_warning_is_there(who: str, autojump_c
 
         assert call.phone.heard(1) == 1.0
         assert call.facts(SessionRestarting) == []
+
+
+# Words of the agent's that come back
+
+
+@pytest.mark.parametrize("is_echo", [True, False])
+async def test_a_caller_who_reads_back_what_they_hear_is_answered_and_an_echo_is_not(
+    is_echo: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("When can you come?")
+        await call.far.say(*sentence(1, "You are booked for Tuesday at nine in the morning.", 6.0))
+        await call.far.hear_for(3)
+        await call.speak("", 0.5 if is_echo else 2.0, heard=False)
+        await call.far.hear_for(0.8)
+        await call.far.say(ConversationText("user", "Tuesday at nine in the morning?"))
+        await call.far.hear_for(6)
+
+        assert call.phone.heard(1) == pytest.approx(6.0 if is_echo else 3.0, abs=0.1)
+        assert said_for(call)[:1] == ([] if is_echo else [POLICY.wording.filler])
+        assert [fact.code for fact in call.facts(WarningReported)] == (["AGENT_ECHO"] if is_echo else [])

@@ -477,3 +477,33 @@ async def test_a_hang_up_after_a_failed_transfer_is_no_transfer(at: float, autoj
 
     assert [fact.text for fact in call.facts(TurnHeard)] == ["A person, please."]
     assert call.ended.outcome == "caller_hung_up"
+
+
+# A reply that was under way when the caller began to speak
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+@pytest.mark.parametrize("late", [0.0, 0.08])
+@pytest.mark.parametrize("words", one_in(2, ["first", "behind"]))
+async def test_a_reply_that_begins_just_behind_the_callers_words_does_not_talk_over_them(
+    words: str, late: float, is_heard: bool, autojump_clock: MockClock
+) -> None:
+    said: list[ServerMessage] = [voice(1, 3.0), ConversationText("assistant", "It is a long story.")]
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Tell me more.")
+        await call.far.hear_for(1)
+        call.phone.is_loud = True
+        await call.far.hear_for(0.2)
+        await call.far.say(STARTED)
+        await call.far.hear_for(late)
+        await call.far.say(*(said[::-1] if words == "first" else said))
+        await call.far.hear_for(1)
+        spoken_over = call.phone.heard(1)
+        call.phone.is_loud = False
+        await call.far.hear_for(0.3)
+        await call.far.say(*([ConversationText("user", "Or rather, no.")] if is_heard else []), AgentAudioDone())
+        await call.far.hear_for(6.5)
+
+        assert spoken_over == 0.0
+        assert call.phone.heard(1) == (0.0 if is_heard else 3.0)

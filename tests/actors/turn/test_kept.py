@@ -258,6 +258,18 @@ ECHO = "we have tuesday at nine on friday"
 ECHOED: list[Step] = [(4.0, Signal.CALLER_STARTED_SPEAKING), (5.0, CallerSaid(ECHO))]
 
 
+@pytest.mark.parametrize("is_loud", [True, False])
+@pytest.mark.parametrize(("until", "is_read"), [(4.9, False), (5.2, True)])
+def test_a_voice_that_goes_on_behind_what_was_cut_is_the_callers(until: float, is_read: bool, is_loud: bool) -> None:
+    cut: list[Step] = [(4, Signal.VOICE_BEGAN), (4, Signal.CALLER_STARTED_SPEAKING)]
+    ends: list[Step] = [] if is_loud else [(until + 0.3, VoiceEnded(until))]
+    said = (until + 0.01 if is_loud else until + 0.4, CallerSaid("we have tuesday and friday"))
+
+    got = effects_of(seen(*caller_says(1), *reply(3)[:3], *cut, *ends, said, until=said[0]))
+
+    assert got == [Aside.CUT, Aside.FORGET if is_read else Aside.RESUME]
+
+
 def test_an_echo_is_no_turn_and_cuts_one_reply_at_most() -> None:
     turn = on_floor()
     answer: list[Step] = [*reply(13, "On Friday we have half past ten, and eleven.", played=6)]

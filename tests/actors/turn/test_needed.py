@@ -279,6 +279,26 @@ def test_a_late_filler_is_not_kept_with_the_answer_that_a_noise_has_cut() -> Non
     assert turn.gate is Gate.SHUT
 
 
+def test_words_upon_the_answer_of_a_function_do_not_prove_that_nobody_speaks() -> None:
+    speaks: list[Step] = [(1.1, Signal.VOICE_BEGAN), (1.2, Signal.CALLER_STARTED_SPEAKING), (2.9, VoiceEnded(2.5))]
+    function: list[Step] = [(1, FunctionsAsked(("look_up",))), (1.5, FunctionDone("look_up"))]
+
+    got = seen(*function, *speaks, *GOODBYE, (3.5, Signal.PLAYED), (5, CallerSaid("And on Friday?")), until=5)
+
+    assert effects_of(got) == [AnswerFunction("end", POLICY.wording.reopened)]
+
+
+def test_polite_words_are_timed_when_they_come_and_not_by_what_came_before_them() -> None:
+    voice: list[Step] = [(2.6, Signal.VOICE_BEGAN), (3.25, VoiceEnded(2.9))]
+    begun: list[Step] = [(2.7, Signal.CALLER_STARTED_SPEAKING), *GOODBYE]
+
+    got = seen(
+        *caller_says(0.2), *voice, *begun, (4.8, CallerSaid("Mhm", is_courtesy=True)), (5, Signal.PLAYED), until=9
+    )
+
+    assert effects_of(got) == [EndConversation("completed", "done", heard=True)]
+
+
 # What a second misfortune leaves of an answer
 
 
@@ -336,6 +356,18 @@ def test_a_torn_answer_is_torn_until_its_end_comes_however_many_pauses_it_has() 
     got = seen(*caller_says(1), *reply(3, "We have")[:2], *cut, *pieces, until=8)
 
     assert got[-1] == (7.7, TellAsCaller(POLICY.wording.go_on))
+
+
+def test_an_answer_that_begins_while_the_caller_speaks_on_is_heard() -> None:
+    speaks: list[Step] = [(1, Signal.VOICE_BEGAN), (1, Signal.CALLER_STARTED_SPEAKING)]
+
+    assert seen(*speaks, (1.2, Signal.AUDIO_BEGAN), until=2) == []
+
+
+def test_an_answer_to_words_whose_sound_the_line_still_carries_is_heard_though_the_service_hears_more() -> None:
+    loud: list[Step] = [(1, Signal.VOICE_BEGAN), (1, Signal.CALLER_STARTED_SPEAKING), (1.5, CallerSaid("When?"))]
+
+    assert seen(*loud, (1.6, Signal.CALLER_STARTED_SPEAKING), (1.65, Signal.AUDIO_BEGAN), until=2) == []
 
 
 def test_a_session_that_is_to_greet_is_asked_for_no_rest_of_what_was_heard_before_it() -> None:

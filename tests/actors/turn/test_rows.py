@@ -59,7 +59,7 @@ CALLER_CASES: dict[str, Case] = {
     "words of the agent end what a quiet line was taken for": (
         {"caller": HEARD}, [AgentSaid("x")], {"caller": CallerState.QUIET}, []),
     "words of the agent prove nothing on a loud line": (
-        {"caller": HEARD, "is_loud": True}, [AgentSaid("x")], {"caller": HEARD}, []),
+        {"caller": HEARD, "is_loud": True, "voice": COMING}, [AgentSaid("x")], {"caller": HEARD}, []),
     "words of a cut reply prove nothing": (
         {"caller": HEARD, "voice": CUT}, [AgentSaid("x")], {"caller": HEARD}, []),
     "a late sentence of a goodbye proves nothing": (
@@ -67,7 +67,8 @@ CALLER_CASES: dict[str, Case] = {
     "a sentence that was asked for ends it on a quiet line": (
         {"caller": HEARD, "outstanding": SAID}, [AgentSaid("x")], {"caller": CallerState.QUIET}, []),
     "a sentence that was asked for proves nothing on a loud line": (
-        {"caller": HEARD, "is_loud": True, "outstanding": SAID}, [AgentSaid("x")], {"caller": HEARD}, []),
+        {"caller": HEARD, "is_loud": True, "voice": COMING, "outstanding": SAID}, [AgentSaid("x")],
+        {"caller": HEARD}, []),
     "a service that is lost hears nobody": (
         {"caller": HEARD}, [Signal.FLOOR_VACATED], {"caller": CallerState.QUIET, "voice": VoiceState.ABSENT}, []),
     "a refusal on a loud line proves speech": (
@@ -84,6 +85,19 @@ CALLER_CASES: dict[str, Case] = {
 VOICE_CASES: dict[str, Case] = {
     "audio after a cut is a new reply": (
         {"aside": KEPT}, [Signal.AUDIO_BEGAN], {"voice": COMING, "sounding": True}, [Aside.FORGET]),
+    "audio just behind the caller's first sound is set aside": (
+        {"caller": HEARD, "is_loud": True}, [Signal.AUDIO_BEGAN], {"voice": CUT, "aside": KEPT}, [Aside.CUT]),
+    "audio just behind it takes the place of what was set aside": (
+        {"caller": HEARD, "is_loud": True, "aside": KEPT}, [Signal.AUDIO_BEGAN], {"voice": CUT, "aside": KEPT},
+        [Aside.FORGET, Aside.CUT]),
+    "words just behind it are set aside": (
+        {"caller": HEARD, "is_loud": True}, [AgentSaid("x")], {"voice": CUT, "aside": KEPT}, [Aside.CUT]),
+    "a sentence that was asked for is set aside just behind it": (
+        {"caller": HEARD, "is_loud": True, "outstanding": SAID}, [AgentSaid("x")], {"voice": CUT}, [Aside.CUT]),
+    "audio on a quiet line is not": ({"caller": HEARD}, [Signal.AUDIO_BEGAN], {"voice": COMING}, []),
+    "audio of a goodbye is not": (
+        {"caller": HEARD, "is_loud": True, "phase": ENDING}, [Signal.AUDIO_BEGAN], {"voice": COMING}, []),
+    "audio behind a transcript is not": ({"is_loud": True}, [Signal.AUDIO_BEGAN], {"voice": COMING}, []),
     "words after a cut are a new reply": ({"aside": KEPT}, [AgentSaid("x")], {"voice": COMING}, [Aside.FORGET]),
     "a sentence that was asked for is a new reply": (
         {"aside": KEPT, "outstanding": SAID}, [AgentSaid("x")], {"voice": COMING, "outstanding": None}, [Aside.FORGET]),
