@@ -153,6 +153,8 @@ class Turn(Actions):
             return Signal.TIME_PASSED
         if asked is not None and asked.text.startswith(text):
             return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
+        if self.is_said_twice(text):
+            return Signal.TIME_PASSED
         if self.session.rest.startswith(text):
             return events.InjectionWentOn(self.session.rest.removeprefix(text).lstrip())
         if text == self.session.late_filler and self.debt is Debt.OWED:
@@ -234,7 +236,11 @@ class Turn(Actions):
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.session.rest = self.now, rest
             case Meaning.LATE_FILLER_BEGAN:
-                self.session.late_filler, self.reply.kind = "", SpeechKind.FILLER
+                self.reply.asked, self.session.late_filler, self.reply.kind = (
+                    self.session.late_filler,
+                    "",
+                    SpeechKind.FILLER,
+                )
             case _:
                 pass  # of another group
 
@@ -276,7 +282,7 @@ class Turn(Actions):
             self.remark_begun = begun.id
         self.at.said = self.at.begun = self.now
         self.session.rest = event.rest
-        self.reply.kind = kind
+        self.reply.kind, self.reply.asked = kind, begun.text
         if kind is SpeechKind.GREETING:
             self.reply.kind, self.reply.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
             self.at.answered = self.now

@@ -42,6 +42,7 @@ class LastReply:
     """What the service says, or said last. A new one begins as what the model says of its own accord."""
 
     kind: SpeechKind = SpeechKind.ANSWER
+    asked: str = ""  # the words that it was asked for with, if it was
     has_own_words: bool = False  # it has words that the model chose
     began: float = NEVER  # its audio began; infinity: it has none
     is_torn: bool = False  # it goes on, and was cut before all of it had come

@@ -90,7 +90,10 @@ def nobody_speaks_since(state: TurnState) -> float:
     since = max(state.at.quiet, state.at.phase)
     if state.caller is CallerState.HEARD:
         return max(since, state.at.heard) + state.deadlines.longest_turn
-    return since + state.deadlines.farewell_noise if state.is_loud else AT_ONCE
+    if state.is_loud:
+        return since + state.deadlines.farewell_noise
+    is_over = max(state.at.understood, state.at.said) >= state.at.heard
+    return AT_ONCE if is_over else state.at.heard + state.deadlines.silence_budget  # they may whisper
 
 
 def end_of_closing(state: TurnState) -> float:

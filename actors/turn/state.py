@@ -247,6 +247,11 @@ class TurnState:
         """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
         return self.transcript != "" and words_of(text) == self.transcript
 
+    def is_said_twice(self, text: str) -> bool:
+        """Whether the service sends again what it says of the sentence that it was asked for."""
+        is_asked = self.reply.kind is not SpeechKind.ANSWER and self.voice in (VoiceState.COMING, VoiceState.LATE)
+        return is_asked and self.reply.asked.endswith(f"{text} {self.session.rest}".strip())
+
     def is_own_echo(self, text: str, now: float) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded.
 

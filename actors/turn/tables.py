@@ -67,7 +67,7 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "the caller has just begun": lambda state: (
         state.caller is CallerState.HEARD
         and state.is_loud
-        and state.at.voiced > state.at.understood
+        and state.at.voiced > state.at.understood - state.deadlines.shortest_word
         and state.now <= state.at.heard + JUST_BEHIND
         and CONDITIONS["a start may cut it"](state)
     ),

@@ -544,3 +544,14 @@ async def test_a_filler_that_the_answer_has_overtaken_is_not_heard_behind_it_wha
     assert (call.phone.heard(1), call.phone.heard(9)) == (2.0, 0.0)
     assert call.facts(SilenceMet) != []
     assert turns(call) == [("Ten pounds.", "Ten pounds.")]
+
+
+async def test_a_filler_whose_words_come_twice_is_no_answer(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        asked = await call.far.hear(InjectAgentMessage)
+        words = ConversationText("assistant", asked.message)
+        await call.far.say(voice(9, 1.0), words, words, DONE)
+        with trio.fail_after(4.5):
+            await call.far.hear(InjectAgentMessage)

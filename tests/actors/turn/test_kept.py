@@ -258,8 +258,9 @@ ECHO = "we have tuesday at nine on friday"
 ECHOED: list[Step] = [(4.0, Signal.CALLER_STARTED_SPEAKING), (5.0, CallerSaid(ECHO))]
 
 
-@pytest.mark.parametrize("is_loud", [True, False])
-@pytest.mark.parametrize(("until", "is_read"), [(4.9, False), (5.2, True)])
+@pytest.mark.parametrize(
+    ("until", "is_read", "is_loud"), [(4.9, False, True), (5.2, True, True), (4.9, False, False), (5.2, True, False)]
+)
 def test_a_voice_that_goes_on_behind_what_was_cut_is_the_callers(until: float, is_read: bool, is_loud: bool) -> None:
     cut: list[Step] = [(4, Signal.VOICE_BEGAN), (4, Signal.CALLER_STARTED_SPEAKING)]
     ends: list[Step] = [] if is_loud else [(until + 0.3, VoiceEnded(until))]

@@ -279,6 +279,27 @@ def test_a_late_filler_is_not_kept_with_the_answer_that_a_noise_has_cut() -> Non
     assert turn.gate is Gate.SHUT
 
 
+TWO = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, fillers=("Hold on. I will see.",)))
+
+
+@pytest.mark.parametrize("pieces", [["Hold on."] * 2, ["Hold on.", "I will see.", "I will see."]])
+def test_a_filler_whose_words_come_twice_answers_nothing(pieces: list[str]) -> None:
+    turn = on_floor(TWO)
+    said: list[Step] = [(5.3, AgentSaid(piece)) for piece in pieces]
+
+    play(turn, [*caller_says(1), (5.2, Signal.AUDIO_BEGAN), *said, (5.5, Signal.AUDIO_DONE), (6, Signal.PLAYED)])
+
+    assert (turn.debt, turn.reply.kind) == (Debt.OWED, SpeechKind.FILLER)
+
+
+def test_a_late_filler_whose_words_come_twice_is_not_heard() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *reply(5.2)[:3], (6, AgentSaid(FIRST)), (6.05, AgentSaid(FIRST))])
+
+    assert turn.gate is Gate.SHUT
+
+
 def test_words_upon_the_answer_of_a_function_do_not_prove_that_nobody_speaks() -> None:
     speaks: list[Step] = [(1.1, Signal.VOICE_BEGAN), (1.2, Signal.CALLER_STARTED_SPEAKING), (2.9, VoiceEnded(2.5))]
     function: list[Step] = [(1, FunctionsAsked(("look_up",))), (1.5, FunctionDone("look_up"))]
@@ -364,10 +385,15 @@ def test_an_answer_that_begins_while_the_caller_speaks_on_is_heard() -> None:
     assert seen(*speaks, (1.2, Signal.AUDIO_BEGAN), until=2) == []
 
 
-def test_an_answer_to_words_whose_sound_the_line_still_carries_is_heard_though_the_service_hears_more() -> None:
-    loud: list[Step] = [(1, Signal.VOICE_BEGAN), (1, Signal.CALLER_STARTED_SPEAKING), (1.5, CallerSaid("When?"))]
+@pytest.mark.parametrize(("voiced", "is_new"), [(1, False), (1.3, True)])
+def test_an_answer_to_words_whose_sound_the_line_still_carries_is_heard_though_the_service_hears_more(
+    voiced: float, is_new: bool
+) -> None:
+    loud: list[Step] = [(1, Signal.CALLER_STARTED_SPEAKING), (voiced, Signal.VOICE_BEGAN), (1.5, CallerSaid("When?"))]
 
-    assert seen(*loud, (1.6, Signal.CALLER_STARTED_SPEAKING), (1.65, Signal.AUDIO_BEGAN), until=2) == []
+    got = seen(*loud, (1.6, Signal.CALLER_STARTED_SPEAKING), (1.65, Signal.AUDIO_BEGAN), until=2)
+
+    assert effects_of(got) == ([Aside.CUT] if is_new else [])
 
 
 def test_a_session_that_is_to_greet_is_asked_for_no_rest_of_what_was_heard_before_it() -> None:

@@ -5,9 +5,14 @@ from typing import ClassVar
 
 import attrs
 
-from actors.turn.effects import SayAsAgent
-from actors.turn.events import CallerSaid, Event, KeysEntered, RemarkMade, Signal
+from actors.turn.effects import Aside, Effect, Gate, Listening, PlayClip, SayAsAgent
+from actors.turn.events import AgentSaid, CallerSaid, Event, FunctionsAsked, KeysEntered, RemarkMade, Signal, kind_of
 from tests.actors.turn.world import Reply, World
+
+_DOUBLED = {
+    Signal.AUDIO_DONE, Signal.CALLER_STARTED_SPEAKING, Signal.SAY_REFUSED, Signal.THINKING_BEGAN,
+    Signal.NOTHING_UNDERSTOOD, AgentSaid, CallerSaid,
+}  # fmt: skip
 
 
 @attrs.define(eq=False)
@@ -162,11 +167,157 @@ class LostCallers(World):
 
 
 @attrs.define(eq=False)
+class Doubled(World):
+    """A service that says things twice: at once, or a moment later."""
+
+    def feed(self, event: Event) -> list[Effect]:
+        effects = super().feed(event)
+        if kind_of(event) in _DOUBLED and self.rng.random() < 0.2:
+            self.later(self.rng.choice((0.0, 0.05)), super().feed, event)
+        return effects
+
+
+@attrs.define(eq=False)
+class Whisperers(World):
+    """Callers whom the service hears, and whose voice is too low to be told by its loudness."""
+
+    def caller_acts(self) -> None:
+        rng = self.rng
+        self.later(rng.uniform(1, 14), self.caller_acts, session=False)
+        if self.hears or not self.is_there or self.is_dead or self.is_held:
+            return
+        self.says_words, length = rng.random() < 0.8, rng.uniform(0.3, 2)
+        self.later(0.1, self.service_hears)
+        self.later(length + rng.uniform(0.3, 1.6), self.service_transcribes if self.says_words else self.hears_no_more)
+
+    def hears_no_more(self) -> None:
+        self.judge.caller_stops(self.now, deaf=False)
+        self.service_hears_no_more()
+
+    def service_transcribes(self) -> None:
+        self.judge.caller_stops(self.now, deaf=False)
+        super().service_transcribes()
+
+
+@attrs.define(eq=False)
+class PausingCallers(World):
+    """Callers who say a number in pieces, or pause in mid-sentence: each piece is a turn to the service."""
+
+    def caller_acts(self) -> None:
+        self.later(self.rng.uniform(5, 20), self.caller_acts, session=False)
+        self.say_piece(self.rng.randrange(1, 6))
+
+    def say_piece(self, pieces: int) -> None:
+        rng, length = self.rng, self.rng.uniform(0.3, 1.5)
+        if not (self.is_loud or self.hears or self.is_dead or self.is_held) and self.is_there:
+            self.is_loud, self.is_ignored, self.says_words = True, False, True
+            self.feed(Signal.VOICE_BEGAN)
+            self.later(0.1, self.service_hears)
+            self.later(length + 0.4, self.caller_stops, session=False)
+            self.later(length + rng.uniform(0.3, 1), self.service_transcribes)
+        if pieces > 1:
+            self.later(length + rng.uniform(0.8, 3), self.say_piece, pieces - 1, session=False)
+
+
+@attrs.define(eq=False)
+class StaleReplies(World):
+    """A reply to what was asked before begins just behind the caller's next words, and is sent until they are known."""
+
+    asked_before: int = 0
+
+    def service_hears(self) -> None:
+        super().service_hears()
+        is_idle = self.hears and self.now > self.sends_until and self.turn.gate is Gate.OPEN
+        if is_idle and self.is_loud and not (self.is_unended or self.judge.is_taken) and self.rng.random() < 0.5:
+            self.asked_before = self.thoughts
+            self.later(self.rng.uniform(0.0, 0.09), self.speak, Reply("I am late.", 3.0), self.sending)
+
+    def sound(self, seconds: float, reply: Reply) -> None:
+        is_over_them = self.is_loud and self.hears and self.thoughts == self.asked_before
+        assert reply.text != "I am late." or not is_over_them, "the caller is talked over"
+        super().sound(seconds, reply)
+
+    def line_is_to(self, effect: PlayClip | Aside | Listening) -> None:
+        if effect is Aside.RESUME and any(reply.is_known for _, reply in self.line.aside):
+            self.judge.waiting_since = math.inf
+        super().line_is_to(effect)
+
+
+@attrs.define(eq=False)
+class ReadersBack(World):
+    """Callers who read back what they hear."""
+
+    def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
+        is_new = reply.is_known and not any(piece[2] is reply for piece in self.line.pieces)
+        super().frame_comes(reply, is_late=is_late)
+        if is_new and any(piece[2] is reply for piece in self.line.pieces) and self.rng.random() < 0.5:
+            self.later(self.line.pieces[-1][0] - self.now + self.rng.uniform(0.3, 1), self.read_back, reply)
+
+    def read_back(self, reply: Reply) -> None:
+        if self.is_loud or self.hears or self.is_dead or self.is_held or self.line.end <= self.now:
+            return
+        self.is_loud, self.is_ignored, self.says_words = True, False, True
+        length = self.rng.uniform(2, 4)
+        self.feed(Signal.VOICE_BEGAN)
+        self.later(0.1, self.service_hears)
+        self.later(length + 0.4, self.caller_stops, session=False)
+        self.later(length + self.rng.uniform(0.3, 1), self.service_transcribes_what_was_read, reply)
+
+    def service_transcribes_what_was_read(self, reply: Reply) -> None:
+        if not (self.is_dead or self.is_held):
+            self.hears, self.says_words, self.last_turn = False, False, reply.text.lower().rstrip(".")
+            self.judge.caller_is_understood(self.now)
+            self.transcribe(self.last_turn)
+            self.later(0.05, self.think)
+
+
+@attrs.define(eq=False)
+class Televisions(World):
+    """A room that is loud for long, of which the service understands some words."""
+
+    def caller_acts(self) -> None:
+        rng, length = self.rng, self.rng.uniform(5, 90)
+        self.later(length + rng.uniform(0.5, 20), self.caller_acts, session=False)
+        if not self.is_loud:
+            self.is_loud, self.is_ignored, self.says_words = True, False, False
+            self.feed(Signal.VOICE_BEGAN)
+            self.later(length, self.caller_stops, session=False)
+            for _ in range(int(length / 8)):
+                self.later(rng.uniform(0.1, length), self.hear_some, session=False)
+
+    def hear_some(self) -> None:
+        if self.is_there and not (self.hears or self.is_dead or self.is_held):
+            self.service_hears()
+            self.says_words, length = self.rng.random() < 0.5, self.rng.uniform(0.5, 6)
+            self.later(length, self.service_transcribes if self.says_words else self.service_hears_no_more)
+
+
+@attrs.define(eq=False)
+class MidSentence(World):
+    """Models that call a function in mid-sentence, and go on speaking."""
+
+    def answer(self, sending: int) -> None:
+        if self.rng.random() < 0.5 and self.turn.runs_functions:
+            self.speak(Reply("I will look that up, and then", self.rng.uniform(0.5, 3), is_answer=False), sending)
+            self.later(self.rng.uniform(0.02, 1.0), self.call_function, sending)
+        else:
+            super().answer(sending)
+
+    def call_function(self, sending: int) -> None:
+        if sending == self.sending and not self.is_dead and self.turn.runs_functions:
+            call_id = f"m{next(self._calls)}"
+            self.feed(FunctionsAsked((call_id,)))
+            self.judge.function_runs(call_id, self.now)
+            self.later(self.rng.uniform(0.05, 3), self.answer_function, call_id)
+
+
+@attrs.define(eq=False)
 class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
     """All of it at once."""
 
 
 KINDS = (
     ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
-    OwnEchoes, PoliteCallers, LostCallers, Everything,
+    OwnEchoes, PoliteCallers, LostCallers, Doubled, Whisperers, PausingCallers, StaleReplies, ReadersBack, Televisions,
+    MidSentence, Everything,
 )  # fmt: skip
