@@ -22,7 +22,7 @@ from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
 from actors.ticks import time_reader
 from protocol import twilio
-from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, is_voiced
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
 from protocol.wire import PacedWebSocket, pump
@@ -31,6 +31,9 @@ CALL_OVER = "call over"
 """How the caller has left if Twilio's webhooks say so, and the socket does not."""
 _REFUSALS_IN_A_ROW = 250
 """Five seconds of nothing but nonsense."""
+_LATE = 0.3
+"""Seconds: audio that is later than this may be late, or behind audio that Twilio has thrown away."""
+_BYTES_PER_MS = BYTES_PER_SECOND // 1000
 
 
 class _Over(Exception):
@@ -52,8 +55,13 @@ class TwilioBridge:
     socket: PacedWebSocket
     stream_sid: str
     on_audio: Callable[[bytes], None] | None = None
-    """Called with the caller's audio, when it is recorded."""
+    """Called with the caller's audio, when it is recorded, and with silence for what Twilio has thrown away of it."""
     bytes_in: int = 0
+    _thrown_away: int = attrs.field(default=0, init=False)
+    _began: float = attrs.field(default=0.0, init=False)
+    """When (trio time) the first audio came."""
+    _stamped: int = attrs.field(default=0, init=False)
+    """Its time by Twilio, in bytes."""
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _watch: LineWatch = attrs.field(
@@ -120,12 +128,14 @@ class TwilioBridge:
             else:
                 self._on_event(event)
         if heard:
-            self._on_audio(heard)
+            self._on_audio(heard, frames)
         if is_over or self._refused_in_a_row >= _REFUSALS_IN_A_ROW:
             raise _Over("stop" if is_over else "nonsense")
 
-    def _on_audio(self, payloads: list[bytes]) -> None:
+    def _on_audio(self, payloads: list[bytes], frames: list[str | bytes]) -> None:
         audio, voiced, now, state = b"".join(payloads), any(map(is_voiced, payloads)), self._now(), self.state
+        if self.on_audio is not None and (now > self._due() + _LATE or not self.bytes_in):
+            self._keep_time(frames, now, self.on_audio)
         self.bytes_in += len(audio)
         self._watch.heard = now
         state.tape.append(audio, voiced=voiced)
@@ -136,6 +146,25 @@ class TwilioBridge:
         spoke = state.activity.hear(voiced=voiced, now=now - state.journal.started)
         self._note_speech(spoke)
         state.turn.put_voice(is_voiced=voiced, spoke=spoke)
+
+    def _due(self) -> float:
+        """When (trio time) the next audio would come if none were late."""
+        return self._began + (self.bytes_in + self._thrown_away) / BYTES_PER_SECOND
+
+    def _keep_time(self, frames: list[str | bytes], now: float, on_audio: Callable[[bytes], None]) -> None:
+        """Record silence for what will not come: by Twilio's clock, the first of these frames is behind it."""
+        self._began = self._began if self.bytes_in else now
+        for frame in frames:
+            with suppress(RemoteProtocolError):
+                event = twilio.decode(frame)
+                if isinstance(event, twilio.MediaArrived) and event.timestamp_ms is not None:
+                    position = event.timestamp_ms * _BYTES_PER_MS - self.bytes_in - self._thrown_away
+                    self._stamped = self._stamped if self.bytes_in else position
+                    gap = min(position - self._stamped, round((now - self._due()) * BYTES_PER_SECOND))
+                    if gap >= FRAME_BYTES:
+                        self._thrown_away += gap
+                        on_audio(bytes([SILENCE]) * gap)
+                    return
 
     def _on_event(self, event: FromTwilio) -> None:
         match event:

@@ -108,6 +108,25 @@ async def test_the_callers_audio_is_put_on_tape_and_on_record_in_order(autojump_
         assert scene.bridge.frames_in == 20
 
 
+@pytest.mark.parametrize(("lost_ms", "silent_frames"), [(3000, 150), (1000, 50), (0, 0), (60_000, 150)])
+@pytest.mark.parametrize("together", [1, 50], ids=["one by one", "in one read"])
+async def test_audio_that_twilio_has_thrown_away_is_silence_on_record_and_late_audio_is_not(
+    together: int, lost_ms: int, silent_frames: int, autojump_clock: MockClock
+) -> None:
+    """The network stands still for three seconds; by Twilio's clock, more or less of them will never come."""
+    async with a_stream() as scene:
+        for number in range(50):
+            await scene.say(MediaArrived(speech(1, number), 160 + 20 * number))
+            await trio.sleep(0.02)
+        await trio.sleep(3)
+        late = [MediaArrived(speech(1, number), 160 + lost_ms + 20 * number) for number in range(50, 250)]
+        for start in range(0, 200, together):
+            await scene.say_at_once(*late[start : start + together])
+
+        assert bytes(scene.recorded) == speech(50) + silence(silent_frames) + speech(200, 50)
+        assert scene.watched.state.tape.peek(0, 300) == speech(250)
+
+
 async def test_while_the_bridge_waits_it_keeps_nothing_of_what_it_has_read(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
         frames = [scene.frame_of(MediaArrived(speech(1), None)) for _ in range(30)]
