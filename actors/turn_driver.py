@@ -226,7 +226,7 @@ class TurnDriver:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""
         if not self.turn.sounding:
             return math.inf
-        awaits_mark = self.turn.phase in _LAST_WORDS and self.ledger.oldest_mark
+        awaits_mark = self.turn.phase in _LAST_WORDS and self.ledger.marks.oldest
         late = self.turn.policy.deadlines.goodbye_grace if awaits_mark else 0.0
         return self.ledger.quiet_at + late
 

@@ -62,7 +62,7 @@ class Ledger:
     _queued: int = attrs.field(default=0, init=False)
     _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
     _out: list[Piece] = attrs.field(factory=list, init=False)
-    _marks: Marks = attrs.field(factory=Marks, init=False)
+    marks: Marks = attrs.field(factory=Marks, init=False)
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
     _clear_due: bool = attrs.field(default=False, init=False)
@@ -175,7 +175,7 @@ class Ledger:
         self.forget()
         now, unheard, coming = self._now(), self.unplayed, self.floor.reply if self.floor is not None else None
         if not unheard:  # by our clock all is played; the line may be late
-            self._clear_due = self._clear_due or self.oldest_mark is not None
+            self._clear_due = self._clear_due or self.marks.oldest is not None
             if coming is None or coming.whole or coming.closed:
                 return
         left = self._play_until(now)
@@ -242,11 +242,6 @@ class Ledger:
         return max(self._play_end, self._now()) + self._queued / BYTES_PER_SECOND if self._queue else self._play_end
 
     @property
-    def oldest_mark(self) -> str | None:
-        """The first of the marks that are out and have not come back."""
-        return self._marks.oldest
-
-    @property
     def unplayed(self) -> float:
         """Seconds of audio the caller has yet to hear."""
         return self.buffered + self._queued / BYTES_PER_SECOND
@@ -254,7 +249,7 @@ class Ledger:
     @property
     def surely_unplayed(self) -> float:
         """Seconds yet to be heard if the line has played each piece at once: a mark is read a while after it comes."""
-        left = min(self._play_end, self._marks.soonest_end) - self._now()
+        left = min(self._play_end, self.marks.soonest_end) - self._now()
         return (left if left > 0.0 else 0.0) + self._queued / BYTES_PER_SECOND
 
     @property
@@ -284,7 +279,7 @@ class Ledger:
     def mark_reached(self, name: str) -> None:
         """Take an echoed mark, which may prove nothing."""
         now = self._now()
-        if (position := self._marks.take(name, now)) is None:
+        if (position := self.marks.take(name, now)) is None:
             self._wake()  # what it tells too soon is to be taken by our clock
             return
         self._play_end = now
@@ -294,6 +289,11 @@ class Ledger:
         for piece in self._out:  # the line's clock, not ours: what is left begins only now
             piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
             self._play_end = piece.stop
+
+    def expect_no_marks(self) -> None:
+        """Take our clock's word for what was played: the line echoes no mark."""
+        self.marks.expect_none()
+        self._wake()
 
     # What the bridge sends
 
@@ -310,8 +310,8 @@ class Ledger:
             return SendClear()
         if self._queue and now >= self._play_end - self._wanted_lead():
             return self._send_piece(now)
-        if self.sent > self._marks.marked and not self._queue and (self.is_whole or now >= self._mark_due()):
-            return SendMarkAlone(self._marks.new(self.sent))
+        if self.sent > self.marks.marked and not self._queue and (self.is_whole or now >= self._mark_due()):
+            return SendMarkAlone(self.marks.new(self.sent))
         return None
 
     @contextmanager
@@ -343,13 +343,13 @@ class Ledger:
             return -math.inf
         if self._queue:
             return min(self._told_until(), self._play_end - self._wanted_lead())
-        if self.sent > self._marks.marked:
+        if self.sent > self.marks.marked:
             return -math.inf if self.is_whole else min(self._told_until(), self._mark_due())
         return self._told_until()
 
     def _told_until(self) -> float:
         """When the next of what the line says too soon to have played is played, by our clock; infinite: nothing."""
-        return self._out[0].stop if self._out and self._confirmed < self._marks.told else math.inf
+        return self._out[0].stop if self._out and self._confirmed < self.marks.told else math.inf
 
     def _mark_due(self) -> float:
         """When what was sent without a mark gets one, unless more audio comes; with no lead, it always does."""
@@ -378,12 +378,12 @@ class Ledger:
         start = now if now > self._play_end else self._play_end
         self._play_end = stop = start + len(audio) / BYTES_PER_SECOND
         self.sent += len(audio)
-        self._marks.note_sent(self.sent, len(audio), now)
+        self.marks.note_sent(self.sent, len(audio), now)
         self._out.append(Piece(reply, audio, start, stop))
         reply.add_spoken(start, stop)
         if self._promised is not None:
             self._note_gap(self._promised, reply, now)
-        return SendAudio(audio, self._marks.new(self.sent) if self.sent - self._marks.marked >= _MARK_EVERY else None)
+        return SendAudio(audio, self.marks.new(self.sent) if self.sent - self.marks.marked >= _MARK_EVERY else None)
 
     def _note_gap(self, voice: Voice, reply: Reply, now: float) -> None:
         if voice.reply is reply and voice.gap_from is not None:
@@ -419,7 +419,7 @@ class Ledger:
         self._out.clear()
         self._queue.clear()
         self._queued = 0
-        self._marks.flush(self.sent, now)
+        self.marks.flush(self.sent, now)
         self._confirmed = self.sent
         self._play_end = min(self._play_end, now)
 

@@ -79,12 +79,14 @@ class LineWatch:
         self._mark_due += late
 
     def _look_for_mark(self, now: float) -> None:
-        mark = self.ledger.oldest_mark
+        mark = self.ledger.marks.oldest
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
         if now < self._mark_due + self.limit / _LOOKS:
             self._turns = self.talk.caller_turns
-        self._has_answered = self._has_answered or self.talk.caller_turns > self._turns
+        if not self._has_answered and self.talk.caller_turns > self._turns:
+            self._has_answered = True
+            self.ledger.expect_no_marks()
         if self._has_answered:
             self._mark_due = math.inf
 

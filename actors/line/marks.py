@@ -5,12 +5,16 @@ Plain bookkeeping for the Ledger; a position is a number of bytes sent to the li
 much by then: some networks echo a mark as soon as they have it.
 """
 
+import math
+
 import attrs
 
 from protocol.audio import BYTES_PER_SECOND
 
 _TOO_SOON = 0.1
 """Seconds: an echo may be so much earlier than the end of the audio before it, and be honest."""
+_MOST_OUT = 100
+"""Marks that may still come back on a line from which none is expected."""
 
 
 @attrs.define
@@ -19,8 +23,11 @@ class Marks:
 
     marked: int = attrs.field(default=0, init=False)
     """The position of the last mark."""
-    told: int = attrs.field(default=0, init=False)
-    """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has."""
+    told: float = attrs.field(default=0, init=False)
+    """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has.
+
+    Infinite: no mark comes back, and our clock says it of everything.
+    """
     _out: dict[str, int] = attrs.field(factory=dict, init=False)
     _flushed: set[str] = attrs.field(factory=set, init=False)
     _ends: list[tuple[int, float]] = attrs.field(factory=list, init=False)
@@ -42,7 +49,13 @@ class Marks:
         self.marked = sent
         name = f"m{sent // 8}" if sent % 8 == 0 else f"m{sent // 8}.{sent % 8}"
         self._out[name] = sent
+        if self.told == math.inf and len(self._out) > _MOST_OUT:
+            self._drop(next(iter(self._out.values())))
         return name
+
+    def expect_none(self) -> None:
+        """Note that the line plays, and echoes no mark."""
+        self.told = math.inf
 
     def take(self, name: str, now: float) -> int | None:
         """Take an echo; return what it proves to be played. Unknown marks, and those that were flushed, prove nothing.
@@ -52,14 +65,19 @@ class Marks:
         """
         position = None if name in self._flushed else self._out.pop(name, None)
         self._flushed.discard(name)
-        if position is None or position <= self.told:
+        if position is None or position <= self.told < math.inf:
             return None
+        self.told = position
+        return position if now >= self._drop(position) - _TOO_SOON else None
+
+    def _drop(self, position: int) -> float:
+        """Forget what is out up to a position; return when it can have been played at the soonest."""
         while self._out and self._out[earlier := next(iter(self._out))] <= position:
             del self._out[earlier]
-        self.told, soonest = position, 0.0
+        soonest = 0.0
         while self._ends and self._ends[0][0] <= position:
             soonest = self._ends.pop(0)[1]
-        return position if now >= soonest - _TOO_SOON else None
+        return soonest
 
     def flush(self, sent: int, now: float) -> None:
         """Note that the line was cleared, or is given up."""
@@ -67,4 +85,4 @@ class Marks:
         self._out.clear()
         self._ends.clear()
         self.soonest_end = min(self.soonest_end, now)
-        self.marked = self.told = sent
+        self.marked, self.told = sent, max(self.told, sent)

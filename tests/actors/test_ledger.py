@@ -382,7 +382,7 @@ async def test_a_mark_that_comes_before_its_audio_can_have_been_played_is_true_b
 
     assert [at for at, one in work if isinstance(one, SendAudio)] == pytest.approx([0.0, 0.0, 0.4])
     assert played == [0, 3200, 3200, 6400, 9600]
-    assert ledger.oldest_mark is None
+    assert ledger.marks.oldest is None
 
 
 async def test_echoes_that_a_network_has_held_up_are_not_too_soon(autojump_clock: MockClock) -> None:
