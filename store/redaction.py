@@ -20,7 +20,7 @@ _WORDS: Mapping[str, str] = {
 }  # fmt: skip
 _TIMES: Mapping[str, int] = {"": 1, "double": 2, "triple": 3}
 _DIGIT = rf"(?:\b(?:double|triple)\s+)?(?:[0-9]|\b(?:{'|'.join(_WORDS)})\b)"
-_GAP = r"[\s,.\-()/]{0,3}"
+_GAP = r"[\s,.\-()/_\u2010-\u2015\u2212]{0,3}"
 _RUN = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE)
 _PIECE = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
 """Digits that may be some of a number's: a single one, too."""
@@ -44,8 +44,10 @@ _MARKS = re.compile(r"\[(?:number|card|digits)\]")
 def may_be(written: object, told: object) -> bool:
     """Say whether a plain value may have been written down as another one, from which numbers were left out."""
     match written, told:
-        case (dict(), dict()) if written.keys() == told.keys():
-            return all(may_be(inner, told[name]) for name, inner in written.items())
+        case (dict(), dict()) if len(written) == len(told):
+            return all(any(may_be(one, other) for other in told.items()) for one in written.items())
+        case (tuple(), tuple()):
+            return all(map(may_be, written, told))
         case (list(), list()) if len(written) == len(told):
             return all(map(may_be, written, told))
         case (str(), str() | int() | float()) if _MARKS.search(written):
@@ -97,11 +99,12 @@ class Redaction:
             case str():
                 return self._text_or_json(value)
             case Mapping():
-                return {name: self.value(inner) for name, inner in value.items()}
+                return {self.value(name): self.value(inner) for name, inner in value.items()}
             case list() | tuple():
                 return type(value)(self.value(inner) for inner in value)
-            case int() if not isinstance(value, bool) and self.text(str(value)) != str(value):
-                return self.text(str(value))
+            case int() | float() if not isinstance(value, bool):
+                whole = str(value).partition(".")[0]
+                return value if (told := self.text(whole)) == whole else told
             case _:
                 return value
 
@@ -187,9 +190,12 @@ def _digits(said: str) -> str:
 
 
 def _has_card(digits: str) -> bool:
-    """Tell whether there is a card's number in a run of digits; others may be said before and behind it."""
+    """Tell whether there is a card's number in a run of digits; others may be said before and behind it.
+
+    In a longer run there may be any number.
+    """
     ends = ((first, first + length) for length in _CARD_LENGTHS for first in range(len(digits) - length + 1))
-    return len(digits) <= _MOST and any(_is_card(digits[first:end]) for first, end in ends)
+    return len(digits) > _MOST or any(_is_card(digits[first:end]) for first, end in ends)
 
 
 def _is_card(digits: str) -> bool:

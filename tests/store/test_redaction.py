@@ -15,6 +15,10 @@ SPOKEN = "four two four two, four two four two, four two four two, four two four
         (f"It is {CARD}, thanks.", "It is [card], thanks."),
         ("4242-4242-4242-4242", "[card]"),
         ("378282246310005", "[card]"),
+        ("4242\u20114242\u20114242\u20114242", "[card]"),  # as models write it
+        ("4242–4242–4242–4242", "[card]"),
+        ("4242_4242_4242_4242", "[card]"),
+        (", ".join(4 * [CARD]), "[card]"),
         (f"It's {SPOKEN}.", "It's [card]."),
         (f"{CARD} 12 30", "[card]"),
         ("4242 4242 4242", "4242 4242 4242"),
@@ -46,6 +50,10 @@ def test_arguments_stay_json_and_keep_their_names() -> None:
     assert NUMBERS.value('{"card": 4242424242424242, "name": "John", "of": ["12345"]}') == (
         '{"card":"[number]","name":"John","of":["[number]"]}'
     )
+    assert CARDS.value(f'{{"{CARD}": 4242424242424242.0, "rate": 0.30000000000000004, "on": true}}') == (
+        '{"[card]":"[card]","rate":0.30000000000000004,"on":true}'
+    )
+    assert CARDS.value(f"{[4242424242424242] * 4}") == '["[card]","[card]","[card]","[card]"]'
     assert NUMBERS.value({"facts": ("call 5551234", 3, True, None)}) == {"facts": ("call [number]", 3, True, None)}
 
 
