@@ -35,6 +35,8 @@ from store.records import (
 from store.redaction import CallRedaction
 
 T = TypeVar("T")
+_LONGEST_PAUSE = 5.0
+"""Seconds between two words of one turn: Flux ends it by then."""
 
 
 @attrs.define
@@ -56,6 +58,7 @@ class RecordBuilder:
     _latencies: dict[int, facts.LatencyReported] = attrs.field(factory=dict, init=False)
     """Deepgram's latency reports on replies that are under way, by their generation."""
     _speech_began: float | None = attrs.field(default=None, init=False)
+    _voice_ended: float = attrs.field(default=0.0, init=False)
     _asked_at: float | None = attrs.field(default=None, init=False)
     _early_restarts: int = attrs.field(default=0, init=False)
     """Restarts of an agent that has not had the floor yet."""
@@ -157,8 +160,8 @@ class RecordBuilder:
 
     def _on_words(self, fact: facts.Fact, at: float) -> None:
         match fact:
-            case facts.UserStartedSpeaking():
-                self._speech_began = at
+            case facts.UserStartedSpeaking() | facts.CallerSpoke():
+                self._on_speech(fact, at)
             case facts.TurnHeard(text=text):
                 began, self._speech_began = self._speech_began, None
                 self._turns.append(TurnRecord(at if began is None else began, "caller", text, text))
@@ -178,6 +181,15 @@ class RecordBuilder:
                 self._latencies[generation] = fact
             case _:
                 pass  # not words
+
+    def _on_speech(self, fact: facts.UserStartedSpeaking | facts.CallerSpoke, at: float) -> None:
+        """Note where a turn begins: with its words, though for the service a noise of long ago has begun it."""
+        if isinstance(fact, facts.UserStartedSpeaking):
+            self._speech_began = at
+            return
+        if self._speech_began is not None and fact.start > max(self._speech_began, self._voice_ended + _LONGEST_PAUSE):
+            self._speech_began = fact.start
+        self._voice_ended = fact.end
 
     def _on_waiting(self, fact: facts.ReplyStarted | facts.FillerSaid, at: float) -> None:
         """The caller waits for an answer: any reply is one, but for fillers and the switchboard's own clips."""

@@ -252,6 +252,27 @@ def test_the_transcript_stands_in_the_order_in_which_turns_began() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("voice", "began"),
+    [
+        ([(2.0, 2.2), (9.0, 10.0)], 9.0),
+        ([(2.0, 2.2), (9.0, 9.5), (10.0, 11.0)], 9.0),
+        ([(1.8, 4.0), (8.5, 10.0)], 2.0),
+        ([], 2.0),
+    ],
+    ids=["a noise", "a noise, and two words", "a pause in a turn", "by the service alone"],
+)
+def test_a_turn_begins_with_its_words_and_not_with_a_noise_that_has_begun_it_for_the_service(
+    voice: list[tuple[float, float]], began: float
+) -> None:
+    """Of a turn that a noise has begun, and nothing has ended, the service tells no second beginning."""
+    spoke = [(end + 0.4, facts.CallerSpoke(start, end)) for start, end in voice]
+    started = [(2.0, facts.UserStartedSpeaking("first"))]
+    noted: list[tuple[float, Fact]] = [*started, *spoke, (11.5, facts.TurnHeard("first", "Yes."))]
+
+    assert [turn.at for turn in record_of(*noted).transcript] == [began]
+
+
 def test_an_answer_knows_how_long_the_caller_waited_for_it() -> None:
     record = record_of(
         (3.0, facts.TurnHeard("qualifier", "Hello.")),
