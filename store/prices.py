@@ -21,7 +21,7 @@ class Prices:
 
     currency: str
     line_inbound_minute: float | None = None
-    """Of the phone line, for each minute that has begun."""
+    """Of the phone line, for each minute that has begun, while a person talks, too; theirs is an outbound one."""
     line_outbound_minute: float | None = None
     agent_minute: float | None = None
     """Of the voice agent service, by the second."""
@@ -54,10 +54,15 @@ def _price(name: str, value: object) -> float:
 
 def costs_of(record: CallRecord, prices: Prices) -> Mapping[str, float]:
     """Return what each part of a call costs; parts without a price are left out."""
-    used = record.usage
+    used, transfers = record.usage, [one for one in record.transfers if one.talked]
     line = prices.line_outbound_minute if record.direction == "outbound" else prices.line_inbound_minute
+    seconds = max([record.duration, *(one.asked_at + one.talked for one in transfers)])
     parts = {
-        "line": (line, math.ceil(record.duration / SECONDS)),
+        "line": (line if record.line else None, math.ceil(seconds / SECONDS)),  # a page's call has none
+        "person": (
+            prices.line_outbound_minute if transfers else None,
+            sum(math.ceil(one.talked / SECONDS) for one in transfers),
+        ),
         "agents": (prices.agent_minute, sum(used.agent_seconds.values()) / SECONDS),
         "speech": (prices.speech_1000_characters, used.spoken_characters / CHARACTERS),
         "briefs": (prices.brief, float(used.summaries)),

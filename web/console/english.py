@@ -113,6 +113,7 @@ TEXT: Mapping[str, str] = {
     "cost": "Cost",
     "no_prices": "No table of prices is set. Name one with PRICES.",
     "cost_line": "Phone line",
+    "cost_person": "Phone line to a person",
     "cost_agents": "Voice agent",
     "cost_speech": "Speech",
     "cost_briefs": "Briefs",

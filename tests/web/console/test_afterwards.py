@@ -1,5 +1,6 @@
 """One call afterwards: what its page shows of record, journal and recording, and what is gone once it is erased."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ from protocol.audio import write_wav_header
 from setting_reader import SettingsError
 from store.memory import MemoryRecords
 from store.prices import costs_of, read_prices
-from store.records import CallRecord, FunctionRecord, HandoffRecord, TurnRecord, Usage
+from store.records import CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord, Usage
 from tests.demo.sample import sample_journal
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
@@ -217,6 +218,21 @@ def test_a_part_without_a_price_is_left_out() -> None:
     costs = costs_of(attrs.evolve(whole_call(), duration=61.0), read_prices(TABLE))
 
     assert costs == pytest.approx({"line": 0.02, "agents": 0.12, "speech": 0.06})
+
+
+@pytest.mark.parametrize(
+    ("talked", "line", "minutes"),
+    [((), "+1555", (2, 0)), ((0.0,), "+1555", (2, 0)), ((30.0, 130.0), "+1555", (4, 4)), ((), "", (0, 0))],
+    ids=["agents alone", "nobody", "two people", "from a page"],
+)
+def test_the_line_is_paid_while_a_person_talks_and_so_is_theirs_and_a_page_has_none(
+    talked: Sequence[float], line: str, minutes: tuple[int, int]
+) -> None:
+    transfers = tuple(TransferRecord("first", 60.0, "asked", "answered", seconds) for seconds in talked)
+    record = attrs.evolve(whole_call(), duration=61.0, line=line, transfers=transfers)
+    costs = costs_of(record, read_prices('currency = "EUR"\nline_inbound_minute = 1\nline_outbound_minute = 1'))
+
+    assert (costs.get("line", 0), costs.get("person", 0)) == minutes
 
 
 @pytest.mark.parametrize(
