@@ -298,7 +298,7 @@ class AgentSession:
         self.put(Signal.AUDIO_DONE)
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
-        turn = self.state.turn.turn
+        turn, has_words = self.state.turn.turn, any(map(str.isalnum, text))
         if turn.repeats(text):
             return  # the message has come twice
         self._forces_end = False
@@ -309,7 +309,7 @@ class AgentSession:
         elif not reader.confirm():
             self.state.journal.note(TurnCutOff(self.agent.name, text))
             self.put(Signal.NOTHING_UNDERSTOOD)
-        elif not text.strip():
+        elif not has_words:
             self.put(Signal.NOTHING_UNDERSTOOD)
         elif turn.is_own_echo(text, trio.current_time()):
             why = "the line carries the agent back, or the caller repeats it"
@@ -319,7 +319,7 @@ class AgentSession:
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
             self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text), is_farewell(text)))
-        if text.strip() and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
+        if has_words and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
             self.state.ledger.end_reply(self.voice)
 
     def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:

@@ -93,6 +93,7 @@ NO_TRANSCRIPT: dict[str, list[ServerMessage]] = {
     "nothing": [],
     "audio done": [AgentAudioDone()],
     "an empty transcript": [ConversationText("user", " ")],
+    "a transcript without a word": [ConversationText("user", "… ?")],
 }
 
 
