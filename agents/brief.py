@@ -97,6 +97,11 @@ class Brief:
         empty = (name for name in _LASTING if not getattr(self, name))
         return attrs.evolve(self, recent=self.recent, **{name: getattr(newer, name) for name in empty})
 
+    def over(self, earlier: "Brief") -> "Brief":
+        """Take from an earlier Brief all that is empty here."""
+        names = (field.name for field in attrs.fields(Brief))
+        return attrs.evolve(self, **{name: getattr(self, name) or getattr(earlier, name) for name in names})
+
     def with_facts(self, facts: Mapping[str, str]) -> "Brief":
         """Let what functions recorded, the newest last, overrule what was understood, and add the rest of it."""
         known = {name: value for name, value in facts.items() if value and not _says_nothing(name, value)}

@@ -34,6 +34,8 @@ class Resumption:
     unreached: str = ""
     is_given_back: bool = False
     give_back: Command | None = None
+    context: Brief = attrs.field(factory=Brief)
+    """What its order has told of the person."""
 
     @property
     def agent(self) -> str:
@@ -77,7 +79,7 @@ class Resumption:
         )
         told = next((one.brief for one in reversed(record.handoffs) if one.to_agent == self.agent and one.brief), None)
         if told is None:
-            return local_extract(before, record.facts)
+            return local_extract(before, record.facts).over(self.context)
         known = {name: text for name, text in told.items() if name in _ENTRIES}
         return Brief(recent=(), recorded=(), added=(), **known).with_facts(record.facts).with_recent(before)
 

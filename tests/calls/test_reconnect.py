@@ -10,9 +10,11 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.journal import Entry
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, Deadlines
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome
 from agents.roster import load_roster
+from protocol.deepgram import Settings
+from simulators.deepgram.log import Received
 from simulators.scenario import parse_scenario
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.log import VerbExecuted
@@ -20,7 +22,7 @@ from tests.actors.fakes import NoArguments
 from tests.calls.exchange import Switchboard, open_switchboard
 from tests.calls.test_person import FIRST, ROSTER, heard, said
 from tests.examples import one_in
-from tests.web.fakes import API_TOKEN, client_of
+from tests.web.fakes import API_TOKEN, LEAD, client_of
 
 SCENARIO = parse_scenario(
     """
@@ -149,6 +151,24 @@ async def test_work_that_a_stream_is_lost_with_is_not_done_twice(after: float, a
 
     assert len(booked) == 1
     assert (record.outcome, len(there.streams)) == ("completed", 2)
+
+
+@pytest.mark.slow
+async def test_a_call_that_was_ordered_goes_on_with_all_that_its_order_says(autojump_clock: MockClock) -> None:
+    ordered = {"to": LEAD, "context": {"name": "Ada", "summary": "She has a vineyard."}, "time_limit": 30}
+    patient = attrs.evolve(SCENARIO, caller=attrs.evolve(SCENARIO.caller, lines=SCENARIO.caller.lines[:1]))
+    soon = CallPolicy(deadlines=Deadlines(length_notice=18))
+    async with open_switchboard(patient, ROSTER, policy=soon) as there:
+        async with client_of(there.app) as client:
+            await client.post("/calls", json=ordered, headers={"Authorization": f"Bearer {API_TOKEN}"})
+        await cut(there, 6.0)
+        (call,) = there.twilio.calls.values()
+        await call.wait_over()
+        record = await there.record_of(call)
+
+    prompts = [str(each.message) for each in there.deepgram.log.of(Received) if isinstance(each.message, Settings)]
+    assert [("Ada" in prompt, "She has a vineyard." in prompt) for prompt in prompts] == [(True, True)] * 2
+    assert POLICY.wording.length_warning in heard(record)
 
 
 async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_clock: MockClock) -> None:

@@ -220,7 +220,8 @@ def _live(started: StreamStarted, admitted: Admission) -> LiveCall:
 
 def _resumption(record: CallRecord, admitted: Admission) -> Resumption:
     command = Command(admitted.give_back[0], admitted.give_back[1], GiveBack()) if admitted.give_back else None
-    return Resumption(record, admitted.unreached, admitted.given_back, command)
+    context = Brief().with_facts(admitted.context)
+    return Resumption(record, admitted.unreached, admitted.given_back, command, context)
 
 
 def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
