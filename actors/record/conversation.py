@@ -6,8 +6,9 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, count, islice
 from typing import TypeAlias
 
 import attrs
@@ -56,6 +57,10 @@ class Stretch:
     passing_on: CompletedCall | None = None
 
 
+_LONGEST_TOLD = 16_384
+"""Characters of arguments, as of an answer."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What language models take for the name of a function."""
 Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
@@ -261,7 +266,8 @@ class Conversation:
             last = max(index for index, one in enumerate(said) if isinstance(one, CallerTurn))
             said = said[:last] + [one for one in said[last:] if isinstance(one, CompletedCall)]
         before = [one for stretch in earlier for one in self._within(stretch)]
-        return tuple(message for one in (*before, *said) for message in _as_history(one))
+        ids = set[str]()
+        return tuple(message for one in (*before, *said) for message in _as_history(one, ids))
 
     def _within(self, stretch: Stretch) -> Iterator[Past]:
         yield from islice(self._since(stretch.start), stretch.stop - stretch.start)
@@ -280,14 +286,26 @@ def _is_over(said: Said) -> bool:
     return not isinstance(said, Reply) or said.is_over
 
 
-def _as_history(said: Past) -> tuple[HistoryText | HistoryCalls, ...]:
+def _as_history(said: Past, ids: set[str]) -> tuple[HistoryText | HistoryCalls, ...]:
+    """Return what was said for a model; `ids` are those of the function calls before it."""
     match said:
         case CallerTurn(text=text):
             return (HistoryText("user", text),)
         case Heard(told=told):
             return (HistoryText("assistant", told),) if told else ()
-        case _:
-            return (HistoryCalls((said,)),)
+        case CompletedCall(name=name) if not _NAME.fullmatch(name):
+            return ()  # it was none
+        case CompletedCall():
+            return (HistoryCalls((_as_told(said, ids),)),)
+
+
+def _as_told(call: CompletedCall, ids: set[str]) -> CompletedCall:
+    """Return a call as every service takes it in a history: with an id of its own, and an object that is no book."""
+    names = chain([call.id], (f"call-{number}" for number in count()))
+    own = next(name for name in names if name and name not in ids)
+    ids.add(own)
+    is_object = len(call.arguments) <= _LONGEST_TOLD and isinstance(json_or(call.arguments, None), dict)
+    return attrs.evolve(call, id=own, arguments=call.arguments if is_object else "{}")
 
 
 _KINDS: Sequence[type[Past]] = (CallerTurn, Heard, CompletedCall)

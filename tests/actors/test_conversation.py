@@ -1,5 +1,7 @@
 """What the next agent, or a restarted one, is told of the call so far."""
 
+import attrs
+
 from actors.line.reply import Reply
 from actors.record.conversation import Conversation, Stretch
 from actors.record.packed import BLOCK, VOLUME
@@ -104,6 +106,22 @@ def test_history_of_an_answered_conversation_is_all_of_it() -> None:
         HistoryCalls((CALL,)),
         HistoryText("assistant", "Thank you."),
     )
+
+
+MALFORMED = ['{"rating": ', "[5]", '"5"', "null", "five", '{"rating": "' + "5" * 20_000 + '"}']
+
+
+def test_a_call_that_a_service_would_refuse_is_told_as_it_takes_it() -> None:
+    """One malformed call in the history would have every later request refused."""
+    asked = [attrs.evolve(CALL, arguments=arguments) for arguments in MALFORMED]
+    nameless = [attrs.evolve(CALL, id="fc2", name=name) for name in ("", "look up", "functions.look_up", "é", "x" * 65)]
+    talk = conversation("Five.", CALL, *asked, *nameless, attrs.evolve(CALL, id=""), said("closer", "Thank you."))
+    told = [each.function_calls[0] for each in talk.history() if isinstance(each, HistoryCalls)]
+
+    assert told[0] == CALL
+    assert [call.arguments for call in told[1:]] == ["{}"] * len(asked) + [CALL.arguments]
+    assert len({call.id for call in told} - {""}) == len(told)
+    assert {call.response for call in told} == {CALL.response}
 
 
 def test_only_the_last_of_two_turns_is_asked_again() -> None:
