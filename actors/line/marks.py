@@ -29,7 +29,6 @@ class Marks:
     Infinite: no mark comes back, and our clock says it of everything.
     """
     _out: dict[str, int] = attrs.field(factory=dict, init=False)
-    _flushed: set[str] = attrs.field(factory=set, init=False)
     _ends: list[tuple[int, float]] = attrs.field(factory=list, init=False)
     """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
     soonest_end: float = attrs.field(default=0.0, init=False)
@@ -63,8 +62,7 @@ class Marks:
         Nor does one that is too soon: it is `told` all the same. Marks come back in order: an earlier one that has not
         is not waited for any more.
         """
-        position = None if name in self._flushed else self._out.pop(name, None)
-        self._flushed.discard(name)
+        position = self._out.pop(name, None)
         if position is None or position <= self.told < math.inf:
             return None
         self.told = position
@@ -81,7 +79,6 @@ class Marks:
 
     def flush(self, sent: int, now: float) -> None:
         """Note that the line was cleared, or is given up."""
-        self._flushed |= self._out.keys()
         self._out.clear()
         self._ends.clear()
         self.soonest_end = min(self.soonest_end, now)
