@@ -20,10 +20,10 @@ from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
 __all__ = [
-    "END_CONVERSATION", "GOODBYES", "JSON", "PASSING_ON", "RECORD_SATISFACTION", "SCHEDULE_FOLLOWUP", "Answer",
-    "ArgumentsRefused", "Between", "CallContext", "EndCall", "FunctionFailed", "FunctionSpec", "HandOff", "Handler",
-    "Outcome", "SchemaKeys", "SchemaRefused", "TransferToHuman", "blocking", "hand_back", "handoff_to_next_agent",
-    "no_handler", "transfer_to_human",
+    "END_CONVERSATION", "GOODBYES", "JSON", "MAYBE_DONE", "PASSING_ON", "RECORD_SATISFACTION", "SCHEDULE_FOLLOWUP",
+    "Answer", "ArgumentsRefused", "Between", "CallContext", "EndCall", "FunctionFailed", "FunctionSpec", "HandOff",
+    "Handler", "Outcome", "SchemaKeys", "SchemaRefused", "TransferToHuman", "blocking", "hand_back",
+    "handoff_to_next_agent", "no_handler", "transfer_to_human",
 ]  # fmt: skip
 
 
@@ -43,6 +43,12 @@ GOODBYES: Final = (
     *("have a good evening", "have a good one", "hang up now", "ending the call"),
 )
 """How an agent says that the call is over."""
+
+
+MAYBE_DONE: Final = (
+    "It may have been done or not: do not call it again for this. Say that you will have it checked, and go on."
+)
+"""Tells a model of what cannot be taken back, and whose end is not known."""
 
 
 class FunctionFailed(Exception):

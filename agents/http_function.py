@@ -18,7 +18,7 @@ import trio
 
 from agents.arguments import json_names, json_of
 from agents.context import CallContext
-from agents.functions import Answer, FunctionFailed, FunctionSpec, Outcome
+from agents.functions import MAYBE_DONE, Answer, FunctionFailed, FunctionSpec, Outcome
 from agents.spec import blanks_of
 from protocol.fields import JSON, split_url, why_no_headers
 
@@ -26,6 +26,9 @@ Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 LARGEST_RESPONSE: Final = 65_536
 LONGEST_TEXT: Final = 4_000
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, UnicodeError)
+"""The last one is of a host's name."""
+_DONE: Final[JSON] = {"done": True}
 _ENV: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _ORIGIN: Final = re.compile(r"https?://[^/?#{}@\s]+(?=[/?]|$)|\{[A-Z][A-Z0-9_]*\}(?=[/?]|$)")
 
@@ -50,7 +53,7 @@ class _HttpRequest:
         if why := why_no_headers(headers):
             raise FunctionFailed(f"{self.name} is not set up.", f"headers: {why}")
         rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
-        content = _read(*await self._ask(url, headers, rest, context.http))
+        content = self._read(*await self._ask(url, headers, rest, context.http))
         told = content if isinstance(content, dict) else {}
         facts = {fact: _as_text(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
         return Answer(content, facts)
@@ -67,16 +70,24 @@ class _HttpRequest:
             with trio.fail_after(self.timeout):
                 return await self._send(request, http)
         except trio.TooSlowError as exc:
-            raise FunctionFailed(f"The service of {self.name} did not answer within {self.timeout:g} s.") from exc
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:  # the last of a host's name
-            raise FunctionFailed(f"The service of {self.name} cannot be reached.", type(exc).__name__) from exc
+            told = f"The service of {self.name} did not answer within {self.timeout:g} s.{self._unsure}"
+            raise FunctionFailed(told) from exc
+        except (*_UNSENT, httpx.HTTPError) as exc:
+            unsure = "" if isinstance(exc, _UNSENT) else self._unsure
+            raise FunctionFailed(f"The service of {self.name} cannot be reached.{unsure}", type(exc).__name__) from exc
+
+    @property
+    def _unsure(self) -> str:
+        """Words for the model, where what was asked for may have been done."""
+        return "" if self.method == "GET" else f" {MAYBE_DONE}"
 
     async def _send(self, request: httpx.Request, http: httpx.AsyncClient) -> tuple[str, str]:
         response = await http.send(request, stream=True, follow_redirects=False)
         try:
             if not response.is_success:
                 why = f"{response.status_code} {response.reason_phrase}".rstrip()
-                raise FunctionFailed(f"The service of {self.name} answered {why}.")
+                unsure = self._unsure if response.is_server_error else ""
+                raise FunctionFailed(f"The service of {self.name} answered {why}.{unsure}")
             body = b""
             async for chunk in response.aiter_bytes():
                 if len(body) <= LARGEST_RESPONSE:
@@ -84,8 +95,23 @@ class _HttpRequest:
         finally:
             await response.aclose()
         if len(body) > LARGEST_RESPONSE:
+            if self.method != "GET":
+                return "", ""
             raise FunctionFailed(f"The service of {self.name} answered more than can be told.")
         return _decoded(body, response.charset_encoding or "utf-8"), response.headers.get("content-type", "")
+
+    def _read(self, text: str, content_type: str) -> JSON:
+        if not text.strip():
+            return _DONE
+        try:
+            value: JSON = orjson.loads(text)
+        except orjson.JSONDecodeError as exc:
+            if content_type.startswith("text/plain"):
+                return text[:LONGEST_TEXT]
+            if self.method != "GET":  # whatever it says, it has done it
+                return _DONE
+            raise FunctionFailed("The service answered something that cannot be read.", content_type) from exc
+        return value
 
     def _filled(self, template: str, sent: Mapping[str, JSON], context: CallContext) -> str:
         values = {name: _escaped(name, value, template) for name, value in sent.items() if name in blanks_of(template)}
@@ -177,15 +203,3 @@ def _decoded(body: bytes, charset: str) -> str:
     except (LookupError, UnicodeError):
         text = body.decode(errors="replace")
     return text.removeprefix("\ufeff")
-
-
-def _read(text: str, content_type: str) -> JSON:
-    if not text.strip():
-        return {"done": True}
-    try:
-        value: JSON = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        if content_type.startswith("text/plain"):
-            return text[:LONGEST_TEXT]
-        raise FunctionFailed("The service answered something that cannot be read.", content_type) from exc
-    return value

@@ -23,6 +23,7 @@ from actors.record.conversation import Conversation, comparable
 from actors.session.function_results import UnfitOutcome, checked, words_of_failure
 from actors.supervision import Crashed, describe, guard, text_of
 from agents.functions import (
+    MAYBE_DONE,
     Answer,
     ArgumentsRefused,
     CallContext,
@@ -201,8 +202,7 @@ def _did_not_work(spec: FunctionSpec, cause: str) -> Failed:
 def broken_off(name: str) -> Failed:
     """Answer a call that repeats one whose session was lost while the handler was at work."""
     return Failed(
-        f"{name} was broken off by a fault on the line. It may have been done or not: do not call it again for this. "
-        "Say that you will have it checked, and go on.",
+        f"{name} was broken off by a fault on the line. {MAYBE_DONE}",
         "the session was lost while the handler was at work; it is not run twice",
     )
 
@@ -220,9 +220,8 @@ async def run_handler(spec: FunctionSpec, arguments: object, context: CallContex
             await work.over.wait()
         if not work.over.is_set():
             log.error("handler_abandoned", function=spec.name, why="it goes on although it was cancelled")
-    return work.result or Failed(
-        f"{spec.name} took longer than {spec.deadline:g} seconds. Go on without it.", "deadline"
-    )
+    what_next = MAYBE_DONE if spec.acts and spec.defer_until_eot else "Go on without it."
+    return work.result or Failed(f"{spec.name} took longer than {spec.deadline:g} seconds. {what_next}", "deadline")
 
 
 @attrs.define(eq=False)

@@ -12,6 +12,7 @@ from actors.record.conversation import Conversation
 from actors.session.function_calls import Failed, FunctionResult, answer_text, error_text, lacks_consent, run_function
 from agents.functions import (
     END_CONVERSATION,
+    MAYBE_DONE,
     RECORD_SATISFACTION,
     SCHEDULE_FOLLOWUP,
     Answer,
@@ -236,12 +237,16 @@ async def test_a_function_that_returns_no_outcome_is_answered_as_one_that_breaks
     assert result.cause == "the handler returned dict, which is no Answer, HandOff, EndCall or TransferToHuman"
 
 
-async def test_a_function_has_until_its_deadline_and_no_longer(autojump_clock: MockClock) -> None:
-    result = await run_function(AGENT, call("look_up", '{"seconds": 60}'), CONTEXT)
+@pytest.mark.parametrize("is_lasting", [False, True])
+async def test_a_function_has_until_its_deadline_and_no_longer(is_lasting: bool, autojump_clock: MockClock) -> None:
+    slow = attrs.evolve(AGENT.functions[0], defer_until_eot=is_lasting)
+    agent = attrs.evolve(AGENT, functions=(slow, *AGENT.functions[1:]))
+    result = await run_function(agent, call("look_up", '{"seconds": 60}'), CONTEXT)
 
     assert isinstance(result, Failed)
     assert result.cause == "deadline"
     assert "5 seconds" in result.error
+    assert result.error.endswith(MAYBE_DONE) is is_lasting
     assert trio.current_time() == 5.0
 
 

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from agents.context import CallContext
-from agents.functions import Answer, FunctionFailed, FunctionSpec
+from agents.functions import MAYBE_DONE, Answer, FunctionFailed, FunctionSpec
 from agents.http_function import http_function
 
 
@@ -242,13 +242,32 @@ async def test_a_service_that_is_slow_or_away_is_told(autojump_clock: MockClock)
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    spec = order(timeout=2.0)
-    for answers, told in ((hang, "did not answer within 2 s"), (refuse, "cannot be reached")):
-        async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
-            with pytest.raises(FunctionFailed, match=told):
-                await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
+    def hang_up(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("hung up", request=request)
 
-    assert trio.current_time() < 2.1
+    def break_down(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(502)
+
+    for method, unsure in (("GET", [False] * 4), ("POST", [True, False, True, True])):
+        spec, said = order(method=method, timeout=2.0), list[str]()
+        for answers in (hang, refuse, hang_up, break_down):
+            async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
+                with pytest.raises(FunctionFailed) as failed:
+                    await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
+            said.append(failed.value.says)
+
+        told = ["did not answer within 2 s", "cannot be reached", "cannot be reached", "answered 502 Bad Gateway"]
+        assert all(one in words for one, words in zip(told, said, strict=True))
+        assert [words.endswith(MAYBE_DONE) for words in said] == unsure
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(200, html="<p>hi"), httpx.Response(201, content=b"1" * 70_000), httpx.Response(204)]
+)
+async def test_what_a_service_has_done_is_done_whatever_it_says(
+    answer: httpx.Response, autojump_clock: MockClock
+) -> None:
+    assert await ask(order(method="POST"), {"number": "A17"}, Service(answer)) == {"done": True}
 
 
 async def test_facts_are_kept_by_the_keys_of_the_answer(autojump_clock: MockClock) -> None:
