@@ -65,7 +65,8 @@ class LineWatch:
         now = trio.current_time()
         self._excuse(now - self._next)
         self._look_for_mark(now)
-        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
+        mark_due = math.inf if self._has_answered else self._mark_due
+        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: mark_due}
         why = min(due, key=lambda sign: due[sign])
         dies = due[why] + self.limit
         self.died_of = why if now >= dies else ""
@@ -84,11 +85,9 @@ class LineWatch:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
         if now < self._mark_due + self.limit / _LOOKS:
             self._turns = self.talk.caller_turns
-        if not self._has_answered and self.talk.caller_turns > self._turns:
-            self._has_answered = True
+        self._has_answered = self._has_answered or self.talk.caller_turns > self._turns
+        if self._has_answered and now >= self._mark_due + self.limit:
             self.ledger.expect_no_marks()
-        if self._has_answered:
-            self._mark_due = math.inf
 
 
 BREATH = 0.4
