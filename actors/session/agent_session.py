@@ -45,6 +45,7 @@ from actors.turn.effects import (
     TellAsCaller,
 )
 from actors.turn.events import AgentSaid, CallerSaid, Event, Signal, TurnToldLate
+from actors.turn.parts import words_of
 from actors.turn.state import Phase
 from actors.turn_driver import ForSession
 from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy, is_farewell
@@ -56,6 +57,8 @@ from protocol.wire import PacedWebSocket
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[PacedWebSocket]]
 _CLOSELY = 0.02
 """The most that the service's word that the caller speaks waits with the agent's audio, while it may come."""
+_MOST_UNECHOED = 8
+"""Things that the service was told, of which the echo may still come."""
 _AT_ONCE = 0.001
 """Seconds for which audio gathers where one piece is read alone that should have come already."""
 _SLOW = frozenset({"SLOW_THINK_REQUEST", "SLOW_SPEAK_REQUEST"})
@@ -98,6 +101,8 @@ class AgentSession:
     """Whether its recogniser can be told that a turn is over."""
     _forces_end: bool = attrs.field(default=False, init=False)
     """It was told so, and nothing has come of it yet."""
+    _unechoed: list[str] = attrs.field(factory=list, init=False)
+    """What it was told as the caller's words, as long as their echo may come."""
     _amending: list[int] = attrs.field(factory=list, init=False)
     """The versions that it was told of and has not acknowledged."""
 
@@ -304,8 +309,11 @@ class AgentSession:
         self._forces_end = False
         self.service.note_caller(is_turn=True)
         self._latency.close()
+        is_told = self._take_echo(text)
         if turn.echoes(text):  # it is what we have told the service ourselves
             self.put(CallerSaid(text))
+        elif is_told:  # and its echo is late
+            self.put(Signal.THINKING_BEGAN)
         elif not reader.confirm():
             self.state.journal.note(TurnCutOff(self.agent.name, text))
             self.put(Signal.NOTHING_UNDERSTOOD)
@@ -321,6 +329,13 @@ class AgentSession:
             self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text), is_farewell(text)))
         if has_words and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
             self.state.ledger.end_reply(self.voice)
+
+    def _take_echo(self, text: str) -> bool:
+        """Say whether this is what the service was told, and has not echoed yet."""
+        told = next((one for one in self._unechoed if words_of(one) == words_of(text)), None)
+        if told is not None:
+            self._unechoed.remove(told)
+        return told is not None
 
     def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:
         self.state.conversation.add_caller(text, is_answered=is_answered)
@@ -418,6 +433,7 @@ class AgentSession:
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
+        self._unechoed = [*self._unechoed[-_MOST_UNECHOED:], effect.text]
         self.post(deepgram.InjectUserMessage(effect.text))
 
 

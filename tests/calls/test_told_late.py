@@ -14,6 +14,7 @@ from protocol.deepgram import (
     FunctionCallResponse,
     InjectAgentMessage,
     InjectionRefused,
+    InjectUserMessage,
     ServerMessage,
     ServiceWarning,
 )
@@ -32,6 +33,31 @@ async def test_who_ends_the_conversation_with_a_question_of_any_script_waits_for
         await call.far.hear_for(3)
 
         assert not was_hung_up_on(call)
+
+
+@pytest.mark.parametrize("late", [3.0, 5.0])
+@pytest.mark.parametrize("is_key", [True, False], ids=["keys", "a turn that is asked again"])
+async def test_what_the_service_echoes_late_is_no_turn_of_the_callers_and_tells_no_keys(
+    is_key: bool, late: float, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        if is_key:
+            for key in "4711#":
+                await call.phone.press(key)
+        else:
+            await call.speak("What does it cost?")
+            call.far.socket.drop()
+            call.far = await call.service.live()
+        told = await call.far.hear(InjectUserMessage)
+        await call.far.hear_for(late)
+        await call.far.say(ConversationText("user", told.content), *sentence(1, "Thank you.", 1.0))
+        await call.far.hear_for(4)
+        await call.speak(told.content)
+
+    once, again = ("(pressed 4 keys)" if is_key else "What does it cost?"), told.content
+    assert [turn.text for turn in call.ended.transcript if turn.speaker == "caller"] == [once, again]
+    assert call.phone.heard(1) == 1.0
 
 
 # Noises
