@@ -57,10 +57,14 @@ OUTCOME = "max_length"
 
 
 async def mind_length(state: CallState, longest: float) -> None:
-    """End the call when it has lasted `longest` seconds; it is warned before unless it is shorter than the warning."""
+    """End the call when it has lasted `longest` seconds.
+
+    It is warned before, unless it is shorter than the warning, or comes back on another stream when that is past.
+    """
     policy, started, sleeper = state.policy, state.journal.started, Sleeper()
-    if longest > policy.deadlines.length_notice:
-        await sleeper.sleep_until(started + longest - policy.deadlines.length_notice)
+    notice = started + longest - policy.deadlines.length_notice
+    if longest > policy.deadlines.length_notice and trio.current_time() <= notice:
+        await sleeper.sleep_until(notice)
         state.turn.put(RemarkMade(policy.wording.length_warning))
     await sleeper.sleep_until(started + longest)
     state.turn.put(CloseAsked(OUTCOME, policy.wording.length_goodbye))

@@ -34,12 +34,17 @@ async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> No
     assert trio.current_time() - began == pytest.approx(POLICY.deadlines.length_notice, abs=0.02)
 
 
-async def test_a_call_shorter_than_the_notice_is_closed_without_one(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("longest", "elapsed"), [(30.0, 0.0), (300.0, 270.0), (300.0, 400.0)])
+async def test_a_call_that_has_less_time_than_the_notice_is_closed_without_one(
+    longest: float, elapsed: float, autojump_clock: MockClock
+) -> None:
     turn = (watched := Watched()).state.turn.turn
-    await mind_length(watched.state, 30.0)
+    watched.state.journal.started -= elapsed  # before this stream
+    await mind_length(watched.state, longest)
 
     assert turn.remark is None
     assert turn.closing is not None
+    assert trio.current_time() == pytest.approx(max(0.0, longest - elapsed), abs=0.1)
 
 
 async def test_a_call_may_last_for_ever(autojump_clock: MockClock) -> None:
