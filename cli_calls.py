@@ -8,7 +8,7 @@ import httpx
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines, run_or_fail
 from store.records import FAILED, UNANSWERED
 from web.clients.operator import Operator, Shown
 
@@ -114,7 +114,4 @@ def show(
     if as_json:
         print_json(shown)
         return
-    try:
-        print_lines(*lines(shown))
-    except RecordError as exc:
-        fail(str(exc))
+    run_or_fail(lambda: print_lines(*lines(shown)), RecordError)

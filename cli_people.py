@@ -6,13 +6,14 @@ As in `cli.py`, each command imports what it needs when it is run.
 # ruff: noqa: PLC0415 - see above
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import trio
 import typer
 
-from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, writing
+from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, run_or_fail, writing
 from setting_reader import SettingsError, read_one
 from settings import DATABASE_URL
 from web.clients.operator import Operator
@@ -80,10 +81,7 @@ def forget(
 
 def _database() -> str:
     """Return DATABASE_URL; end the command if it cannot be read."""
-    try:
-        return read_one(environment_here(), DATABASE_URL)
-    except SettingsError as exc:
-        fail(str(exc), 2)
+    return run_or_fail(lambda: read_one(environment_here(), DATABASE_URL), SettingsError, status=2)
 
 
 def _vacuumed(url: str) -> Mapping[str, Any]:
@@ -124,18 +122,14 @@ async def _make_tables(url: str) -> str:
     records = SqlRecords(url)
     await records.list(1)
     if records.file is not None:
-        orders = SqliteOrders(records.file)
-        await OrderQueue(orders).now()
-        orders.close()
+        with closing(SqliteOrders(records.file)) as orders:
+            await OrderQueue(orders).now()
         return f"{records.name}: ready"
     from store.fleet import migrations
     from store.fleet.driver import Database
 
-    database = Database(url)
-    try:
+    with closing(Database(url)) as database:
         step = await migrations.migrate(database)
-    finally:
-        database.close()
     return f"{records.name}: ready, at step {step}"
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -73,10 +74,7 @@ def run_or_fail(run: Callable[[], T], *expected: type[Exception], says: str = "{
 
 def environment_here() -> Mapping[str, str]:
     """Return this environment with its `.env` file; end the command if that cannot be read."""
-    try:
-        return environment()
-    except SettingsError as exc:
-        fail(str(exc), 2)
+    return run_or_fail(environment, SettingsError, status=2)
 
 
 def settings_here() -> Settings:
@@ -116,10 +114,7 @@ def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T
         async with client:
             return await ask(Operator(client))
 
-    try:
-        return trio.run(within)
-    except OperatorError as exc:
-        fail(str(exc))
+    return run_or_fail(partial(trio.run, within), OperatorError)
 
 
 def text_of(file: Path) -> str:

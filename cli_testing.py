@@ -29,10 +29,8 @@ def new(
 
     if (folder is None) == (agent is None):
         fail("Write either: switchboard new DIR, or in a project: switchboard new --agent NAME", 2)
-    try:
-        written = write_project(folder) if folder is not None else write_agent(agent or "", Path())
-    except CannotWrite as exc:
-        fail(f"Nothing was written: {exc}", 2)
+    write = partial(write_project, folder) if folder is not None else partial(write_agent, agent or "", Path())
+    written = run_or_fail(write, CannotWrite, says="Nothing was written: {}", status=2)
     print_lines(*(f"wrote {path}" for path in written))
     if folder is not None:
         print_lines(f"\nNow:\n  cd {folder}\n  uv run pytest\n  uv run switchboard demo")
@@ -56,10 +54,8 @@ def replay(
     from testkit.recording import ReplayRefused
     from testkit.replay import replay_call
 
-    try:
-        lines, is_same = replay_call(name, roster, anonymise, environment())
-    except (ReplayRefused, RosterError, SettingsError) as exc:
-        fail(str(exc), 2)
+    play, problems = partial(replay_call, name, roster, anonymise), (ReplayRefused, RosterError, SettingsError)
+    lines, is_same = run_or_fail(lambda: play(environment()), *problems, status=2)
     print_lines(*lines)
     raise typer.Exit(0 if is_same else 1)
 

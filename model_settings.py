@@ -20,7 +20,6 @@ from model_values import (
     model,
     models,
     one_of,
-    optional_models,
     own_endpoint,
     provider,
     speed,
@@ -136,8 +135,8 @@ class ModelSettings:
         base_url,
         "https://api.openai.com/v1",
     )
-    summary_model: tuple[str, ...] = setting(
-        "LLM for the Brief, or several in order; GROQ_LLM where it is not set", optional_models, "", "gpt-5.4-mini"
+    summary_model: tuple[str, ...] | None = optional_setting(
+        "LLM for the Brief, or several in order; GROQ_LLM where it is not set", models, "gpt-5.4-mini"
     )
     summary_api_key: str | None = optional_setting(
         "the key for SUMMARY_URL; GROQ_API_KEY where it is not set", key, "sk-0123abcd", secret=True

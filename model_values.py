@@ -45,10 +45,6 @@ def models(value: str) -> tuple[str, ...]:
     return found
 
 
-def optional_models(value: str) -> tuple[str, ...]:
-    return models(value) if value else ()
-
-
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.lower() not in choices:

@@ -410,11 +410,7 @@ VARIABLES = variables_of(Settings)
 # What is read without the others
 COLLECTORS = tuple(
     Variable(
-        name,
-        "where a collector of traces takes them, by OTLP over HTTP",
-        "http://localhost:4318",
-        optional(collector_url),
-        "",
+        name, "where a collector of traces takes them, by OTLP", "http://localhost:4318", optional(collector_url), ""
     )
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 )
@@ -422,13 +418,7 @@ COLLECTORS = tuple(
 _ONLY_WAY = "http/protobuf, the only way we have; a collector listens for it at port 4318"
 _WAYS_TO_THEM = (
     *(
-        Variable(
-            name,
-            "how traces go to the collector",
-            "http/protobuf",
-            optional(written_as("http/protobuf", _ONLY_WAY)),
-            "",
-        )
+        Variable(name, "how traces go there", "http/protobuf", optional(written_as("http/protobuf", _ONLY_WAY)), "")
         for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     ),
     Variable("OTEL_TRACES_EXPORTER", "where traces go", "otlp", optional(written_as("otlp", "otlp, or none")), ""),

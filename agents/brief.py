@@ -111,8 +111,8 @@ class Brief:
         others = {name: value for name, value in reversed(known.items()) if name not in _HAS_A_PLACE}
         recorded = others | {name: value for name, value in self.recorded if name not in others}
         added = tuple((name, value) for name, value in self.added if name not in recorded)
-        brief = attrs.evolve(self, recorded=tuple(recorded.items()), added=added)
-        return attrs.evolve(brief, recent=brief.recent, recorded=brief.recorded, added=brief.added, **entries)
+        newest = tuple(recorded.items())
+        return attrs.evolve(self, recent=self.recent, recorded=newest, added=added, **entries)
 
     def completed(
         self, turns: Sequence[SpokenTurn], facts: Mapping[str, str], before: "Brief | None" = None
@@ -284,9 +284,7 @@ def _entry_text(name: str, value: JSON) -> str:
             return ""
         case str():
             said = value
-        case bool():
-            raise BriefRefused(f"`{name}` is not text")
-        case int() | float():
+        case int() | float() if not isinstance(value, bool):
             said = str(value)
         case list() if all(isinstance(each, str) for each in value):
             said = ", ".join(map(str, value))

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -82,16 +83,11 @@ def _file_at(path: Path, source: str) -> Path:
         raise RosterError([RosterProblem("AGENTS", source, f"there is no folder or file {path}")])
     places = (path, path / "agents", path / path.name / "agents", path / path.name)
     found = (place / "__init__.py" for place in places if (place / "__init__.py").is_file())
-    inner = next((file for file in found if _names_agents(file)), None)
+    inner = next((one for one in found if re.search("ROSTER|AGENT", one.read_text("utf-8", errors="replace"))), None)
     if inner is None:
         wanted = "in its __init__.py, list the agents as ROSTER = ('.front_desk', '.bookings')"
         raise RosterError([RosterProblem("AGENTS", source, f"there is no roster in {path}: {wanted}")])
     return inner
-
-
-def _names_agents(file: Path) -> bool:
-    text = file.read_text("utf-8", errors="replace")
-    return "ROSTER" in text or "AGENT" in text
 
 
 def _package_of(file: Path) -> tuple[Path, str]:

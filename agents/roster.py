@@ -4,7 +4,6 @@ Owns every check of the agents together that can be made before a call; `agents/
 never touches a call. What is wrong is reported together as one `RosterError`, each problem with its file and field.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -82,22 +81,21 @@ def roster_from(sources: Sequence[str], *, voices: Mapping[str, str] | None = No
     loaded = [named for each in listed.values() for named in each]
     extras = extras_of(modules.values(), {agent.name for agent, _ in loaded})
     entries = {source: each[0][0].name for source, each in listed.items() if each}
-    return _checked(loaded, "", voices or {}, human=human, extras=extras, entries=entries)
+    return _checked(loaded, voices or {}, human=human, extras=extras, entries=entries)
 
 
-def load_roster(sources: Sequence[Source], *, first: str = "", human: bool = False) -> Roster:
-    """Load and check agents, each a module (by name or as it is) or a spec; the first one answers unless `first` says.
+def load_roster(sources: Sequence[Source], *, human: bool = False) -> Roster:
+    """Load and check agents, each a module (by name or as it is) or a spec; the first one answers.
 
     `human` says whether a call can be put through to a person.
 
     *Raises* `RosterError`.
     """
-    return _checked([load_agent(source) for source in sources], first, {}, human=human)
+    return _checked([load_agent(source) for source in sources], {}, human=human)
 
 
 def _checked(
     loaded: Sequence[Named],
-    first: str,
     voices: Mapping[str, str],
     *,
     human: bool,
@@ -111,7 +109,6 @@ def _checked(
     agents = {name: attrs.evolve(agent, voice=voices.get(name) or agent.voice) for name, agent in joined.items()}
     if human:
         agents = {name: agent.with_human() if agent.offers_human else agent for name, agent in agents.items()}
-    begins = first or next(iter(agents), "")
     refuse(
         RosterProblem(files[name], field, text)
         for name, agent in agents.items()
@@ -122,16 +119,15 @@ def _checked(
         for name in agents
         for text in problems_of_soft_edges(agents[name], agents)
     )
-    roster = Roster(agents=agents, first=begins, extras=extras, entries=entries or {})
+    roster = Roster(agents=agents, first=next(iter(agents), ""), extras=extras, entries=entries or {})
     refuse(_problems_of_graph(roster, files))
     return roster
 
 
 def _repeated(loaded: Sequence[Named]) -> Iterator[RosterProblem]:
-    counts = Counter(agent.name for agent, _ in loaded)
     seen: dict[str, str] = {}
     for agent, file in loaded:
-        if counts[agent.name] > 1 and agent.name in seen:
+        if agent.name in seen:
             yield RosterProblem(file, "name", f"{agent.name!r} is the name of another agent, in {seen[agent.name]}")
         seen.setdefault(agent.name, file)
 
@@ -150,11 +146,11 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
 
 
 def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[RosterProblem]:
-    agents, first = roster.agents, roster.first
-    if first not in agents:
-        yield RosterProblem("roster", "first", f"there is no agent {first!r}" if agents else "the roster has no agents")
+    agents = roster.agents
+    if not agents:
+        yield RosterProblem("roster", "first", "the roster has no agents")
         return
-    begin = {first, *roster.extras.inbound.values(), *roster.entries.values()}
+    begin = {roster.first, *roster.extras.inbound.values(), *roster.entries.values()}
     reached = _closure(begin, {name: agent.hands_to for name, agent in agents.items()})
     for name in agents.keys() - reached:
         yield RosterProblem(

@@ -55,14 +55,6 @@ def _fits(value: object, hint: Hint) -> bool:
     return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value)))
 
 
-def _fits_any(value: object, hints: Hints) -> bool:
-    return any(_fits(value, each) for each in hints)
-
-
-def _fits_all(value: object, hints: Hints) -> bool:
-    return isinstance(value, tuple | list) and all(_fits(each, hints[0]) for each in value)
-
-
 def _fits_pairs(value: object, hints: Hints) -> bool:
     return isinstance(value, Mapping) and all(
         _fits(part, hint) for pair in value.items() for part, hint in zip(pair, hints, strict=True)
@@ -70,9 +62,9 @@ def _fits_pairs(value: object, hints: Hints) -> bool:
 
 
 _FITS: Mapping[Hint, Callable[[object, Hints], bool]] = {
-    Union: _fits_any,
-    UnionType: _fits_any,
-    tuple: _fits_all,
+    Union: lambda value, hints: any(_fits(value, each) for each in hints),
+    UnionType: lambda value, hints: any(_fits(value, each) for each in hints),
+    tuple: lambda value, hints: isinstance(value, tuple | list) and all(_fits(each, hints[0]) for each in value),
     Mapping: _fits_pairs,
     type: lambda value, _: isinstance(value, type),
     Callable: lambda value, _: callable(value),

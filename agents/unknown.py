@@ -121,7 +121,8 @@ def is_no_name(text: str) -> bool:
     if is_unknown(text) or any(word in _NOBODY or word in _NOTHING for word in words):
         return True
     named = [word for word in words if word not in _TITLES and word not in _ARTICLES]
-    return not any(_is_name_word(word) for word in named)
+    bare = (word for word in named if not any(map(str.isdigit, word)))
+    return not any(len(set(word)) > 1 or not word.isascii() for word in bare)
 
 
 def heard_name(name: str, said: Iterable[str]) -> str:
@@ -132,11 +133,6 @@ def heard_name(name: str, said: Iterable[str]) -> str:
         heard.update(words, _spelled(words))
     kept = [word for word in name.split() if _is_heard(plain_words(word), heard)]
     return "" if is_no_name(" ".join(kept)) else " ".join(kept)
-
-
-def _is_name_word(word: str) -> bool:
-    is_letters = not any(each.isdigit() for each in word)
-    return is_letters and (len(set(word)) > 1 or not word.isascii())
 
 
 def _is_heard(words: list[str], heard: set[str]) -> bool:

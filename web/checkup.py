@@ -7,7 +7,7 @@ for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
@@ -143,20 +143,14 @@ async def _check_shared(url: str) -> None:
     from store.fleet.driver import Database  # noqa: PLC0415
     from store.fleet.migrations import check_writable  # noqa: PLC0415
 
-    database = Database(url)
-    try:
+    with closing(Database(url)) as database:
         await check_writable(database)
-    finally:
-        database.close()
 
 
 async def _check_orders(file: str) -> None:
     """See whether a file of SQLite takes orders, and is of this version. Raises: `OSError`."""
-    database = SqliteOrders(file)
-    try:
+    with closing(SqliteOrders(file)) as database:
         await OrderQueue(database).now()
-    finally:
-        database.close()
 
 
 async def check_recordings(url: str) -> Finding:

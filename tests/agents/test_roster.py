@@ -42,9 +42,9 @@ def agent(name: str, *, to: tuple[str, ...] = (), ends: bool = False) -> AgentSp
     return attrs.evolve(ALONE, name=name, hands_to=to, functions=(*functions, END_CONVERSATION) if ends else functions)
 
 
-def refusal(*agents: AgentSpec, first: str = "") -> str:
+def refusal(*agents: AgentSpec) -> str:
     with pytest.raises(RosterError) as refused:
-        load_roster(agents, first=first)
+        load_roster(agents)
     return str(refused.value)
 
 
@@ -355,13 +355,6 @@ def test_a_circle_with_a_way_out_is_taken() -> None:
 
 def test_an_agent_that_nobody_reaches_is_refused() -> None:
     assert "agent 'b': name: no agent hands to 'b'" in refusal(agent("a", ends=True), agent("b", ends=True))
-
-
-def test_who_answers_first_can_be_chosen_and_must_exist() -> None:
-    agents = [agent("a", ends=True), agent("b", to=("a",))]
-
-    assert load_roster(agents, first="b").first == "b"
-    assert refusal(*agents, first="c") == "roster: first: there is no agent 'c'"
 
 
 def test_what_is_no_agent_is_refused() -> None:

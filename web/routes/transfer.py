@@ -69,8 +69,6 @@ class TransferRoutes:
         """Say what follows the person: the end of the call, or the agent again, if nobody took it."""
         form, returns = await request.form, Returns(self.context)
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
-        if not call_sid:
-            return Response("CallSid is missing", 400)
         texts = self.context.admissions.texts
         await texts.take(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
-from types import TracebackType
 from typing import Self
 
 import attrs
@@ -216,9 +215,7 @@ class StoredRecording(ResponseBody):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         pass
 
     def __aiter__(self) -> AsyncIterator[bytes]:
