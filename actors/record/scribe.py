@@ -29,14 +29,12 @@ THREADS = 16
 """For the files of all calls: a disk that hangs keeps no more, and nothing else waits for them."""
 
 
-@attrs.define(eq=False)
+@attrs.frozen
 class ScribeWrite:
-    """One write that is wanted, and how it has ended."""
+    """One write that is wanted; `on_over` is told how it has ended, and raises nothing."""
 
     work: Callable[[], None]
     on_over: Callable[[Outcome[None]], None]
-    """Told when it is over; raises nothing."""
-    ended: Outcome[None] = attrs.field(default=Value(None), init=False)
 
 
 @attrs.define(eq=False)
@@ -61,15 +59,9 @@ class ScribeThreads:
     @staticmethod
     async def run_alone(work: Callable[[], None], limiter: trio.CapacityLimiter) -> None:
         """Do it in a thread of its own, when it is its turn, and raise what it raises."""
-        over, ended = trio.Event(), list[Outcome[None]]()
-
-        def end(outcome: Outcome[None]) -> None:
-            ended.append(outcome)
-            over.set()
-
-        trio.lowlevel.spawn_system_task(_do, [ScribeWrite(work, end)], limiter)
-        await over.wait()
-        ended.pop().unwrap()
+        send, receive = trio.open_memory_channel[Outcome[None]](1)
+        trio.lowlevel.spawn_system_task(_do, [ScribeWrite(work, send.send_nowait)], limiter)
+        (await receive.receive()).unwrap()
 
     async def _write_together(self) -> None:
         """Let those that are woken in this turn of the scheduler come together."""
@@ -79,18 +71,17 @@ class ScribeThreads:
 
 
 async def _do(writes: list[ScribeWrite], limiter: trio.CapacityLimiter) -> None:
+    ended: list[Outcome[None]]
     try:
-        await trio.to_thread.run_sync(partial(_write_each, writes), limiter=limiter, abandon_on_cancel=True)
+        ended = await trio.to_thread.run_sync(_write_each, writes, limiter=limiter, abandon_on_cancel=True)
     except RuntimeError as failed:  # no thread can be started; nobody but the writers may fail of it
-        for write in writes:
-            write.ended = Error(failed)
-    for write in writes:
-        write.on_over(write.ended)
+        ended = [Error(failed) for _ in writes]
+    for write, outcome in zip(writes, ended, strict=True):
+        write.on_over(outcome)
 
 
-def _write_each(writes: list[ScribeWrite]) -> None:
-    for write in leisurely(writes):
-        write.ended = capture(write.work)
+def _write_each(writes: list[ScribeWrite]) -> list[Outcome[None]]:
+    return [capture(write.work) for write in leisurely(writes)]
 
 
 @attrs.define(eq=False)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
+from typing import TypeVar
 
 import orjson
 import pytest
@@ -21,6 +22,8 @@ from protocol.audio import FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
 from tests.store.samples import full_disk
 
+T = TypeVar("T")
+R = TypeVar("R")
 RECORD = CallRecord(
     "CA1", "MZ1", "inbound", "+15551230000", "+15559990000", "2026-11-22T09:00:00.000+00:00", 1.0, "completed",
     transcript=(TurnRecord(0.5, "caller", "Hello.", "Hello."),),
@@ -31,9 +34,9 @@ RECORD = CallRecord(
 def thread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what belongs in a thread here and now: an autojump clock does not wait for threads."""
 
-    async def run_sync(work: Callable[[], None], *, limiter: object, abandon_on_cancel: bool) -> None:
+    async def run_sync(work: Callable[[T], R], wanted: T, *, limiter: object, abandon_on_cancel: bool) -> R:
         await trio.lowlevel.checkpoint()
-        work()
+        return work(wanted)
 
     monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
 
@@ -281,7 +284,7 @@ async def test_what_is_wanted_at_once_one_thread_does_and_each_fails_alone() -> 
 async def test_where_no_thread_can_be_started_the_writers_fail_and_the_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def no_thread(_: object, **_how: object) -> None:
+    async def no_thread(*_: object, **_how: object) -> None:
         await trio.lowlevel.checkpoint()
         raise RuntimeError("can't start new thread")
 
