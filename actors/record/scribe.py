@@ -173,14 +173,10 @@ class Scribe:
             self.on_written(self._first_line, count)
 
     def _put_out(self) -> None:
-        self._unwritten.append((self._take_lines(), self.recording.take()))
-
-    def _take_lines(self) -> list[bytes]:
-        lines, self._lines = self._lines, []
-        missing, self._missing = self._missing, 0
-        if missing:
-            lines.append(json_text({"event": "entries_missing", "count": missing}))
-        return lines
+        if self._missing:
+            self._lines.append(json_text({"event": "entries_missing", "count": self._missing}))
+        self._unwritten.append((self._lines, self.recording.take()))
+        self._lines, self._missing = [], 0
 
     def _write(self) -> None:
         with self._disk:
