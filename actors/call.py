@@ -169,6 +169,8 @@ class Call:
             on_written = self.watch.begin(CallUnderWay(state.journal, state.turn.turn, trio.lowlevel.current_task()))
             if self.scribe is not None:
                 self.scribe.on_written = on_written
+        if self.scribe is not None:
+            self.scribe.on_refused = partial(self._note_crash, "scribe")
         if (resumption := plan.resumption) is None:
             state.journal.note(CallStarted(plan.call_sid, plan.stream_sid, plan.direction))
         else:
@@ -251,8 +253,11 @@ class Call:
     async def _run_expendable(self, name: str, run: Run) -> None:
         ended = await guard(run)
         if isinstance(ended, Crashed):
-            log.error("actor_crashed", actor=name, error=ended.reason)
-            self.state.journal.note(ActorCrashed(name, ended.reason))
+            self._note_crash(name, ended.reason)
+
+    def _note_crash(self, name: str, why: str) -> None:
+        log.error("actor_crashed", actor=name, error=why)
+        self.state.journal.note(ActorCrashed(name, why))
 
     async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:

@@ -33,8 +33,8 @@ _HEADER, _STEREO = 44, 4
 _TRACKS = (".caller.ulaw", ".agents.ulaw")
 _WAV, _NOTE = "call.wav", ".recording.json"
 _LONGEST = 86_400.0
-Taken: TypeAlias = tuple[list[bytes], list[bytes]]
-"""Audio of caller and agents, piece by piece: joined by the thread that writes it, and for one call at a time."""
+Taken: TypeAlias = tuple[tuple[int, list[bytes]], tuple[int, list[bytes]]]
+"""Audio of caller and agents, from which byte on, piece by piece: joined by the thread that writes it."""
 
 
 @attrs.define
@@ -44,6 +44,9 @@ class RecordingTrack:
     path: Path
     length: int = 0
     _pending: list[bytes] = attrs.field(factory=list)
+    _begins: int = attrs.field(default=0, init=False)
+    """Where what is pending begins."""
+    _written: int = attrs.field(default=0, init=False)
     _is_kept: bool = attrs.field(default=True, init=False)
 
     def put(self, audio: bytes, start: int | None = None) -> None:
@@ -60,10 +63,19 @@ class RecordingTrack:
         self._is_kept = False
         self._pending.clear()
 
-    def take(self) -> list[bytes]:
-        """Return what must be written, and forget it."""
-        pending, self._pending = self._pending, []
-        return pending
+    def take(self) -> tuple[int, list[bytes]]:
+        """Return what must be written, and from which byte on, and forget it."""
+        (pending, begins), self._pending, self._begins = (self._pending, self._begins), [], self.length
+        return begins, pending
+
+    def write(self, begins: int, audio: list[bytes]) -> None:
+        """Write audio that was taken; what the disk has not taken before it is silence. Blocks."""
+        while audio and (gap := min(begins - self._written, _BLOCK)) > 0:
+            append_private(self.path, bytes([SILENCE]) * gap)
+            self._written += gap
+        if audio:
+            append_private(self.path, b"".join(audio))
+            self._written = begins + sum(map(len, audio))
 
 
 @attrs.define
@@ -93,7 +105,7 @@ class Recording:
         return self.caller.take(), self.agents.take()
 
     def give_up(self) -> None:
-        """Keep no more audio, since no thread takes it: the rest of the recording is silence."""
+        """Keep no audio: the recording is silence."""
         self.caller.give_up()
         self.agents.give_up()
 
@@ -110,9 +122,8 @@ class Recording:
 
     def write(self, taken: Taken) -> None:
         """Write what `take` returned. Blocks: call it in a thread."""
-        for track, audio in zip((self.caller, self.agents), taken, strict=True):
-            if audio:
-                append_private(track.path, b"".join(audio))
+        for track, (begins, audio) in zip((self.caller, self.agents), taken, strict=True):
+            track.write(begins, audio)
 
     def finish_own(self) -> None:
         """Finish, unless the call was erased meanwhile, or its next stream has begun and finished this one. Blocks."""

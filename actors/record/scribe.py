@@ -1,12 +1,13 @@
 """Writes a call down: journal and recording as it goes on, transcript and record when it is over.
 
 `Scribe` owns one folder below the recordings folder. It reads the Journal without blocking it and writes once a
-second, in a thread; when the disk fails it raises, and the call goes on without it, and without a recording from there
-on. What did not fit its bounded buffer is counted in the journal file itself.
+second, in a thread. What the disk refuses of the journal is written when it takes it again, and what it refuses of the
+recording is silence. What did not fit its bounded buffer is counted in the journal file itself.
 """
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +18,7 @@ from outcome import Error, Outcome, Value, capture
 from actors.journal import Entry
 from actors.record.recording import Recording, Taken
 from actors.record.watching import Written
+from actors.supervision import describe
 from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.leisure import leisurely
@@ -97,6 +99,8 @@ class Scribe:
     records_audio: bool = True
     on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
+    on_refused: Callable[[str], None] = attrs.field(default=lambda _why: None, init=False)
+    """Told once that the disk takes nothing, until it has taken something again."""
     recording: Recording = attrs.field(init=False)
     lacks_recording: bool = attrs.field(default=False, init=False)
     """Whether all is written but the recording, which may wait for those of other calls."""
@@ -109,6 +113,7 @@ class Scribe:
     _is_whole: bool = attrs.field(default=True, init=False)
     _refused: list[bytes] = attrs.field(factory=list, init=False)
     """Data that the disk has not taken: written before anything newer, by the one task that writes."""
+    _is_refused: bool = attrs.field(default=False, init=False)
     _unwritten: list[tuple[list[bytes], Taken]] = attrs.field(factory=list, init=False)
     """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
@@ -125,7 +130,7 @@ class Scribe:
             self.recording.give_up()
 
     def read(self, entry: Entry) -> None:
-        if len(self._lines) < _LONGEST_BUFFER:
+        if len(self._lines) + len(self._refused) < _LONGEST_BUFFER:
             self._lines.append(entry.line)
             self._count += 1
         else:
@@ -133,13 +138,16 @@ class Scribe:
             self._is_whole = False
 
     async def run(self) -> None:
-        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks: no task is woken."""
-        await self._sleeper.sleep_until(_next_round(), look=self._look)
-        try:
-            self._failure.unwrap()  # of the write that has woken us
-        except OSError:
-            self.recording.give_up()
-            raise
+        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks, and wakes no task."""
+        while True:
+            await self._sleeper.sleep_until(_next_round(), look=self._look)
+            failure, self._failure = self._failure, Value(None)
+            try:
+                failure.unwrap()  # of the write that has woken us
+            except (OSError, RuntimeError) as refused:  # or no thread can be started
+                if not self._is_refused:
+                    self.on_refused(describe(refused))
+                self._is_refused = True
 
     def _look(self) -> float:
         """Want the next write, if the last one is over; return when the next round is."""
@@ -154,8 +162,11 @@ class Scribe:
             self._is_writing = False
             if isinstance(ended, Error):
                 self._failure = ended
+                self._refused += chain.from_iterable(lines for lines, _ in self._unwritten)  # and none of the audio
+                self._unwritten.clear()
                 self._sleeper.wake()
             else:
+                self._is_refused = False
                 self._tell_written(count)
 
     async def finish(self, record: CallRecord) -> None:

@@ -18,8 +18,9 @@ from actors.journal import Journal
 from actors.record import scribe as module
 from actors.record.recording import _JOINING, is_left
 from actors.record.scribe import Scribe, ScribeThreads, ScribeWrite
-from protocol.audio import FRAME_BYTES
+from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
+from tests.actors.fakes import VOICED
 from tests.store.samples import full_disk
 
 T = TypeVar("T")
@@ -111,49 +112,37 @@ async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
     assert lines[-1]["count"] == 3
 
 
-async def test_a_disk_that_fails_is_the_scribes_crash(tmp_path: Path) -> None:
-    (tmp_path / "CA1").write_text("a file where the folder should be")
-
-    with pytest.raises(OSError, match="CA1"):
-        await Scribe(tmp_path / "CA1").run()
-
-
-async def test_a_disk_that_has_failed_is_no_reason_to_keep_the_rest_of_the_call_in_memory(tmp_path: Path) -> None:
-    """An hour of both sides is 58 MB, of every call that is under way."""
-    folder = trio.Path(tmp_path / "CA1")
-    await folder.write_text("a file where the folder should be")
-    scribe = Scribe(tmp_path / "CA1")
-    with pytest.raises(OSError, match="CA1"):
-        await scribe.run()
-    for _ in range(50):
-        scribe.recording.caller.put(bytes(FRAME_BYTES))
-        scribe.recording.put_heard(2.0, bytes(FRAME_BYTES))
-
-    assert scribe.recording.take() == ([], [])
-
-    await folder.unlink()  # and what there is of the call is in its place
-    scribe.recording.put_heard(3.0, bytes(FRAME_BYTES))
-    await scribe.finish(RECORD)
-    assert (await (folder / "call.wav").stat()).st_size == 44 + 4 * (3 * 8000 + FRAME_BYTES)
-
-
-async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it(tmp_path: Path) -> None:
-    """A save that fails is tried again, and the journal has every line once."""
-    scribe = Scribe(tmp_path / "CA1")
-    journal = Journal([scribe.read])
+async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_was_said_is_silence(
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
+) -> None:
+    """It is told once. An hour of both sides is 58 MB, of every call that is under way: none of it is kept."""
     (tmp_path / "CA1").touch()  # where the folder should be
-    journal.note(DigitPressed("1"))
-    with pytest.raises(OSError, match="CA1"):
-        await scribe.run()
-    journal.note(DigitPressed("2"))
-    with pytest.raises(OSError, match="CA1"):
-        await scribe.finish(RECORD)
-    journal.note(DigitPressed("3"))
-    (tmp_path / "CA1").unlink()
-    await scribe.finish(RECORD)
+    scribe, told, second = Scribe(tmp_path / "CA1"), list[str](), BYTES_PER_SECOND
+    scribe.on_refused = told.append
+    journal = Journal([scribe.read])
+
+    async def talk() -> None:
+        for digit in "123456":
+            journal.note(DigitPressed(digit))
+            scribe.recording.caller.put(VOICED * (second // len(VOICED)))
+            scribe.recording.put_heard(float(digit) - 1, VOICED * (second // len(VOICED)))
+            await trio.sleep(1)
+            assert scribe.recording.take() == ((int(digit) * second, []),) * 2
+            if digit == "3":
+                (tmp_path / "CA1").unlink()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scribe.run)
+        await trio.sleep(0.5)
+        await talk()
+        nursery.cancel_scope.cancel(reason="the call is over")
     await scribe.finish(RECORD)
 
-    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2", "3"]
+    wav = (tmp_path / "CA1/call.wav").read_bytes()[44:]
+    assert [any(wav[at : at + 4 * second]) for at in range(0, len(wav), 4 * second)] == [False] * 3 + [True] * 3
+    assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == [*"123456"]
+    assert len(told) == 1
+    assert "CA1" in told[0]
 
 
 async def test_a_save_that_is_tried_again_leaves_the_recording_as_it_is(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_both_streams_of_a_call_are_one_recording_wherever_they_were_carried(tmp
 def test_while_a_stream_goes_on_nothing_moves(tmp_path: Path) -> None:
     system, whole = FaultyObjects(), recorded(tmp_path)
     again = Recording(tmp_path / SID, 2.0)
-    again.write(([b"\1" * 80], []))
+    again.caller.write(0, [b"\1" * 80])
 
     assert move(system.as_store(), tmp_path / SID) is False
     assert system.kept == {}
@@ -255,7 +255,7 @@ def test_what_goes_on_while_it_is_uploaded_moves_later_and_whole(tmp_path: Path)
 
 def test_a_call_that_comes_back_while_its_recording_is_uploaded_finds_it_here(tmp_path: Path) -> None:
     again = Recording(tmp_path / SID, 2.0)
-    system, whole = FaultyObjects(at("read", lambda: again.write(([b"\1" * 80], [])))), recorded(tmp_path)
+    system, whole = FaultyObjects(at("read", lambda: again.caller.write(0, [b"\1" * 80]))), recorded(tmp_path)
 
     assert move(system.as_store(), tmp_path / SID) is False
     assert (system.kept, (tmp_path / SID / RECORDING).read_bytes()) == ({}, whole)
@@ -263,7 +263,7 @@ def test_a_call_that_comes_back_while_its_recording_is_uploaded_finds_it_here(tm
 
 def test_a_recording_that_is_not_whole_yet_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / SID).mkdir()
-    Recording(tmp_path / SID).write(([b"\1" * 80], []))
+    Recording(tmp_path / SID).caller.write(0, [b"\1" * 80])
 
     assert move(FaultyObjects().as_store(), tmp_path / SID) is False
 
