@@ -5,8 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up by `wait_dead`; but if the caller answers what no mark has told of, the line plays. It touches neither the
-socket nor the call: the bridge tells it what it sees, and ends the stream.
+is given up by `wait_dead`. If the caller answers what no mark has told of, the line plays: one that has never echoed a
+mark is believed to for the rest of the call, another for `_TALKED_ON` times as long. It touches neither the socket nor
+the call: the bridge tells it what it sees, and ends the stream.
 """
 
 import math
@@ -23,6 +24,8 @@ NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays not
 DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})
 _LOOKS = 4
 """How often, within the time a mark may be late, it is looked whether one has come back."""
+_TALKED_ON = 6
+"""For a caller who talks on: that they hear us is likely, and their line may only have ceased to tell so."""
 
 
 class Talk(Protocol):
@@ -43,6 +46,8 @@ class LineWatch:
     """When the last frame of the caller's came."""
     sending_since: float = math.inf
     """Since when something waits to be taken; infinite while nothing does."""
+    has_echoed: bool = attrs.field(default=False, init=False)
+    """Whether a mark has ever come back."""
     died_of: str = attrs.field(default="", init=False)
     _mark: str | None = attrs.field(default=None, init=False)
     _mark_due: float = attrs.field(default=math.inf, init=False)
@@ -50,6 +55,8 @@ class LineWatch:
     """How many there were when the mark was due."""
     _has_answered: bool = attrs.field(default=False, init=False)
     """Whether a turn has come behind a mark that was due: the line plays, and does not tell."""
+    _untold_since: float = attrs.field(default=math.inf, init=False)
+    """When the first mark was due that has been out since the last echo."""
     _next: float = attrs.field(default=math.inf, init=False)
     """When the next look is due."""
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
@@ -70,6 +77,8 @@ class LineWatch:
         why = min(due, key=lambda sign: due[sign])
         dies = due[why] + self.limit
         self.died_of = why if now >= dies else ""
+        if self._has_ceased_to_tell(now):
+            self.died_of = PLAYS_NOTHING
         self._next = min(dies, now + self.limit / _LOOKS)
         return -math.inf if self.died_of else self._next
 
@@ -78,6 +87,17 @@ class LineWatch:
         self.heard += late
         self.sending_since += late
         self._mark_due += late
+        self._untold_since += late
+
+    def echoed(self) -> None:
+        """Take in that a mark has come back."""
+        self.has_echoed, self._untold_since = True, math.inf
+
+    def _has_ceased_to_tell(self, now: float) -> bool:
+        """Say whether the line has echoed marks, and none for so long that no caller is believed to hear it."""
+        if self._mark is not None:
+            self._untold_since = min(self._untold_since, now + self.ledger.buffered)
+        return self.has_echoed and now >= self._untold_since + _TALKED_ON * self.limit
 
     def _look_for_mark(self, now: float) -> None:
         mark = self.ledger.marks.oldest

@@ -1,5 +1,6 @@
 """The bridge alone: Twilio on one side of a socket, tape and ledger on the other."""
 
+import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -406,6 +407,42 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
 
         assert await scene.hung_up() == CallerHungUp("plays nothing")
         assert trio.current_time() == pytest.approx(3 + 10, abs=3)
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+@pytest.mark.parametrize(("echoes", "ends_at"), [(0, math.inf), (3, 6 + 60)], ids=["never", "at first"])
+async def test_a_line_that_ceases_to_echo_marks_is_believed_for_a_while_if_the_caller_talks_on(
+    echoes: int, ends_at: float, autojump_clock: MockClock
+) -> None:
+    """A line that has never echoed one may be of a network that echoes none."""
+    async with a_stream() as scene, trio.open_nursery() as nursery:
+        state, left = scene.watched.state, echoes
+
+        async def listen() -> None:
+            nonlocal left
+            while True:
+                heard = decode_command(await scene.socket.get_message())
+                if isinstance(heard, SendMark) and left:
+                    left -= 1
+                    await scene.say(MarkReached(heard.name))
+
+        async def talk() -> None:
+            while True:
+                state.ledger.put(scene.voice, words(1).data)
+                state.ledger.end_reply(scene.voice)
+                await trio.sleep(2)
+                state.conversation.add_caller("And then?")
+                if trio.current_time() % 20 < 2:  # over the agent
+                    state.ledger.cut()
+
+        nursery.start_soon(scene.speak, silence(50 * 200))
+        nursery.start_soon(listen)
+        nursery.start_soon(talk)
+        with trio.move_on_after(180):
+            await scene.over.wait()
+
+        assert (scene.left == CallerHungUp("plays nothing")) == (ends_at < 180)
+        assert min(trio.current_time(), 180) == pytest.approx(min(ends_at, 180), abs=6)
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
