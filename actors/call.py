@@ -1,6 +1,6 @@
 """One call: the nursery in which its actors live, and the boundary at which its errors end.
 
-`run_call` makes the shared state and the mailboxes, starts bridge, Summarizer and Scribe, and runs the Supervisor in
+`run_call` makes the shared state and the mailboxes, starts bridge, turn and Scribe, and runs the Supervisor in
 the body of the nursery. The bridge's end is the call's end; the conversation's end is too. Whatever happens, when it
 returns nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
 """
@@ -200,7 +200,6 @@ class Call:
     def _expendable(self) -> Iterator[tuple[str, Run]]:
         """Go through the actors that a call goes on without, if they crash."""
         state = self.state
-        yield "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         if self.scribe is not None:
             yield "scribe", self.scribe.run
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
@@ -209,6 +208,7 @@ class Call:
     def _wanted_later(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby, str, Run]]:
         """Go through those of them that begin when they are first wanted."""
         state = self.state
+        yield state.mail.writer, "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         yield self._attendant, "attendant", partial(self._attend, mailbox)
         yield state.keypad.collector, "keypad", state.keypad.collect
         yield state.switch.carrier, "transfers", partial(mind_transfers, state)
@@ -294,7 +294,7 @@ class Call:
 
     def close(self, outcome: str) -> None:
         state = self.state
-        for standby in (self._attendant, state.keypad.collector, state.switch.carrier):
+        for standby in (state.mail.writer, self._attendant, state.keypad.collector, state.switch.carrier):
             standby.arm(None)  # it knows the call, which would outlive itself until a full collection
         state.ledger.close()
         frames = self._frames()

@@ -12,7 +12,7 @@ import trio
 
 from actors.commands import CommandGiven
 from actors.facts.handoff import HandoffKind
-from actors.supervision import Crashed
+from actors.supervision import Crashed, Standby
 from agents.brief import Brief
 from agents.functions import HandOff
 from protocol.deepgram import FunctionCall
@@ -156,6 +156,8 @@ class Mailboxes:
     supervisor: trio.MemoryReceiveChannel[ToSupervisor]
     to_summarizer: trio.MemorySendChannel[ToSummarizer]
     summarizer: trio.MemoryReceiveChannel[ToSummarizer]
+    writer: Standby = attrs.field(factory=Standby, init=False)
+    """What runs the Summarizer, from the first message to it on."""
     early: list[ToSupervisor] = attrs.field(factory=list)
     """Messages for the Supervisor that came early: from a session that was to have the floor soon."""
 

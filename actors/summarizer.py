@@ -185,6 +185,7 @@ async def prepared_brief(state: CallState, reader: str) -> PreparedBrief:
     conversation, why = state.conversation, "no answer within the deadline"
     send, receive = trio.open_memory_channel[PreparedBrief](1)
     with send, receive, trio.move_on_after(state.policy.deadlines.summary):
+        state.mail.writer.want()
         try:
             await state.mail.to_summarizer.send(WriteBrief(reader, send))
             return await receive.receive()

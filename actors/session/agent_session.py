@@ -341,6 +341,7 @@ class AgentSession:
         self.state.conversation.add_caller(text, is_answered=is_answered)
         self.state.journal.note(TurnHeard(self.agent.name, shown))
         for name in self.agent.likely_readers(self.before):
+            self.state.mail.writer.want()
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
                 self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
 
