@@ -71,26 +71,21 @@ class _Answering:
 
 
 class HttpConnection(TrioASGIHTTPConnection):
-    """One request, answered in the task that it came to; the framework starts another one for that.
-
-    What the client sends needs a task of its own only where the server does not hand it over.
-    """
+    """One request, answered in the task that it came to if the server hands over what the client sends."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer it, unless the client leaves before."""
-        request = self._create_request_from_scope(send)
-        if (offer := (self.scope.get("extensions") or {}).get(MESSAGES)) is not None:
-            answering = _Answering(request)
-            try:
-                with answering.cancel_scope:
-                    offer["deliver"](answering.take)
-                    await self.handle_request(cast("trio.Nursery", answering), request, send)
-            finally:
-                answering.request = None  # it knows its server, which knows us
+        if (offer := (self.scope.get("extensions") or {}).get(MESSAGES)) is None:
+            await super().__call__(receive, send)
             return
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.handle_messages, nursery, request, receive)
-            await self.handle_request(nursery, request, send)
+        request = self._create_request_from_scope(send)
+        answering = _Answering(request)
+        try:
+            with answering.cancel_scope:
+                offer["deliver"](answering.take)
+                await self.handle_request(cast("trio.Nursery", answering), request, send)
+        finally:
+            answering.request = None  # it knows its server, which knows us
 
 
 @attrs.frozen
