@@ -10,7 +10,7 @@ from typing import TypeVar
 import orjson
 import pytest
 import trio
-from outcome import Error, Outcome
+from outcome import Error, Outcome, capture
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallStarted, DigitPressed
@@ -301,3 +301,24 @@ async def test_the_last_write_finds_what_no_thread_has_written(tmp_path: Path) -
 
     assert [line["digit"] for line in journal_lines(tmp_path / "CA1")] == ["1", "2"]
     assert (tmp_path / "CA1" / "call.wav").stat().st_size == 44 + 4 * 2 * FRAME_BYTES
+
+
+async def test_a_write_that_is_over_behind_the_last_one_of_all_tells_nothing(
+    autojump_clock: MockClock, thread_at_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wanted, told = list[ScribeWrite](), list[int]()
+    monkeypatch.setattr(ScribeThreads, "want", lambda _, write: wanted.append(write))
+    scribe = Scribe(tmp_path / "CA1")
+    scribe.on_written = lambda _, count: told.append(count)
+    journal = Journal([scribe.read])
+    journal.note(DigitPressed("1"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scribe.run)
+        await trio.sleep(1.5)
+        nursery.cancel_scope.cancel(reason="the call is over")
+    journal.note(DigitPressed("2"))
+
+    await scribe.finish(RECORD)
+    wanted[0].on_over(capture(wanted[0].work))
+
+    assert told == [2]
