@@ -163,7 +163,7 @@ class OrderQueue:
 
     async def unask(self, order_id: str, worker: str) -> bool:
         """Note that Twilio was not asked, or certainly did not take it."""
-        return await self._did(statements.UNASKED, order_id=order_id, worker=worker)
+        return await self._did(statements.AGAIN, order_id=order_id, worker=worker, looks=0)
 
     async def placed(self, order_id: str, call_sid: str, seconds: float) -> KeptOrder | None:
         """Note the call of an order, and look after it again in so many seconds; return the order as it is now."""

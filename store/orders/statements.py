@@ -50,7 +50,6 @@ PLACED = f"""UPDATE orders SET state = 'placed', call_sid = :call_sid, due = {{n
     WHERE order_id = :order_id AND state IN ('waiting', 'asking') RETURNING {FIELDS}"""  # noqa: S608
 AGAIN = f"""UPDATE orders SET state = 'waiting', looks = 0 WHERE {_MINE} AND state = 'asking' AND looks >= :looks
     RETURNING 1"""  # noqa: S608
-UNASKED = f"UPDATE orders SET state = 'waiting' WHERE {_MINE} AND state = 'asking' RETURNING 1"  # noqa: S608
 _OVER = f"state = 'over', outcome = :outcome, why = :why, ended = {{now}}, due = {NEVER}"
 OVER = f"""UPDATE orders SET {_OVER}, history = history || CAST(:history AS text)
     WHERE order_id = :order_id AND state <> 'over' RETURNING 1"""  # noqa: S608

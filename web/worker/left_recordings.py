@@ -10,7 +10,7 @@ line in the log.
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,6 @@ AGAIN_SECONDS = 600.0
 """Between looks through all folders for such tracks."""
 _FOLDERS = 128
 """Looked at in a millisecond."""
-_LOOKING = "looking"
 
 _log = structlog.stdlib.get_logger()
 
@@ -75,11 +74,12 @@ class LeftRecordings:
 
     def look(self) -> int:
         """Join the tracks of dead processes; return how many recordings that were. Blocks. *Raises* `OSError`."""
-        ours = ProcessLock(self.locks / f"{_LOOKING}.lock")
+        ours = ProcessLock(self.locks / "looking.lock")
         if not ours.hold(new=True):  # another worker is at it
             return 0
         try:
-            dead = {lock.path.stem: lock for lock in self._other_locks() if lock.hold(new=False)}
+            others = {path for path in self.locks.glob("*.lock") if path not in {self._own.path, ours.path}}
+            dead = {path.stem: lock for path in sorted(others) if (lock := ProcessLock(path)).hold(new=False)}
             found = 0
             now = time.monotonic()
             if dead or now >= self._looked + AGAIN_SECONDS:
@@ -91,10 +91,6 @@ class LeftRecordings:
         finally:
             ours.let_go()
         return found
-
-    def _other_locks(self) -> Iterator[ProcessLock]:
-        mine = {self._own.path.name, f"{_LOOKING}.lock"}
-        return (ProcessLock(path) for path in sorted(self.locks.glob("*.lock")) if path.name not in mine)
 
     def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
         """Return how many recordings were joined, and how many without a note may still be written to."""

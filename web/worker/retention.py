@@ -62,7 +62,7 @@ class Removal:
             "transcripts": await self._remove_words(),
             "files": await self._remove_files(),
             "objects": await self._remove_objects(),
-            "webhooks": await self._remove_webhooks(),
+            "webhooks": await self.outbox.remove_older(self.retention.records * DAY),  # they say who called whom
         }
         if any(removed.values()):
             _log.info("retention_kept", removed=removed)
@@ -85,11 +85,6 @@ class Removal:
                     count += 1
         self._worded_since = until
         return count
-
-    async def _remove_webhooks(self) -> int:
-        """Remove news of calls that nobody has taken, or that nobody is sent any more: they say who called whom."""
-        days = self.retention.records
-        return 0 if days == math.inf else await self.outbox.remove_older(days * DAY)
 
     def _ago(self, days: float) -> datetime:
         """Return the moment before which something that is kept for so long is too old."""
@@ -131,18 +126,13 @@ def _remove_old(folder: Path, moments: dict[str, float]) -> int:
     count = 0
     for call in [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]:
         for name, moment in moments.items():
-            count += _remove_if_older(call / name, moment)
+            with suppress(FileNotFoundError):
+                if (call / name).stat().st_mtime < moment:
+                    (call / name).unlink()
+                    count += 1
         if count and not any(call.iterdir()):
             call.rmdir()
     return count
-
-
-def _remove_if_older(path: Path, moment: float) -> bool:
-    with suppress(FileNotFoundError):
-        if path.stat().st_mtime < moment:
-            path.unlink()
-            return True
-    return False
 
 
 def without_words(record: CallRecord) -> CallRecord:
