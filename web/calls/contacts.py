@@ -20,7 +20,7 @@ import trio
 from settings import Settings
 from store.orders.campaigns import NewContact
 from web.calls.calling_hours import CallingHours, is_zone
-from web.calls.orders import CONTEXT_FIELDS, LineProblem, OrderError, new_order_id, read_order, written_order
+from web.calls.orders import CONTEXT_FIELDS, LineProblem, Order, OrderError, new_order_id, read_order, written_order
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")
 METADATA = "metadata."
@@ -84,14 +84,14 @@ class ContactReader:
             yield LineProblem(line, "line", problem, 'Write commas for empty fields, and "…" around one with commas.')
             return
         fields = {name: value.strip() for name, value in zip(columns, row, strict=True) if value.strip()}
-        problems = [*self._order_problems(line, fields), *_twice(line, fields, seen)]
-        if not problems:
+        order = self._order(line, fields)
+        problems = [*(() if isinstance(order, Order) else order), *_twice(line, fields, seen)]
+        if isinstance(order, Order) and not problems:
             zones = _zones_of(fields)
             opening = self.hours.opening(self.now, zones) if zones else None
             problems = list(_zone_problems(line, fields, zones, opening))
             if opening is not None and not problems:
-                body = written_order(read_order(self._body(line, fields), self.settings, self.first_agents))
-                yield NewContact(new_order_id(), line, fields["to"], zones, max(opening, 0.0), body)
+                yield NewContact(new_order_id(), line, order.to, zones, max(opening, 0.0), written_order(order))
         yield from problems
 
     def _body(self, line: int, fields: Mapping[str, str]) -> bytes:
@@ -102,16 +102,16 @@ class ContactReader:
         order = {"to": fields.get("to", ""), "context": context, "metadata": metadata, **self.options, **more}
         return orjson.dumps(order)
 
-    def _order_problems(self, line: int, fields: Mapping[str, str]) -> Iterator[LineProblem]:
+    def _order(self, line: int, fields: Mapping[str, str]) -> Order | Sequence[LineProblem]:
         try:
-            read_order(self._body(line, fields), self.settings, self.first_agents)
+            order = read_order(self._body(line, fields), self.settings, self.first_agents)
         except OrderError as exc:
-            for one in exc.problems:
-                yield LineProblem(line, one.field.removeprefix("context."), one.problem, one.fix)
-        else:
-            if not _is_possible(fields["to"]):
-                fix = "Check it: too short, too long, or of no country."
-                yield LineProblem(line, "to", "is not a number that can be dialled", fix)
+            named = ((one.field.removeprefix("context."), one.problem, one.fix) for one in exc.problems)
+            return [LineProblem(line, *one) for one in named]
+        if _is_possible(order.to):
+            return order
+        fix = "Check it: too short, too long, or of no country."
+        return [LineProblem(line, "to", "is not a number that can be dialled", fix)]
 
 
 _WHOLE_FIX = 'Save it as CSV in UTF-8, with commas: the first line "to,name,need", the next "+12125550123,John,".'

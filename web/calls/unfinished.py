@@ -72,15 +72,9 @@ class UnfinishedOrders:
             _log.debug("orders_away", why=str(exc))
             return None
         if order is None and trio.current_time() > self._pruned + PRUNE_SECONDS:
-            await self._prune()
+            self._pruned, seconds = trio.current_time(), self.context.settings.retention_days.records * DAY_SECONDS
+            await unharmed(partial(self.context.orders.prune, seconds), "orders_not_pruned")
         return order
-
-    async def _prune(self) -> None:
-        self._pruned = trio.current_time()
-        try:
-            await self.context.orders.prune(self.context.settings.retention_days.records * DAY_SECONDS)
-        except OSError as exc:
-            _log.warning("orders_not_pruned", why=str(exc))
 
     async def _look_after(self, order: KeptOrder, limiter: trio.CapacityLimiter) -> None:
         async with limiter:
