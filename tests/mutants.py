@@ -569,7 +569,7 @@ MUTANTS = (
         14,
         "what is forgotten is gone: another worker keeps what is on its own disk",
         "store/fleet/erasing.py",
-        "count = await self._erase_here(subject)",
+        "count = await self.erase_here(subject)",
         "count = 0",
         ("tests/store/test_forgetting.py",),
     ),

@@ -155,7 +155,7 @@ def create_app(
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
     context = build_context(settings, opened)
-    context.fleet.elsewhere.on_erase(context.forgetting.erase_here)
+    context.fleet.on_erase(context.forgetting.erase_here)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)

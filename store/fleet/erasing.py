@@ -16,7 +16,7 @@ from protocol.errors import one_line
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import Elsewhere, Erase, ErasedElsewhere, Later, Listener, WorkerMessage
+from store.fleet.shared import Erase, ErasedElsewhere, Later, Listener, WorkerMessage
 
 ANSWER_SECONDS = 30.0
 """For the others to search their folders."""
@@ -44,17 +44,15 @@ async def _nothing(_subject: Subject) -> int:
 
 
 @attrs.define(eq=False)
-class OtherWorkers(Elsewhere):
+class OtherWorkers:
     """The other workers of one account. `name` gives the name of this one."""
 
     database: Database
     name: Callable[[], str]
-    _erase_here: Erase = attrs.field(default=_nothing, init=False)
+    erase_here: Erase = attrs.field(default=_nothing, init=False)
+    """Does what another worker asks for."""
     _awaited: dict[str, trio.MemorySendChannel[int]] = attrs.field(factory=dict, init=False)
     """By the token of a question: where its answers go."""
-
-    def on_erase(self, erase: Erase) -> None:
-        self._erase_here = erase
 
     async def erase(self, subject: Subject) -> ErasedElsewhere:
         token = secrets.token_hex(8)
@@ -77,6 +75,8 @@ class OtherWorkers(Elsewhere):
                     await self.database.ask(statements.UNTELL, {"body": body})
 
     def heard_by(self, listener: Listener) -> Listener:
+        """Return a listener that erases on request, and passes everything else to `listener`."""
+
         def hear(message: WorkerMessage) -> Later | None:
             if message.body.startswith(_ASKED):
                 return lambda: self._answer(message.body.removeprefix(_ASKED))
@@ -91,7 +91,7 @@ class OtherWorkers(Elsewhere):
         try:
             asked = orjson.loads(body)
             subject = Subject(str(asked["number"]), frozenset(asked["calls"]))
-            count = await self._erase_here(subject)
+            count = await self.erase_here(subject)
             answer = {"worker": asked["from"], "body": f"{_DONE}{asked['token']} {count}"}
             await self.database.ask(statements.ANSWER, answer)
         except (OSError, ValueError, KeyError, TypeError) as exc:

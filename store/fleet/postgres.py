@@ -38,7 +38,8 @@ from store.fleet.shared import (
     CLOCK_SECONDS,
     DEAD_SECONDS,
     Adopt,
-    Elsewhere,
+    Erase,
+    ErasedElsewhere,
     Fleet,
     FleetUnavailable,
     Inbox,
@@ -67,7 +68,7 @@ class PostgresFleet(Fleet):
     worker: str = attrs.field(factory=fresh_name, kw_only=True)
     patience: float = attrs.field(default=RETURN_SECONDS, kw_only=True)
     state: State = attrs.field(default=State.AWAY, init=False)
-    elsewhere: Elsewhere = attrs.field(
+    _others: OtherWorkers = attrs.field(
         default=attrs.Factory(lambda self: OtherWorkers(self.database, lambda: self.worker), takes_self=True),
         init=False,
     )
@@ -173,18 +174,15 @@ class PostgresFleet(Fleet):
                 self._is_known = False
                 self._fall_back()
         is_ours = more.get("over") or key in self._lapses or key in self._calls
-        if not is_ours and await self._wait_back():
-            return await self._let_in_once(key, sql, more)
+        if not is_ours:
+            with trio.move_on_at(self._away_since + self.patience):  # it may only be restarted
+                await self._beaten.park()
+            if self.state is not State.AWAY:
+                return await self._let_in_once(key, sql, more)
         if is_ours or self._held < self._base:
             self._unreported.add(key)
             return True
         return False
-
-    async def _wait_back(self) -> bool:
-        """Wait for a database that has just gone: it may only be restarted. Return whether it is back."""
-        with trio.move_on_at(self._away_since + self.patience):
-            await self._beaten.park()
-        return self.state is not State.AWAY
 
     # Notes, turns, calls of others
 
@@ -246,6 +244,12 @@ class PostgresFleet(Fleet):
                 self._notes.pop(call_sid, None)
             return await erase_rows(self.database, subject)
 
+    def on_erase(self, erase: Erase) -> None:
+        self._others.erase_here = erase
+
+    async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:
+        return await self._others.erase(subject)
+
     def drain(self) -> None:
         self._is_draining = True
 
@@ -256,7 +260,7 @@ class PostgresFleet(Fleet):
         self._is_known, self.state = False, State.AWAY  # also after a crash of this task
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve, self.elsewhere.heard_by(listener), adopt)
+                nursery.start_soon(self._serve, self._others.heard_by(listener), adopt)
                 await self._beat_on()
         finally:
             with trio.move_on_after(1, shield=True):

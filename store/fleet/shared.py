@@ -89,25 +89,6 @@ class ErasedElsewhere:
     silent: int = 0
 
 
-class Elsewhere:
-    """What the other workers have on their own disks and in their memory: nothing, where there are none."""
-
-    def on_erase(self, erase: Erase) -> None:
-        """Have `erase` do here what another worker asks for."""
-
-    async def erase(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - of nobody
-        """Have every other living worker erase what it has of somebody, and wait for their answers.
-
-        Raises: `FleetUnavailable`.
-        """
-        await trio.lowlevel.checkpoint()
-        return ErasedElsewhere()
-
-    def heard_by(self, listener: Listener) -> Listener:
-        """Return a listener that erases on request, and passes everything else to `listener`."""
-        return listener
-
-
 @attrs.define(eq=False)
 class Fleet:
     """The state that the workers of one account share, as one of them sees it; here, of one process by itself."""
@@ -115,7 +96,6 @@ class Fleet:
     max_calls: int
     worker: str = attrs.field(default="", kw_only=True)
     """The name by which another worker can answer this one; empty where there are no others."""
-    elsewhere: Elsewhere = attrs.field(factory=Elsewhere, init=False)
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
@@ -238,6 +218,17 @@ class Fleet:
         """
         await trio.lowlevel.checkpoint()
         return 0
+
+    def on_erase(self, erase: Erase) -> None:
+        """Have `erase` do here what another worker asks for."""
+
+    async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - of nobody
+        """Have every other living worker erase what it has on its disk and in its memory, and wait for their answers.
+
+        Raises: `FleetUnavailable`.
+        """
+        await trio.lowlevel.checkpoint()
+        return ErasedElsewhere()
 
     def drain(self) -> None:
         """Tell that this worker lets nobody new in."""

@@ -196,7 +196,7 @@ class Forgetting:
 
     async def _erase_all(self, subject: Subject) -> dict[str, int]:
         found = await self._erase_own(subject)
-        others = await self.fleet.elsewhere.erase(subject)
+        others = await self.fleet.erase_elsewhere(subject)
         return {**found, "other workers": others.found, SILENT: others.silent}
 
     async def _erase_own(self, subject: Subject) -> dict[str, int]:
