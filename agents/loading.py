@@ -153,6 +153,7 @@ def not_loaded(name: str, error: BaseException) -> RosterProblem:
         if "importlib" not in place.filename and place.filename != __file__
     ]
     if not places:  # the module itself was not found
+        what += f": check the name, and that its package is installed, or in {Path.cwd()}"
         return RosterProblem(name, "import", f"cannot be imported: {what}")
     place = next((place for place in reversed(places) if _is_users(place.filename)), places[-1])
     return RosterProblem(in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")

@@ -121,7 +121,11 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
 @pytest.mark.parametrize(
     ("source", "roster", "told"),
     [
-        ("nowhere.agents", "", "nowhere.agents: import: cannot be imported: ModuleNotFoundError"),
+        (
+            "nowhere.agents",
+            "",
+            "nowhere.agents: import: cannot be imported: ModuleNotFoundError: No module named 'nowhere': check the",
+        ),
         ("./nowhere", "", "AGENTS: ./nowhere: there is no folder or file"),
         ("~nobody-of-this-name/acme", "", "AGENTS: ~nobody-of-this-name/acme: nobody's home has this name"),
         ("./empty", "", "AGENTS: ./empty: there is no roster in"),
