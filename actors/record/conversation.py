@@ -8,7 +8,7 @@ It keeps no audio and owns no task. What was said a while ago is kept compressed
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, islice
+from itertools import chain, count, islice, takewhile
 from typing import TypeAlias
 
 import attrs
@@ -181,8 +181,8 @@ class Conversation:
         Words that were said with a function do not answer it: what the function has answered is still to be told.
         """
         has_function = False
-        for said in islice(self._said.newest_first(), max(0, self.length - since)):
-            match _past(said):
+        for said in self._newest_first(since):
+            match said:
                 case CallerTurn(text=text):
                     return text
                 case CompletedCall():
@@ -195,20 +195,12 @@ class Conversation:
 
     def is_answer_begun(self, since: int = 0) -> bool:
         """Whether an agent has said anything since the caller's last turn."""
-        for said in islice(self._said.newest_first(), max(0, self.length - since)):
-            match _past(said):
-                case CallerTurn():
-                    return False
-                case Heard(told=told) if told:
-                    return True
-                case _:
-                    continue
-        return False
+        later = takewhile(lambda said: not isinstance(said, CallerTurn), self._newest_first(since))
+        return any(isinstance(said, Heard) and said.told for said in later)
 
     def last_turn(self, since: int = 0) -> str | None:
         """Return the caller's last turn, answered or not; None if they have had none."""
-        past = islice(self._said.newest_first(), max(0, self.length - since))
-        return next((said.text for said in past if isinstance(said, CallerTurn)), None)
+        return next((said.text for said in self._newest_first(since) if isinstance(said, CallerTurn)), None)
 
     @property
     def is_caller_heard(self) -> bool:
@@ -273,6 +265,9 @@ class Conversation:
         yield from islice(self._since(stretch.start), stretch.stop - stretch.start)
         if stretch.passing_on is not None:
             yield stretch.passing_on
+
+    def _newest_first(self, since: int) -> Iterator[Past]:
+        return map(_past, islice(self._said.newest_first(), max(0, self.length - since)))
 
     def _since(self, index: int) -> Iterator[Past]:
         return map(_past, self._said.since(index))

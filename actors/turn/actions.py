@@ -17,30 +17,27 @@ class Actions(TurnState):
     # The session on the floor
 
     def take_floor(self) -> None:
-        if isinstance(self.event, FloorGiven):  # no other event gives it
+        given, converses = self.event, self.phase is Phase.CONVERSING
+        if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
-            if not self.event.greeting:  # else it is the same service, with another agent
+            self.is_opened = not given.owes
+            if converses:
+                self._begin_session(given)
+            if not given.greeting:  # else it is the same service, with another agent
                 self.session.late_filler = ""
-            self.is_opened = not self.event.owes
-            if self.phase is Phase.CONVERSING:
-                self._begin_session(self.event)
-            if not self.is_opened:
+            elif converses:
+                self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
+            if given.owes:
                 self.owe(self.last_sound)
 
     def _begin_session(self, given: FloorGiven) -> None:
+        """Ask it what it is to be asked; or have it pay what the one before it has left, unknown to its Settings."""
+        is_owed = self.debt is Debt.OWED and not self.is_unended
         if given.ask:
             self.tell(given.ask)
-        elif not given.owes:
-            self._take_debt_over()
-        if given.greeting:
-            self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
-
-    def _take_debt_over(self) -> None:
-        """Have a session pay what the one before it has left, and that its Settings know nothing of."""
-        is_owed = self.debt is Debt.OWED and not self.is_unended
-        if is_owed and self.last_turn:
+        elif is_owed and self.last_turn and not given.owes:
             self._ask_turn_again()
-        elif is_owed or self.is_unread:
+        elif (is_owed or self.is_unread) and not given.owes:
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
@@ -120,7 +117,8 @@ class Actions(TurnState):
         self.at.resumed = self.now
         if self.reply.is_torn:
             self.reply.began = NEVER  # of what is still to come of it
-        if self.reply.has_own_words and self.at.said >= self.at.wanted:  # they may have come meanwhile
+        is_own = self.reply.has_own_words and self.reply.kind is SpeechKind.ANSWER
+        if is_own and self.at.said >= self.at.wanted:  # they may have come meanwhile
             self.at.answered, self.has_spoken = self.at.said, True
         if self.is_answered:
             self.settle()

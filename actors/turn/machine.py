@@ -103,16 +103,6 @@ class Turn(Actions):
         """Whether an operator's sentence waits for a pause, or for the service to begin it."""
         return any(asked is not None and asked.id == remark_id for asked in (self.remark, self.session.outstanding))
 
-    @property
-    def answers_late_words(self) -> bool:
-        """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
-        at, reply = self.at, self.reply
-        if self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
-            return False
-        began = reply.began if reply.has_sound else at.answered  # with words whose audio is still to come
-        is_theirs = max(at.understood, at.told) < at.own_turn
-        return is_theirs and max(at.heard, at.voiced) <= began
-
     # Events
 
     def _recognise(self, event: Event) -> Recognised:
@@ -222,8 +212,9 @@ class Turn(Actions):
     def _note_speech(self, event: Recognised) -> None:
         self.at.alive = self.now
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
-        is_other = self.reply.began < self.at.wanted or self.is_said_whole  # more was asked for since it began
-        is_played_out = not self.sounding and is_other
+        said, is_asked = self.reply, self.reply.kind is not SpeechKind.ANSWER
+        is_whole = said.began < self.at.wanted or (is_asked and said.has_sound and not self.session.rest)
+        is_played_out = not self.sounding and is_whole  # more was asked for since it began, or all of it was said
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             self.begin_reply()
         match event:

@@ -181,11 +181,6 @@ class TurnState:
         return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
 
     @property
-    def is_said_whole(self) -> bool:
-        """Whether the last reply is a sentence that was asked for, with all of its words."""
-        return self.reply.kind is not SpeechKind.ANSWER and self.reply.has_sound and not self.session.rest
-
-    @property
     def is_audible(self) -> bool:
         """Whether words that come now will be heard."""
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
@@ -231,6 +226,16 @@ class TurnState:
         """Whether the agent has said anything since the caller began to speak."""
         return self.at.answered >= self.at.heard
 
+    @property
+    def answers_late_words(self) -> bool:
+        """Whether words that come now were spoken before the reply began, when nothing else was to be answered."""
+        at, reply = self.at, self.reply
+        if self.session.is_to_speak or reply.kind is not SpeechKind.ANSWER:
+            return False
+        began = reply.began if reply.has_sound else at.answered  # with words whose audio is still to come
+        is_theirs = max(at.understood, at.told) < at.own_turn
+        return is_theirs and max(at.heard, at.voiced) <= began
+
     def is_rarely_reopened(self, phase: Phase) -> bool:
         """Whether the caller's words may take such a phase back once more."""
         return self.reopened.count(phase) < self.numbers.reopenings
@@ -249,8 +254,8 @@ class TurnState:
 
     def is_said_twice(self, text: str) -> bool:
         """Whether the service sends again what it says of the sentence that it was asked for."""
-        is_asked = self.reply.kind is not SpeechKind.ANSWER and self.voice in (VoiceState.COMING, VoiceState.LATE)
-        return is_asked and self.reply.asked.endswith(f"{text} {self.session.rest}".strip())
+        is_coming = self.voice in (VoiceState.COMING, VoiceState.LATE)
+        return is_coming and self.reply.asked.endswith(f"{text} {self.session.rest}".strip())
 
     def is_own_echo(self, text: str, now: float) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded.

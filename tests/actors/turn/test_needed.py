@@ -279,6 +279,21 @@ def test_a_late_filler_is_not_kept_with_the_answer_that_a_noise_has_cut() -> Non
     assert turn.gate is Gate.SHUT
 
 
+def test_a_filler_behind_words_before_a_function_answers_nothing_when_it_is_resumed() -> None:
+    turn = on_floor()
+    words: list[Step] = [
+        (5.1, Signal.AUDIO_BEGAN),
+        (5.1, FunctionsAsked(("look_up",))),
+        (5.2, AgentSaid("Let me see.")),
+    ]
+    then: list[Step] = [(5.3, FunctionDone("look_up")), (5.5, AgentSaid(FIRST)), (6, Signal.AUDIO_DONE)]
+    cut: list[Step] = [(6.5, Signal.CALLER_STARTED_SPEAKING), (7, Signal.NOTHING_UNDERSTOOD), (8, Signal.PLAYED)]
+
+    play(turn, [*caller_says(1), *words, *then, *cut])
+
+    assert turn.debt is Debt.OWED
+
+
 TWO = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, fillers=("Hold on. I will see.",)))
 
 
@@ -290,6 +305,41 @@ def test_a_filler_whose_words_come_twice_answers_nothing(pieces: list[str]) -> N
     play(turn, [*caller_says(1), (5.2, Signal.AUDIO_BEGAN), *said, (5.5, Signal.AUDIO_DONE), (6, Signal.PLAYED)])
 
     assert (turn.debt, turn.reply.kind) == (Debt.OWED, SpeechKind.FILLER)
+
+
+def test_the_same_words_behind_the_end_of_a_filler_are_the_models_own() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *filler(5.2), (8, AgentSaid(FIRST))])
+
+    assert turn.reply.has_own_words
+
+
+def test_audio_without_words_behind_a_filler_answers_nothing_when_it_is_resumed() -> None:
+    turn = on_floor()
+    cut: list[Step] = [(8.1, Signal.CALLER_STARTED_SPEAKING), (8.5, Signal.NOTHING_UNDERSTOOD)]
+
+    play(turn, [*caller_says(1), *filler(5.2), (8, Signal.AUDIO_BEGAN), *cut])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_late_filler_that_never_has_audio_leaves_the_goodbye_before_it_said() -> None:
+    ends: list[Step] = [(9, FunctionsAsked(("end",))), (9, EndWanted("end", "done"))]
+
+    got = seen(*caller_says(1), *reply(5.2, "Goodbye!"), (6, AgentSaid(FIRST)), *ends, until=11)
+
+    assert effects_of(got)[-1] == EndConversation("completed", "done", heard=True)
+
+
+def test_who_whispers_is_not_hung_up_on_for_want_of_a_goodbye() -> None:
+    ends: list[Step] = [(3.2, FunctionsAsked(("end",))), (3.2, EndWanted("end", "done"))]
+    clips: list[Step] = [(7, Signal.PLAYED), (12, Signal.PLAYED)]
+    whispers: list[Step] = [(12.5, Signal.CALLER_STARTED_SPEAKING), (16, CallerSaid("Wait!"))]
+
+    got = seen(*caller_says(1), *ends, *clips, *whispers, until=16)
+
+    assert effects_of(got)[-1] == AnswerFunction("end", POLICY.wording.reopened)
 
 
 def test_a_late_filler_whose_words_come_twice_is_not_heard() -> None:
