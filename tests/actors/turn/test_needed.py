@@ -315,11 +315,13 @@ def test_the_same_words_behind_the_end_of_a_filler_are_the_models_own() -> None:
     assert turn.reply.has_own_words
 
 
-def test_audio_without_words_behind_a_filler_answers_nothing_when_it_is_resumed() -> None:
+@pytest.mark.parametrize("before", [filler(5.2), [(4.9, AgentSaid("On Tuesday.")), (4.95, Signal.AUDIO_DONE)]])
+def test_audio_without_words_of_its_own_answers_nothing_when_it_is_resumed(before: list[Step]) -> None:
     turn = on_floor()
-    cut: list[Step] = [(8.1, Signal.CALLER_STARTED_SPEAKING), (8.5, Signal.NOTHING_UNDERSTOOD)]
+    at = before[-1][0] + 0.7
+    cut: list[Step] = [(at + 0.05, Signal.CALLER_STARTED_SPEAKING), (at + 0.7, Signal.AUDIO_DONE)]
 
-    play(turn, [*caller_says(1), *filler(5.2), (8, Signal.AUDIO_BEGAN), *cut])
+    play(turn, [*caller_says(1), *before, (at, Signal.AUDIO_BEGAN), *cut, (at + 0.9, Signal.NOTHING_UNDERSTOOD)])
 
     assert turn.debt is Debt.OWED
 
