@@ -31,14 +31,6 @@ def time_reader() -> Callable[[], float]:
     return trio.lowlevel.current_clock().current_time
 
 
-def next_tick(moment: float, tick: float = TICK_SECONDS) -> float:
-    """Return the moment (trio time) of the first tick that is not before another, which may be infinite."""
-    if moment == math.inf:
-        return moment
-    next_one = math.ceil((moment - _ROUNDING) / tick) * tick
-    return next_one if next_one > moment else moment
-
-
 @attrs.define(eq=False)
 class Sleeper:
     """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time, of one run of trio."""
@@ -88,7 +80,7 @@ class Sleeper:
             return
         if moment <= clock.now():
             self.wake()
-        elif next_tick(moment, self._tick) < self._parked:
+        else:
             self._leave()
             self._park(clock)
 
@@ -119,8 +111,11 @@ class Sleeper:
             trio.lowlevel.reschedule(task)
 
     def _park(self, clock: "_Clock") -> None:
-        self._parked = parked = next_tick(self._until, self._tick)
-        if parked < math.inf:
+        """Have the clock wake it on the first tick that is not before its moment, which may be infinite."""
+        self._parked = until = self._until
+        if until < math.inf:
+            tick = math.ceil((until - _ROUNDING) / self._tick) * self._tick
+            self._parked = parked = tick if tick > until else until
             clock.add(self, parked)
 
     def _leave(self) -> None:

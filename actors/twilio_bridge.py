@@ -110,7 +110,7 @@ class TwilioBridge:
         heard: list[bytes] = []
         is_over = False
         for frame in frames:
-            if (audio := dialogue.audio_of(frame)) is not None:
+            if not is_over and (audio := twilio.sliced_media(frame, dialogue.tail)) is not None:
                 heard.append(audio)
                 self._refused_in_a_row = 0
                 continue
@@ -202,7 +202,16 @@ class TwilioBridge:
 
     def _send_nowait(self, work: Work) -> tuple[str, ...]:
         """Return what there was no room for; nothing stays in the frame of a writer that waits."""
-        messages = self._messages_for(work)
+        match work:
+            case SendAudio(audio=audio, mark=mark):
+                media = twilio.encode_media(self.stream_sid, audio)
+                messages = (media,) if mark is None else (media, twilio.encode_mark(self.stream_sid, mark))
+            case SendMarkAlone(mark=mark):
+                messages = (twilio.encode_mark(self.stream_sid, mark),)
+            case SendClear():
+                messages = (twilio.encode_clear(self.stream_sid),)
+            case _:
+                assert_never(work)
         return () if self.socket.send_nowait(*messages) else messages
 
     async def _send_later(self, messages: tuple[str, ...]) -> None:
@@ -210,15 +219,3 @@ class TwilioBridge:
         for message in messages:
             await self.socket.send_message(message)
         self._watch.sending_since = math.inf
-
-    def _messages_for(self, work: Work) -> tuple[str, ...]:
-        match work:
-            case SendAudio(audio=audio, mark=mark):
-                media = twilio.encode_media(self.stream_sid, audio)
-                return (media,) if mark is None else (media, twilio.encode_mark(self.stream_sid, mark))
-            case SendMarkAlone(mark=mark):
-                return (twilio.encode_mark(self.stream_sid, mark),)
-            case SendClear():
-                return (twilio.encode_clear(self.stream_sid),)
-            case _:
-                assert_never(work)

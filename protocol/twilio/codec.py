@@ -1,7 +1,7 @@
 """Media Streams frames to values and back: our half (Twilio's is in `simulators/twilio/codec.py`).
 
 `decode` reads what Twilio sends and forgives what it can. Anything unreadable is a `RemoteProtocolError`, which drops
-one frame. Once the stream is known, the dialogue has media frames of the captured shape sliced instead of read as JSON:
+one frame. Once the stream is known, the bridge has media frames of the captured shape sliced instead of read as JSON:
 a property test holds the two routes equal.
 """
 

@@ -12,7 +12,7 @@ import attrs
 
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import messages
-from protocol.twilio.codec import decode_addressed, media_tail, sliced_media
+from protocol.twilio.codec import decode_addressed, media_tail
 
 
 class StreamState(enum.Enum):
@@ -24,7 +24,6 @@ class StreamState(enum.Enum):
     STOPPED = enum.auto()
 
 
-_STREAMING = StreamState.STREAMING  # an Enum looks its members up by name, for each frame
 Transitions: TypeAlias = dict[StreamState, dict[type[messages.FromTwilio], StreamState]]
 
 TRANSITIONS: Transitions = {
@@ -64,16 +63,13 @@ class MediaStreamDialogue:
     stream_sid: str = ""
     _last_key: str = attrs.field(default="", init=False)
     """The number of the last key's message."""
-    _media_tail: str = attrs.field(
+    tail: str = attrs.field(
         default=attrs.Factory(lambda self: media_tail(self.stream_sid), takes_self=True),
         init=False,
         repr=False,
         eq=False,
     )
-
-    def audio_of(self, frame: str | bytes) -> bytes | None:
-        """Return the audio of a media frame of the captured shape; None: `receive` reads every other frame."""
-        return sliced_media(frame, self._media_tail) if self.state is _STREAMING else None
+    """How a media frame of the stream ends: `sliced_media` may read those that come while it streams."""
 
     def receive(self, frame: str | bytes) -> messages.FromTwilio:
         """Read the next frame and move on.
@@ -103,5 +99,5 @@ class MediaStreamDialogue:
         if self.stream_sid:
             return messages.UnknownEvent("start", {"event": "start", "streamSid": event.stream_sid})
         self.stream_sid = event.stream_sid
-        self._media_tail = media_tail(event.stream_sid)
+        self.tail = media_tail(event.stream_sid)
         return event
