@@ -137,6 +137,16 @@ async def test_a_caller_during_a_drain_is_told_so_politely(autojump_clock: MockC
     assert [one.outcome for one in await there.records.list()] == ["turned_away"]
 
 
+async def test_a_call_that_was_here_long_ago_and_is_turned_away_keeps_its_record(autojump_clock: MockClock) -> None:
+    there, spoken = exchange(), record()
+    await there.records.save(spoken)
+    there.slots.drain()
+
+    await there.twilio("/twilio/voice", voice_form(CallStatus="in-progress"))
+
+    assert await there.records.list() == [spoken]
+
+
 async def test_twilio_asking_twice_about_a_call_is_answered_twice(autojump_clock: MockClock) -> None:
     there = exchange(MAX_CALLS="1")
     answers = [await there.twilio("/twilio/voice", voice_form()) for _ in range(2)]

@@ -18,6 +18,7 @@ from tests.web.fakes import (
     LINE,
     ORIGIN,
     OTHER_CALL_SID,
+    Away,
     Exchange,
     FakeLine,
     context_of,
@@ -88,6 +89,18 @@ async def test_each_webhook_is_answered(what: str, autojump_clock: MockClock) ->
     answer = await there.twilio(path, form)
 
     assert answer.status_code == status
+
+
+async def test_a_call_that_may_have_been_here_and_is_turned_away_keeps_its_record(autojump_clock: MockClock) -> None:
+    there, spoken = exchange(tokens=TextsAway(), records=Away()), record()
+    await there.records.save(spoken)
+    there.slots.drain()
+
+    await there.twilio("/twilio/voice", voice_form(CallStatus="in-progress"))
+    await there.twilio("/twilio/voice", voice_form(OTHER_CALL_SID))  # it rings: nobody has answered it before
+
+    kept = await there.records.list()
+    assert {one.call_sid: one.outcome for one in kept} == {CALL_SID: spoken.outcome, OTHER_CALL_SID: "turned_away"}
 
 
 async def test_a_caller_whom_nobody_takes_comes_back_to_the_agent(autojump_clock: MockClock) -> None:

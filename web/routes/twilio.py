@@ -4,7 +4,6 @@ An unsigned request gets 403 and no reason. Unknown fields are Twilio's right to
 anything but the token store, and a second for a record; Twilio gives up on a voice webhook after 15 seconds.
 """
 
-from datetime import UTC, datetime
 from functools import partial
 
 import attrs
@@ -16,7 +15,7 @@ from actors.endings.transfer import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
-from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord
+from store.records import FAILED, NEVER_RAN, TURNED_AWAY
 from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
@@ -107,7 +106,7 @@ class TwilioRoutes:
         if order and self.context.slots.draining:  # its worker keeps a slot for it
             self.context.slots.readmit(arrival.key, seconds)
         elif not await self.context.slots.let_in(arrival.key, seconds):
-            return await self._turn_away(arrival, order)
+            return await self._turn_away(arrival, order, form.get("CallStatus", ""))
         self._show(arrival, form.get("CallStatus", ""), order)
         note = await self._note_of(order, call_sid)
         token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note, recurse=False)))
@@ -248,17 +247,16 @@ class TwilioRoutes:
         record = await Returns(self.context).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
-    async def _turn_away(self, arrival: Admission, order: str) -> Response:
+    async def _turn_away(self, arrival: Admission, order: str, status: str) -> Response:
+        call_sid, admissions = arrival.call_sid, self.context.admissions
         why = "draining" if self.context.slots.draining else "full"
         self.context.counts.refused(why)
-        _log.warning("call_turned_away", call_sid=arrival.call_sid, why=why)
-        if not order:  # else Twilio tells of its end by its order
-            parties, now = (
-                (arrival.direction, arrival.caller, arrival.line),
-                datetime.now(UTC).isoformat("T", "milliseconds"),
-            )
-            record = CallRecord(arrival.call_sid, "", *parties, now, 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
-            await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=arrival.call_sid)
+        _log.warning("call_turned_away", call_sid=call_sid, why=why)
+        may_be_new = status == RINGING or not await admissions.is_streamed(call_sid, if_unknown=True)
+        if may_be_new and not order:  # of an order's end Twilio tells by it; one that was here has a record
+            call = KnownCall(call_sid, arrival.direction, arrival.caller, arrival.line, status, call_sid)
+            keep = partial(self.context.outcomes.conclude, call, "completed", _TURNED_AWAY[why], outcome=TURNED_AWAY)
+            await unharmed(keep, "outcome_not_kept", call_sid=call_sid)
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
