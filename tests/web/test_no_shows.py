@@ -47,6 +47,15 @@ class Broken(MemoryRecords):
 
 
 @attrs.define(eq=False)
+class Slow(MemoryRecords):
+    """A store that takes its time to answer."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        await trio.sleep(5)
+        return await super().get(call_sid)
+
+
+@attrs.define(eq=False)
 class Away(SqliteTokens):
     """A database that does not answer until it is back."""
 
@@ -132,6 +141,23 @@ async def test_whether_a_caller_has_come_is_asked_again_where_the_database_was_a
         await trio.sleep(SOON)
 
         assert before == []
+        assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
+
+
+@pytest.mark.parametrize("worker", ["w1", ""], ids=["PostgreSQL", "SQLite"])
+async def test_a_caller_who_comes_while_another_one_is_looked_after_is_shown(
+    worker: str, autojump_clock: MockClock
+) -> None:
+    other = "CA" + "2" * 32
+    async with world(records=Slow(), worker=worker) as there:
+        late = there.context.live_calls.add(KnownCall(other, "inbound", LEAD, LINE, "ringing", other))
+        await trio.sleep(OVERDUE_SECONDS + 1)
+        await note_streamed(there.context.admissions, other)
+        await there.context.fleet.admit(call(other))
+        late.carried()
+        await trio.sleep(SOON)
+
+        assert there.context.live_calls.find(other) is late
         assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
 
 

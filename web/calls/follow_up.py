@@ -145,7 +145,7 @@ async def _record_no_show(context: AppContext, call: KnownCall) -> None:
         return
     if context.fleet.worker and not is_found:  # its stream was let in, and its worker has died, or was not told so
         await context.outcomes.conclude(call, "completed", NO_SHOW, outcome=NEVER_RAN)
-    else:  # another worker has, or had, the stream: the call is shown there
+    elif not call.streamed:  # another worker has, or had, the stream: the call is shown there
         context.live_calls.remove(call.id)
 
 
