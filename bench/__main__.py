@@ -1,7 +1,7 @@
 """What a call costs, here and now: `uv run --group bench python -m bench`.
 
-Runs the server of this tree and two yardsticks, one after the other and round after round, and writes a table and
-a JSON file. Close what else is running: the table says how much that was.
+Runs the server of this tree and two yardsticks, one after the other and round after round, and writes a table, a JSON
+file and a picture. Close what else is running: the table says how much that was.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
         help="seconds between a caller's turns, half of them speech: 8; 0: they speak all the time",
     )
     parser.add_argument("--no-handoffs", action="store_true", help="leave the handoffs out")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for the JSON")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for JSON and picture")
     parser.add_argument("--check", action="store_true", help="fail if a promised ratio is not kept")
     return parser.parse_args()
 
@@ -114,6 +114,12 @@ def _keep(rounds: Sequence[Round], arguments: argparse.Namespace) -> None:
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "bench.json").write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    try:
+        from bench.plot import draw  # noqa: PLC0415 - a table needs no matplotlib
+    except ImportError:
+        print("no picture: matplotlib is missing", file=sys.stderr)
+    else:
+        draw(rounds, arguments.out / "bench.png")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ class Judge:
     pause_since: float = math.inf
     is_cut: bool = False
     """Something was cut, and it is not decided what becomes of it."""
+    is_answer_aside: bool = False
+    """An answer has begun while the agent's audio is set aside: it is heard when that is resumed."""
 
     @property
     def is_waiting(self) -> bool:
@@ -231,7 +233,9 @@ class Judge:
             self.is_cut = True
         elif isinstance(effect, Aside):
             assert self.is_cut, "nothing was cut"
-            self.is_cut = False
+            if effect is Aside.RESUME and self.is_answer_aside and not self.functions:
+                self.waiting_since = math.inf
+            self.is_cut = self.is_answer_aside = False
         elif effect is Listening.FREE_TAPE and self.closing is None:  # a silent caller is there after all
             self.over_by = math.inf
 
@@ -301,6 +305,7 @@ class Judge:
             self._end_prompts()
         if is_answer and gate is Gate.OPEN and not self.functions:
             self.waiting_since = math.inf
+        self.is_answer_aside = self.is_answer_aside or (is_answer and gate is Gate.ASIDE)
 
     def function_runs(self, call_id: str, now: float) -> None:
         self.functions.add(call_id)
