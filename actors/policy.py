@@ -307,8 +307,16 @@ def wants_person(keys: str, human_digit: str) -> bool:
     return set(keys) == set(human_digit) != set() and len(keys) <= _MOST_WISHES
 
 
+_PRESSED = "The caller pressed"
+
+
 def describe_keys(entries: tuple[str, ...], human_digit: str = "") -> str:
     """Write for an agent what the caller has pressed."""
     if wants_person("".join(entries), human_digit):
-        return f"The caller pressed {human_digit} on the keypad: they want to speak to a person."
-    return f"The caller pressed {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
+        return f"{_PRESSED} {human_digit} on the keypad: they want to speak to a person."
+    return f"{_PRESSED} {', then '.join(' '.join(entry) for entry in entries)} on the keypad."
+
+
+def is_of_keys(text: str) -> bool:
+    """Whether it is what `describe_keys` has written, and no words of the caller's."""
+    return text.startswith(_PRESSED)

@@ -29,6 +29,7 @@ from actors.line.keypad import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
 from actors.messages import AskHandoff, RefreshBrief
+from actors.policy import is_of_keys
 from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import Opening
@@ -101,8 +102,8 @@ class AgentSession:
     """Whether its recogniser can be told that a turn is over."""
     _forces_end: bool = attrs.field(default=False, init=False)
     """It was told so, and nothing has come of it yet."""
-    _unechoed: list[str] = attrs.field(factory=list, init=False)
-    """What it was told as the caller's words, as long as their echo may come."""
+    _unechoed: list[tuple[str, float]] = attrs.field(factory=list, init=False)
+    """What it was told as the caller's words, until its echo comes; and when, if the caller may say it again."""
     _amending: list[int] = attrs.field(factory=list, init=False)
     """The versions that it was told of and has not acknowledged."""
 
@@ -332,10 +333,12 @@ class AgentSession:
 
     def _take_echo(self, text: str) -> bool:
         """Say whether this is what the service was told, and has not echoed yet."""
-        told = next((one for one in self._unechoed if words_of(one) == words_of(text)), None)
-        if told is not None:
-            self._unechoed.remove(told)
-        return told is not None
+        told = next((one for one in self._unechoed if words_of(one[0]) == words_of(text)), None)
+        if told is None:
+            return False
+        self._unechoed.remove(told)
+        turn = self.state.turn.turn
+        return told[1] >= (trio.current_time() if turn.is_loud else turn.at.voiced)  # else they have said it again
 
     def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:
         self.state.conversation.add_caller(text, is_answered=is_answered)
@@ -434,7 +437,9 @@ class AgentSession:
     def _tell(self, effect: TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
-        self._unechoed = [*self._unechoed[-_MOST_UNECHOED:], effect.text]
+        is_theirs = effect.text == self.state.conversation.last_turn() and not is_of_keys(effect.text)
+        told = effect.text, trio.current_time() if is_theirs else math.inf
+        self._unechoed = [*self._unechoed[-_MOST_UNECHOED:], told]
         self.post(deepgram.InjectUserMessage(effect.text))
 
 

@@ -60,6 +60,23 @@ async def test_what_the_service_echoes_late_is_no_turn_of_the_callers_and_tells_
     assert call.phone.heard(1) == 1.0
 
 
+@pytest.mark.parametrize("later", [3.0, 5.0])
+async def test_what_the_caller_says_again_is_a_turn_though_it_was_told_without_an_echo(
+    later: float, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("What does it cost?")
+        call.far.socket.drop()
+        call.far = await call.service.live()
+        await call.far.hear(InjectUserMessage)
+        await call.far.say(*sentence(1, "It is free.", 1.0))
+        await call.far.hear_for(later)
+        await call.speak("What does it cost?")
+
+    assert [turn.text for turn in call.ended.transcript if turn.speaker == "caller"] == ["What does it cost?"] * 2
+
+
 # Noises
 
 
