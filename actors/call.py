@@ -169,8 +169,6 @@ class Call:
             on_written = self.watch.begin(CallUnderWay(state.journal, state.turn.turn, trio.lowlevel.current_task()))
             if self.scribe is not None:
                 self.scribe.on_written = on_written
-        if self.scribe is not None:
-            self.scribe.on_refused = partial(self._note_crash, "scribe")
         if (resumption := plan.resumption) is None:
             state.journal.note(CallStarted(plan.call_sid, plan.stream_sid, plan.direction))
         else:
@@ -201,7 +199,7 @@ class Call:
         """Go through the actors that a call goes on without, if they crash."""
         state = self.state
         if self.scribe is not None:
-            yield "scribe", self.scribe.run
+            yield "scribe", partial(self.scribe.run, partial(self._note_crash, "scribe"))
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
         yield "call length", partial(mind_length, state, longest)
 

@@ -99,8 +99,6 @@ class Scribe:
     records_audio: bool = True
     on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
-    on_refused: Callable[[str], None] = attrs.field(default=lambda _why: None, init=False)
-    """Told once that the disk takes nothing, until it has taken something again."""
     recording: Recording = attrs.field(init=False)
     lacks_recording: bool = attrs.field(default=False, init=False)
     """Whether all is written but the recording, which may wait for those of other calls."""
@@ -137,8 +135,11 @@ class Scribe:
             self._missing += 1
             self._is_whole = False
 
-    async def run(self) -> None:
-        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks, and wakes no task."""
+    async def run(self, on_refused: Callable[[str], None] = lambda _why: None) -> None:
+        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks, and wakes no task.
+
+        `on_refused` is told once that the disk takes nothing, until it has taken something again.
+        """
         while True:
             await self._sleeper.sleep_until(_next_round(), look=self._look)
             failure, self._failure = self._failure, Value(None)
@@ -146,7 +147,7 @@ class Scribe:
                 failure.unwrap()  # of the write that has woken us
             except (OSError, RuntimeError) as refused:  # or no thread can be started
                 if not self._is_refused:
-                    self.on_refused(describe(refused))
+                    on_refused(describe(refused))
                 self._is_refused = True
 
     def _look(self) -> float:

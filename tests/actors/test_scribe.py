@@ -118,7 +118,6 @@ async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_wa
     """It is told once. An hour of both sides is 58 MB, of every call that is under way: none of it is kept."""
     (tmp_path / "CA1").touch()  # where the folder should be
     scribe, told, second = Scribe(tmp_path / "CA1"), list[str](), BYTES_PER_SECOND
-    scribe.on_refused = told.append
     journal = Journal([scribe.read])
 
     async def talk() -> None:
@@ -132,7 +131,7 @@ async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_wa
                 (tmp_path / "CA1").unlink()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scribe.run)
+        nursery.start_soon(scribe.run, told.append)
         await trio.sleep(0.5)
         await talk()
         nursery.cancel_scope.cancel(reason="the call is over")

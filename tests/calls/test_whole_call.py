@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import attrs
 import pytest
@@ -319,13 +320,13 @@ WAYS: Sequence[Mapping[str, object]] = [
 
 
 @pytest.mark.parametrize("options", one_in(len(WAYS), WAYS), ids=str)
-def test_what_a_call_held_is_free_when_it_is_over(options: Mapping[str, object]) -> None:
+def test_what_a_call_held_is_free_when_it_is_over(options: Mapping[str, object], tmp_path: Path) -> None:
     """A full collection, which alone frees what knows each other, stops every other call meanwhile."""
     gc.collect()
     gc.disable()
     try:
         before = held()
-        run(**options)
+        run(**options, recordings=tmp_path)
         left = held() - before
     finally:
         gc.enable()
