@@ -7,6 +7,8 @@ tasks of the server. Nothing here knows what a call is.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
+from functools import partial
 from random import Random
 from typing import Self, TypeVar
 
@@ -193,8 +195,8 @@ class Standby:
     _begin: Callable[[], None] | None = attrs.field(default=None, init=False)
 
     def arm(self, begin: Callable[[], None] | None) -> None:
-        """Call `begin` when the task is first wanted; None: do not."""
-        self._begin = begin
+        """Call `begin` when the task is first wanted, as if now: what wants it has other logs. None: do not."""
+        self._begin = None if begin is None else partial(copy_context().run, begin)
 
     def want(self) -> None:
         if (begin := self._begin) is not None:
