@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.erasing import Subject
+from store.memory import MemoryRecords
 from store.orders.databases import Rows
-from store.records import TransferRecord
+from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.web.fakes import (
     CALL_SID,
@@ -101,6 +102,25 @@ async def test_a_call_that_may_have_been_here_and_is_turned_away_keeps_its_recor
 
     kept = await there.records.list()
     assert {one.call_sid: one.outcome for one in kept} == {CALL_SID: spoken.outcome, OTHER_CALL_SID: "turned_away"}
+
+
+class Mute(MemoryRecords):
+    """A database that does not answer."""
+
+    async def get(self, call_sid: str) -> CallRecord | None:
+        await trio.sleep_forever()
+
+
+async def test_a_call_that_is_turned_away_is_told_so_though_the_records_do_not_answer(
+    autojump_clock: MockClock,
+) -> None:
+    there = exchange(records=Mute())
+    there.slots.drain()
+
+    answers = [await there.twilio("/twilio/voice", voice_form(CallStatus=status)) for status in ("ringing", "queued")]
+
+    assert ["cannot take a new call" in answer.text for answer in answers] == [True, True]
+    assert trio.current_time() < 5
 
 
 async def test_a_caller_whom_nobody_takes_comes_back_to_the_agent(autojump_clock: MockClock) -> None:

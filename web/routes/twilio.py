@@ -1,13 +1,16 @@
 """Twilio's webhooks: a call is here, how it goes, and what to do when our stream is over.
 
 An unsigned request gets 403 and no reason. Unknown fields are Twilio's right to send. A webhook never waits for
-anything but the token store, and a second for a record; Twilio gives up on a voice webhook after 15 seconds.
+anything but the token store, and some seconds for a record; Twilio gives up on a voice webhook after 15 seconds.
 """
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 
 import attrs
 import structlog
+import trio
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
@@ -15,7 +18,7 @@ from actors.endings.transfer import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
-from store.records import FAILED, NEVER_RAN, TURNED_AWAY
+from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord, RecordError
 from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
@@ -34,6 +37,8 @@ RETURNS = LOST | {NEVER_RAN}
 """Outcomes after which a caller still on the line gets a second stream, once: only the stream has ended."""
 RINGING = "ringing"
 """Twilio's word for a call that no TwiML has answered yet."""
+RECORD_SECONDS = 3.0
+"""For a look at what is known of a call that is turned away."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
 _OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "transfer.dialled"})
@@ -248,16 +253,24 @@ class TwilioRoutes:
         return record.outcome if record is not None else "never_ran"
 
     async def _turn_away(self, arrival: Admission, order: str, status: str) -> Response:
-        call_sid, admissions = arrival.call_sid, self.context.admissions
-        why = "draining" if self.context.slots.draining else "full"
+        call_sid, why = arrival.call_sid, "draining" if self.context.slots.draining else "full"
         self.context.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
-        may_be_new = status == RINGING or not await admissions.is_streamed(call_sid, if_unknown=True)
-        if may_be_new and not order:  # of an order's end Twilio tells by it; one that was here has a record
-            call = KnownCall(call_sid, arrival.direction, arrival.caller, arrival.line, status, call_sid)
-            keep = partial(self.context.outcomes.conclude, call, "completed", _TURNED_AWAY[why], outcome=TURNED_AWAY)
-            await unharmed(keep, "outcome_not_kept", call_sid=call_sid)
+        if not order and not await self._may_have_record(call_sid, status):  # of an order's end Twilio tells by it
+            parties, now = (arrival.direction, arrival.caller, arrival.line), datetime.now(UTC)
+            began = now.isoformat("T", "milliseconds")
+            record = CallRecord(call_sid, "", *parties, began, 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
+            await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
+
+    async def _may_have_record(self, call_sid: str, status: str) -> bool:
+        """Tell whether a call may have been here before; one that nobody has answered was not."""
+        if status == RINGING:
+            return False
+        with trio.move_on_after(RECORD_SECONDS), suppress(OSError, RecordError):
+            is_streamed = await self.context.admissions.is_streamed(call_sid, if_unknown=True)
+            return is_streamed or await self.context.services.records.get(call_sid) is not None
+        return True
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
         call_sid, parties = admission.call_sid, (admission.direction, admission.caller, admission.line)
