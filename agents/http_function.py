@@ -26,7 +26,10 @@ Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 LARGEST_RESPONSE: Final = 65_536
 LONGEST_TEXT: Final = 4_000
-_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, UnicodeError)
+_UNSENT: Final = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+    *(httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError),
+)
 """The last one is of a host's name."""
 _DONE: Final[JSON] = {"done": True}
 _ENV: Final = re.compile(r"[A-Z][A-Z0-9_]*")

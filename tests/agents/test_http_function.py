@@ -245,18 +245,21 @@ async def test_a_service_that_is_slow_or_away_is_told(autojump_clock: MockClock)
     def hang_up(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadError("hung up", request=request)
 
+    def know_no_scheme(request: httpx.Request) -> httpx.Response:
+        raise httpx.UnsupportedProtocol("no http:// or https://", request=request)
+
     def break_down(_: httpx.Request) -> httpx.Response:
         return httpx.Response(502)
 
-    for method, unsure in (("GET", [False] * 4), ("POST", [True, False, True, True])):
+    for method, unsure in (("GET", [False] * 5), ("POST", [True, False, False, True, True])):
         spec, said = order(method=method, timeout=2.0), list[str]()
-        for answers in (hang, refuse, hang_up, break_down):
+        for answers in (hang, refuse, know_no_scheme, hang_up, break_down):
             async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
                 with pytest.raises(FunctionFailed) as failed:
                     await spec.handler(Order("A17"), CallContext("CA1", "desk", http=http))
             said.append(failed.value.says)
 
-        told = ["did not answer within 2 s", "cannot be reached", "cannot be reached", "answered 502 Bad Gateway"]
+        told = ["did not answer within 2 s", *["cannot be reached"] * 3, "answered 502 Bad Gateway"]
         assert all(one in words for one, words in zip(told, said, strict=True))
         assert [words.endswith(MAYBE_DONE) for words in said] == unsure
 
