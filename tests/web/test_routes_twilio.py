@@ -32,6 +32,7 @@ from tests.web.fakes import (
 )
 from web.calls.admission import Admissions
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard
+from web.calls.live_calls import KnownCall
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why_stream
 from web.clients.twilio import PLAIN_CALL, CallOptions
@@ -470,18 +471,23 @@ async def test_after_a_stream_that_never_ran_twice_the_fallback_number_is_dialle
     assert f'callerId="{LINE}"' in answer
 
 
+@pytest.mark.parametrize("worker", ["w1", ""], ids=["PostgreSQL", "SQLite"])
+@pytest.mark.parametrize("is_shown", [False, True])
 @pytest.mark.parametrize("has_streamed", [False, True])
 @pytest.mark.parametrize("status", ["in-progress", "completed"])
 async def test_a_call_that_never_ran_has_a_record_though_the_worker_of_its_webhook_has_died(
-    status: str, has_streamed: bool, autojump_clock: MockClock
+    status: str, has_streamed: bool, is_shown: bool, worker: str, autojump_clock: MockClock
 ) -> None:
+    """Or though its stream was let in, and the database's answer was lost."""
     there = exchange()
+    if is_shown:
+        context_of(there).live_calls.add(KnownCall(CALL_SID, "inbound", LEAD, LINE, "ringing", CALL_SID))
     if has_streamed:
         await note_streamed(context_of(there).admissions, CALL_SID)
 
     await there.twilio("/twilio/after?again=1", {**voice_form(), "CallStatus": status})
 
-    there.slots.fleet.worker = "w1"
+    there.slots.fleet.worker = worker
     at_once = await there.records.list()
     async with in_background(partial(settle_unheard, context_of(there))):
         await trio.sleep(OVERDUE_SECONDS + NO_SHOW_LOOK_SECONDS)

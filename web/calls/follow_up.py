@@ -143,7 +143,8 @@ async def _record_no_show(context: AppContext, call: KnownCall) -> None:
         )
     except OSError:
         return
-    if context.fleet.worker and not is_found:  # its stream was let in, and its worker has died, or was not told so
+    # workers that share a file of SQLite cannot tell who carries a call; one that is over nobody does
+    if (context.fleet.worker or call.over) and not is_found:  # let in, and its worker has died, or was not told so
         await context.outcomes.conclude(call, "completed", NO_SHOW, outcome=NEVER_RAN)
     elif not call.streamed:  # another worker has, or had, the stream: the call is shown there
         context.live_calls.remove(call.id)
