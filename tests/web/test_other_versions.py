@@ -50,9 +50,12 @@ async def test_a_campaign_whose_rules_cannot_be_read_is_shown_with_why_it_does_n
     listed = (await there.operator("GET", "/campaigns")).json()["campaigns"][0]
     paused = await there.operator("POST", "/campaigns/spring/pause")
     exported = await there.operator("GET", "/campaigns/spring/export")
+    await there.operator("POST", "/campaigns/spring/cancel")
+    canceled = (await there.operator("GET", "/campaigns/spring")).json()
 
     assert (listed["rules"], listed["progress"]["eta_seconds"]) == (orjson.loads(rules), None)
     assert "another version" in listed["why"]
+    assert (canceled["state"], canceled["why"]) == ("canceled", "")  # no version goes on with it
     assert (paused.status_code, exported.status_code) == (200, 200)
 
 

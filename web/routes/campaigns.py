@@ -124,7 +124,8 @@ class CampaignRoutes:
 
     async def _told(self, campaign: Campaign) -> dict[str, object]:
         progress = await self.progress(campaign)
-        why = campaign.why or ("" if rules_of(campaign.rules) else UNREAD)
+        goes_on = campaign.state != "canceled"
+        why = campaign.why or (UNREAD if goes_on and rules_of(campaign.rules) is None else "")
         plain = {"name": campaign.name, "state": campaign.state, "why": why, "rules": campaign.rules}
         return {**plain, "created_at": campaign.created, "progress": attrs.asdict(progress)}
 
