@@ -72,9 +72,9 @@ def read_entries(journal: bytes) -> list[Entry]:
 def _read(plain: Mapping[str, Any], kind: type[Fact]) -> Entry:
     values, at = dict[str, Any](), plain.get("at")
     for name, type_, empty in _FIELDS[kind]:
-        value: Any = plain.get(name)
+        value: object = plain.get(name)
         if isinstance(value, type_) and (type_ is bool or not isinstance(value, bool)):
-            values[name] = tuple(value) if type_ is list else value
+            values[name] = tuple(value) if isinstance(value, list) else value
         elif empty is not attrs.NOTHING:
             values[name] = empty
     return Entry(plain.get("seq", 0), at if isinstance(at, int | float) else 0.0, kind(**values))

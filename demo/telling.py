@@ -138,7 +138,7 @@ def _caller_silent(fact: facts.CallerSilent) -> Line:
 
 def _machine_detected(fact: facts.MachineDetected) -> Line:
     left = "" if fact.believed else ", and the call goes on"
-    return Line("line", Tone.STEP, f"Twilio says who has answered: {fact.verdict}{left}", "☏")
+    return Line("line", Tone.STEP, f"Twilio's verdict on the answer: {fact.verdict}{left}", "☏")
 
 
 def _call_resumed(fact: facts.CallResumed) -> Line:

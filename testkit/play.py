@@ -27,7 +27,7 @@ from testkit.functions import Double, watched, with_doubles
 from testkit.oracle import PROMISES, check
 from testkit.played_call import PLAYED, PlayedCall
 from testkit.roster_rules import OF_ENGLISH, RULES, find_bad_manners
-from testkit.step_watch import SpinWatch
+from testkit.step_watch import SpinWatch, instrumented
 from testkit.transcript import PromiseBroken
 
 RosterLike: TypeAlias = Roster | str | ModuleType | Sequence[str | ModuleType | AgentSpec]
@@ -82,7 +82,7 @@ async def play(
     call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms, env=env)
     call.records.root = trio.lowlevel.current_task()
     PLAYED.append(call)
-    with structlog.testing.capture_logs() as logs, trio.fail_after(LONGEST), SpinWatch().watching():
+    with structlog.testing.capture_logs() as logs, trio.fail_after(LONGEST), instrumented(SpinWatch()):
         await harness.play(
             script,
             faults,

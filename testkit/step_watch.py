@@ -28,6 +28,16 @@ _HERE: Final = Path(__file__).parent
 _LIBRARIES: Final = ("site-packages", "lib/python", "<frozen")
 
 
+@contextmanager
+def instrumented(instrument: trio.abc.Instrument) -> Iterator[None]:
+    """Have trio tell an instrument what it does, for as long as the block lasts."""
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+
+
 @attrs.define(eq=False)
 class StepWatch(trio.abc.Instrument):
     """Watches the steps of a task and of the tasks below it.
@@ -101,15 +111,6 @@ class SpinWatch(trio.abc.Instrument):
     _moment: float = attrs.field(default=-1.0, init=False)
     _rounds: int = attrs.field(default=0, init=False)
     """Of the scheduler, since the clock has moved by itself."""
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch for as long as the block lasts."""
-        trio.lowlevel.add_instrument(self)
-        try:
-            yield
-        finally:
-            trio.lowlevel.remove_instrument(self)
 
     def before_io_wait(self, timeout: float) -> None:
         """Count a round, which takes no time where a task can go on at once."""

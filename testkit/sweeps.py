@@ -4,8 +4,7 @@
 impossible (a goodbye that it never sends) is excused, and nothing else.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from random import Random
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +17,7 @@ from agents.spec import OUTBOUND
 from testkit.functions import Double
 from testkit.play import LINE, RosterLike, ScenarioLike, play
 from testkit.played_call import PLAYED, PlayedCall
+from testkit.step_watch import instrumented
 
 Blow: TypeAlias = Literal["hangs up", "drops the line"]
 
@@ -81,10 +81,10 @@ class Struck:
 
     async def _leave(self, blow: Blow, excused: Mapping[int | str, str] | None) -> PlayedCall:
         count = Striker(None, blow)
-        with count.striking():
+        with instrumented(count):
             await self.call.play(excused=excused)
         striker = Striker(max(1, round((self.share or 0.0) * count.steps)), blow)
-        with striker.striking():
+        with instrumented(striker):
             return await self.call.play(excused=excused)
 
 
@@ -95,15 +95,6 @@ class Striker(trio.abc.Instrument):
     at: int | None
     blow: Blow
     steps: int = 0
-
-    @contextmanager
-    def striking(self) -> Iterator[None]:
-        """Count and strike within a block."""
-        trio.lowlevel.add_instrument(self)
-        try:
-            yield
-        finally:
-            trio.lowlevel.remove_instrument(self)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count a step, and strike if it is the one."""

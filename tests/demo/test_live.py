@@ -131,11 +131,11 @@ PLAIN = [
     ),
     (
         fact("machine_detected", verdict="machine_start", believed=True),
-        "line         ☏ Twilio says who has answered: machine_start",
+        "line         ☏ Twilio's verdict on the answer: machine_start",
     ),
     (
         fact("machine_detected", verdict="human", believed=False),
-        "line         ☏ Twilio says who has answered: human, and the call goes on",
+        "line         ☏ Twilio's verdict on the answer: human, and the call goes on",
     ),
     (fact("closing_unsaid", outcome="drained"), "line         ☏ ends the call without an agent (drained)"),
     (fact("caller_hung_up", how="stop"), "caller       ☏ hung up"),

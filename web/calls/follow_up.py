@@ -3,8 +3,8 @@
 `FollowUp` asks Twilio about calls that were put through if no webhook reports their end, so that their records get an
 outcome; also about those that a stopped server left so. It finds what another worker has heard in the token store.
 `run` ends by being cancelled, and then announces what is left; it raises nothing that Twilio, the database or a folder
-raises. `look_for_verdicts` finds there what Twilio has told another worker, or before the call's stream: who has
-answered. `settle_unheard` gives a record to each call that came in and never opened its stream.
+raises. `look_for_verdicts` finds there Twilio's verdicts (a person, or a machine) that another worker was told, or that
+came before the call's stream. `settle_unheard` gives a record to each call that came in and never opened its stream.
 """
 
 from functools import partial
@@ -111,7 +111,7 @@ class FollowUp:
 
 
 async def look_for_verdicts(context: AppContext) -> None:
-    """Tell calls here who has answered them, once."""
+    """Tell each call here its verdict (a person, or a machine), once."""
     verdicts = await context.admissions.told(CallNews.VERDICT, context.streams.expecting_verdicts())
     for call_sid in verdicts.keys() & {*context.streams.expecting_verdicts()}:
         if context.services.intercom.tell(call_sid, MachineAnswered(verdicts[call_sid])):

@@ -21,7 +21,7 @@ VERDICT_SECONDS = 60.0
 class _Running:
     again: bool
     verdict_until: float
-    """Until when Twilio may still say who has answered."""
+    """Twilio's verdict (a person, or a machine) may come until then."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
 

@@ -242,7 +242,7 @@ class TwilioRoutes:
             about = arrival.direction, arrival.caller, arrival.line, "completed", arrival.call_sid
             call = KnownCall(arrival.call_sid, *about)
         await self.context.outcomes.conclude(call, "completed", NO_SHOW)
-        if not (call.outcome or call.streamed):  # let in: that somebody has carried it is looked for later
+        if not (call.outcome or call.streamed):  # it was let in; a later look finds the worker that has carried it
             self.context.live_calls.add(call).refreshed("completed")
 
     async def _outcome(self, call_sid: str) -> str:
