@@ -1,7 +1,10 @@
 """What the image installs is what pyproject.toml pins, hash by hash, without the synthesiser of the demo."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,25 @@ def test_the_locked_versions_are_those_of_the_project(requirements: str, wanted:
     assert {name: {version} for name, version in pinned.items()} == {name: locked.get(name) for name in pinned}, (
         "run: uv run python deploy/lock.py"
     )
+
+
+def test_each_package_that_the_server_imports_is_pinned_whatever_python_runs_it() -> None:
+    ours = {path.stem for path in ROOT.iterdir()} | {"acme", "pytest"}
+    folders = ("actors", "agents", "demo", "protocol", "simulators", "store", "web")
+    files = [*ROOT.glob("*.py"), *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
+    imported = {name.partition(".")[0] for file in files for name in imports_of(file)}
+    names = packages_distributions()
+    brought = {names[name][0].lower().replace("_", "-") for name in imported - ours - sys.stdlib_module_names}
+    optional = PROJECT["project"]["optional-dependencies"].values()
+    lines = [line for group in (PROJECT["project"]["dependencies"], *optional) for line in group if ";" not in line]
+
+    assert brought - direct(lines).keys() == set()
+
+
+def imports_of(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    froms = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return froms | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
 
 
 @pytest.mark.parametrize("requirements", [LOCKED, BUILD, OBJECTS], ids=["server", "build", "objects"])
