@@ -21,7 +21,7 @@ from actors.commands import DONE
 from actors.endings.attendant import Attendant, mind_length
 from actors.endings.machine import AnsweringMachine
 from actors.endings.transfer import mind_transfers, say_and_end
-from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted
+from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted, WritingRefused
 from actors.floor import Floor
 from actors.journal import Journal
 from actors.line.line_watch import DEATHS, VoiceActivity
@@ -199,7 +199,7 @@ class Call:
         """Go through the actors that a call goes on without, if they crash."""
         state = self.state
         if self.scribe is not None:
-            yield "scribe", partial(self.scribe.run, partial(self._note_crash, "scribe"))
+            yield "scribe", partial(self.scribe.run, self._note_refused)
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
         yield "call length", partial(mind_length, state, longest)
 
@@ -256,6 +256,10 @@ class Call:
     def _note_crash(self, name: str, why: str) -> None:
         log.error("actor_crashed", actor=name, error=why)
         self.state.journal.note(ActorCrashed(name, why))
+
+    def _note_refused(self, why: str) -> None:
+        log.error("writing_refused", error=why)
+        self.state.journal.note(WritingRefused(why))
 
     async def _conclude(self, outcome: ConversationOutcome) -> None:
         match outcome:

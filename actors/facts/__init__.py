@@ -19,5 +19,6 @@ Fact: TypeAlias = (
     | SessionRestarting | RestartsExhausted | GoodbyeStarted | GoodbyeHeard | MachineDetected | CallScreened
     | CallClosing | ClosingUnsaid | TransferAsked | TransferFailed | CallParked | CallResumed | SilenceMet
     | SessionSpent | DigitPressed | KeysPressed | CallerSilent | CallerHungUp | WarningReported | Unrecognised
-    | FrameRefused | StreamFailed | ActorCrashed | ListeningStarted | ListeningEnded | CommandAnswered | CallEnded
+    | FrameRefused | StreamFailed | WritingRefused | ActorCrashed | ListeningStarted | ListeningEnded
+    | CommandAnswered | CallEnded
 )  # fmt: skip

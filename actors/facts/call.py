@@ -114,6 +114,13 @@ class StreamFailed:
 
 
 @attrs.frozen
+class WritingRefused:
+    """The disk has taken nothing more of the call's journal and recording; it is tried again each second."""
+
+    why: str
+
+
+@attrs.frozen
 class ActorCrashed:
     """An actor failed in a way nobody planned for."""
 

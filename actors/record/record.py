@@ -280,6 +280,7 @@ _FAULTS: Mapping[type[facts.Fact], str] = {
     facts.SummaryFailed: "no summary for {reader}: {why}",
     facts.SessionCrashed: "{agent} crashed: {error}",
     facts.SessionFailed: "{agent} could not start: {error}",
+    facts.WritingRefused: "the disk refuses journal and recording: {why}",
     facts.ActorCrashed: "{actor} crashed: {error}",
     facts.FrameRefused: "malformed message from {where}: {why}",
 }

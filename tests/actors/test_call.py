@@ -430,7 +430,7 @@ async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(auto
         assert "I want a pension." in str(second.settings)
 
 
-async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
+async def test_a_disk_that_takes_nothing_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("no folder")
     async with a_call(CallPolicy(deadlines=Deadlines(goodbye_onset=0.01)), recordings=tmp_path / "full") as scene:
         far = await scene.service.live()
@@ -439,7 +439,8 @@ async def test_a_scribe_that_crashes_costs_the_files_and_never_the_call(tmp_path
         record = await scene.ended()
 
         assert record.outcome == "completed"
-        assert [actor for actor, _ in scene.crashes] == ["scribe"]
+        assert scene.crashes == []
+        assert [fault.partition(":")[0] for fault in record.faults] == ["the disk refuses journal and recording"]
 
 
 class BrokenDice(Random):

@@ -353,7 +353,7 @@ def test_everything_that_went_wrong_is_named() -> None:
         (1.0, facts.SessionFailed("qualifier", 1, "HTTP 503", True)),
         (2.0, facts.SessionCrashed("qualifier", 2, "closed", True)),
         (3.0, facts.SummaryFailed("advisor", 3.0, "HTTP 429")),
-        (4.0, facts.ActorCrashed("scribe", "OSError: disk full")),
+        (4.0, facts.ActorCrashed("summarizer", "KeyError: 'x'")),
         (5.0, facts.FrameRefused("twilio", "not JSON")),
     )
 
@@ -361,7 +361,7 @@ def test_everything_that_went_wrong_is_named() -> None:
         "qualifier could not start: HTTP 503",
         "qualifier crashed: closed",
         "no summary for advisor: HTTP 429",
-        "scribe crashed: OSError: disk full",
+        "summarizer crashed: KeyError: 'x'",
         "malformed message from twilio: not JSON",
     )
 
