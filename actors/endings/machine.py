@@ -42,8 +42,9 @@ class AnsweringMachine:
         """
         is_machine = verdict == "fax" or verdict.startswith("machine_")
         is_over = verdict.startswith("machine_end_")
-        if is_over and self._beep is not None:
-            self._end_greeting(self._beep)
+        if self._beep is not None and verdict.startswith("machine_"):  # the end of the greeting, or it has come twice
+            if is_over:
+                self._end_greeting(self._beep)
             return None
         self.state.conversation.is_with_machine = is_machine
         self._is_person = self._is_person or verdict == "human"

@@ -52,8 +52,13 @@ def end_of_greeting(played: Played) -> float:
 
 @pytest.mark.parametrize(
     "verdicts",
-    [((3.0, "machine_start"),), ((3.0, "machine_start"), (7.0, "machine_end_beep")), ((7.0, "machine_end_beep"),)],
-    ids=["start", "start and end", "end"],
+    [
+        ((3.0, "machine_start"),),
+        ((3.0, "machine_start"), (7.0, "machine_end_beep")),
+        ((7.0, "machine_end_beep"),),
+        ((1.0, "machine_start"), (1.2, "machine_start")),
+    ],
+    ids=["start", "start and end", "end", "start twice"],
 )
 async def test_the_message_is_left_after_the_greeting_from_its_first_word_to_its_last(
     verdicts: tuple[tuple[float, str], ...], autojump_clock: MockClock
