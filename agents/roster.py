@@ -58,6 +58,9 @@ class Roster:
     def functions(self) -> Mapping[str, tuple[str, ...]]:
         return {name: tuple(function.name for function in agent.functions) for name, agent in self.agents.items()}
 
+    def prompts(self, direction: str) -> Mapping[str, str]:
+        return {name: agent.task(direction) for name, agent in self.agents.items()}
+
     @property
     def brief_schema(self) -> Mapping[str, JSON]:
         return brief_schema(

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from agents.roster import Roster, roster_from
+from agents.spec import OUTBOUND
 from model_settings import AGENTS, VOICE, voices_in
 from setting_reader import read_one
 from simulators.faults import FaultError, parse_fault
@@ -65,8 +66,20 @@ def read_options(options: DemoOptions) -> Rehearsal:
     return Rehearsal(_scenario(options, roster), options.speed, out, roster, changes)
 
 
-def usual_scenario(roster: Roster) -> str | Path:
-    """Return the scenario that fits these agents. *Raises* `OptionsError`."""
+def scenario_of(given: str, roster: Roster, direction: str) -> Scenario:
+    """Load the scenario that was given, or else the one that fits these agents, and check it against them.
+
+    *Raises* `OptionsError`.
+    """
+    try:
+        scenario = load_scenario(given or _usual_scenario(roster))
+        scenario.check_agents(roster.functions)
+    except ScenarioError as exc:
+        raise OptionsError(str(exc)) from exc
+    return scenario.knowing(roster.prompts(direction))
+
+
+def _usual_scenario(roster: Roster) -> str | Path:
     if roster.extras.demo is not None:
         return Path(roster.extras.demo.scenario)
     if "agents" not in roster.entries:
@@ -76,13 +89,11 @@ def usual_scenario(roster: Roster) -> str | Path:
 
 
 def _scenario(options: DemoOptions, roster: Roster) -> Scenario:
+    scenario = scenario_of(options.scenario, roster, OUTBOUND)
     try:
-        scenario = load_scenario(options.scenario or usual_scenario(roster))
-        scenario.check_agents(roster.functions)
-        faults = tuple(parse_fault(line) for line in options.fault)
-    except (ScenarioError, FaultError) as exc:
+        return attrs.evolve(scenario, faults=(*scenario.faults, *map(parse_fault, options.fault)))
+    except FaultError as exc:
         raise OptionsError(str(exc)) from exc
-    return attrs.evolve(scenario, faults=(*scenario.faults, *faults))
 
 
 def _folder(out: Path) -> Path:

@@ -22,7 +22,8 @@ from rich.console import Console
 from actors.supervision import root_cause
 from agents.extras import Demo
 from agents.roster import RosterError, roster_from
-from demo.options import OptionsError, usual_scenario
+from agents.spec import INBOUND
+from demo.options import OptionsError, scenario_of
 from demo.stage import Door, Keys, simulate_services, warm_up
 from model_settings import AGENTS
 from setting_reader import SettingsError, read_one
@@ -31,7 +32,7 @@ from simulators.asgi import HOST
 from simulators.deepgram.ear import MakeHearing
 from simulators.espeak import NOTICE, ONLY_HUMS
 from simulators.hearing import Hearing, Recogniser
-from simulators.scenario import Scenario, ScenarioError, load_scenario
+from simulators.scenario import Scenario
 from simulators.speech import SpeechError, Utterance, synthesise
 from web.console.phone import SpeechFailed
 from web.from_settings import roster_of
@@ -127,7 +128,7 @@ def serve_talk(options: TalkOptions) -> int:
     try:
         trio.run(_until_stopped, options, environment(), console)
         status = SUCCEEDED
-    except* (SettingsError, ScenarioError, OptionsError) as group:
+    except* (SettingsError, OptionsError) as group:
         status, problem = MISUSED, str(root_cause(group))
     except* (RosterError, SpeechError, OSError) as group:
         problem = f"Cannot talk: {root_cause(group)}"
@@ -154,12 +155,11 @@ class Talk:
     async def run(self) -> None:
         """Serve the phone.
 
-        Raises: `SettingsError`, `ScenarioError`, `OptionsError`, `SpeechError`, `RosterError`, or `OSError` for a port
-        that is taken.
+        Raises: `SettingsError`, `OptionsError`, `SpeechError`, `RosterError`, or `OSError` for a port that is taken.
         """
         given, is_typed = self.options.scenario, not self.environ.get(KEY, "").strip()
         roster = roster_from(read_one(self.environ, AGENTS), human=True)
-        scenario = load_scenario(given or usual_scenario(roster)) if given or is_typed else None
+        scenario = scenario_of(given, roster, INBOUND) if given or is_typed else None
         door = _door(self.options, self.environ)
         if scenario is None or not is_typed:
             await self._serve(talk_settings(self.environ, door.url), door, None)

@@ -67,7 +67,7 @@ class ScriptedAgent:
     name: str
     """As the roster has it."""
     prompt_contains: str = ""
-    """Words of its prompt, by which it is known where its Settings have no tag `agent:NAME`."""
+    """Words of its prompt, by which it is known where no tag `agent:NAME` is sent, as when it takes a session over."""
     turns: tuple[ScriptedTurn, ...] = ()
     """Its answers."""
     fallback: tuple[str, ...] = ()
@@ -170,6 +170,14 @@ class Scenario:
                 if called not in functions[name] and called != "transfer_to_human":
                     told = f"it has no function {called!r}{_hint(called, functions[name])}"
                     raise ScenarioError(f"{self.name}: agents.{name}: {told}")
+
+    def knowing(self, prompts: Mapping[str, str]) -> "Scenario":
+        """Let agents be known by their prompts too, by name: one that takes a session over sends no tag."""
+        known = {
+            name: attrs.evolve(agent, prompt_contains=agent.prompt_contains or prompts.get(name, ""))
+            for name, agent in self.agents.items()
+        }
+        return attrs.evolve(self, agents=known)
 
     def agent_for(self, tags: Iterable[str], prompt: str = "") -> ScriptedAgent | None:
         """Find the agent that a Settings message is for: by its tag `agent:<name>`, else by its prompt."""

@@ -138,17 +138,6 @@ async def groq_simulator(faults: Sequence[Fault]) -> AsyncIterator[AskBrief]:
         yield BriefClient("http://groq.test/openai/v1", GROQ_KEY, ("openai/gpt-oss-120b",), http).ask
 
 
-def with_prompts(script: Scenario, roster: Roster, direction: str) -> Scenario:
-    """Let the scripted agents be known by their prompts too: an agent that takes a session over sends no tag."""
-    marked = {
-        name: attrs.evolve(agent, prompt_contains=roster.agents[name].task(direction))
-        if name in roster.agents and not agent.prompt_contains
-        else agent
-        for name, agent in script.agents.items()
-    }
-    return attrs.evolve(script, agents=marked)
-
-
 async def hear_nothing(_played: Played) -> None:
     """The outside world leaves the call alone."""
 
@@ -191,7 +180,7 @@ async def play(
     """
     roster = roster or default_roster()
     script = load_scenario(scenario) if isinstance(scenario, str) else scenario
-    script = with_prompts(script, roster, plan.direction)
+    script = script.knowing(roster.prompts(plan.direction))
     planned = (*script.faults, *map(parse_fault, faults))
     fault_plan, done = FaultPlan(planned), played or Played()
     done.voices, done.faults = {name: agent.voice for name, agent in roster.agents.items()}, planned

@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 
 import cli
-from demo.options import DEFAULT_OUT, DEFAULT_SPEED, DemoOptions, OptionsError, read_options
+from agents.roster import default_roster
+from agents.spec import INBOUND, OUTBOUND
+from demo.options import DEFAULT_OUT, DEFAULT_SPEED, DemoOptions, OptionsError, read_options, scenario_of
 from demo.run import MISUSED, main
 from simulators.scenario import shipped_scenarios
 
@@ -45,6 +47,16 @@ def test_faults_are_added_to_the_scenarios_own(tmp_path: Path) -> None:
     rehearsal = read_options(DemoOptions(scenario=str(file), fault=["deepgram: drop after 8 s"]))
 
     assert [fault.line for fault in rehearsal.scenario.faults] == ["groq: 429", "deepgram: drop after 8 s"]
+
+
+@pytest.mark.parametrize("direction", [INBOUND, OUTBOUND])
+def test_an_agent_that_takes_a_session_over_is_known_by_its_prompt(direction: str) -> None:
+    roster = default_roster()
+    scenario = scenario_of("", roster, direction)
+
+    found = [scenario.agent_for((), agent.prompt_with(None, direction)) for agent in roster.agents.values()]
+
+    assert [agent and agent.name for agent in found] == list(roster.agents)
 
 
 def test_misspelt_scenario_is_put_right() -> None:
