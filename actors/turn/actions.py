@@ -67,7 +67,7 @@ class Actions(TurnState):
     def hear(self) -> None:
         """The service hears the caller again. It has not transcribed the sound before: that was a noise."""
         self.at.heard = self.now
-        if self.at.spoken >= self.at.noticed:
+        if self.is_loud and self.at.spoken >= self.at.noticed:
             self.at.anew = self.now
 
     def set_aside(self) -> None:

@@ -63,12 +63,13 @@ def someone_waits(state: TurnState) -> bool:
 
 def end_of_false_start(state: TurnState) -> float:
     deadlines, at = state.deadlines, state.at
-    last = max(at.heard, at.voiced)
     if someone_waits(state):
         limit = max(at.noticed + deadlines.silence_budget, at.spoken + deadlines.goodbye_onset)
         return min(max(at.noticed, at.spoken) + deadlines.false_start, limit if at.anew > at.noticed else NEVER)
     # Behind a decision they wait for what goes with it, but any sound may be a word
-    return last + min(deadlines.latest_transcript, deadlines.silence_budget if state.is_decided else NEVER)
+    patience = min(deadlines.latest_transcript, deadlines.silence_budget if state.is_decided else NEVER)
+    longest = max(at.noticed, at.quiet, at.phase) + deadlines.longest_turn  # for what only the service hears
+    return max(at.voiced + patience, min(at.heard + patience, longest))
 
 
 def end_of_speech(state: TurnState) -> float:
@@ -93,7 +94,8 @@ def nobody_speaks_since(state: TurnState) -> float:
     if state.is_loud:
         return since + state.deadlines.farewell_noise
     is_over = max(state.at.understood, state.at.said) >= state.at.heard
-    return AT_ONCE if is_over else state.at.heard + state.deadlines.silence_budget  # they may whisper
+    whispered = min(state.at.heard + state.deadlines.silence_budget, since + state.deadlines.longest_turn)
+    return AT_ONCE if is_over else whispered
 
 
 def end_of_closing(state: TurnState) -> float:
@@ -152,8 +154,9 @@ RULES: tuple[Rule, ...] = (
          "In a pause; else wish + `closing` / 2",
          lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2),
     Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
-         "Last heard + `latest_transcript`; first heard, or a word, + `false_start` if something is aside or owed, and "
-         "`silence_budget` if it is heard anew; last heard + `silence_budget` at the end, and before a transfer",
+         "Last heard + `latest_transcript`, for a minute at most; first heard, or a word, + `false_start` if "
+         "something is aside or owed, and `silence_budget` if it is heard anew; last heard + `silence_budget` at the "
+         "end, and before a transfer",
          end_of_false_start),
     Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
          "Cut + `false_start`", lambda state: state.at.cut + state.deadlines.false_start),

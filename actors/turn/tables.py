@@ -177,7 +177,7 @@ class Table:
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
     Signal.CALLER_STARTED_SPEAKING: {
-        QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear, when="the line is loud"),
+        QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear),
     },
     events.CallerSaid: {HEARD: to(QUIET)},
     events.TurnToldLate: {HEARD: to(QUIET)},

@@ -19,7 +19,6 @@ SURVIVORS: dict[str, str] = {
     "change added: voice: AUDIO_DONE in IDLE as in COMING": _SAME_STATE,
     "change added: voice: THINKING_BEGAN in IDLE as in CUT": _SAME_STATE,
     "change added: voice: AgentSaid in ABSENT as in IDLE": '"words are audible" does not hold there',
-    "change added: voice: AgentSaid in CUT as in IDLE": '"words are audible" does not hold there',
     "change added: debt: TOLD_ECHOED in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: debt: FunctionsAsked in OWED as in SETTLED": _WAITS_ALREADY,
     "change added: debt: DECISION_CANCELLED in OWED as in SETTLED": _WAITS_ALREADY,

@@ -6,6 +6,7 @@ from actors.policy import describe_keys
 from actors.turn.effects import (
     Aside,
     EndConversation,
+    PutThrough,
     SayAsAgent,
     TellAsCaller,
 )
@@ -17,6 +18,7 @@ from actors.turn.events import (
     FunctionsAsked,
     KeysEntered,
     Signal,
+    TransferWanted,
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
@@ -136,7 +138,16 @@ def test_nor_do_noises_that_are_as_long_as_words_keep_it_aside_beyond_the_silenc
     assert got == [(4.1, Aside.CUT), (8.1, Aside.RESUME), (8.9, Aside.CUT), (11.9, Aside.RESUME)]
 
 
-def test_nor_do_they_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
+def test_a_start_that_only_the_service_hears_makes_no_noise_of_the_word_before_it() -> None:
+    """Which is waited for as long as without it."""
+    got = seen(
+        *caller_says(1), *reply(3, played=30), *noises(4, length=3), (7.5, Signal.CALLER_STARTED_SPEAKING), until=11
+    )
+
+    assert got == [(4.1, Aside.CUT), (9.5, Aside.RESUME)]
+
+
+def test_noises_do_not_keep_a_caller_who_waits_for_an_answer_in_silence() -> None:
     """The turn is asked again, since nothing has come, and is filled like any other."""
     got = seen(*caller_says(1), *noises(2.7, 4.2, 5.7, length=0.3), until=8)
 
@@ -161,12 +172,16 @@ def test_behind_a_goodbye_any_sound_may_be_a_word() -> None:
     assert got == [(12.5, EndConversation("completed", "done", heard=True))]
 
 
-def test_a_goodbye_is_not_kept_up_by_what_only_the_service_hears() -> None:
-    heard = [(at, Signal.CALLER_STARTED_SPEAKING) for at in (4.5, 6, 8)]
+@pytest.mark.parametrize("over", ["goodbye", "transfer"])
+def test_what_only_the_service_hears_behind_last_words_may_be_a_word_each_time(over: str) -> None:
+    """A whisper is heard out from its own start, whatever was heard before it; all of it for a minute at most."""
+    last_words = GOODBYE if over == "goodbye" else [*GOODBYE[:2], (3.2, TransferWanted("t")), (3.3, Signal.AUDIO_DONE)]
+    ends = EndConversation("completed", "done", heard=True) if over == "goodbye" else PutThrough("t")
+    longest = 65.0 if over == "goodbye" else 13.2
 
-    assert seen(*GOODBYE, (5, Signal.PLAYED), *heard, until=20) == [
-        (8.5, EndConversation("completed", "done", heard=True))
-    ]
+    for starts, end in (((4.5, 6, 8), 12.0), ([4.5 + 3 * count for count in range(30)], longest)):
+        heard = [(at, Signal.CALLER_STARTED_SPEAKING) for at in starts if at < end]
+        assert seen(*last_words, (5, Signal.PLAYED), *heard, until=100)[0] == (end, ends)
 
 
 # A line that stays loud after one start of speech
