@@ -28,6 +28,17 @@ _WAIT: Final = re.compile(
     r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
 )
 """Words that ask for patience in general, in English."""
+_AWAY: Final = re.compile(
+    r"\b(?:(?:stay|remain) on the line|dont hang up|right back|(?:ill|i will|let me) see if|youre on hold)\b"
+    r"|\b(?:put(?:ting)? you (?:through|on hold)\b|(?:connect|transfer)r?(?:ing)? you(?:r call)?(?: now| over| to\b|$))"
+    r"|^hold$|\bplease hold(?:$| while| for)|\bhold (?:please|up)\b|\b(?:you|mind) hold(?:ing)?(?:$| for an?\b)"
+    r"|(?:\b(?:give me|gimme|need|wait|be)|^(?:just )?) ?(?:a|one|two|five|a few|a couple of)"
+    r" (?:moment|sec|second|min|minute)s?(?:$| please| to (?:find|get|think|look)\b)|^wait(?: wait)*$"
+    r"|\blet me (?:think|grab|open|transfer|connect|ask (?!you)|go (?:and|get|find|grab|check)\b|write (?:\w+ )?down)"
+    r"|\b(?:ill|i (?:will|have to|need to)) (?:(?:just|go|and) )*(?:(?:fetch|find|grab) my|get (?:it|her|him|them))\b"
+    r"|\bim (?:just )?(?:checking$|(?:looking for|getting|finding) (?:my|it|her|him|them)\b)"
+)
+"""Words of a caller, who does something else meanwhile."""
 _NOT_NOW: Final = re.compile(
     r"\b(?:e ?mail|(?:call|text) you|back to you|(?:some(?:one|body)|we|they) will|look(?:ing)? (?:forward|after)"
     r"|(?:hold|hang) on to|for you to|(?:moment|second|sec|minute) (?:of|to|chance|costs?))\b"
@@ -65,7 +76,8 @@ def asks_to_wait(text: str) -> bool:
 
 def asks_for_time(text: str) -> bool:
     """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
-    return any(map(_waits, _last_clauses(text)[-1 if is_question(text) else 0 :]))
+    clauses = _last_clauses(text)[-1 if is_question(text) else 0 :]
+    return any(_waits(clause) or _AWAY.search(" ".join(clause)) is not None for clause in clauses)
 
 
 def is_courtesy(text: str) -> bool:

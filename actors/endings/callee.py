@@ -11,6 +11,7 @@ from typing import Final
 
 from actors.policy import LONGEST_ANSWER
 from agents.quoting import CALLER, SpokenTurn
+from agents.unknown import is_question, sentences_of
 
 
 class Callee(Enum):
@@ -41,8 +42,8 @@ _ASKS: Final = _any_of(
     r"\bmay i (ask|know|have) (your name|who|what|why)\b",
 )
 _CONNECTS: Final = _any_of(
-    r"\b(connect|put) (you|your call|the call|this call)\b",
-    r"\bsee if\b.*\b(available|there|free|can (talk|take))\b",
+    r"\b(connect|put) (you|your call|the call|this call)\b|\bcall is being (connected|screened)\b",
+    r"\b(see|check|ask|find out) (if|whether)\b.*\b(available|there|free|can (talk|take|answer))\b",
     r"\btry to (reach|connect|find|get)\b",
     r"\b(will|to) be (announced|connected|put through)\b",
     r"\bbefore (i|we) (connect|put|try)\b",
@@ -52,12 +53,13 @@ _GREETS: Final = _any_of(
     r"\b(you've|you have|youve) reached\b(?! the right)",
     r"\b(leave|record) (me |us )?(a|your|the|another) (brief |short |detailed )?(message|name|number|details)\b",
     r"\b(at|after|following|wait for) the (tone|beep|signal)\b",
-    r"\bvoice ?mail(box)?\b",
-    r"\bmailbox\b",
-    r"\banswering (machine|service)\b",
-    r"\b(can't|cannot|can not|unable to) (come to|take|answer|get to) (the|your|my) (phone|call)\b",
+    r"\b(mailbox|voice ?mail(box)?|voice note|answering (machine|service))\b",
+    r"\b(can't|cannot|can not|unable to) (come to|make it to|take|answer|get to) (the|your|my) (phone|call)\b",
     r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
-    r"\bpress \w+ (for|to)\b",
+    r"\bpress (or say )?(\w+ (for|to)|\d|zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)\b",
+    r"\b(pound|star|hash) key\b|\bparty's extension\b|\boptions have changed\b|\bsay things like\b",
+    r"\b(for|continue in) english\b|\bpara español\b|\bif this is an? \w*\s?emergency\b|\btry your call again\b",
+    r"\bin a few words (please )?(tell|say|describe)\b|\bplease (enter|dial|key in)\b",
     r"\b(our|office|business) (office )?hours\b",
     r"\bnumber (you have|you've|you are|you're) (dialed|dialled|called|dialing|dialling|calling|trying)\b",
     r"\b(no ?one|nobody)( is)?( currently)? available\b",
@@ -65,7 +67,8 @@ _GREETS: Final = _any_of(
     r"\b(person|party|customer|subscriber|member) (you|that you)\b",
     r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
     r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
-    _NO_CALL := r"\b(not in service|been disconnected|can ?not be completed|can't be completed|calling restrictions)\b",
+    _NO_CALL := r"\b(not in service|been disconnected|can ?not be completed|can't be completed|calling restrictions)\b"
+    r"|\b(does not|doesn't) accept \w+ calls\b",
     r"\byou may hang up\b",
 )
 _QUEUES: Final = _any_of(
@@ -73,6 +76,7 @@ _QUEUES: Final = _any_of(
     r"\bcalls? (may|will) be (recorded|monitored|answered)\b",
     r"\b(please|stay|remain) (hold|on the line)\b",
     r"\b(agents|lines|operators|representatives) are (currently )?busy\b",
+    r"\benjoy the music\b|\bnext available\b|\bin the order (it|they)\b",
 )
 """A recording's words behind which a person may come to the phone."""
 _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
@@ -106,8 +110,10 @@ def asks_who_calls(text: str) -> bool:
     words = _plain(text)
     if _SCREENS.search(words) is not None:
         return True
-    asks = _ASKS.search(words) is not None
-    return asks and (_CONNECTS.search(words) is not None or _GREETS.search(words) is None)
+    if _ASKS.search(words) is None:
+        return False
+    is_no_recording = _CONNECTS.search(words) is not None or _GREETS.search(words) is None
+    return is_no_recording or (is_question(text) and _ASKS.search(_plain(sentences_of(text)[-1])) is not None)
 
 
 def is_answer(text: str) -> bool:

@@ -22,6 +22,9 @@ SCREENS = [
     "This is the call assistant for Ada. What is it about?",
     "What’s your call regarding?",
     "The person you are calling would like to know who is calling.",
+    "Your call is being connected. Please say your name after the beep.",
+    "Tell me your name and why you're calling, and I'll check if they can answer.",
+    "Hello, you've reached Ada's assistant. What's this regarding?",
 ]
 GREETINGS = [
     "You have reached the voicemail of Ada Lovelace. Please leave a message after the tone.",
@@ -42,12 +45,24 @@ GREETINGS = [
     "I'm sorry I missed your call.",
     "Hi, this is Ann, I'm away from my phone right now.",
     "Hey, it's Mike, you know what to do.",
+    "Thank you for calling. For sales, press one.",
+    "Please enter your account number followed by the pound key.",
+    "If you know your party's extension, you may dial it at any time.",
+    "In a few words, please tell me what you're calling about.",
+    "You can say things like billing or support.",
+    "Para español, oprima el dos.",
+    "If this is a medical emergency, hang up and dial 911.",
+    "This number does not accept anonymous calls.",
+    "Please hang up and try your call again.",
+    "Sorry I can't make it to the phone, leave me a voice note.",
 ]
 QUEUES = [
     "Your call is important to us.",
     "This call may be recorded for quality purposes.",
     "All our agents are busy. Please stay on the line.",
     "Please hold.",
+    "Please enjoy the music while your party is reached.",
+    "You will be with the next available agent.",
 ]
 REFUSALS = [
     "He's not available at the moment.",
@@ -65,6 +80,9 @@ PEOPLE = [
     "No, I'm driving.",
     "Speaking.",
     "Hi Alex, yes.",
+    "Can we speak in English?",
+    "I don't like things like that.",
+    "I'm busy, try again later.",
 ]
 
 
@@ -109,6 +127,7 @@ def test_words_that_a_person_or_a_recording_may_answer_with_tell_nothing_yet(tex
         ("The person you are calling has a voicemail box that has not been set up yet.", True),
         ("We cannot take new messages.", True),
         ("The number you have dialed is not in service.", True),
+        ("This number does not accept anonymous calls.", True),
         ("Please leave a message, and we will take it from there.", False),
         ("I can't take your call, so please leave a message.", False),
     ],

@@ -153,13 +153,55 @@ def test_nobody_has_to_wait_on_the_line_for_another_day(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Hold on, I have to find my card.", "Just a second.", "Could you hold on a minute?", "Okay. Let me get a pen."],
+    [
+        *(
+            "Hold on, I have to find my card.",
+            "Just a second.",
+            "Could you hold on a minute?",
+            "Okay. Let me get a pen.",
+        ),
+        *(
+            "Thanks. Please stay on the line.",
+            "Please hold while I connect you.",
+            "Can you hold for a moment?",
+            "Hold.",
+        ),
+        *("I'll see if she's available.", "Let me put you on hold.", "Transferring you now.", "Putting you through."),
+        *(
+            "I'll be right back.",
+            "Give me two minutes.",
+            "Yes, a moment please.",
+            "Please don't hang up.",
+            "Wait, wait.",
+        ),
+        *("Let me think about it.", "Let me ask my wife.", "I'll go and get her.", "I'm looking for it.", "Hold up."),
+        *(
+            "I need a minute to find it.",
+            "I have to fetch my glasses.",
+            "Let me write that down.",
+            "I'm just checking.",
+        ),
+    ],
 )
 def test_the_caller_asks_for_time(text: str) -> None:
     assert asks_for_time(text)
 
 
-@pytest.mark.parametrize("text", ["", "Wait a minute, how much is that?", "Hold on. I have found it.", "On Tuesday."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "Wait a minute, how much is that?",
+            "Hold on. I have found it.",
+            "On Tuesday.",
+            "I was on hold for an hour.",
+        ),
+        *("I need a second opinion.", "I'm looking for a pension.", "Can you hold the reservation?", "I cannot wait."),
+        *("Let me ask you something.", "Could you put me through to somebody?", "I want to get my pension sorted."),
+        *("I'll transfer you the money.", "I've been waiting for a minute.", "Please hold my order.", "Let me go."),
+    ],
+)
 def test_who_goes_on_asks_for_no_time(text: str) -> None:
     assert not asks_for_time(text)
 
