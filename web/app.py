@@ -40,7 +40,6 @@ from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.operating import OperatorRoutes
 from web.routes.people import PeopleRoutes
 from web.routes.problems import Misrouted
-from web.routes.transfer import TransferRoutes
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
 from web.routes.watch_elsewhere import CallsElsewhere
@@ -130,19 +129,16 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
     return tasks
 
 
-def _routes_of(context: AppContext, calls: CallRoutes, views: CallViews, operating: OperatorRoutes) -> list[Blueprint]:
+def _routes_of(context: AppContext, calls: CallRoutes) -> list[Blueprint]:
     routes = (
         TwilioRoutes(context),
-        TransferRoutes(context),
         calls,
         CampaignRoutes(context),
         DoNotCallRoutes(context),
         HealthRoutes(context),
-        views,
-        PeopleRoutes(context.forgetting, views),
+        PeopleRoutes(context.forgetting, calls.views),
         WebhookRoutes(context.outbox),
         openapi,
-        operating,
     )
     return [each.blueprint() for each in routes]
 
@@ -164,8 +160,9 @@ def create_app(
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
-    operating, calls = OperatorRoutes(context, views), CallRoutes(context, dispatcher, RepeatedOrders(context), views)
-    for blueprint in _routes_of(context, calls, views, operating):
+    operating = OperatorRoutes(context, views)
+    calls = CallRoutes(context, dispatcher, RepeatedOrders(context), views, operating)
+    for blueprint in _routes_of(context, calls):
         app.register_blueprint(blueprint)
     gate = SignInCheck(context, Sessions.of(settings))
     phone = PhoneRoutes(context, gate, voice)

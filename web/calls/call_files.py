@@ -8,7 +8,7 @@ or has lines that are none, is read as far as it can be; a call without files ha
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -21,7 +21,7 @@ from actors.journal import Entry, read_entries
 from actors.record.recording import alone_in
 from actors.supervision import Crashed, guard
 from store.json_text import json_text
-from store.objects import ObjectStore, ObjectsUnavailable
+from store.objects import BLOCK, ObjectStore, ObjectsUnavailable
 from store.private import write_whole
 from store.records import CallRecord, record_as_json
 
@@ -56,10 +56,12 @@ class CallFiles:
         lines = await self.read(call_sid, JOURNAL)
         return await self.in_thread(partial(read_entries, lines)) if lines else ()
 
-    async def read(self, call_sid: str, name: str, start: int = 0) -> bytes | None:
-        """Return one file of a call from byte `start` on; None where there is none."""
+    async def read(self, call_sid: str, name: str, start: int = 0, size: int = -1) -> bytes | None:
+        """Return one file of a call, or so much of it from byte `start` on; None where there is none."""
         path = self.path(call_sid, name)
-        return await self.in_thread(partial(_read, path, start, lambda file: file.read())) if path is not None else None
+        if path is None:
+            return None
+        return await self.in_thread(partial(_read, path, start, lambda file: file.read(size)))
 
     async def lines(self, call_sid: str, name: str, start: int) -> list[bytes]:
         """Return whole lines of a file from byte `start` on, some kilobytes of them; none where no more are there."""
@@ -85,6 +87,17 @@ class CallFiles:
         if self.objects is None or self.path(call_sid, RECORDING) is None:
             return None
         return await self.in_store(partial(self.objects.size, call_sid))
+
+    async def recording(self, call_sid: str) -> "RecordedAudio | None":
+        """Return the recording of a call, here or in the object store; None where there is none."""
+        path, objects = self.path(call_sid, RECORDING), self.objects
+        if path is not None and await self.in_thread(path.is_file):
+            size = (await self.in_thread(path.stat)).st_size
+            return RecordedAudio(size, partial(self.read, call_sid, RECORDING))
+        stored = await self.stored_bytes(call_sid)
+        if stored is None or objects is None:
+            return None
+        return RecordedAudio(stored, lambda at, size: self.in_store(partial(objects.read, call_sid, at, at + size)))
 
     async def names(self, call_sid: str) -> Sequence[str]:
         path = self.path(call_sid, "")
@@ -129,6 +142,23 @@ class CallFiles:
                 raise ObjectsUnavailable(f"the object store failed: {answer.reason}")
             return answer
         raise ObjectsUnavailable(f"the object store did not answer within {seconds:g} s")
+
+
+@attrs.frozen
+class RecordedAudio:
+    """The recording of a call: how long it is, and what reads so many bytes of it from one on."""
+
+    size: int
+    read: Callable[[int, int], Awaitable[bytes | None]]
+
+    async def part(self, begin: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `begin` to `end`, a block at a time, and no further than they are taken.
+
+        What is gone or fails in the middle ends it early, which a client sees by the length.
+        """
+        while begin < end and (block := await self.read(begin, min(BLOCK, end - begin))):
+            yield block
+            begin += len(block)
 
 
 def _names(folder: Path) -> list[str]:

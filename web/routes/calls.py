@@ -40,11 +40,13 @@ from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, show
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
+from web.routes.operating import OperatorRoutes
 from web.routes.problems import (
     CHANGE_VERSION,
     OTHER_VERSION,
     body_of_request,
     is_call_sid,
+    is_name,
     json_answer,
     key_of_request,
     mistaken,
@@ -119,6 +121,7 @@ class CallRoutes:
     dispatcher: Dispatcher
     repeats: RepeatedOrders
     views: CallViews
+    operating: OperatorRoutes
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("calls", __name__, url_prefix="/calls")
@@ -126,10 +129,15 @@ class CallRoutes:
         routes.get("")(self.listed)
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
-        routes.before_request(self.views.refuse_malformed)
-        away = unreachable("the records cannot be read now; calls are not affected", "records_unavailable")
+        self.views.add_to(routes, "")
+        self.operating.add_to(routes, "", lambda: "api")
+        routes.before_request(self.refuse_malformed)
+        away = unreachable("this cannot be looked up now; calls are not affected", "records_unavailable")
         routes.errorhandler(OSError)(away)
         return routes
+
+    async def refuse_malformed(self) -> Response | None:
+        return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
 
     async def place(self) -> Response:
         body = await body_of_request()

@@ -22,7 +22,7 @@ from web.calls.context import AppContext
 from web.routes.problems import problem
 from web.sockets.connections import vouch
 
-SIGNED = frozenset({"twilio", "transfer"})
+SIGNED = frozenset({"twilio"})
 """Blueprints whose requests Twilio signs; they refuse the others themselves."""
 SIGNED_IN = frozenset({"console"})
 """Blueprints for operators in a browser: `web.console.session` guards each of their routes."""

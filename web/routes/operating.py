@@ -22,7 +22,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.operating import operate, read_action
 from web.calls.orders import OrderError
 from web.routes.problems import body_of_request, json_answer, key_of_request, mistaken, no_such_call, problem
-from web.routes.views import CallViews, cannot_read
+from web.routes.views import CallViews
 
 _STATUS: Final[Mapping[Outcome, int]] = {
     Outcome.DONE: 200,
@@ -41,13 +41,6 @@ WhoAsks: TypeAlias = Callable[[], str]
 class OperatorRoutes:
     context: AppContext
     views: CallViews
-
-    def blueprint(self) -> Blueprint:
-        routes = Blueprint("operating", __name__, url_prefix="/calls")
-        self.add_to(routes, "", lambda: "api")
-        routes.before_request(self.views.refuse_malformed)
-        routes.errorhandler(OSError)(cannot_read)
-        return routes
 
     def add_to(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:
         for command in KINDS:

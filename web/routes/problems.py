@@ -49,6 +49,10 @@ def json_answer(shown: object, status: int = 200) -> Response:
     return Response(json_text(shown), status, content_type="application/json")
 
 
+def xml(document: str) -> Response:
+    return Response(document, content_type="text/xml; charset=utf-8")
+
+
 def problem(status: int, error: str, *, retry_seconds: int = 0, **more: object) -> Response:
     """Return an answer with the problem, and with `Retry-After` if `retry_seconds` is not 0."""
     response = json_answer({"error": error, **more}, status)

@@ -18,8 +18,7 @@ from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
 from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns, give_back_token, person_token, take_over_token
 from web.clients import twiml
-from web.routes.problems import count_of
-from web.routes.twilio import TwilioRoutes, xml
+from web.routes.problems import count_of, xml
 
 TAKES = "1"
 _CONNECTED = frozenset({"completed", "answered"})
@@ -33,15 +32,11 @@ _log = structlog.stdlib.get_logger()
 class TransferRoutes:
     context: AppContext
 
-    def blueprint(self) -> Blueprint:
-        routes = Blueprint("transfer", __name__, url_prefix="/twilio")
-        checks = TwilioRoutes(self.context)
-        routes.before_request(checks.refuse_unsigned)
-        routes.before_request(checks.refuse_malformed)
+    def add_to(self, routes: Blueprint) -> None:
+        """Add the routes to those that Twilio signs."""
         routes.post("/whisper")(self.whisper)
         routes.post("/accepted")(self.accepted)
         routes.post("/dialled")(self.dialled)
-        return routes
 
     async def whisper(self) -> Response:
         call_sid = request.args.get("call", "")

@@ -29,7 +29,8 @@ from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, STREAM_PATH, Returns
 from web.clients import twiml
-from web.routes.problems import body_of_request, count_of, malformed
+from web.routes.problems import body_of_request, count_of, malformed, xml
+from web.routes.transfer import TransferRoutes
 from web.sockets.asgi_events import target_of
 from web.sockets.connections import vouch
 
@@ -41,17 +42,13 @@ RECORD_SECONDS = 3.0
 """For a look at what is known of a call that is turned away."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
-_OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "transfer.dialled"})
+_OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "twilio.dialled"})
 """Endpoints of webhooks that are about one call: without its CallSid nothing can be done."""
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _TURNED_AWAY = {"draining": "the server was being shut down", "full": "every line was taken"}
 
 _log = structlog.stdlib.get_logger()
-
-
-def xml(document: str) -> Response:
-    return Response(document, content_type="text/xml; charset=utf-8")
 
 
 @attrs.frozen
@@ -67,6 +64,7 @@ class TwilioRoutes:
         routes.post("/amd")(self.amd)
         routes.post("/stream")(self.stream)
         routes.post("/after")(self.after)
+        TransferRoutes(self.context).add_to(routes)
         return routes
 
     async def refuse_unsigned(self) -> Response | None:

@@ -40,6 +40,8 @@ LAG = 0.6
 STEP = 0.1
 LOOK_SECONDS = 5.0
 DISK = "disk"
+EVENTS, AUDIO, TASKS = "events", "audio", "tasks"
+"""What a watcher may ask for."""
 MOST_WATCHERS = 200
 """Of all calls of a worker: each costs a connection and some messages a second."""
 
@@ -230,11 +232,7 @@ class TreeStream(Stream):
     call: WatchedCall
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
-        yield tree_text(self.call)
-
-
-def tree_text(call: WatchedCall) -> bytes:
-    return orjson.dumps([attrs.asdict(node) for node in call.tasks()])
+        yield orjson.dumps([attrs.asdict(node) for node in self.call.tasks()])
 
 
 @attrs.define
@@ -257,3 +255,20 @@ class ListenStream(Stream):
                 start += size
             else:
                 await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))
+
+
+def stream_of(
+    call: WatchedCall | None, what: str, since: str = "", find_worker: Callable[[], Awaitable[str]] = here
+) -> Stream | None:
+    """Return a stream of a call that goes on here, or has lately; None where there is nothing of what is asked for."""
+    if call is None or (what != EVENTS and call.now is None):
+        return None
+    match what:
+        case "events":
+            return EventStream(call, since, find_worker)
+        case "audio":
+            return ListenStream(call)
+        case "tasks":
+            return TreeStream(call)
+        case _:
+            return None

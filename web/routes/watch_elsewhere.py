@@ -1,7 +1,7 @@
 """Watching a call that another worker carries: its events, audio and tasks, as messages between the two workers.
 
-The worker with the page asks the worker with the call, which reads the call as for a page of its own (`EventStream`,
-`ListenStream`, `TreeStream`), compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on
+The worker with the page asks the worker with the call, which reads the call as for a page of its own (`stream_of`),
+compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on
 their way: the other says how many it has taken. A message is lost where nobody listens at that moment (a worker that
 has just begun, or has just lost its database): so a wish is repeated until there is an answer. Later on, a message that
 is lost (a gap in the numbers, or no sound for `QUIET_SECONDS`) ends the answer to the browser, which comes back with
@@ -31,7 +31,7 @@ from protocol.fields import json_or
 from store.fleet.shared import Fleet
 from web.calls.placing import Job
 from web.calls.watching import WatchedCalls
-from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream, Stream, TreeStream
+from web.routes.watch import EVENTS, MOST_WATCHERS, STALL_SECONDS, Stream, stream_of
 
 ANSWER_SECONDS = 3.0
 """For the first piece: then the other worker is of an older version, or hears no notification."""
@@ -44,7 +44,6 @@ PIECE_BYTES = 5700
 """Of compressed stream, before base64: a post has 7,900 bytes at most."""
 REST_SECONDS = 0.1
 """Between two posts of facts: what comes meanwhile goes together."""
-EVENTS, AUDIO, TASKS = "events", "audio", "tasks"
 OVER, NONE, MANY, STALLED, LOST, NO_ANSWER = "over", "none", "many", "stalled", "lost", "no answer"
 """Why a stream ends, or there is none."""
 
@@ -212,18 +211,6 @@ class CallsElsewhere:
                 self.leave(worker, ask.id)
         return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended
 
-    async def tree(self, worker: str, call: str) -> bytes | str:
-        """Return the tree of a call's tasks that another worker carries, or why there is none."""
-        text, found = b"", await self.watch(worker, call, TASKS)
-        if isinstance(found, str):
-            return found
-        with trio.move_on_after(ANSWER_SECONDS):
-            async with found:
-                async for part in found:
-                    text += part
-        is_tree = text.startswith(b"[") and text.endswith(b"]")
-        return text if is_tree else NO_ANSWER  # one of an older version sends audio
-
     def leave(self, worker: str, name: str) -> None:
         """Want no more of a stream; its worker is told soon."""
         if self._reading.pop(name, None) is not None:
@@ -271,20 +258,8 @@ class CallsElsewhere:
         await self.say(ask.to, {"id": ask.id, "end": why})
 
     def _stream_for(self, ask: Ask) -> Stream | str:
-        call = self.watched.find(ask.call)
-        if call is None or (ask.what != EVENTS and call.now is None):
-            return NONE
-        if self.watched.watchers >= MOST_WATCHERS:
-            return MANY
-        match ask.what:
-            case "events":
-                return EventStream(call, ask.since)
-            case "audio":
-                return ListenStream(call)
-            case "tasks":
-                return TreeStream(call)
-            case _:
-                return NONE
+        stream = stream_of(self.watched.find(ask.call), ask.what, ask.since)
+        return MANY if stream is not None and self.watched.watchers >= MOST_WATCHERS else stream or NONE
 
     async def _pump(self, stream: Stream, ask: Ask, link: _Sending) -> str:
         pack = zlib.compressobj(1)
@@ -302,6 +277,17 @@ class CallsElsewhere:
                     await trio.sleep(REST_SECONDS)
             return OVER
         return STALLED
+
+
+async def read_tree(stream: Stream) -> bytes | None:
+    """Read the tree of a call's tasks from here or elsewhere; None where it does not come."""
+    text = b""
+    with trio.move_on_after(ANSWER_SECONDS):
+        async with stream:
+            async for part in stream:
+                text += part
+    is_tree = text.startswith(b"[") and text.endswith(b"]")
+    return text if is_tree else None  # one of an older version sends audio
 
 
 def _decoded(piece: str) -> bytes | None:

@@ -25,18 +25,16 @@ from web.calls.page_calls import new_admission
 from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
 from web.console.session import Sessions
-from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, EventStream, ListenStream
+from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, EventStream, ListenStream
 from web.routes.watch_elsewhere import (
     ANSWER_SECONDS,
-    AUDIO,
-    EVENTS,
     MANY,
-    NO_ANSWER,
     NONE,
     QUIET_SECONDS,
     WINDOW,
     CallsElsewhere,
     RemoteStream,
+    read_tree,
 )
 
 DELAY = 0.02
@@ -227,7 +225,7 @@ async def test_a_tree_of_tasks_that_nobody_heard_is_asked_for_again(
     async with account() as there:
         there.theirs.passes = Deaf(of_kind, 1)
 
-        assert await there.page.tree("call", CALL_SID) is not None
+        assert await read_tree(await there.watch(TASKS)) is not None
         assert there.page.watchers == 0
 
 
@@ -490,7 +488,7 @@ async def test_a_worker_that_sends_something_else_has_no_tree(autojump_clock: Mo
 
         there.fleet.passes = as_audio
 
-        assert await there.page.tree("call", CALL_SID) == NO_ANSWER
+        assert await read_tree(await there.watch(TASKS)) is None
         await trio.sleep(STALL_SECONDS + 1)
         assert (there.call.watch.listeners, there.page.watchers) == (0, 0)
 
