@@ -14,26 +14,38 @@ from enum import Enum
 import attrs
 import orjson
 
+_UNITS = "one two three four five six seven eight nine"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _WORDS: Mapping[str, str] = {
-    "zero": "0", "oh": "0", "one": "1", "two": "2", "three": "3", "four": "4",
-    "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
-}  # fmt: skip
-_TIMES: Mapping[str, int] = {"": 1, "double": 2, "triple": 3}
-_DIGIT = rf"(?:\b(?:double|triple)\s+)?(?:[0-9]|\b(?:{'|'.join(_WORDS)})\b)"
-_GAP = r"[\s,.\-()/_\u2010-\u2015\u2212]{0,3}"
-_RUN = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE)
-_PIECE = re.compile(rf"(?<![\w.]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
+    **dict.fromkeys(("zero", "oh", "o", "nought"), "0"),
+    **{word: str(number) for number, word in enumerate(f"{_UNITS} {_TEENS}".split(), 1)},
+    **{word: str(10 * number) for number, word in enumerate(_TENS.split(), 2)},
+}
+_TIMES: Mapping[str, int] = {"": 1, "double": 2, "triple": 3, "quadruple": 4}
+_PAIR = rf"(?:{_TENS.replace(' ', '|')})[\s-]+(?:{_UNITS.replace(' ', '|')})"
+_NUMBER = rf"\d|\b(?:{_PAIR}|{'|'.join(_WORDS)})\b"
+_DIGIT = rf"(?:\b(?:double|triple|quadruple)\s+)?(?:{_NUMBER})"
+_GAP = r"[\s,.\-()/_\u2010-\u2015\u2212]{0,3}(?:\b(?:(?:and\s+)?then|dash|hyphen|space)\b[\s,]{1,3})?"
+_RUN = re.compile(rf"(?<![\w.])(?=[\ddefnoqstz]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE)
+_PIECE = re.compile(rf"(?<![\w.])(?=[\ddefnoqstz]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
 """Digits that may be some of a number's: a single one, too."""
 _PAUSE = re.compile(r"(?:[\W_]|\b(?:and|then|um|uh|er|so|ok|okay|yes|yeah)\b)*", re.IGNORECASE)
 """Anything that does not part digits: signs, and words that mean nothing."""
-_AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
-_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
-_ONE = re.compile(rf"(?:(double|triple)\s+)?([0-9]|\b(?:{'|'.join(_WORDS)})\b)", re.IGNORECASE)
+_AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_YEAR = re.compile(
+    rf"(?:19|20)\d\d|(?:nineteen|twenty)[\s-]+(?:oh[\s-]+)?(?:{_PAIR}|\w+)"
+    r"|(?:ten|eleven|twelve)[\s-]+(?:fifteen|(?:twenty|thirty|forty|fifty)(?:[\s-]+five)?)",
+    re.IGNORECASE,
+)
+"""Or the time of a day, in words."""
+_ONE = re.compile(rf"(?:(double|triple|quadruple)\s+)?({_NUMBER})", re.IGNORECASE)
 _CARD_LENGTHS = range(13, 20)
 _MOST = 60
 """Digits in a row among which a card is looked for: two cards and a phone number."""
 FEWEST = 4
 """Digits of a number that `NUMBERS` leaves out: those of a year, too; and from so many on the beginning of one."""
+CARD = "[card]"
 PART = "[digits]"
 """Stands for some of a number's digits."""
 
@@ -90,7 +102,7 @@ class Redaction:
         if RedactionRule.NUMBERS in self.rules and len(digits) >= FEWEST:
             return "[number]"
         if RedactionRule.CARDS in self.rules and _has_card(digits):
-            return "[card]"
+            return CARD
         return PART if len(digits) >= FEWEST and any(digits in one or one in digits for one in self.parts) else ""
 
     def value(self, value: object) -> object:
@@ -155,6 +167,7 @@ class CallRedaction:
             return text
         parts, start = list[str](), 0
         begun, self._begun[speaker] = self._begun.get(speaker, ""), ""
+        has_card = self.rule.mark(begun + _digits(" ".join(_PIECE.findall(text)))) == CARD
         if _PAUSE.fullmatch(text):
             self._begun[speaker] = begun
         for found in _PIECE.finditer(text):
@@ -165,7 +178,7 @@ class CallRedaction:
             goes_on = bool(begun) and (is_first or (len(digits) >= FEWEST and not is_amount))
             whole = (begun * goes_on + digits)[-_MOST:]
             begins = (is_first or is_last) and not is_amount and not _YEAR.fullmatch(found[0])
-            is_part = speaker == _CALLER and (goes_on or begins)
+            is_part = speaker == _CALLER and (goes_on or begins or has_card)
             parts += text[start : found.start()], self._left_out(found[0], whole, is_part=is_part)
             start, begun = found.end(), ""
             if is_last:
@@ -186,7 +199,12 @@ _CALLER = "caller"
 
 
 def _digits(said: str) -> str:
-    return "".join(_WORDS.get(one.lower(), one) * _TIMES[times.lower()] for times, one in _ONE.findall(said))
+    return "".join(_number(one.lower()) * _TIMES[times.lower()] for times, one in _ONE.findall(said))
+
+
+def _number(one: str) -> str:
+    tens, *unit = re.split(r"[\s-]+", one)
+    return _WORDS[tens][0] + _WORDS[unit[0]] if unit else _WORDS.get(one) or str(int(one))
 
 
 def _has_card(digits: str) -> bool:

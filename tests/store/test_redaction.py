@@ -27,6 +27,11 @@ SPOKEN = "four two four two, four two four two, four two four two, four two four
         ("CA42424242424242424242424242424242", "CA42424242424242424242424242424242"),
         ("I am one of two.", "I am one of two."),
         ("double four double two triple four two four two 4242 4242 4", "[card]"),
+        ("It's forty-two forty-two, forty two forty two, forty-two forty-two, forty-two forty-two.", "It's [card]."),
+        ("forty five thirty nine fourteen eighty eight o three forty three sixty four sixty seven", "[card]"),
+        ("4242 dash 4242 space 4242 and then 4242", "[card]"),
+        ("four triple one, quadruple one, quadruple one, quadruple one", "[card]"),
+        ("４２４２ ４２４２ ４２４２ ４２４２", "[card]"),
     ],
 )
 def test_cards_are_left_out(said: str, written: str) -> None:
@@ -83,6 +88,13 @@ def test_without_a_rule_everything_is_written_down() -> None:
         ),
         (CARDS, ["double four one one"], ["[digits]"]),
         (CARDS, ["I was born in 1970.", "I have 250,000."], ["I was born in 1970.", "I have 250,000."]),
+        *((CARDS, [text], [text]) for text in ("Nineteen eighty four.", "In twenty thirty-one.", "At twelve thirty.")),
+        (CARDS, ["Forty-one eleven."], ["[digits]."]),
+        (
+            CARDS,
+            ["It begins with 4242, the next are 4242, after that 4242 and it ends with 4242"],
+            ["It begins with [digits], the next are [digits], after that [digits] and it ends with [digits]"],
+        ),
         (CARDS, ["1970", "1234 1234"], ["1970", "[digits]"]),
         (CARDS, ["I had 12000 before it went.", "I am 45."], ["I had 12000 before it went.", "I am 45."]),
         (NUMBERS, ["Five five five", "seven six five", "0000"], ["Five five five", "[number]", "[number]"]),
