@@ -50,7 +50,7 @@ PART = "[digits]"
 """Stands for some of a number's digits."""
 
 
-_MARKS = re.compile(r"\[(?:number|card|digits)\]")
+_MARKS = re.compile(r"\[(?:number|card|digits)(?: \d+)?\]")
 
 
 def may_be(written: object, told: object) -> bool:
@@ -111,7 +111,7 @@ class Redaction:
             case str():
                 return self._text_or_json(value)
             case Mapping():
-                return {self.value(name): self.value(inner) for name, inner in value.items()}
+                return self._object(value)
             case list() | tuple():
                 return type(value)(self.value(inner) for inner in value)
             case int() | float() if not isinstance(value, bool):
@@ -119,6 +119,16 @@ class Redaction:
                 return value if (told := self.text(whole)) == whole else told
             case _:
                 return value
+
+    def _object(self, value: Mapping[object, object]) -> dict[object, object]:
+        """Redact an object; of several names that are written down alike, each is told from the others by its place."""
+        plain: dict[object, object] = {}
+        for place, (name, inner) in enumerate(value.items(), 1):
+            key = self.value(name)
+            if key in plain:
+                key = _MARKS.sub(lambda mark, place=place: f"{mark[0][:-1]} {place}]", str(key), count=1)  # type: ignore[misc]
+            plain[key] = self.value(inner)
+        return plain
 
     def _text_or_json(self, text: str) -> str:
         """Redact JSON text inside its values, so that it stays JSON."""

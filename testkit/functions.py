@@ -6,13 +6,15 @@ keeps the event loop to itself. `answer`, `refuses`, `fails`, `hands_off` and `e
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+import types
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import attrs
 import orjson
 import trio
+from outcome import Error
 from trio.testing import MockClock
 
 from actors.session.function_results import UnfitOutcome, checked
@@ -35,6 +37,16 @@ Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
 
 
 _WANTED: Final = "write answer({…}), or give an async function of two values"
+
+
+class HandlerDeaf(Exception):
+    """A handler catches every cancellation and goes on."""
+
+
+MOST_CANCELLATIONS: Final = 1_000
+"""Of one handler, between which it waits; as many rounds of the scheduler as `SpinWatch` lets go by in no time."""
+_LEFT: Final[list[object]] = []
+"""Handlers that were left in the middle: one that is forgotten is closed, and does not let itself be."""
 
 
 class NoSuchFunction(Exception):
@@ -173,7 +185,7 @@ def watched(
                         told = f"it returned {returned!r:.60}, which cannot be awaited: {_WANTED}"
                         failures.append(HandlerFailed(at, spec.name, told))
                         raise FunctionFailed("It did not work.")
-                    outcome = await returned
+                    outcome = await _until_deaf(returned)
                 if problem := _unfit(outcome) or _unknown_agent(outcome, roster):
                     noted.append(HandlerFailed(at, spec.name, problem))
                 return outcome
@@ -184,6 +196,38 @@ def watched(
         return attrs.evolve(spec, handler=handler)
 
     return _with_functions(roster, observed)
+
+
+async def _until_deaf(handler: Awaitable[Outcome]) -> Outcome:
+    """Await a handler, and leave it where it goes on after each of so many cancellations: no test would end."""
+
+    async def whole() -> Outcome:
+        return await handler
+
+    outcome: Outcome = Answer(None)
+    try:
+        with trio.CancelScope():  # nobody cancels it; it is closed with those that the handler is left in
+            outcome = await _driven(whole())
+    except RuntimeError as left_open:
+        if isinstance(left_open.__context__, HandlerDeaf):
+            raise left_open.__context__ from None
+        raise
+    return outcome
+
+
+@types.coroutine
+def _driven(work: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
+    cancelled, sent = 0, None
+    while True:
+        try:
+            sent = yield work.send(sent)  # trio wakes a task by what it sends: a value, or an error to be raised
+        except StopIteration as ended:
+            outcome: Outcome = ended.value
+            return outcome
+        cancelled += isinstance(sent, Error) and isinstance(sent.error, trio.Cancelled)
+        if cancelled > MOST_CANCELLATIONS:
+            _LEFT.append(work)
+            raise HandlerDeaf("it goes on although it was cancelled: let trio.Cancelled through")
 
 
 @contextmanager

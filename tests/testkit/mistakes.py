@@ -53,6 +53,23 @@ async def look_up_and_block_below(arguments: Order, context: CallContext) -> Out
     return Answer({"state": "on its way"}, {"order": arguments.number})
 
 
+async def look_up_and_catch_all(arguments: Order, context: CallContext) -> Outcome:
+    while True:
+        try:
+            await trio.sleep(1.0)
+        except BaseException:  # noqa: BLE001, S112, ASYNC103 - the mistake
+            continue
+
+
+async def look_up_and_catch_all_within_a_scope(arguments: Order, context: CallContext) -> Outcome:
+    while True:
+        try:
+            with trio.move_on_after(10.0):
+                await trio.sleep(1.0)
+        except:  # noqa: E722, S110, ASYNC103 - the mistake
+            pass
+
+
 async def look_up_and_raise(arguments: Order, context: CallContext) -> Outcome:
     raise KeyError("order")
 

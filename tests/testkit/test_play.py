@@ -106,6 +106,10 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
             GOOD,
             r"handler: .* in .*mistakes.py:\d+: it raised RuntimeError: no running event loop: the server runs on trio",
         ),
+        *(
+            (handler, GOOD, r"handler: .* look_up had a mistake at .* it goes on although it was cancelled: let trio")
+            for handler in (mistakes.look_up_and_catch_all, mistakes.look_up_and_catch_all_within_a_scope)
+        ),
         (
             mistakes.look_up_and_say_nothing,
             GOOD,
@@ -138,6 +142,8 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
         *(
             "handler raises",
             "handler of asyncio",
+            "handler that catches all",
+            "handler that catches all within a scope",
             "handler returns nothing",
             "to nobody",
             "secret",

@@ -18,7 +18,7 @@ from actors.summarizer import BriefCost
 from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
 from simulators.groq import RETRY_AFTER, GroqSimulator
-from web.clients.briefs import GONE_SECONDS, BriefClient, request_for, response_format
+from web.clients.briefs import GONE_SECONDS, BriefClient, BriefRefusal, request_for, response_format
 from web.clients.twilio_api import TwilioApi
 
 MESSAGES = [{"role": "user", "content": "Write the Brief."}]
@@ -226,6 +226,14 @@ async def test_a_model_whose_limit_is_reached_is_asked_again_when_the_api_says(a
 
     assert [request.model for request in groq.requests] == [FIRST, SECOND, SECOND, FIRST]
     assert [(why.lasting, why.requests) for why in limited] == [(False, 1)] + 4 * [(False, 0)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [("7.66", 7.66), ("2", 2.0), ("0", 1.0), ("-3", 1.0), ("3600", 300.0), ("inf", 300.0), ("nan", 10.0), ("", 10.0)],
+)
+def test_a_limit_is_waited_for_as_long_as_the_api_says_to_the_fraction(asked: str, waits: float) -> None:
+    assert BriefRefusal.of(httpx.Response(429, headers={"retry-after": asked})).seconds_aside == waits
 
 
 async def test_what_passes_puts_no_model_aside(autojump_clock: MockClock) -> None:

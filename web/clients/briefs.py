@@ -22,6 +22,7 @@ from actors.summarizer import BriefCost, BriefText
 from agents.brief import BRIEF_SCHEMA
 from protocol.fields import JSON
 from store.json_text import json_text
+from web.clients.http import retry_after
 
 GROQ_PATH = "/openai/v1"
 MAX_TOKENS = 2_000
@@ -90,9 +91,9 @@ class BriefRefusal:
             code, message = error.get("code") or error.get("type"), error.get("message")
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             code, message = None, None
-        wait = answer.headers.get("retry-after", "")
-        asked = min(float(wait), LONGEST_LIMIT) if wait.isdecimal() else LIMITED_SECONDS
-        return cls(answer.status_code, str(code or ""), str(message or "")[:300], max(asked, 1.0))
+        asked = retry_after(answer)
+        wait = LIMITED_SECONDS if asked is None else min(max(asked, 1.0), LONGEST_LIMIT)
+        return cls(answer.status_code, str(code or ""), str(message or "")[:300], wait)
 
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.code}".rstrip()

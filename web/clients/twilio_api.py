@@ -8,7 +8,6 @@ The official SDK is the oracle of the tests. It is not used here: it needs 90 mo
 its asynchronous client needs asyncio.
 """
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,8 @@ from typing import Any, TypeAlias
 import attrs
 import httpx
 import trio
+
+from web.clients.http import retry_after
 
 CALL_SID = r"CA[0-9a-fA-F]{32}"
 """What the id of a call looks like."""
@@ -114,13 +115,8 @@ class TwilioApi:
         return response
 
     def _pause(self, response: httpx.Response, attempt: int) -> float:
-        try:
-            asked = float(response.headers.get("retry-after", ""))
-        except ValueError:
-            asked = math.nan
-        if math.isnan(asked):
-            return self.rng.uniform(0, 0.25 * 2**attempt)
-        return min(max(asked, 0.0), LONGEST_PAUSE)
+        asked = retry_after(response)
+        return self.rng.uniform(0, 0.25 * 2**attempt) if asked is None else min(asked, LONGEST_PAUSE)
 
 
 def _object(response: httpx.Response, *, writes: bool = False) -> Resource:
