@@ -54,6 +54,7 @@ _SHORT = frozenset({"gap", "took", "delay"})
 """Fields that are told in milliseconds."""
 _LINES: Mapping[type[facts.Fact], tuple[str, Tone, str, str]] = {
     facts.ActorCrashed: ("{actor}", Tone.TROUBLE, "✗", "crashed: {error}"),
+    facts.WritingRefused: ("scribe", Tone.TROUBLE, "!", "the disk refuses journal and recording: {why}"),
     facts.BargeIn: (
         *("caller", Tone.TROUBLE, "⚡"),
         "interrupts {agent}: {heard_seconds:.1f} s heard, {dropped_seconds:.1f} s dropped",

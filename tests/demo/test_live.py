@@ -154,6 +154,7 @@ PLAIN = [
     ),
     (fact("frame_refused", where="twilio", why="not JSON"), "twilio       ! frame refused: not JSON"),
     (fact("unrecognised", where="deepgram", what="New"), "deepgram     ? passed over an unknown message: New"),
+    (fact("writing_refused", why="disk full"), "scribe       ! the disk refuses journal and recording: disk full"),
     (fact("actor_crashed", actor="scribe", error="disk full"), "scribe       ✗ crashed: disk full"),
     (fact("call_ended", outcome="completed", duration=81.3), "line         ☏ the call is over after 81.3 s: completed"),
 ]

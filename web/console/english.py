@@ -180,6 +180,7 @@ LIVE: Mapping[str, str] = {
     "withdrawn": "Withdrawn",
     "within": "within",
     "crashed": "crashed",
+    "writing_refused": "The disk refuses journal and recording",
     "restarting": "restarts in",
     "exhausted": "no restart is left",
     "silent": "waited",

@@ -242,6 +242,7 @@ _MARKS: Mapping[type[facts.Fact], Callable[[Any], tuple[MarkKind, str, str]]] = 
         *(MarkKind.BARGE_IN, it.agent), f"the caller interrupted {it.agent}; {it.dropped_seconds:.1f} s not heard",
     ),
     facts.CallerHungUp: lambda it: (MarkKind.HANG_UP, CALLER, f"the caller {left_by(it.how)}"),
+    facts.WritingRefused: lambda it: (MarkKind.WARNING, LINE, f"the disk refuses journal and recording: {it.why}"),
     facts.DigitPressed: lambda it: (MarkKind.DIGIT, CALLER, it.digit or "·"),
     facts.FrameRefused: lambda it: (MarkKind.WARNING, LINE, f"{it.where} refused a frame: {it.why}"),
     facts.GoodbyeHeard: lambda it: (

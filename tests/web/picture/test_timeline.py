@@ -115,6 +115,7 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
     call.note("warning_reported", after=1.0, agent="qualifier", code="SLOW", description="thinking is slow")
     call.note("frame_refused", after=1.0, where="twilio", why="not JSON")
     call.note("actor_crashed", after=1.0, actor="scribe", error="disk full")
+    call.note("writing_refused", after=1.0, why="disk full")
     call.note("silence_met", after=3.1, agent="qualifier", seconds=3.1, filled_by="agent")
     call.note("silence_met", after=4.0, agent="qualifier", seconds=4.0, filled_by="nothing")
     call.note("transfer_asked", after=1.0, agent="qualifier", reason="cross", notes="")
@@ -131,6 +132,7 @@ def test_every_kind_of_sign_can_be_drawn() -> None:
         "twilio refused a frame: not JSON",
         "qualifier puts the caller through: cross",
         "scribe crashed: disk full",
+        "the disk refuses journal and recording: disk full",
         "the caller had waited 3.1 s; qualifier asked for a moment",
         "the caller had waited 4.0 s; there was no clip to play",
         "qualifier does not start again: bad key",

@@ -92,6 +92,7 @@ const ON = {
   },
   restarts_exhausted(fact) { trouble(fact, `${fact.agent}: ${words.exhausted}: ${fact.error}`); },
   actor_crashed(fact) { trouble(fact, `${fact.actor} ${words.crashed}: ${fact.error}`); },
+  writing_refused(fact) { trouble(fact, `${words.writing_refused}: ${fact.why}`); },
   silence_met(fact) {
     trouble(fact, `${fact.agent}: ${words.silent} ${fact.seconds.toFixed(1)} s, ${words.filled_by} ${fact.filled_by}`);
   },
