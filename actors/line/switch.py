@@ -44,15 +44,19 @@ class Transfers(Protocol):
 class Wish:
     """A person is wanted: by a function of this agent's or, without a `call`, by a key or an operator.
 
-    `number` is our own of the call. `way` is the line's way to that person, where it is not the usual one.
+    `number` is our own of the call, and `command_id` is the operator's. `way` is the line's way to that person, where
+    it is not the usual one.
     """
 
     agent: AgentSpec
     wanted: TransferToHuman
     call: FunctionCall | None = None
     number: int = 0
-    way: Transfers | None = None
-    comes_back: bool = False
+    command_id: str = attrs.field(default="", kw_only=True)
+    way: Transfers | None = attrs.field(default=None, kw_only=True)
+    comes_back: bool = attrs.field(default=False, kw_only=True)
+    is_told: bool = attrs.field(default=False, init=False)
+    """Whether the caller is told that they are put through."""
     cause: str = attrs.field(default="", init=False)
     """Why the line did not do it, in its own words."""
     since: float = attrs.field(factory=trio.current_time, init=False)
@@ -78,16 +82,6 @@ class Wish:
 
 
 @attrs.define(eq=False)
-class OrderedPerson:
-    """A person that an operator wants, by this command. `wish` is there once the caller is told."""
-
-    command_id: str
-    wanted: TransferToHuman
-    comes_back: bool = False
-    wish: Wish | None = None
-
-
-@attrs.define(eq=False)
 class Switch:
     """The transfers of one call. Without `transfers` there is no person; `by_operator` is an operator's way to one."""
 
@@ -95,7 +89,8 @@ class Switch:
     transfers: Transfers | None = None
     human_digit: str = ""
     by_operator: Transfers | None = None
-    ordered: OrderedPerson | None = attrs.field(default=None, init=False)
+    ordered: Wish | None = attrs.field(default=None, init=False)
+    """An operator's, from the command on."""
     underway: Wish | None = None
     """A transfer that the line was asked for, and has not refused."""
     carrier: Standby = attrs.field(factory=Standby, init=False)
@@ -108,19 +103,19 @@ class Switch:
         if self._wish is not None:
             self._wish.scope.cancel(reason="another transfer is wanted")
             self._wish.refuse("another transfer is wanted")
-        self._wish = wish
+        self._wish, wish.is_told = wish, True
         self.carrier.want()
         self._wished.unpark_all()
         return wish
 
     def want_announced(self, agent: AgentSpec) -> None:
         """Want the person that the caller is being told of: an operator has ordered it, or a key was pressed."""
-        if self.ordered is not None:
-            self.ordered.wish = self.want(
-                Wish(agent, self.ordered.wanted, way=self.by_operator, comes_back=self.ordered.comes_back)
-            )
-        else:
-            self.want(Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person")))
+        if (wish := self.ordered) is None:
+            wish = Wish(agent, TransferToHuman(f"The caller pressed {self.human_digit} for a person"))
+        elif wish.is_told:  # and is told again: it is another one
+            wish = attrs.evolve(wish)
+        wish.agent = agent
+        self.want(wish)
 
     def allow(self, wish_id: str) -> None:
         """Have the line asked: the caller has heard that they are put through."""

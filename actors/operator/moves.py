@@ -14,7 +14,7 @@ from actors.call_state import CallState
 from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo, failed, refused
 from actors.facts import HandoffAsked
 from actors.facts.handoff import HandoffKind
-from actors.line.switch import OrderedPerson
+from actors.line.switch import Wish
 from actors.messages import AskHandoff
 from actors.supervision import Crashed, guard
 from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, Signal
@@ -138,32 +138,31 @@ async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: 
         return refused("no telephone network is behind this call")
     if not wanted.number and switch.transfers is None:
         return refused("no number is given, and none is set: TRANSFER_PHONE_NUMBER")
-    busy = session_to_move(driver)
-    if switch.ordered is not None or isinstance(busy, CommandAnswer):
-        return busy if isinstance(busy, CommandAnswer) else refused("another transfer is under way")
-    ordered = switch.ordered = _ordered(wanted, command_id)
+    session = session_to_move(driver)
+    if isinstance(session, CommandAnswer):
+        return session
+    if switch.ordered is not None:
+        return refused("another transfer is under way")
+    comes_back = isinstance(wanted, TakeOver)
+    reason, notes = (TAKEN_OVER, "") if isinstance(wanted, TakeOver) else (wanted.reason or BY_OPERATOR, wanted.notes)
+    person = TransferToHuman(reason, notes, wanted.number)
+    ordered = Wish(session.agent, person, command_id=command_id, way=switch.by_operator, comes_back=comes_back)
+    switch.ordered = ordered
     driver.put(PersonWanted())
     ended = await guard(partial(_wait_refused, state, ordered))
     switch.ordered = None
-    if ordered.wish is None:
+    if not ordered.is_told:
         driver.put(PersonWanted(wanted=False))
     if isinstance(ended, Crashed):
         raise ended.error
     return ended
 
 
-async def _wait_refused(state: CallState, ordered: OrderedPerson) -> CommandAnswer:
+async def _wait_refused(state: CallState, ordered: Wish) -> CommandAnswer:
     driver = state.turn
     with trio.move_on_after(state.policy.deadlines.remark_begun):
-        await wait_until(driver, lambda: ordered.wish is not None or driver.turn.closing is not None)
-    if ordered.wish is None:
+        await wait_until(driver, lambda: ordered.is_told or driver.turn.closing is not None)
+    if not ordered.is_told:
         return failed("no agent could tell the caller that they are put through")
-    await ordered.wish.wait_refused()
-    return failed(ordered.wish.cause or "another transfer took its place")
-
-
-def _ordered(wanted: TransferTo | TakeOver, command_id: str) -> OrderedPerson:
-    if isinstance(wanted, TakeOver):
-        return OrderedPerson(command_id, TransferToHuman(TAKEN_OVER, number=wanted.number), comes_back=True)
-    person = TransferToHuman(wanted.reason or BY_OPERATOR, wanted.notes, number=wanted.number)
-    return OrderedPerson(command_id, person)
+    await ordered.wait_refused()
+    return failed(ordered.cause or "another transfer took its place")
