@@ -55,7 +55,7 @@ class ListsScenarios(TyperCommand):
     @property
     def epilog(self) -> str | None:
         """Return the lists, read only when help is asked for."""
-        from simulators.fault_lines import FORMS
+        from simulators.faults import FORMS
         from simulators.scenario import shipped_scenarios
 
         faults: dict[str, list[str]] = {}

@@ -31,62 +31,27 @@ _SILENT: Final = bytes([SILENCE]) * FRAME_BYTES
 _LIMIT: Final = 32_000
 
 
-@attrs.frozen
-class LineFaults:
-    """Faults of the sound of a line. Seconds count from the `start` of the stream."""
-
-    loss: float = 0.0
-    """The share of frames that never arrive."""
-    noise: float | None = None
-    """A hiss so many dB softer than a voice."""
-    clipping: float | None = None
-    """Peaks are cut so many dB above the loudness of a voice."""
-    echo: float | None = None
-    """The agents come back so many dB softer, 200 ms later."""
-    coughs: tuple[float, ...] = ()
-    """When somebody coughs."""
-    others: tuple[float, ...] = ()
-    """When somebody else in the room says a sentence."""
-
-    @classmethod
-    def of(cls, faults: Faults) -> LineFaults:
-        """Read the faults of a line."""
-        numbers = {fault.kind: float(fault.number) for fault in faults.every}
-        return cls(
-            loss=faults.number("loss") / 100,
-            noise=numbers.get("noise"),
-            clipping=numbers.get("clipping"),
-            echo=numbers.get("echo"),
-            coughs=tuple(fault.after or 0.0 for fault in faults.of("cough")),
-            others=tuple(fault.after or 0.0 for fault in faults.of("two people")),
-        )
-
-    @property
-    def is_clean(self) -> bool:
-        return self == LineFaults()
-
-
 @attrs.define(eq=False)
 class BadLine:
-    """One stream's line; `heard` returns the agents' sound that was on it at some second."""
+    """One stream's line; `heard` returns the agents' sound that was on it at some second (from `start` on)."""
 
-    faults: LineFaults
+    faults: Faults
     heard: Callable[[float], bytes]
     _rng: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
 
     def carry(self, frame: bytes, at: float) -> bytes:
         """Return what arrives of a frame that is said `at` seconds."""
         faults = self.faults
-        if faults.loss and self._rng.random() < faults.loss:
+        if faults.has("loss") and self._rng.random() < faults.number("loss") / 100:
             return _SILENT
-        added = [_share(self.heard(at - ECHO_SECONDS), faults.echo)] if faults.echo is not None else []
-        added += [part for begun in faults.coughs if (part := _part(_cough(), at - begun))]
-        added += [part for begun in faults.others if (part := _part(_somebody_else(), at - begun))]
-        if faults.noise is not None:
-            added.append(self._hiss(faults.noise))
-        if not added and faults.clipping is None:
+        added = [_share(self.heard(at - ECHO_SECONDS), faults.number("echo"))] if faults.has("echo") else []
+        added += [part for one in faults.of("cough") if (part := _part(_cough(), at - (one.after or 0.0)))]
+        added += [part for one in faults.of("two people") if (part := _part(_somebody_else(), at - (one.after or 0.0)))]
+        if faults.has("noise"):
+            added.append(self._hiss(faults.number("noise")))
+        if not added and not faults.has("clipping"):
             return frame
-        limit = _LIMIT if faults.clipping is None else _loudness(-faults.clipping)
+        limit = _loudness(-faults.number("clipping")) if faults.has("clipping") else _LIMIT
         loudest = MASKED * _power(_samples(frame))
         return _mixed(frame, [part for part in added if _power(part) > loudest], limit)
 

@@ -12,12 +12,12 @@ import attrs
 
 from actors import facts
 from simulators.deepgram.log import FaultInjected
+from simulators.faults import OF_LINES
 from testkit.heard import holder_at
 from testkit.witness import Witnessed
 
 _BREAKS: Final = ("drop", "silent drop", "stall", "mute", "garbage", "error", "close")
 _REFUSES: Final = ("refuse connect", "no upgrade", "no welcome", "slow settings")
-_BAD_LINE: Final = ("loss", "noise", "clipping", "echo", "cough", "two people")
 _SILENCES: Final = ("silent drop", "stall", "mute")
 
 
@@ -66,8 +66,8 @@ EXCUSES: Final = (
     Excuse(
         6, ("echo", "noise"), "the service hears a voice in what is none: no agent gets to speak", no_agent_was_left
     ),
-    Excuse("answer", _BAD_LINE, "words are lost on the line, and replies are cut by what is none"),
-    Excuse("consent", _BAD_LINE, "words are lost on the line"),
+    Excuse("answer", OF_LINES, "words are lost on the line, and replies are cut by what is none"),
+    Excuse("consent", OF_LINES, "words are lost on the line"),
     Excuse("answer", _SILENCES, "the caller did not wait for another session", a_session_was_lost),
     Excuse("answer", _SILENCES, "the service never sends the rest of the goodbye", silent_in_the_goodbye),
     Excuse("answer", ("slow think",), "the caller did not wait for the answer"),

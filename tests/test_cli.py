@@ -23,7 +23,7 @@ from agents.roster import RosterError, RosterProblem
 from demo.options import DemoOptions
 from settings import Settings, environment
 from simulators.deepgram import DeepgramKnobs
-from simulators.fault_lines import FORMS
+from simulators.faults import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio.exchange import TwilioKnobs
 from store.outbox import event_id

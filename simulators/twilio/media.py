@@ -19,8 +19,8 @@ from protocol.audio import FRAME_BYTES, FRAME_SECONDS
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import DtmfReceived, MarkReached, StreamConnected, StreamStopped
 from protocol.wire import WebSocket
-from simulators.faults import FaultPlan, Faults
-from simulators.line_faults import BadLine, LineFaults
+from simulators.faults import OF_LINES, FaultPlan, Faults
+from simulators.line_faults import BadLine
 from simulators.memory import MemoryWebSocket
 from simulators.scenario import Scenario
 from simulators.twilio.caller import CallerAct, CallerTurns, GoesOn, HangsUp, KeepsSilent, PressesKey, StartsLine
@@ -117,8 +117,7 @@ class MediaCaller:
         self.recording.level(self._origin)
         self._playout = Playout(self.recording)
         self._frames = FrameWriter(self.identity)
-        line = LineFaults.of(self.faults)
-        self._line = None if line.is_clean else BadLine(line, self._agents_at)
+        self._line = BadLine(self.faults, self._agents_at) if self.faults.has(*OF_LINES) else None
         self._bad_frames = self.faults.number("bad frames")
         self._mute_at = self._origin + self.faults.begin("no media")
         async with trio.open_nursery() as nursery:

@@ -13,8 +13,7 @@ from actors.supervision import Crashed, RestartBudget
 from agents.functions import END_CONVERSATION
 from setting_reader import Variable
 from settings import VARIABLES
-from simulators import faults as faults_module
-from simulators.fault_lines import FORMS, Form
+from simulators.faults import FORMS
 from simulators.scenario import load_scenario, shipped_scenarios
 from testkit.probe.command import PROBE_VARIABLES
 from tests.docs import references
@@ -141,15 +140,8 @@ def silence() -> str:
 
 def faults() -> str:
     """Write the table of faults."""
-    rows = [(f"`{form.target}: {form.example}`", _described(form), _modifiers(form.modifiers)) for form in FORMS]
+    rows = [(f"`{form.target}: {form.example}`", form.does, _modifiers(form.modifiers)) for form in FORMS]
     return _table(("an example", "what happens", "may also have"), rows)
-
-
-def _described(form: Form) -> str:
-    """Return the line that the module of faults has for a form, under its service."""
-    section = (faults_module.__doc__ or "").partition(f"\n{form.target}:")[2]
-    line = next(line for line in section.splitlines() if line.startswith(f"    {form.example}  "))
-    return line.removeprefix(f"    {form.example}").strip()
 
 
 def scenarios() -> str:

@@ -5,7 +5,7 @@ import pytest
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, SILENCE, is_voiced
 from simulators.faults import FaultError, FaultPlan, parse_fault, parse_faults
 from simulators.hearing import Recogniser, SpeechEnded, WordHeard
-from simulators.line_faults import BadLine, LineFaults
+from simulators.line_faults import BadLine
 from simulators.speech import synthesise
 
 SAID = synthesise("Where is my order, please?", "caller-1")
@@ -23,7 +23,7 @@ def agent(at: float) -> bytes:
 
 
 def carried(*lines: str, audio: bytes = SAID.audio) -> bytes:
-    line = BadLine(LineFaults.of(FaultPlan(parse_faults(f"line: {each}" for each in lines)).twilio), agent)
+    line = BadLine(FaultPlan(parse_faults(f"line: {each}" for each in lines)).twilio, agent)
     frames = [audio[place : place + FRAME_BYTES] for place in range(0, len(audio), FRAME_BYTES)]
     return b"".join(line.carry(frame, number * FRAME_SECONDS) for number, frame in enumerate(frames))
 
@@ -78,11 +78,6 @@ def test_what_a_voice_masks_leaves_it_as_it_was() -> None:
     loud = SAID.audio[SAID.words[3].start_byte // FRAME_BYTES * FRAME_BYTES :][: 3 * FRAME_BYTES]
 
     assert carried("noise 40 dB", audio=loud) == loud
-
-
-def test_a_clean_line_is_clean() -> None:
-    assert LineFaults.of(FaultPlan().twilio).is_clean
-    assert not LineFaults(loss=0.1).is_clean
 
 
 @pytest.mark.parametrize("line", ["line: noise", "line: loss 5 dB", "line: echo 10 dB after 3 s", "line: hum"])
