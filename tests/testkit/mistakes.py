@@ -58,7 +58,7 @@ async def look_up_and_catch_all(arguments: Order, context: CallContext) -> Outco
         try:
             await trio.sleep(1.0)
         except BaseException:  # noqa: BLE001, S112, ASYNC103 - the mistake
-            continue
+            continue  # noqa: ASYNC104 - the mistake
 
 
 async def look_up_and_catch_all_within_a_scope(arguments: Order, context: CallContext) -> Outcome:
