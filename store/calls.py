@@ -30,7 +30,7 @@ class CallRecords(Protocol):
     """Keeps the record of every call that ended. Each method raises `OSError` when another try may succeed."""
 
     async def save(self, record: CallRecord) -> None:
-        """Keep `record`, replacing what was kept of the same call.
+        """Keep `record`, replacing what was kept of the same call; one without a conversation never replaces one with.
 
         Raises: `ValueError` when this record cannot be kept there at all.
 

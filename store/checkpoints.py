@@ -10,7 +10,7 @@ No call waits for any of it: a disk that is slow, full or stuck costs the checkp
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar, TypeVarTuple
@@ -23,7 +23,7 @@ from protocol.errors import one_line
 from store.calls import CallRecords
 from store.erasing import Subject, files_with, remove_all
 from store.records import CallRecord, RunningRecord
-from store.running_log import RunningLog, left_by_others
+from store.running_log import RunningLog, left_by_others, try_again
 
 SoFar: TypeAlias = Callable[[], RunningRecord | None]
 """Gives the record of a call as it stands, or None if it says what it said the last time."""
@@ -143,6 +143,8 @@ class Checkpoints:
         return len(found)
 
     async def _adopt_on(self) -> None:
+        with suppress(OSError):
+            await self._in_thread(try_again, self.folder)
         while True:
             try:
                 await self.adopt()

@@ -22,6 +22,9 @@ class MemoryRecords:
 
     async def save(self, record: CallRecord) -> None:
         await trio.lowlevel.checkpoint()
+        before = self._kept.get(record.call_sid)
+        if before is not None and before.duration > 0 and not record.duration:
+            return
         self._kept.pop(record.call_sid, None)
         self._kept[record.call_sid] = record
         while len(self._kept) > self.capacity:

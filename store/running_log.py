@@ -25,7 +25,7 @@ import orjson
 
 from store.json_text import json_text
 from store.leisure import leisurely
-from store.private import ProcessLock, naming, open_private, own_folder
+from store.private import FILE, ProcessLock, naming, open_private, own_folder
 from store.records import CallRecord, RecordError, RunningRecord, encode_running, record_from_json
 
 ROOM_BYTES = 128 * 1024
@@ -213,6 +213,14 @@ def _take(line: Mapping[str, object], records: dict[str, CallRecord]) -> None:
     if not isinstance(after, int) or not 0 <= after <= len(before):
         raise RecordError(f"it follows {after} turns, and there are {len(before)}")
     records[record.call_sid] = attrs.evolve(record, transcript=before[:after] + record.transcript)
+
+
+def try_again(folder: Path) -> None:
+    """Have what could not be read be read again: a newer version may have written it."""
+    for path in folder.glob("*.refused"):
+        with suppress(FileNotFoundError):
+            path.with_suffix(".lock").touch(FILE)
+            path.rename(path.with_suffix(".jsonl"))
 
 
 def left_by_others(folder: Path, own: str) -> list[RunningLog]:

@@ -9,6 +9,7 @@ wait in memory, the newest `SpillPolicy.in_memory` of them. None of it reaches t
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -145,6 +146,8 @@ class SpillingRecords:
         """Hand what waits to the database, and what comes, until cancelled."""
         failures = 0
         self._flowing = True
+        with suppress(OSError):
+            await self._on_disk(self.folder.try_again)
         try:
             while True:
                 self._news = trio.Event()

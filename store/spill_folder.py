@@ -1,13 +1,15 @@
 """Records that the database has not taken yet: one file each, oldest first by name.
 
 `SpillFolder` is a queue that outlives the process and is shared by the workers of a machine: the worker that sends a
-record removes its file, and a file that another worker was quicker to remove is no error. A file the database will
-never take is set aside as `.refused` for a person to look at. Everything here blocks and is called in a
-thread. Errors of the disk are the caller's `OSError`; a file that is no record is `RecordError`.
+record removes its file, and a file that another worker was quicker to remove is no error. What the database
+will never take, or nobody can read, is set aside as `.refused` for a person to look at, and tried again by the next
+process that starts: a newer version may have written it. Everything here blocks and is called in a thread. Errors of
+the disk are the caller's `OSError`; a file that is no record is `RecordError`.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -52,10 +54,14 @@ class SpillFolder:
 
     def set_aside(self, file: Path) -> None:
         """Take a file out of the queue without losing it."""
-        try:
+        with suppress(FileNotFoundError):  # somebody was quicker
             file.rename(file.with_suffix(".refused"))
-        except FileNotFoundError:
-            """Somebody was quicker."""
+
+    def try_again(self) -> None:
+        """Put back what was set aside."""
+        for file in self.path.glob("[0-9]*.refused"):
+            with suppress(FileNotFoundError):
+                file.rename(file.with_suffix(".json"))
 
     def find(self, call_sid: str) -> CallRecord | None:
         """Return the newest record of one call that waits here, or None."""

@@ -82,7 +82,8 @@ def _put(table: str, columns: Sequence[str]) -> str:
     values = ", ".join(f":{name}" for name in columns)
     replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "call_sid")
     named = ", ".join(columns)
-    return f"INSERT INTO {table} ({named}) VALUES ({values}) ON CONFLICT (call_sid) DO UPDATE SET {replaced}"  # noqa: S608
+    return f"""INSERT INTO {table} ({named}) VALUES ({values}) ON CONFLICT (call_sid) DO UPDATE SET {replaced}
+        WHERE excluded.duration > 0 OR {table}.duration = 0"""  # noqa: S608
 
 
 _PUT = _put("calls", ("call_sid", "started_at", "outcome", "direction", "duration", "record"))

@@ -28,7 +28,9 @@ Ts = TypeVarTuple("Ts")
 ANSWER_SECONDS = 2.0
 """For the database to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
 SWEEP_SECONDS = 60.0
-"""Between two removals of what has expired."""
+"""Between two removals of what has expired …"""
+KEPT_SECONDS = 60.0
+"""… so long ago: by then the worker that has put it has seen to what was not taken, if it lives."""
 
 _THESE = "name IN (SELECT decode(value, 'hex') FROM ({texts}) AS asked)"
 _PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, to_timestamp({now} + :seconds))
@@ -54,7 +56,8 @@ found: then it is left under that name anew, empty and expired for longer than a
 _ALL = "SELECT name, content FROM tokens"
 _ERASE = f"DELETE FROM tokens WHERE {_THESE} OR expires <= to_timestamp({{now}})"  # noqa: S608 - constants
 _DROP = "DELETE FROM tokens WHERE name = :name AND expires <= to_timestamp({now})"
-_SWEEP = "DELETE FROM tokens WHERE expires <= to_timestamp({now})"
+_SWEEP = """DELETE FROM tokens WHERE expires <= to_timestamp({now} - :kept)
+    RETURNING content, expires > to_timestamp(0)"""
 
 _log = structlog.stdlib.get_logger()
 
@@ -98,7 +101,6 @@ class TokenStore:
     _own: "TokenStore | None" = attrs.field(default=None, init=False)
     """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
-    _swept: float = attrs.field(default=-math.inf, init=False)
     _last: float = attrs.field(default=-math.inf, init=False)
     """When the last of what was put here has expired."""
 
@@ -117,7 +119,6 @@ class TokenStore:
             self._failing = False
             if self._own is not None:
                 await self._own.take(name)
-            await self._sweep()
 
     async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
         """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
@@ -190,18 +191,20 @@ class TokenStore:
             await self.database.overwrite()
         return own + len(keys)
 
-    async def sweep_on(self) -> None:
-        """Remove what has expired also when nothing more is put, until cancelled; first, what an earlier process left.
+    async def sweep_on(self, unused: Callable[[bytes], Awaitable[object]]) -> None:
+        """Remove what has expired, until cancelled, and give `unused` each text of it that nobody has taken.
 
-        A worker without calls asks nothing any more once all that it has put is gone. The first sweep opens the file,
-        too, so that no call waits for that.
+        First, what an earlier process left. Where there is a file, a worker without calls asks nothing any more once
+        all that it has put is gone. The first sweep opens the file, too, so that no call waits for that.
         """
-        await self._sweep()
+        swept = -math.inf
         self._note_expiry(SWEEP_SECONDS)  # what an earlier process has put last
         while True:
+            if swept <= self._last + KEPT_SECONDS or not isinstance(self.database, SqliteOrders):
+                swept = trio.current_time()
+                for content in await self._sweep():
+                    await unused(content)
             await trio.sleep(SWEEP_SECONDS)
-            if self._swept <= self._last:
-                await self._sweep()
 
     def _note_expiry(self, seconds: float) -> None:
         self._last = max(self._last, trio.current_time() + seconds)
@@ -211,14 +214,15 @@ class TokenStore:
             return await self.database.ask(sql, arguments)
         raise OSError(errno.ETIMEDOUT, "the database did not answer in time")
 
-    async def _sweep(self) -> None:
-        if trio.current_time() < self._swept + SWEEP_SECONDS:
-            return
-        self._swept = trio.current_time()
+    async def _sweep(self) -> Sequence[bytes]:
+        if self._own is not None:
+            await self._own._sweep()  # this worker has seen to it
         with suppress(OSError):
-            await self._ask(_SWEEP)
+            rows = await self._ask(_SWEEP, kept=KEPT_SECONDS)
             if isinstance(self.database, SqliteOrders):  # leave nothing of them in the log beside the file
                 await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
+            return [content for content, was_there in rows if was_there]
+        return ()
 
 
 @attrs.define(eq=False)

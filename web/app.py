@@ -22,7 +22,7 @@ from settings import Settings
 from web.calls.campaign_runner import CampaignRunner
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
-from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdicts, settle_unheard
+from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdicts, settle_unheard, settle_unused
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.unfinished import UnfinishedOrders
@@ -116,7 +116,11 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
         FollowUp(context).run,
         partial(settle_unheard, context),
         partial(keep_running, partial(look_for_verdicts, context), "verdicts_not_looked_for", VERDICT_LOOK_SECONDS),
-        partial(keep_running, context.admissions.tokens.sweep_on, "texts_not_swept"),
+        partial(
+            keep_running,
+            partial(context.admissions.tokens.sweep_on, partial(settle_unused, context)),
+            "texts_not_swept",
+        ),
         context.counts.watch_lag,
         Watchdog(context.counts.blocked).run,
     ]

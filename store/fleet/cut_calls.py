@@ -31,37 +31,46 @@ async def close_dead(database: Database, worker: str) -> None:
 
 async def adopt_on(database: Database, adopt: Adopt) -> None:
     """Keep the records of calls that were cut, every beat, until cancelled."""
+    unread = set[str]()
     while True:
         await trio.sleep(BEAT_SECONDS)
         try:
-            await adopt_cut(database, adopt)
+            await adopt_cut(database, adopt, unread)
         except OSError as exc:
             if not isinstance(exc, FleetUnavailable):
                 _log.warning("cut_calls_not_kept", why=str(exc))
 
 
-async def adopt_cut(database: Database, adopt: Adopt) -> int:
+async def adopt_cut(database: Database, adopt: Adopt, unread: set[str]) -> int:
     """Keep the records of calls that dead workers have cut; return how many.
 
-    One is kept again where a worker dies between the two steps: under its CallSid, as it was.
+    One is kept again where a worker dies between the two steps: under its CallSid, as it was. A note that cannot be
+    read stays for a day, for a worker of the version that wrote it; `unread` has the calls that were kept without it.
 
     Raises: `OSError`; what was not kept waits.
     """
-    kept = 0
-    while rows := await database.ask(statements.CUT):
+    kept, after = 0, ""
+    while rows := await database.ask(statements.CUT, {"after": after}):
         for call_sid, about, note in rows:
-            await adopt(_record_of(live_call(about), note))
-            await database.ask(statements.KEPT, {"call_sid": call_sid})
-            kept += 1
+            if call_sid not in unread:
+                record, is_read = _record_of(live_call(about), note)
+                await adopt(record)
+                kept += 1
+                if not is_read:
+                    unread.add(call_sid)
+            await database.ask(statements.KEPT, {"call_sid": call_sid, "is_read": call_sid not in unread})
+            after = call_sid
     return kept
 
 
-def _record_of(call: LiveCall, note: str | None) -> CallRecord:
-    """Return the record of a cut call: its last note, or the known facts without one."""
+def _record_of(call: LiveCall, note: str | None) -> tuple[CallRecord, bool]:
+    """Return the record of a cut call: its last note, or what else is known; False where the note cannot be read."""
+    is_read = True
     if note is not None:
         try:
-            return decode_record(note.encode())
+            return decode_record(note.encode()), True
         except RecordError as exc:
             _log.error("note_refused", call_sid=call.call_sid, why=str(exc))
+            is_read = False
     about = attrs.asdict(call, filter=lambda field, _: field.name not in {"key", "worker"})
-    return CallRecord(**about, duration=0.0, outcome="cut")
+    return CallRecord(**about, duration=0.0, outcome="cut"), is_read

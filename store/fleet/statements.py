@@ -118,8 +118,9 @@ freed AS (UPDATE slots SET {_EMPTY} WHERE worker = %(worker)s),
 unheard AS (DELETE FROM commands WHERE worker = %(worker)s)
 DELETE FROM workers WHERE worker = %(worker)s"""  # noqa: S608 - constants
 
-CUT = "SELECT call_sid, about, note FROM cut_calls ORDER BY died LIMIT 20"
-KEPT = "DELETE FROM cut_calls WHERE call_sid = %(call_sid)s"
+CUT = "SELECT call_sid, about, note FROM cut_calls WHERE call_sid > %(after)s ORDER BY call_sid LIMIT 20"
+KEPT = """DELETE FROM cut_calls WHERE call_sid = %(call_sid)s
+    AND (%(is_read)s OR died < clock_timestamp() - interval '1 day')"""
 
 HELD = """SELECT key FROM slots WHERE worker = %(worker)s
     UNION SELECT key FROM live_calls WHERE worker = %(worker)s"""

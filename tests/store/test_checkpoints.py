@@ -10,6 +10,7 @@ import attrs
 import pytest
 import trio
 
+from actors.supervision import in_background
 from store.calls import RecordsUnavailable
 from store.checkpoints import Checkpoints
 from store.json_text import packed_on
@@ -163,6 +164,19 @@ async def test_a_line_that_is_no_record_costs_no_other_call(folder: Path, line: 
     assert await Checkpoints(folder, MemoryRecords()).adopt() == 2
 
     assert entries(folder) == ["0123.refused"]
+
+
+async def test_what_an_older_version_could_not_read_is_read_at_the_next_start(folder: Path) -> None:
+    own = left_by_a_dead_process(folder, CUT)
+    own.path.rename(own.path.with_suffix(".refused"))
+    own._lock.path.unlink()
+    records = MemoryRecords()
+    async with in_background(Checkpoints(folder, records).run):
+        with trio.fail_after(5):
+            while await records.get(CUT.call_sid) is None:  # noqa: ASYNC110 - in a thread
+                await trio.sleep(0.01)
+
+    assert (await records.get(CUT.call_sid), entries(folder)) == (CUT, [])
 
 
 async def test_a_line_that_was_cut_short_leaves_the_one_before_it(folder: Path) -> None:

@@ -67,6 +67,17 @@ async def test_saving_a_call_again_replaces_it(records: CallRecords) -> None:
     assert [record.outcome for record in await records.list()] == ["crashed"]
 
 
+async def test_one_without_a_conversation_replaces_none_with_one(records: CallRecords) -> None:
+    """Two workers may tell of the end of one call, and only one of them have carried it."""
+    unheard, heard = attrs.evolve(FULL, outcome="never_ran", duration=0.0), attrs.evolve(FULL, outcome="crashed")
+    where = records.inner if isinstance(records, SpillingRecords) else records  # what waits is replaced there at last
+    for record in (unheard, attrs.evolve(unheard, why="no stream came"), FULL, unheard, heard, unheard):
+        await where.save(record)
+
+    assert await where.get(FULL.call_sid) == heard
+    assert [one.outcome for one in await where.search(CallQuery())] == ["crashed"]
+
+
 async def test_an_empty_store_lists_nothing(records: CallRecords) -> None:
     assert list(await records.list()) == []
 

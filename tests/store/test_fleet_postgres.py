@@ -15,6 +15,7 @@ from trio.lowlevel import wait_readable
 from trio.testing import wait_all_tasks_blocked
 
 from store import outbox, tokens
+from store.checkpoints import keep_news
 from store.fleet import driver, statements
 from store.fleet.commands import CommandRows, hear_on
 from store.fleet.cut_calls import adopt_cut, close_dead
@@ -34,7 +35,7 @@ from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
 from store.orders.databases import for_postgres
-from store.records import RunningRecord
+from store.records import CallRecord, RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
@@ -121,12 +122,54 @@ async def test_a_dead_workers_calls_are_closed_once_with_their_last_words_and_th
         nursery.start_soon(close_dead, first.database, first.worker)
         nursery.start_soon(close_dead, second.database, second.worker)
 
-    assert [await adopt_cut(one.database, records.save) for one in (first, second)] == [2, 0]
+    assert [await adopt_cut(one.database, records.save, set()) for one in (first, second)] == [2, 0]
     assert await records.get(FULL.call_sid) == FULL
     without_note = await records.get("CA2")
     assert without_note is not None
     assert (without_note.outcome, without_note.caller) == ("cut", "+15557650000")
     assert [await first.admit(call(f"CA{n}")) for n in (7, 8, 9)] == [True, True, False]
+
+
+async def test_the_note_of_a_newer_version_is_left_to_it_and_its_call_has_a_record_at_once(workers: Workers) -> None:
+    dead, old, new = [await workers.join(2, name) for name in ("dead", "old", "new")]
+    await dead.admit(call(FULL.call_sid))
+    dead.note(FULL.call_sid, running())
+    await dead.beat()
+    execute(workers.url, OLDER, "dead")
+    await close_dead(old.database, old.worker)
+    execute(workers.url, "UPDATE cut_calls SET note = 'newer' || note")
+    records, unread = MemoryRecords(), set[str]()
+
+    async def adopt(record: CallRecord) -> None:
+        await keep_news(records, record)
+
+    assert [await adopt_cut(old.database, adopt, unread) for _ in range(2)] == [1, 0]
+    assert (await kept_in(records)).duration == 0
+
+    execute(workers.url, "UPDATE cut_calls SET note = substr(note, 6)")
+    assert [await adopt_cut(new.database, adopt, set()) for _ in range(2)] == [1, 0]
+    assert await kept_in(records) == FULL
+
+
+async def kept_in(records: MemoryRecords) -> CallRecord:
+    kept = await records.get(FULL.call_sid)
+    assert kept is not None
+    return kept
+
+
+async def test_a_note_that_nobody_reads_is_kept_for_a_day(workers: Workers) -> None:
+    dead, old = [await workers.join(2, name) for name in ("dead", "old")]
+    await dead.admit(call("CA1"))
+    execute(workers.url, OLDER, "dead")
+    await close_dead(old.database, old.worker)
+    unread = set[str]()
+    left = []
+    for days in (0, 1):
+        execute(workers.url, "UPDATE cut_calls SET note = '{}', died = died + interval '1 day' * %s", -days)
+        await adopt_cut(old.database, MemoryRecords().save, unread)
+        left.append(len(await old.database.ask("SELECT 1 FROM cut_calls")))
+
+    assert left == [1, 0]
 
 
 async def test_a_worker_that_only_slept_takes_a_new_name_and_its_calls_run_on(workers: Workers) -> None:
@@ -141,7 +184,7 @@ async def test_a_worker_that_only_slept_takes_a_new_name_and_its_calls_run_on(wo
 
     assert [one.worker for one in await other.live()] == [slept.worker]
     assert slept.worker != "slept"
-    assert await adopt_cut(other.database, MemoryRecords().save) == 0
+    assert await adopt_cut(other.database, MemoryRecords().save, set()) == 0
 
 
 async def test_calls_for_which_there_is_no_slot_after_a_sleep_run_on_and_nobody_new_is_let_in(workers: Workers) -> None:
@@ -917,7 +960,7 @@ SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
     "the next number of a campaign": (campaigns._TAKE, "orders_contacts", {"worker": "w", "lease": 1.0, "latest": 9.0}),
     "news to send": (outbox._TAKE, "outbox_due", {"lease": 1.0}),
     "old news": (outbox._REMOVE, "outbox_created", {"seconds": 9.0}),
-    "texts to sweep": (tokens._SWEEP, "tokens_expires", {}),
+    "texts to sweep": (tokens._SWEEP, "tokens_expires", {"kept": 9.0}),
 }
 
 

@@ -21,7 +21,7 @@ from store.calls import RecordsUnavailable
 from store.erasing import Subject
 from store.memory import MemoryRecords
 from store.private import write_whole
-from store.records import CallRecord
+from store.records import CallRecord, encode_record
 from store.search import CallQuery
 from store.spill import SpillingRecords, SpillPolicy
 from store.spill_folder import SpillFolder
@@ -299,6 +299,17 @@ async def test_a_file_that_is_no_record_is_set_aside(folder: Path, nursery: trio
 
     assert waiting(folder) == ["00000000000000000001-CA.refused"]
     assert (await records.get("CA"), list(await records.list())) == (None, [])
+
+
+async def test_what_an_older_version_could_not_read_is_tried_again_at_the_next_start(
+    folder: Path, nursery: trio.Nursery
+) -> None:
+    put(folder, "00000000000000000001-CA.refused", encode_record(FULL))
+    records = SpillingRecords(database := Database(), folder, BRISK)
+    nursery.start_soon(records.run)
+    await wait_until(lambda: not waiting(folder))
+
+    assert await database.get(FULL.call_sid) == FULL
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What becomes of calls that may come back: each gets one end, also if several workers hear of it, or none."""
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
@@ -57,6 +56,12 @@ async def put_through(there: Exchange) -> tuple[KnownCall, WatchedCall]:
     Journal([watched.read]).note(CallParked(1.0, {}))
     await save(there, PUT_THROUGH)
     return known, watched
+
+
+async def resume(there: Exchange) -> None:
+    """Tell that the call has come back to this worker, as its stream does."""
+    admissions = context_of(there).admissions
+    await admissions.tell(CALL_SID, CallNews.RESUMED, admissions.worker)
 
 
 @asynccontextmanager
@@ -230,7 +235,7 @@ async def test_a_call_that_comes_back_to_another_worker_is_counted_there(
     first, second = two_workers(FakeLine(statuses={CALL_SID: "completed"}))
     async with following(first, second):
         await save(first, before)
-        await context_of(second).admissions.tell(CALL_SID, CallNews.RESUMED, repr(time.time()))  # as its stream does
+        await resume(second)
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
         await save(second, record(outcome="completed"))
         await trio.sleep(FIRST_ASK)
@@ -266,7 +271,7 @@ async def test_a_call_that_has_come_back_to_another_worker_is_not_shown_as_live_
     first, second = two_workers(FakeLine(statuses={CALL_SID: "in-progress"}))
     async with following(first, second):
         known, _ = await put_through(first)
-        await context_of(second).admissions.tell(CALL_SID, CallNews.RESUMED, repr(time.time()))
+        await resume(second)
         await trio.sleep(LOOK_SECONDS + 1)
 
     assert (known.live, context_of(first).watched.find(CALL_SID)) == (False, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import pytest
@@ -9,16 +10,18 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.supervision import in_background
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders.databases import Arguments, OrdersUnavailable, Rows
 from store.orders.queue import NewOrder
 from store.records import CallRecord
-from store.tokens import SqliteTokens, TokenStore
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.store.fleets import call
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, FakeLine, note_streamed, services, settings
+from web.calls.admission import TOKEN_SECONDS, Admission
 from web.calls.context import AppContext, Opened, build_context
-from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard, settle_unused
 from web.calls.live_calls import KnownCall
 from web.calls.slots import Slots
 
@@ -159,6 +162,50 @@ async def test_a_caller_who_comes_while_another_one_is_looked_after_is_shown(
 
         assert there.context.live_calls.find(other) is late
         assert await there.kept() == [(CALL_SID, "never_ran", "inbound")]
+
+
+@attrs.define(eq=False)
+class Late(SqliteTokens):
+    """A database that takes nearly as long to write as it may."""
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        await trio.sleep(0 if sql.startswith("SELECT") else 0.95 * ANSWER_SECONDS)
+        return await super().ask(sql, arguments)
+
+
+async def test_a_stream_that_is_let_in_at_the_last_moment_by_a_slow_database_has_one_record(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(tokens=TokenStore(Late())) as there:
+        token = await there.context.admissions.mint(Admission(CALL_SID, "inbound", LEAD, LINE, CALL_SID))
+        await trio.sleep(TOKEN_SECONDS - 1.2 * ANSWER_SECONDS)
+        is_let_in = isinstance(await there.context.admissions.redeem(token, CALL_SID), Admission)
+        await there.context.fleet.admit(call(CALL_SID))
+        there.context.live_calls.news_of(CALL_SID).carried()
+        await trio.sleep(SOON)
+
+        assert (is_let_in, await there.kept()) == (True, [])
+
+
+@pytest.mark.parametrize("comes", [False, True])
+async def test_a_caller_whose_worker_dies_before_their_stream_comes_has_a_record(
+    comes: bool, autojump_clock: MockClock
+) -> None:
+    """The other worker has not heard of the call."""
+    async with world() as there:
+        there.context.live_calls.remove(CALL_SID)
+        admissions = there.context.admissions
+        sweep = partial(admissions.tokens.sweep_on, partial(settle_unused, there.context))
+        tokens = [await admissions.mint(Admission(CALL_SID, "inbound", LEAD, LINE, CALL_SID)) for _ in range(2)]
+        for text in (b"human", b"1.5", b"[]", b"{}", b""):
+            await admissions.tokens.put(f"of another kind {text!r}", text, 10)
+        await admissions.mint(Admission(OTHER_CALL_SID, "inbound", LEAD, LINE, OTHER_CALL_SID, resumes=True))
+        if comes:
+            await admissions.redeem(tokens[0], CALL_SID)
+        async with in_background(sweep):
+            await trio.sleep(4 * SWEEP_SECONDS)
+
+        assert await there.kept() == ([] if comes else [(CALL_SID, "never_ran", "inbound")])
 
 
 async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockClock) -> None:

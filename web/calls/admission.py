@@ -34,8 +34,8 @@ class CallNews(Enum):
 
     VERDICT = "verdict"
     """Twilio's `AnsweredBy`, which is the text."""
-    RESUMED = "resumed"
-    """The call has come back to one of our workers; the text is when, by the wall's time."""
+    RESUMED = "resumed-by"
+    """The call has come back to one of our workers; the text is its `Admissions.worker`."""
     OVER = "over"
     """The call does not come back."""
     ENDED = "ended"
@@ -108,6 +108,8 @@ class Admissions:
         default=attrs.Factory(lambda self: KnownTexts(self.tokens), takes_self=True), init=False
     )
     """The tokens for news of a call, which goes on without what cannot be looked up now."""
+    worker: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
+    """A name of this process in such news."""
 
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
@@ -165,6 +167,9 @@ class Admissions:
     async def tell(self, call_sid: str, news: CallNews, text: str = "") -> None:
         """Keep news of a call for the worker that carries it, and for webhooks that come late."""
         await self.tokens.put(f"{news.value} {call_sid}", text.encode(), NEWS_SECONDS)
+
+    async def forget(self, call_sid: str, news: CallNews) -> None:
+        await self.texts.take(f"{news.value} {call_sid}")
 
     async def told(self, news: CallNews, call_sids: Sequence[str]) -> Mapping[str, str]:
         """Return the texts of those calls of which a worker has lately told such news."""

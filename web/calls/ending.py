@@ -8,7 +8,6 @@ nothing but its record, which is saved already: its sockets and tasks are gone. 
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -35,12 +34,11 @@ _log = structlog.stdlib.get_logger()
 class ParkedCall:
     """A call whose agents are done with it and which may come back: from a person, or on another stream.
 
-    Times are trio's; `at` is the wall's, which other workers share.
+    Times are trio's.
     """
 
     record: CallRecord
     until: float
-    at: float
     since: float = attrs.field(factory=trio.current_time, init=False)
     taken: float | None = attrs.field(default=None, init=False)
     """When the person took the call."""
@@ -64,14 +62,13 @@ class ParkedCalls:
     seconds: float = LONGEST_SECONDS
     lost_seconds: float = LOST_SECONDS
     places: int = PLACES
-    now: Callable[[], float] = time.time
     _parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
 
     def park(self, record: CallRecord) -> None:
         """Remember a call; a second time, what its record says now."""
         seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
         self.leave(record.call_sid)
-        self._parked[record.call_sid] = ParkedCall(record, trio.current_time() + seconds, self.now())
+        self._parked[record.call_sid] = ParkedCall(record, trio.current_time() + seconds)
 
     def find(self, call_sid: str) -> ParkedCall | None:
         return self._parked.get(call_sid)

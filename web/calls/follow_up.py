@@ -10,6 +10,7 @@ came before the call's stream. `settle_unheard` gives a record to each call that
 from functools import partial
 
 import attrs
+import orjson
 import structlog
 import trio
 
@@ -17,9 +18,10 @@ from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import keep_running, unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.calls import readable_record
+from store.json_text import known_fields
 from store.records import NEVER_RAN, TRANSFERRING, UNANSWERED
 from store.search import CallQuery
-from web.calls.admission import CallNews
+from web.calls.admission import TOKEN_SECONDS, Admission, CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK, ParkedCall
 from web.calls.live_calls import KnownCall
@@ -34,8 +36,8 @@ ASK_SECONDS = 60.0
 RECALLED = 200
 """Calls that were put through when the server stopped: the newest ones."""
 
-OVERDUE_SECONDS = 60.0
-"""From the last news of a call: by then Twilio has given up on our stream, and on the second one we offer it."""
+OVERDUE_SECONDS = TOKEN_SECONDS + 15.0
+"""From the last news of a call: by then its token was redeemed or has expired, however slow the database was."""
 NO_SHOW_LOOK_SECONDS = 10.0
 _OVER = {None, *FINAL_STATUSES}
 """What Twilio tells of a call that is over, or gone."""
@@ -67,6 +69,7 @@ class FollowUp:
         known = {*self.context.streams.running(), *(parked.record.call_sid for parked in parked_calls.all())}
         for record in read:
             if record is not None and record.call_sid not in known:
+                await self.context.admissions.forget(record.call_sid, CallNews.RESUMED)  # it came back before
                 parked_calls.park(record)
         self._has_recalled = True
 
@@ -81,7 +84,7 @@ class FollowUp:
         resumed = await admissions.told(CallNews.RESUMED, [*parked])
         over = await admissions.told(CallNews.OVER, [*parked])
         for call_sid, each in parked.items():
-            if float(resumed.get(call_sid, "-inf")) > each.at:
+            if resumed.get(call_sid, admissions.worker) != admissions.worker:
                 parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
                 self.context.live_calls.news_of(call_sid).carried_elsewhere()
                 self.context.watched.forget(call_sid)
@@ -122,15 +125,27 @@ async def settle_unheard(context: AppContext) -> None:
     """Look now and then after calls without a stream here, of which nothing was heard for a while. Raises nothing.
 
     A caller who came in may have hung up before their stream opened, or Twilio could not open it: they get a record. A
-    number of Twilio's needs no status callback, so nobody may tell. A server that is stopped before it has looked keeps
-    no such record; another does, if Twilio asks it what follows the stream. How a call goes that was ordered, another
-    worker may have heard, and noted.
+    number of Twilio's needs no status callback, so nobody may tell. Of a server that is stopped before it has looked,
+    another one sees to it, or its next start (`settle_unused`). How a call goes that was ordered, another worker may
+    have heard, and noted.
     """
     while True:
         await trio.sleep(NO_SHOW_LOOK_SECONDS)
         for call in context.live_calls.overdue(OVERDUE_SECONDS):
             settle = _record_no_show if call.direction == "inbound" else _hear_of_order
             await unharmed(partial(settle, context, call), "unheard_call_crashed", call_sid=call.call_sid)
+
+
+async def settle_unused(context: AppContext, text: bytes) -> None:
+    """Do as `settle_unheard` for a call whose worker has died: what is left of it is a token that it never used."""
+    try:
+        told = known_fields(Admission, dict(orjson.loads(text)))
+    except (TypeError, ValueError):
+        return  # another text
+    is_first = told.direction == "inbound" and not (told.resumes or told.visitor or told.takes_over)
+    if is_first and context.live_calls.find(told.call_sid) is None:
+        call = KnownCall(told.call_sid, told.direction, told.caller, told.line, "completed", told.call_sid)
+        await unharmed(partial(context.outcomes.conclude, call, "completed", NO_SHOW), "unheard_call_crashed")
 
 
 async def _record_no_show(context: AppContext, call: KnownCall) -> None:

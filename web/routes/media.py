@@ -12,7 +12,6 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 """
 
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -147,7 +146,7 @@ class MediaStreams:
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
         if admitted.resumes:
-            await context.admissions.tell(call_sid, CallNews.RESUMED, repr(time.time()))
+            await context.admissions.tell(call_sid, CallNews.RESUMED, context.admissions.worker)
             context.announced.parked_calls.leave(call_sid)
             left = await Returns(context).record_of(call_sid) or await context.fleet.noted(call_sid)  # by a dead worker
             plan = attrs.evolve(plan, resumption=None if left is None else _resumption(left, admitted))
