@@ -3,8 +3,9 @@
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
 PostgreSQL that workers share, in a file of SQLite that those of one machine see, or in memory, for one worker. Taking
 one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in
-its own memory: a call whose stream comes to the worker of its webhook is let in all the same. `KnownTexts` is how
-webhooks read them: what cannot be looked up is not there.
+its own memory: a call whose stream comes to the worker of its webhook is let in all the same.
+To look at a text, or to drop it, is for news of a call, which goes on without: what cannot be looked up is not there,
+and the log has that once. Where "not there" and "not known" are two answers (a stream's token), it is taken.
 """
 
 import errno
@@ -12,7 +13,7 @@ import hashlib
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar, TypeVarTuple, cast
+from typing import cast
 
 import attrs
 import orjson
@@ -21,9 +22,6 @@ import trio
 
 from store.erasing import Subject
 from store.orders.databases import OrderDatabase, Rows, SqliteOrders
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 ANSWER_SECONDS = 2.0
 """For the database to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
@@ -35,7 +33,6 @@ KEPT_SECONDS = 60.0
 _THESE = "name IN (SELECT decode(value, 'hex') FROM ({texts}) AS asked)"
 _PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, to_timestamp({now} + :seconds))
     ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
-_CLAIM = f"{_PUT} WHERE tokens.expires <= to_timestamp({{now}}) RETURNING 1"
 _PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
 _FOUND = "SELECT name, content FROM tokens WHERE name = :name AND expires > to_timestamp({now})"
 _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
@@ -94,13 +91,15 @@ class SqliteTokens(SqliteOrders):
 class TokenStore:
     """Keeps a text under a name until it is taken or too old.
 
-    Every method but `put` raises `OSError` where the texts of all workers cannot be asked.
+    `take`, `exchange` and `erase` raise `OSError` where the texts of all workers cannot be asked.
     """
 
     database: OrderDatabase = attrs.field(factory=SqliteTokens)
     _own: "TokenStore | None" = attrs.field(default=None, init=False)
     """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
+    _is_away: bool = attrs.field(default=False, init=False)
+    """Whether the database did not answer when it was asked last."""
     _last: float = attrs.field(default=-math.inf, init=False)
     """When the last of what was put here has expired."""
 
@@ -120,32 +119,28 @@ class TokenStore:
             if self._own is not None:
                 await self._own.take(name)
 
-    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
-        """Keep `content` under `name` if nothing lies there, which only one of several achieves; else return that."""
-        self._note_expiry(seconds)
-        if self._own is not None and (own := await self._own.peek(name)) is not None:
-            return own
-        while True:
-            if await self._ask(_CLAIM, name=_key(name), content=content, seconds=float(seconds)):
-                return None
-            if (found := await self.peek(name)) is not None:
-                return found
-            await trio.lowlevel.checkpoint()  # it has expired, or was taken, in between
-
-    async def peek(self, name: str) -> bytes | None:
-        """Return what lies under `name` and leave it there."""
-        return (await self.peek_all([name])).get(name)
+    async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
+        """Return what lies under `name` and leave it there; `if_unknown` where that cannot be looked up."""
+        found = await self._look([name])
+        return if_unknown if found is None else found.get(name)
 
     async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return what lies under each of `names`, for all of them with one question."""
-        own = await self.kept_here(names)
-        others = {_key(name): name for name in names if name not in own}
-        rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
-        return {**own, **{others[key]: content for key, content in rows}}
+        if not names:
+            await trio.lowlevel.checkpoint()
+            return {}
+        return await self._look(names) or {}
 
-    async def kept_here(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what this worker keeps alone under each of `names`."""
-        return await self._own.peek_all(names) if self._own is not None else {}
+    async def _look(self, names: Sequence[str]) -> Mapping[str, bytes] | None:
+        """Return what lies there; where the database cannot be asked, what this worker keeps alone, or None."""
+        own = await self._own.peek_all(names) if self._own is not None else {}
+        others = {_key(name): name for name in names if name not in own}
+        try:
+            rows = await self._ask(_PEEK, texts=_listed([*others])) if others else ()
+        except OSError as exc:
+            self._note_away(exc)
+            return own or None
+        return {**own, **{others[key]: content for key, content in rows}}
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
@@ -155,6 +150,14 @@ class TokenStore:
             return own
         rows = await self._ask(_TAKE, name=_key(name))
         return cast("bytes", rows[0][0]) if rows else None
+
+    async def drop(self, name: str) -> bytes | None:
+        """Take what lies under `name`, as far as that is possible now."""
+        try:
+            return await self.take(name)
+        except OSError as exc:
+            self._note_away(exc)
+            return None
 
     async def exchange(self, name: str, into: str, seconds: float) -> bytes | None:
         """Take what lies under `name`; if something does, leave an empty text under `into` for so long.
@@ -209,9 +212,16 @@ class TokenStore:
     def _note_expiry(self, seconds: float) -> None:
         self._last = max(self._last, trio.current_time() + seconds)
 
+    def _note_away(self, exc: OSError) -> None:
+        if not self._is_away:
+            _log.warning("texts_away", why=str(exc))
+        self._is_away = True
+
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):
-            return await self.database.ask(sql, arguments)
+            rows = await self.database.ask(sql, arguments)
+            self._is_away = False
+            return rows
         raise OSError(errno.ETIMEDOUT, "the database did not answer in time")
 
     async def _sweep(self) -> Sequence[bytes]:
@@ -223,53 +233,3 @@ class TokenStore:
                 await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
             return [content for content, was_there in rows if was_there]
         return ()
-
-
-@attrs.define(eq=False)
-class KnownTexts:
-    """The texts of a store as far as it can be asked now: where it cannot, none is there, and the log has it once.
-
-    For what webhooks and tasks leave each other about a call, which goes on without. Where "not there" and "not known"
-    are two answers (a stream's token), ask the store itself.
-    """
-
-    store: TokenStore
-    _is_away: bool = attrs.field(default=False, init=False)
-
-    async def put(self, name: str, content: bytes, seconds: float) -> None:
-        await self.store.put(name, content, seconds)
-
-    async def claim(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` if nothing lies there, as far as is known."""
-        try:
-            await self.store.claim(name, content, seconds)
-        except OSError as exc:
-            self._fails(exc)
-            await self.store.put(name, content, seconds)
-
-    async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
-        """Return what lies under `name` and leave it there; `if_unknown` where that cannot be looked up."""
-        return await self._or(if_unknown, self.store.peek, name)
-
-    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        if not names:
-            await trio.lowlevel.checkpoint()
-            return {}  # which says nothing about the store
-        return await self._or(await self.store.kept_here(names), self.store.peek_all, names)
-
-    async def take(self, name: str) -> bytes | None:
-        return await self._or(None, self.store.take, name)
-
-    async def _or(self, otherwise: T, ask: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        try:
-            answer = await ask(*args)
-        except OSError as exc:
-            self._fails(exc)
-            return otherwise
-        self._is_away = False
-        return answer
-
-    def _fails(self, exc: OSError) -> None:
-        if not self._is_away:
-            _log.warning("texts_away", why=str(exc))
-        self._is_away = True

@@ -4,7 +4,6 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -13,10 +12,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.supervision import in_background
 from store.erasing import Subject
 from store.orders.databases import IN_MEMORY, OrdersUnavailable
-from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, KnownTexts, SqliteTokens, TokenStore
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 
 
 @attrs.define
@@ -129,30 +127,6 @@ async def test_only_one_of_many_takers_wins(tokens: TokenStore) -> None:
     assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
 
 
-async def test_a_name_is_claimed_once_until_it_is_taken_or_too_old(tokens: TokenStore, clock: Clock) -> None:
-    claims = [await tokens.claim("name", content, 60) for content in (b"first", b"second")]
-    clock.time += 60
-    later = [await tokens.claim("name", content, 60) for content in (b"third", b"fourth")]
-    await tokens.take("name")
-
-    assert (claims, later) == ([None, b"first"], [None, b"third"])
-    assert await tokens.claim("name", b"fifth", 60) is None
-
-
-async def test_only_one_of_many_claims_wins(tokens: TokenStore) -> None:
-    found: list[bytes | None] = []
-
-    async def claim(content: bytes) -> None:
-        found.append(await tokens.claim("name", content, 60))
-
-    async with trio.open_nursery() as nursery:
-        for number in range(8):
-            nursery.start_soon(claim, b"%d" % number)
-
-    assert found.count(None) == 1
-    assert {content for content in found if content is not None} == {await tokens.peek("name")}
-
-
 async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> None:
     one, other = (SqliteTokens(str(tmp_path / "tokens.db")) for _ in range(2))
     await TokenStore(one).put("name", b"content", 60)
@@ -187,7 +161,6 @@ async def test_what_the_database_does_not_take_is_kept_by_this_worker() -> None:
         await tokens.put("token two", b"content", 60)
 
     assert [await tokens.peek("token one"), await tokens.take("token one")] == [b"content", b"content"]
-    assert await tokens.claim("token two", b"other", 60) == b"content"
     assert [line["event"] for line in lines] == ["texts_not_shared"]
     assert "token" not in str(lines)
 
@@ -201,12 +174,14 @@ class Away(SqliteTokens):
 
 
 async def test_what_this_worker_keeps_alone_is_found_beside_what_nobody_can_be_asked_for() -> None:
-    texts = KnownTexts(TokenStore(Away()))
+    texts = TokenStore(Away())
     with capture_logs() as lines:
         await texts.put("mine", b"1", 60)
         found = [await texts.peek_all(names) for names in (["mine", "another's"], ["another's"], ["mine", "a third"])]
+        looks = [await texts.peek("mine", b"0"), await texts.peek("another's", b"0"), await texts.peek("another's")]
+        drops = [await texts.drop(name) for name in ("mine", "mine", "another's")]
 
-    assert found == [{"mine": b"1"}, {}, {"mine": b"1"}]
+    assert (found, looks, drops) == ([{"mine": b"1"}, {}, {"mine": b"1"}], [b"1", b"0", None], [b"1", None, None])
     assert [line["event"] for line in lines] == ["texts_not_shared", "texts_away"]
 
 
@@ -410,9 +385,7 @@ async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path) -> None:
     database = SqliteTokens(str(tmp_path / ".tokens.db"), now=clock)
     await TokenStore(database).put("hers", b"from +15557650000", 60)
     clock.time += 121
-    async with in_background(partial(TokenStore(database).sweep_on, ignore)):  # another worker's
-        while await database.ask("SELECT name FROM tokens", {}):  # noqa: ASYNC110 - in a thread
-            await trio.sleep(0.01)
+    assert await TokenStore(database)._sweep() == [b"from +15557650000"]  # another worker's
 
     assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
     database.close()
@@ -459,7 +432,7 @@ async def test_what_this_worker_keeps_alone_is_erased_while_the_database_is_away
 async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """This worker keeps each text that is put; asking for one is the caller's `OSError`."""
+    """This worker keeps each text that is put; taking one is the caller's `OSError`."""
     over, ask = threading.Event(), SqliteTokens._ask
 
     def hang(database: SqliteTokens, sql: str, given: Mapping[str, object]) -> object:
@@ -470,7 +443,7 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
 
     await tokens.put("token", b"mine", 60)
     with pytest.raises(OSError, match="did not answer in time"):
-        await tokens.peek("another")
+        await tokens.take("another")
 
     assert await tokens.peek("token") == b"mine"
     assert trio.current_time() == 2 * ANSWER_SECONDS

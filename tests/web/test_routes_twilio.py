@@ -547,9 +547,9 @@ class CountedPeeks(TokenStore):
         super().__init__()
         self.looked_up: list[str] = []
 
-    async def peek(self, name: str) -> bytes | None:
+    async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
         self.looked_up.append(name)
-        return await super().peek(name)
+        return await super().peek(name, if_unknown)
 
 
 @pytest.mark.parametrize(("status", "looked_up"), [("ringing", []), ("in-progress", [f"streamed {CALL_SID}"])])

@@ -1,6 +1,6 @@
 """Texts that workers leave each other cannot be looked up (the database is away, the disk is): calls go on without."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import pytest
@@ -8,9 +8,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.erasing import Subject
 from store.memory import MemoryRecords
-from store.orders.databases import Rows
+from store.orders.databases import OrdersUnavailable, Rows
 from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.web.fakes import (
@@ -34,31 +33,19 @@ from web.calls.placing import Job, Placing
 from web.calls.returning import Returns, TwilioTransfers
 
 
-@attrs.define
-class TextsAway(TokenStore):
-    """Keeps what is left here, as the store of a database does that is away, and finds nothing."""
+class NoTexts(SqliteTokens):
+    """A database that is away."""
 
-    def _away(self) -> OSError:
-        return OSError("the database is away")
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
+        raise OrdersUnavailable("the database is away")
 
-    async def claim(self, name: str, content: bytes, seconds: float) -> bytes | None:
-        raise self._away()
 
-    async def peek(self, name: str) -> bytes | None:
-        raise self._away()
-
-    async def peek_all(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        raise self._away()
-
-    async def take(self, name: str) -> bytes | None:
-        raise self._away()
-
-    async def erase(self, subject: Subject) -> int:
-        raise self._away()
+def texts_away() -> TokenStore:
+    return TokenStore(NoTexts())
 
 
 def away() -> Exchange:
-    return exchange(tokens=TextsAway())
+    return exchange(tokens=texts_away())
 
 
 def about(**more: str) -> dict[str, str]:
@@ -93,7 +80,7 @@ async def test_each_webhook_is_answered(what: str, autojump_clock: MockClock) ->
 
 
 async def test_a_call_that_may_have_been_here_and_is_turned_away_keeps_its_record(autojump_clock: MockClock) -> None:
-    there, spoken = exchange(tokens=TextsAway(), records=Away()), record()
+    there, spoken = exchange(tokens=texts_away(), records=Away()), record()
     await there.records.save(spoken)
     there.slots.drain()
 
@@ -141,7 +128,7 @@ async def test_a_person_is_introduced_to_somebody(autojump_clock: MockClock) -> 
 async def test_a_call_is_put_through(autojump_clock: MockClock) -> None:
     line = FakeLine()
 
-    await TwilioTransfers(line, TextsAway(), ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+    await TwilioTransfers(line, texts_away(), ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
     assert [(sid, PERSON in document) for sid, document in line.redirected] == [(CALL_SID, True)]
 
@@ -173,7 +160,7 @@ async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_cl
 
 
 async def test_a_call_that_nobody_hears_of_is_asked_after(autojump_clock: MockClock) -> None:
-    there = exchange(line=FakeLine(statuses={CALL_SID: "busy"}), tokens=TextsAway())
+    there = exchange(line=FakeLine(statuses={CALL_SID: "busy"}), tokens=texts_away())
     jobs: list[Job] = []
     placing = Placing(context_of(there), "w1", jobs.append)
     call = context_of(there).live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "queued"))

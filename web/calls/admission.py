@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
-from store.tokens import KnownTexts, TokenStore
+from store.tokens import TokenStore
 from web.calls.orders import OrderNote
 
 TOKEN_SECONDS = 60.0
@@ -104,10 +104,6 @@ class Admissions:
     """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
 
     tokens: TokenStore
-    texts: KnownTexts = attrs.field(
-        default=attrs.Factory(lambda self: KnownTexts(self.tokens), takes_self=True), init=False
-    )
-    """The tokens for news of a call, which goes on without what cannot be looked up now."""
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
     """A name of this process in such news."""
 
@@ -144,7 +140,7 @@ class Admissions:
 
     async def recall_order(self, order: str) -> OrderNote:
         """Return what was noted with an order; nothing when it is unknown."""
-        kept = await self.texts.peek(f"order {order}") if order else None
+        kept = await self.tokens.peek(f"order {order}") if order else None
         return known_fields(OrderNote, orjson.loads(kept)) if kept is not None else OrderNote()
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
@@ -160,7 +156,7 @@ class Admissions:
         return tuple(why for _, why in await self._stream_errors(call_sid))
 
     async def _stream_errors(self, call_sid: str) -> list[list[str]]:
-        kept = await self.texts.peek(f"stream-errors {call_sid}")
+        kept = await self.tokens.peek(f"stream-errors {call_sid}")
         errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
         return errors
 
@@ -169,14 +165,14 @@ class Admissions:
         await self.tokens.put(f"{news.value} {call_sid}", text.encode(), NEWS_SECONDS)
 
     async def forget(self, call_sid: str, news: CallNews) -> None:
-        await self.texts.take(f"{news.value} {call_sid}")
+        await self.tokens.drop(f"{news.value} {call_sid}")
 
     async def told(self, news: CallNews, call_sids: Sequence[str]) -> Mapping[str, str]:
         """Return the texts of those calls of which a worker has lately told such news."""
         names = {call_sid: f"{news.value} {call_sid}" for call_sid in call_sids}
-        kept = await self.texts.peek_all([*names.values()])
+        kept = await self.tokens.peek_all([*names.values()])
         return {call_sid: kept[name].decode() for call_sid, name in names.items() if name in kept}
 
     async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
         """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
-        return await self.texts.peek(streamed_text(call_sid), b"" if if_unknown else None) is not None
+        return await self.tokens.peek(streamed_text(call_sid), b"" if if_unknown else None) is not None

@@ -117,16 +117,16 @@ async def operate(context: AppContext, call_sid: str, command: Command) -> Asked
 
 async def _call_back(context: AppContext, record: CallRecord, command: Command) -> Asked:
     """Have the line connect a call that an operator has taken over; its next stream answers the command."""
-    call_sid, texts = record.call_sid, context.admissions.texts
-    if await context.admissions.tokens.take(take_over_token(call_sid)) is None:
+    call_sid, texts = record.call_sid, context.admissions.tokens
+    if await texts.take(take_over_token(call_sid)) is None:
         return refused("nobody has taken this call over, or somebody gives it back already")
-    await texts.take(f"transfer {call_sid}")
+    await texts.drop(f"transfer {call_sid}")
     document = await Returns(context).call_back(record, command)
     await texts.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
     try:
         await context.line.redirect(call_sid, document)
     except LineError as exc:
-        await texts.take(give_back_token(call_sid))
+        await texts.drop(give_back_token(call_sid))
         await texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
         return failed(f"the line did not connect the call: {exc.reason}")
     with trio.move_on_after(BACK_SECONDS):

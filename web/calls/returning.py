@@ -23,7 +23,7 @@ from agents.quoting import neutral
 from store.calls import RecordsUnavailable
 from store.json_text import OtherVersion, known_fields
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from store.tokens import KnownTexts
+from store.tokens import TokenStore
 from web.calls.admission import NEWS_SECONDS, Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
@@ -61,8 +61,13 @@ def give_back_token(call_sid: str) -> str:
 
 
 def person_token(call_sid: str) -> str:
-    """Name the token that tells how far a person has come: picked up (empty), or took the call at this time."""
+    """Name the token that tells that a person has taken the call, and when."""
     return f"person {call_sid}"
+
+
+def picked_up_token(call_sid: str) -> str:
+    """Name the token that tells that a person's phone was picked up, and that they were asked for the key."""
+    return f"picked-up {call_sid}"
 
 
 @attrs.frozen
@@ -115,7 +120,7 @@ class Returns:
         transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
         settled = attrs.evolve(record, transfers=(*record.transfers[:-1], *transfers))
         if record.outcome == TRANSFERRING:
-            ended_by = await self.context.admissions.texts.peek(f"ended-by {call_sid}")
+            ended_by = await self.context.admissions.tokens.peek(f"ended-by {call_sid}")
             told = ended_by.decode() if ended_by is not None else outcome
             concluded = attrs.evolve(settled, outcome=told)
             await self.context.services.save(concluded)
@@ -127,9 +132,9 @@ class Returns:
     async def note_ended_by(self, call_sid: str, outcome: str) -> None:
         """Keep how a call has ended, for webhooks that only say that it is over; empty: it has not."""
         if outcome:
-            await self.context.admissions.texts.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
+            await self.context.admissions.tokens.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
         else:
-            await self.context.admissions.texts.take(f"ended-by {call_sid}")
+            await self.context.admissions.tokens.drop(f"ended-by {call_sid}")
 
     async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
         """Conclude a call that ended while it was put through; if the person had taken it, as transferred."""
@@ -144,7 +149,7 @@ class Returns:
         parked = self.context.announced.parked_calls.find(call_sid)
         if parked is not None and parked.taken is not None:
             return round(trio.current_time() - parked.taken, 3)
-        taken = await self.context.admissions.texts.peek(person_token(call_sid))
+        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
         return round(max(0.0, time.time() - float(taken)), 3) if taken else None
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
@@ -207,7 +212,7 @@ class TwilioTransfers:
     """Puts calls through to `number`, unless a call asks for another; `whispers` before they are connected."""
 
     line: Line
-    texts: KnownTexts = attrs.field(converter=KnownTexts)
+    texts: TokenStore
     origin: str
     our_number: str
     number: str = ""
@@ -217,7 +222,7 @@ class TwilioTransfers:
         if order.comes_back:
             await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
         else:
-            await self.texts.take(take_over_token(call_sid))  # of an earlier one
+            await self.texts.drop(take_over_token(call_sid))  # of an earlier one
 
     async def put_through(self, call_sid: str, order: TransferOrder) -> None:
         """Have Twilio dial the person; it stops the call's stream. Raises: `LineError`."""
@@ -229,7 +234,8 @@ class TwilioTransfers:
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
         await self._note_take_over(call_sid, order)
-        await self.texts.take(person_token(call_sid))  # of an earlier transfer of this call
+        for name in (picked_up_token(call_sid), person_token(call_sid)):  # of an earlier transfer of this call
+            await self.texts.drop(name)
         await self.texts.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
         await self.texts.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
         try:
@@ -238,5 +244,5 @@ class TwilioTransfers:
             refusal = exc
         else:
             return
-        await self.texts.take(f"transfer {call_sid}")
+        await self.texts.drop(f"transfer {call_sid}")
         raise refusal

@@ -140,7 +140,7 @@ class MediaStreams:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
         if not admitted.resumes and started.call_sid not in self.context.streams.running():
-            await self.context.admissions.texts.take(streamed_text(started.call_sid))  # it has had none
+            await self.context.admissions.tokens.drop(streamed_text(started.call_sid))  # it has had none
         await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER, started.call_sid)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:

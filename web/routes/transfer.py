@@ -16,7 +16,16 @@ from web.calls.admission import CallNews
 from web.calls.context import AppContext
 from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
-from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns, give_back_token, person_token, take_over_token
+from web.calls.returning import (
+    A_CALLER,
+    ANSWERED,
+    TRANSFERRED,
+    Returns,
+    give_back_token,
+    person_token,
+    picked_up_token,
+    take_over_token,
+)
 from web.clients import twiml
 from web.routes.problems import count_of, xml
 
@@ -40,8 +49,8 @@ class TransferRoutes:
 
     async def whisper(self) -> Response:
         call_sid = request.args.get("call", "")
-        texts = self.context.admissions.texts
-        await texts.claim(person_token(call_sid), b"", LONGEST_TALK)
+        texts = self.context.admissions.tokens
+        await texts.put(picked_up_token(call_sid), b"", LONGEST_TALK)
         words = await texts.peek(f"whisper {call_sid}")
         origin = self.context.signatures.origin
         return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
@@ -54,7 +63,7 @@ class TransferRoutes:
             return xml(twiml.hang_up())
         if (parked := self.context.announced.parked_calls.find(call_sid)) is not None:
             parked.take()
-        texts, name = self.context.admissions.texts, person_token(call_sid)
+        texts, name = self.context.admissions.tokens, person_token(call_sid)
         if not await texts.peek(name):
             await texts.put(name, repr(time.time()).encode(), LONGEST_TALK)
         self.context.slots.release(call_sid)
@@ -64,14 +73,15 @@ class TransferRoutes:
         """Say what follows the person: the end of the call, or the agent again, if nobody took it."""
         form, returns = await request.form, Returns(self.context)
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
-        texts = self.context.admissions.texts
-        await texts.take(f"transfer {call_sid}")
+        texts = self.context.admissions.tokens
+        await texts.drop(f"transfer {call_sid}")
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
         if (given_back := await texts.peek(give_back_token(call_sid))) is not None:
             return xml(given_back.decode())
         is_over = form.get("CallStatus", "") in FINAL_STATUSES
-        has_talked = is_taken(form, await texts.peek(person_token(call_sid)))
-        comes_back = await texts.take(take_over_token(call_sid)) is not None and not is_over
+        person = await texts.peek_all([picked_up_token(call_sid), person_token(call_sid)])
+        has_talked = is_taken(form, frozenset(person) != {picked_up_token(call_sid)})
+        comes_back = await texts.drop(take_over_token(call_sid)) is not None and not is_over
         if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())
@@ -86,15 +96,15 @@ class TransferRoutes:
         return xml(await returns.take_back(form, unreached=why, given_back=has_talked))
 
 
-def is_taken(form: Mapping[str, str], taken: bytes | None) -> bool:
+def is_taken(form: Mapping[str, str], may_be: bool) -> bool:
     """Tell whether a person has had the caller: as Twilio says, else as far as we know.
 
-    `taken`: empty if their phone was picked up and they were asked for the key, filled if they pressed it.
+    `may_be`: False if their phone was picked up, they were asked for the key, and did not press it.
     """
     if form.get("DialCallStatus", "") not in _CONNECTED:
         return False
     bridged = form.get("DialBridged", "")
-    return bridged == "true" or (bridged != "false" and taken != b"")
+    return bridged == "true" or (bridged != "false" and may_be)
 
 
 def unreached(form: Mapping[str, str]) -> str:

@@ -185,7 +185,7 @@ class TwilioRoutes:
         if "again" not in request.args and self.context.streams.is_again(call_sid):  # a repetition, too
             return await returns.take_back(form, again=True)
         # where the stream was stopped by a transfer, that document has taken the place of ours
-        transfer = await admissions.texts.peek(f"transfer {call_sid}")
+        transfer = await admissions.tokens.peek(f"transfer {call_sid}")
         return transfer.decode() if transfer is not None else None
 
     async def _note_ended(self, call_sid: str) -> None:
