@@ -1,6 +1,6 @@
 """Orders wait their turn, are placed once, and come to an outcome, whatever Twilio says or does not say."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -15,8 +15,10 @@ from store.orders.databases import Arguments, OrderDatabase, OrdersUnavailable, 
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
+from tests.web.test_texts_away import texts_away
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import LONGEST_WAIT, Dispatcher
+from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, settle_unheard
 from web.calls.orders import InDoubt, Lack, NoLine, Order, Placed, Refused, Waiting
 from web.calls.placing import (
     BUSY_SECONDS,
@@ -80,6 +82,7 @@ async def world(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run)
         nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
+        nursery.start_soon(settle_unheard, context)
         yield World(context, dispatcher, line, records)
         nursery.cancel_scope.cancel()
 
@@ -483,7 +486,7 @@ async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothin
 async def asked_after(there: World) -> None:
     """Check that Twilio is asked for the one call, which nobody has picked up, and is believed."""
     there.line.statuses[f"CA{1:032x}"] = "no-answer"
-    await trio.sleep(RING_SECONDS + 1)
+    await trio.sleep(RING_SECONDS + 5)
 
     assert await there.kept() == [("no_answer", "nobody picked up")]
 
@@ -507,8 +510,11 @@ async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_cl
         assert there.context.slots.free == there.context.slots.capacity
 
 
-async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(autojump_clock: MockClock) -> None:
-    async with world() as there:
+@pytest.mark.parametrize("tokens", [TokenStore, texts_away])
+async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(
+    tokens: Callable[[], TokenStore], autojump_clock: MockClock
+) -> None:
+    async with world(tokens=tokens()) as there:
         await there.dispatcher.take(ORDER)
         await asked_after(there)
 
@@ -527,7 +533,7 @@ async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_cl
     async with world() as there:
         await there.dispatcher.take(ORDER)
         await note_streamed(there.context.admissions, f"CA{1:032x}")
-        await trio.sleep(LOOK_SECONDS + 1)
+        await trio.sleep(NO_SHOW_LOOK_SECONDS + 1)
 
         assert there.context.slots.free == there.context.slots.capacity
         assert [call.elsewhere for call in there.context.live_calls.newest()] == [True]

@@ -273,10 +273,3 @@ async def test_how_an_order_goes_that_another_worker_looks_after_is_learned_of_i
             state in {"placed", "streamed", "busy", "once more"},
         )
         assert [sid for sid, _, direction in await there.kept() if direction == "inbound"] == [CALL_SID]
-
-
-async def test_an_order_of_which_something_was_heard_lately_is_not_looked_up(autojump_clock: MockClock) -> None:
-    async with ordered("busy") as (_, known):
-        await trio.sleep(OVERDUE_SECONDS - 1)
-
-        assert known.status == "queued"

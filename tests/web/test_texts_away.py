@@ -28,8 +28,6 @@ from tests.web.fakes import (
 )
 from tests.web.test_routes_transfer import ORDER, PARKED, PERSON, dialled_form
 from web.calls.follow_up import FollowUp
-from web.calls.live_calls import KnownCall
-from web.calls.placing import Job, Placing
 from web.calls.returning import Returns, TwilioTransfers
 
 
@@ -157,19 +155,6 @@ async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_cl
             await FollowUp(context).look()
 
     assert [line["event"] for line in lines] == ["texts_away"]
-
-
-async def test_a_call_that_nobody_hears_of_is_asked_after(autojump_clock: MockClock) -> None:
-    there = exchange(line=FakeLine(statuses={CALL_SID: "busy"}), tokens=texts_away())
-    jobs: list[Job] = []
-    placing = Placing(context_of(there), "w1", jobs.append)
-    call = context_of(there).live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "queued"))
-    there.slots.reserve("OR1", 1000)
-    await placing.note_placed(call, CALL_SID)
-
-    await jobs[0]()
-
-    assert (call.outcome, there.slots.free) == ("busy", there.slots.capacity)
 
 
 @attrs.define(eq=False)

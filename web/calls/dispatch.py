@@ -13,8 +13,10 @@ Twilio or the database does.
 """
 
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TypeAlias
 
 import attrs
 import structlog
@@ -37,7 +39,7 @@ from web.calls.orders import (
     new_order_id,
     written_order,
 )
-from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, ORDER_SECONDS, RING_SECONDS, Job, Placing
+from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, ORDER_SECONDS, RING_SECONDS, Placing
 from web.clients.twilio_api import LineError
 
 LONGEST_WAIT = 60.0
@@ -48,6 +50,8 @@ UNTAKEN_SECONDS = 3600.0
 """An order that nobody knows of is too late to be placed long before."""
 _DROP_SECONDS = 2.0
 _JOBS = 1000
+
+Job: TypeAlias = Callable[[], Awaitable[object]]
 
 _log = structlog.stdlib.get_logger()
 
@@ -69,7 +73,7 @@ class Dispatcher:
 
     def __attrs_post_init__(self) -> None:
         self._jobs, self._to_do = trio.open_memory_channel[Job](_JOBS)
-        self.placing = Placing(self.context, self.worker, self._later)
+        self.placing = Placing(self.context, self.worker)
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -38,7 +38,8 @@ RECALLED = 200
 
 OVERDUE_SECONDS = TOKEN_SECONDS + 15.0
 """From the last news of a call: by then its token was redeemed or has expired, however slow the database was."""
-NO_SHOW_LOOK_SECONDS = 10.0
+NO_SHOW_LOOK_SECONDS = 5.0
+"""The line of a call that another worker carries is kept here for no longer."""
 _OVER = {None, *FINAL_STATUSES}
 """What Twilio tells of a call that is over, or gone."""
 NO_SHOW = "the caller never reached an agent: they hung up, or the media stream could not be opened"
@@ -176,6 +177,7 @@ async def _hear_of_order(context: AppContext, call: KnownCall) -> None:
     outcome = "canceled" if known is None else known.outcome
     context.live_calls.name(call.id, order.call_sid if order is not None else "")
     if call.call_sid and await context.admissions.is_streamed(call.call_sid):
+        context.slots.release(call.id)
         call.carried_elsewhere()
     elif order is None or order.is_over:
         context.slots.release(call.id)

@@ -141,10 +141,10 @@ class LiveCalls:
             self._ids.pop(call.call_sid, None)
 
     def overdue(self, seconds: float) -> list[KnownCall]:
-        """Return the calls that had no stream here and were not heard of for so long: of the ordered ones, the live."""
+        """Return the calls without a stream here: those that came in, and were not heard of for so long, and orders."""
         before = trio.current_time() - seconds
-        unheard = (call for call in self._calls.values() if not call.streamed and call.heard_at <= before)
-        return [call for call in unheard if not call.outcome and (call.direction == "inbound" or call.live)]
+        unheard = (call for call in self._calls.values() if not call.streamed and not call.outcome)
+        return [call for call in unheard if (call.heard_at <= before if call.direction == "inbound" else call.live)]
 
     def ringing_to(self, number: str) -> Iterator[KnownCall]:
         for call in self.newest():

@@ -1,27 +1,23 @@
-"""Placing the call of an order: Twilio is asked once, and what it does not answer is followed up.
+"""Placing the call of an order: Twilio is asked once.
 
 `Placing` notes an order as *asking* before it asks Twilio, and is the only place that asks. A process may die at any
 step: the order is *waiting* then and was not asked for, or *asking*, and is looked for by `web/calls/unfinished.py`
-once nobody can be asking any more (`SETTLE_SECONDS`). It owns no task; what takes time is handed to `later`.
+once nobody can be asking any more (`SETTLE_SECONDS`); so is one that Twilio does not answer. One that is *placed* is
+asked after there, if nothing is heard of it.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import TypeAlias
 
 import attrs
 import structlog
 import trio
 
-from protocol.twilio import FINAL_STATUSES
 from store.records import DO_NOT_CALL
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import InDoubt, Order, Placed, Refused, Taken, Waiting
-from web.calls.outcomes import why
-from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 
 RING_SECONDS = 150.0
@@ -37,12 +33,10 @@ SEND_SECONDS = 5.0
 SETTLE_SECONDS = 35.0
 """From asking to looking for the call in Twilio's list: `SEND_SECONDS`, `PLACE_SECONDS`, and the list's own delay."""
 LOOK_SECONDS = 5.0
-"""Between looks whether another worker carries a call: its line here is kept for nothing then."""
-FOUND_SECONDS = 2.0
-"""Between looks whether somebody has found the call of an order that is in doubt."""
+"""Until an order that must not be placed now is looked at again."""
 BUSY_SECONDS = 10.0
 """Until an order that finds no line may be worth another try."""
-PLACED_SECONDS = RING_SECONDS + 30.0
+PLACED_SECONDS = RING_SECONDS
 """From placing a call to asking after it, where nothing was noted of its end."""
 OF_THE_ACCOUNT = frozenset({20003, 21205, 21210, 21212})
 """Refusals that are no fault of the number: credentials, our address, our own number."""
@@ -51,8 +45,6 @@ PASSING = frozenset({0, 10004})
 NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"
 
 _log = structlog.stdlib.get_logger()
-
-Job: TypeAlias = Callable[[], Awaitable[object]]
 
 
 def clock_awake() -> float:
@@ -64,27 +56,20 @@ def clock_awake() -> float:
 class Placing:
     context: AppContext
     worker: str
-    later: Callable[[Job], None]
     clock: Callable[[], float] = clock_awake
 
     async def place(self, call: KnownCall, order: Order, *, is_patient: bool = False) -> Taken:
         """Ask Twilio for the call, once; `is_patient`: where Twilio cannot be reached, let the order wait again."""
         if not await self._may_ask(call):
             return Waiting(LOOK_SECONDS)
-        is_told = False
         try:
             with trio.fail_after(PLACE_SECONDS):
                 call_sid = await self.context.line.place_call(order.to, call.id, order.options)
-            is_told = True
         except trio.TooSlowError:
             return InDoubt("Twilio did not answer in time")
         except LineError as exc:
-            is_told = not exc.maybe_done
             _log.warning("call_not_placed", id=call.id, why=exc.reason, code=exc.code, maybe_placed=exc.maybe_done)
-            return await self._refused(call, exc, is_patient=is_patient) if is_told else InDoubt(exc.reason)
-        finally:  # also when the client has hung up, which cancels this
-            if not is_told:
-                self.later(partial(self._wait_found, call))
+            return InDoubt(exc.reason) if exc.maybe_done else await self._refused(call, exc, is_patient=is_patient)
         await self.note_placed(call, call_sid)
         return Placed()
 
@@ -157,52 +142,10 @@ class Placing:
     async def note_placed(self, call: KnownCall, call_sid: str) -> None:
         self.context.live_calls.name(call.id, call_sid)
         _log.info("call_placed", call_sid=call_sid, id=call.id)
-        self.later(partial(self._see_through, call))  # first: the client may hang up meanwhile
         try:
             await self.context.orders.placed(call.id, call_sid, PLACED_SECONDS)
         except OSError as exc:
             _log.warning("call_placed_not_noted", id=call.id, call_sid=call_sid, why=str(exc))
-
-    async def _wait_found(self, call: KnownCall) -> None:
-        """Wait until a webhook, or a look at Twilio's list, has found the call of an order, and show it."""
-        until = trio.current_time() + LATEST_SECONDS
-        while not call.call_sid and not call.over and trio.current_time() < until:
-            await trio.sleep(FOUND_SECONDS)
-            order = None
-            with suppress(OSError):
-                order = await self.context.orders.find(call.id)
-            if order is not None and order.call_sid and not call.call_sid:
-                _log.info("call_found", call_sid=order.call_sid, id=call.id)
-                await self.note_placed(call, order.call_sid)
-
-    async def _see_through(self, call: KnownCall) -> None:
-        """Give the line back if another worker carries the call; ask after one of which nothing is heard any more.
-
-        One of which Twilio does not tell either, or only that it goes on without us, is given up.
-        """
-        until = trio.current_time() + ORDER_SECONDS
-        while trio.current_time() < until:
-            if await self._is_heard_of(call):
-                return
-            status = await ask_status(self.context.line, call.call_sid)
-            if status == "":
-                continue
-            call.refreshed(status or "failed")
-            if call.status in FINAL_STATUSES:
-                await self.conclude(call, call.status, why(call.status, {}))
-        if call.live and not call.streamed:
-            await self.conclude(call, "failed", NEVER_TOLD, outcome="unknown")
-
-    async def _is_heard_of(self, call: KnownCall) -> bool:
-        with trio.move_on_after(RING_SECONDS):
-            while not call.over and not call.streamed:
-                if await self.context.admissions.is_streamed(call.call_sid):
-                    call.carried_elsewhere()
-                    self.context.slots.release(call.id)
-                    return True
-                await trio.sleep(LOOK_SECONDS)
-            return True
-        return False
 
     async def conclude(self, call: KnownCall, status: str, reason: str, *, outcome: str = "") -> None:
         """Note how an order ended of which no agent has a record."""

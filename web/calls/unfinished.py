@@ -159,7 +159,7 @@ class UnfinishedOrders:
         return [call_sid for call_sid in listed if call_sid not in known]
 
     async def _ask_after(self, order: KeptOrder) -> None:
-        """Find out how a call went whose end nobody has noted."""
+        """Find out how a call went whose end nobody has noted; give it up if Twilio does not tell in so long."""
         call, status = self.dispatcher.shown(order), ""
         is_carried = (call.streamed and not call.over) or await find_elsewhere(self.context, call.call_sid)
         if not is_carried:
@@ -167,7 +167,12 @@ class UnfinishedOrders:
             status = "failed" if asked is None else asked
         if status in FINAL_STATUSES:
             await self.dispatcher.placing.conclude(call, status, why(status, {}))
-            if order.is_late:  # its stream was let in, and nobody has kept a record
-                await self.dispatcher.placing.conclude(call, status, NEVER_TOLD, outcome="unknown")
-                await self.context.outcomes.ends.note(order.order_id, "unknown", NEVER_TOLD)
+        is_told = status in FINAL_STATUSES  # then its stream was let in, and nobody has kept a record
+        if order.is_late and not is_carried and (is_told or not await self._may_be_streamed(order)):
+            given_up = status if is_told else "failed"
+            await self.dispatcher.placing.conclude(call, given_up, NEVER_TOLD, outcome="unknown")
+            await self.context.outcomes.ends.note(order.order_id, "unknown", NEVER_TOLD)
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)
+
+    async def _may_be_streamed(self, order: KeptOrder) -> bool:
+        return await self.context.admissions.is_streamed(order.call_sid, if_unknown=True)

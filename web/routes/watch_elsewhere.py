@@ -29,7 +29,7 @@ from trio.lowlevel import ParkingLot
 from actors.supervision import unharmed
 from protocol.fields import json_or
 from store.fleet.shared import Fleet
-from web.calls.placing import Job
+from web.calls.dispatch import Job
 from web.calls.watching import WatchedCalls
 from web.routes.watch import EVENTS, MOST_WATCHERS, STALL_SECONDS, Stream, stream_of
 
