@@ -457,7 +457,7 @@ MUTANTS = (
         4,
         "a caller comes back from a person though the database is away: the webhook fails",
         "store/tokens.py",
-        "return otherwise",
+        "return own or None",
         "raise",
         ("tests/web/test_texts_away.py",),
     ),
