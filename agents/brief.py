@@ -7,7 +7,10 @@ information between marks that it cannot contain. A reply that is no Brief is `B
 fails.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from json import JSONDecoder
 from typing import Final, TypeVar
 
 import attrs
@@ -221,11 +224,14 @@ def messages_about(system: str, turns: Sequence[SpokenTurn], facts: Mapping[str,
 
 
 def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
-    """Read a language model's reply; fences, words around it and unknown keys are forgiven.
+    """Read a language model's reply; what stands around it and unknown keys are forgiven.
 
     *Raises* `BriefRefused` when there is no object, an entry is not text, or there is no summary.
     """
-    entries = _object_in(text)
+    try:
+        entries: Mapping[str, JSON] = orjson.loads(object_in(text, ("summary",)))  # what parses between braces
+    except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+        raise BriefRefused("no JSON object in the reply") from error
     more = ((name, _entry_text(name, entries.get(name))) for name in added or {})
     known = {name: _entry_text(name, entries.get(name)) for name in BRIEF_NAMES}
     brief = Brief(recent=(), recorded=(), **known, added=tuple((name, value) for name, value in more if value))
@@ -266,15 +272,22 @@ def _first_of(lines: Iterable[LineT], room: int) -> list[LineT]:
     return kept
 
 
-def _object_in(text: str) -> Mapping[str, JSON]:
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
-        raise BriefRefused("no JSON object in the reply")
-    try:
-        entries: Mapping[str, JSON] = orjson.loads(text[start : end + 1])  # what parses between braces is an object
-    except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-        raise BriefRefused("the reply is not JSON") from error
-    return entries
+def object_in(text: str, entries: Collection[str]) -> str:
+    """Find the last JSON object in a model's words that has any of these entries; else all between the outer braces.
+
+    Reasoning, fences, remarks and an object around it are passed over.
+    """
+    found, end = text[max(text.find("{"), 0) : text.rfind("}") + 1], 0
+    for brace in re.finditer("{", text):
+        with suppress(ValueError, RecursionError):
+            if brace.start() >= end:
+                told, stop = _DECODER.raw_decode(text, brace.start())
+                if any(entry in told for entry in entries):
+                    found, end = text[brace.start() : stop], stop
+    return found
+
+
+_DECODER: Final = JSONDecoder()
 
 
 def _entry_text(name: str, value: JSON) -> str:

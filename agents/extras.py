@@ -26,7 +26,7 @@ import httpx
 import orjson
 
 from agents.arguments import SchemaRefused, Strictness, json_of, read_arguments, schema_of
-from agents.brief import messages_about
+from agents.brief import messages_about, object_in
 from agents.loading import RosterProblem, file_of, refuse
 from agents.quoting import SpokenTurn, word_set
 from agents.spec_types import takes_other_than, wrong_types
@@ -181,11 +181,10 @@ def extraction_messages(wanted: type, turns: Sequence[SpokenTurn], facts: Mappin
 
 
 def read_extraction(wanted: type, text: str) -> Mapping[str, JSON]:
-    """Read a language model's answer; fences, words around it and unknown keys are forgiven.
+    """Read a language model's answer; what stands around it and unknown keys are forgiven.
 
     *Raises* `ArgumentsRefused`.
     """
-    start, end = text.find("{"), text.rfind("}")
-    found = text[start : end + 1] if 0 <= start < end else text
+    found = object_in(text, [field.name for field in attrs.fields(wanted)])
     plain = json_of(read_arguments(wanted, found, Strictness.TOLERANT)[0])
     return plain if isinstance(plain, dict) else {}

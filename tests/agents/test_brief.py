@@ -46,8 +46,11 @@ def test_a_reply_in_the_form_asked_for_becomes_a_brief() -> None:
         f"```json\n{reply()}\n```",
         f"Here is the note:\n{reply()}\nI hope it helps.",
         reply(confidence=0.9, recent=["x"]),
+        f'<think>I write {{"summary": "..."}}, as the schema says.</think>{reply()}',
+        f"{reply()} ({{place}} is left empty.)",
+        orjson.dumps({"name": "write_brief", "arguments": orjson.Fragment(reply())}).decode(),
     ],
-    ids=["fenced", "with words around it", "with unknown keys"],
+    ids=["fenced", "with words around it", "with unknown keys", "thought aloud", "with a remark", "as a function call"],
 )
 def test_habits_of_language_models_are_forgiven(text: str) -> None:
     assert parse_brief(text) == WHOLE

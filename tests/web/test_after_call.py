@@ -84,8 +84,11 @@ async def after(
     return await records.get(CALL_SID)
 
 
-async def test_the_form_is_filled_in_once_and_kept_and_the_hook_sees_it(autojump_clock: MockClock) -> None:
-    model, hook = Model(), Hook()
+@pytest.mark.parametrize(
+    "around", ["{}", "<think>{{mood: ?}}</think>{}", '{{"form": {}}}'], ids=["", "aloud", "in another"]
+)
+async def test_the_form_is_filled_in_once_and_kept_and_the_hook_sees_it(around: str, autojump_clock: MockClock) -> None:
+    model, hook = Model(around.format(Model().answer)), Hook()
 
     kept = await after(hook, model.ask)
 
