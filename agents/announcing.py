@@ -46,18 +46,26 @@ _NOT_NOW: Final = re.compile(
 """The same words where nobody has to wait on the line."""
 _GOODBYE_TO: Final = re.compile(r" (?:good ?)?bye to (?!you )")
 _POLITE: Final = re.compile(
-    r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|thank you|thanks?|thx|cheers|ok|okay|alright|all right|right|sure"
-    r"|great|fine|perfect|lovely|wonderful|cool|awesome|exactly|absolutely|understood|of course|no (?:problem|worries)"
+    r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|thank you|thanks?|thx|cheers|ok|okay|alright|alrighty|all right"
+    r"|right|sure|great|fine|perfect|lovely|wonderful|cool|awesome|exactly|absolutely|understood|of course"
+    r"|excellent|amazing|brilliant|fantastic|super|fair enough|will do|same here|likewise|ok[ea]y dok[ea]y"
+    r"|(?:much |i )?(?:really )?appreciated?(?: (?:it|that|your \w+))?|no (?:problem|worries)"
     r"|i (?:see|understand)|got (?:it|you)|gotcha|(?:(?:it|that) )?makes sense|sounds good|youre welcome"
-    r"|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) help)\b"
+    r"|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) (?:help|time)|for calling)\b"
 )
+_SOON: Final = r"(?:soon|later|then|there|tomorrow|next week|(?:on )?(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
+_NICE: Final = r"(?:very )?(?:nice|good|great|lovely|wonderful|blessed)"
+_DAY: Final = r"(?:your |the )?(?:rest of )?(?:your |the )?(?:day|evening|night|week(?:end)?|one)"
 _FAREWELL: Final = re.compile(
-    r"\b(?:(?:good )?bye|goodbye|take care|(?:you|same to you) too|see you(?: (?:then|soon|later))?"
-    r"|(?:have )?a (?:very )?(?:nice|good|great|lovely|wonderful)(?: (?:day|evening|night|week|weekend|one))?"
-    r"|(?:very )?(?:nice|good|great|lovely|wonderful) (?:day|evening|night|week|weekend|one)"
-    r"|thats (?:all(?! right)|it)|talk (?:to you )?(?:soon|later))\b"
+    r"\b(?:(?:good )?bye(?: for now| \w+$)?|goodbye(?: \w+$)?|take care|(?:you|same to you) (?:too|as well)"
+    rf"|see (?:you|ya)(?: {_SOON})?|(?:talk|speak|catch)(?: to)?(?: you)? {_SOON}|cheerio|good night|god bless(?: you)?"
+    rf"|(?:have )?a {_NICE}(?: {_DAY})?|{_NICE} {_DAY}|enjoy {_DAY}"
+    r"|that(?:s|was| was) (?:all(?! right)|it|everything)(?: i need(?:ed)?)?(?: for (?:today|now))?)\b"
 )
-_AROUND_POLITE: Final = word_set("a ah all and for im much no oh so thats the to uh very well yes you")
+_AROUND_POLITE: Final = word_set(
+    "a again ah all and for ill im kindly lot maam man mate much no oh sir so thats the then to today uh very well "
+    "yes you"
+)
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = word_set("while please ill im thank thanks ok okay")

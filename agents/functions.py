@@ -40,7 +40,8 @@ PASSING_BACK: Final = (
 """How an agent says that the caller goes back to the one before."""
 GOODBYES: Final = (
     *("goodbye", "good bye", "bye", "have a good day", "have a great day", "have a nice day", "end the call"),
-    *("have a good evening", "have a good one", "hang up now", "ending the call"),
+    *("have a good evening", "have a good one", "hang up now", "ending the call", "end this call", "let you go now"),
+    *("have a wonderful day", "have a lovely day", "disconnect now", "hangup tool", "end conversation"),
 )
 """How an agent says that the call is over."""
 

@@ -47,6 +47,7 @@ def test_putting_somebody_through_is_announced(text: str) -> None:
         ("Have a great day!", "end_conversation"),
         ("Good-bye, John.", "end_conversation"),
         ("Goodbye to you, too.", "end_conversation"),
+        *((text, "end_conversation") for text in ("Let me end this call for you.", "I'll use the hangup tool now.")),
         ("I've put you down for Wednesday afternoon.", "schedule_followup"),
         ("I've noted your rating, thank you.", "record_satisfaction"),
     ],
@@ -225,6 +226,10 @@ def test_who_goes_on_asks_for_no_time(text: str) -> None:
         "Great, thank you for all your help. Take care!",
         "Perfect. See you then.",
         "Yes, that's fine.",
+        *("Thanks a lot, sir.", "Excellent.", "Much appreciated.", "I appreciate your help.", "Okay, will do."),
+        *("Likewise.", "Fair enough.", "Thanks again.", "No, that was everything, thank you.", "You as well."),
+        *("Okay then, bye, Alex.", "Bye for now.", "Have a wonderful rest of your day.", "Enjoy your evening."),
+        *("Thank you, ma'am. Talk to you on Tuesday.", "I'll speak to you then."),
     ],
 )
 def test_a_caller_is_only_polite(text: str) -> None:
@@ -235,7 +240,7 @@ def test_a_caller_is_only_polite(text: str) -> None:
     "text",
     [
         *("", "No.", "Yes.", "Oh, no.", "Got it?", "I see you have no Tuesday.", "Makes no sense."),
-        *("Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please."),
+        *("Later.", "Okay?", "Thank you, but when?", "Bye the way, one more thing.", "Please.", "Thanks, on Tuesday."),
         *(
             "Okay, I will have that then.",
             "Good, I will take that.",
@@ -243,6 +248,7 @@ def test_a_caller_is_only_polite(text: str) -> None:
             "Great, that week.",
             "Fine, later.",
         ),
+        *("Thank you, stop.", "That's all wrong.", "See you in court.", "Bye what?", "No, thanks to you I'm late."),
     ],
 )
 def test_who_wants_something_is_not_only_polite(text: str) -> None:
