@@ -116,6 +116,13 @@ def asks_who_calls(text: str) -> bool:
     return is_no_recording or (is_question(text) and _ASKS.search(_plain(sentences_of(text)[-1])) is not None)
 
 
+def may_connect(text: str) -> bool:
+    """Tell whether these words of a call screen, behind its question, leave it open who comes to the phone."""
+    words = _plain(text)
+    waits = _CONNECTS.search(words) is not None or _QUEUES.search(words) is not None
+    return waits or is_doubtful(text) or asks_who_calls(text)
+
+
 def is_answer(text: str) -> bool:
     """Tell whether these words, said after an agent was heard out, are a person's: a few, and no recording's."""
     if not _is_short(text):

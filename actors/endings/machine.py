@@ -12,10 +12,11 @@ import attrs
 import trio
 
 from actors.call_state import CallState
-from actors.endings.callee import Callee, is_doubtful, judge, takes_no_message
+from actors.endings.callee import Callee, is_doubtful, judge, may_connect, takes_no_message
 from actors.facts import CallScreened, MachineDetected
 from actors.turn.events import CloseAsked, RemarkMade, Signal
 from actors.turn.state import MACHINE
+from agents.quoting import CALLER, SpokenTurn
 
 MESSAGE_LEFT = "voicemail_left"
 """The outcome of a call to a machine that was left a message; else it is `MACHINE`."""
@@ -68,18 +69,29 @@ class AnsweringMachine:
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
         `DetectMessageEnd` when it is over.)
         """
-        limit = trio.current_time() + self.state.policy.deadlines.machine_greeting
+        longest = self.state.policy.deadlines.machine_greeting
+        limit = trio.current_time() + longest
         with trio.move_on_at(limit), self._listening:
             await self._listen()
-        match self._settle(beep):
-            case Callee.PERSON:
-                pass  # the agent has them already
-            case Callee.SCREENER:
-                await self._introduce()
-            case _:
-                with trio.move_on_at(limit):
-                    await self._wait_quiet()
-                self._hear(beep)
+        if self._settle(beep) is Callee.SCREENER:
+            await self._introduce()
+            with trio.move_on_after(self.state.policy.deadlines.longest_turn):
+                await self._wait_mailbox(beep)
+            limit = trio.current_time() + longest
+        if self._found is Callee.MACHINE:  # else the agent has them already
+            with trio.move_on_at(limit):
+                await self._wait_quiet()
+            self._hear(beep)
+
+    async def _wait_mailbox(self, beep: trio.Event) -> None:
+        """Wait for the party behind a call screen: a mailbox answers if nobody takes the call."""
+        conversation, text = self.state.conversation, ""
+        while not text or may_connect(text):
+            await conversation.wait_caller()
+            text = conversation.last_turn() or ""
+        if self.state.turn.turn.closing is None and judge([SpokenTurn(CALLER, text)], [text]) is Callee.MACHINE:
+            self._found = Callee.MACHINE
+            self._end_with_machine(beep)
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words.
@@ -121,17 +133,19 @@ class AnsweringMachine:
 
     def _settle(self, beep: trio.Event) -> Callee:
         """Say who it is, once, and end the call if nobody will come to the phone."""
-        if self._found is not None:
-            return self._found
-        self._found = self._who() or Callee.MACHINE
-        if self._found is not Callee.MACHINE:
-            self.state.conversation.is_with_machine = False
-        elif self.message and not takes_no_message(self.state.conversation.turns()):
+        if self._found is None:
+            self._found = self._who() or Callee.MACHINE
+            self.state.conversation.is_with_machine = self._found is Callee.MACHINE
+            if self._found is Callee.MACHINE:
+                self._end_with_machine(beep)
+        return self._found
+
+    def _end_with_machine(self, beep: trio.Event) -> None:
+        if self.message and not takes_no_message(self.state.conversation.turns()):
             self.state.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
         else:
             beep.set()  # there is nothing to say after it
             self._hang_up()
-        return self._found
 
     async def _introduce(self) -> None:
         """Have the agent introduce itself unless it already has; then it waits for the callee."""

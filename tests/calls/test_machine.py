@@ -198,3 +198,29 @@ async def test_a_call_screen_is_told_who_calls_and_the_call_goes_on(
     assert MESSAGE not in heard
     assert ("calling because you asked us to get in touch." in " ".join(heard)) == (verdict == "machine_start")
     assert len(played.facts(facts.CallScreened)) == (verdict == "machine_start")
+
+
+MAILBOXES = (
+    "This person is not available. Please leave your message after the tone.",
+    "Sorry, the person you called cannot take your call. At the tone, please record your message.",
+)
+PERSON = "Hello, this is Ada, I saw that it is you, so I thought that I would rather take it at once."
+
+
+@pytest.mark.parametrize("words", [*MAILBOXES, PERSON])
+@pytest.mark.parametrize("message", [MESSAGE, ""])
+async def test_a_mailbox_behind_a_call_screen_is_a_machine_and_a_person_is_none(
+    message: str, words: str, autojump_clock: MockClock
+) -> None:
+    screen, callee, _ = SCREENED.caller.lines
+    waits = attrs.evolve(callee, says="Thanks. Please stay on the line while I see if they are available.")
+    caller = attrs.evolve(SCREENED.caller, lines=(screen, waits, attrs.evolve(callee, says=words, pause=9.0)))
+    played = await play(
+        attrs.evolve(MACHINE, caller=caller),
+        policy=attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=message)),
+        meanwhile=tell((1.0, "machine_start")),
+    )
+
+    left = "voicemail_left" if message else "machine"
+    assert (played.the_record.outcome == left) is (words in MAILBOXES)
+    assert (MESSAGE in played.heard_of_agents()) is (words in MAILBOXES and message != "")
