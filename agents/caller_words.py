@@ -14,6 +14,8 @@ from agents.unknown import is_no_name, is_question
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _SENTENCE: Final = re.compile(r"[^.?!]+[.?!]*")
+_SHORT: Final = re.compile(r"\b(Dr|Ft|Mr|Mrs|Ms|Mt|St)\.(?= [A-Z])")
+"""Words with a point behind them that ends no sentence."""
 _CLAUSE_END: Final = re.compile(
     r"[,;:.?!]|\s-\s|\b(?:and|but|so|because|since|if|please|thanks|thank you)\b", re.IGNORECASE
 )
@@ -70,7 +72,10 @@ _NOT_A_NAME: Final = word_set(
     "me my your our this that is are was be am do does don't can can't cannot could will won't would calling speaking "
     "looking interested here there good fine great busy sorry retired driving happy okay ok yes yeah sure thanks thank "
     "please what who why how when where which hello hi hey maybe just really right well actually again about like "
-    "ignore later back tomorrow anytime wait one moment second minute pardon excuse hold hang tell stop repeat"
+    "ignore later back tomorrow anytime wait one moment second minute pardon excuse hold hang tell stop repeat "
+    "today tonight monday tuesday wednesday thursday friday saturday sunday christmas too also crazy tired ready sick "
+    "lost confused angry upset trouble sales work office total english spanish french german italian portuguese polish "
+    "zero two three four five six seven eight nine ten taking"
 )
 _SMALL: Final = word_set("of de la van von der del di da los las")
 _LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
@@ -102,7 +107,7 @@ def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
     """Pair every sentence of the caller with the question that it may answer."""
     asked = ""
     for turn in turns:
-        text = turn.text.replace("’", "'")
+        text = _SHORT.sub(r"\1", turn.text.replace("’", "'"))
         if turn.speaker == CALLER:
             yield from ((asked, sentence.strip()) for sentence in _SENTENCE.findall(text) if sentence.strip(" .?!"))
         else:

@@ -56,6 +56,13 @@ def asked(question: str, answer: str) -> list[SpokenTurn]:
         ("", "John Smith.", ""),
         ("My name is Alex.", "Seattle.", ""),
         ("", "Call me later.", ""),
+        ("", "Call me crazy.", ""),
+        ("", "My name is Alex too.", "Alex"),
+        (NAME, "Dr. Ada Lovelace.", "Dr Ada Lovelace"),
+        *(
+            (NAME, text, "")
+            for text in ("I'm tired.", "English, please.", "Spanish.", "It is Tuesday.", "Two two four.")
+        ),
     ],
 )
 def test_a_name_is_taken_only_when_it_was_given(question: str, answer: str, name: str) -> None:
@@ -66,6 +73,9 @@ def test_a_name_is_taken_only_when_it_was_given(question: str, answer: str, name
     ("question", "answer", "place"),
     [
         ("", "I'm in Seattle.", "Seattle"),
+        ("", "I live in St. Louis.", "St Louis"),
+        ("", "I'm in Sales.", ""),
+        ("", "We're in Trouble.", ""),
         ("", "I live in Seattle, Washington.", "Seattle, Washington"),
         ("", "I'm calling from the Bay Area, by the way.", "Bay Area"),
         ("", "I'm up in New York and I need help.", "New York"),
