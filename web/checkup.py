@@ -68,12 +68,13 @@ async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Findin
 
 
 _SESSION_FIXES = (
+    ("http 401", "Check DEEPGRAM_API_KEY."),
+    ("http 402", "Add credit to the Deepgram project."),
+    ("http 403", "Check DEEPGRAM_API_KEY: it may not use the Voice Agent API."),
+    ("http 404", "Check DEEPGRAM_AGENT_URL."),
     ("listen", "Check the LISTEN_* settings: LISTEN_MODEL and LISTEN_LANGUAGE first."),
     ("think", "Check the THINK_* settings: THINK_PROVIDER, THINK_MODEL and THINK_FALLBACK first."),
     ("speak", "Check the voices: *_VOICE_MODEL, SPEAK_FALLBACK and SPEAK_SPEED."),
-    ("401", "Check DEEPGRAM_API_KEY."),
-    ("403", "Check DEEPGRAM_API_KEY: it may not use the Voice Agent API."),
-    ("404", "Check DEEPGRAM_AGENT_URL."),
 )
 """Fixes, by a word in the reason of a refused session."""
 

@@ -151,7 +151,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
         fix = " ".join(filter(None, [fix, _port_fix(settings)]))
         return Finding(well=False, says=f"{url}: {invited}", fix=fix)
     unsigned = await _upgrade(url, [], context)
-    if unsigned != "HTTP 403":
+    if not unsigned.startswith("HTTP 403"):
         return Finding(well=False, says=f"{url}: an unsigned upgrade got {unsigned}", fix="Is this our server?")
     if (refused := await _ask_webhooks(settings, context)) is not None:
         return refused

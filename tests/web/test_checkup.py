@@ -114,6 +114,7 @@ TRY_AGAIN = "Try again, and check the network and DEEPGRAM_AGENT_URL."
 SPOKEN = httpx.Response(200, content=b"\xff" * 16_000, headers={"content-type": "audio/mulaw"})
 UNMENDABLE = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL, and the LISTEN_*, THINK_* and voice settings."
 DENIED = AgentUnavailable("HTTP 401", retryable=False)
+UNPAID = AgentUnavailable("HTTP 402 think of it", retryable=False)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,7 @@ DENIED = AgentUnavailable("HTTP 401", retryable=False)
         (Agent(WELCOME), False, "the session was closed (no close frame)", TRY_AGAIN),
         (DENIED, False, "HTTP 401", "Check DEEPGRAM_API_KEY."),
         (AgentUnavailable("HTTP 503"), False, "HTTP 503", TRY_AGAIN),
+        (UNPAID, False, "HTTP 402 think of it", "Add credit to the Deepgram project."),
     ],
 )  # fmt: skip
 async def test_deepgram_is_found_as_it_is(

@@ -45,8 +45,8 @@ async def greet(request: WebSocketRequest) -> None:
         await socket.get_message()
 
 
-async def refuse(status: int, request: WebSocketRequest) -> None:
-    await request.reject(status)
+async def refuse(status: int, request: WebSocketRequest, body: bytes | None = None) -> None:
+    await request.reject(status, body=body)
 
 
 @asynccontextmanager
@@ -220,12 +220,16 @@ async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_
         *((status, True) for status in (500, 503, 520, 529, 561)),
     ],
 )
-async def test_a_refused_upgrade_says_whether_to_try_again(status: int, retryable: bool) -> None:
-    async with serving(partial(refuse, status)) as port:
+@pytest.mark.parametrize("body", [None, b'{"err_msg":\n "Not enough credits."}'])
+async def test_a_refused_upgrade_says_why_and_whether_to_try_again(
+    body: bytes | None, status: int, retryable: bool
+) -> None:
+    async with serving(partial(refuse, status, body=body)) as port:
         with pytest.raises(AgentUnavailable) as refused:
             await opened(port)
 
-    assert (refused.value.reason, refused.value.retryable) == (f"HTTP {status}", retryable)
+    why = f"HTTP {status}" + (' {"err_msg": "Not enough credits."}' if body else "")
+    assert (refused.value.reason, refused.value.retryable) == (why, retryable)
 
 
 async def test_a_port_where_nobody_listens_may_be_tried_again() -> None:

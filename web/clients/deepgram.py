@@ -39,6 +39,8 @@ TOO_MANY = 429
 _PASSING = frozenset({408, 425, TOO_MANY})
 """Refusals that the same request may survive a moment later, as those of any server in trouble; others are lasting."""
 
+_LONGEST_WHY = 300
+"""Bytes of what a refusal says for itself: Deepgram's error as JSON, or a proxy's page."""
 _SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
 _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
 
@@ -103,7 +105,9 @@ def _unavailable(trouble: Exception) -> AgentUnavailable:
     if isinstance(trouble, ConnectionRejected):
         status = trouble.status_code
         passes = status in _PASSING or status >= 500
-        return AgentUnavailable(f"HTTP {status}", retryable=passes, is_busy=status == TOO_MANY)
+        body = (trouble.body or b"")[:_LONGEST_WHY].decode(errors="replace")
+        why = " ".join(f"HTTP {status} {body}".split())
+        return AgentUnavailable(why, retryable=passes, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
         return AgentUnavailable(f"no answer within {CONNECT_SECONDS:g} s")
     tried = trouble.__cause__  # trio has a group of every address it tried
