@@ -67,8 +67,10 @@ _GREETS: Final = _any_of(
     r"\b(person|party|customer|subscriber|member) (you|that you)\b",
     r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
     r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
-    _NO_CALL := r"\b(not in service|been disconnected|can ?not be completed|can't be completed|calling restrictions)\b"
-    r"|\b(does not|doesn't) accept \w+ calls\b",
+    _NO_CALL
+    := r"\b(not in service|no longer in service|not a working number|been (disconnected|changed)|circuits are busy"
+    r"|can ?not be completed|can't be completed|calling restrictions|unallocated|(dialed|dialled) is invalid)\b"
+    r"|\b(does not|doesn't|not) accept(ing)? (\w+ )?calls\b",
     r"\byou may hang up\b",
 )
 _QUEUES: Final = _any_of(
@@ -82,8 +84,10 @@ _QUEUES: Final = _any_of(
 _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
 """A recording's words, and those of a person who does not want to talk, or speaks for somebody else."""
 _TAKES_NOTHING: Final = _any_of(
-    r"\b(mailbox|voice ?mail)( box)? (that )?(is|was|has)( currently)? (full|not (yet )?(been )?set ?up)\b",
-    r"\b(not|cannot|can't|unable to) (currently )?(accept|accepting|take|receive)( any)?( new| more)? messages?\b",
+    r"\b(mailbox|inbox|memory|voice ?mail)( [\w']+){0,7}? (is|was|has)( currently)? full\b",
+    r"\b(mailbox|voice ?mail)( [\w']+){0,4}? (not|isn't|hasn't)( yet)?( been)? (set ?up|initiali[sz]ed)\b",
+    r"\b(not|cannot|can't|unable to) (currently )?(accept(ing)?|take|receive|leave)( any| a)?( new| more)? messages?\b",
+    r"\bno (voice ?mail|(more )?messages can be left)\b",
     _NO_CALL,
 )
 _OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
