@@ -16,8 +16,9 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
-from protocol.frames import message_frame
+from protocol.frames import FrameReader, message_frame
 from web.clients.deepgram import voice_agent_connector
+from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import TlsClient
 from web.sockets.versions import WRITTEN_FOR, is_known
@@ -125,6 +126,7 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
+@known_version
 @pytest.mark.parametrize(
     ("forgets_before", "resumed"),
     [((), [0, 1, 2, 3, 4]), ((2,), [0, 1, 1, 2, 3]), ((2, 4), [0, 1, 1, 2, 2]), ((1, 2), [0, 0, 0, 0, 0])],
@@ -156,6 +158,7 @@ async def test_a_connection_goes_on_from_the_session_of_an_earlier_one_unless_th
     assert hits == resumed
 
 
+@known_version
 async def test_a_session_that_a_handshake_has_failed_with_is_offered_no_more(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
@@ -188,17 +191,19 @@ async def test_calls_that_begin_at_once_are_refused_one_session(
 async def begin_at_once(client: TlsClient, service: ssl.SSLContext, count: int) -> list[bool]:
     """Hear something on so many connections, and tell which of them went on from a session."""
     pairs = [trio.socket.socketpair() for _ in range(count)]
-    streams = [client.stream(trio.SocketStream(ours), "127.0.0.1") for ours, _ in pairs]
-    for stream, (_, theirs) in zip(streams, pairs, strict=True):
+    connections = [client.begin("127.0.0.1") for _ in pairs]
+    for connection, (ours, theirs) in zip(connections, pairs, strict=True):
+        stream = FrameStream(trio.SocketStream(ours), FrameReader(masked=False, limit=1))
         async with trio.open_nursery() as nursery:
             peer = trio.SSLStream(trio.SocketStream(theirs), service, server_side=True)
             nursery.start_soon(peer.send_all, b"welcome")
-            await stream.receive_some()
-    for stream, pair in zip(streams, pairs, strict=True):
-        client.note(stream)
+            await stream.secure(connection)
+            await stream.read()
+    for connection, pair in zip(connections, pairs, strict=True):
+        client.note(connection)
         for each in pair:
             each.close()
-    return [stream.session_reused for stream in streams]
+    return [connection.goes_on for connection in connections]
 
 
 async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:

@@ -7,9 +7,10 @@ alone.
 
 trio-websocket opens every connection, on a stream that is dialled here: its `open_websocket` (0.12.2) waits for its
 whole timeout when the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a
-timeout; five seconds are more than a caller should wait in silence. Once the stream is upgraded, a `FrameStream` reads
-it if the version is the one we know: trio-websocket's reader task, its queue and wsproto's event objects are most of
-what a message would cost. With any other version, its own connection is used as it comes (`web.sockets.versions`).
+timeout; five seconds are more than a caller should wait in silence. If the version is the one we know, a `FrameStream`
+makes the handshake of TLS, and reads the stream once it is upgraded: trio-websocket's reader task, its queue and
+wsproto's event objects are most of what a message would cost. With any other version, its own connection is used as it
+comes, and each has a whole handshake (`web.sockets.versions`).
 """
 
 import ssl
@@ -29,7 +30,7 @@ from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket, PlainSocket
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
-from web.sockets.tls import TlsClient, let_go
+from web.sockets.tls import Tls, TlsClient, let_go
 from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
@@ -126,43 +127,41 @@ def _raise_trouble(group: BaseExceptionGroup) -> None:
         raise _unavailable(root_cause(trouble)) from group
 
 
-async def _dial(address: _Address, client: TlsClient) -> trio.abc.Stream:
-    tcp = await trio.open_tcp_stream(address.host, address.port)
-    if not address.secure:
-        return tcp
-    tls = client.stream(tcp, address.host)
-    try:
-        await tls.do_handshake()
-    except BaseException:  # a cancellation, too, must not leave the socket open; it goes on
-        client.note_refused(tls)
-        let_go(tls)
-        await trio.aclose_forcefully(tcp)
-        raise
-    return tls
-
-
 @asynccontextmanager
-async def _dialled(address: _Address, client: TlsClient, deadline: float) -> AsyncIterator[trio.abc.Stream]:
+async def _dialled(address: _Address, deadline: float) -> AsyncIterator[trio.SocketStream]:
     try:
         with trio.fail_at(deadline):
-            stream = await _dial(address, client)
+            stream = await trio.open_tcp_stream(address.host, address.port)
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
     try:
         yield stream
     finally:
-        let_go(stream)
         await trio.aclose_forcefully(stream)
 
 
+async def _secure(stream: FrameStream, host: str, client: TlsClient) -> Tls:
+    tls = client.begin(host)
+    try:
+        await stream.secure(tls)
+    except BaseException:
+        client.note_refused(tls)
+        raise
+    return tls
+
+
 async def _upgrade(
-    stream: trio.abc.Stream, address: _Address, headers: list[tuple[bytes, bytes]], deadline: float
+    tcp: trio.SocketStream,
+    address: _Address,
+    headers: list[tuple[bytes, bytes]],
+    client: TlsClient,
+    deadline: float,
 ) -> OpenSocket:
-    """Upgrade a stream. The library's reader, which raises if the peer says no, runs in this task, and ends here."""
+    """Upgrade a connection. The library's reader, which raises if the peer says no, runs in this task, and ends."""
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    upgraded = FrameStream(stream, reader)
+    stream, tls = FrameStream(tcp, reader), None
     connection = WebSocketConnection(
-        _Handshake(upgraded),
+        _Handshake(stream),
         WSConnection(ConnectionType.CLIENT),
         host=address.header,
         path=address.resource,
@@ -170,9 +169,13 @@ async def _upgrade(
     )
     try:
         with trio.fail_at(deadline):
+            if address.secure:
+                tls = await _secure(stream, address.host, client)
             await connection._reader_task()
     except _Upgraded:
-        return OpenSocket(upgraded)
+        if tls is not None:
+            client.note(tls)
+        return OpenSocket(stream)
     except Exception as exc:  # a fault of the library's is one of the connection
         raise _unavailable(exc) from exc
     raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
@@ -194,9 +197,8 @@ def open_socket(
 @asynccontextmanager
 async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with _dialled(address, client, deadline) as stream:
-        socket = await _upgrade(stream, address, headers, deadline)
-        client.note(stream)
+    async with _dialled(address, deadline) as tcp:
+        socket = await _upgrade(tcp, address, headers, client, deadline)
         try:
             yield socket
         finally:
@@ -204,23 +206,33 @@ async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsCl
                 await socket.aclose()
 
 
+async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClient) -> trio.abc.Stream:
+    if not address.secure:
+        return tcp
+    tls = trio.SSLStream(tcp, client.context, server_hostname=address.host, https_compatible=True)
+    try:
+        await tls.do_handshake()
+    finally:
+        let_go(tls)  # its handshake is over, or never
+    return tls
+
+
 @asynccontextmanager
 async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
     failed: BaseException | None = None
-    async with _dialled(address, client, deadline) as stream:
+    async with _dialled(address, deadline) as tcp:
         try:
             async with trio.open_nursery() as library:
                 with trio.fail_at(deadline):
                     connection = await wrap_client_stream(
                         library,
-                        stream,  # type: ignore[arg-type]  # any stream will do: it looks at sockets for its repr only
+                        await _stream_of(tcp, address, client),  # type: ignore[arg-type]  # any stream will do
                         address.header,
                         address.resource,
                         extra_headers=headers,
                         max_message_size=MAX_MESSAGE_BYTES,
                     )
-                client.note(stream)
                 try:
                     yield PlainSocket(connection)
                 except BaseException as exc:

@@ -64,6 +64,14 @@ class FrameStream:
         if self._tls is not None:
             self._come_already = self._tls.opened(b"")
 
+    async def secure(self, tls: Tls) -> None:
+        """Make the handshake of TLS, and go on over it. *Raises* `ssl.SSLError`, an `OSError`."""
+        while not tls.shake_hands():
+            await self.write(tls.sealed(b""))
+            tls.hear(await self.read())
+        await self.write(tls.sealed(b""))
+        self._tls, self._come_already = tls, tls.opened(b"")
+
     # Reading
 
     async def receive(self) -> str | bytes | Close:

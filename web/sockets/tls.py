@@ -1,9 +1,9 @@
 """TLS without a turn of the scheduler: what came is opened, and what goes is sealed, in memory.
 
-`trio.SSLStream` makes the handshake. Then it gives one record for each read, takes a checkpoint and a lock for each
-write, and an agent's audio comes as a record for every 20 ms. `Tls` takes over its TLS object and leaves the reading
-and writing of the socket to its owner. It knows more of `trio.SSLStream` than trio promises, so it is used with
-the version that it was written for only.
+`trio.SSLStream` gives one record for each read, takes a checkpoint and a lock for each write, and an agent's audio
+comes as a record for every 20 ms. `Tls` leaves the reading and writing of the socket to its owner. Where we are the
+server, hypercorn's `trio.SSLStream` has made the handshake, and `Tls` takes over its TLS object. It knows more of
+`trio.SSLStream` than trio promises, so that is done with the version that it was written for only.
 """
 
 import ssl
@@ -28,7 +28,7 @@ def is_known() -> bool:
 
 @attrs.define(eq=False)
 class Tls:
-    """One connection's TLS, after its handshake. *Raises* `ssl.SSLError`, an `OSError`, for what cannot be sealed."""
+    """One connection's TLS. *Raises* `ssl.SSLError`, an `OSError`, where it fails, and for what cannot be sealed."""
 
     _object: ssl.SSLObject
     _incoming: ssl.MemoryBIO
@@ -42,6 +42,29 @@ class Tls:
         if isinstance(stream, trio.SSLStream) and is_known():
             return cls(stream._ssl_object, stream._incoming, stream._outgoing)
         return None
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        return self._object.session
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the service has let it go on from the session of an earlier connection."""
+        return bool(self._object.session_reused)
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake as far as what has come allows; whether that is its end."""
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def hear(self, data: bytes | bytearray) -> None:
+        """Take what the peer says in the handshake; nothing: it is gone."""
+        self._incoming.write(data)
+        if not data:
+            self._incoming.write_eof()
 
     @property
     def has_to_answer(self) -> bool:
@@ -86,34 +109,33 @@ class TlsClient:
 
     context: ssl.SSLContext
     _session: ssl.SSLSession | None = attrs.field(default=None, init=False)
-    _offered: "WeakSet[trio.SSLStream[trio.SocketStream]]" = attrs.field(factory=WeakSet, init=False)
+    _offered: WeakSet[Tls] = attrs.field(factory=WeakSet, init=False)
     """Connections that this session was offered on, until it is taken."""
     _refused: int = attrs.field(default=0, init=False)
     """Sessions in a row."""
 
-    def stream(self, transport: trio.SocketStream, host: str) -> "trio.SSLStream[trio.SocketStream]":
+    def begin(self, host: str) -> Tls:
         """Return a connection, before its handshake."""
-        stream = trio.SSLStream(transport, self.context, server_hostname=host, https_compatible=True)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        connection = self.context.wrap_bio(incoming, outgoing, server_hostname=host, session=self._session)
+        tls = Tls(connection, incoming, outgoing)
         if self._session is not None:
-            stream.session = self._session
-            self._offered.add(stream)
-        return stream
+            self._offered.add(tls)
+        return tls
 
-    def note(self, stream: trio.abc.Stream) -> None:
+    def note(self, tls: Tls) -> None:
         """Keep the session of a connection that the service has said something on, unless there is one already."""
-        if not isinstance(stream, trio.SSLStream):
-            return
-        if stream.session_reused:
+        if tls.goes_on:
             self._refused = 0
-            self._offered.discard(stream)
+            self._offered.discard(tls)
             return
-        self.note_refused(stream)
+        self.note_refused(tls)
         if self._session is None and self._refused < MOST_REFUSED:
-            self._session = stream.session
+            self._session = tls.session
 
-    def note_refused(self, stream: "trio.SSLStream[trio.SocketStream]") -> None:
+    def note_refused(self, tls: Tls) -> None:
         """Offer a session no more that was refused on this connection, or that its handshake has failed with."""
-        if stream in self._offered:
+        if tls in self._offered:
             self._refused += 1
             self._session, self._offered = None, WeakSet()
 
