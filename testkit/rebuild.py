@@ -293,7 +293,9 @@ def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedA
     for turn in turns:
         if (scripted := turn.scripted()) is not None:
             scripts.setdefault(turn.agent, []).append(scripted)
-    names = [fact.agent for fact in facts_of(entries, facts.SessionConnecting)]
+    names = [
+        entry.fact.agent for entry in entries if isinstance(entry.fact, facts.SessionConnecting | facts.FloorTaken)
+    ]
     return {name: _agent(name, scripts.get(name, ()), [turn for turn in turns if turn.agent == name]) for name in names}
 
 

@@ -91,12 +91,12 @@ async def look_up_the_key(arguments: Order, context: CallContext) -> Outcome:
     return Answer({"state": context.env["SHOP_API_KEY"]}, {"order": arguments.number})
 
 
-def roster(handler: object = look_up) -> Roster:
+def roster(handler: object = look_up, edge: str = "returns") -> Roster:
     find = FunctionSpec("look_up", "Finds an order.", Order, handler)  # type: ignore[arg-type]
     desk = (find, handoff_to_next_agent("returns"), END_CONVERSATION)
     return load_roster(
         [
-            AgentSpec("desk", "desk", "You are the desk.", "Acme, good morning.", "aura-2-mars-en", desk, ("returns",)),
+            AgentSpec("desk", "desk", "You are the desk.", "Acme, good morning.", "aura-2-mars-en", desk, (edge,)),
             AgentSpec(
                 "returns", "returns", "You take things back.", "Returns here.", "aura-2-thalia-en", (END_CONVERSATION,)
             ),

@@ -10,10 +10,11 @@ from trio.testing import MockClock
 from typer.testing import CliRunner
 
 from actors.policy import CallPolicy
-from agents.roster import default_roster
+from agents.roster import Roster, default_roster
+from agents.spec import soft
 from cli import commands
 from simulators.deepgram import DeepgramKnobs
-from simulators.scenario import shipped_scenarios
+from simulators.scenario import Scenario, shipped_scenarios
 from testkit import harness
 from testkit.play import filler_clips
 from testkit.rebuild import rebuild
@@ -43,9 +44,9 @@ def whole(**entry: object) -> str:
     return f"{LINE}\n{orjson.dumps({'seq': 1, 'at': 1.5, **entry}).decode()}\n{END}"
 
 
-async def record(scenario: str, fault: str = "") -> str:
+async def record(scenario: str | Scenario, fault: str = "", agents: Roster | None = None) -> str:
     """Play a call as a server records it, frame by frame, and return its journal."""
-    agents, policy = default_roster(), CallPolicy()
+    agents, policy = agents or default_roster(), CallPolicy()
     played = await harness.play(
         scenario,
         [fault] if fault else [],
@@ -82,6 +83,16 @@ def test_a_call_plays_the_same_again(journal: str) -> None:
     replayed = trio.run(partial(replay, read_journal(journal), default_roster()), clock=MockClock(autojump_threshold=0))
 
     assert () == replayed.differences
+
+
+async def test_a_soft_handoff_plays_the_same_again(autojump_clock: MockClock) -> None:
+    """The agent that takes the session over never connects one."""
+    agents = roster(edge=soft("returns"))
+
+    replayed = await replay(read_journal(await record(GOOD, agents=agents)), agents)
+
+    assert () == replayed.differences
+    assert ["desk", "returns"] == list(replayed.rebuilt.scenario.agents)
 
 
 def test_every_difference_is_told() -> None:
