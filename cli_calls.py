@@ -28,10 +28,10 @@ async def follow_call(
 ) -> int:
     """Order a call, print how it goes until it is over, and return the status to end with: 1 after any fault."""
     placed = await operator.place(number, context, **options)
-    out.print(_ordered(placed))
+    print_lines(_ordered(placed))
     shown: Shown = placed
     async for shown in operator.follow(str(placed["id"])):
-        out.print(f"  {shown['status']}")
+        print_lines(f"  {shown['status']}")
     return _print_end(shown)
 
 
@@ -46,13 +46,13 @@ def _ordered(placed: Shown) -> str:
 def _print_end(shown: Shown) -> int:
     record = shown.get("record")
     if not isinstance(record, Mapping):
-        out.print("Nobody spoke with an agent; there is no record.")
+        print_lines("Nobody spoke with an agent; there is no record.")
         return 1
     if record["outcome"] in UNANSWERED:
         print_lines(f"{record['outcome']}: {record['why']}")
         return 1
     agents = ", ".join(str(period["agent"]) for period in record["agents"])
-    out.print(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
+    print_lines(f"{record['outcome']} after {float(record['duration']):.0f} s; agents: {agents or 'none'}")
     for turn in record["transcript"]:
         print_lines(f"  {float(turn['at']):7.1f}  {turn['speaker']}: {turn['text']}")
     return 1 if record["outcome"] in FAILED else 0

@@ -74,6 +74,9 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.commands, arguments)
 
 
+CHAIN = ("qualifier", "advisor", "specialist_for_pensions", "closer", "billing", "[b]oddly named[/b]")
+
+
 def ending(there: Exchange, *, talked: bool, outcome: str = "completed") -> Callable[[str, str, CallOptions], object]:
     """A line on which a call is over as soon as it is placed."""
 
@@ -83,7 +86,7 @@ def ending(there: Exchange, *, talked: bool, outcome: str = "completed") -> Call
         if talked:
             words = (TurnRecord(1.0, "qualifier", "Hello [red]John[/red]."), TurnRecord(2.0, "caller", "Hi."))
             await there.records.save(
-                record(agents=(AgentPeriod("qualifier", 0, 12),), transcript=words, outcome=outcome)
+                record(agents=tuple(AgentPeriod(name, 0, 12) for name in CHAIN), transcript=words, outcome=outcome)
             )
         over = {**about, "CallStatus": "completed" if talked else "busy", "SequenceNumber": "3"}
         await there.twilio(f"/twilio/status?order={order}", over)
@@ -99,7 +102,7 @@ def test_a_call_is_told_until_its_end(there: Exchange, monkeypatch: pytest.Monke
 
     assert done.exit_code == 0, done.output
     assert f"Placed {CALL_SID}" in done.output
-    assert "completed after 12 s; agents: qualifier" in done.output
+    assert f"completed after 12 s; agents: {', '.join(CHAIN)}\n" in done.output
     assert "qualifier: Hello [red]John[/red]." in done.output
 
 
