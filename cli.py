@@ -9,6 +9,7 @@ a list of calls does not take two seconds.
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -105,7 +106,8 @@ def serve(
     async def run() -> None:
         async with trio.open_nursery() as nursery:
             addresses: Sequence[str] = await nursery.start(partial(serve_calls, settings))
-            err.print(f"Listening on {', '.join(addresses)}; Twilio comes to {settings.lead_server_external_url}")
+            with suppress(OSError):
+                err.print(f"Listening on {', '.join(addresses)}; Twilio comes to {settings.lead_server_external_url}")
             if call_too:
                 nursery.start_soon(_call_from_here, settings, addresses[0], number)
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -90,7 +90,8 @@ def settings_here() -> Settings:
 
 
 def _warn(line: str) -> None:
-    err.print(plain(line), style="yellow", markup=False, soft_wrap=True)
+    with suppress(OSError):  # a server starts where its log cannot be written, too
+        err.print(plain(line), style="yellow", markup=False, soft_wrap=True)
 
 
 def client_of(server: str | None) -> httpx.AsyncClient:

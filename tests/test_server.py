@@ -145,7 +145,7 @@ async def test_plain_hypercorn_keeps_answering_until_the_last_call_is_over(
     assert (ready["draining"], ready["calls"], alive) == (True, 1, 200)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_of_its_own_drains_a_worker(number: int, environ: Mapping[str, str]) -> None:
     async with under_hypercorn(trio.Event()) as address:
         async with httpx.AsyncClient(base_url=address) as client:

@@ -5,7 +5,6 @@ second one hurries it. When the drain is over the server closes, and what is lef
 """
 
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,7 +25,7 @@ from web.services import open_services
 from web.sockets.connections import Connections, descriptors_allowed
 from web.sockets.versions import HYPERCORN, MAX_MESSAGE_BYTES, SILENT_SECONDS, install, is_known
 from web.sockets.write_limits import LimitedConfig
-from web.worker.draining import close_calls, leave_handlers, wait_drained
+from web.worker.draining import close_calls, leave_handlers, receive_stops, wait_drained
 from web.worker.memory import find_trim, freeze_gc, keeping_memory_free, share_one_heap
 
 GRACE_SECONDS = 5.0
@@ -83,8 +82,8 @@ async def started(
 async def serve_calls(
     settings: Settings, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `started` gives the addresses listened on."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    """Serve until a signal stops it; `started` gives the addresses listened on."""
+    with receive_stops() as signals:
         await serve_until(signals, settings, server_config(settings), task_status=task_status)
     leave_handlers()
 

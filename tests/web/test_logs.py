@@ -1,5 +1,6 @@
 """No log line gives a phone number or a secret away."""
 
+import errno
 import io
 import logging
 from collections.abc import Iterator
@@ -239,3 +240,32 @@ def test_logs_that_are_set_up_twice_are_written_once() -> None:
     logging.getLogger("quart.app").error("once")
 
     assert (first.getvalue(), len(second.getvalue().splitlines())) == ("", 1)
+
+
+class Full(io.StringIO):
+    """A log file on a disk that is full for a while."""
+
+    is_full = True
+
+    def write(self, text: str, /) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        self.write("")
+
+
+@pytest.mark.parametrize("logger", [structlog.stdlib.get_logger(), logging.getLogger("hypercorn.error")])
+def test_a_log_that_cannot_be_written_hurts_nobody_and_goes_on_when_it_can(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = Full()
+    configure_logs(stream=stream)
+
+    logger.error("first")
+    stream.is_full = False
+    logger.error("second")
+
+    assert ["second"] == [orjson.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert "Traceback" not in capsys.readouterr().err

@@ -50,7 +50,7 @@ from web.sockets.pull_server import PullServer
 from web.sockets.tls import TlsClient, let_go
 from web.sockets.versions import install
 from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
-from web.worker.draining import close_calls, wait_drained
+from web.worker.draining import close_calls, receive_stops, wait_drained
 
 SIGNATURE = RequestValidator(AUTH_TOKEN).compute_signature("wss" + ORIGIN.removeprefix("https") + "/twilio", {})
 
@@ -218,13 +218,14 @@ class Signals:
     """Signals, so many seconds after one another."""
 
     waits: list[float]
+    number: int = signal.SIGTERM
 
     def __aiter__(self) -> "Signals":
         return self
 
     async def __anext__(self) -> int:
         await trio.sleep(self.waits.pop(0) if self.waits else math.inf)
-        return signal.SIGTERM
+        return self.number
 
 
 async def carry(slots: Slots, seconds: float) -> None:
@@ -256,6 +257,28 @@ async def test_a_drain_ends_when(
         nursery.cancel_scope.cancel()
 
     assert (ended, slots.draining, is_hurried) == (ends_at, True, len(times) == 2)
+
+
+async def test_a_terminal_that_is_closed_begins_the_drain_and_its_second_signal_hurries_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    slots, began = Slots(1), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(carry, slots, 10)
+        await wait_all_tasks_blocked()
+        is_hurried = await wait_drained(Signals([1, 1, 1], signal.SIGHUP), slots, 30, lambda: 3)
+
+    assert (is_hurried, trio.current_time() - began) == (False, 10)
+
+
+async def test_a_closed_terminal_is_no_matter_where_nohup_says_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with receive_stops():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("signals", "grace"), [(1, serving.GRACE_SECONDS), (2, 0)])

@@ -7,8 +7,10 @@ waits. `draining` makes plain hypercorn wait for that: left alone, it closes its
 webhooks of running calls outside, and cancels the calls when its graceful timeout is over.
 
     hypercorn is told to stop ─┐
-    SIGTERM, Ctrl-C ───────────┴─▶ drain ─▶ (calls end) ─▶ closing sentence ─▶ hypercorn stops
+    SIGTERM, SIGHUP, Ctrl-C ───┴─▶ drain ─▶ (calls end) ─▶ closing sentence ─▶ hypercorn stops
     Ctrl-C again ────────────────▶ hypercorn stops
+
+A terminal that is closed sends SIGHUP, and a shell in it often another one, which hurries nobody.
 
 hypercorn's master sends SIGTERM to every other worker as soon as the first one has ended, and once more when it ends
 itself. So a worker that drains takes no notice of it: only a second Ctrl-C hurries.
@@ -24,7 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 
 import attrs
 import hypercorn.trio.run
@@ -37,6 +39,8 @@ from actors.messages import CloseCall
 from actors.session.function_calls import HANDLER_TASK
 from web.calls.slots import Slots
 
+HANG_UP = getattr(signal, "SIGHUP", None)
+"""None on Windows."""
 LEAVE_SECONDS = 2.0
 """For the rest of the process to end by itself."""
 
@@ -76,8 +80,10 @@ def close_calls(services: CallServices) -> float:
 
 
 async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
-    await anext(signals)
-    waiting.cancel(reason="a second signal")
+    async for number in signals:
+        if number != HANG_UP:
+            waiting.cancel(reason="a second signal")
+            return
 
 
 @attrs.define(eq=False)
@@ -106,7 +112,7 @@ class Closing:
         with _receiver() as received:
             task_status.started()
             async for number in received:
-                if number == signal.SIGTERM:
+                if number in {signal.SIGTERM, HANG_UP}:
                     self.begin()
                 else:
                     self.told(number)
@@ -132,8 +138,14 @@ async def _silence() -> AsyncIterator[int]:
 def _receiver() -> AbstractContextManager[AsyncIterator[int]]:
     """Receive the process's signals, where this is possible: in its main thread."""
     if threading.current_thread() is threading.main_thread():
-        return trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
+        return receive_stops()
     return nullcontext(_silence())
+
+
+def receive_stops() -> AbstractContextManager[AsyncIterator[int]]:
+    """Receive the signals that stop a server; that its terminal is gone is none where it is ignored (nohup)."""
+    hang_ups = [] if HANG_UP is None or signal.getsignal(HANG_UP) is signal.SIG_IGN else [HANG_UP]
+    return trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hang_ups)
 
 
 @asynccontextmanager
@@ -182,6 +194,7 @@ def leave_handlers() -> None:
 
 def _end() -> None:
     time.sleep(LEAVE_SECONDS)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)

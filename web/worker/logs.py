@@ -9,7 +9,8 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import attrs
 import structlog
@@ -112,6 +113,24 @@ def _before(secrets: Iterable[str]) -> list[Processor]:
     ]
 
 
+@attrs.frozen(eq=False)
+class _Spared:
+    """Writes to a stream, and loses the line where it takes none: a full disk, a pipe or a terminal without a reader.
+
+    What becomes of the log must not become of the call that is logged.
+    """
+
+    stream: TextIO
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.stream.flush()
+
+
 class _FromLibraries(logging.StreamHandler[TextIO]):
     """Writes what libraries log, once, however often logs are set up."""
 
@@ -153,8 +172,9 @@ def _take_in_libraries(before: Sequence[Processor], last: Processor, target: Tex
 
 def configure_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Set up logging for this process: to `stream` (standard error), as JSON unless it is a terminal."""
-    target, before = stream or sys.stderr, _before(secrets)
-    last = structlog.dev.ConsoleRenderer() if target.isatty() else structlog.processors.JSONRenderer()
+    raw, before = stream or sys.stderr, _before(secrets)
+    last = structlog.dev.ConsoleRenderer() if raw.isatty() else structlog.processors.JSONRenderer()
+    target = cast("TextIO", _Spared(raw))
     structlog.configure(
         processors=[*before, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
