@@ -16,10 +16,11 @@ from rich.console import Console
 
 from actors.supervision import root_cause
 from setting_reader import SettingsError, read_one
-from setting_values import http_url
+from setting_values import http_url, is_loopback
 from settings import (
     API_TOKEN,
     LEAD_SERVER_EXTERNAL_URL,
+    LEAD_SERVER_HOST,
     LEAD_SERVER_PORT,
     Settings,
     environment,
@@ -150,4 +151,6 @@ def _usual_server(environ: Mapping[str, str], token: str | None) -> str:
     """Return where the server of these settings is; without a token, only the one on this machine serves us."""
     if token and environ.get(LEAD_SERVER_EXTERNAL_URL.name, "").strip():
         return read_one(environ, LEAD_SERVER_EXTERNAL_URL)
-    return f"http://127.0.0.1:{read_one(environ, LEAD_SERVER_PORT)}"
+    bound: str = read_one(environ, LEAD_SERVER_HOST)
+    host = bound.strip("[]") if is_loopback(bound) else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{read_one(environ, LEAD_SERVER_PORT)}"

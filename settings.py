@@ -426,5 +426,6 @@ _WAYS_TO_THEM = (
 API_TOKEN = variable_of(attrs.fields(Settings).api_token)
 DATABASE_URL = variable_of(attrs.fields(Settings).database_url)
 LEAD_SERVER_EXTERNAL_URL = variable_of(attrs.fields(Settings).lead_server_external_url)
+LEAD_SERVER_HOST = variable_of(attrs.fields(Settings).lead_server_host)
 LEAD_SERVER_PORT = variable_of(attrs.fields(Settings).lead_server_port)
 RECORDINGS_DIR = variable_of(attrs.fields(Settings).recordings_dir)

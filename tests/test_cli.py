@@ -219,6 +219,19 @@ def test_the_server_that_is_meant_is_asked(
 
 
 @pytest.mark.parametrize(
+    ("bound", "host"),
+    [("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.7", "127.0.0.7"), ("localhost", "localhost"), ("::", "127.0.0.1")],
+)
+def test_without_a_token_the_server_is_asked_where_it_listens(
+    bound: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "")
+    monkeypatch.setenv("LEAD_SERVER_HOST", bound)
+
+    assert str(cli_shared.client_of(None).base_url).rstrip("/") == f"http://{host}:8000"
+
+
+@pytest.mark.parametrize(
     ("server", "name", "value"),
     [
         ("foo", "--server", ""),
