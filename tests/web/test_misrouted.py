@@ -2,8 +2,9 @@
 
 from typing import cast
 
+import orjson
 import pytest
-from hypercorn.typing import WebsocketResponseStartEvent
+from hypercorn.typing import WebsocketResponseBodyEvent, WebsocketResponseStartEvent
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
@@ -112,9 +113,12 @@ async def test_a_stream_that_misses_its_route_is_told(
 async def test_an_upgrade_of_no_socket_of_ours_is_refused_and_no_error(
     target: str, status: int, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
-    peer = await Peer(target=target, signature="").leaves().visit(exchange().app)
+    peer = await Peer(target=target, signature="").visit(exchange().app)
 
     assert cast("WebsocketResponseStartEvent", peer.answers[0])["status"] == status
+    body = cast("WebsocketResponseBodyEvent", peer.answers[1])["body"]
+    assert "/twilio" in orjson.loads(body)["fix"]
+    assert "POST" not in orjson.loads(body)["fix"]
     assert caplog.records == []
 
 

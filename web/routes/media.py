@@ -41,8 +41,7 @@ from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.page_calls import PAGE_CALLER, services_for_page
 from web.calls.returning import STREAM_PATH, Returns
-from web.clients.signatures import SIGNATURE
-from web.routes.problems import LONGEST_PATH, is_call_sid, is_stream_sid
+from web.routes.problems import is_call_sid, is_stream_sid
 from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
 from web.sockets.open_socket import OpenSocket
 
@@ -79,7 +78,6 @@ class MediaStreams:
             if gate is not None:
                 await self._upgrade(gate(scope), scope, receive, send)
                 return
-            self._tell_misrouted(scope)
         await self.application(scope, receive, send)
 
     def _signed_by_twilio(self, scope: WebsocketScope) -> str | NotAdmitted:
@@ -89,16 +87,6 @@ class MediaStreams:
         self.context.counts.refused("unsigned_upgrade")
         told = signatures.refusal(target_of(scope), headers, socket=True)
         return NotAdmitted(told["why"], told.get("fix", ""))
-
-    def _tell_misrouted(self, scope: WebsocketScope) -> None:
-        """Log an upgrade that Twilio meant for us, or nearly, with the address that it should have had."""
-        is_twilios = any(name.lower() == SIGNATURE.encode() for name, _ in scope["headers"])
-        is_near = STREAM_PATH in f"/{scope['path'].strip('/').lower()}"
-        if (is_twilios or is_near) and not self.context.rate_limits.refuse(scope.get("client")):
-            address = f"{self.context.signatures.socket_origin}{STREAM_PATH}"
-            fix = f"The stream's address is {address}; see what the proxy makes of it."
-            path = scope["path"][:LONGEST_PATH]
-            _log.warning("request_misrouted", method="WEBSOCKET", path=path, status=404, fix=fix)
 
     async def _upgrade(
         self, visitor: str | NotAdmitted, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -16,7 +16,8 @@ from http import HTTPStatus
 
 import attrs
 import structlog
-from quart import Response, abort, current_app, has_request_context, request
+from quart import Response, abort, current_app, has_websocket_context, request, websocket
+from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
@@ -27,6 +28,7 @@ from web.calls.context import AppContext
 from web.calls.orders import OrderError
 from web.calls.rate_limits import RateLimits
 from web.calls.repeats import LONGEST_KEY
+from web.calls.returning import STREAM_PATH
 from web.clients.signatures import SIGNATURE
 from web.clients.twilio_api import CALL_SID
 
@@ -131,11 +133,11 @@ def _routes() -> str:
     return f"The routes are: {', '.join(sorted(named, key=lambda route: route.split()[::-1]))}."
 
 
-async def refused(exc: HTTPException) -> Response:
+def refused(exc: HTTPException, fix: str = "") -> Response:
     """Answer what the framework refuses, or what broke, as everything else is answered."""
     status = exc.code or 500
-    fix = _routes() if status == HTTPStatus.NOT_FOUND else _FIXES.get(status, "Mend the request.")
-    response = problem(status, exc.name.lower(), fix=fix)
+    usual = _routes() if status == HTTPStatus.NOT_FOUND else _FIXES.get(status, "Mend the request.")
+    response = problem(status, exc.name.lower(), fix=fix or usual)
     for name, value in exc.get_headers():
         if name.lower() != "content-type":
             response.headers[name] = value
@@ -169,24 +171,25 @@ class Misrouted:
     _allowance: RateLimits = attrs.field(factory=RateLimits, init=False)
 
     async def answer(self, exc: HTTPException) -> Response:
-        """Answer a refusal of the framework's: of a request, or of an upgrade, which `MediaStreams` has told of."""
-        if exc.code in {404, 405} and has_request_context() and request.url_rule is None:
-            self._tell(exc.code)
-        return await refused(exc)
+        """Answer a refusal of the framework's: of a request, or of an upgrade."""
+        if has_websocket_context():
+            is_near = STREAM_PATH in f"/{websocket.path.strip('/').lower()}"
+            fix = f"The stream's address is {self.context.signatures.socket_origin}{STREAM_PATH}"
+            told = f"{fix}; see what the proxy makes of it."
+            self._tell(websocket, "WEBSOCKET", HTTPStatus.NOT_FOUND, told, is_ours=is_near)
+            return refused(exc, f"{fix}, for Twilio; that of the console's phone is /phone.")
+        if exc.code in {404, 405} and request.url_rule is None:
+            rule, is_socket = meant(self.routes, request.path), "sec-websocket-key" in request.headers
+            fix = _SOCKET_FIX if is_socket else self._fix(rule, SIGNATURE in request.headers)
+            self._tell(request, request.method[:20], exc.code, fix, is_ours=rule is not None or is_socket)
+        return refused(exc)
 
-    def _tell(self, status: int) -> None:
-        rule = meant(self.routes, request.path)
-        is_twilios, is_socket = SIGNATURE in request.headers, "sec-websocket-key" in request.headers
-        is_strange = rule is None and not is_twilios and not is_socket
-        if is_strange or self._allowance.refuse(request.scope.get("client")):
-            return
-        _log.warning(
-            "request_misrouted",
-            method=request.method[:20],
-            path=request.path[:LONGEST_PATH],
-            status=status,
-            fix=_SOCKET_FIX if is_socket else self._fix(rule, is_twilios),
-        )
+    def _tell(self, asked: BaseRequestWebsocket, method: str, status: int, fix: str, *, is_ours: bool) -> None:
+        """Log what was meant for us: whatever Twilio has signed is, too."""
+        is_strange = not is_ours and SIGNATURE not in asked.headers
+        if not is_strange and not self._allowance.refuse(asked.scope.get("client")):
+            path = asked.path[:LONGEST_PATH]
+            _log.warning("request_misrouted", method=method, path=path, status=status, fix=fix)
 
     def _fix(self, rule: Rule | None, is_twilios: bool) -> str:
         origin = self.context.signatures.origin
