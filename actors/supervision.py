@@ -205,10 +205,11 @@ class Standby:
 
 
 @asynccontextmanager
-async def in_background(run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run a task for as long as the `async with` lasts; it is cancelled at the end."""
+async def in_background(*runs: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run tasks for as long as the `async with` lasts; they are cancelled at the end."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run)
+        for run in runs:
+            nursery.start_soon(run)
         yield
         nursery.cancel_scope.cancel(reason="the server has closed")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
+from ssl import SSLContext
 from tempfile import TemporaryFile
 
 import attrs
@@ -17,7 +18,6 @@ import structlog
 
 from actors.call_services import CallServices
 from actors.policy import CallPolicy, Deadlines, Wording
-from actors.session.agent_session import Connect
 from actors.session.settings_form import VoiceAgentOptions
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
@@ -42,6 +42,7 @@ from web.calls.webhooks import PostWebhook
 from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient
 from web.clients.clips import SpeechClient
+from web.clients.deepgram import voice_agent_connector
 from web.clients.twilio import Line, TwilioLine
 from web.clients.twilio_api import TwilioApi
 from web.clients.webhook import WebhookClient
@@ -247,13 +248,13 @@ def call_services_of(
     stores: CallStores,
     line: TwilioLine,
     *,
-    connect: Connect,
     briefs: BriefClient | None,
+    context: SSLContext,
 ) -> CallServices:
     transfers = transfers_of(settings, line, stores.tokens)
     return CallServices(
         roster=roster,
-        connect=connect,
+        connect=voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context),
         ask_brief=briefs.ask if briefs is not None else None,
         line=line,
         records=stores.records,

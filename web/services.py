@@ -8,8 +8,8 @@ gives no clips.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from ssl import SSLContext
 from typing import TypedDict
@@ -22,13 +22,12 @@ import trio
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy
-from actors.session.settings_form import Offered, VoiceAgentOptions
+from actors.session.settings_form import VoiceAgentOptions
 from actors.supervision import in_background, keep_running, unharmed
 from agents.roster import Roster
 from settings import Settings, wants_traces
 from store.calls import CallRecords
-from store.checkpoints import Checkpoints, keep_news
-from store.fleet.shared import Fleet
+from store.checkpoints import keep_news
 from store.records import CallRecord, prepare_records
 from store.spill import SpillingRecords
 from web.calls.commands import Commands
@@ -36,7 +35,6 @@ from web.calls.context import Opened
 from web.clients.agent_options import options_of
 from web.clients.briefs import BriefClient
 from web.clients.clips import keep_fetching
-from web.clients.deepgram import voice_agent_connector
 from web.clients.http import http_client
 from web.clients.offered import Refusals, keep_asking, wanted_of
 from web.clients.resolver import Resolver, resolving
@@ -84,18 +82,14 @@ async def open_services(
         joining(settings.recordings_dir) as writer,
         resolving(Resolver()),
         writing(stores.records),
-        checkpointing(stores.checkpoints),
         http_client(verify=context, timeout=TIMEOUT, limits=LIMITS) as http,
         function_client(context, functions) as theirs,
         httpx.AsyncClient(verify=context, timeout=TIMEOUT, limits=FUNCTION_LIMITS, trust_env=False) as telling,
         tracing(settings) as traced,
-        fetching(clips, voices_of(roster), settings, http),
-        asking(settings, roster, voice_agent.offered, http, refusals) as briefs,
     ):
-        line = line_of(settings, http, rng)
-        connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
+        line, briefs = line_of(settings, http, rng), briefs_of(settings, roster, http)
         services = attrs.evolve(
-            call_services_of(settings, roster, stores, line, connect=connect, briefs=briefs),
+            call_services_of(settings, roster, stores, line, briefs=briefs, context=context),
             voice_agent=voice_agent,
             observe=refusals.notice,
             clips=clips,
@@ -104,8 +98,24 @@ async def open_services(
             http=theirs,
             **traced,
         )
-        async with sharing(stores.fleet, Commands(services.intercom, stores.fleet), stores.records):
+        fetch = partial(keep_fetching, clips, voices_of(roster), CallPolicy().wording.filler)
+        ask = partial(keep_asking, settings, wanted_of(settings, roster), voice_agent.offered, briefs, http)
+        async with in_background(
+            *sharing(stores, Commands(services.intercom, stores.fleet)),
+            partial(unharmed, partial(fetch, speech_client_of(settings, http)), "clips_crashed"),
+            partial(unharmed, partial(ask, refusals=refusals), "models_crashed"),
+        ):
             yield stores.opened(settings, services, line, webhook_client_of(settings, telling))
+
+
+def briefs_of(settings: Settings, roster: Roster, http: httpx.AsyncClient) -> BriefClient | None:
+    """Return what writes Briefs by the roster's schema, if there is a language model for it."""
+    briefs = brief_client_of(settings, http)
+    if briefs is not None:
+        briefs.schema = roster.brief_schema
+    else:
+        _log.warning("groq_not_configured", brief="made from the facts of the call")
+    return briefs
 
 
 def function_client(context: SSLContext, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -137,46 +147,18 @@ async def writing(records: CallRecords) -> AsyncIterator[None]:
             await records.finish()
 
 
-def checkpointing(checkpoints: Checkpoints | None) -> AbstractAsyncContextManager[None]:
-    """Write checkpoints in the background, for as long as the `async with` lasts."""
-    if checkpoints is None:
-        return nullcontext()
-    return in_background(partial(keep_running, checkpoints.run, "checkpoints_crashed"))
-
-
-def sharing(fleet: Fleet, commands: Commands, records: CallRecords) -> AbstractAsyncContextManager[None]:
-    """Share with the other workers in the background, for as long as the `async with` lasts."""
+def sharing(stores: CallStores, commands: Commands) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Go through the tasks that write running calls down, and share them with the other workers."""
 
     async def adopt(record: CallRecord) -> None:
         try:
-            await keep_news(records, record)
+            await keep_news(stores.records, record)
         except ValueError as exc:
             _log.error("cut_call_refused", call_sid=record.call_sid, why=str(exc))
 
-    return in_background(partial(keep_running, partial(fleet.run, commands.hear, adopt), "fleet_crashed"))
-
-
-def fetching(
-    book: dict[str, bytes], voices: Sequence[str], settings: Settings, http: httpx.AsyncClient
-) -> AbstractAsyncContextManager[None]:
-    """Fetch the clips in the background, for as long as the `async with` lasts."""
-    fetch = partial(keep_fetching, book, voices, CallPolicy().wording.filler, speech_client_of(settings, http))
-    return in_background(partial(unharmed, fetch, "clips_crashed"))
-
-
-@asynccontextmanager
-async def asking(
-    settings: Settings, roster: Roster, offered: Offered, http: httpx.AsyncClient, refusals: Refusals
-) -> AsyncIterator[BriefClient | None]:
-    """Ask in the background which models there are, for as long as the `async with` lasts; yield what writes Briefs."""
-    briefs = brief_client_of(settings, http)
-    if briefs is not None:
-        briefs.schema = roster.brief_schema
-    else:
-        _log.warning("groq_not_configured", brief="made from the facts of the call")
-    ask = partial(keep_asking, settings, wanted_of(settings, roster), offered, briefs, http, refusals=refusals)
-    async with in_background(partial(unharmed, ask, "models_crashed")):
-        yield briefs
+    if stores.checkpoints is not None:
+        yield partial(keep_running, stores.checkpoints.run, "checkpoints_crashed")
+    yield partial(keep_running, partial(stores.fleet.run, commands.hear, adopt), "fleet_crashed")
 
 
 class _Traced(TypedDict, total=False):
