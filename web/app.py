@@ -37,7 +37,6 @@ from web.routes.credentials import Credentials, request_class
 from web.routes.do_not_call import DoNotCallRoutes
 from web.routes.health import HealthRoutes, WebhookRoutes, count_requests
 from web.routes.media import Application, MediaStreams, RunCall
-from web.routes.operating import OperatorRoutes
 from web.routes.people import PeopleRoutes
 from web.routes.problems import Misrouted
 from web.routes.twilio import TwilioRoutes
@@ -164,13 +163,12 @@ def create_app(
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
-    operating = OperatorRoutes(context, views)
-    calls = CallRoutes(context, dispatcher, RepeatedOrders(context), views, operating)
+    calls = CallRoutes(context, dispatcher, RepeatedOrders(context), views)
     for blueprint in _routes_of(context, calls):
         app.register_blueprint(blueprint)
     gate = SignInCheck(context, Sessions.of(settings))
     phone = PhoneRoutes(context, gate, voice)
-    console = Console(context, views, operating, gate, phone, CampaignPages(CampaignRoutes(context)), calls.hung_up)
+    console = Console(context, views, calls, gate, phone, CampaignPages(CampaignRoutes(context)))
     app.register_blueprint(console.blueprint())
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)

@@ -3,7 +3,7 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import attrs
@@ -26,7 +26,7 @@ from web.console.lists import PAGE, asked_by, live_rows, number, row_of
 from web.console.phone import PHONE_STREAM, PhoneRoutes
 from web.console.rendering import message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
-from web.routes.operating import OperatorRoutes
+from web.routes.calls import CallRoutes
 from web.routes.problems import is_name, json_answer
 from web.routes.views import CallViews, no_such
 
@@ -44,11 +44,10 @@ def _who() -> str:
 class Console:
     context: AppContext
     views: CallViews
-    operating: OperatorRoutes
+    calls: CallRoutes
     gate: SignInCheck
     phone: PhoneRoutes
     campaigns: CampaignPages
-    hang_up: Callable[[str, str], Awaitable[Response]]
 
     def blueprint(self) -> Blueprint:
         """Return the routes. Blocks: templates and files are read first."""
@@ -58,7 +57,7 @@ class Console:
         routes.get("/console/static/<path:filename>")(static_file)
         routes.add_url_rule("/console/sign-in", "sign_in", self.gate.sign_in, methods=["GET", "POST"])
         routes.post("/console/sign-out")(self.gate.sign_out)
-        routes.get("/")(self.calls)
+        routes.get("/")(self.listed)
         routes.get("/console")(self.home)
         routes.get("/console/")(self.home)
         routes.get("/console/live")(self.live)
@@ -69,7 +68,7 @@ class Console:
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
         routes.post(f"{CALLS}/<name>/hang-up")(self.hung_up)
         self.views.add_to(routes, CALLS)
-        self.operating.add_to(routes, CALLS, _who)
+        self.calls.add_commands(routes, CALLS, _who)
         routes.get("/console/<path:anything>")(self.nowhere)
         routes.before_request(self.gate.refuse_unauthenticated)
         routes.before_request(self.refuse_malformed)
@@ -85,7 +84,7 @@ class Console:
         return await message_page(404, TEXT["not_found"], TEXT["not_found_hint"])
 
     async def hung_up(self, name: str) -> ResponseReturnValue:
-        return await self.hang_up(name, _who())
+        return await self.calls.hung_up(name, _who())
 
     async def home(self) -> ResponseReturnValue:
         return redirect("/")
@@ -93,7 +92,7 @@ class Console:
     async def nowhere(self, anything: str) -> ResponseReturnValue:  # noqa: ARG002 - the address has it
         return await message_page(404, TEXT["no_page"], TEXT["no_page_hint"])
 
-    async def calls(self) -> ResponseReturnValue:
+    async def listed(self) -> ResponseReturnValue:
         asked = asked_by(request.args)
         found = await self.context.services.records.search(asked.query)
         return await render(

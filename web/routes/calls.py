@@ -1,4 +1,8 @@
-"""The API for operators: place a call, list calls, read one, hang one up.
+"""The API for operators: place a call, list calls, read one, give it a command, hang it up.
+
+`POST /calls/{name}/say` and its siblings give a command to a call that goes on, and answer with what became of it: 200:
+it is done, or the call ended first; 202: the call has not decided it yet; 409: it was refused; 502: it was tried and
+failed. With an `Idempotency-Key` an order or a command is carried out once, however often it is sent.
 
 Every request shows the bearer token (`web.routes.credentials`). Errors are JSON, say which field is wrong and what to
 write instead, and all of them at once. What Twilio refuses is 502, with Twilio's code.
@@ -6,21 +10,25 @@ write instead, and all of them at once. What Twilio refuses is 502, with Twilio'
 
 import math
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import attrs
 import structlog
 from quart import Blueprint, Response, request
+from quart.typing import ResponseReturnValue
 
+from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
 from settings import TransferMode
 from store.orders.queue import DoNotCall, KeptOrder, SameKey
 from store.records import TRANSFERRING, UNANSWERED, RecordError, record_as_json
+from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.operating import BY_OPERATOR, hang_up_at_once, hang_up_politely
+from web.calls.operating import BY_OPERATOR, hang_up_at_once, hang_up_politely, operate, read_action
 from web.calls.orders import (
     AlreadyRinging,
     InDoubt,
@@ -40,7 +48,6 @@ from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, show
 from web.clients.twilio import ask_status
 from web.clients.twilio_api import LineError
 from web.routes.credentials import bearer_of
-from web.routes.operating import OperatorRoutes
 from web.routes.problems import (
     CHANGE_VERSION,
     OTHER_VERSION,
@@ -65,6 +72,14 @@ _NO_LINE: Mapping[Lack, str] = {
 }
 
 _AWAY = frozenset({Lack.DRAINING, Lack.DATABASE})
+_STATUS: Mapping[Outcome, int] = {
+    Outcome.DONE: 200,
+    Outcome.OVER: 200,
+    Outcome.REFUSED: 409,
+    Outcome.FAILED: 502,
+}
+WhoAsks: TypeAlias = Callable[[], str]
+"""Says by which way in a command comes: "api", or a session of the console."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -121,7 +136,6 @@ class CallRoutes:
     dispatcher: Dispatcher
     repeats: RepeatedOrders
     views: CallViews
-    operating: OperatorRoutes
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("calls", __name__, url_prefix="/calls")
@@ -130,11 +144,16 @@ class CallRoutes:
         routes.get("/<name>")(self.shown)
         routes.delete("/<name>")(self.hung_up)
         self.views.add_to(routes, "")
-        self.operating.add_to(routes, "", lambda: "api")
+        self.add_commands(routes, "", lambda: "api")
         routes.before_request(self.refuse_malformed)
         away = unreachable("this cannot be looked up now; calls are not affected", "records_unavailable")
         routes.errorhandler(OSError)(away)
         return routes
+
+    def add_commands(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:
+        for command in KINDS:
+            view = partial(self.command, command, who)
+            routes.add_url_rule(f"{prefix}/<name>/{command}", f"command_{command}", view, methods=["POST"])
 
     async def refuse_malformed(self) -> Response | None:
         return None if is_name((request.view_args or {}).get("name", "-")) else no_such_call()
@@ -232,6 +251,22 @@ class CallRoutes:
             return _shown(name, order.call_sid, call, {"status": status or _status_of(order), "record": None, **more})
         return no_such_call() if status is None else _shown(name, call_sid, None, {"status": status, "record": None})
 
+    async def command(self, command: str, who: WhoAsks, name: str) -> ResponseReturnValue:
+        body, key = await body_of_request(), key_of_request()
+        try:
+            action, by = read_action(command, body, self.context.services.roster.agents)
+        except OrderError as exc:
+            return mistaken("the command", exc)
+        call_sid = await self.views.call_sid(name)
+        given = Command(key or secrets.token_hex(8), f"{who()}: {by}" if by else who(), action)
+        answer = await operate(self.context, call_sid, given)
+        known = self.context.live_calls.find(name)
+        if isinstance(answer, NotHere) and known is not None and known.over:
+            answer = OVER
+        shown = {"id": name, "call_sid": call_sid, "command": command, "command_id": given.id}
+        _log.info("call_commanded", call_sid=call_sid, command=command, by=given.by, answer=_word(answer))
+        return _not_here(known) if isinstance(answer, NotHere) else _answered(answer, shown)
+
     async def hung_up(self, name: str, by: str = "api") -> Response:
         call_sid, call = await self.views.call_sid(name), self.context.live_calls.find(name)
         if not call_sid.startswith("CA") and await self.dispatcher.call_off(name, "called off by the operator"):
@@ -271,3 +306,25 @@ class CallRoutes:
             return problem(503, _NO_LINE[none.lack], fix=CHANGE_VERSION)
         status, wait = 503 if none.lack in _AWAY else 429, math.ceil(none.seconds)
         return problem(status, _NO_LINE[none.lack], fix="Try again later.", retry_seconds=wait)
+
+
+def _not_here(call: KnownCall | None) -> Response:
+    if call is None:
+        return no_such_call()
+    return problem(409, f"the call is not with an agent: {call.outcome or call.status}", fix="Try again later.")
+
+
+def _word(answer: CommandAnswer | Pending | NotHere) -> str:
+    if isinstance(answer, CommandAnswer):
+        return answer.outcome.value
+    return "pending" if isinstance(answer, Pending) else "none"
+
+
+def _answered(answer: CommandAnswer | Pending, shown: Mapping[str, object]) -> Response:
+    if isinstance(answer, Pending):
+        return json_answer({**shown, "outcome": "pending"}, 202)
+    told, status = {**shown, "outcome": answer.outcome.value, "why": answer.why}, _STATUS[answer.outcome]
+    if status == 200:
+        return json_answer(told)
+    fix = "See how the call goes, and ask again under a new key."
+    return json_answer({"error": answer.why, **told, "fix": fix}, status)
