@@ -37,21 +37,21 @@ class MarkKind(enum.Enum):
     PERSON = "put through to a person"
 
 
-@attrs.frozen
+@attrs.define
 class SessionSpan:
     """One session of an agent: when it began to connect, was ready, held the floor and was over."""
 
     agent: str
     incarnation: int
     connecting: float
-    ready: float | None
-    floor: float | None
     ended: float
-    ending: str
     why: str
+    ready: float | None = None
+    floor: float | None = None
+    ending: str = ""
 
 
-@attrs.frozen
+@attrs.define
 class FunctionFlag:
     """A function an agent called; `ok` is None while nobody answered."""
 
@@ -59,8 +59,8 @@ class FunctionFlag:
     at: float
     name: str
     arguments: object
-    result: object
-    ok: bool | None
+    result: object = None
+    ok: bool | None = None
     withdrawn: bool = False
 
     @property
@@ -78,7 +78,7 @@ class Mark:
     detail: str
 
 
-@attrs.frozen
+@attrs.define
 class HandoffSpan:
     """From the moment it was asked for to the next agent's first audio, or to its failure."""
 
@@ -123,10 +123,10 @@ class Chart:
     handoffs: list[HandoffSpan] = attrs.field(factory=list, init=False)
     summaries: list[Summary] = attrs.field(factory=list, init=False)
     marks: list[Mark] = attrs.field(factory=list, init=False)
-    _open: dict[tuple[str, int], int] = attrs.field(factory=dict, init=False)
-    """For sessions that are open, by agent and number, which they are."""
-    _called: dict[tuple[str, int], int] = attrs.field(factory=dict, init=False)
-    """For functions, by the model's id, which may be used again, and our number, which old journals lack."""
+    _open: dict[tuple[str, int], SessionSpan] = attrs.field(factory=dict, init=False)
+    """Sessions that have not ended, by agent and number."""
+    _called: dict[tuple[str, int], FunctionFlag] = attrs.field(factory=dict, init=False)
+    """Functions, by the model's id, which may be used again, and our number, which old journals lack."""
     _softly: float | None = attrs.field(default=None, init=False)
     """When an agent has taken over the session that is open, and not noted yet that it has the floor."""
 
@@ -145,23 +145,21 @@ class Chart:
     def _read_session(self, at: float, fact: facts.Fact) -> None:
         match fact:
             case facts.SessionConnecting(agent=agent, incarnation=number, why=why):
-                self._begin(SessionSpan(agent, number, at, None, None, self.duration, "", why))
+                self._begin(SessionSpan(agent, number, at, self.duration, why))
             case facts.SessionReady(agent=agent, incarnation=number) if (agent, number) in self._open:
-                index = self._open[agent, number]
-                self.sessions[index] = attrs.evolve(self.sessions[index], ready=at)
+                self._open[agent, number].ready = at
             case facts.HandoffCommitted(how="soft"):
                 self._softly = at
             case facts.FloorTaken(agent=agent, incarnation=number) if self._softly is not None:
                 since, self._softly = self._softly, None
-                self._begin(SessionSpan(agent, number, since, since, since, self.duration, "", "soft handoff"))
+                self._begin(SessionSpan(agent, number, since, self.duration, "soft handoff", since, since))
             case facts.FloorTaken(agent=agent, incarnation=number) if (agent, number) in self._open:
-                index = self._open[agent, number]
-                self.sessions[index] = attrs.evolve(self.sessions[index], floor=at)
+                self._open[agent, number].floor = at
             case _:
                 pass  # not of a session, or it ends
 
     def _begin(self, session: SessionSpan) -> None:
-        self._open[session.agent, session.incarnation] = len(self.sessions)
+        self._open[session.agent, session.incarnation] = session
         self.sessions.append(session)
 
     def _read_end(self, at: float, fact: facts.Fact) -> None:
@@ -179,20 +177,19 @@ class Chart:
                 pass  # no end
 
     def _end(self, at: float, why: str, sessions: Collection[tuple[str, int]]) -> None:
-        for index in [self._open.pop(key) for key in sessions if key in self._open]:
-            self.sessions[index] = attrs.evolve(self.sessions[index], ended=at, ending=why)
+        for session in [self._open.pop(key) for key in sessions if key in self._open]:
+            session.ended, session.ending = at, why
 
     def _read_function(self, at: float, fact: facts.Fact) -> None:
         match fact:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments):
-                self._called[fact.id, fact.number] = len(self.flags)
-                self.flags.append(FunctionFlag(agent, at, name, arguments, None, None))
+                flag = self._called[fact.id, fact.number] = FunctionFlag(agent, at, name, arguments)
+                self.flags.append(flag)
             case facts.FunctionAnswered(result=result, ok=ok) if (fact.id, fact.number) in self._called:
-                index = self._called[fact.id, fact.number]
-                self.flags[index] = attrs.evolve(self.flags[index], result=result, ok=ok)
+                flag = self._called[fact.id, fact.number]
+                flag.result, flag.ok = result, ok
             case facts.FunctionWithdrawn() if (fact.id, fact.number) in self._called:
-                index = self._called[fact.id, fact.number]
-                self.flags[index] = attrs.evolve(self.flags[index], withdrawn=True)
+                self._called[fact.id, fact.number].withdrawn = True
             case _:
                 pass  # no function
 
@@ -215,10 +212,11 @@ class Chart:
 
     def _note_handoff(self, to: str, asked: float, **came: str | float) -> None:
         """Note what came of a handoff: another one may have been asked for meanwhile, and was refused."""
-        theirs = [index for index, one in enumerate(self.handoffs) if one.target == to]
-        index = min(reversed(theirs), key=lambda index: abs(self.handoffs[index].asked - asked), default=None)
-        if index is not None and (self.handoffs[index].failure or not came.get("failure")):
-            self.handoffs[index] = attrs.evolve(self.handoffs[index], **came)  # type: ignore[arg-type]
+        theirs = [one for one in reversed(self.handoffs) if one.target == to]
+        found = min(theirs, key=lambda one: abs(one.asked - asked), default=None)
+        if found is not None and (found.failure or not came.get("failure")):
+            for name, value in came.items():
+                setattr(found, name, value)
 
 
 def read_chart(entries: Sequence[Entry]) -> Chart:
