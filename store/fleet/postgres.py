@@ -37,6 +37,7 @@ from store.fleet.shared import (
     BEAT_SECONDS,
     CLOCK_SECONDS,
     DEAD_SECONDS,
+    START_SECONDS,
     Adopt,
     Erase,
     ErasedElsewhere,
@@ -161,13 +162,9 @@ class PostgresFleet(Fleet):
     async def _let_in_once(self, key: str, sql: str, more: Arguments) -> bool:
         """Ask the database, if it is there; without it, count what this worker may hold by itself."""
         if self.state is not State.AWAY:
-            careful = self.state is State.RETURNING
+            asked = {"key": key, "worker": self.worker, "careful": self.state is State.RETURNING, "left": self.left_at}
             try:
-                return await ask_for_slot(
-                    self.database,
-                    sql,
-                    {"key": key, "worker": self.worker, "careful": careful, "left": self.left_at, **more},
-                )
+                return await ask_for_slot(self.database, sql, {**asked, **more})
             except FleetUnavailable:
                 self._fall_back()
             except psycopg.IntegrityError:  # declared dead
@@ -258,6 +255,8 @@ class PostgresFleet(Fleet):
     async def run(self, listener: Listener, adopt: Adopt) -> None:
         """Beat, compare, listen and close what dead workers held, until cancelled; then leave."""
         self._is_known, self.state = False, State.AWAY  # also after a crash of this task
+        if self._cap is None:
+            self._starts_until = trio.current_time() + START_SECONDS
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._serve, self._others.heard_by(listener), adopt)
@@ -331,7 +330,7 @@ class PostgresFleet(Fleet):
             fix = "Give all workers the same MAX_CALLS; MAX_CALLS_PER_WORKER is what each of them carries."
             why = "a worker that started later has it"
             _log.warning("max_calls_differs", here=self.max_calls, counts=cap, why=why, fix=fix)
-        self._cap = cap
+        self._cap, self._starts_until = cap, -math.inf
         patient = now - self._beating_since < DEAD_SECONDS + BEAT_SECONDS
         others_missing = late > 0 and (self.left_at is not None or is_restarted or late == workers - 1)
         if self.state is not State.UP and patient and others_missing:

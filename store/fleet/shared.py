@@ -7,6 +7,7 @@ holds it until it ends, or its worker is found dead. No method fails because a d
 it does instead.
 """
 
+import math
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ BEAT_SECONDS = 2.0
 """Between two signs of life of a worker; notes of its calls go with them."""
 DEAD_SECONDS = 10.0
 """A worker that was silent for so long is dead: any other closes its calls, 12.2 s after its end at the latest."""
+START_SECONDS = 10.0
+"""For a worker to reach the database, which may need its tables; without it, it lets calls in by itself then."""
 
 
 CLOCK_SECONDS = 5.0
@@ -101,6 +104,12 @@ class Fleet:
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
     _next_turn: float = attrs.field(default=0.0, init=False)
     """When this process by itself may place a call."""
+    _starts_until: float = attrs.field(default=-math.inf, init=False)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the database has never answered, and may in a moment: on its first start it is given its tables."""
+        return trio.current_time() < self._starts_until
 
     @property
     def is_away(self) -> bool:

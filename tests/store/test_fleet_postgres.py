@@ -64,6 +64,25 @@ def running() -> RunningRecord:
     return RunningRecord(FULL)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_worker_starts_until_the_database_has_answered_or_for_some_seconds(
+    is_there: bool, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.fleet.postgres.START_SECONDS", 30.0 if is_there else 0.5)
+    fleet = PostgresFleet(1, Database(workers.url if is_there else AWAY))
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fleet.run, lambda _: None, MemoryRecords().save)
+        await wait_all_tasks_blocked()
+        while fleet.is_starting:
+            assert fleet.is_away
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+    assert 0 < trio.current_time() - began < 20
+    assert fleet.is_away == (not is_there)
+
+
 async def test_a_slot_kept_by_one_worker_is_taken_by_the_other_to_which_the_stream_came(workers: Workers) -> None:
     webhook, stream = await workers.join(1, "webhook"), await workers.join(1, "stream")
 

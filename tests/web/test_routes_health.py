@@ -1,8 +1,10 @@
 """The platform is told the truth about this worker, and nothing about its callers."""
 
 import pytest
+import trio
 from trio.testing import MockClock
 
+from store.fleet.shared import START_SECONDS
 from tests.web.fakes import CALL_SID, LEAD, exchange, voice_form
 
 
@@ -32,6 +34,17 @@ async def test_a_draining_worker_is_not_ready(autojump_clock: MockClock) -> None
         answer = await client.get("/readyz")
 
     assert (answer.status_code, answer.json()["draining"]) == (503, True)
+
+
+async def test_a_worker_whose_database_has_not_answered_yet_is_not_ready(autojump_clock: MockClock) -> None:
+    there = exchange()
+    there.slots.fleet._starts_until = trio.current_time() + START_SECONDS
+    async with there.client() as client:
+        before = await client.get("/readyz")
+        await trio.sleep(START_SECONDS)
+        after = await client.get("/readyz")
+
+    assert (before.status_code, before.json()["ready"], after.status_code) == (503, False, 200)
 
 
 async def test_metrics_are_prometheus_text_without_names(autojump_clock: MockClock) -> None:

@@ -1,8 +1,9 @@
 """Routes for monitoring: is this worker alive, may it be given a call, what has it counted, what has not arrived.
 
-`/readyz` is false while draining and while every slot is taken; `/healthz` is true as long as the worker can answer.
-Both need no credential; `/metrics` and `/webhooks` need the API token (`web.routes.credentials`). `count_requests`
-counts and times every request under its route, or the route that was meant, and never under its address.
+`/readyz` is false while draining, while every slot is taken, and until a PostgreSQL was first reached (some seconds at
+most); `/healthz` is true as long as the worker can answer. Both need no credential; `/metrics` and `/webhooks` need the
+API token (`web.routes.credentials`). `count_requests` counts and times every request under its route, or the route that
+was meant, and never under its address.
 """
 
 import re
@@ -40,8 +41,9 @@ class HealthRoutes:
 
     async def readyz(self) -> Response:
         slots = self.context.slots
-        shown = {"ready": slots.accepting, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
-        return json_answer(shown, 200 if slots.accepting else 503)
+        is_ready = slots.accepting and not slots.fleet.is_starting
+        shown = {"ready": is_ready, "draining": slots.draining, "calls": slots.taken, "capacity": slots.capacity}
+        return json_answer(shown, 200 if is_ready else 503)
 
     async def metrics(self) -> Response:
         return Response(self.context.counts.render(), content_type=CONTENT_TYPE)
