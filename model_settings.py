@@ -1,32 +1,32 @@
 """Settings of models and voices: speech-to-text, LLMs, text-to-speech, and the LLM that writes the Brief.
 
 Every name of a model is a preference: a setting takes several, the best first, and what the account does not offer is
-passed over (`web/clients/offered.py` asks). Here is what is wrong with settings only beside each other; how their texts
-become values is in `model_values`, and nothing here asks anybody.
+passed over (`web/clients/offered.py` asks). Here are the readers of their texts, as in `setting_values`, and what is
+wrong with settings only beside each other; nothing here asks anybody.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import attrs
+import orjson
 
-from model_values import (
-    ThinkEndpoint,
-    base_url,
-    fallback_models,
-    fallback_voices,
-    keyterms,
-    languages,
-    model,
-    models,
-    one_of,
-    own_endpoint,
-    provider,
-    speed,
+from protocol.deepgram import (
+    LANGUAGE,
+    MANAGED,
+    MODEL_NAME,
+    MOST_KEYTERMS,
+    OWN_ENDPOINT,
+    REASONING_MODES,
+    VOICE_NAME,
+    VOICE_WANTED,
+    why_unheard,
 )
-from protocol.deepgram import OWN_ENDPOINT, REASONING_MODES, why_unheard
-from setting_reader import Reading, optional_setting, setting, variable_of
-from setting_values import agent_sources, http_url, key, number, whole, yes_or_no
+from protocol.fields import split_url, why_no_headers
+from setting_reader import Parse, Reading, optional_setting, setting, variable_of
+from setting_values import agent_sources, http_url, key, number, one_of, whole, written_as, yes_or_no
 
 AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
@@ -36,6 +36,110 @@ VOICE = "_VOICE_MODEL"
 """How the setting of an agent's voice ends; it begins with the agent's name in capitals."""
 REFERENCE_VOICES = ("QUALIFIER_VOICE_MODEL", "ADVISOR_VOICE_MODEL", "CLOSER_VOICE_MODEL")
 """Names of the reference app: they are no mistake where there is no such agent."""
+
+OFF: Final = "none"
+
+
+@attrs.frozen
+class ThinkEndpoint:
+    """Where the models of THINK_PROVIDER are reached, if not at Deepgram's own provider."""
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Read a list: what stands between commas, each once."""
+    found = tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+    if value and not found:
+        raise ValueError("a list with something between its commas")
+    return found
+
+
+model = written_as(MODEL_NAME, "the name of one model")
+
+
+def listed(form: re.Pattern[str], wanted: str, *, least: int = 0, may_be_none: bool = False) -> Parse[tuple[str, ...]]:
+    """Read a list of what has this form; with `may_be_none`, the word "none" is an empty one."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = () if may_be_none and value.lower() == OFF else names(value)
+        if len(found) < least or not all(map(form.fullmatch, found)):
+            raise ValueError(wanted)
+        return found
+
+    return parse
+
+
+models = listed(MODEL_NAME, "the name of a model, or several with commas between them, the best first", least=1)
+fallback_voices = listed(VOICE_NAME, f"{VOICE_WANTED}, or none", may_be_none=True)
+languages = listed(LANGUAGE, "a language such as en or es-419, or several with commas between them")
+provider = one_of(
+    (*MANAGED, *OWN_ENDPOINT), f"one of {', '.join(MANAGED)}, or with THINK_ENDPOINT {' or '.join(OWN_ENDPOINT)}"
+)
+
+
+def fallback_models(value: str) -> tuple[tuple[str, str], ...]:
+    """Read pairs of a provider and a model; `none` is none."""
+    return () if value.lower() == OFF else tuple(map(_pair, names(value)))
+
+
+def _pair(name: str) -> tuple[str, str]:
+    parts = re.fullmatch(r"([a-z_]+)\s*[/: ]\s*(\S+)", name)
+    if parts is None or parts[1] not in MANAGED:
+        raise ValueError(
+            f"PROVIDER/MODEL, or several with commas between them, or none; a provider is one of {', '.join(MANAGED)}"
+        )
+    return parts[1], parts[2]
+
+
+def own_endpoint(value: str) -> ThinkEndpoint:
+    """Read a URL, or a JSON object with a URL and headers."""
+    try:
+        found = _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})
+    except ValueError:
+        example = '{"url": "https://…", "headers": {"authorization": "Bearer …"}}'
+        raise ValueError(f"an https:// URL, or JSON with a URL and headers: {example}") from None
+    if why := why_no_headers(found.headers):
+        raise ValueError(f"an endpoint: {why}")
+    return found
+
+
+def _endpoint(given: object) -> ThinkEndpoint:
+    match given:
+        case {"url": str(url), **rest} if rest.keys() <= {"headers"}:
+            split_url(url, ("https",), "no URL")
+            return ThinkEndpoint(url, _headers(rest.get("headers", {})))
+        case _:
+            raise ValueError("no URL")
+
+
+def _headers(given: object) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(each, str) for pair in given.items() for each in pair):
+        raise ValueError("headers")
+    return given
+
+
+def keyterms(value: str) -> tuple[str, ...]:
+    found = names(value)
+    if len(found) > MOST_KEYTERMS:
+        raise ValueError(f"a list of at most {MOST_KEYTERMS} words")
+    return found
+
+
+def speed(value: str) -> float | None:
+    """Read a speed in the steps that a Flux voice takes."""
+    if not value:
+        return None
+    read = number(0.5, 1.5)(value)
+    if abs(read * 20 - round(read * 20)) > 1e-6:
+        raise ValueError("a number from 0.5 to 1.5 in steps of 0.05")
+    return round(read, 2)
+
+
+def base_url(value: str) -> str:
+    """Read the base of an OpenAI-compatible API, as its clients take it."""
+    return http_url(value).removesuffix("/chat/completions").rstrip("/")
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +215,7 @@ class ModelSettings:
     think_reasoning_mode: str | None = optional_setting(
         "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as"
         " little as it can",
-        one_of(REASONING_MODES),
+        one_of(REASONING_MODES, f"one of {', '.join(REASONING_MODES)}"),
         "low",
     )
     mip_opt_out: bool = setting(

@@ -7,7 +7,7 @@ names in the mapping that look like one of ours and are not. Nothing here knows 
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -15,6 +15,8 @@ from protocol.fields import hidden_in
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+Parse: TypeAlias = Callable[[str], T]
+"""Reads a text, or raises `ValueError` with what was wanted, in words that go on after "which is not"."""
 
 ALIKE, HALF_ALIKE = 0.85, 0.7
 """How much of two names must be the same for one to be a slip of the other; the less where it can be nobody else's."""
@@ -46,14 +48,12 @@ class Variable(Generic[T_co]):
     name: str
     purpose: str
     example: str
-    parse: Callable[[str], T_co]
+    parse: Parse[T_co]
     default: str | None = None
     secret: bool = False
 
 
-def setting(
-    purpose: str, parse: Callable[[str], T], default: str | None = None, example: str = "", *, secret: bool = False
-) -> T:
+def setting(purpose: str, parse: Parse[T], default: str | None = None, example: str = "", *, secret: bool = False) -> T:
     """Declare a field of a class of settings: its variable has the name of the field, in capitals.
 
     The default is an example, too, unless another one is given.
@@ -63,12 +63,12 @@ def setting(
     return field
 
 
-def optional_setting(purpose: str, parse: Callable[[str], T], example: str, *, secret: bool = False) -> T | None:
+def optional_setting(purpose: str, parse: Parse[T], example: str, *, secret: bool = False) -> T | None:
     """Declare a field that is None where nothing is given."""
     return setting(purpose, optional(parse), "", example, secret=secret)
 
 
-def optional(value_of: Callable[[str], T]) -> Callable[[str], T | None]:
+def optional(value_of: Parse[T]) -> Parse[T | None]:
     return lambda value: value_of(value) if value else None
 
 

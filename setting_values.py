@@ -7,7 +7,7 @@ words that go on after "which is not". They know no setting by name, and read no
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from protocol.fields import split_url
 from protocol.phone_numbers import is_phone_number
+from setting_reader import Parse
 from store.prices import Prices, read_prices
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ def keys(value: str) -> str:
     return ",".join(found) if all(found) else key(" ")
 
 
-def written_as(form: str | re.Pattern[str], wanted: str) -> Callable[[str], str]:
+def written_as(form: str | re.Pattern[str], wanted: str) -> Parse[str]:
     def parse(value: str) -> str:
         if re.fullmatch(form, value) is None:
             raise ValueError(wanted)
@@ -279,23 +280,28 @@ def agent_sources(value: str) -> tuple[str, ...]:
     return sources
 
 
-def yes_or_no(value: str) -> bool:
-    if value.lower() not in {"yes", "no"}:
-        raise ValueError("yes or no")
-    return value.lower() == "yes"
+def one_of(words: Iterable[str], wanted: str = "") -> Parse[str]:
+    """Read one of a few words, in whatever case."""
+    known = tuple(words)
 
-
-def member_of(kind: type[E]) -> Callable[[str], E]:
-    def parse(value: str) -> E:
-        try:
-            return kind(value.lower())
-        except ValueError:
-            raise ValueError(" or ".join(each.value for each in kind)) from None
+    def parse(value: str) -> str:
+        if value.lower() not in known:
+            raise ValueError(wanted or " or ".join(known))
+        return value.lower()
 
     return parse
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
+def yes_or_no(value: str) -> bool:
+    return one_of(("yes", "no"))(value) == "yes"
+
+
+def member_of(kind: type[E]) -> Parse[E]:
+    word = one_of(each.value for each in kind)
+    return lambda value: kind(word(value))
+
+
+def whole(low: int, high: int) -> Parse[int]:
     def parse(value: str) -> int:
         if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
             raise ValueError(f"a whole number from {low} to {high}")
@@ -304,7 +310,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:
+def number(low: float, high: float, what: str = "a number") -> Parse[float]:
     wanted = f"{what} from {low:g} to {high:g}"
 
     def parse(value: str) -> float:
@@ -317,11 +323,11 @@ def number(low: float, high: float, what: str = "a number") -> Callable[[str], f
     return parse
 
 
-def seconds(low: float, high: float) -> Callable[[str], float]:
+def seconds(low: float, high: float) -> Parse[float]:
     return number(low, high, "a number of seconds")
 
 
-def seconds_or_off(low: float, high: float) -> Callable[[str], float]:
+def seconds_or_off(low: float, high: float) -> Parse[float]:
     """Read a time, or `off` for one that never comes."""
     within = seconds(low, high)
 

@@ -28,7 +28,6 @@ FILES = (
     "server.py",
     "keeping_settings.py",
     "model_settings.py",
-    "model_values.py",
     "setting_reader.py",
     "setting_values.py",
     "settings.py",

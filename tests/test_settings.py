@@ -8,8 +8,7 @@ import pytest
 
 import settings
 from actors.policy import SummaryMode
-from model_settings import REFERENCE_VOICES, misspelt_voices
-from model_values import ThinkEndpoint
+from model_settings import REFERENCE_VOICES, ThinkEndpoint, misspelt_voices
 from protocol.phone_numbers import is_phone_number
 from setting_reader import SettingsError
 from setting_values import is_loopback
