@@ -27,19 +27,21 @@ NotesOption = Annotated[str, typer.Option("--notes", help="What else they should
 
 def live(
     server: ServerOption = None,
-    once: Annotated[bool, typer.Option("--once", help="Print the table once, and end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the calls that go on: the agent on the floor, for how long, and the last words. Ctrl-C ends it."""
+    """Show the calls that go on: the agent on the floor, for how long, and the last words. Ctrl-C ends it.
+
+    Where it does not print to a terminal, it prints them once.
+    """
     with suppress(KeyboardInterrupt):
-        ask_server(server, lambda operator: _watch(operator, once or not out.is_terminal, as_json))
+        ask_server(server, lambda operator: _watch(operator, as_json))
 
 
-async def _watch(operator: Operator, is_once: bool, as_json: bool) -> None:
+async def _watch(operator: Operator, as_json: bool) -> None:
     calls = await operator.live()
     if as_json:
         print_json(calls)
-    elif is_once:
+    elif not out.is_terminal:
         out.print(_table(calls))
     else:
         with Live(_table(calls), console=out, auto_refresh=False) as shown:

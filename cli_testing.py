@@ -42,9 +42,6 @@ def replay(
     name: Annotated[
         str, typer.Argument(metavar="ID", help="A call's SID, as in RECORDINGS_DIR; or its folder, or its journal.")
     ],
-    roster: Annotated[
-        str, typer.Option("--agents", metavar="SOURCE", help="The agents; those of AGENTS if unset.")
-    ] = "",
     anonymise: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write its journal without names and numbers, and play that.")
     ] = None,
@@ -54,7 +51,7 @@ def replay(
     from testkit.recording import ReplayRefused
     from testkit.replay import replay_call
 
-    play, problems = partial(replay_call, name, roster, anonymise), (ReplayRefused, RosterError, SettingsError)
+    play, problems = partial(replay_call, name, anonymise), (ReplayRefused, RosterError, SettingsError)
     lines, is_same = run_or_fail(lambda: play(environment()), *problems, status=2)
     print_lines(*lines)
     raise typer.Exit(0 if is_same else 1)
@@ -65,9 +62,6 @@ def probe(  # noqa: PLR0917 - one for each option
         list[Path] | None,
         typer.Option("--cases", help="A TOML file of cases; may be repeated. The shipped agents have some."),
     ] = None,
-    roster: Annotated[
-        str, typer.Option("--agents", metavar="SOURCE", help="The agents; those of AGENTS if unset.")
-    ] = "",
     model: Annotated[str, typer.Option(help="LLM model; PROBE_MODEL if unset.")] = "",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Answers to each case: k of pass^k.")] = 5,
     cassettes: Annotated[Path, typer.Option(help="Folder in which answers are kept.")] = Path("cassettes"),
@@ -83,7 +77,7 @@ def probe(  # noqa: PLR0917 - one for each option
     from testkit.probe.cassettes import CassetteError
     from testkit.probe.command import Probe, probe_agents
 
-    asked = Probe(tuple(cases or ()), roster, model, runs, cassettes, offline, price)
+    asked = Probe(tuple(cases or ()), model, runs, cassettes, offline, price)
     expected = (ProbeError, RosterError, SettingsError, ScenarioError, CassetteError)
     tell = partial(err.print, markup=False, soft_wrap=True)
     lines, is_good = run_or_fail(lambda: probe_agents(asked, environment(), tell), *expected, status=2)

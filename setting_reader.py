@@ -97,7 +97,8 @@ class Reading:
         if not given and variable.default is None:
             return self._note(variable, f"{variable.name} is missing.")
         try:
-            _refuse_unseen(given)
+            if _UNSEEN.search(given) or _is_quoted(given):  # no sentence and no name has it
+                raise ValueError("plain text")  # noqa: TRY301 - told as every other value that is none
             if variable.secret and given == variable.example:
                 self.malformed.add(variable.name)
                 return self._note(variable, f"{variable.name} is the one of .env.example, which everybody knows.")
@@ -119,12 +120,6 @@ class Reading:
     def _note(self, variable: Variable[T], problem: str) -> T:
         self.problems.append(f"{problem} It is {variable.purpose}. Example: {variable.name}={variable.example}")
         return cast("T", None)  # never seen: `from_environ` raises when there is any problem
-
-
-def _refuse_unseen(given: str) -> None:
-    """Refuse what no sentence and no name has: control characters, and bytes that are no UTF-8."""
-    if _UNSEEN.search(given) or _is_quoted(given):
-        raise ValueError("plain text")
 
 
 def _is_quoted(given: str) -> bool:

@@ -20,7 +20,7 @@ from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
 from actors.messages import PreparedBrief, RefreshBrief, WriteBrief
 from actors.policy import SummaryMode
-from agents.brief import Brief, BriefRefused, local_extract
+from agents.brief import Brief, BriefRefused, local_extract, parse_brief
 from agents.quoting import CALLER
 from agents.roster import Roster
 
@@ -124,14 +124,15 @@ class Summarizer:
         conversation, began = self.state.conversation, trio.current_time()
         seen, self._asked[reader] = conversation.length, began
         over = self._writing[reader] = trio.Event()
-        messages = self.roster.agents[reader].brief_messages(conversation.turns(), conversation.facts)
+        agent = self.roster.agents[reader]
+        messages = agent.brief_messages(conversation.turns(), conversation.facts)
         self.state.journal.note(SummaryStarted(reader))
         cost = BriefCost()
         try:
             with trio.fail_after(self.state.policy.deadlines.summary):
                 text = await self._ask(messages)
             cost = text.cost if isinstance(text, BriefText) else cost
-            self._written[reader] = _WrittenBrief(self.roster.agents[reader].read_brief(text), seen)
+            self._written[reader] = _WrittenBrief(parse_brief(text, agent.brief_entries), seen)
             self._failure = ""
         except BriefUnavailable as failed:
             self._failure, self._given_up, cost = str(failed), failed.lasting, BriefCost(failed.requests)

@@ -28,7 +28,6 @@ from agents.kinds import (
     Member,
     Moment,
     Numeric,
-    SchemaKeys,
     Several,
     Text,
     UnfitValue,
@@ -86,10 +85,9 @@ class _Argument:
     kind: Kind
     required: bool
     description: str
-    extra: Mapping[str, JSON]
 
     def schema(self) -> dict[str, JSON]:
-        return {**self.kind.schema(), "description": self.description, **self.extra}
+        return {**self.kind.schema(), "description": self.description}
 
     def taken(self, value: JSON) -> Mapping[str, object]:
         """Read what was sent; an optional argument that is null or blank was not sent. *Raises* `UnfitValue`."""
@@ -274,15 +272,7 @@ def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Arg
     except SchemaRefused as refused:  # of a class inside
         raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused
     _refuse_default(name, field, sort)
-    description = " ".join(mark for mark in marks if isinstance(mark, str))
-    extra: dict[str, JSON] = {}
-    for keys in (mark.keys for mark in marks if isinstance(mark, SchemaKeys)):
-        if not isinstance(keys, Mapping):
-            raise SchemaRefused(
-                name, f"has SchemaKeys({keys!r}): write SchemaKeys({{...}}), a dict of JSON Schema keys"
-            )
-        extra |= keys
-    return _Argument(name, sort, required, description, extra)
+    return _Argument(name, sort, required, " ".join(mark for mark in marks if isinstance(mark, str)))
 
 
 def _refuse_default(name: str, field: "attrs.Attribute[object]", sort: Kind) -> None:

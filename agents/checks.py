@@ -15,7 +15,6 @@ import orjson
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.functions import FunctionSpec, no_handler
-from agents.quoting import word_set
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from protocol.deepgram import (
@@ -35,11 +34,6 @@ from protocol.phone_numbers import is_phone_number
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BLANKS: Final = frozenset({"name", "topic"})
-# Unknown keys in Settings make Deepgram answer UNPARSABLE_CLIENT_MESSAGE and close, so only plain JSON Schema goes out.
-_SCHEMA_KEYS: Final = word_set(
-    "type properties required description enum minimum maximum items additionalProperties pattern format default "
-    "minLength maxLength minItems maxItems title examples"
-)
 _NO_HUMAN: Final = (
     "nobody can be reached: set TRANSFER_PHONE_NUMBER (or FALLBACK_PHONE_NUMBER), give transfer_to_human a number, or "
     "write offers_human=True instead, which leaves it out where there is nobody"
@@ -226,8 +220,6 @@ def _arguments(function: FunctionSpec) -> Found:
             orjson.dumps(schema)
         except TypeError as odd:
             yield f".arguments.{name}", f"cannot be written as JSON: {odd}"
-    for path, key in _refused_keys(parameters, ""):
-        yield f".arguments{path}", f"{key!r} is not a JSON Schema key that Deepgram's strict parser takes: remove it"
 
 
 def _handler(function: FunctionSpec) -> Found:
@@ -241,14 +233,3 @@ def _handler(function: FunctionSpec) -> Found:
         taken = takes_other_than(handler, 2)
         if taken is not None:
             yield ".handler", f"takes ({taken}), and is given two values: write {example}"
-
-
-def _refused_keys(schema: Mapping[str, JSON], path: str) -> Iterator[tuple[str, str]]:
-    yield from ((path, key) for key in schema if key not in _SCHEMA_KEYS)
-    properties = schema.get("properties")
-    inner = dict(properties) if isinstance(properties, Mapping) else {}
-    if "items" in schema:
-        inner["[]"] = schema["items"]
-    for name, each in inner.items():
-        if isinstance(each, Mapping):
-            yield from _refused_keys(each, f"{path}.{name}")

@@ -14,7 +14,7 @@ import orjson
 
 from agents.arguments import ArgumentsRefused, SchemaRefused, Strictness, read_arguments, schema_of
 from agents.context import CallContext, blocking
-from agents.kinds import Between, SchemaKeys
+from agents.kinds import Between
 from protocol.deepgram import FunctionDefinition
 from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
@@ -22,7 +22,7 @@ from protocol.phone_numbers import is_phone_number
 __all__ = [
     "END_CONVERSATION", "GOODBYES", "JSON", "MAYBE_DONE", "PASSING_ON", "RECORD_SATISFACTION", "SCHEDULE_FOLLOWUP",
     "Answer", "ArgumentsRefused", "Between", "CallContext", "EndCall", "FunctionFailed", "FunctionSpec", "HandOff",
-    "Handler", "Outcome", "SchemaKeys", "SchemaRefused", "TransferToHuman", "blocking", "hand_back",
+    "Handler", "Outcome", "SchemaRefused", "TransferToHuman", "blocking", "hand_back",
     "handoff_to_next_agent", "no_handler", "transfer_to_human",
 ]  # fmt: skip
 

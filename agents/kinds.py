@@ -35,15 +35,8 @@ class Between:
     maximum: int | float
 
 
-@attrs.frozen
-class SchemaKeys:
-    """More JSON Schema keys that the model should see, as an `Annotated` mark; nothing checks values against them."""
-
-    keys: Mapping[str, JSON]
-
-
-Mark: TypeAlias = str | Between | SchemaKeys
-"""What may stand beside a type: its description, its limits, and more for the model."""
+Mark: TypeAlias = str | Between
+"""What may stand beside a type: its description, and its limits."""
 
 
 class Kind(Protocol):
@@ -204,8 +197,8 @@ def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         plain, marks = plain_type(inner[0])
-        if bare := next((mark for mark in inner[1:] if mark is Between or mark is SchemaKeys), None):
-            raise UnfitValue(f"is marked with the class {bare.__name__}: write {bare.__name__}(…)")
+        if any(mark is Between for mark in inner[1:]):
+            raise UnfitValue("is marked with the class Between: write Between(…)")
         return plain, (*marks, *(mark for mark in inner[1:] if isinstance(mark, Mark)))
     if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
         return plain_type(inner[inner[0] is types.NoneType])

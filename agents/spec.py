@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from agents.brief import Brief, brief_prompt, parse_brief
+from agents.brief import Brief, brief_prompt
 from agents.functions import FunctionSpec, transfer_to_human
 from agents.quoting import SpokenTurn, neutral, word_set
 from agents.unknown import is_no_name, is_unknown, plain_words
@@ -179,10 +179,6 @@ class AgentSpec:
 
     def brief_messages(self, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
         return brief_prompt(self.name, turns, facts, focus=self.briefing, added=self.brief_entries)
-
-    def read_brief(self, text: str) -> Brief:
-        """Read a language model's answer to these messages. *Raises* `BriefRefused`."""
-        return parse_brief(text, self.brief_entries)
 
 
 def blanks_of(line: str) -> tuple[str, ...]:

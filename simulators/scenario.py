@@ -220,11 +220,12 @@ def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario"
     *Raises* `ScenarioError`.
     """
     table = parse_toml(text, where)
+    agents = table.table("agents")
     scenario = Scenario(
         name=table.text("name", name),
         description=table.text("description", ""),
         caller=_caller(table.table("caller")),
-        agents={agent.name: agent for agent in map(_agent, table.table("agents").tables_by_name())},
+        agents={name: _agent(agents.table(name)) for name in agents.content},
         faults=tuple(_fault(table, line) for line in table.texts("faults")),
         human=_human(table.table("human")) if "human" in table.content else None,
         ends=table.text("ends", "completed"),

@@ -180,9 +180,6 @@ class Table:
             raise self._no_tables(key)
         return tuple(self._nth(key, number, item) for number, item in enumerate(value, 1))
 
-    def tables_by_name(self) -> tuple[Table, ...]:
-        return tuple(self.table(key) for key in self.content)
-
     def _nth(self, key: str, number: int, item: JSON) -> Table:
         if not isinstance(item, dict):
             raise self._no_tables(key)

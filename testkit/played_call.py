@@ -203,16 +203,6 @@ class PlayedCall(Witnessed):
             raise self.failure(f"expected {wanted}; it was called {seen}", found[0].at if found else None)
         return self
 
-    def expect_not_called(self, name: str, **arguments: object) -> Self:
-        """Expect the model not to have called a function, with these arguments."""
-        self._refuse_unknown("function", [name])
-        for called in self.calls:
-            if called.name == name and all(called.arguments.get(key) == arguments[key] for key in arguments):
-                raise self.failure(
-                    f"expected {name} not to be called{_with(arguments)}; {called.agent} called it", called.at
-                )
-        return self
-
     def expect_heard(self, text: str, by: str | None = None) -> Self:
         """Expect the caller to have heard these words, from this agent; case and punctuation do not count."""
         self._refuse_unknown("agent", filter(None, [by]))
@@ -224,13 +214,6 @@ class PlayedCall(Witnessed):
                 f"expected the caller to hear {text!r}{f' from {by}' if by else ''}; {why}",
                 unheard.at if unheard else None,
             )
-        return self
-
-    def expect_not_heard(self, text: str) -> Self:
-        """Expect the caller not to have heard these words."""
-        for turn in self.the_record.transcript:
-            if turn.speaker != "caller" and _says(turn.heard, text):
-                raise self.failure(f"expected the caller not to hear {text!r}; {turn.speaker} said it", turn.at)
         return self
 
     def expect_said(self, text: str) -> Self:
@@ -261,15 +244,6 @@ class PlayedCall(Witnessed):
                 at = next(handoff.at for handoff in self.handoffs if handoff.to == to)
                 raise self.failure(
                     f"expected the Brief for {to} to say {text!r} in {field!r}; it says {dict(told)}", at
-                )
-        return self
-
-    def expect_silence_below(self, seconds: float) -> Self:
-        """Expect no silence this long while it was the agents' turn."""
-        for start, end in silences(self):
-            if end - start >= seconds:
-                raise self.failure(
-                    f"expected no silence of {seconds:g} s; there were {end - start:.2f} s from {start:.2f} s", start
                 )
         return self
 

@@ -154,7 +154,7 @@ def _agent_words(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-_SESSIONS: Final = (
+_COURSE: Final = (
     facts.SessionConnecting
     | facts.SessionFailed
     | facts.SessionCrashed
@@ -164,11 +164,7 @@ _SESSIONS: Final = (
     | facts.GoodbyeStarted
     | facts.GoodbyeHeard
 )
-
-
-def _course(entries: Sequence[Entry]) -> list[str]:
-    """Return the journal but for times and sounds: sessions, handoffs, restarts, the goodbye."""
-    return [f"{e.event} {getattr(e.fact, 'agent', '')}".strip() for e in entries if isinstance(e.fact, _SESSIONS)]
+"""Facts of the journal that must be the same: sessions, handoffs, restarts, the goodbye; no times and sounds."""
 
 
 VIEWS: Final[Mapping[str, Callable[[Sequence[Entry]], list[str]]]] = {
@@ -178,7 +174,9 @@ VIEWS: Final[Mapping[str, Callable[[Sequence[Entry]], list[str]]]] = {
     "words": _agent_words,
     "functions": lambda entries: [f"{one.name} {one.arguments}" for one in facts_of(entries, facts.FunctionCalled)],
     "outcome": lambda entries: [one.outcome for one in facts_of(entries, facts.CallEnded)],
-    "journal": _course,
+    "journal": lambda entries: [
+        f"{one.event} {getattr(one.fact, 'agent', '')}".strip() for one in entries if isinstance(one.fact, _COURSE)
+    ],
 }
 
 
@@ -196,9 +194,7 @@ def report(replayed: Replayed) -> Iterator[str]:
         yield "The same agents, handoffs, words, functions and outcome; the same journal but for times."
 
 
-def replay_call(
-    name: str, agents: str, anonymous: Path | None, environ: Mapping[str, str]
-) -> tuple[Sequence[str], bool]:
+def replay_call(name: str, anonymous: Path | None, environ: Mapping[str, str]) -> tuple[Sequence[str], bool]:
     """Play a call again; return what to print, and whether it was the same.
 
     *Raises* `ReplayRefused`, `RosterError` and `SettingsError`.
@@ -213,17 +209,15 @@ def replay_call(
         raise ReplayRefused(f"{exc.filename or name}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ReplayRefused(f"{name}: is no journal: it is not text in UTF-8") from exc
-    roster = chosen_roster(agents, environ)
+    roster = chosen_roster(environ)
     replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
     return list(report(replayed)), not replayed.differences
 
 
-def chosen_roster(agents: str, environ: Mapping[str, str]) -> Roster:
-    """Load the agents of an option; where it was not given, those of the server's setting.
-
-    A person can be reached where the server's settings name one.
+def chosen_roster(environ: Mapping[str, str]) -> Roster:
+    """Load the agents of the server's setting; a person can be reached where its settings name one.
 
     *Raises* `RosterError` and `SettingsError`.
     """
     human = any(environ.get(name, "").strip() for name in ("TRANSFER_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER"))
-    return roster_of(agents or ",".join(read_one(environ, AGENTS)), human=human)
+    return roster_of(",".join(read_one(environ, AGENTS)), human=human)

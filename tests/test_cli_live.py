@@ -136,7 +136,7 @@ LIVE = {
 
 def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
     server.answer = LIVE
-    done = run("live", "--once")
+    done = run("live")
     text = " ".join(done.output.split())
 
     assert done.exit_code == 0

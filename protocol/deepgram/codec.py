@@ -144,11 +144,6 @@ def _read_conversation_text(message: Fields) -> messages.ConversationText:
     )
 
 
-def _read_function_call_request(message: Fields) -> messages.FunctionCallRequest:
-    """Read all of them: the model waits for an answer to each, and a name that is none has an answer, too."""
-    return messages.FunctionCallRequest(tuple(_read_call(call) for call in fields.children(message, "functions")))
-
-
 def _read_call(call: Fields) -> messages.FunctionCall:
     return messages.FunctionCall(
         fields.words_or_nothing(call, "id"),
@@ -186,18 +181,14 @@ def _remark(message: Fields, key: str) -> str:
     return fields.words_or_nothing(message, key)[:LONGEST_REMARK]
 
 
-def _read_welcome(message: Fields) -> messages.Welcome:
-    """Read an id that is noted only; older services call it by another name (reference, section 4)."""
-    named = _remark(message, "request_id") or _remark(message, "session_id")
-    return messages.Welcome(named)
-
-
 _READERS: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
-    "Welcome": _read_welcome,
+    "Welcome": lambda message: messages.Welcome(_remark(message, "request_id") or _remark(message, "session_id")),
     "ConversationText": _read_conversation_text,
     "EndOfTurn": lambda message: messages.EndOfTurn(fields.words_or_nothing(message, "trigger")),
     "AgentThinking": lambda message: messages.AgentThinking(fields.words_or_nothing(message, "content")),
-    "FunctionCallRequest": _read_function_call_request,
+    "FunctionCallRequest": lambda message: messages.FunctionCallRequest(  # all: the model waits for each
+        tuple(map(_read_call, fields.children(message, "functions")))
+    ),
     "FunctionCallCancelled": _read_function_call_cancelled,
     "InjectionRefused": lambda message: messages.InjectionRefused(_remark(message, "message")),
     "Error": lambda message: messages.ErrorReported(*_code_and_description(message)),

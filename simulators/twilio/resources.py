@@ -55,7 +55,7 @@ def render_call(call: SimulatedCall) -> dict[str, JSON]:
         "sid": call.sid,
         "start_time": _stamp(call.dialled_at),
         "status": call.status.value,
-        "subresource_uris": {name: f"{uri}/{_camel(name)}.json" for name in SUBRESOURCES},
+        "subresource_uris": {name: f"{uri}/{name.title().replace('_', '')}.json" for name in SUBRESOURCES},
         "to": order.to,
         "to_formatted": _formatted(order.to),
         "trunk_sid": None,
@@ -171,7 +171,3 @@ def _formatted(number: str) -> str:
     if number.startswith("+1") and len(number) == 12:
         return f"({number[2:5]}) {number[5:8]}-{number[8:]}"
     return number
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))

@@ -49,7 +49,6 @@ class Probe:
     """The questions of a probe."""
 
     cases: tuple[Path, ...]
-    agents: str
     model: str
     runs: int
     cassettes: Path
@@ -62,7 +61,7 @@ def probe_agents(probe: Probe, environ: Mapping[str, str], tell: Callable[[str],
 
     *Raises* `RosterError`, `SettingsError`, `ScenarioError`, `CassetteError`, and groups of `ProbeError`.
     """
-    roster = chosen_roster(probe.agents, environ)
+    roster = chosen_roster(environ)
     if not probe.cases and AGENTS.default not in roster.entries:
         raise ScenarioError("these agents have no cases of their own: give --cases FILE.toml")
     cases = load_cases(probe.cases or (SHIPPED_CASES,), roster)

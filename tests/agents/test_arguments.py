@@ -17,7 +17,7 @@ from agents.functions import (
     HandoffArguments,
     SatisfactionArguments,
 )
-from agents.kinds import Between, SchemaKeys
+from agents.kinds import Between
 from tests.agents.strictly import read_strictly
 from tests.examples import UNICODE
 
@@ -92,14 +92,6 @@ def test_every_kind_has_its_schema(field: str, schema: Mapping[str, object]) -> 
 
 def test_a_field_that_the_class_sets_itself_is_not_offered() -> None:
     assert "secret" not in orjson.dumps(schema_of(Everything)).decode()
-
-
-def test_extra_schema_keys_are_passed_on() -> None:
-    @attrs.frozen
-    class Dated:
-        day: Annotated[str, "The day", SchemaKeys({"format": "date"})]
-
-    assert schema_of(Dated)["properties"] == {"day": {"type": "string", "description": "The day", "format": "date"}}
 
 
 @pytest.mark.parametrize(
@@ -347,11 +339,6 @@ class WithWordsForLimits:
 
 
 @attrs.frozen
-class WithKeysInAList:
-    code: Annotated[str, SchemaKeys(cast("Any", ["pattern"]))]
-
-
-@attrs.frozen
 class WithAWordInTheList:
     codes: list[Annotated[str, "Each code"]]
 
@@ -372,7 +359,6 @@ class WithAWordInTheList:
         (WithNoLimit, "share", "has the limits 0 and nan: write two numbers"),
         (WithEndlessLimit, "share", "has the limits 0 and inf: write two numbers"),
         (WithWordsForLimits, "rating", "has the limits '1' and '5': write two numbers"),
-        (WithKeysInAList, "code", "has SchemaKeys(['pattern']): write SchemaKeys({...}), a dict of JSON Schema keys"),
         (WithTheClassOfLimits, "rating", "is marked with the class Between: write Between(…)"),
         (WithAWordInTheList, "codes", "has a description inside of the list: write it around the list"),
     ],

@@ -16,7 +16,6 @@ from agents.functions import (
     Handler,
     HandoffArguments,
     Outcome,
-    SchemaKeys,
     hand_back,
     handoff_to_next_agent,
     transfer_to_human,
@@ -214,28 +213,8 @@ def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], proble
 
 
 @attrs.frozen
-class Marked:
-    reason: Annotated[str, "Why", SchemaKeys({"client_side": True})]
-
-
-@attrs.frozen
-class MarkedInside:
-    reasons: Annotated[tuple[str, ...], "Why", SchemaKeys({"items": {"type": "string", "client_side": True}})]
-
-
-@attrs.frozen
-class MarkedOddly:
-    reasons: Annotated[tuple[str, ...], "Why", SchemaKeys({"items": True, "client_side": True})]
-
-
-@attrs.frozen
 class Described:
     reason: Annotated[str, "Why \ud83d"]
-
-
-@attrs.frozen
-class Exemplified:
-    reason: Annotated[str, SchemaKeys({"examples": [cast("Any", b"x")]})]
 
 
 Sized = attrs.make_class("Sized", {"größe": attrs.field(type=int)}, frozen=True)
@@ -271,18 +250,11 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
         (attrs.evolve(FUNCTION, description="\ud83d"), "functions.act.description: has half a character in it"),
         (attrs.evolve(FUNCTION, human="911"), "functions.act.human: '911' is not a phone number: write + and 7 to 15"),
         (attrs.evolve(FUNCTION, arguments=Described), "functions.act.arguments.reason: cannot be written as JSON: "),
-        (attrs.evolve(FUNCTION, arguments=Exemplified), "functions.act.arguments.reason: cannot be written as JSON: "),
         (attrs.evolve(FUNCTION, name="do it!"), "functions.do it!: the name may have letters"),
         (attrs.evolve(FUNCTION, description=" "), "functions.act.description: is empty"),
         (attrs.evolve(FUNCTION, deadline=0), "functions.act.deadline: must be more than 0 seconds"),
         (attrs.evolve(FUNCTION, deadline=math.inf), "functions.act.deadline: must be more than 0 seconds, and end"),
         (attrs.evolve(FUNCTION, arguments=Sized), "functions.act.arguments.größe: is a name that not every LLM takes"),
-        (
-            attrs.evolve(FUNCTION, arguments=Marked),
-            "functions.act.arguments.reason: 'client_side' is not a JSON Schema key",
-        ),
-        (attrs.evolve(FUNCTION, arguments=MarkedInside), "functions.act.arguments.reasons.[]: 'client_side' is not"),
-        (attrs.evolve(FUNCTION, arguments=MarkedOddly), "functions.act.arguments.reasons: 'client_side' is not"),
         (attrs.evolve(FUNCTION, arguments=Unspeakable), "functions.act.arguments.when: must be str, int"),
         (attrs.evolve(FUNCTION, arguments=int), "functions.act.arguments: int is not an attrs class"),
     ],

@@ -198,14 +198,12 @@ async def test_the_same_roster_without_the_mistakes_breaks_nothing(autojump_cloc
         .expect_handoff("returns", after_turn=2, before_turn=3, how="hard")
         .expect_called("look_up", number="A-1744")
         .expect_called("look_up", times=1)
-        .expect_not_called("look_up", number="B-2")
+        .expect_called("look_up", times=0, number="B-2")
         .expect_heard("it is on its way", by="desk")
-        .expect_not_heard("nobody is free")
         .expect_said("yes please")
         .expect_outcome("completed")
         .expect_restarts(0)
         .expect_brief("returns", order="A-1744", reason="wants to send it back")
-        .expect_silence_below(2.0)
     )
     assert 0.2 < call.gap("returns") < 1.5
     assert 0.5 < call.longest_silence < 2.0
@@ -220,8 +218,7 @@ async def test_an_expectation_that_fails_shows_the_transcript_and_points_at_the_
         (lambda: call.expect_handoff("returns", before_turn=2), "hands the call to returns"),
         (call.expect_no_handoff, "hands the call to returns"),
         (lambda: call.expect_called("look_up", number="7"), "calls look_up"),
-        (lambda: call.expect_not_called("look_up"), "calls look_up"),
-        (lambda: call.expect_not_heard("on its way"), "It is on its way"),
+        (lambda: call.expect_called("look_up", times=0), "calls look_up"),
         (lambda: call.expect_outcome("no_agent"), "over: completed"),
     ]
     for expect, place in failing:
@@ -251,7 +248,6 @@ def good() -> PlayedCall:
         lambda call: call.expect_restarts(1),
         lambda call: call.expect_brief("returns", order="B-2"),
         lambda call: call.expect_brief("desk", order="A-1744"),
-        lambda call: call.expect_silence_below(0.1),
         lambda call: call.gap("desk"),
     ],
 )
@@ -264,7 +260,6 @@ def test_every_expectation_can_fail(good: PlayedCall, expectation: object) -> No
 @pytest.mark.parametrize(
     ("expectation", "told"),
     [
-        (lambda call: call.expect_not_called("look_upp"), "no function 'look_upp'; did you mean 'look_up'?"),
         (lambda call: call.expect_called("look_upp", times=0), "no function 'look_upp'; did you mean 'look_up'?"),
         (
             lambda call: call.expect_no_handoff("return"),
@@ -382,10 +377,9 @@ def test_replays_and_probes_have_a_person_where_the_server_has(tmp_path: Path) -
     )
 
     for number in ("TRANSFER_PHONE_NUMBER", "FALLBACK_PHONE_NUMBER"):
-        assert chosen_roster("", {"AGENTS": str(file), number: "+15557650000"}).first == "desk"
-        assert chosen_roster(str(file), {number: "+15557650000"}).first == "desk"
+        assert chosen_roster({"AGENTS": str(file), number: "+15557650000"}).first == "desk"
     with pytest.raises(RosterError, match="set TRANSFER_PHONE_NUMBER"):
-        chosen_roster(str(file), {})
+        chosen_roster({"AGENTS": str(file)})
 
 
 @pytest.mark.parametrize(
