@@ -119,7 +119,7 @@ def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T
     return run_or_fail(partial(trio.run, within), OperatorError)
 
 
-def text_of(file: Path) -> str:
+def file_text(file: Path) -> str:
     """Return what a file says; end the command if it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8-sig")
@@ -130,7 +130,7 @@ def text_of(file: Path) -> str:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[None]:
+def writing_to(file: Path) -> Iterator[None]:
     """End the command if a file cannot be written."""
     try:
         yield

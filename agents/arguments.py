@@ -32,10 +32,10 @@ from agents.kinds import (
     Text,
     UnfitValue,
     YesNo,
-    kind_of,
+    as_words,
+    kind_for,
     may_be_none,
     plain_type,
-    words_of,
 )
 from protocol.fields import JSON, json_or, kind
 
@@ -144,7 +144,7 @@ def read_arguments(
             values.update(each.taken(sent.get(name)))
         except UnfitValue as unfit:
             if forgives and (each.is_words or not each.required):
-                values.update({name: words_of(sent.get(name))} if each.is_words else {})
+                values.update({name: as_words(sent.get(name))} if each.is_words else {})
                 forgiven.append(f"`{name}` {unfit}.")
             else:
                 refused.append(f"`{name}` {unfit}.")
@@ -162,7 +162,7 @@ def _forgiving_object(text: str, described: Mapping[str, _Argument]) -> tuple[Ma
         return _object(text), []
     except ArgumentsRefused as refused:
         first = next((name for name, each in described.items() if each.is_words), None)
-        return {} if first is None else {first: words_of(json_or(text, text))}, list(refused.problems)
+        return {} if first is None else {first: as_words(json_or(text, text))}, list(refused.problems)
 
 
 def _object(text: str) -> Mapping[str, JSON]:
@@ -266,7 +266,7 @@ def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Arg
         raise SchemaRefused(name, "is a name that not every LLM takes: write at most 64 ASCII letters, digits and _")
     try:
         plain, marks = plain_type(field.type)
-        sort = kind_of(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))
+        sort = kind_for(plain, marks, lambda inner: Nested(inner, _arguments(inner, outer)))
     except UnfitValue as unfit:
         raise SchemaRefused(name, str(unfit)) from unfit
     except SchemaRefused as refused:  # of a class inside

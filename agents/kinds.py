@@ -186,7 +186,7 @@ class Several:
         return self.container(self.each.read(one) for one in value)
 
 
-def words_of(value: JSON) -> str:
+def as_words(value: JSON) -> str:
     """Return as words what the model sent where words were wanted, cut where it is long."""
     text = value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
     return text.strip()[:TEXT_LIMIT]
@@ -211,7 +211,7 @@ def may_be_none(annotation: object) -> bool:
     return types.NoneType in inner or (get_origin(annotation) is Annotated and may_be_none(inner[0]))
 
 
-def kind_of(annotation: object, marks: Sequence[Mark], nested: Callable[[type], Kind]) -> Kind:
+def kind_for(annotation: object, marks: Sequence[Mark], nested: Callable[[type], Kind]) -> Kind:
     """Find the kind that stands for a plain type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
     limits = next((mark for mark in marks if isinstance(mark, Between)), None)
     if annotation is int or annotation is float:
@@ -265,7 +265,7 @@ def _item(annotation: object, nested: Callable[[type], Kind]) -> Kind:
     plain, marks = plain_type(annotation)
     if not all(isinstance(mark, Between) for mark in marks):
         raise UnfitValue("has a description inside of the list: write it around the list")
-    return kind_of(plain, marks, nested)
+    return kind_for(plain, marks, nested)
 
 
 def _folded(value: object) -> object:

@@ -85,50 +85,39 @@ class HandlerFailed:
     place: str = ""
 
 
-def answer(content: Mapping[str, JSON] | str, facts: Mapping[str, str] | None = None, *, after: float = 0.0) -> Double:
-    """Make a double that answers this `after` so many seconds, and has these facts kept for the Brief."""
-
+def _double(outcome: Outcome | Exception, after: float = 0.0) -> Double:
     async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
         await trio.sleep(after)
-        return Answer(content, dict(facts or {}))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     return double
+
+
+def answer(content: Mapping[str, JSON] | str, facts: Mapping[str, str] | None = None, *, after: float = 0.0) -> Double:
+    """Make a double that answers this `after` so many seconds, and has these facts kept for the Brief."""
+    return _double(Answer(content, dict(facts or {})), after)
 
 
 def refuses(*why: str) -> Double:
     """Make a double that tells the model why it will not do this: a sentence for each thing that is wrong."""
-
-    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
-        raise ArgumentsRefused(why)
-
-    return double
+    return _double(ArgumentsRefused(why))
 
 
 def fails(error: Exception) -> Double:
     """Make a double that raises, as a handler with a mistake does."""
-
-    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
-        raise error
-
-    return double
+    return _double(error)
 
 
 def hands_off(to: str, reason: str, notes: str = "") -> Double:
     """Make a double that hands the call to another agent."""
-
-    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
-        return HandOff(to, reason, notes)
-
-    return double
+    return _double(HandOff(to, reason, notes))
 
 
 def ends_call(reason: str = "task_complete") -> Double:
     """Make a double that ends the call."""
-
-    async def double(arguments: object, context: CallContext) -> Outcome:  # noqa: ARG001
-        return EndCall(reason)
-
-    return double
+    return _double(EndCall(reason))
 
 
 def with_doubles(roster: Roster, doubles: Mapping[str, Double]) -> Roster:

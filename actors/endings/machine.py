@@ -154,7 +154,8 @@ class AnsweringMachine:
         await trio.sleep(self.state.policy.deadlines.machine_quiet)
         reply = self.state.conversation.last_reply
         said = reply.text if reply is not None and reply is not before else ""
-        if not names_in(self.introduction) & set(said.replace(",", " ").replace(".", " ").split()):
+        names = {word.strip(".,;:!?") for word in self.introduction.split()[1:] if word[:1].isupper() and word != "I"}
+        if names.isdisjoint(said.replace(",", " ").replace(".", " ").split()):  # it has not said who is calling
             self.state.turn.put(RemarkMade(self.introduction))
 
     def _hang_up(self) -> None:
@@ -164,8 +165,3 @@ class AnsweringMachine:
         if not beep.is_set():
             beep.set()
             self.state.turn.put(Signal.BEEP_HEARD)
-
-
-def names_in(sentence: str) -> frozenset[str]:
-    """Return the names in a sentence: a reply with one of them has said who is calling."""
-    return frozenset(word.strip(".,;:!?") for word in sentence.split()[1:] if word[:1].isupper() and word != "I")

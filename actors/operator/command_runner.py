@@ -32,7 +32,7 @@ from actors.commands import (
 )
 from actors.facts import ActorCrashed
 from actors.messages import TakeFloor
-from actors.operator.moves import hand_off, restart, session_to_move, transfer, wait_until, work_done
+from actors.operator.moves import hand_off, restart_session, session_to_move, transfer_caller, wait_until, work_done
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
 from actors.turn.events import RemarkMade, Signal
@@ -75,9 +75,9 @@ class CommandRunner:
             case HandoffTo():
                 return await hand_off(self.state, action, command_id, self.agents)
             case RestartAgent():
-                return await restart(self.state)
+                return await restart_session(self.state)
             case TransferTo() | TakeOver():
-                return await transfer(self.state, action, command_id)
+                return await transfer_caller(self.state, action, command_id)
             case GiveBack():
                 return await self._give_back()
             case _:

@@ -114,7 +114,7 @@ async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[s
     return why
 
 
-async def restart(state: CallState) -> CommandAnswer:
+async def restart_session(state: CallState) -> CommandAnswer:
     """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
     driver, limit = state.turn, state.policy.deadlines.restarted
     await work_done(state)
@@ -128,7 +128,7 @@ async def restart(state: CallState) -> CommandAnswer:
     return failed(f"no session has taken the floor within {limit:g} s")
 
 
-async def transfer(state: CallState, wanted: TransferTo | TakeOver, command_id: str) -> CommandAnswer:
+async def transfer_caller(state: CallState, wanted: TransferTo | TakeOver, command_id: str) -> CommandAnswer:
     """Tell the caller that they are put through, and ask the line for the person; of a take-over, for the operator.
 
     Where the line does it, the stream ends, and the call's end says that it is done (`actors/call.py`).
