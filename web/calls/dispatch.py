@@ -12,15 +12,15 @@ Twilio or the database does.
                                             └─▶ in doubt ─▶ a webhook with our id, or in the list ─▶ placed, or again
 """
 
+import math
 import secrets
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeAlias
 
 import attrs
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.supervision import unharmed
 from store.calls import DatabaseRefused
@@ -49,9 +49,6 @@ LEASE_SECONDS = 20.0
 UNTAKEN_SECONDS = 3600.0
 """An order that nobody knows of is too late to be placed long before."""
 _DROP_SECONDS = 2.0
-_JOBS = 1000
-
-Job: TypeAlias = Callable[[], Awaitable[object]]
 
 _log = structlog.stdlib.get_logger()
 
@@ -61,25 +58,29 @@ class Dispatcher:
     context: AppContext
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8))
     """The name of this process in the queue, which none has had."""
-    _jobs: trio.MemorySendChannel[Job] = attrs.field(init=False)
-    _to_do: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
-    _waiting: dict[str, tuple[trio.CancelScope, float]] = attrs.field(factory=dict, init=False)
-    """For each order that waits: how it is called off, and when its turn is."""
+    _waiting: dict[str, tuple[float, KnownCall, Order]] = attrs.field(factory=dict, init=False)
+    """For each order that waits: when its turn is, and what is placed then."""
+    _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _ordered: set[str] = attrs.field(factory=set, init=False)
     """Numbers whose orders are being taken."""
     untaken: dict[str, float] = attrs.field(factory=dict, init=False)
     """Orders that may be kept though their clients were not told so, and since when: those of the last hour."""
-    placing: Placing = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._jobs, self._to_do = trio.open_memory_channel[Job](_JOBS)
-        self.placing = Placing(self.context, self.worker)
+    placing: Placing = attrs.field(
+        default=attrs.Factory(lambda self: Placing(self.context, self.worker), takes_self=True), init=False
+    )
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wait_drain)
-            async for job in self._to_do:
-                nursery.start_soon(unharmed, job, "order_crashed")
+            while True:
+                now = trio.current_time()
+                for name in [name for name, (moment, *_) in self._waiting.items() if moment <= now]:
+                    _, call, order = self._waiting.pop(name)
+                    nursery.start_soon(
+                        unharmed, partial(self.placing.place, call, order, is_patient=True), "order_crashed"
+                    )
+                with trio.move_on_at(min((moment for moment, *_ in self._waiting.values()), default=math.inf)):
+                    await self._news.park()
 
     async def take(self, order: Order, key: ClientKey = NO_KEY) -> OrderAnswer:
         if (none := self.no_line()) is not None:
@@ -186,7 +187,7 @@ class Dispatcher:
     def turn_of(self, order_id: str) -> float | None:
         """Return in how many seconds an order is placed; None if it does not wait."""
         waiting = self._waiting.get(order_id)
-        return max(0.0, waiting[1] - trio.current_time()) if waiting is not None else None
+        return max(0.0, waiting[0] - trio.current_time()) if waiting is not None else None
 
     def no_line(self) -> NoLine | None:
         """Return why no order is taken now; None when one is."""
@@ -204,8 +205,7 @@ class Dispatcher:
         order = await self.context.orders.find(name)
         if order is None or not await self.context.orders.cancel(order.order_id, reason):
             return False
-        if (waiting := self._waiting.pop(order.order_id, None)) is not None:
-            waiting[0].cancel(reason=reason)
+        self._waiting.pop(order.order_id, None)
         await self.placing.conclude(self.shown(order), "canceled", reason)
         return True
 
@@ -220,29 +220,15 @@ class Dispatcher:
             await self.context.orders.hold(call.id, self.worker, moment - trio.current_time() + LEASE_SECONDS)
         except OSError as exc:
             _log.warning("order_not_held", id=call.id, why=str(exc))
-        self._waiting[call.id] = trio.CancelScope(), moment
-        self._later(partial(self._place_at, moment, call, order))
-
-    async def _place_at(self, moment: float, call: KnownCall, order: Order) -> None:
-        if (waiting := self._waiting.get(call.id)) is not None:
-            with waiting[0]:
-                await trio.sleep_until(moment)
-        if self._waiting.pop(call.id, None) is not None:
-            await self.placing.place(call, order, is_patient=True)
+        self._waiting[call.id] = moment, call, order
+        self._news.unpark_all()
 
     async def _wait_drain(self) -> None:
         """Leave the orders that wait to other workers, or to the next start, when this one drains."""
         await self.context.slots.wait_draining()
-        for name in list(self._waiting):
-            scope, _ = self._waiting.pop(name)
-            scope.cancel(reason="the server is shut down")
+        left, self._waiting = self._waiting, {}
+        for name in left:
             self.context.slots.release(name)
             self.context.live_calls.remove(name)
             with suppress(OSError):
                 await self.context.orders.leave(name, self.worker)
-
-    def _later(self, job: Job) -> None:
-        try:
-            self._jobs.send_nowait(job)
-        except trio.WouldBlock:
-            _log.error("order_not_followed", why=f"{_JOBS} orders are being followed already")

@@ -40,12 +40,7 @@ class ParkedCall:
     record: CallRecord
     until: float
     since: float = attrs.field(factory=trio.current_time, init=False)
-    taken: float | None = attrs.field(default=None, init=False)
-    """When the person took the call."""
     _asked: float = attrs.field(default=-math.inf, init=False)
-
-    def take(self) -> None:
-        self.taken = trio.current_time() if self.taken is None else self.taken
 
     def is_to_be_asked_after(self, first: float, again: float) -> bool:
         """Whether Twilio is to be asked about it now: so long after it was parked, or asked after. Notes that it is."""

@@ -13,7 +13,6 @@ from contextlib import suppress
 
 import attrs
 import structlog
-import trio
 from werkzeug.datastructures import MultiDict
 
 from actors.commands import Command
@@ -146,11 +145,20 @@ class Returns:
 
     async def talked(self, call_sid: str) -> float | None:
         """Return how long ago the person pressed the key; None if they have not, as far as is known."""
-        parked = self.context.announced.parked_calls.find(call_sid)
-        if parked is not None and parked.taken is not None:
-            return round(trio.current_time() - parked.taken, 3)
         taken = await self.context.admissions.tokens.peek(person_token(call_sid))
-        return round(max(0.0, time.time() - float(taken)), 3) if taken else None
+        return round(max(0.0, await self._now() - float(taken)), 3) if taken else None
+
+    async def note_taken(self, call_sid: str) -> None:
+        """Keep when the person pressed the key, the first time."""
+        tokens, name = self.context.admissions.tokens, person_token(call_sid)
+        if not await tokens.peek(name):
+            await tokens.put(name, repr(await self._now()).encode(), LONGEST_TALK)
+
+    async def _now(self) -> float:
+        """Return the time that all workers have, whatever their clocks say; ours while the database is away."""
+        with suppress(OSError):
+            return await self.context.orders.now()
+        return time.time()
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> None:
         """Put an error of a stream into the record of its call: by the call, while it runs, else here."""

@@ -4,7 +4,6 @@ All of it is signed. The whisper and the key are asked for on the person's own c
 the address, which is part of what is signed. What a caller said is spoken to the person, and logged nowhere.
 """
 
-import time
 from collections.abc import Mapping
 
 import attrs
@@ -61,11 +60,7 @@ class TransferRoutes:
         _log.info("transfer_answered", call_sid=call_sid, taken=taken)
         if not taken:
             return xml(twiml.hang_up())
-        if (parked := self.context.announced.parked_calls.find(call_sid)) is not None:
-            parked.take()
-        texts, name = self.context.admissions.tokens, person_token(call_sid)
-        if not await texts.peek(name):
-            await texts.put(name, repr(time.time()).encode(), LONGEST_TALK)
+        await Returns(self.context).note_taken(call_sid)
         self.context.slots.release(call_sid)
         return xml(twiml.nothing())
 

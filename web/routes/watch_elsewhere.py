@@ -14,7 +14,7 @@ its `Last-Event-ID`. A watcher that takes nothing is dropped on both sides as on
 import zlib
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import token_hex
@@ -29,7 +29,6 @@ from trio.lowlevel import ParkingLot
 from actors.supervision import unharmed
 from protocol.fields import json_or
 from store.fleet.shared import Fleet
-from web.calls.dispatch import Job
 from web.calls.watching import WatchedCalls
 from web.routes.watch import EVENTS, MOST_WATCHERS, STALL_SECONDS, Stream, stream_of
 
@@ -48,6 +47,7 @@ OVER, NONE, MANY, STALLED, LOST, NO_ANSWER = "over", "none", "many", "stalled", 
 """Why a stream ends, or there is none."""
 
 Message: TypeAlias = Mapping[str, object]
+Job: TypeAlias = Callable[[], Awaitable[object]]
 
 _log = structlog.stdlib.get_logger()
 
