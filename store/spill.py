@@ -146,9 +146,9 @@ class SpillingRecords:
         """Hand what waits to the database, and what comes, until cancelled."""
         failures = 0
         self._flowing = True
-        with suppress(OSError):
-            await self._on_disk(self.folder.try_again)
         try:
+            with suppress(OSError):
+                await self._on_disk(self.folder.try_again)
             while True:
                 self._news = trio.Event()
                 self._rounds_begun += 1
