@@ -212,16 +212,16 @@ def records_url(value: str) -> str:
 
 def _sqlite_url(kind: str, rest: str) -> str:
     """Check what SQLite makes of a file's name: each use opens it anew, and records and orders are in the same."""
-    name, mark, query = rest.removeprefix("///").partition("?")
+    name, query, _ = rest.removeprefix("///").partition("?")
     plain = unquote(name)
     if plain.startswith((":memory:", "file:")):
         raise ValueError("sqlite:///FILE with the plain path of a file (memory: keeps nothing)")
     file, found = _path(name), _path(plain)
     if plain.endswith("/") or (found.exists() and not found.is_file()):
         raise ValueError("sqlite:///FILE with a file: this is a folder, or a device")
-    if query and re.fullmatch(r"timeout=[0-9]+(\.[0-9]+)?", query) is None:
-        raise ValueError("sqlite:///FILE, with nothing behind it but ?timeout=SECONDS")
-    return f"{kind}:///{file}{mark}{query}"
+    if query:
+        raise ValueError("sqlite:///FILE, with nothing behind it")
+    return f"{kind}:///{file}"
 
 
 def _can_be_split(url: str) -> bool:

@@ -28,7 +28,6 @@ Engine: TypeAlias = "SqliteEngine | PostgresEngine"
 @attrs.frozen
 class SqliteEngine:
     file: str
-    patience: float | None = None
     error: ClassVar[type[Exception]] = sqlite3.Error
     misfit: ClassVar[tuple[type[Exception], ...]] = (sqlite3.DataError, sqlite3.IntegrityError)
     """Raised for a row that the database will never take."""
@@ -39,14 +38,14 @@ class SqliteEngine:
 
     @contextmanager
     def connected(self, *, writes: bool = False) -> Iterator[Execute]:
-        with closing(open_sqlite(self.file, self.patience)) as connection:
+        with closing(open_sqlite(self.file)) as connection:
             connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             yield lambda sql, arguments: connection.execute(for_sqlite(sql), arguments)
             connection.commit()
 
 
 def engine_of(url: str) -> Engine:
-    """Return the engine for a URL; of SQLite with the URL's own patience, if it has one.
+    """Return the engine for a URL.
 
     Raises: `ValueError` for a URL of anything else.
     """
@@ -61,7 +60,6 @@ def engine_of(url: str) -> Engine:
         return PostgresEngine(url)
     if kind != "sqlite":
         raise ValueError(f"{kind} is not a database this store knows: sqlite or postgresql")
-    name, _, query = rest.partition("?")
-    if not name.startswith("/") or name == "/":
+    if not rest.startswith("/") or rest == "/" or "?" in rest:
         raise ValueError("an SQLite database needs a file: sqlite:///FILE")
-    return SqliteEngine(unquote(name[1:]), float(query.removeprefix("timeout=")) if query else None)
+    return SqliteEngine(unquote(rest[1:]))

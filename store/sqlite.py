@@ -15,16 +15,15 @@ BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes."""
 
 
-def open_sqlite(file: str, patience: float | None = None, synchronous: str = "FULL") -> sqlite3.Connection:
+def open_sqlite(file: str, synchronous: str = "FULL") -> sqlite3.Connection:
     """Open a file, for any thread; a transaction begins with BEGIN. Raises: `sqlite3.Error`."""
-    patience = BUSY_SECONDS if patience is None else patience
     with suppress(OSError):
         keep_private(Path(file))
     connection = sqlite3.connect(
-        file, timeout=patience, isolation_level=None, check_same_thread=False, cached_statements=200
+        file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=200
     )
     try:
-        _ask_for_log(connection, patience)
+        _ask_for_log(connection)
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute(f"PRAGMA synchronous={synchronous}")
         with suppress(OSError):
@@ -36,9 +35,9 @@ def open_sqlite(file: str, patience: float | None = None, synchronous: str = "FU
     return connection
 
 
-def _ask_for_log(connection: sqlite3.Connection, patience: float) -> None:
+def _ask_for_log(connection: sqlite3.Connection) -> None:
     """Have a write-ahead log: a new file has to be turned over to it, and SQLite does not wait for that lock."""
-    last_try = time.monotonic() + patience
+    last_try = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -5,11 +5,11 @@ import stat
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from urllib.parse import quote, unquote
 
 import attrs
@@ -33,8 +33,14 @@ from tests.web.fakes import exchange
 SECRET = "my card number is four two four two"
 
 
-def impatient(file: Path) -> SqlRecords:
-    return SqlRecords(f"sqlite:///{file}?timeout=0.02")
+Impatient: TypeAlias = Callable[[Path], SqlRecords]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
+    """Open records that wait for no lock."""
+    monkeypatch.setattr("store.sqlite.BUSY_SECONDS", 0.02)
+    return lambda file: SqlRecords(f"sqlite:///{file}")
 
 
 @contextmanager
@@ -111,7 +117,7 @@ async def test_workers_that_start_together_make_the_tables_once(url: str) -> Non
     assert len(await SqlRecords(url).list()) == 6
 
 
-async def test_a_locked_database_is_unavailable_and_then_is_not(file: Path) -> None:
+async def test_a_locked_database_is_unavailable_and_then_is_not(impatient: Impatient, file: Path) -> None:
     records = impatient(file)
     await records.save(at(1))
 
@@ -122,12 +128,12 @@ async def test_a_locked_database_is_unavailable_and_then_is_not(file: Path) -> N
     assert list(await records.list()) == [at(2), at(1)]
 
 
-async def test_a_database_that_is_locked_from_the_start_is_unavailable(file: Path) -> None:
+async def test_a_database_that_is_locked_from_the_start_is_unavailable(impatient: Impatient, file: Path) -> None:
     with locked(file), pytest.raises(RecordsUnavailable, match="database is locked"):
         await impatient(file).save(FULL)
 
 
-async def test_a_locked_database_can_still_be_read(file: Path) -> None:
+async def test_a_locked_database_can_still_be_read(impatient: Impatient, file: Path) -> None:
     records = impatient(file)
     await records.save(FULL)
 
@@ -136,7 +142,7 @@ async def test_a_locked_database_can_still_be_read(file: Path) -> None:
 
 
 async def test_a_save_that_waits_for_a_lock_can_be_cancelled(file: Path) -> None:
-    records = SqlRecords(f"sqlite:///{file}?timeout=2")
+    records = SqlRecords(f"sqlite:///{file}")
     await records.save(at(1))
 
     with locked(file):
@@ -147,7 +153,7 @@ async def test_a_save_that_waits_for_a_lock_can_be_cancelled(file: Path) -> None
 
 
 async def test_a_full_disk_keeps_what_was_there(file: Path) -> None:
-    records = impatient(file)
+    records = SqlRecords(f"sqlite:///{file}")
     await records.save(at(1))
     long = attrs.evolve(at(1), transcript=(TurnRecord(0.0, "caller", SECRET * 10_000),))
 
@@ -157,7 +163,7 @@ async def test_a_full_disk_keeps_what_was_there(file: Path) -> None:
     assert await records.get(at(1).call_sid) == at(1)
 
 
-async def test_what_the_database_says_does_not_repeat_what_the_caller_said(file: Path) -> None:
+async def test_what_the_database_says_does_not_repeat_what_the_caller_said(impatient: Impatient, file: Path) -> None:
     records = impatient(file)
     await records.save(at(1))
     said = attrs.evolve(at(2), transcript=(TurnRecord(0.0, "caller", SECRET),))
@@ -170,7 +176,7 @@ async def test_what_the_database_says_does_not_repeat_what_the_caller_said(file:
 
 async def test_a_refused_statement_is_told_without_its_parameters(file: Path) -> None:
     """Not even in the stack that a log would show."""
-    records = impatient(file)
+    records = SqlRecords(f"sqlite:///{file}")
     await records.save(at(1))
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -240,7 +246,7 @@ def test_an_argument_has_the_same_name_in_both_databases(name: str) -> None:
 
 
 async def test_a_file_that_is_taken_away_is_made_again(file: Path) -> None:
-    records = impatient(file)
+    records = SqlRecords(f"sqlite:///{file}")
     await records.save(at(1))
     remove(file)
 
@@ -256,21 +262,21 @@ async def test_a_file_that_is_no_database_is_unavailable(file: Path) -> None:
     fill(file, b"something else entirely" * 100)
 
     with pytest.raises(RecordsUnavailable, match="not a database"):
-        await impatient(file).list()
+        await SqlRecords(f"sqlite:///{file}").list()
 
 
 @pytest.mark.parametrize(("version", "fix"), [(1, "name another database"), (3, "update this switchboard")])
 async def test_tables_of_another_version_are_left_alone(version: int, fix: str, file: Path) -> None:
-    await impatient(file).save(FULL)
+    await SqlRecords(f"sqlite:///{file}").save(FULL)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("UPDATE switchboard_schema SET version = ?", (version,))
 
     with pytest.raises(RecordsUnavailable, match=f"of version {version}, .*: {fix}"):
-        await impatient(file).list()
+        await SqlRecords(f"sqlite:///{file}").list()
 
 
 async def test_an_unreadable_row_is_passed_over_in_a_list_and_an_error_by_itself(file: Path) -> None:
-    records = impatient(file)
+    records = SqlRecords(f"sqlite:///{file}")
     await records.save(at(1))
     await records.save(at(2))
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
