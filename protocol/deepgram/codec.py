@@ -23,6 +23,8 @@ Frame: TypeAlias = str | bytes
 
 LONGEST_REMARK = 500
 """Characters of an error, a warning or an id of the service's."""
+LONGEST_TEXT = 20_000
+"""Characters of what was said, a quarter of an hour of it: to look through a megabyte keeps all calls waiting."""
 
 OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
@@ -137,7 +139,7 @@ def read_function_call_response(message: Fields) -> messages.FunctionCallRespons
 def _read_conversation_text(message: Fields) -> messages.ConversationText:
     return messages.ConversationText(
         fields.text(message, "role"),
-        fields.text_or(message, "content", ""),
+        fields.text_or(message, "content", "")[:LONGEST_TEXT],
         fields.words_or_nothing(message, "conversational_behavior") or "default",
         fields.texts_among(message, "languages"),
         fields.texts_among(message, "languages_hinted"),

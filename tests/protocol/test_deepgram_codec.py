@@ -25,6 +25,7 @@ from protocol.deepgram import (
     encode_client,
     is_retryable,
 )
+from protocol.deepgram.codec import LONGEST_TEXT
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from simulators.deepgram.dialogue import encode_server
 from simulators.deepgram.strict import decode_client
@@ -38,6 +39,12 @@ SERVER = [vector.message for vector in deepgram_vectors() if vector.direction ==
 def test_there_is_a_sample_of_every_message() -> None:
     assert set(REQUESTS) == set(get_args(ClientMessage))
     assert set(REPORTS) == set(get_args(ServerMessage))
+
+
+def test_of_a_text_that_nobody_can_speak_only_the_beginning_is_read() -> None:
+    read = decode_server(json.dumps({"type": "ConversationText", "role": "assistant", "content": "x " * 500_000}))
+
+    assert read == ConversationText("assistant", "x " * (LONGEST_TEXT // 2))
 
 
 @pytest.mark.parametrize("message", REPORTS.values(), ids=lambda message: type(message).__name__)
