@@ -169,7 +169,6 @@ class TwilioBridge:
     def _on_event(self, event: FromTwilio) -> None:
         match event:
             case twilio.MarkReached(name=name):
-                self._watch.echoed()
                 self.state.ledger.mark_reached(name)
                 self.state.turn.wake_for_mark()
             case twilio.DtmfReceived(digit=digit):

@@ -5,9 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up by `wait_dead`. If the caller answers what no mark has told of, the line plays: one that has never echoed a
-mark is believed to for the rest of the call, another for `_TALKED_ON` times as long. It touches neither the socket nor
-the call: the bridge tells it what it sees, and ends the stream.
+is given up by `wait_dead`. If the caller answers what no mark has told of, the line plays: one whose marks have never
+told of anything is believed to for the rest of the call, another for `_TALKED_ON` times as long behind each turn. It
+touches neither the socket nor the call: the bridge tells it what it sees, and ends the stream.
 """
 
 import math
@@ -25,7 +25,7 @@ DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})
 _LOOKS = 4
 """How often, within the time a mark may be late, it is looked whether one has come back."""
 _TALKED_ON = 6
-"""For a caller who talks on: that they hear us is likely, and their line may only have ceased to tell so."""
+"""For a caller who talks on: they hear us, for others hang up; and their line has only ceased to tell so."""
 
 
 class Talk(Protocol):
@@ -46,17 +46,13 @@ class LineWatch:
     """When the last frame of the caller's came."""
     sending_since: float = math.inf
     """Since when something waits to be taken; infinite while nothing does."""
-    has_echoed: bool = attrs.field(default=False, init=False)
-    """Whether a mark has ever come back."""
     died_of: str = attrs.field(default="", init=False)
     _mark: str | None = attrs.field(default=None, init=False)
     _mark_due: float = attrs.field(default=math.inf, init=False)
     _turns: int = attrs.field(default=0, init=False)
-    """How many there were when the mark was due."""
-    _has_answered: bool = attrs.field(default=False, init=False)
-    """Whether a turn has come behind a mark that was due: the line plays, and does not tell."""
-    _untold_since: float = attrs.field(default=math.inf, init=False)
-    """When the first mark was due that has been out since the last echo."""
+    """How many there were when it was looked last."""
+    _believed_until: float = attrs.field(default=-math.inf, init=False)
+    """The line plays, and does not tell: a turn has come behind a mark that was due."""
     _next: float = attrs.field(default=math.inf, init=False)
     """When the next look is due."""
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
@@ -72,13 +68,11 @@ class LineWatch:
         now = trio.current_time()
         self._excuse(now - self._next)
         self._look_for_mark(now)
-        mark_due = math.inf if self._has_answered else self._mark_due
-        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: mark_due}
+        untold = max(self._mark_due, self._believed_until - self.limit)
+        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: untold}
         why = min(due, key=lambda sign: due[sign])
         dies = due[why] + self.limit
         self.died_of = why if now >= dies else ""
-        if self._has_ceased_to_tell(now):
-            self.died_of = PLAYS_NOTHING
         self._next = min(dies, now + self.limit / _LOOKS)
         return -math.inf if self.died_of else self._next
 
@@ -87,26 +81,15 @@ class LineWatch:
         self.heard += late
         self.sending_since += late
         self._mark_due += late
-        self._untold_since += late
-
-    def echoed(self) -> None:
-        """Take in that a mark has come back."""
-        self.has_echoed, self._untold_since = True, math.inf
-
-    def _has_ceased_to_tell(self, now: float) -> bool:
-        """Say whether the line has echoed marks, and none for so long that no caller is believed to hear it."""
-        if self._mark is not None:
-            self._untold_since = min(self._untold_since, now + self.ledger.buffered)
-        return self.has_echoed and now >= self._untold_since + _TALKED_ON * self.limit
 
     def _look_for_mark(self, now: float) -> None:
         mark = self.ledger.marks.oldest
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
-        if now < self._mark_due + self.limit / _LOOKS:
-            self._turns = self.talk.caller_turns
-        self._has_answered = self._has_answered or self.talk.caller_turns > self._turns
-        if self._has_answered and now >= self._mark_due + self.limit:
+        has_answered, self._turns = self.talk.caller_turns > self._turns, self.talk.caller_turns
+        if has_answered and (now >= self._mark_due + self.limit / _LOOKS or now < self._believed_until):
+            self._believed_until = now + _TALKED_ON * self.limit if self.ledger.marks.has_told else math.inf
+        if now < self._believed_until and now >= self._mark_due + self.limit:
             self.ledger.expect_no_marks()
 
 

@@ -28,6 +28,8 @@ class Marks:
 
     Infinite: no mark comes back, and our clock says it of everything.
     """
+    has_told: bool = attrs.field(default=False, init=False)
+    """Whether an echo has ever told what was played: one that follows a `clear` does not."""
     _out: dict[str, int] = attrs.field(factory=dict, init=False)
     _ends: list[tuple[int, float]] = attrs.field(factory=list, init=False)
     """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
@@ -65,7 +67,7 @@ class Marks:
         position = self._out.pop(name, None)
         if position is None or position <= self.told < math.inf:
             return None
-        self.told = position
+        self.told, self.has_told = position, True
         return position if now >= self._drop(position) - _TOO_SOON else None
 
     def _drop(self, position: int) -> float:

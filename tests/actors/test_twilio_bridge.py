@@ -1,9 +1,9 @@
 """The bridge alone: Twilio on one side of a socket, tape and ledger on the other."""
 
-import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import pytest
@@ -410,39 +410,52 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
-@pytest.mark.parametrize(("echoes", "ends_at"), [(0, math.inf), (3, 6 + 60)], ids=["never", "at first"])
-async def test_a_line_that_ceases_to_echo_marks_is_believed_for_a_while_if_the_caller_talks_on(
-    echoes: int, ends_at: float, autojump_clock: MockClock
+async def _echo(scene: Scene, left: int, *, flushed: bool) -> None:
+    """Echo the first marks, and no more; or those that are out whenever the line is cleared."""
+    out: list[str] = []
+    while True:
+        heard = decode_command(await scene.socket.get_message())
+        if isinstance(heard, SendMark):
+            out.append(heard.name)
+        if left or (flushed and isinstance(heard, ClearBuffer)):
+            left -= min(left, len(out))
+            while out:
+                await scene.say(MarkReached(out.pop(0)))
+
+
+async def _talk(scene: Scene, until: float) -> None:
+    """An agent who speaks for a second again and again, and a caller who answers, at times over their words."""
+    state, count = scene.watched.state, 0
+    while True:
+        state.ledger.put(scene.voice, words(1).data)
+        state.ledger.end_reply(scene.voice)
+        count += 1
+        await trio.sleep(0.5)
+        if count % 40 == 0:
+            state.ledger.cut()
+        await trio.sleep(1.5)
+        if trio.current_time() < until:
+            state.conversation.add_caller("And then?")
+
+
+@pytest.mark.parametrize("talks_until", [180, 30], ids=["who talks on", "who falls silent"])
+@pytest.mark.parametrize(
+    ("echoed", "flushed"), [(0, False), (3, False), (0, True)], ids=["none", "three", "upon clear"]
+)
+async def test_a_line_that_does_not_echo_marks_is_believed_as_long_as_its_caller_talks(
+    echoed: int, flushed: bool, talks_until: float, autojump_clock: MockClock
 ) -> None:
-    """A line that has never echoed one may be of a network that echoes none."""
+    """And for a minute more if its marks have told before: a line whose marks never have may be of another network."""
     async with a_stream() as scene, trio.open_nursery() as nursery:
-        state, left = scene.watched.state, echoes
-
-        async def listen() -> None:
-            nonlocal left
-            while True:
-                heard = decode_command(await scene.socket.get_message())
-                if isinstance(heard, SendMark) and left:
-                    left -= 1
-                    await scene.say(MarkReached(heard.name))
-
-        async def talk() -> None:
-            while True:
-                state.ledger.put(scene.voice, words(1).data)
-                state.ledger.end_reply(scene.voice)
-                await trio.sleep(2)
-                state.conversation.add_caller("And then?")
-                if trio.current_time() % 20 < 2:  # over the agent
-                    state.ledger.cut()
-
         nursery.start_soon(scene.speak, silence(50 * 200))
-        nursery.start_soon(listen)
-        nursery.start_soon(talk)
-        with trio.move_on_after(180):
+        nursery.start_soon(partial(_echo, scene, echoed, flushed=flushed))
+        nursery.start_soon(_talk, scene, talks_until)
+        with trio.move_on_after(170):
             await scene.over.wait()
 
-        assert (scene.left == CallerHungUp("plays nothing")) == (ends_at < 180)
-        assert min(trio.current_time(), 180) == pytest.approx(min(ends_at, 180), abs=6)
+        is_dead = echoed > 0 and talks_until < 180
+        assert scene.left == (CallerHungUp("plays nothing") if is_dead else None)
+        assert not is_dead or 90 <= trio.current_time() <= 115
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
