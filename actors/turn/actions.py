@@ -275,7 +275,7 @@ class Actions(TurnState):
 
     def _answer(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""
-        self.at.wanted = self.now
+        self.want()
         self.emit(effects.AnswerFunction(call_id, text))
 
     def hold(self) -> None:

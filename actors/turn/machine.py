@@ -5,15 +5,13 @@ of each table is chosen by the state *before* the event, and all four act. Then 
 and again, until none is due. One `Turn` lives as long as the call: a restart or a handoff loses nothing.
 """
 
-import math
-
 import attrs
 
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
-from actors.turn.parts import NEVER, words_of
+from actors.turn.parts import JUST_BEHIND, NEVER, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES
@@ -117,7 +115,8 @@ class Turn(Actions):
                 return self._recognise_turn(event, text)
             case Signal.CALLER_STARTED_SPEAKING if self.session.told and not self.is_loud:
                 is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
-                return event if is_answered else Meaning.TOLD_HEARD
+                is_another = self.now > self.at.cut + JUST_BEHIND and self.at.cut > self.at.told
+                return event if is_answered or is_another else Meaning.TOLD_HEARD
             case events.AgentSaid():
                 return self._recognise_words(event)
             case events.FunctionCancelled(id=call_id):
@@ -175,7 +174,7 @@ class Turn(Actions):
                 self.understand(event)
                 self.is_unended = self.is_unread = self.owes_deed = False
                 self.count_turn()
-                self.at.wanted = self.now
+                self.want()
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.promise, self.is_reminded, self.is_urged = None, False, False
                 self.own_words, self.hears_itself = "", False
@@ -184,7 +183,7 @@ class Turn(Actions):
                 self._note_late_turn(event)
             case Meaning.TOLD_ECHOED:
                 self.transcript, self.session.told = words_of(self.session.told), ""
-                self.at.wanted = self.now
+                self.want()
                 self.expect_words()
             case Signal.VOICE_BEGAN:
                 self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
@@ -203,7 +202,8 @@ class Turn(Actions):
         """What was said before polite words is no goodbye upon them, unless it has been decided that it is."""
         if event.is_polite and not self.is_decided:
             self.has_spoken = False
-            self.at.wanted = self.now if self.aside else self.at.wanted  # the rest of what they have not cut settles it
+            if self.aside:  # the rest of what they have not cut settles it
+                self.want()
         if self.is_own_echo(event.said.text, self.now):
             self.hears_itself, self.transcript = True, words_of(event.said.text)
         else:
@@ -242,7 +242,7 @@ class Turn(Actions):
         self.sound()
         if self.at.answered <= self.at.done <= self.at.outstanding:
             self.unsay_words()  # they had no audio, and this is another's
-        self.reply.began = self.now
+        self.reply.began = max(self.now, self.at.wanted)
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
         self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
@@ -276,7 +276,7 @@ class Turn(Actions):
         self.reply.kind, self.reply.asked = kind, begun.text
         if kind is SpeechKind.GREETING:
             self.reply.kind, self.reply.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
-            self.at.answered = self.now
+            self.at.answered = max(self.now, self.at.wanted)
         if kind is SpeechKind.QUESTION:
             self.times_asked += 1
 
@@ -328,7 +328,7 @@ class Turn(Actions):
                 if owes:
                     self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say
-                    self.at.wanted = self.now
+                    self.want()
                 self.wait_anew()
             case Signal.FLOOR_VACATED:
                 self.is_unread = self.is_unread or self.caller is CallerState.HEARD
@@ -373,14 +373,14 @@ class Turn(Actions):
                 self.session.running.discard(call_id)
                 self.at.result = self.now
                 if not self.has_asked:  # else the caller has been asked something with the call of it
-                    self.at.wanted = math.nextafter(self.now, math.inf)  # later than what was said in the same moment
+                    self.want()
                 self.wait_anew()
                 self._forget_said()
             case events.TransferWanted() | events.EndWanted():
                 self.session.running.discard(event.id)
             case events.HandoffWanted() | events.FunctionCancelled():
                 self.session.running.discard(event.id)
-                self.at.wanted = self.now
+                self.want()
                 self._forget_said()
             case Meaning.HANDOFF_ENDED:
                 self.session.handoff = ""

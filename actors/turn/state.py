@@ -3,6 +3,7 @@
 Everything here is written by `machine.py`, `tables.py` and `actions.py`, and by nobody else.
 """
 
+import math
 from collections import Counter
 from enum import Enum, auto
 
@@ -264,9 +265,9 @@ class TurnState:
         """
         at = self.at
         is_read = (now if self.is_loud else at.voiced) > at.quiet + self.deadlines.goodbye_onset
-        is_past = at.understood < at.noticed <= at.quiet and not is_read
-        is_before = max(at.quiet, at.understood) < at.noticed < at.sounded
-        return (self.sounding or is_past) and not is_before and is_from(text, self.own_words)
+        is_past = at.understood < at.noticed <= at.quiet + self.deadlines.shortest_word and not is_read
+        is_of_this = self.sounding and not at.understood < at.noticed < at.sounded
+        return (is_of_this or is_past) and is_from(text, self.own_words)
 
     def has_room_for(self, keys: str) -> bool:
         """Whether an entry of keys can wait with the others."""
@@ -295,8 +296,13 @@ class TurnState:
         if self.voice is VoiceState.LATE:
             self.voice = VoiceState.IDLE
         self.expect_words()
-        self.session.told, self.at.told, self.at.wanted, self.last_turn = text.strip(), self.now, self.now, ""
+        self.want()
+        self.session.told, self.at.told, self.last_turn = text.strip(), self.now, ""
         self.emit(effects.TellAsCaller(text, keys))
+
+    def want(self) -> None:
+        """Ask something of the agent: it is not answered by what was said in the same moment, before it."""
+        self.at.wanted = math.nextafter(self.now, math.inf)
 
     def expect_words(self) -> None:
         """Take what the agent has said for no answer, unless it was announced only and is waited for."""

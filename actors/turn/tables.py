@@ -39,13 +39,13 @@ CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
         not state.is_loud
         or (isinstance(state.event, events.InjectionBegan) and state.event.begun.kind is SpeechKind.QUESTION)
     ),
-    # The service does not speak while it hears the caller, unless to answer what it, or its model, was told then; but a
-    # sentence of a goodbye may come late
+    # The service does not speak while it hears the caller, unless to answer what it, or its model, was told then, or
+    # while the news was under way; but a sentence of a goodbye may come late
     "the service hears nobody": lambda state: (
         not state.is_loud
         and state.voice is not VoiceState.CUT
         and state.phase is not Phase.ENDING
-        and max(state.at.told, state.at.result) <= state.at.noticed
+        and max(state.at.told, state.at.result) + state.deadlines.shortest_word <= state.at.noticed
     ),
     "the service is deaf": lambda state: (
         isinstance(state.event, events.VoiceEnded) and state.event.deaf and state.phase is Phase.CONVERSING

@@ -67,6 +67,7 @@ class Judge:
     last_noise: float = 0.0
     """When the caller, or what the service took for them, was last heard."""
     last_clip: float = 0.0
+    is_loud: bool = False
     heard_since: float = 0.0
     # What was asked
     outstanding: SayAsAgent | None = None
@@ -167,7 +168,7 @@ class Judge:
                 if self.outstanding is not None and not self.outstanding.interrupts:
                     if self.outstanding.kind is SpeechKind.REMARK:
                         self.remark = self.remark or self.outstanding.text
-                    self.prompts -= self.outstanding.kind is SpeechKind.QUESTION
+                    self.prompts = max(0, self.prompts - (self.outstanding.kind is SpeechKind.QUESTION))
                     self.outstanding = None
             case AgentSaid(text=text):
                 said = self.outstanding
@@ -184,7 +185,7 @@ class Judge:
                     self.end, self.end_by = call_id, now + LONGEST_ENDING
                     self._overtake_filler()
             case TransferWanted(id=call_id):
-                if not self.is_taken:
+                if self.transfer is None and self.closing is None:  # it may take the place of an end
                     self.transfer, self.transfer_by = call_id, now + LONGEST_TRANSFER
                     self._overtake_filler()
             case FunctionCancelled(id=call_id):
@@ -247,7 +248,7 @@ class Judge:
             )
         if effect.kind is SpeechKind.REMARK:
             self.remark = ""
-        self.prompts += effect.kind is SpeechKind.QUESTION
+        self.prompts += effect.kind is SpeechKind.QUESTION and not self.is_loud  # else it is a probe of the service
         if effect.kind is SpeechKind.CLOSING:
             self.waiting_since = math.inf
             self.over_by = min(self.over_by, now + POLICY.deadlines.closing + LONGEST_GOODBYE + TOLERANCE)
@@ -326,6 +327,7 @@ class Judge:
 
     def look(self, now: float, line_end: float, *, quiet: bool, loud: bool, heard: bool) -> None:
         """Judge this moment."""
+        self.is_loud = loud
         if loud or heard:
             self.last_noise, self.progress = max(self.last_noise, now) if loud else self.last_noise, now
         self._look_at_silence(now, line_end, speaks=loud or heard)

@@ -53,7 +53,8 @@ def prepared_turn(**fields: object) -> tuple[Turn, TurnState]:
     state.voice, state.is_opened, state.now = VoiceState.IDLE, True, 10.0
     at = state.at
     at.turned = at.quiet = at.noticed = at.heard = at.voiced = at.phase = 10.0
-    at.told = at.outstanding = at.vacated = at.close_asked = 10.0
+    at.outstanding = at.vacated = at.close_asked = 10.0
+    at.told = 9.5
     for name, value in fields.items():
         setattr(part_with(state, name), name, value)
     if state.debt is Debt.OWED:

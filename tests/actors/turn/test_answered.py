@@ -296,7 +296,7 @@ def test_what_may_be_a_filler_answers_no_words(late: float) -> None:
 
     play(turn, [*script, (late, Signal.AUDIO_BEGAN), (late + 0.1, CallerSaid("Hello?"))])
 
-    assert state_of(turn).at.wanted == late + 0.1
+    assert state_of(turn).at.wanted == pytest.approx(late + 0.1)
 
 
 def test_a_filler_that_comes_behind_the_answer_answers_nothing_said_before_it() -> None:
@@ -335,7 +335,7 @@ def test_an_answer_to_a_function_is_none_to_the_words_that_were_spoken_before_it
 
     play(turn, [*SPEECH, *function, *reply(3, "So.")[:3], (told, CallerSaid("When?"))])
 
-    assert state_of(turn).at.wanted == told
+    assert state_of(turn).at.wanted == pytest.approx(told)
 
 
 @pytest.mark.parametrize("echo", [[], [(2.7, CallerSaid(KEYS_TOLD))]], ids=["no echo", "an echo"])
@@ -345,7 +345,7 @@ def test_an_answer_to_keys_is_none_to_the_words_that_were_spoken_with_them(echo:
 
     play(turn, [*SPEECH, *keys, (3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("One.")), (3.4, CallerSaid("When?"))])
 
-    assert state_of(turn).at.wanted == 3.4
+    assert state_of(turn).at.wanted == pytest.approx(3.4)
 
 
 @pytest.mark.parametrize("told", [3.4, 3.6, 5.6], ids=["as it comes", "as it sounds", "after it"])

@@ -18,6 +18,7 @@ from actors.turn.events import (
     CallerSaid,
     CloseAsked,
     EndWanted,
+    Event,
     FloorGiven,
     FunctionCancelled,
     FunctionDone,
@@ -216,6 +217,36 @@ def test_words_before_a_function_that_is_withdrawn_answer_nothing() -> None:
     play(turn, [*caller_says(1), *reply(3, "Let me see."), *function])
 
     assert turn.debt is Debt.OWED
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [FunctionsAsked(("f",)), FunctionCancelled("f")],
+        [FunctionsAsked(("f",)), HandoffWanted("f"), FunctionCancelled("f")],
+        [FunctionsAsked(("f",)), FunctionDone("f")],
+        [CallerSaid("And on Friday?")],
+        [KeysEntered("1")],
+    ],
+    ids=["a function that is withdrawn", "a handoff", "a function", "a turn", "keys"],
+)
+def test_words_answer_nothing_that_is_asked_behind_them_in_the_same_moment(asked: list[Event]) -> None:
+    turn = on_floor()
+    heard: list[Step] = [(2.6, Signal.CALLER_STARTED_SPEAKING), *reply(2.7)[:1], (3, AgentSaid("Let me see."))]
+
+    play(turn, [*caller_says(1), *heard, *((3, event) for event in asked), (3.1, Signal.AUDIO_DONE)])
+
+    assert turn.debt is Debt.OWED
+
+
+@pytest.mark.parametrize(("lag", "debt"), [(-0.5, Debt.SETTLED), (0.3, Debt.SETTLED), (0.5, Debt.OWED)])
+def test_what_the_line_carries_back_may_be_heard_a_moment_behind_the_sound(lag: float, debt: Debt) -> None:
+    turn = on_floor()
+    heard: list[Step] = [(5 + lag, Signal.CALLER_STARTED_SPEAKING), (6, CallerSaid("we have tuesday and friday"))]
+
+    play(turn, [*caller_says(1), *reply(3), *heard])
+
+    assert turn.debt is debt
 
 
 def test_a_handoff_that_was_withdrawn_is_over_though_its_id_comes_again() -> None:

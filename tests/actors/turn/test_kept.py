@@ -271,6 +271,16 @@ def test_a_voice_that_goes_on_behind_what_was_cut_is_the_callers(until: float, i
     assert got == [Aside.CUT, Aside.FORGET if is_read else Aside.RESUME]
 
 
+def test_who_has_read_back_what_was_cut_is_heard_though_another_reply_sounds() -> None:
+    turn = on_floor()
+    read: list[Step] = [(4, Signal.VOICE_BEGAN), (4, Signal.CALLER_STARTED_SPEAKING), (4.2, KeysEntered("5"))]
+    heard: list[Step] = [(4.3, CallerSaid(describe_keys(("5",)))), (6.5, VoiceEnded(6)), (7, CallerSaid(ECHO))]
+
+    play(turn, [*reply(3, LONG, played=6)[:3], *read, *heard, *reply(5, "Five.", played=5)[:3]])
+
+    assert turn.debt is Debt.OWED
+
+
 def test_an_echo_is_no_turn_and_cuts_one_reply_at_most() -> None:
     turn = on_floor()
     answer: list[Step] = [*reply(13, "On Friday we have half past ten, and eleven.", played=6)]

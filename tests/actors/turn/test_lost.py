@@ -89,7 +89,7 @@ def test_the_same_words_are_another_turn_where_somebody_has_spoken(signs: tuple[
 
     play(turn, [*caller_says(1), *reply, (7, CallerSaid(TURN))])
 
-    assert (state_of(turn).at.wanted == 7) is is_turn
+    assert (state_of(turn).at.wanted > 7) is is_turn
 
 
 # Words without audio, audio without words, and the end of the audio before all of it

@@ -17,6 +17,7 @@ from actors.turn.events import (
     AgentSaid,
     CallerSaid,
     EndWanted,
+    Event,
     FloorGiven,
     FunctionCancelled,
     FunctionDone,
@@ -230,12 +231,37 @@ def test_the_callers_first_words_are_no_late_ones() -> None:
     assert not isinstance(turn.event, TurnToldLate)
 
 
-def test_a_start_on_a_loud_line_is_the_callers_and_no_echo_of_what_was_told() -> None:
+@pytest.mark.parametrize(
+    ("signs", "caller"),
+    [
+        ([(2.1, Signal.VOICE_BEGAN)], CallerState.HEARD),
+        ([(2.1, Signal.CALLER_STARTED_SPEAKING)], CallerState.HEARD),
+        ([(2.45, Signal.CALLER_STARTED_SPEAKING)], CallerState.QUIET),
+        ([], CallerState.QUIET),
+    ],
+    ids=["on a loud line", "the second", "that comes twice", "the only one"],
+)
+def test_one_start_is_that_of_what_was_told_and_the_others_are_the_callers(
+    signs: list[Step], caller: CallerState
+) -> None:
     turn = on_floor()
 
-    play(turn, [(2, KeysEntered("5")), (2.1, Signal.VOICE_BEGAN), (2.2, Signal.CALLER_STARTED_SPEAKING)])
+    play(turn, [*reply(0.5, played=1)[:3], (2, KeysEntered("5")), *signs, (2.5, Signal.CALLER_STARTED_SPEAKING)])
 
-    assert turn.caller is CallerState.HEARD
+    assert turn.caller is caller
+
+
+@pytest.mark.parametrize("news", [KeysEntered("5"), FunctionDone("f")], ids=["keys", "a function"])
+def test_a_service_that_answers_news_which_was_under_way_may_hear_the_caller(news: Event) -> None:
+    for told, caller in ((1.5, CallerState.QUIET), (1.8, CallerState.HEARD)):
+        turn = on_floor()
+        starts = (told + 0.05, 2) if isinstance(news, KeysEntered) else (2,)  # the first is that of the keys
+        heard = [(at, Signal.CALLER_STARTED_SPEAKING) for at in starts]
+
+        play(turn, [(1, FunctionsAsked(("f",))), (told, news), *heard, (2.4, Signal.AUDIO_BEGAN)])
+        play(turn, [(2.4, AgentSaid("You pressed five."))])
+
+        assert turn.caller is caller
 
 
 def test_a_remark_can_be_withdrawn() -> None:

@@ -120,7 +120,7 @@ def prepared(part: str, event: Event, name: str) -> Turn:
     state.voice, state.sounding, state.is_opened = VoiceState.IDLE, True, True
     for clock in attrs.fields(type(state.at)):
         setattr(state.at, clock.name, 10.0)
-    state.at.waiting, state.at.cut, state.reply.began = 10.0, 10.5, 10.0
+    state.at.waiting, state.at.cut, state.at.told, state.reply.began = 10.0, 10.5, 10.5, 10.0
     setattr(state, *field_of(part, name))
     state.debt = Debt.OWED if part == "caller" or event == Signal.FLOOR_VACATED else state.debt
     state.sounding = part != "caller"

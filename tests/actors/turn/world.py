@@ -148,6 +148,7 @@ class World:
     """It has not told the end of what it said last."""
     # The caller
     is_loud: bool = False
+    loud_since: float = 0.0
     is_ignored: bool = False
     """The service takes no notice of what makes the line loud: a cough, perhaps."""
     says_words: bool = False
@@ -198,6 +199,8 @@ class World:
         """Tell `Turn`, and perform what it wants."""
         if self.is_over:
             return []
+        if event is Signal.VOICE_BEGAN:
+            self.loud_since = self.now
         effects = self.turn.on(event, self.now)
         self.trace.append((self.now, event, effects))
         self.judge.take(event, self.now)
@@ -401,7 +404,7 @@ class World:
             if rng.random() < 0.6:
                 self.later(rng.uniform(0.3, 6), self.session_comes)
             else:
-                self.later(rng.uniform(0.3, 6), self.deny_handoff, event.id)
+                self.later(rng.uniform(0.6, 6), self.deny_handoff, event.id)
         elif rng.random() < 0.3:
             self.later(rng.uniform(0.5, 4), self.withdraw, event.id)
 
@@ -422,8 +425,10 @@ class World:
 
     def answer_function(self, call_id: str) -> None:
         self.judge.function_ends(call_id)
-        self.feed(FunctionCancelled(call_id) if self.rng.random() < 0.1 else FunctionDone(call_id))
-        self.later(0.1, self.think)
+        is_cancelled = self.rng.random() < 0.1
+        self.feed(FunctionCancelled(call_id) if is_cancelled else FunctionDone(call_id))
+        if not (is_cancelled and self.hears):  # else the service waits for the words of which it has cancelled it
+            self.later(0.1, self.think)
 
     def transfer_fails(self, call_id: str) -> None:
         self.feed(PutThroughFailed(UNREACHED))
@@ -443,7 +448,7 @@ class World:
         if chance < 0.02:  # its words are lost
             reply.is_wordless = True
             self.send_frame(reply, reply.seconds, sending)
-        elif chance < 0.04 and reply.is_answer and self.now > self.judge.asked_at + 5.0:  # its audio is lost
+        elif chance < 0.04 and reply.is_known and self.now > self.judge.asked_at + 5.0:  # its audio is lost
             self.feed(AgentSaid(reply.text, reply.announces))
             self.later(0.05, self.feed, Signal.AUDIO_DONE)
         elif chance < 0.2:
@@ -526,7 +531,7 @@ class World:
     def caller_stops(self) -> None:
         at = self.now - 0.4
         self.is_loud = False
-        is_listening = self.is_there and not self.is_held
+        is_listening = self.is_there and not self.is_held and at >= self.loud_since + POLICY.deadlines.shortest_word
         self.feed(VoiceEnded(at, is_listening and (self.is_dead or self.is_ignored)))
         self.judge.caller_stops(at, deaf=is_listening and self.is_dead)
 

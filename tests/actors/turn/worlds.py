@@ -7,8 +7,11 @@ import attrs
 
 from actors.turn.effects import Aside, Effect, Gate, Listening, PlayClip, SayAsAgent
 from actors.turn.events import AgentSaid, CallerSaid, Event, FunctionsAsked, KeysEntered, RemarkMade, Signal, kind_of
+from tests.actors.turn.script import POLICY
 from tests.actors.turn.world import Reply, World
 
+LONGEST_ECHO = 0.4
+"""Seconds until the service hears what the line carries back."""
 _DOUBLED = {
     Signal.AUDIO_DONE, Signal.CALLER_STARTED_SPEAKING, Signal.SAY_REFUSED, Signal.THINKING_BEGAN,
     Signal.NOTHING_UNDERSTOOD, AgentSaid, CallerSaid,
@@ -110,11 +113,17 @@ class OwnEchoes(Transcribed):
         super().frame_comes(reply, is_late=is_late)
         if is_new and any(piece[2] is reply for piece in self.line.pieces) and not (self.hears or self.is_held):
             start = self.line.pieces[-1][0] - self.now + self.rng.uniform(0.1, 0.6)
-            self.later(start, self.service_hears)
-            self.later(start + self.rng.uniform(0.5, 2), self.service_transcribes_echo, reply)
+            self.later(start, self.service_hears_echo, reply)
+
+    def service_hears_echo(self, reply: Reply) -> None:
+        if self.line.end > self.now - LONGEST_ECHO:  # else it was cut before it came back
+            self.service_hears()
+            self.later(self.rng.uniform(0.5, 2), self.service_transcribes_echo, reply)
 
     def service_transcribes_echo(self, reply: Reply) -> None:
-        if not (self.is_dead or self.is_held or self.is_loud):
+        if self.is_loud:
+            self.service_hears_no_more()
+        elif not (self.is_dead or self.is_held):
             self.transcribe_idle(CallerSaid(reply.text.lower().rstrip(".")))
 
 
@@ -184,7 +193,8 @@ class Whisperers(World):
     def caller_acts(self) -> None:
         rng = self.rng
         self.later(rng.uniform(1, 14), self.caller_acts, session=False)
-        if self.hears or not self.is_there or self.is_dead or self.is_held:
+        is_told = self.now < self.judge.told_at + 0.2  # one start would tell of both
+        if self.hears or not self.is_there or self.is_dead or self.is_held or is_told:
             return
         self.says_words, length = rng.random() < 0.8, rng.uniform(0.3, 2)
         self.later(0.1, self.service_hears)
@@ -233,19 +243,20 @@ class StaleReplies(World):
             self.later(self.rng.uniform(0.0, 0.09), self.speak, Reply("I am late.", 3.0), self.sending)
 
     def sound(self, seconds: float, reply: Reply) -> None:
-        is_over_them = self.is_loud and self.hears and self.thoughts == self.asked_before
+        is_heard = self.is_loud and self.hears and self.loud_since < self.judge.heard_since
+        is_over_them = is_heard and self.thoughts == self.asked_before and not self.judge.is_taken
         assert reply.text != "I am late." or not is_over_them, "the caller is talked over"
         super().sound(seconds, reply)
 
     def line_is_to(self, effect: PlayClip | Aside | Listening) -> None:
-        if effect is Aside.RESUME and any(reply.is_known for _, reply in self.line.aside):
+        if effect is Aside.RESUME and any(reply.is_answer for _, reply in self.line.aside):
             self.judge.waiting_since = math.inf
         super().line_is_to(effect)
 
 
 @attrs.define(eq=False)
-class ReadersBack(World):
-    """Callers who read back what they hear."""
+class ReadersBack(Transcribed):
+    """Callers who read back what they hear: some so quickly that nothing tells them from an echo."""
 
     def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
         is_new = reply.is_known and not any(piece[2] is reply for piece in self.line.pieces)
@@ -261,10 +272,14 @@ class ReadersBack(World):
         self.feed(Signal.VOICE_BEGAN)
         self.later(0.1, self.service_hears)
         self.later(length + 0.4, self.caller_stops, session=False)
-        self.later(length + self.rng.uniform(0.3, 1), self.service_transcribes_what_was_read, reply)
+        self.later(length + self.rng.uniform(0.3, 1), self.service_transcribes_what_was_read, reply, self.now + length)
 
-    def service_transcribes_what_was_read(self, reply: Reply) -> None:
-        if not (self.is_dead or self.is_held):
+    def service_transcribes_what_was_read(self, reply: Reply, until: float) -> None:
+        if not self.hears or self.is_dead or self.is_held:
+            return  # it was taken for a part of the turn before it
+        if until <= self.line.end + POLICY.deadlines.goodbye_onset:
+            self.transcribe_idle(CallerSaid(reply.text.lower().rstrip(".")))
+        else:
             self.hears, self.says_words, self.last_turn = False, False, reply.text.lower().rstrip(".")
             self.judge.caller_is_understood(self.now)
             self.transcribe(self.last_turn)
@@ -288,8 +303,16 @@ class Televisions(World):
     def hear_some(self) -> None:
         if self.is_there and not (self.hears or self.is_dead or self.is_held):
             self.service_hears()
-            self.says_words, length = self.rng.random() < 0.5, self.rng.uniform(0.5, 6)
-            self.later(length, self.service_transcribes if self.says_words else self.service_hears_no_more)
+            self.says_words = self.rng.random() < 0.5
+            self.later(self.rng.uniform(0.5, 6), self.end_turn)
+
+    def caller_stops(self) -> None:
+        super().caller_stops()
+        self.later(self.rng.uniform(0.1, 3), self.end_turn)
+
+    def end_turn(self) -> None:
+        if self.hears:
+            (self.service_transcribes if self.says_words else self.service_hears_no_more)()
 
 
 @attrs.define(eq=False)
@@ -307,8 +330,11 @@ class MidSentence(World):
         if sending == self.sending and not self.is_dead and self.turn.runs_functions:
             call_id = f"m{next(self._calls)}"
             self.feed(FunctionsAsked((call_id,)))
+            self.judge.waiting_since = math.inf  # nobody could know that it was to come
             self.judge.function_runs(call_id, self.now)
             self.later(self.rng.uniform(0.05, 3), self.answer_function, call_id)
+        else:
+            self.judge.waiting_since = math.inf
 
 
 @attrs.define(eq=False)
