@@ -4,9 +4,10 @@ import gc
 import os
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -489,6 +490,54 @@ async def test_a_request_that_has_come_and_is_not_read_yet_is_not_cut_for_a_new_
 
         assert bytes(await first.receive_some()).startswith(b"HTTP/1.1 204")
         assert await is_closed(second)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_request_that_comes_as_the_time_for_it_is_up_is_answered(
+    is_first: bool, secure: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a machine that stands still for a moment, both are there when it goes on."""
+    monkeypatch.setattr("hypercorn.config.Config.keep_alive_timeout", 0.2)
+    authority, certificate, told = trustme.CA(), tmp_path / "both.pem", list[str]()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def answer_later(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await trio.sleep(0.05)
+        told.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 204, "headers": [], "trailers": False})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    connected = trio.Event()
+
+    def ask(port: int) -> list[bytes]:
+        with socket.create_connection(("127.0.0.1", port), 5) as tcp, ExitStack() as stack:
+            peer = stack.enter_context(trusting.wrap_socket(tcp, server_hostname="127.0.0.1")) if secure else tcp
+            for _ in range(not is_first):
+                peer.sendall(IDLE["one request"])
+                peer.recv(1000)
+            trio.from_thread.run_sync(connected.set)
+            time.sleep(0.1)
+            peer.sendall(IDLE["one request"])
+            return [peer.recv(1000)[:12], peer.recv(1000)]
+
+    async with serving(answer_later, monkeypatch, certificate=certificate if secure else None) as port:
+        async with trio.open_nursery() as nursery:
+            answers = list[bytes]()
+
+            async def visit() -> None:
+                answers.extend(await trio.to_thread.run_sync(ask, port))
+
+            nursery.start_soon(visit)
+            await connected.wait()
+            await trio.sleep(0.05)
+            time.sleep(0.3)  # noqa: ASYNC251 - the whole server stands still
+
+    assert answers == [b"HTTP/1.1 204", b""]
+    assert "http.disconnect" not in told
 
 
 async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:

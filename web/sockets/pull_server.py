@@ -34,7 +34,7 @@ from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import (
     AppWrapper,
@@ -116,6 +116,8 @@ class PullServer(TCPServer):
         """For TLS that only trio can read, and one task at a time."""
         self._bytes: FrameStream | None = None
         """The connection as it is read for hypercorn."""
+        self._late = b""
+        """What has come as the time for it was up."""
         self._frames: FrameStream | None = None
         """The same once the application reads it."""
         self._head: bytes | None = None
@@ -272,8 +274,8 @@ class PullServer(TCPServer):
             self.protocol.protocol._check_protocol = self._check_protocol  # type: ignore[method-assign,assignment]
         self._reads, self._reader.deadline = True, self._closing_time()
         try:
-            with self._reader:
-                await self._read_http()
+            while await self._reads_on():
+                self._reader = trio.CancelScope(deadline=self._closing_time())
         except WrongProtocol:
             await self.protocol.handle(Closed())
         finally:
@@ -284,19 +286,47 @@ class PullServer(TCPServer):
         elif self._reader.cancelled_caught:
             await self.protocol.handle(Closed())
 
-    async def _read_http(self) -> None:
-        """Hand over what comes, as hypercorn does, which takes a deadline and more for each read."""
-        if not isinstance(self.stream, trio.SocketStream) or self.config.read_timeout:
+    async def _reads_on(self) -> bool:
+        """Read until the connection is over, or idle for too long; True where something has come all the same.
+
+        On a busy machine a request and the end of the time for it come in one turn of the scheduler.
+        """
+        with self._reader:
+            return await self._read_http()
+        return self._is_time_up and is_readable(self._socket.fileno())
+
+    @property
+    def _is_time_up(self) -> bool:
+        return trio.current_time() >= self._reader.deadline
+
+    async def _read_http(self) -> bool:
+        """Hand over what comes, as hypercorn does, until there is no more; True where what came is late."""
+        if self.config.read_timeout:
             await super()._read_data()
-            return
-        self._bytes = self._frame_stream()
+            return False
+        if isinstance(self.stream, trio.SocketStream):
+            self._bytes = self._bytes or self._frame_stream()
         received = b"-"
         while received and not self._is_closed:  # a request that is none was answered, and its socket closed
-            received = bytes(await self._bytes.read())
+            received = self._late or await self._receive()
+            if received and self._is_time_up:
+                self._late = received
+                return True
+            self._late = b""
             await self.protocol.handle(RawData(received))
             if self._has_given_stream:
-                return
+                return False
         await self.protocol.handle(Closed())
+        return False
+
+    async def _receive(self) -> bytes:
+        """Return what has come; none if the peer is gone."""
+        if self._bytes is not None:
+            return bytes(await self._bytes.read())
+        try:
+            return bytes(await self.stream.receive_some(MAX_RECV))
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            return b""
 
     @staticmethod
     async def _check_protocol(request: h11.Request) -> None:
