@@ -493,6 +493,31 @@ async def test_a_request_that_has_come_and_is_not_read_yet_is_not_cut_for_a_new_
 
 
 @pytest.mark.real_time
+async def test_a_connection_that_has_shown_a_credential_outlives_a_proxys_idea_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy that sends a webhook as we close would answer it with 502 itself."""
+    monkeypatch.setattr("hypercorn.config.Config.keep_alive_timeout", 0.2)
+    monkeypatch.setattr("web.sockets.pull_server.VOUCHED_SECONDS", 0.9)
+    credentials = iter([True, False])
+
+    async def some_vouching(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        if next(credentials):
+            vouch(scope)
+        await answer(scope, receive, send)
+
+    async with serving(some_vouching, monkeypatch) as port, AsyncExitStack() as stack:
+        vouched, other = [await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port)) for _ in "ab"]
+        assert [await has_answer(vouched), await has_answer(other)] == [True, True]
+        await trio.sleep(0.3)
+        early = [await is_closed(vouched), await is_closed(other)]
+        await trio.sleep(0.3)
+
+        assert (early, await is_closed(vouched)) == ([False, True], True)
+
+
+@pytest.mark.real_time
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_request_that_comes_as_the_time_for_it_is_up_is_answered(

@@ -8,9 +8,9 @@ steps aside, and for hypercorn the WebSocket is over.
     reader:       request ─▶ start application ─▶ (steps aside) …………………………▶ close the connection
     application:                  connect, accept ─▶ 101 ─▶ FrameStream ─▶ return
 
-Three more things are not hypercorn's. A connection on which no application runs is closed after `keep_alive_timeout`:
-that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2 without TLS is not spoken.
-And `web.sockets.connections` says how many connections there may be.
+Three more things are not hypercorn's. A connection on which no application runs is closed after `keep_alive_timeout`,
+or `VOUCHED_SECONDS`: that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2
+without TLS is not spoken. And `web.sockets.connections` says how many connections there may be.
 
 `web.sockets.versions` puts it in place when our own command or hypercorn's starts the server, and leaves hypercorn's
 connection where it is if hypercorn is of another version.
@@ -60,6 +60,8 @@ from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
+VOUCHED_SECONDS = 75.0
+"""Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -238,7 +240,8 @@ class PullServer(TCPServer):
         self.vouched = True
 
     def _closing_time(self) -> float:
-        return trio.current_time() + self.config.keep_alive_timeout
+        usual = self.config.keep_alive_timeout
+        return trio.current_time() + (max(usual, VOUCHED_SECONDS) if self.vouched else usual)
 
     async def _accept(self, send: ASGISendCallable, accepting: WebsocketAcceptEvent) -> FrameStream:
         """Accept, and take the stream from hypercorn; for hypercorn the WebSocket is over then."""
