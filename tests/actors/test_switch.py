@@ -81,3 +81,19 @@ async def test_what_is_wanted_later_takes_the_place_of_what_was_not_allowed_yet(
     assert first.scope.cancel_called
     assert (by_key.id, by_key.wanted.reason) == ("", "The caller pressed 0 for a person")
     assert (before, by_key.allowed.is_set(), first.allowed.is_set()) == (False, True, False)
+
+
+async def test_an_order_that_the_caller_is_told_of_again_is_wanted_anew(autojump_clock: MockClock) -> None:
+    switch = Switch("CA1", Line(1.0))
+    order = switch.ordered = Wish(ROSTER.agents["first"], WANTED, command_id="c1", comes_back=True)
+    found = []
+    for name in ("first", "second"):
+        switch.want_announced(ROSTER.agents[name])
+        found.append(await switch.next_wish())
+
+    assert found[0] is order
+    assert order.scope.cancel_called
+    assert [(one.agent.name, one.comes_back, one.is_told) for one in found] == [
+        ("first", True, True),
+        ("second", True, True),
+    ]
