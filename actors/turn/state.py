@@ -372,8 +372,11 @@ class TurnState:
             self.at.answered, self.has_spoken, self.reply.has_own_words = LONG_AGO, False, False
 
     def close(self, closing: CloseAsked) -> None:
-        """Have the call end so. The first wish of several holds; a second one keeps a silent caller from staying."""
-        self.may_stay = False
+        """Have the call end so. The first wish holds, but a beep is not waited for to end at once."""
+        if self.phase is Phase.HUSHED and not closing.sentence:
+            self.closing = None
+            self.enter(Phase.CLOSING)
+        self.may_stay = False  # a second wish keeps a silent caller from staying
         if self.closing is None:
             self.closing, self.at.close_asked = closing, self.now
 

@@ -451,6 +451,18 @@ def test_a_message_is_waited_for_from_the_beep_on() -> None:
     assert seen[-1] == (25, EndConversation("machine", unsaid="Call us back."))
 
 
+def test_a_beep_is_not_waited_for_to_end_at_once() -> None:
+    message = CloseAsked("voicemail_left", "Call us back.", waits_for_beep=True)
+    closings: list[Step] = [(5, CloseAsked("drained", "Goodbye.")), (9, CloseAsked("ended_by_operator"))]
+
+    seen = play(on_floor(), [(1, message), *closings], 60)
+
+    assert seen[-1] == (9, EndConversation("ended_by_operator"))
+    assert play(on_floor(), [(1, ENDED), (2, CloseAsked("machine"))], 60)[-1][1] == EndConversation(
+        "ended", unsaid=ENDED.sentence
+    )
+
+
 def test_a_long_last_sentence_that_has_begun_is_waited_for_as_long_as_it_takes_to_say() -> None:
     sentence = f"We have to close now. {'x' * 278}"
     script: list[Step] = [
