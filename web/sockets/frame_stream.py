@@ -292,6 +292,14 @@ def close_now(socket: trio.socket.SocketType) -> None:
     socket.close()
 
 
+def read_some(socket: trio.socket.SocketType) -> bytes:
+    """Read what has come, without waiting; nothing, where nothing has, or nothing more will."""
+    try:
+        return os.read(socket.fileno(), _MOST_AT_ONCE)
+    except OSError:
+        return b""
+
+
 def write_some(socket: trio.socket.SocketType, data: bytes) -> int:
     """Write what there is room for, and return how many bytes that was. *Raises* `OSError`."""
     try:

@@ -53,7 +53,7 @@ from actors.ticks import Sleeper
 from protocol.frames import FrameReader
 from web.sockets.asgi_events import CARRIER, MESSAGES
 from web.sockets.connections import VOUCHER, Connections
-from web.sockets.frame_stream import FrameStream, close_now, write_some
+from web.sockets.frame_stream import FrameStream, close_now, read_some, write_some
 from web.sockets.tls import let_go, socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS
 from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
@@ -134,6 +134,8 @@ class PullServer(TCPServer):
                 limit_stalled_writes([self._socket], STALL_SECONDS)
                 await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
         self._reads = False
+        if self._is_closed:  # to close it again, hypercorn's listener would take two turns of the scheduler
+            self.stream.aclose = trio.lowlevel.cancel_shielded_checkpoint  # type: ignore[method-assign]
         let_go(self.stream)
         for name in ("app", "protocol"):  # they refer to us, and all would stay until the collector looks at everything
             self.__dict__.pop(name, None)
@@ -307,8 +309,9 @@ class PullServer(TCPServer):
         if self.config.read_timeout:
             await super()._read_data()
             return False
-        if isinstance(self.stream, trio.SocketStream):
-            self._bytes = self._bytes or self._frame_stream()
+        if isinstance(self.stream, trio.SocketStream) and self._bytes is None:
+            self._bytes = self._frame_stream()
+            self._bytes.unread(read_some(self.stream.socket))  # a request that has come with its connection
         received = b"-"
         while received and not self._is_closed:  # a request that is none was answered, and its socket closed
             received = self._late or await self._receive()
