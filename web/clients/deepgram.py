@@ -127,17 +127,12 @@ def _raise_trouble(group: BaseExceptionGroup) -> None:
         raise _unavailable(root_cause(trouble)) from group
 
 
-@asynccontextmanager
-async def _dialled(address: _Address, deadline: float) -> AsyncIterator[trio.SocketStream]:
+async def _dial(address: _Address, deadline: float) -> trio.SocketStream:
     try:
         with trio.fail_at(deadline):
-            stream = await trio.open_tcp_stream(address.host, address.port)
+            return await trio.open_tcp_stream(address.host, address.port)
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
-    try:
-        yield stream
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
 async def _secure(stream: FrameStream, host: str, client: TlsClient) -> Tls:
@@ -197,7 +192,7 @@ def open_socket(
 @asynccontextmanager
 async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with _dialled(address, deadline) as tcp:
+    async with await _dial(address, deadline) as tcp:
         socket = await _upgrade(tcp, address, headers, client, deadline)
         try:
             yield socket
@@ -221,7 +216,7 @@ async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClien
 async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
     failed: BaseException | None = None
-    async with _dialled(address, deadline) as tcp:
+    async with await _dial(address, deadline) as tcp:
         try:
             async with trio.open_nursery() as library:
                 with trio.fail_at(deadline):
