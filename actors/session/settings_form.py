@@ -96,8 +96,8 @@ class SettingsForm:
         ordered = deepgram.AgentSettings(
             context=deepgram.Context(tuple(history)) if history else None,
             listen=listen,
-            think=self._think(agent, brief),
-            speak=self._speak(agent),
+            think=self._think(agent, brief, chosen),
+            speak=_speak(agent, chosen),
             greeting=word or None,
         )
         tags, opts_out = (f"agent:{agent.name}", f"call:{self.call_sid}"), chosen.mip_opt_out or False
@@ -108,16 +108,17 @@ class SettingsForm:
 
     def taken_over(self, agent: AgentSpec, brief: Brief | None) -> Takeover:
         """For an agent that greets a caller on a session that another agent has opened."""
-        think = deepgram.UpdateThink(self._think(agent, brief))
+        chosen = self._chosen(agent)
+        think = deepgram.UpdateThink(self._think(agent, brief, chosen))
         greeting = agent.greeting_with(brief, self.direction)
-        return Takeover(think, deepgram.UpdateSpeak(self._speak(agent)), greeting, self.amendments.version)
+        return Takeover(think, deepgram.UpdateSpeak(_speak(agent, chosen)), greeting, self.amendments.version)
 
     def _chosen(self, agent: AgentSpec) -> AgentOptions:
         return agent.options.over(self.options.defaults)
 
-    def _think(self, agent: AgentSpec, brief: Brief | None) -> tuple[deepgram.Think, ...]:
+    def _think(self, agent: AgentSpec, brief: Brief | None, chosen: AgentOptions) -> tuple[deepgram.Think, ...]:
         """Order the models in the order of preference: the service takes the next one where one fails."""
-        chosen, prompt = self._chosen(agent), self.prompt(agent, brief)
+        prompt = self.prompt(agent, brief)
         functions = [function.definition() for function in agent.functions]
         return tuple(
             deepgram.think_with(
@@ -132,7 +133,7 @@ class SettingsForm:
             for model in self.options.offered.best(chosen.think or ())
         )
 
-    def _speak(self, agent: AgentSpec) -> tuple[deepgram.Speak, ...]:
-        chosen = self._chosen(agent)
-        voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
-        return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)
+
+def _speak(agent: AgentSpec, chosen: AgentOptions) -> tuple[deepgram.Speak, ...]:
+    voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
+    return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 _MOST_AT_ONCE = 2**14
-_PIECE, _SEALED = 2**12, 2**10
+_PIECE, _SEALED = 2**12, 2**11
 """Bytes that are opened and sealed at once: OpenSSL keeps as much room as it has ever taken, and a third more."""
 WRITTEN_FOR = "0.35.0"
 """With another version of trio the stream is read record by record, and what comes does not gather."""
