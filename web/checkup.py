@@ -273,17 +273,19 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
     connect = voice_agent_connector(settings.deepgram_agent_url, settings.deepgram_api_key, context)
     async with http_client(verify=context, timeout=CHECK_SECONDS) as http, trio.open_nursery() as nursery:
         api = TwilioApi(settings.twilio_account_sid, settings.rest_credentials, settings.twilio_api_url, http)
-        nursery.start_soon(note, "Deepgram", partial(check_session, connect, settings, http))
-        nursery.start_soon(note, "Think models", partial(check_think_models, settings, http))
-        nursery.start_soon(note, "Fillers", partial(check_fillers, settings, http))
-        nursery.start_soon(note, "Records", partial(check_records, settings))
+        checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+            "Deepgram": partial(check_session, connect, settings, http),
+            "Think models": partial(check_think_models, settings, http),
+            "Fillers": partial(check_fillers, settings, http),
+            "Records": partial(check_records, settings),
+            "Groq" if settings.summary_url is None else "Briefs": partial(check_groq, settings, http),
+            "Twilio": partial(check_twilio, settings, api),
+            "Public address": partial(check_way_in, settings, context),
+            "Certificate": partial(check_certificate, settings, context),
+            "Clock": partial(check_clock, settings, http),
+        }
         if settings.recordings_url is not None:
-            nursery.start_soon(note, "Recordings", partial(check_recordings, settings.recordings_url))
-        nursery.start_soon(
-            note, "Groq" if settings.summary_url is None else "Briefs", partial(check_groq, settings, http)
-        )
-        nursery.start_soon(note, "Twilio", partial(check_twilio, settings, api))
-        nursery.start_soon(note, "Public address", partial(check_way_in, settings, context))
-        nursery.start_soon(note, "Certificate", partial(check_certificate, settings, context))
-        nursery.start_soon(note, "Clock", partial(check_clock, settings, http))
+            checks["Recordings"] = partial(check_recordings, settings.recordings_url)
+        for subject, check in checks.items():
+            nursery.start_soon(note, subject, check)
     return dict(sorted(findings.items()))

@@ -48,7 +48,6 @@ class Counts:
     def _count_calls(self) -> None:
         self._ended = self._counter("calls_ended", "Calls that are over.", "outcome", "direction")
         self._refused = self._counter("refused", "Calls and requests turned away.", "why")
-        self._seconds = self._counter("call_seconds", "Seconds of calls that are over.")
         self._functions = self._counter("functions", "Functions answered, and those refused or failed.", "function")
         turns = "From the end of a caller's turn to the first audio of the answer."
         self._turns = self._histogram("turn_latency_seconds", turns, _TURNS)
@@ -102,7 +101,6 @@ class Counts:
 
     def ended(self, record: CallRecord) -> None:
         self._ended.labels(record.outcome, record.direction).inc()
-        self._seconds.inc(record.duration)
         self._frames.labels("unheard").inc(record.frames.unheard)
         self._frames.labels("dropped").inc(record.frames.dropped)
         for function in record.functions:
