@@ -12,7 +12,7 @@ import cli
 import cli_live
 from actors.commands import KINDS
 from tests.web.fakes import CALL_SID, ENVIRON, LEAD
-from web.calls.operating import read_action
+from web.calls.operator_commands import read_action
 
 
 @attrs.define

@@ -14,7 +14,7 @@ import cli
 from actors.policy import CallPolicy
 from settings import Settings
 from tests.web.fakes import ENVIRON, context_of, exchange
-from web.calls import after_call, uploads
+from web.calls import roster_hooks, uploads
 from web.serving import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def test_a_pod_may_take_longer_to_stop_than_its_calls_take_to_end(pod: Mapping[s
         + CallPolicy().deadlines.longest_closing
         + GRACE_SECONDS
         + CallPolicy().deadlines.settle
-        + after_call.LAST_SECONDS
+        + roster_hooks.LAST_SECONDS
         + uploads.LAST_SECONDS
     )
 

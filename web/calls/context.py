@@ -19,7 +19,6 @@ from store.orders.queue import OrderQueue
 from store.outbox import Outbox
 from store.tokens import TokenStore
 from web.calls.admission import Admissions
-from web.calls.after_call import AfterCalls
 from web.calls.call_files import CallFiles
 from web.calls.campaigns import settle
 from web.calls.commands import Commands
@@ -29,6 +28,7 @@ from web.calls.forgetting import EraseFrom, Forgetting, erase_orders
 from web.calls.live_calls import LiveCalls
 from web.calls.outcomes import OrderEnds, Outcomes
 from web.calls.rate_limits import PendingStreams, RateLimits
+from web.calls.roster_hooks import AfterCalls
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
 from web.calls.uploads import Uploads

@@ -28,7 +28,7 @@ from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
 from web.calls.live_calls import KnownCall
-from web.calls.operating import BY_OPERATOR, hang_up_at_once, hang_up_politely, operate, read_action
+from web.calls.operator_commands import BY_OPERATOR, hang_up_at_once, hang_up_politely, operate, read_action
 from web.calls.orders import (
     AlreadyRinging,
     InDoubt,

@@ -19,11 +19,11 @@ from store.memory import MemoryRecords
 from store.private import write_whole
 from store.records import CallRecord, TurnRecord, decode_record, encode_record
 from tests.web.fakes import CALL_SID, record
-from web.calls.after_call import HOOK_SECONDS, LAST_SECONDS, AfterCalls
 from web.calls.call_files import CallFiles
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
+from web.calls.roster_hooks import HOOK_SECONDS, LAST_SECONDS, AfterCalls
 from web.calls.slots import Slots
 
 ENDED = record(transcript=(TurnRecord(1.0, "caller", "It was lovely.", "It was lovely."),), facts={"name": "Ann"})

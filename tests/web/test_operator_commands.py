@@ -39,7 +39,7 @@ from tests.web.console.visitors import signed_in
 from tests.web.fakes import CALL_SID, LEAD, OTHER_CALL_SID, Exchange, context_of, exchange, record
 from web.calls.commands import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
-from web.calls.operating import LONGEST_BY, LONGEST_FACT, LONGEST_PROMPT, read_action
+from web.calls.operator_commands import LONGEST_BY, LONGEST_FACT, LONGEST_PROMPT, read_action
 from web.calls.orders import OrderError
 from web.calls.shown_live import LONGEST_WORDS
 
