@@ -32,6 +32,18 @@ class Models:
     llm: str
 
 
+_AGENT = {"gen_ai.agent.name": "agent"}
+_EVENTS: Mapping[type[facts.Fact], tuple[str, Mapping[str, str]]] = {
+    facts.SessionRestarting: ("restart", {**_AGENT, "switchboard.delay": "delay", "switchboard.why": "why"}),
+    facts.RestartsExhausted: ("restarts exhausted", _AGENT),
+    facts.SilenceMet: ("silence", {**_AGENT, "switchboard.seconds": "seconds", "switchboard.filled_by": "filled_by"}),
+    facts.HandoffGap: ("handoff heard", {**_AGENT, "switchboard.gap": "gap"}),
+    facts.TransferAsked: ("transfer", _AGENT),
+    facts.CallerHungUp: ("hang-up", {"switchboard.how": "how"}),
+}
+"""For each fact that is an event of the call: its name, and its attributes, each of a field of the fact."""
+
+
 def _message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
 
@@ -214,23 +226,9 @@ class CallTrace:
                 pass  # no handoff
 
     def _on_event(self, fact: facts.Fact) -> None:
-        match fact:
-            case facts.SessionRestarting(agent=agent, delay=delay, why=why):
-                about: Attributes = {"gen_ai.agent.name": agent, "switchboard.delay": delay, "switchboard.why": why}
-                self._event("restart", about)
-            case facts.RestartsExhausted(agent=agent):
-                self._event("restarts exhausted", {"gen_ai.agent.name": agent})
-            case facts.SilenceMet(agent=agent, seconds=seconds, filled_by=filled_by):
-                silence: Attributes = {"switchboard.seconds": seconds, "switchboard.filled_by": filled_by}
-                self._event("silence", {"gen_ai.agent.name": agent, **silence})
-            case facts.HandoffGap(agent=agent, gap=gap):
-                self._event("handoff heard", {"gen_ai.agent.name": agent, "switchboard.gap": gap})
-            case facts.TransferAsked(agent=agent):
-                self._event("transfer", {"gen_ai.agent.name": agent})
-            case facts.CallerHungUp(how=how):
-                self._event("hang-up", {"switchboard.how": how})
-            case _:
-                pass  # no event
+        if (event := _EVENTS.get(type(fact))) is not None:
+            name, fields = event
+            self._event(name, {attribute: getattr(fact, field) for attribute, field in fields.items()})
 
     def _start(self, key: str, name: str, about: Attributes, parent: str = CALL) -> Span:
         span = self._started(name, self._now, about, parent)
