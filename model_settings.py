@@ -15,6 +15,7 @@ import orjson
 
 from protocol.deepgram import (
     LANGUAGE,
+    LIMITS,
     MANAGED,
     MODEL_NAME,
     MOST_KEYTERMS,
@@ -131,7 +132,7 @@ def speed(value: str) -> float | None:
     """Read a speed in the steps that a Flux voice takes."""
     if not value:
         return None
-    read = number(0.5, 1.5)(value)
+    read = number(*LIMITS["speak_speed"])(value)
     if abs(read * 20 - round(read * 20)) > 1e-6:
         raise ValueError("a number from 0.5 to 1.5 in steps of 0.05")
     return round(read, 2)
@@ -179,11 +180,13 @@ class ModelSettings:
         "words to listen for, such as names of products, with commas between them", keyterms, "", "Roth IRA,Acme"
     )
     listen_eot_threshold: float | None = optional_setting(
-        "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7", number(0.5, 1.0), "0.8"
+        "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
+        number(*LIMITS["eot_threshold"]),
+        "0.8",
     )
     listen_eager_eot_threshold: float | None = optional_setting(
         "how sure Flux must be that a turn may have ended for the model to begin thinking, 0.3 to 0.9; unset, it waits",
-        number(0.3, 0.9),
+        number(*LIMITS["eager_eot_threshold"]),
         "0.5",
     )
     listen_eot_timeout_ms: int | None = optional_setting(
@@ -210,7 +213,7 @@ class ModelSettings:
         secret=True,
     )
     think_temperature: float | None = optional_setting(
-        "temperature of the LLM, 0 to 2 (anthropic: to 1)", number(0.0, 2.0), "0.4"
+        "temperature of the LLM, 0 to 2 (anthropic: to 1)", number(*LIMITS["temperature"]), "0.4"
     )
     think_reasoning_mode: str | None = optional_setting(
         "how long an LLM that can reason does so before it answers: none, minimal, low, medium or high; unset, as"

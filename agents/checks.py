@@ -19,6 +19,7 @@ from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec
 from agents.spec_types import takes_other_than
 from protocol.deepgram import (
     LANGUAGE,
+    LIMITS,
     MANAGED,
     MODEL_NAME,
     MOST_KEYTERMS,
@@ -100,13 +101,6 @@ def _greeting(field: str, greeting: str) -> Found:
         yield field, "needs a last line without blanks, for a customer about whom nothing is known"
 
 
-_RANGES: Final[Mapping[str, tuple[float, float]]] = {
-    "temperature": (0, 2),
-    "speak_speed": (0.5, 1.5),
-    "eot_threshold": (0.5, 1),
-    "eager_eot_threshold": (0.3, 0.9),
-    "eot_timeout_ms": (500, 10_000),
-}
 _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "listen_model": (MODEL_NAME, "the name of a model"),
     "listen_language": (LANGUAGE, "a language such as en or es-419"),
@@ -118,7 +112,7 @@ _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 
 
 def _options(options: AgentOptions) -> Found:
-    for name, (least, most) in _RANGES.items():
+    for name, (least, most) in LIMITS.items():
         number = getattr(options, name)
         if number is not None and not least <= number <= most:
             yield f"options.{name}", f"is {number}; write a number from {least:g} to {most:g}"

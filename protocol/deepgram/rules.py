@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from protocol.deepgram.messages import ClientMessage, UpdateListen, UpdateSpeak, UpdateThink
 from protocol.deepgram.settings import (
     HIGHEST_TEMPERATURE,
+    LIMITS,
     OWN_ENDPOINT,
     TEMPERATURE_LIMITS,
     AgentSettings,
@@ -115,16 +116,13 @@ def _listen(provider: ListenProvider) -> Iterator[str]:
 
 
 def _end_of_turn(provider: ListenProvider) -> Iterator[str]:
+    for name in ("eot_threshold", "eager_eot_threshold", "eot_timeout_ms"):
+        given, (least, most) = getattr(provider, name), LIMITS[name]
+        if given is not None and not least <= given <= most:
+            yield f"agent.listen.provider.{name}: {least:g} to {most:g}"
     confident = 0.7 if provider.eot_threshold is None else provider.eot_threshold
-    eager = 0.3 if provider.eager_eot_threshold is None else provider.eager_eot_threshold
-    if not 0.5 <= confident <= 1.0:
-        yield "agent.listen.provider.eot_threshold: 0.5 to 1.0"
-    if not 0.3 <= eager <= 0.9:
-        yield "agent.listen.provider.eager_eot_threshold: 0.3 to 0.9"
-    if eager > confident:
+    if provider.eager_eot_threshold is not None and provider.eager_eot_threshold > confident:
         yield "agent.listen.provider.eager_eot_threshold: above eot_threshold"
-    if provider.eot_timeout_ms is not None and not 500 <= provider.eot_timeout_ms <= 10_000:
-        yield "agent.listen.provider.eot_timeout_ms: 500 to 10000"
 
 
 def _thinks(chain: Iterable[Think]) -> Iterator[str]:

@@ -255,8 +255,16 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*|multi")
 FLUENT_FLUX = "flux-general-multi"
 """The one model of Flux's that takes languages."""
 TAKES_REASONING = frozenset({"open_ai", "groq", "deepgram"})
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "speak_speed": (0.5, 1.5),
+    "eot_threshold": (0.5, 1),
+    "eager_eot_threshold": (0.3, 0.9),
+    "eot_timeout_ms": (500, 10_000),
+}
+"""The least and the most of a number that the service takes, by the name of the option of an agent."""
 TEMPERATURE_LIMITS: Mapping[str, float] = {"anthropic": 1.0}
-HIGHEST_TEMPERATURE = 2.0
+HIGHEST_TEMPERATURE = LIMITS["temperature"][1]
 CARTESIA = "cartesia/"
 
 

@@ -195,7 +195,7 @@ def test_the_models_of_an_agent_are_wanted_too() -> None:
     ("options", "says"),
     [
         ({"think": (ThinkModel("groq", "openai/gpt-oss-20b"),)}, "groq needs an endpoint"),
-        ({"eot_threshold": 0.2}, "eot_threshold: 0.5 to 1.0"),
+        ({"eot_threshold": 0.2}, "eot_threshold: 0.5 to 1"),
         ({"eager_eot_threshold": 0.8}, "eager_eot_threshold: above eot_threshold"),
         ({"eot_timeout_ms": 20}, "eot_timeout_ms: 500 to 10000"),
         ({"temperature": -1.0}, "temperature: 0 to"),
