@@ -193,7 +193,7 @@ class Call:
 
     def _begin(self, nursery: trio.Nursery, name: str, run: Run) -> None:
         if not nursery.cancel_scope.cancel_called:  # else the call is over, and its nursery may be closed
-            nursery.start_soon(self._run_expendable, name, run, name=name)
+            nursery.start_soon(self.state.run_expendable, name, run, name=name)
 
     def _expendable(self) -> Iterator[tuple[str, Run]]:
         """Go through the actors that a call goes on without, if they crash."""
@@ -247,15 +247,6 @@ class Call:
         is_with_person = self.state.switch.underway is not None and left.how != CALL_OVER
         self._end_as(TRANSFERRING if is_with_person else gone)
         call.cancel(reason=f"{self._outcome} ({left.how})")
-
-    async def _run_expendable(self, name: str, run: Run) -> None:
-        ended = await guard(run)
-        if isinstance(ended, Crashed):
-            self._note_crash(name, ended.reason)
-
-    def _note_crash(self, name: str, why: str) -> None:
-        log.error("actor_crashed", actor=name, error=why)
-        self.state.journal.note(ActorCrashed(name, why))
 
     def _note_refused(self, why: str) -> None:
         log.error("writing_refused", error=why)

@@ -4,11 +4,15 @@ One `CallState` a call, made by the call and handed down. The shared structures 
 needed: the bridge writes the tape, the session on the floor writes ledger and conversation, the driver tells `Turn`.
 """
 
+from collections.abc import Awaitable, Callable
+
 import attrs
+import structlog
 import trio
 
 from actors.amendments import Amendments
 from actors.commands import CommandBook
+from actors.facts import ActorCrashed
 from actors.journal import Journal
 from actors.line.keypad import Keypad
 from actors.line.ledger import Ledger
@@ -18,9 +22,12 @@ from actors.line.tape import Tape
 from actors.messages import Mailboxes
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
+from actors.supervision import Crashed, guard
 from actors.turn.machine import Turn
 from actors.turn_driver import TurnDriver
 from agents.context import CallContext
+
+log = structlog.stdlib.get_logger()
 
 
 def _driver_of(state: "CallState") -> TurnDriver:
@@ -55,3 +62,13 @@ class CallState:
     )
     turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True), init=False)
     keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True), init=False)
+
+    async def run_expendable(self, actor: str, run: Callable[[], Awaitable[object]]) -> None:
+        """Run a part of the call that costs no more than itself if it crashes."""
+        ended = await guard(run)
+        if isinstance(ended, Crashed):
+            self.note_crash(actor, ended.reason)
+
+    def note_crash(self, actor: str, why: str) -> None:
+        log.error("actor_crashed", actor=actor, error=why)
+        self.journal.note(ActorCrashed(actor, why))

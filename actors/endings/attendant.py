@@ -5,6 +5,7 @@
 an operator's commands are carried out in `actors/operator/`.
 """
 
+from functools import partial
 from typing import assert_never
 
 import attrs
@@ -40,7 +41,7 @@ class Attendant:
                 state.turn.put(CloseAsked(outcome, sentence))
             case MachineAnswered(verdict=verdict):
                 if (beep := self.machine.told(verdict)) is not None:
-                    nursery.start_soon(self.machine.wait_beep, beep)
+                    nursery.start_soon(state.run_expendable, "machine", partial(self.machine.wait_beep, beep))
             case NoteCallOver():
                 state.stream.cancel(reason="Twilio says that the call is over")
             case NoteStreamError(why=why):

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Final, assert_never
 
 import attrs
-import structlog
 import trio
 
 from actors.call_state import CallState
@@ -30,7 +29,6 @@ from actors.commands import (
     failed,
     refused,
 )
-from actors.facts import ActorCrashed
 from actors.messages import TakeFloor
 from actors.operator.moves import hand_off, restart_session, session_to_move, transfer_caller, wait_until, work_done
 from actors.operator.person import PersonOnPhone
@@ -39,8 +37,6 @@ from actors.turn.events import RemarkMade, Signal
 from actors.turn.state import Phase
 
 _TRIES: Final = 3
-
-log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
@@ -55,8 +51,7 @@ class CommandRunner:
     async def carry_out(self, command: Command, phone: PersonOnLine | None = None) -> None:
         ended = await guard(lambda: self._act(command, phone if isinstance(phone, PersonOnPhone) else None))
         if isinstance(ended, Crashed):
-            log.error("actor_crashed", actor="operator", error=ended.reason)
-            self.state.journal.note(ActorCrashed("operator", ended.reason))
+            self.state.note_crash("operator", ended.reason)
             self.state.commands.decide(command.id, failed(f"it crashed: {ended.reason}"))
 
     async def _act(self, command: Command, phone: PersonOnPhone | None) -> None:

@@ -8,8 +8,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.endings.attendant import Attendant
 from actors.endings.intercom import Intercom
 from actors.endings.machine import AnsweringMachine
-from actors.facts import CallClosing, ClosingUnsaid, FunctionCalled, GoodbyeHeard, GoodbyeStarted, ReplyEnded
-from actors.messages import CloseCall, EndCallNow, ToCall
+from actors.facts import (
+    ActorCrashed,
+    CallClosing,
+    ClosingUnsaid,
+    FunctionCalled,
+    GoodbyeHeard,
+    GoodbyeStarted,
+    ReplyEnded,
+)
+from actors.messages import CloseCall, EndCallNow, MachineAnswered, ToCall
 from actors.operator.command_runner import CommandRunner
 from actors.policy import CallPolicy
 from actors.turn.effects import EndConversation
@@ -272,17 +280,34 @@ async def test_a_call_is_closed_once(autojump_clock: MockClock) -> None:
     assert watched.facts(CallClosing) == [CallClosing("drained")]
 
 
-async def closing_after(watched: Watched, message: ToCall) -> CloseAsked | None:
+async def closing_after(
+    watched: Watched, *messages: ToCall, machine: type[AnsweringMachine] = AnsweringMachine
+) -> CloseAsked | None:
     """Tell a call something; return how it closes."""
     intercom = Intercom()
     with intercom.open("CA1") as mailbox:
-        intercom.tell("CA1", message)
         async with trio.open_nursery() as nursery:
             state = watched.state
-            nursery.start_soon(Attendant(state, AnsweringMachine(state, ""), CommandRunner(state)).attend, mailbox)
-            await wait_all_tasks_blocked()
+            nursery.start_soon(Attendant(state, machine(state, ""), CommandRunner(state)).attend, mailbox)
+            for message in messages:
+                intercom.tell("CA1", message)
+                await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
     return watched.state.turn.turn.closing
+
+
+class BrokenMachine(AnsweringMachine):
+    """Crashes when it has to listen."""
+
+    async def wait_beep(self, beep: trio.Event) -> None:
+        raise ValueError(beep)
+
+
+async def test_a_machine_that_crashes_keeps_no_later_message_from_being_read(autojump_clock: MockClock) -> None:
+    watched, message, later = Watched(), MachineAnswered("machine_start"), EndCallNow("ended_by_operator")
+
+    assert await closing_after(watched, message, later, machine=BrokenMachine) == CloseAsked("ended_by_operator")
+    assert [crash.actor for crash in watched.facts(ActorCrashed)] == ["machine"]
 
 
 async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
