@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
 import pytest
 import trio
 
 from actors.facts import ReplyText
 from store.calls import RecordsUnavailable
 from store.memory import MemoryRecords
+from store.records import TurnRecord
 from store.search import CallQuery, CallSummary
 from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.network import network_to
@@ -227,6 +229,36 @@ async def test_the_keyboard_leads_from_the_list_to_a_turn_that_is_heard(tmp_path
                 wait_until(page, lambda: turn.get_attribute("aria-current") == "true")
                 wait_until(page, lambda: page.evaluate("!document.getElementById('audio').paused"))
                 assert troubles == []
+
+        await visit(drive)
+
+
+ARABIC = "أريد تغيير الموعد (42)."
+PLACES_OF_ENDS = """cell => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode(), range = document.createRange();
+  const select = (place) => { range.setStart(text, place); range.setEnd(text, place + 1); };
+  const at = (place) => { select(place); return range.getBoundingClientRect().x; };
+  return at(0) - at(text.length - 1);
+}"""
+"""How far right of its last character a text has its first."""
+
+
+async def test_long_names_leave_room_and_words_from_right_to_left_are_read_so(tmp_path: Path) -> None:
+    name = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
+    said = (TurnRecord(1.0, "caller", ARABIC), TurnRecord(4.0, "qualifier", "One moment."))
+    kept = attrs.evolve(sample_record(), transcript=said, facts={name: ARABIC}, metadata={name: {"id": [1]}})
+    async with served(tmp_path, kept) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page(viewport={"width": 360, "height": 800})
+                page.goto(console.origin + PAGES["after"])
+                values = page.locator("dd").all()
+                widths = [box["width"] for value in values if (box := value.bounding_box())]
+                assert min(widths) > 150
+                assert page.locator("dd").filter(has_text='{"id":[1]}').count() == 1
+                cells = [*page.locator(".turn td:nth-child(3)").all(), page.locator("dd").filter(has_text=ARABIC).first]
+                assert [cell.evaluate(PLACES_OF_ENDS) > 0 for cell in cells] == [True, False, True]
 
         await visit(drive)
 

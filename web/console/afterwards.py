@@ -57,6 +57,7 @@ def retold(record: CallRecord, entries: Sequence[Entry]) -> Mapping[str, object]
         "turns": list(_turns(record.transcript, chart.speech)),
         "handoffs": [_handoff(one) for one in record.handoffs],
         "functions": [_function(one) for one in record.functions],
+        "metadata": {name: result_text(value) for name, value in record.metadata.items()},
         "slowest": max((turn.latency or 0.0 for turn in record.transcript), default=0.0),
     }
 
