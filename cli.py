@@ -23,10 +23,9 @@ from cli_calls import call, calls, follow_call, show
 from cli_campaigns import campaign, do_not_call
 from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
-from cli_shared import environment_here, err, fail, out, print_lines, run_or_fail, settings_here
+from cli_shared import client_at, environment_here, err, fail, out, print_lines, run_or_fail, settings_here
 from cli_testing import new, probe, replay
 from settings import Settings
-from web.clients.http import http_client
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
 
@@ -116,9 +115,8 @@ def serve(
 
 async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
     """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
-    headers = {"Authorization": f"Bearer {settings.api_token}"} if settings.api_token else {}
     try:
-        async with http_client(base_url=address, headers=headers, timeout=30) as client:
+        async with client_at(address, settings.api_token) as client:
             await follow_call(Operator(client), number, {}, {})
     except OperatorError as exc:
         err.print(str(exc), style="red", markup=False, soft_wrap=True)

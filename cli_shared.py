@@ -104,6 +104,10 @@ def client_of(server: str | None) -> httpx.AsyncClient:
         fail(str(exc), 2)
     except ValueError as wanted:
         fail(f"--server {server} is not {wanted}.", 2)
+    return client_at(url, token)
+
+
+def client_at(url: str, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return http_client(base_url=url, headers=headers, timeout=30)
 

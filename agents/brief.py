@@ -95,10 +95,10 @@ class Brief:
     def with_recent(self, turns: Sequence[SpokenTurn]) -> "Brief":
         return attrs.evolve(self, recent=tuple(turns[-RECENT_TURNS:]))
 
-    def with_gaps_filled(self, newer: "Brief") -> "Brief":
-        """Take from what was found in newer words the entries that are empty here."""
+    def with_gaps_filled(self, other: "Brief") -> "Brief":
+        """Take from another Brief the entries that last and are empty here."""
         empty = (name for name in _LASTING if not getattr(self, name))
-        return attrs.evolve(self, recent=self.recent, **{name: getattr(newer, name) for name in empty})
+        return attrs.evolve(self, recent=self.recent, **{name: getattr(other, name) for name in empty})
 
     def over(self, earlier: "Brief") -> "Brief":
         """Take from an earlier Brief all that is empty here."""
@@ -128,8 +128,7 @@ class Brief:
         brief = self.with_facts(facts)
         caller = (turn.text for turn in turns if turn.speaker == CALLER)
         name = heard_name(brief.name, [*caller, *facts.values(), known.name])
-        lasting = {entry: getattr(brief, entry) or getattr(known, entry) for entry in _LASTING}
-        return attrs.evolve(brief, **{**lasting, "name": name or known.name})
+        return attrs.evolve(brief.with_gaps_filled(known), name=name or known.name)
 
     def as_text(self) -> str:
         """Write the Brief between its marks, one quoted line an entry."""

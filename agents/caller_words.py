@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agents.quoting import CALLER, SpokenTurn, word_set
-from agents.unknown import is_no_name, is_question
+from agents.unknown import is_no_name, is_question, sentences_of
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-_SENTENCE: Final = re.compile(r"[^.?!]+[.?!]*")
 _SHORT: Final = re.compile(r"\b(Dr|Ft|Mr|Mrs|Ms|Mt|St)\.(?= [A-Z])")
 """Words with a point behind them that ends no sentence."""
 _CLAUSE_END: Final = re.compile(
@@ -109,9 +108,9 @@ def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
     for turn in turns:
         text = _SHORT.sub(r"\1", turn.text.replace("’", "'"))
         if turn.speaker == CALLER:
-            yield from ((asked, sentence.strip()) for sentence in _SENTENCE.findall(text) if sentence.strip(" .?!"))
+            yield from ((asked, sentence.strip()) for sentence in sentences_of(text) if sentence.strip(" .?!"))
         else:
-            asked = " ".join(sentence for sentence in _SENTENCE.findall(text) if is_question(sentence))
+            asked = " ".join(sentence for sentence in sentences_of(text) if is_question(sentence))
 
 
 def _name_in(sentence: str, asked: str) -> str:
