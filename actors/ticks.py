@@ -19,7 +19,7 @@ TICK_SECONDS = 0.02
 FINE_SECONDS = 0.002
 """A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
 _MOST_LEFT = 64
-"""Moments at which nobody is left, beside one for each sleeper; when there are more, they are let go of."""
+"""Entries of those who have left, beside one for each sleeper; when there are more, they are let go of."""
 _SOON = 1e-4
 """Seconds until trio has looked at the time as well: a tick that has come meanwhile is the next turn's."""
 _ROUNDING = 1e-9
@@ -38,8 +38,8 @@ class Sleeper:
     _clock: "_Clock | None" = None
     _task: trio.lowlevel.Task | None = None
     _until: float = math.inf
-    _parked: float = math.inf
-    """Until when the clock takes it to sleep: never later than it does."""
+    parked: float = math.inf
+    """Until when the clock takes it to sleep: never later than it does. Minus infinity: its tick has come."""
     _tick: float = TICK_SECONDS
     _look: Callable[[], float] | None = None
     _faults: list[BaseException] = attrs.field(factory=list)
@@ -76,7 +76,7 @@ class Sleeper:
         if self._task is None or (clock := self._clock) is None:
             return
         self._until = moment
-        if moment >= self._parked:
+        if moment >= self.parked:
             return
         if moment <= clock.now():
             self.wake()
@@ -92,9 +92,8 @@ class Sleeper:
 
     def come(self, clock: "_Clock", now: float) -> None:
         """Go on, or sleep on if it was moved, or looks and says so: its tick has come, and the clock has let it go."""
-        if self._task is None:
-            return  # one that has come before it has woken or cancelled it
-        if self._until <= now and self._look is not None:
+        self.parked = -math.inf
+        if self._until <= now and self._look is not None and self._task is not None:
             try:
                 self._until = self._task.context.run(self._look)
             except BaseException as fault:  # noqa: ASYNC103, BLE001 - the task's, not the clock's, which others sleep on
@@ -106,22 +105,22 @@ class Sleeper:
             self._park(clock)
 
     def _go_on(self) -> None:
-        task, self._task, self._parked = self._task, None, math.inf
+        task, self._task, self.parked = self._task, None, math.inf
         if task is not None:
             trio.lowlevel.reschedule(task)
 
     def _park(self, clock: "_Clock") -> None:
         """Have the clock wake it on the first tick that is not before its moment, which may be infinite."""
-        self._parked = until = self._until
+        self.parked = until = self._until
         if until < math.inf:
             tick = math.ceil((until - _ROUNDING) / self._tick) * self._tick
-            self._parked = parked = tick if tick > until else until
+            self.parked = parked = tick if tick > until else until
             clock.add(self, parked)
 
     def _leave(self) -> None:
-        if self._parked < math.inf and self._clock is not None:
-            self._clock.remove(self, self._parked)
-            self._parked = math.inf
+        left, self.parked = self.parked, math.inf
+        if -math.inf < left < math.inf and self._clock is not None:
+            self._clock.remove(left)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -135,10 +134,8 @@ class _Clock(trio.abc.Instrument):
     """The same at less than half the price while somebody sleeps: a sleeper may outlive a run of trio."""
     asleep: int = 0
     """How many sleep."""
-    _sleepers: dict[float, set[Sleeper]] = attrs.field(factory=dict)
-    """By the moment until which they sleep (trio time); nobody is left in some of these sets."""
-    _moments: list[float] = attrs.field(factory=list)
-    """A heap of these moments."""
+    _due: list[tuple[float, int, Sleeper]] = attrs.field(factory=list)
+    """A heap: until when (trio time) each sleeps. Who is parked until another moment has left this one."""
     _nap: trio.CancelScope | None = None
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
     _first: float = math.inf
@@ -146,25 +143,19 @@ class _Clock(trio.abc.Instrument):
 
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
-        if (sleepers := self._sleepers.get(moment)) is not None:
-            sleepers.add(sleeper)
-            return
-        self._sleepers[moment] = {sleeper}
-        heapq.heappush(self._moments, moment)
+        heapq.heappush(self._due, (moment, id(sleeper), sleeper))
         if self._nap is None:
             self._nap, self._first = trio.CancelScope(deadline=moment), moment
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
         elif moment < self._first:
             self._sleep_until(moment)
 
-    def remove(self, sleeper: Sleeper, moment: float) -> None:
-        if sleeper not in self._sleepers.get(moment, ()):
-            return  # its tick has come, and it is about to
-        self._sleepers[moment].remove(sleeper)
+    def remove(self, moment: float) -> None:
+        """Let go of one who was parked until this moment, and is no more."""
         self.asleep -= 1
-        if len(self._moments) > 2 * self.asleep + _MOST_LEFT:
-            self._sleepers = {moment: sleepers for moment, sleepers in self._sleepers.items() if sleepers}
-            self._moments = sorted(self._sleepers)  # which is a heap
+        if len(self._due) > 2 * self.asleep + _MOST_LEFT:
+            self._due[:] = [entry for entry in self._due if entry[2].parked == entry[0]]
+            heapq.heapify(self._due)
         if not self.asleep or moment == self._first:
             self._sleep_until(self._next())
 
@@ -183,8 +174,7 @@ class _Clock(trio.abc.Instrument):
                     await trio.sleep_forever()
                 self._first = self._next()
                 self._nap = trio.CancelScope(deadline=self._first) if self.asleep else None
-            self._sleepers.clear()
-            self._moments.clear()
+            self._due.clear()
         finally:
             self.now = trio.current_time
             with suppress(KeyError):  # trio has let it go already, for an error in it
@@ -201,17 +191,17 @@ class _Clock(trio.abc.Instrument):
         """
         if not self.asleep:
             return -math.inf
-        while not self._sleepers[self._moments[0]]:
-            del self._sleepers[heapq.heappop(self._moments)]
-        return self._moments[0]
+        while self._due[0][2].parked != self._due[0][0]:
+            heapq.heappop(self._due)
+        return self._due[0][0]
 
     def _wake_due(self, now: float) -> None:
-        due: list[Sleeper] = []
-        while self._moments and self._moments[0] <= now:
-            due += self._sleepers.pop(heapq.heappop(self._moments))
-        self.asleep -= len(due)
-        for sleeper in due:
-            sleeper.come(self, now)
+        due = self._due
+        while due and due[0][0] <= now:
+            moment, _, sleeper = heapq.heappop(due)
+            if sleeper.parked == moment:
+                self.asleep -= 1
+                sleeper.come(self, now)
 
 
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")
