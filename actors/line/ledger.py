@@ -378,7 +378,7 @@ class Ledger:
         start = now if now > self._play_end else self._play_end
         self._play_end = stop = start + len(audio) / BYTES_PER_SECOND
         self.sent += len(audio)
-        self.marks.note_sent(self.sent, len(audio), now)
+        self.marks.note_sent(len(audio), now)
         self._out.append(Piece(reply, audio, start, stop))
         reply.add_spoken(start, stop)
         if self._promised is not None:

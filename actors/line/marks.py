@@ -30,28 +30,26 @@ class Marks:
     """
     has_told: bool = attrs.field(default=False, init=False)
     """Whether an echo has ever told what was played: one that follows a `clear` does not."""
-    _out: dict[str, int] = attrs.field(factory=dict, init=False)
-    _ends: list[tuple[int, float]] = attrs.field(factory=list, init=False)
-    """For what is out: when it can have been played at the soonest, if it was begun as soon as it was there."""
+    _out: dict[str, tuple[int, float]] = attrs.field(factory=dict, init=False)
+    """By name: its position, and when all before it can have been played at the soonest."""
     soonest_end: float = attrs.field(default=0.0, init=False)
-    """When all that was sent can have been played."""
+    """When all that was sent can have been played, if it was begun as soon as it was there."""
 
     @property
     def oldest(self) -> str | None:
         """The first of the marks that are out and have not come back."""
         return next(iter(self._out), None)
 
-    def note_sent(self, sent: int, size: int, now: float) -> None:
+    def note_sent(self, size: int, now: float) -> None:
         self.soonest_end = (now if now > self.soonest_end else self.soonest_end) + size / BYTES_PER_SECOND
-        self._ends.append((sent, self.soonest_end))
 
     def new(self, sent: int) -> str:
         """Return the name of a mark behind all that was sent."""
         self.marked = sent
         name = f"m{sent // 8}" if sent % 8 == 0 else f"m{sent // 8}.{sent % 8}"
-        self._out[name] = sent
+        self._out[name] = sent, self.soonest_end
         if self.told == math.inf and len(self._out) > _MOST_OUT:
-            self._drop(next(iter(self._out.values())))
+            del self._out[next(iter(self._out))]
         return name
 
     def expect_none(self) -> None:
@@ -64,24 +62,16 @@ class Marks:
         Nor does one that is too soon: it is `told` all the same. Marks come back in order: an earlier one that has not
         is not waited for any more.
         """
-        position = self._out.pop(name, None)
-        if position is None or position <= self.told < math.inf:
+        mark = self._out.pop(name, None)
+        if mark is None or mark[0] <= self.told < math.inf:
             return None
+        position, soonest = mark
         self.told, self.has_told = position, True
-        return position if now >= self._drop(position) - _TOO_SOON else None
-
-    def _drop(self, position: int) -> float:
-        """Forget what is out up to a position; return when it can have been played at the soonest."""
-        while self._out and self._out[earlier := next(iter(self._out))] <= position:
-            del self._out[earlier]
-        soonest = 0.0
-        while self._ends and self._ends[0][0] <= position:
-            soonest = self._ends.pop(0)[1]
-        return soonest
+        self._out = {later: one for later, one in self._out.items() if one[0] > position}
+        return position if now >= soonest - _TOO_SOON else None
 
     def flush(self, sent: int, now: float) -> None:
         """Note that the line was cleared, or is given up."""
         self._out.clear()
-        self._ends.clear()
         self.soonest_end = min(self.soonest_end, now)
         self.marked, self.told = sent, max(self.told, sent)
