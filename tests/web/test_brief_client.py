@@ -22,7 +22,8 @@ from web.clients.briefs import GONE_SECONDS, BriefClient, BriefRefusal, request_
 from web.clients.twilio_api import TwilioApi
 
 MESSAGES = [{"role": "user", "content": "Write the Brief."}]
-GOOD = {"choices": [{"message": {"role": "assistant", "content": '{"summary": "short"}'}}]}
+SAID = '{"summary": "short"}'
+GOOD = {"choices": [{"message": {"role": "assistant", "content": SAID}}]}
 
 
 def asking(
@@ -39,13 +40,18 @@ def asking(
     return BriefClient(base_url, "gsk_x", ("llama-3.3-70b-versatile",), http).ask(MESSAGES)
 
 
-async def test_what_the_model_wrote_is_handed_back(autojump_clock: MockClock) -> None:
-    seen: list[httpx.Request] = []
+PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": SAID}]
 
-    said = await asking(httpx.Response(200, json=GOOD), seen)  # type: ignore[misc]
+
+@pytest.mark.parametrize("content", [SAID, PARTS], ids=["text", "parts"])
+async def test_what_the_model_wrote_is_handed_back(content: object, autojump_clock: MockClock) -> None:
+    seen: list[httpx.Request] = []
+    message = {"role": "assistant", "content": content}
+
+    said = await asking(httpx.Response(200, json={"choices": [{"message": message}]}), seen)  # type: ignore[misc]
 
     asked = orjson.loads(seen[0].content)
-    assert said == '{"summary": "short"}'
+    assert said == SAID
     assert str(seen[0].url) == "https://groq.test/openai/v1/chat/completions"
     assert seen[0].headers["authorization"] == "Bearer gsk_x"
     assert (asked["messages"], asked["response_format"]) == (MESSAGES, {"type": "json_object"})
@@ -65,6 +71,7 @@ async def test_what_the_model_wrote_is_handed_back(autojump_clock: MockClock) ->
         httpx.Response(200, json={"choices": []}),
         httpx.Response(200, json={"choices": [{"message": {"content": None}}]}),
         httpx.Response(200, json={"choices": [{"message": {"content": "  "}}]}),
+        httpx.Response(200, json={"choices": [{"message": {"content": [{"type": "text", "text": None}, "x"]}}]}),
     ],
     ids=repr,
 )

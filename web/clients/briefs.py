@@ -204,6 +204,9 @@ def _said(answer: bytes, requests: int) -> BriefText:
         said, why = choice["message"]["content"], choice.get("finish_reason")
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as exc:
         raise BriefUnavailable("the answer has no message in it", requests=requests) from exc
+    if isinstance(said, list):  # of parts: what the model thinks, and what it says
+        parts = [part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        said = "".join(parts)
     if not isinstance(said, str) or not said.strip():
         raise BriefUnavailable(f"the answer is empty ({why})" if why else "the answer is empty", requests=requests)
     return BriefText(said, _cost(told.get("usage"), requests))
