@@ -112,7 +112,7 @@ class Handoff:
             return Brought(self._live)
         if self._why:
             self.state.journal.note(HandoffFailed(holder.agent, to, self._why))
-        unreached = f"The {to} cannot be reached. Tell the customer, and go on yourself."
+        unreached = self.state.policy.wording.unreachable.format(to=to)
         if self._soft is not None and self._soft.has_begun:
             return self._without_session(unreached)
         if self._crash is not None:
@@ -197,7 +197,7 @@ class Handoff:
                 case WithdrawHandoff(number=number):
                     self._on_withdrawn(number, turn)
                 case AskHandoff() | TakeFloor():
-                    message.refuse("A handoff is under way already.")
+                    message.refuse(self.state.policy.wording.under_way)
                 case SessionOver(crash=crash):
                     self._on_lost(crash or Crashed(AgentUnavailable("the session has run out")))
                 case _:

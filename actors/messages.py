@@ -170,11 +170,11 @@ class Mailboxes:
         with self.to_supervisor, self.supervisor, self.to_summarizer, self.summarizer:
             yield
 
-    async def next_from(self, session: int) -> ToSupervisor:
-        """Wait for what a session reports to the Supervisor; the others are out of the conversation."""
+    async def next_from(self, session: int, why_not: str) -> ToSupervisor:
+        """Wait for what a session reports to the Supervisor; others are out of the conversation, and told `why_not`."""
         while True:
             message = self.early.pop(0) if self.early else await self.supervisor.receive()
             if message.session == session:
                 return message
             if isinstance(message, AskHandoff | TakeFloor):
-                message.refuse("The session that was to hand over was lost.")
+                message.refuse(why_not)

@@ -249,8 +249,18 @@ class Wording:
         '{{"handed_off_to": "{agent}", "next": "You are this agent now. Your greeting is being said: say no more."}}'
     )
     """The session goes on as another agent's."""
+    has_call: str = "You have the call already: go on yourself."
+    """Of a handoff, as the following ones are."""
+    no_agent: str = "There is no agent {to!r}."
+    unreachable: str = "The {to} cannot be reached. Tell the customer, and go on yourself."
+    under_way: str = "A handoff is under way already."
+    session_lost: str = "The session that was to hand over was lost, and no other agent came."
     unanswered: str = "Nobody could be reached: the line does not answer. Tell the caller, and go on yourself."
-    """Of a transfer."""
+    """Of a transfer, as the following ones are."""
+    not_put_through: str = (
+        "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
+    )
+    nobody: str = "There is no person who could be reached. Tell the customer, and go on yourself."
 
     def __attrs_post_init__(self) -> None:
         if not self.fillers:

@@ -53,7 +53,7 @@ class Supervisor:
             try:
                 live = await self._start_first(sessions)
                 while True:
-                    message = await self.state.mail.next_from(live.number)
+                    message = await self.state.mail.next_from(live.number, self.state.policy.wording.session_lost)
                     live = await self._on_message(message, sessions, live)
             except NoRestartLeft as exhausted:
                 left = NoAgentLeft(str(exhausted))
@@ -76,11 +76,9 @@ class Supervisor:
                 assert_never(message)
 
     async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
-        on_call, to = self._successor(change), change.asked.wanted.to
+        on_call, to, wording = self._successor(change), change.asked.wanted.to, self.state.policy.wording
         if on_call is None or to == change.holder.agent:
-            change.asked.refuse(
-                "You have the call already: go on yourself." if on_call else f"There is no agent {to!r}."
-            )
+            change.asked.refuse(wording.has_call if on_call else wording.no_agent.format(to=to))
             return change.holder
         outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
         match outcome:
@@ -90,7 +88,7 @@ class Supervisor:
                 return change.holder
             case Lost(crash=crash, is_answered=is_answered):
                 if not is_answered:
-                    change.asked.refuse("The session that was to hand over was lost, and no other agent came.")
+                    change.asked.refuse(wording.session_lost)
                 return await self._recover(sessions, change.holder, crash)
             case HalfChanged():
                 return await self._renew(sessions, change.holder, "half changed")

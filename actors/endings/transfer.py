@@ -20,16 +20,14 @@ from actors.turn.events import PutThroughFailed
 from agents.brief import Brief
 
 DIAL_SECONDS = 20
-NOBODY = "There is no person who could be reached. Tell the customer, and go on yourself."
-REFUSED = "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
 
 
 async def mind_transfers(state: CallState) -> None:
     """Carry out each wish for a person that `Turn` allows, until it is cancelled. If it crashes, there is nobody."""
     ended = await guard(partial(_carry_out_wishes, state))
     if isinstance(ended, Crashed):
-        state.switch.give_up(NOBODY)
-        state.turn.put(PutThroughFailed(NOBODY))
+        state.switch.give_up(state.policy.wording.nobody)
+        state.turn.put(PutThroughFailed(state.policy.wording.nobody))
         raise ended.error
 
 
@@ -39,8 +37,8 @@ async def _carry_out_wishes(state: CallState) -> None:
         wish = await switch.next_wish()
         way = wish.way or switch.transfers
         if way is None:
-            wish.refuse(NOBODY)
-            state.turn.put(PutThroughFailed(NOBODY))
+            wish.refuse(state.policy.wording.nobody)
+            state.turn.put(PutThroughFailed(state.policy.wording.nobody))
         else:
             with wish.scope:
                 await _put_through(state, way, wish)
@@ -64,8 +62,8 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))
-    state.turn.put(PutThroughFailed(REFUSED))
-    wish.refuse(REFUSED)
+    state.turn.put(PutThroughFailed(state.policy.wording.not_put_through))
+    wish.refuse(state.policy.wording.not_put_through)
 
 
 def _redacted(order: TransferOrder, state: CallState) -> TransferOrder:

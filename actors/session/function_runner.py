@@ -12,7 +12,6 @@ import attrs
 import trio
 
 from actors.call_state import CallState
-from actors.endings.transfer import NOBODY
 from actors.errors import AgentUnavailable
 from actors.facts import (
     ArgumentsForgiven,
@@ -369,7 +368,7 @@ class FunctionRunner:
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
         """Have the caller told that they are put through, and the line asked. The only answer says why it failed."""
         if self.state.switch.transfers is None:
-            return error_text(NOBODY)
+            return error_text(self.state.policy.wording.nobody)
         self._decide(asked, TransferWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal

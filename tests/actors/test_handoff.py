@@ -383,5 +383,5 @@ async def test_a_request_for_a_session_that_has_lost_the_floor_is_refused() -> N
     mail.to_supervisor.send_nowait(AskHandoff(1, HandOff("second", ""), "hard", 0, send))
     mail.to_supervisor.send_nowait(SessionOver(2, None))
 
-    assert await mail.next_from(2) == SessionOver(2, None)
-    assert receive.receive_nowait()
+    assert await mail.next_from(2, "lost") == SessionOver(2, None)
+    assert receive.receive_nowait() == "lost"

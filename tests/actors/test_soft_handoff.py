@@ -468,7 +468,7 @@ async def test_a_session_that_is_lost_in_the_step_of_the_commit_is_the_next_agen
         scene.first.socket.drop()
         outcome = await scene.decided()
         await wait_all_tasks_blocked()
-        message = await scene.watched.state.mail.next_from(1)
+        message = await scene.watched.state.mail.next_from(1, "")
 
         assert isinstance(outcome, Brought)
         is_lost = isinstance(message, SessionOver) and message.crash is not None
@@ -484,7 +484,7 @@ async def test_the_next_agent_may_hand_on_in_its_turn(autojump_clock: MockClock)
         await scene.first.greet(GREETING)
         await scene.first.take_turn("Put me through.")
         await scene.first.say(calls("handoff_to_next_agent", arguments='{"reason": "wants more"}'))
-        asked = await scene.watched.state.mail.next_from(1)
+        asked = await scene.watched.state.mail.next_from(1, "")
 
         assert isinstance(asked, AskHandoff)
         assert (asked.wanted.to, asked.how) == ("third", "hard")

@@ -6,12 +6,12 @@ import trio
 from trio.testing import MockClock
 
 from actors.call_state import CallState
-from actors.endings.transfer import REFUSED, mind_transfers
+from actors.endings.transfer import mind_transfers
 from actors.facts import TransferAsked, TransferFailed, TurnHeard
 from actors.journal import Entry, Journal
 from actors.line.switch import Switch, TransferOrder, Wish
 from actors.messages import PreparedBrief, WriteBrief
-from actors.policy import CallPolicy, Deadlines
+from actors.policy import CallPolicy, Deadlines, Wording
 from actors.record.conversation import Conversation
 from agents.brief import Brief
 from agents.functions import END_CONVERSATION, TransferToHuman
@@ -72,7 +72,10 @@ async def test_the_person_is_told_what_the_summarizer_knows(autojump_clock: Mock
         why = await transfer(state)
 
     ((at, order),) = line.asked
-    assert (why, order) == (REFUSED, TransferOrder("asked", "cross", "", Brief(name="Ada", need="a pension")))
+    assert (why, order) == (
+        Wording().not_put_through,
+        TransferOrder("asked", "cross", "", Brief(name="Ada", need="a pension")),
+    )
     assert at == pytest.approx(1.0), "the Brief is written while the sentence is heard"
     assert [type(entry.fact) for entry in entries] == [TransferAsked, TransferFailed]
 
