@@ -539,6 +539,19 @@ async def test_a_call_that_another_worker_carries_takes_no_line_here(autojump_cl
         assert [call.elsewhere for call in there.context.live_calls.newest()] == [True]
 
 
+async def test_an_order_that_is_called_off_has_a_record_also_where_that_is_seen_before_it_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(CALLS_PER_SECOND="0.05") as there:
+        await there.dispatcher.take(ORDER)
+        waiting, _ = await taken_in(there)
+        assert await there.context.orders.cancel(waiting, "changed their mind")  # the first half of calling it off
+        await trio.sleep(NO_SHOW_LOOK_SECONDS + 1)
+
+        assert await there.kept() == [("canceled", "changed their mind")]
+        assert there.context.slots.free == there.context.slots.capacity - 1
+
+
 async def test_a_call_whose_stream_nobody_has_carried_has_a_record_in_the_end(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)

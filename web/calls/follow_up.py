@@ -179,6 +179,9 @@ async def _hear_of_order(context: AppContext, call: KnownCall) -> None:
     if call.call_sid and await context.admissions.is_streamed(call.call_sid):
         context.slots.release(call.id)
         call.carried_elsewhere()
-    elif order is None or order.is_over:
+    elif order is None:
         context.slots.release(call.id)
         call.conclude(UNANSWERED.get(outcome, "completed"), outcome)
+    elif order.is_over:
+        context.slots.release(call.id)
+        await context.outcomes.conclude(call, UNANSWERED.get(outcome, "completed"), order.why, outcome=outcome)
