@@ -46,12 +46,13 @@ _NOT_NOW: Final = re.compile(
 """The same words where nobody has to wait on the line."""
 _GOODBYE_TO: Final = re.compile(r" (?:good ?)?bye to (?!you )")
 _POLITE: Final = re.compile(
-    r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|thank you|thanks?|thx|cheers|ok|okay|alright|alrighty|all right"
-    r"|right|sure|great|fine|perfect|lovely|wonderful|cool|awesome|exactly|absolutely|understood|of course"
-    r"|excellent|amazing|brilliant|fantastic|super|fair enough|will do|same here|likewise|ok[ea]y dok[ea]y"
+    r"\b(?:mhm+|mm+ ?(?:hm+)?|hm+|uh huh|yeah|yep|yup|(?:thank you|thanks?)(?: again| a lot| a million| kindly)?|thx"
+    r"|cheers|ok|okay|alright|alrighty|all right|right|sure|great|fine|perfect|lovely|wonderful|cool|awesome|exactly"
+    r"|absolutely|understood|of course|excellent|amazing|brilliant|fantastic|super|fair enough|will do|same here"
+    r"|likewise|ok[ea]y dok[ea]y"
     r"|(?:much |i )?(?:really )?appreciated?(?: (?:it|that|your \w+))?|no (?:problem|worries)"
     r"|i (?:see|understand)|got (?:it|you)|gotcha|(?:(?:it|that) )?makes sense|sounds good|youre welcome"
-    r"|(?:very )?(?:nice|good)|for (?:all )?(?:your|the) (?:help|time)|for calling)\b"
+    r"|(?:very )?(?:nice|good)|for (?:(?:all )?(?:your|the) (?:help|time)|calling)(?: today)?)\b"
 )
 _SOON: Final = r"(?:soon|later|then|there|tomorrow|next week|(?:on )?(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
 _NICE: Final = r"(?:very )?(?:nice|good|great|lovely|wonderful|blessed)"
@@ -63,8 +64,7 @@ _FAREWELL: Final = re.compile(
     r"|that(?:s|was| was) (?:all(?! right)|it|everything)(?: i need(?:ed)?)?(?: for (?:today|now))?)\b"
 )
 _AROUND_POLITE: Final = word_set(
-    "a again ah all and for ill im kindly lot maam man mate much no oh sir so thats the then to today uh very well "
-    "yes you"
+    "a ah all and for ill im maam man mate much no oh sir so thats the then to uh very well yes you"
 )
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")

@@ -82,6 +82,7 @@ PEOPLE = [
     "Hi Alex, yes.",
     "Can we speak in English?",
     "I don't like things like that.",
+    "I was looking for English lessons.",
     "I'm busy, try again later.",
 ]
 

@@ -248,6 +248,7 @@ def test_a_caller_is_only_polite(text: str) -> None:
             "Great, that week.",
             "Fine, later.",
         ),
+        *("Okay, today.", "Okay, again.", "Great, the lot.", "Sure, a million."),
         *("Thank you, stop.", "That's all wrong.", "See you in court.", "Bye what?", "No, thanks to you I'm late."),
     ],
 )
