@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
-import orjson
 
 from actors.journal import Entry
 from store.prices import Prices, costs_of
@@ -52,7 +51,7 @@ def retold(record: CallRecord, entries: Sequence[Entry]) -> Mapping[str, object]
     """Return what the page shows, apart from money and files."""
     chart = read_chart(entries)
     return {
-        "picture": orjson.dumps(time_map(chart)).decode() if entries else "",
+        "picture": time_map(chart) if entries else None,
         "synopsis": synopsis(chart),
         "turns": list(_turns(record.transcript, chart.speech)),
         "handoffs": [_handoff(one) for one in record.handoffs],

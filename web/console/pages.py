@@ -11,7 +11,6 @@ import structlog
 from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 
-from store.json_text import json_text
 from store.objects import ObjectsUnavailable
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import RECORDING
@@ -139,11 +138,10 @@ class Console:
             caller=number(known.caller if known is not None else "", whole=shows_numbers),
             line=number(known.line if known is not None else "", whole=shows_numbers),
             shows_numbers=shows_numbers,
-            deadlines=json_text(deadlines).decode().strip(),
-            words=json_text(LIVE).decode().strip(),
+            deadlines=deadlines,
+            words=LIVE,
             o=OPERATE,
             stream=PHONE_STREAM,
-            operate_words=json_text(OPERATE).decode().strip(),
             agents=list(self.context.services.roster.agents),
         )
 

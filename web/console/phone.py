@@ -18,7 +18,6 @@ from hypercorn.typing import WebsocketScope
 from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
-from store.json_text import json_text
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
@@ -91,7 +90,7 @@ class PhoneRoutes:
             "phone.html",
             p=PHONE,
             told=PHONE_TOLD,
-            words=json_text({name: LIVE[name] for name in ("caller", "not_heard", "barge_in")}).decode().strip(),
+            words={name: LIVE[name] for name in ("caller", "not_heard", "barge_in")},
             key_names=PHONE_KEYS,
             keys=KEYS,
             lines=lines,
