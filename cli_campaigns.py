@@ -12,18 +12,7 @@ import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import (
-    JsonOption,
-    ServerOption,
-    ask_server,
-    fail,
-    file_text,
-    out,
-    plain,
-    print_json,
-    print_lines,
-    writing_to,
-)
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, saving, text_in
 from web.clients.operator import Operator, Shown, time_left
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
@@ -78,7 +67,7 @@ def create(  # noqa: PLR0917 - one for each option
     paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `campaign resume`.")] = False,
 ) -> None:
     """Make a campaign of a file, and begin to call: all of its numbers are taken, or none."""
-    given: dict[str, object] = {"name": name, "csv": file_text(file), "hours": hours, "days": days}
+    given: dict[str, object] = {"name": name, "csv": text_in(file), "hours": hours, "days": days}
     given |= {"retry": _retry(retry or ()), "most_calls": most_calls, "per_minute": per_minute, "at_once": at_once}
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
     given |= {"record": record or None, "paused": paused or None}
@@ -169,7 +158,7 @@ def export(
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
         return
-    with writing_to(to):
+    with saving(to):
         to.write_bytes(text)
     print_lines(f"Wrote {to}")
 

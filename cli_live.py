@@ -12,7 +12,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli_shared import JsonOption, ServerOption, ask_server, file_text, out, plain, print_json, print_lines
+from cli_shared import JsonOption, ServerOption, ask_server, out, plain, print_json, print_lines, text_in
 from web.clients.operator import Operator, Shown
 
 REFRESH_SECONDS = 1.0
@@ -105,7 +105,7 @@ def prompt(
     key: KeyOption = None,
 ) -> None:
     """Give the agent on a call another prompt, for the rest of the call."""
-    _command(name, "prompt", server, key, text=file_text(file))
+    _command(name, "prompt", server, key, text=text_in(file))
 
 
 def handoff(  # noqa: PLR0917 - one for each option

@@ -13,16 +13,7 @@ from typing import Annotated, Any, cast
 import trio
 import typer
 
-from cli_shared import (
-    ServerOption,
-    ask_server,
-    environment_here,
-    fail,
-    print_json,
-    print_lines,
-    run_or_fail,
-    writing_to,
-)
+from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, run_or_fail, saving
 from setting_reader import SettingsError, read_one
 from settings import DATABASE_URL
 from web.clients.operator import Operator
@@ -60,7 +51,7 @@ def export(
         finally:
             part.unlink(missing_ok=True)  # half of it is no export; what was there before stays
 
-    with writing_to(file):
+    with saving(file):
         ask_server(server, write)
     print_lines(f"Written to {file}.")
 

@@ -123,7 +123,7 @@ def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T
     return run_or_fail(partial(trio.run, within), OperatorError)
 
 
-def file_text(file: Path) -> str:
+def text_in(file: Path) -> str:
     """Return what a file says; end the command if it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8-sig")
@@ -134,7 +134,7 @@ def file_text(file: Path) -> str:
 
 
 @contextmanager
-def writing_to(file: Path) -> Iterator[None]:
+def saving(file: Path) -> Iterator[None]:
     """End the command if a file cannot be written."""
     try:
         yield
