@@ -232,11 +232,11 @@ class AgentSession:
         turn, deadlines, flow, now = self.state.turn, self.state.policy.deadlines, wire.flow, wire.last_heard
         lead = self.state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(now))
-        may_interrupt = turn.may_interrupt(now)
-        if hold and not flow.pairs_at(now + hold, closely=may_interrupt):
+        if hold and not flow.pairs_at(now + hold):
             hold = max(hold - deadlines.hold - FINE_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did
         stride = hold or deadlines.stride_for(lead, turn.since_voice(now))
-        wire.socket.gather(min(stride, _CLOSELY) if may_interrupt else stride, exactly=hold > 0.0)
+        is_close = not hold and turn.may_interrupt(now)
+        wire.socket.gather(min(stride, _CLOSELY) if is_close else stride, exactly=hold > 0.0)
 
     def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
         match message:

@@ -77,14 +77,14 @@ class Flow:
         """Seconds of a piece of audio that has flowed for a while; infinite until then."""
         return self._piece / BYTES_PER_SECOND if self._size >= _FLOWING else math.inf
 
-    def pairs_at(self, moment: float, *, closely: bool) -> bool:
-        """Say whether two pieces are read together at this moment; else one is: `closely`, or it was late or no pair.
+    def pairs_at(self, moment: float) -> bool:
+        """Say whether two pieces are read together at this moment; else one is, which was late or no pair.
 
         The pairs of all calls are read in the same half of the time that two pieces take: so they share the scheduler's
         turns. After a piece that was read alone, a pair is complete half of that time earlier.
         """
         two = 2 * self._piece / BYTES_PER_SECOND
-        self._reads_one = self._waits_for_two and (closely or moment % two >= two / 2)
+        self._reads_one = self._waits_for_two and moment % two >= two / 2
         return self._waits_for_two and not self._reads_one
 
     def late(self, now: float) -> float:
