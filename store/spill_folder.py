@@ -57,6 +57,11 @@ class SpillFolder:
         with suppress(FileNotFoundError):  # somebody was quicker
             file.rename(file.with_suffix(".refused"))
 
+    @property
+    def running(self) -> Path:
+        """The folder for the logs of running calls, beside this one."""
+        return self.path.with_suffix(".running")
+
     def try_again(self) -> None:
         """Put back what was set aside."""
         for file in self.path.glob("[0-9]*.refused"):

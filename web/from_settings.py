@@ -111,7 +111,7 @@ def checkpoints_of(records: CallRecords) -> Checkpoints | None:
     """Return where calls are written down while they last: beside their records, if those are in a database."""
     if not isinstance(records, SpillingRecords):
         return None
-    return Checkpoints(records.folder.path.with_suffix(".running"), records)
+    return Checkpoints(records.folder.running, records)
 
 
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:

@@ -19,6 +19,7 @@ from store.orders.databases import SqliteOrders
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary
+from store.spill import SpillingRecords
 from tests.web.fakes import exchange, record, settings
 from web.calls.call_files import CallFiles
 from web.worker.retention import EVERY_SECONDS, Removal, without_words
@@ -68,6 +69,22 @@ async def test_each_kind_goes_in_its_time(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert [await records.get(call_sid) for call_sid in SIDS] == [kept[0], without_words(kept[1]), None]
     assert names(tmp_path) == {SIDS[0]: ["call.wav", "journal.jsonl", "record.json", "transcript.json"]}
+
+
+async def test_what_could_not_be_read_or_kept_goes_with_the_words(tmp_path: Path) -> None:
+    spilling = SpillingRecords(MemoryRecords(), tmp_path / "calls.db.waiting")
+    folders = (spilling.folder.path, spilling.folder.running)
+    for folder in folders:
+        folder.mkdir()
+        for days in (1.5, 2.5):
+            for name in (f"1-{days}.refused", f"1-{days}.json"):
+                (folder / name).write_text("{}")
+                moment = time.time() - days * DAY
+                os.utime(folder / name, (moment, moment))
+    await Removal(Retention(audio=1, transcripts=2, records=10), spilling, CallFiles(None)).look()
+
+    left = ["1-1.5.json", "1-1.5.refused", "1-2.5.json"]
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [left, left]
 
 
 class YearBehind:

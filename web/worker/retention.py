@@ -9,7 +9,7 @@ hour finds what is left.
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from store.orders.queue import OrderQueue
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, RecordError
 from store.search import MOST, CallQuery, CallSummary
+from store.spill import SpillingRecords
 from web.calls.call_files import JOURNAL, RECORD, RECORDING, CallFiles
 from web.calls.context import AppContext
 
@@ -61,6 +62,7 @@ class Removal:
             "records": await self._remove_records(),
             "transcripts": await self._remove_words(),
             "files": await self._remove_files(),
+            "refused": await self._remove_refused(),
             "objects": await self._remove_objects(),
             "webhooks": await self.outbox.remove_older(self.retention.records * DAY),  # they say who called whom
         }
@@ -109,9 +111,21 @@ class Removal:
             return 0
         words = dict.fromkeys((JOURNAL, TRANSCRIPT, RECORD), min(kept.transcripts, kept.records))
         names = words | {RECORDING: min(kept.audio, kept.records)}
-        behind = max(0.0, self._now.timestamp() - time.time())  # so much older is what we write now
-        moments = {name: self._ago(days).timestamp() - behind for name, days in names.items() if days < math.inf}
+        moments = {name: self._by_ours(days) for name, days in names.items() if days < math.inf}
         return await self.files.in_thread(partial(_remove_old, folder, moments))
+
+    async def _remove_refused(self) -> int:
+        """Remove what was set aside because nobody could read or keep it: there are words in it."""
+        days = min(self.retention.transcripts, self.retention.records)
+        if days == math.inf or not isinstance(self.records, SpillingRecords):
+            return 0
+        folder, moment = self.records.folder, self._by_ours(days)
+        return await self.files.in_thread(partial(_remove_set_aside, (folder.path, folder.running), moment))
+
+    def _by_ours(self, days: float) -> float:
+        """Return the moment by this machine's clock before which a file that is kept for so long is too old."""
+        behind = max(0.0, self._now.timestamp() - time.time())  # so much older is what we write now
+        return self._ago(days).timestamp() - behind
 
     async def _remove_objects(self) -> int:
         objects, days = self.files.objects, min(self.retention.audio, self.retention.records)
@@ -132,6 +146,16 @@ def _remove_old(folder: Path, moments: dict[str, float]) -> int:
                     count += 1
         if count and not any(call.iterdir()):
             call.rmdir()
+    return count
+
+
+def _remove_set_aside(folders: Sequence[Path], moment: float) -> int:
+    count = 0
+    for path in [path for folder in folders for path in folder.glob("*.refused")]:
+        with suppress(FileNotFoundError):  # another worker has
+            if path.stat().st_mtime < moment:
+                path.unlink()
+                count += 1
     return count
 
 
