@@ -203,7 +203,7 @@ async def begin_at_once(client: TlsClient, service: ssl.SSLContext, count: int) 
         client.note(connection)
         for each in pair:
             each.close()
-    return [connection.goes_on for connection in connections]
+    return [bool(tls.connection.session_reused) for tls in connections]
 
 
 async def test_a_certificate_nobody_vouches_for_is_not_worth_another_try(server_context: ssl.SSLContext) -> None:

@@ -30,7 +30,7 @@ def is_known() -> bool:
 class Tls:
     """One connection's TLS. *Raises* `ssl.SSLError`, an `OSError`, where it fails, and for what cannot be sealed."""
 
-    _object: ssl.SSLObject
+    connection: ssl.SSLObject
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
     is_over: bool = attrs.field(default=False, init=False)
@@ -43,19 +43,10 @@ class Tls:
             return cls(stream._ssl_object, stream._incoming, stream._outgoing)
         return None
 
-    @property
-    def session(self) -> ssl.SSLSession | None:
-        return self._object.session
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the service has let it go on from the session of an earlier connection."""
-        return bool(self._object.session_reused)
-
     def shake_hands(self) -> bool:
         """Go on with the handshake as far as what has come allows; whether that is its end."""
         try:
-            self._object.do_handshake()
+            self.connection.do_handshake()
         except ssl.SSLWantReadError:
             return False
         return True
@@ -81,8 +72,8 @@ class Tls:
 
     def _open(self, parts: list[bytes]) -> None:
         try:
-            while not self.is_over and (self._incoming.pending or self._object.pending()):
-                part = self._object.read(_MOST_AT_ONCE)
+            while not self.is_over and (self._incoming.pending or self.connection.pending()):
+                part = self.connection.read(_MOST_AT_ONCE)
                 self.is_over = not part
                 parts.append(part)
         except ssl.SSLWantReadError:
@@ -94,7 +85,7 @@ class Tls:
         """Return records of these bytes, behind what TLS itself has to say."""
         parts: list[bytes] = []
         for start in range(0, len(data), _SEALED):
-            self._object.write(data[start : start + _SEALED])
+            self.connection.write(data[start : start + _SEALED])
             parts.append(self._outgoing.read())
         return b"".join(parts) if parts else self._outgoing.read()
 
@@ -125,13 +116,13 @@ class TlsClient:
 
     def note(self, tls: Tls) -> None:
         """Keep the session of a connection that the service has said something on, unless there is one already."""
-        if tls.goes_on:
+        if tls.connection.session_reused:
             self._refused = 0
             self._offered.discard(tls)
             return
         self.note_refused(tls)
         if self._session is None and self._refused < MOST_REFUSED:
-            self._session = tls.session
+            self._session = tls.connection.session
 
     def note_refused(self, tls: Tls) -> None:
         """Offer a session no more that was refused on this connection, or that its handshake has failed with."""
