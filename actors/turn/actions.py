@@ -86,7 +86,6 @@ class Actions(TurnState):
 
     def false_start(self) -> None:
         """Nobody has spoken: resume the reply that was cut, or have the lost turn answered."""
-        self.caller = CallerState.QUIET
         self.wait_anew()  # nobody could speak into it
         if self.aside is SpeechKind.ANSWER:
             self._resume()
@@ -96,10 +95,6 @@ class Actions(TurnState):
         is_promised = self.session.running or self.session.told or self.is_unended or self.at.result > self.at.heard
         if self.debt is Debt.OWED and not (self.sounding or is_promised):
             self._ask_turn_again()
-
-    def end_cut(self) -> None:
-        """Let through what comes now: the rest of what was cut would have come by now."""
-        self.voice = VoiceState.IDLE
 
     def go_on(self) -> None:
         """Resume an answer that polite words have cut; the model owes what was still to come of it."""
@@ -157,7 +152,6 @@ class Actions(TurnState):
             self.reply.began = min(self.reply.began, self.at.resumed)
         if not self.reply.has_sound:
             self.unsay_words()
-        self.voice = VoiceState.IDLE
         self.end_closing()
         has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
         if self.phase is Phase.CONVERSING and self.reply.is_torn and not (self.session.told or self.is_urged):
@@ -289,7 +283,6 @@ class Actions(TurnState):
         self._answer(self.end.id, self.wording.refused)
 
     def announce_transfer(self) -> None:
-        self.enter(Phase.TRANSFERRING)
         self.wish = ""
         self.drop()
         self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through))
@@ -310,7 +303,6 @@ class Actions(TurnState):
         self.wait_anew()
 
     def give_up_transfer(self) -> None:
-        self.enter(Phase.CONVERSING)
         self.expect_words()  # what was said before is no sentence of another transfer
         if self.session.transfer:
             self._answer(self.session.transfer, self.wording.unanswered)
@@ -338,24 +330,16 @@ class Actions(TurnState):
             self._answer(self.end.id, self.wording.reopened)
 
     def end_completed(self) -> None:
-        self._end(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
+        self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
 
     # The last sentence of a call that is to close
 
-    def hush(self) -> None:
-        self.enter(Phase.HUSHED)
-        self._leave_caller()
-
-    def _leave_caller(self) -> None:
+    def leave_caller(self) -> None:
         """Listen no more, owe nothing, and say nothing but the last sentence."""
         self.caller, self.session.outstanding = CallerState.QUIET, None
         self.settle()
         self.emit(effects.Listening.HOLD_TAPE)
         self.drop()
-
-    def start_closing(self) -> None:
-        self._leave_caller()
-        self.say_closing()
 
     def say_closing(self) -> None:
         if self.is_closing_sent:
@@ -372,8 +356,7 @@ class Actions(TurnState):
 
     def stay(self) -> None:
         """Close no more: the caller is there after all. What they say is read from the tape."""
-        self.reopened.append(self.phase)
-        self.enter(Phase.CONVERSING)
+        self.reopened.append(Phase.CLOSING)
         self.session.outstanding = None
         if self.voice is VoiceState.COMING:
             self.voice = VoiceState.CUT
@@ -384,12 +367,8 @@ class Actions(TurnState):
 
     def close_unsaid(self) -> None:
         if self.closing is not None:
-            self._end(effects.EndConversation(self.closing.outcome, unsaid=self.closing.sentence))
+            self.emit(effects.EndConversation(self.closing.outcome, unsaid=self.closing.sentence))
 
     def end_closed(self) -> None:
         if self.closing is not None:
-            self._end(effects.EndConversation(self.closing.outcome, heard=self.is_closing_sent))
-
-    def _end(self, ended: effects.EndConversation) -> None:
-        self.enter(Phase.OVER)
-        self.emit(ended)
+            self.emit(effects.EndConversation(self.closing.outcome, heard=self.is_closing_sent))

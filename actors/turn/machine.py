@@ -14,7 +14,7 @@ from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
 from actors.turn.parts import JUST_BEHIND, NEVER, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
-from actors.turn.tables import TABLES
+from actors.turn.tables import TABLES, take
 
 _WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
 """The caller has one on the line, or is about to."""
@@ -44,15 +44,7 @@ class Turn(Actions):
         self.now = now
         self.event = self._recognise(event)
         self._note(self.event)
-        rows = [table.row(self) for table in TABLES]
-        for table, row in zip(TABLES, rows, strict=True):
-            table.move(self, row)
-        for row in rows:
-            for action in row.actions:
-                if callable(action):
-                    action(self)
-                else:
-                    self.emit(action)
+        take(self, [table.row(self) for table in TABLES])
         self._fire_rules()
         effects, self.effects = self.effects, []
         return effects
@@ -68,7 +60,7 @@ class Turn(Actions):
                 due = rule.due_at(self)
                 self._deadline = min(self._deadline, due)
                 if due <= self.now:
-                    rule.action(self)
+                    take(self, rule.then)
                     break
             else:
                 return

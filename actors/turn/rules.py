@@ -11,20 +11,20 @@ import attrs
 
 from actors.turn.actions import Actions
 from actors.turn.parts import AT_ONCE, NEVER
-from actors.turn.state import CallerState, Debt, Phase, TurnState
-from actors.turn.tables import CONDITIONS
+from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
+from actors.turn.tables import CONDITIONS, Cell, do, to
 
 
 @attrs.frozen
 class Rule:
-    """An action that becomes due when no event comes: at once where nothing else is said."""
+    """A change that becomes due when no event comes: at once where nothing else is said."""
 
     name: str
     phases: tuple[Phase, ...]
     conditions: tuple[str, ...] = attrs.field(
         validator=attrs.validators.deep_iterable(attrs.validators.in_(CONDITIONS))
     )
-    action: Callable[[Actions], None]
+    then: Cell
     due_words: str = "At once"
     due: Callable[[TurnState], float] = lambda _: AT_ONCE
 
@@ -137,98 +137,101 @@ def end_of_callers_silence(state: TurnState) -> float:
 CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING, OVER, TAKEN_OVER = Phase
 _BEFORE_CLOSING = (CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING)
 _ALWAYS = (*_BEFORE_CLOSING, HUSHED, CLOSING, TAKEN_OVER)
+_FALSE_START = to(CallerState.QUIET, Actions.false_start)
 
 RULES: tuple[Rule, ...] = (
     Rule("the caller is there after all", (CLOSING,),
-         ("the call is to close for the caller's silence", "the caller begins to speak"), Actions.stay,
+         ("the call is to close for the caller's silence", "the caller begins to speak"), to(CONVERSING, Actions.stay),
          "Voice began + `shortest_word`", lambda state: state.at.voiced + state.deadlines.shortest_word),
-    Rule("a message waits for the beep", _BEFORE_CLOSING, ("the words wait for a beep",), Actions.hush),
+    Rule("a message waits for the beep", _BEFORE_CLOSING, ("the words wait for a beep",),
+         to(HUSHED, Actions.leave_caller)),
     Rule("the call closes unsaid", (*_BEFORE_CLOSING, CLOSING, TAKEN_OVER), ("the call is to close",),
-         Actions.close_unsaid,
+         to(OVER, Actions.close_unsaid),
          "At once without last words; else wish + `closing`, silence + `silence_budget`; once they have begun, + their "
          "length",
          closing_limit),
-    Rule("the beep never comes", (HUSHED,), (), Actions.say_closing,
+    Rule("the beep never comes", (HUSHED,), (), do(Actions.say_closing),
          "Wish + `beep`", lambda state: state.at.close_asked + state.deadlines.beep),
-    Rule("closing begins", (CONVERSING,), ("the call is to close", "a session is there"), Actions.start_closing,
-         "In a pause; else wish + `closing` / 2",
+    Rule("closing begins", (CONVERSING,), ("the call is to close", "a session is there"),
+         do(Actions.leave_caller, Actions.say_closing), "In a pause; else wish + `closing` / 2",
          lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2),
-    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), Actions.false_start,
+    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), _FALSE_START,
          "Last heard + `latest_transcript`, for a minute at most; first heard, or a word, + `false_start` if "
          "something is aside or owed, and `silence_budget` if it is heard anew; last heard + `silence_budget` at the "
          "end, and before a transfer",
          end_of_false_start),
-    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), Actions.false_start,
+    Rule("nothing follows a cut", _BEFORE_CLOSING, ("a reply is cut", "nobody is heard"), _FALSE_START,
          "Cut + `false_start`", lambda state: state.at.cut + state.deadlines.false_start),
     Rule("what was told has cut a reply", (CONVERSING,), ("a reply is cut", "nothing is aside", "something is told"),
-         Actions.end_cut, "Cut + `shortest_word`", lambda state: state.at.cut + state.deadlines.shortest_word),
-    Rule("speech never ends", (CONVERSING,), ("somebody is heard",), Actions.ask,
+         to(VoiceState.IDLE), "Cut + `shortest_word`", lambda state: state.at.cut + state.deadlines.shortest_word),
+    Rule("speech never ends", (CONVERSING,), ("somebody is heard",), do(Actions.ask),
          "Heard, asked or refused + `longest_turn`; `caller_silence` if something is aside, or owed for as long",
          end_of_speech),
-    Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"), Actions.end_reply,
+    Rule("AgentAudioDone is missing", _ALWAYS, ("a reply comes", "nothing sounds"),
+         to(VoiceState.IDLE, Actions.end_reply),
          "Played, or ended without audio, + `audio_done_grace`; words without audio: said + `silence_budget`",
          end_of_reply),
-    Rule("an echo is missing", _ALWAYS, ("something is told",), Actions.expect_no_echo,
+    Rule("an echo is missing", _ALWAYS, ("something is told",), do(Actions.expect_no_echo),
          "Told + `echo`", lambda state: state.at.told + state.deadlines.echo),
     Rule("the opening was heard", (CONVERSING,), ("the opening is due", "nothing is owed", "nothing sounds"),
-         Actions.open_session),
+         do(Actions.open_session)),
     Rule("a key asks for a person", (CONVERSING,),
          ("a person is wanted", "the opening was heard", "a session is there", "no function runs",
-          "the call is to go on"), Actions.announce_transfer),
+          "the call is to go on"), to(TRANSFERRING, Actions.announce_transfer)),
     Rule("keys are told", (CONVERSING,),
          ("keys wait and the opening was heard, or a transfer has failed", "a session is there",
-          "nothing is outstanding", "nothing is told"), Actions.tell_keys),
+          "nothing is outstanding", "nothing is told"), do(Actions.tell_keys)),
     Rule("a silence is filled", (CONVERSING,),
          ("the caller waits in silence", "a session is there", "nothing is outstanding", "this silence is unfilled"),
-         Actions.fill_silence, "Silence + `silence_budget` - `filler_lead`",
+         do(Actions.fill_silence), "Silence + `silence_budget` - `filler_lead`",
          lambda state: state.silent_since + state.deadlines.silence_budget - state.deadlines.filler_lead),
-    Rule("a clip fills it", _BEFORE_CLOSING, ("the caller waits in silence",), Actions.play_clip,
+    Rule("a clip fills it", _BEFORE_CLOSING, ("the caller waits in silence",), do(Actions.play_clip),
          "Silence + `silence_budget`", lambda state: state.silent_since + state.deadlines.silence_budget),
     Rule("a vacancy is filled", (CONVERSING,), ("nothing is owed", "no session is there", "nothing sounds"),
-         Actions.play_clip,
+         do(Actions.play_clip),
          "Last sound + `silence_budget`; and unless the caller has spoken, session lost + `filler_lead`: a restart is "
          "shorter", lambda state: max(state.last_sound + state.deadlines.silence_budget,
                                       AT_ONCE if state.is_unread else state.at.vacated + state.deadlines.filler_lead)),
     Rule("an injection is not begun", (CONVERSING, HANDING_OVER, PUTTING_THROUGH, ENDING, TAKEN_OVER),
-         ("something is outstanding",), Actions.expire_injection,
+         ("something is outstanding",), do(Actions.expire_injection),
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
     Rule("the last sentence is heard", (CLOSING,),
-         ("the last words have begun", "they were received", "nothing sounds"), Actions.end_closed,
+         ("the last words have begun", "they were received", "nothing sounds"), to(OVER, Actions.end_closed),
          "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
          end_of_closing),
     Rule("the goodbye is heard", (ENDING,),
-         ("nothing is owed", "nothing comes or sounds", "no lasting work is done"), Actions.end_completed,
+         ("nothing is owed", "nothing comes or sounds", "no lasting work is done"), to(OVER, Actions.end_completed),
          "Played (+ `silence_budget` after a question), received + `goodbye_onset`, and nobody speaks: `longest_turn` "
          "at most, a noise `farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
-    Rule("no goodbye comes", (ENDING,), ("nothing sounds", "no lasting work is done"), Actions.end_completed,
+    Rule("no goodbye comes", (ENDING,), ("nothing sounds", "no lasting work is done"), to(OVER, Actions.end_completed),
          "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks, or presses keys",
          end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),
-         Actions.put_through,
+         do(Actions.put_through),
          "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
          lambda state: max(heard_since(state),
                            max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
     Rule("the transfer's sentence never comes", (TRANSFERRING,),
-         ("nothing sounds", "nobody is heard", "no lasting work is done"), Actions.put_through,
+         ("nothing sounds", "nobody is heard", "no lasting work is done"), do(Actions.put_through),
          "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",
          lambda state: max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset),
-    Rule("a transfer waits no longer", (TRANSFERRING,), (), Actions.put_through,
+    Rule("a transfer waits no longer", (TRANSFERRING,), (), do(Actions.put_through),
          "Wanted + `goodbye_audio` + `goodbye_grace`, whatever is said",
          lambda state: state.at.phase + state.deadlines.goodbye_audio + state.deadlines.goodbye_grace),
-    Rule("the line does not answer", (PUTTING_THROUGH,), (), Actions.give_up_transfer,
+    Rule("the line does not answer", (PUTTING_THROUGH,), (), to(CONVERSING, Actions.give_up_transfer),
          "Line asked + `transfer`", lambda state: state.at.phase + state.deadlines.transfer),
     Rule("a remark is said", (CONVERSING,),
-         ("a remark waits", "the agent is idle", "nothing is outstanding", "the call is to go on"), Actions.say_remark,
-         "In a pause, and refused + `goodbye_onset`; else made, or refused, + `remark_within`",
+         ("a remark waits", "the agent is idle", "nothing is outstanding", "the call is to go on"),
+         do(Actions.say_remark), "In a pause, and refused + `goodbye_onset`; else made, or refused, + `remark_within`",
          lambda state: state.at.refused + state.deadlines.goodbye_onset if state.is_pause else
          max(state.at.remark, state.at.refused) + state.deadlines.remark_within),
-    Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), Actions.renew),
+    Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), do(Actions.renew)),
     Rule("words are followed by no deed", (CONVERSING,),
-         ("a function was announced, or the caller asked to wait", "it is a pause"), Actions.remind,
+         ("a function was announced, or the caller asked to wait", "it is a pause"), do(Actions.remind),
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
-    Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), Actions.ask_caller,
+    Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), do(Actions.ask_caller),
          "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; a key "
          "+ `digit_pause`; a voice + `shortest_word`, + `longest_turn` before a goodbye", end_of_callers_silence),
 )  # fmt: skip

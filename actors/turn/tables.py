@@ -4,7 +4,7 @@ What a table does not name changes nothing in its part. A cell holds rows in ord
 is taken; where none does, nothing changes. `docs/turns.md` shows the same tables, and the same words for conditions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TypeAlias
 
@@ -25,7 +25,6 @@ Action: TypeAlias = Callable[[Actions], None] | Effect
 CONDITIONS: dict[str, Callable[[TurnState], bool]] = {
     "always": lambda _: True,
     # The line
-    "the line is loud": lambda state: state.is_loud,
     "the line is quiet": lambda state: not state.is_loud,
     "nothing sounds": lambda state: not state.sounding,
     "nothing comes or sounds": lambda state: state.voice in (VoiceState.IDLE, VoiceState.ABSENT) and not state.sounding,
@@ -164,21 +163,12 @@ class Table:
         cell = self.lines.get(kind_of(state.event), {}).get(getattr(state, self.part), ())
         return next((row for row in cell if CONDITIONS[row.when](state)), STAY)
 
-    def move(self, state: TurnState, row: Row) -> None:
-        """Take the state that the row names."""
-        if isinstance(row.to, Phase):
-            state.enter(row.to)
-        elif row.to is not None:
-            setattr(state, self.part, row.to)
-
 
 # The tables
 
 QUIET, HEARD = CallerState
 CALLER = Table("caller", CallerState, {
-    Signal.CALLER_STARTED_SPEAKING: {
-        QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear),
-    },
+    Signal.CALLER_STARTED_SPEAKING: {QUIET: to(HEARD, Actions.notice), HEARD: do(Actions.hear)},
     events.CallerSaid: {HEARD: to(QUIET)},
     events.TurnToldLate: {HEARD: to(QUIET)},
     Signal.NOTHING_UNDERSTOOD: {HEARD: to(QUIET, Actions.false_start)},
@@ -280,3 +270,19 @@ PHASE = Table("phase", Phase, {
 })  # fmt: skip
 
 TABLES = (CALLER, VOICE, DEBT, PHASE)
+PARTS = {table.states: table.part for table in TABLES}
+
+
+def take(state: Actions, rows: Sequence[Row]) -> None:
+    """Take the states that these rows name; then do what each of them says."""
+    for row in rows:
+        if isinstance(row.to, Phase):
+            state.enter(row.to)
+        elif row.to is not None:
+            setattr(state, PARTS[type(row.to)], row.to)
+    for row in rows:
+        for action in row.actions:
+            if callable(action):
+                action(state)
+            else:
+                state.emit(action)

@@ -51,8 +51,8 @@ def picture_of_rules() -> str:
     lines = ["### rules", "", "| rule | phases | while | due | then |", "|---|---|---|---|---|"]
     for rule in RULES:
         conditions = ", ".join(rule.conditions) or "–"
-        action = _words(rule.action.__name__)
-        lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {rule.due_words} | {action} |")
+        then = picture_of_cell(rule.then)
+        lines.append(f"| {rule.name} | {_phases(rule)} | {conditions} | {rule.due_words} | {then} |")
     return "\n".join(lines)
 
 

@@ -27,6 +27,7 @@ SURVIVORS: dict[str, str] = {
     "change added: phase: FLOOR_VACATED in CONVERSING as in TRANSFERRING": _SAME_STATE,
     "change added: phase: KeysEntered in HUSHED as in ENDING": '"the call may go on" does not hold there',
     "change added: phase: KeysEntered in CLOSING as in ENDING": '"the call may go on" does not hold there',
+    "change added: phase: CallerSaid in CLOSING as in TRANSFERRING": '"it may be taken back" does not hold there',
     "branch: actions.say_closing: self.closing is not None in *": _FOR_THE_TYPES,
     "branch: rules.closing_limit: closing is None in *": _FOR_THE_TYPES,
     "branch: tables.<lambda>: isinstance(state.event, events.* in *": _FOR_THE_TYPES,

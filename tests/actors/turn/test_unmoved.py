@@ -21,6 +21,7 @@ from actors.turn.effects import (
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
+    CloseAsked,
     EndWanted,
     Event,
     FloorGiven,
@@ -122,6 +123,8 @@ def prepared(part: str, event: Event, name: str) -> Turn:
         setattr(state.at, clock.name, 10.0)
     state.at.waiting, state.at.cut, state.at.told, state.reply.began = 10.0, 10.5, 10.5, 10.0
     setattr(state, *field_of(part, name))
+    state.closing = CloseAsked("ended", "Goodbye.") if state.phase is Phase.CLOSING else None
+    state.at.begun = 9.0  # not yet
     state.debt = Debt.OWED if part == "caller" or event == Signal.FLOOR_VACATED else state.debt
     state.sounding = part != "caller"
     state.last_turn, state.end = "y", EndWanted("e", "done")

@@ -338,6 +338,83 @@ class MidSentence(World):
 
 
 @attrs.define(eq=False)
+class Interrupters(World):
+    """Callers who answer before the question is over, ask on over a goodbye, and press keys as they speak."""
+
+    def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
+        was_quiet = self.line.end <= self.now + 1e-9
+        super().frame_comes(reply, is_late=is_late)
+        if was_quiet and self.line.end > self.now + 1e-9 and self.rng.random() < 0.5:
+            self.later(self.rng.uniform(0.2, 3), self.interrupt, session=False)
+
+    def interrupt(self) -> None:
+        rng, length = self.rng, self.rng.uniform(0.5, 3)
+        if self.is_loud or self.hears or self.is_dead or self.is_held or not self.is_there:
+            return
+        self.is_loud, self.is_ignored, self.says_words = True, False, True
+        self.feed(Signal.VOICE_BEGAN)
+        self.later(rng.uniform(0.05, 0.4), self.service_hears)
+        self.later(length + 0.4, self.caller_stops, session=False)
+        self.later(length + rng.uniform(0.3, 1.6), self.service_transcribes)
+        if rng.random() < 0.2:
+            self.later(rng.uniform(0.0, length), self.feed, Signal.KEY_PRESSED, session=False)
+            self.later(length + 2.5, self.feed, KeysEntered(str(rng.randrange(10))), session=False)
+
+
+@attrs.define(eq=False)
+class SlowSpeakers(World):
+    """Callers who pause for 1.5 s in a sentence, or are two: the service hears each piece, and transcribes the last."""
+
+    def caller_acts(self) -> None:
+        self.later(self.rng.uniform(8, 25), self.caller_acts, session=False)
+        if not (self.is_loud or self.hears or self.is_dead or self.is_held) and self.is_there:
+            self.say_piece(self.rng.randrange(1, 5))
+
+    def say_piece(self, pieces: int) -> None:
+        rng, length = self.rng, self.rng.uniform(0.5, 2)
+        if self.is_loud or self.is_dead or self.is_held or not self.is_there:
+            return
+        self.is_loud, self.is_ignored, self.says_words = True, False, True
+        self.feed(Signal.VOICE_BEGAN)
+        self.later(0.1, self.service_hears)
+        self.later(length + 0.4, self.caller_stops, session=False)
+        if pieces > 1:
+            self.later(length + rng.uniform(0.5, 1.6), self.say_piece, pieces - 1)
+        else:
+            self.later(length + rng.uniform(0.3, 1.6), self.service_transcribes)
+            if rng.random() < 0.3:  # and the other one's words
+                self.later(length + rng.uniform(1.6, 2.5), self.service_transcribes)
+
+
+@attrs.define(eq=False)
+class LaxServices(World):
+    """A service that tells late or never that the caller speaks, and the end of its audio early, late or never."""
+
+    def service_hears(self) -> None:
+        chance = self.rng.random()
+        if chance < 0.6:
+            super().service_hears()
+        elif chance < 0.8:
+            self.later(self.rng.uniform(0.2, 0.8), super().service_hears)
+
+    def end_audio(self, reply: Reply, sending: int) -> None:
+        if self.rng.random() < 0.5:
+            super().end_audio(reply, sending)
+        else:
+            self.is_unended = True
+            self.later(self.rng.uniform(0.2, 2), self.end_late, reply, sending)
+
+    def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
+        if reply.is_known and self.line.end > self.now and self.rng.random() < 0.05:
+            self.feed(Signal.AUDIO_DONE)
+        super().frame_comes(reply, is_late=is_late)
+
+    def end_late(self, reply: Reply, sending: int) -> None:
+        if self.is_unended and sending == self.sending and self.now >= self.sends_until:
+            super().end_audio(reply, sending)
+
+
+@attrs.define(eq=False)
 class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
     """All of it at once."""
 
@@ -345,5 +422,5 @@ class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
 KINDS = (
     ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
     OwnEchoes, PoliteCallers, LostCallers, Doubled, Whisperers, PausingCallers, StaleReplies, ReadersBack, Televisions,
-    MidSentence, Everything,
+    MidSentence, Interrupters, SlowSpeakers, LaxServices, Everything,
 )  # fmt: skip
