@@ -30,11 +30,13 @@ _GAP = r"[\s,.\-()/_\u2010-\u2015\u2212]{0,3}(?:\b(?:(?:and\s+)?then|dash|hyphen
 _RUN = re.compile(rf"(?<![\w.])(?=[\ddefnoqstz]){_DIGIT}(?:{_GAP}{_DIGIT})+(?!\w)", re.IGNORECASE)
 _PIECE = re.compile(rf"(?<![\w.])(?=[\ddefnoqstz]){_DIGIT}(?:{_GAP}{_DIGIT})*(?!\w)", re.IGNORECASE)
 """Digits that may be some of a number's: a single one, too."""
+_SAME = str.maketrans("ıİſ", "iis")
+"""Letters that are taken for others where case is ignored."""
 _PAUSE = re.compile(r"(?:[\W_]|\b(?:and|then|um|uh|er|so|ok|okay|yes|yeah)\b)*", re.IGNORECASE)
 """Anything that does not part digits: signs, and words that mean nothing."""
 _AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _YEAR = re.compile(
-    rf"(?:19|20)\d\d|(?:nineteen|twenty)[\s-]+(?:oh[\s-]+)?(?:{_PAIR}|\w+)"
+    rf"(?:19|20)\d\d|(?:nineteen|twenty)[\s-]+(?:oh[\s-]+)?(?:{_PAIR}|[a-z]+)"
     r"|(?:ten|eleven|twelve)[\s-]+(?:fifteen|(?:twenty|thirty|forty|fifty)(?:[\s-]+five)?)",
     re.IGNORECASE,
 )
@@ -209,7 +211,8 @@ _CALLER = "caller"
 
 
 def _digits(said: str) -> str:
-    return "".join(_number(one.lower()) * _TIMES[times.lower()] for times, one in _ONE.findall(said))
+    found = _ONE.findall(said.translate(_SAME).lower())
+    return "".join(_number(one) * _TIMES[times] for times, one in found)
 
 
 def _number(one: str) -> str:

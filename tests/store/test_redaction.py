@@ -93,6 +93,7 @@ def test_without_a_rule_everything_is_written_down() -> None:
         (CARDS, ["I was born in 1970.", "I have 250,000."], ["I was born in 1970.", "I have 250,000."]),
         *((CARDS, [text], [text]) for text in ("Nineteen eighty four.", "In twenty thirty-one.", "At twelve thirty.")),
         (CARDS, ["Forty-one eleven."], ["[digits]."]),
+        *((CARDS, [text], ["[digits]"]) for text in ("Twenty 4242", "SİX ſix nıne trıple fıve")),
         (
             CARDS,
             ["It begins with 4242, the next are 4242, after that 4242 and it ends with 4242"],
