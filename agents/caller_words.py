@@ -32,7 +32,7 @@ _ASKS_NEED: Final = re.compile(
 )
 
 _STATES_NAME: Final = re.compile(
-    r"\b(?:my (?:\w+ )?name(?: is|'s)|i am called|i'm called|you can call me|call me)\s+(.+)", re.IGNORECASE
+    r"\b(?:(my (?:\w+ )?name)(?: is|'s)|i am called|i'm called|you can call me|call me)\s+(.+)", re.IGNORECASE
 )
 _INTRODUCES: Final = re.compile(r"\b(?:[Tt]his is|[Tt]his's)\s+(.+)")
 _PRESENTS: Final = re.compile(r"^(?:i'm|i am|it's|it is|that's|name's|this is)\s+(.+)", re.IGNORECASE)
@@ -71,11 +71,14 @@ _NOT_A_NAME: Final = word_set(
     "me my your our this that is are was be am do does don't can can't cannot could will won't would calling speaking "
     "looking interested here there good fine great busy sorry retired driving happy okay ok yes yeah sure thanks thank "
     "please what who why how when where which hello hi hey maybe just really right well actually again about like "
-    "ignore later back tomorrow anytime wait one moment second minute pardon excuse hold hang tell stop repeat "
+    "ignore later back tomorrow anytime wait one moment second minute pardon excuse hold hang tell stop repeat"
+)
+_SELDOM_A_NAME: Final = word_set(
     "today tonight monday tuesday wednesday thursday friday saturday sunday christmas too also crazy tired ready sick "
     "lost confused angry upset trouble sales work office total english spanish french german italian portuguese polish "
     "zero two three four five six seven eight nine ten taking"
 )
+"""Words of a name only with a capital, and where others go with them or "My name is …" stands before them."""
 _SMALL: Final = word_set("of de la van von der del di da los las")
 _LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
 
@@ -115,7 +118,7 @@ def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
 
 def _name_in(sentence: str, asked: str) -> str:
     if stated := _STATES_NAME.search(sentence):
-        return _name(stated[1])
+        return _name(stated[2], alone=stated[1] is not None)
     if introduced := _INTRODUCES.search(sentence):
         return _name(introduced[1], capitals=True)
     if not _ASKS_NAME.search(asked) or is_question(sentence):
@@ -125,16 +128,17 @@ def _name_in(sentence: str, asked: str) -> str:
     return _name(presented[1] if presented else answer, whole=True)
 
 
-def _name(text: str, *, capitals: bool = False, whole: bool = False) -> str:
-    """Read up to three words of a name; `whole` wants nothing else in the clause."""
+def _name(text: str, *, capitals: bool = False, whole: bool = False, alone: bool = False) -> str:
+    """Read up to three words of a name; `whole` wants nothing else in the clause, `alone` takes what is seldom one."""
     words = _WORD.findall(_clause(text))
     name: list[str] = []
     for word in words:
-        if word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper()):
+        if not _may_be_name(word, capitals=capitals):
             break
         name.append(word)
     is_of_another = any(word.casefold().endswith("'s") for word in name)
-    if len(name) > 3 or is_of_another or (whole and not _is_all(name, words)) or is_no_name(" ".join(name)):
+    is_odd = len(name) > 3 or is_of_another or _is_doubtful(name, alone=alone)
+    if is_odd or (whole and not _is_all(name, words)) or is_no_name(" ".join(name)):
         return ""
     return _titled(name)
 
@@ -163,10 +167,22 @@ def _place_name(text: str, *, capitals: bool, whole: bool) -> str:
     name: list[str] = []
     for word in words:
         small = name and word.casefold() in _SMALL
-        if not small and (word.casefold() in _NOT_A_NAME or (capitals and not word[0].isupper())):
+        if not small and not _may_be_name(word, capitals=capitals):
             break
         name.append(word)
-    return "" if len(name) > 4 or (whole and not _is_all(name, words)) else _titled(name)
+    return "" if len(name) > 4 or _is_doubtful(name) or (whole and not _is_all(name, words)) else _titled(name)
+
+
+def _may_be_name(word: str, *, capitals: bool) -> bool:
+    plain = word.casefold()
+    return plain not in _NOT_A_NAME and (word[0].isupper() or not (capitals or plain in _SELDOM_A_NAME))
+
+
+def _is_doubtful(name: Sequence[str], *, alone: bool = False) -> bool:
+    """Say whether words that are seldom a name stand alone here, or with others that have no capital."""
+    seldom = [word.casefold() in _SELDOM_A_NAME for word in name]
+    is_capital = all(word[0].isupper() or word.casefold() in _SMALL for word in name)
+    return any(seldom) and not (is_capital and (alone or not all(seldom)))
 
 
 def _is_all(name: Sequence[str], words: Sequence[str]) -> bool:
