@@ -28,15 +28,21 @@ _WAIT: Final = re.compile(
     r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
 )
 """Words that ask for patience in general, in English."""
+_LITTLE: Final = r"(?:moment|sec|second|min|minute)s?(?:$| please| to (?:find|get|think|look)\b)"
+_FEW: Final = "(?:two|five|a few|a couple of)"
 _AWAY: Final = re.compile(
-    r"\b(?:(?:stay|remain) on the line|dont hang up|right back|(?:ill|i will|let me) see if|youre on hold)\b"
+    r"\b(?:(?<!\bi )(?<!have to )(?<!need to )(?:stay|remain) on the line|dont hang up(?! on)"
+    r"|(?:be|come|coming) right back$|(?:ill|i will|let me) see if|youre on hold)\b|^right back$"
     r"|\b(?:put(?:ting)? you (?:through|on hold)\b|(?:connect|transfer)r?(?:ing)? you(?:r call)?(?: now| over| to\b|$))"
-    r"|^hold$|\bplease hold(?:$| while| for)|\bhold (?:please|up)\b|\b(?:you|mind) hold(?:ing)?(?:$| for an?\b)"
-    r"|(?:\b(?:give me|gimme|need|wait|be)|^(?:just )?) ?(?:a|one|two|five|a few|a couple of)"
-    r" (?:moment|sec|second|min|minute)s?(?:$| please| to (?:find|get|think|look)\b)|^wait(?: wait)*$"
-    r"|\blet me (?:think|grab|open|transfer|connect|ask (?!you)|go (?:and|get|find|grab|check)\b|write (?:\w+ )?down)"
-    r"|\b(?:ill|i (?:will|have to|need to)) (?:(?:just|go|and) )*(?:(?:fetch|find|grab) my|get (?:it|her|him|them))\b"
-    r"|\bim (?:just )?(?:checking$|(?:looking for|getting|finding) (?:my|it|her|him|them)\b)"
+    r"|^hold$|\bplease hold(?:$| while| for)|\bhold please\b|^(?:\w+ )?hold up(?:$| a )"
+    r"|\b(?:you|mind) hold(?:ing)?(?:$| for an?\b)"
+    rf"|(?:\b(?:give me|gimme|need|wait|(?:ill|will|wont|just|only) be)|^just) (?:a|one|{_FEW}) {_LITTLE}"
+    rf"|^(?:a|one) {_LITTLE}|^{_FEW} \w+ please|^wait(?: wait)*$"
+    r"|\blet me (?:think|grab|open (?:my|it|that)|transfer you|connect|ask (?:my|her|him|them|some)"
+    r"|go (?:and|get|find|grab|check)\b|write (?:\w+ )?down)"
+    r"|\b(?:ill|i (?:will|have to|need to)) (?:(?:just|go|and) )*"
+    r"(?:(?:fetch|find|grab) my \w+|get (?:it|her|him|them)(?: for you)?)$"
+    r"|\bim (?:just )?(?:checking|(?:looking for|getting|finding) (?:it|her|him|them|my \w+))$"
 )
 """Words of a caller, who does something else meanwhile."""
 _NOT_NOW: Final = re.compile(
@@ -57,8 +63,13 @@ _POLITE: Final = re.compile(
 _SOON: Final = r"(?:soon|later|then|there|tomorrow|next week|(?:on )?(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
 _NICE: Final = r"(?:very )?(?:nice|good|great|lovely|wonderful|blessed)"
 _DAY: Final = r"(?:your |the )?(?:rest of )?(?:your |the )?(?:day|evening|night|week(?:end)?|one)"
+_NAMED: Final = (
+    r" (?!(?:actually|agent|anyway|but|hello|help|hey|hold|how|human|no|not|one|operator|please|question|representative"
+    r"|someone|sorry|stop|wait|what|when|where|who|why)$)\w+$"
+)
+"""The name of the agent's, and no wish."""
 _FAREWELL: Final = re.compile(
-    r"\b(?:(?:good )?bye(?: for now| \w+$)?|goodbye(?: \w+$)?|take care|(?:you|same to you) (?:too|as well)"
+    rf"\b(?:(?:good )?bye(?: for now|{_NAMED})?|goodbye(?:{_NAMED})?|take care|(?:you|same to you) (?:too|as well)"
     rf"|see (?:you|ya)(?: {_SOON})?|(?:talk|speak|catch)(?: to)?(?: you)? {_SOON}|cheerio|good night|god bless(?: you)?"
     rf"|(?:have )?a {_NICE}(?: {_DAY})?|{_NICE} {_DAY}|enjoy {_DAY}"
     r"|that(?:s|was| was) (?:all(?! right)|it|everything)(?: i need(?:ed)?)?(?: for (?:today|now))?)\b"

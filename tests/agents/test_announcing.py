@@ -181,6 +181,8 @@ def test_nobody_has_to_wait_on_the_line_for_another_day(text: str) -> None:
         "I have to fetch my glasses.",
         "Let me write that down.",
         "I'm just checking.",
+        *("Two minutes please.", "I won't be a minute.", "I need you to stay on the line.", "Oh, hold up a second."),
+        *("I'm looking for my card.", "I'll get it for you.", "Let me open my mail."),
     ],
 )
 def test_the_caller_asks_for_time(text: str) -> None:
@@ -206,6 +208,10 @@ def test_the_caller_asks_for_time(text: str) -> None:
         "I've been waiting for a minute.",
         "Please hold my order.",
         "Let me go.",
+        *("Five minutes.", "It should be five minutes.", "How long, two minutes?", "How well does it hold up?"),
+        *("The right back tyre.", "Please call me right back on this.", "Do I have to stay on the line?"),
+        *("Let me open an account.", "Let me ask for a refund.", "Let me transfer the money.", "Don't hang up on me."),
+        *("I have to get it fixed.", "I have to grab my kids at five.", "I'm finding it expensive."),
     ],
 )
 def test_who_goes_on_asks_for_no_time(text: str) -> None:
@@ -249,6 +255,7 @@ def test_a_caller_is_only_polite(text: str) -> None:
             "Fine, later.",
         ),
         *("Okay, today.", "Okay, again.", "Great, the lot.", "Sure, a million."),
+        *("Bye, wait.", "Goodbye. Help!", "Okay, bye. Agent.", "Bye. Hello."),
         *("Thank you, stop.", "That's all wrong.", "See you in court.", "Bye what?", "No, thanks to you I'm late."),
     ],
 )
