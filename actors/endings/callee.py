@@ -51,16 +51,18 @@ _CONNECTS: Final = _any_of(
 )
 _GREETS: Final = _any_of(
     r"\b(you've|you have|youve) reached\b(?! the right)",
-    r"\b(leave|record) (me |us )?(a|your|the|another) (brief |short |detailed )?(message|name|number|details)\b",
+    r"\b(leave|record) (me |us )?(a|your|the|another) "
+    r"(brief |short |detailed )?(message|voice note|name|number|details)\b",
     r"\b(at|after|following|wait for) the (tone|beep|signal)\b",
-    r"\b(mailbox|voice ?mail(box)?|voice note|answering (machine|service))\b",
+    r"\b(mailbox|voice ?mail(box)?|answering (machine|service))\b",
     r"\b(can't|cannot|can not|unable to) (come to|make it to|take|answer|get to) (the|your|my) (phone|call)\b",
     r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
     r"\bpress (or say )?(\w+ (for|to)|\d|zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)\b",
     r"\b(pound|star|hash) key\b|\bparty's extension\b|\boptions have changed\b|\bsay things like\b",
-    r"\bfor english (press|say|dial|stay)\b|\bto continue in english\b|\bpara español\b",
+    r"\bfor english (press|say|dial|stay)\b|\bpara español\b",
+    r"(?<!want )(?<!like )(?<!prefer )(?<!able )\bto continue in english\b",
     r"\bif this is an? \w*\s?emergency\b|\btry your call again\b",
-    r"\bin a few words (please )?(tell|say|describe)\b|\bplease (enter|dial|key in)\b",
+    r"\bin a few words (please )?(tell|say|describe)\b|\bplease (enter|dial(?! (my|me|our)\b)|key in)\b",
     r"\b(our|office|business) (office )?hours\b",
     r"\bnumber (you have|you've|you are|you're) (dialed|dialled|called|dialing|dialling|calling|trying)\b",
     r"\b(no ?one|nobody)( is)?( currently)? available\b",
@@ -68,10 +70,11 @@ _GREETS: Final = _any_of(
     r"\b(person|party|customer|subscriber|member) (you|that you)\b",
     r"\bcall (has been|was|is being) (forwarded|sent|diverted)\b",
     r"\b(automated|automatic|voice) (voice )?(message|messaging|system|attendant)\b",
-    _NO_CALL
-    := r"\b(not in service|no longer in service|not a working number|been (disconnected|changed)|circuits are busy"
+    _NO_CALL := r"\b(not in service|no longer in service|not a working number|been disconnected|circuits are busy"
     r"|can ?not be completed|can't be completed|calling restrictions|unallocated|(dialed|dialled) is invalid)\b"
-    r"|\b(does not|doesn't|not) accept(ing)? (\w+ )?calls\b",
+    r"|\b(number|line|person|party|customer|subscriber|user)( [\w']+){0,4}?"
+    r" (does not|doesn't|not) accept(ing)? (\w+ )?calls\b"
+    r"|(?<!my )\bnumber( [\w']+){0,6}? been changed\b",
     r"\byou may hang up\b",
 )
 _QUEUES: Final = _any_of(
@@ -79,15 +82,18 @@ _QUEUES: Final = _any_of(
     r"\bcalls? (may|will) be (recorded|monitored|answered)\b",
     r"\b(please|stay|remain) (hold|on the line)\b",
     r"\b(agents|lines|operators|representatives) are (currently )?busy\b",
-    r"\benjoy the music\b|\bnext available\b|\bin the order (it|they)\b",
+    r"\benjoy the music\b",
+    r"\bnext available (agent|representative|operator|associate|person|member|specialist|advis[eo]r)\b"
+    r"|\bin the order (it|they) (was|were|is|are)\b",
 )
 """A recording's words behind which a person may come to the phone."""
 _ABSENT: Final = _any_of(r"\b(not|isn't|aren't) (available|able to (take|answer|come))\b", r"\bunavailable\b")
 """A recording's words, and those of a person who does not want to talk, or speaks for somebody else."""
 _TAKES_NOTHING: Final = _any_of(
-    r"\b(mailbox|inbox|memory|voice ?mail)( [\w']+){0,7}? (is|was|has)( currently)? full\b",
+    r"\b(mailbox|inbox|memory|voice ?mail)( [\w']+){0,7}? (is|was|has)( currently)? full\b(?! of)",
     r"\b(mailbox|voice ?mail)( [\w']+){0,4}? (not|isn't|hasn't)( yet)?( been)? (set ?up|initiali[sz]ed)\b",
-    r"\b(not|cannot|can't|unable to) (currently )?(accept(ing)?|take|receive|leave)( any| a)?( new| more)? messages?\b",
+    r"(?<!if you )(?<!if you are )(?<!if you're )\b(not|cannot|can't|unable to) (currently )?"
+    r"(accept(ing)?|take|receive|leave)( any| a)?( new| more)? messages?\b",
     r"\bno (voice ?mail|(more )?messages can be left)\b",
     _NO_CALL,
 )

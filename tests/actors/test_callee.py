@@ -84,6 +84,12 @@ PEOPLE = [
     "I don't like things like that.",
     "I was looking for English lessons.",
     "I'm busy, try again later.",
+    "We do not accept sales calls.",
+    "My appointment has been changed.",
+    "When is the next available slot?",
+    "I want to continue in English.",
+    "Please send me a voice note.",
+    "Please dial my mobile.",
 ]
 
 
@@ -139,7 +145,9 @@ def test_words_that_a_person_or_a_recording_may_answer_with_tell_nothing_yet(tex
         ("The number you have dialed is not in service.", True),
         ("This number does not accept anonymous calls.", True),
         ("Please leave a message, and we will take it from there.", False),
+        ("The number you have dialed has been changed.", True),
         ("I can't take your call, so please leave a message.", False),
+        ("If you can't leave a message, send a text; my inbox is full of offers.", False),
     ],
 )
 def test_a_mailbox_may_take_no_message(text: str, takes_none: bool) -> None:
