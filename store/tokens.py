@@ -230,6 +230,7 @@ class TokenStore:
         with suppress(OSError):
             rows = await self._ask(_SWEEP, kept=KEPT_SECONDS)
             if isinstance(self.database, SqliteOrders):  # leave nothing of them in the log beside the file
-                await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
+                with suppress(OSError):  # they are gone from the file, and are told all the same
+                    await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
             return [content for content, was_there in rows if was_there]
         return ()

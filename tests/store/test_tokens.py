@@ -306,8 +306,21 @@ async def ignore(_text: bytes) -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def test_what_nobody_took_is_told_as_it_goes_a_minute_after_it_has_expired(autojump_clock: MockClock) -> None:
-    tokens, told = TokenStore(), list[tuple[float, bytes]]()
+@attrs.define(eq=False)
+class Watched(SqliteTokens):
+    """A file whose log is always read by somebody, and never shortened."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        if sql.startswith("PRAGMA"):
+            raise OrdersUnavailable("the database is locked")
+        return await super().ask(sql, arguments)
+
+
+@pytest.mark.parametrize("database", [SqliteTokens, Watched])
+async def test_what_nobody_took_is_told_as_it_goes_a_minute_after_it_has_expired(
+    database: type[SqliteTokens], autojump_clock: MockClock
+) -> None:
+    tokens, told = TokenStore(database()), list[tuple[float, bytes]]()
 
     async def unused(text: bytes) -> None:
         await trio.lowlevel.checkpoint()
