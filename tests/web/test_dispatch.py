@@ -552,6 +552,27 @@ async def test_an_order_that_is_called_off_has_a_record_also_where_that_is_seen_
         assert there.context.slots.free == there.context.slots.capacity - 1
 
 
+@attrs.define(eq=False)
+class SlowToTell(SqliteOrders):
+    """A database that tells late that an order is called off."""
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        rows = await super().ask(sql, arguments)
+        await trio.sleep(sql == statements.CANCEL)
+        return rows
+
+
+async def test_an_order_that_is_called_off_as_its_turn_comes_has_a_record(autojump_clock: MockClock) -> None:
+    async with world(orders=SlowToTell(), CALLS_PER_SECOND="0.06") as there:
+        await there.dispatcher.take(ORDER)
+        waiting, turn = await taken_in(there)
+        assert isinstance(turn, Waiting)
+        await trio.sleep(turn.seconds - 0.5)
+
+        assert await there.dispatcher.call_off(waiting, "changed their mind")
+        assert await there.kept() == [("canceled", "changed their mind")]
+
+
 async def test_a_call_whose_stream_nobody_has_carried_has_a_record_in_the_end(autojump_clock: MockClock) -> None:
     async with world() as there:
         await there.dispatcher.take(ORDER)

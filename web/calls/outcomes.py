@@ -185,6 +185,8 @@ class Outcomes:
         if call.outcome or call.streamed:  # perhaps since just now
             return
         call.conclude(status, outcome or _OUTCOMES[status])
+        if call.outcome not in UNANSWERED:  # its worker has a record of it, or will
+            return
         stream_errors, note = await self.admissions.stream_errors(name), await self.admissions.recall_order(call.id)
         record = CallRecord(
             call_sid=name,

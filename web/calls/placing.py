@@ -14,7 +14,7 @@ import attrs
 import structlog
 import trio
 
-from store.records import DO_NOT_CALL
+from store.records import DO_NOT_CALL, UNANSWERED
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import InDoubt, Order, Placed, Refused, Taken, Waiting
@@ -107,9 +107,11 @@ class Placing:
 
     async def _take_in_why_not(self, call: KnownCall) -> None:
         order = await self.context.orders.find(call.id)
-        if order is None or order.is_over:
+        if order is None:
             self.context.slots.release(call.id)
-            call.conclude("canceled", order.outcome if order is not None else "canceled")
+            call.conclude("canceled", "canceled")
+        elif order.is_over:
+            await self.conclude(call, UNANSWERED.get(order.outcome, "completed"), order.why, outcome=order.outcome)
         elif order.worker != self.worker or order.state != "waiting":
             call.carried_elsewhere()
         elif await self.context.orders.refused_number(order.number) is not None:
