@@ -5,12 +5,43 @@
 without a task that is woken for each.
 """
 
-from collections.abc import Callable
-from typing import NoReturn, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import wraps
+from typing import NoReturn, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 Take: TypeAlias = Callable[[list[str | bytes]], None]
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def opening(function: Callable[P, AsyncIterator[T]]) -> Callable[P, AbstractAsyncContextManager[T]]:
+    """Make an `async with` of a generator that goes on after its `yield`, whatever ended the block.
+
+    As `asynccontextmanager`, but for that. Since Python 3.12 the frame of a generator that has ended leads to those
+    that called it: had it got an exception and raised another one, as closing does while it is being cancelled, the
+    first would hold itself, and all that its user held, until the collector looks for it.
+    """
+    opens = asynccontextmanager(function)
+
+    @wraps(function)
+    def open_(*args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[T]:
+        return _Opening(opens(*args, **kwargs))
+
+    return open_
+
+
+@attrs.frozen
+class _Opening(AbstractAsyncContextManager[T]):
+    _generator: AbstractAsyncContextManager[T]
+
+    async def __aenter__(self) -> T:
+        return await self._generator.__aenter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._generator.__aexit__(None, None, None)  # noqa: ASYNC102 -- the exit of the block itself
 
 
 class WebSocket(Protocol):

@@ -6,7 +6,7 @@ connection raises what `refuse` makes of the HTTP status. A bug in the simulator
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionRejected
 
-from protocol.wire import PacedWebSocket
+from protocol.wire import PacedWebSocket, opening
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ExchangeLog, Refused
 from simulators.deepgram.session import converse
@@ -70,7 +70,7 @@ class DeepgramExchange:
                 return False
             raise
 
-    @asynccontextmanager
+    @opening
     async def connect(self) -> AsyncIterator[PacedWebSocket]:
         """Open one connection and return the client's end; it is closed on leaving, within a second.
 
@@ -88,13 +88,11 @@ class DeepgramExchange:
         client, server = memory_websocket_pair()
         client.is_prompt = self.prompt
         scope = self._serve(server, connection)
-        try:
-            yield client
-        finally:
-            scope.deadline = trio.current_time() + GOODBYE_SECONDS
-            with trio.move_on_after(GOODBYE_SECONDS):
-                await client.aclose()
-            client.drop()
+        yield client
+        scope.deadline = trio.current_time() + GOODBYE_SECONDS
+        with trio.move_on_after(GOODBYE_SECONDS):
+            await client.aclose()
+        client.drop()
 
     def _serve(self, server: MemoryWebSocket, connection: int) -> trio.CancelScope:
         """Start one session; cancelling the scope ends it."""

@@ -27,7 +27,7 @@ from wsproto import ConnectionType, WSConnection
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
 from protocol.frames import FrameReader
-from protocol.wire import PacedWebSocket, PlainSocket
+from protocol.wire import PacedWebSocket, PlainSocket, opening
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import Tls, TlsClient, let_go
@@ -189,16 +189,14 @@ def open_socket(
     return opens(url, headers, client)
 
 
-@asynccontextmanager
+@opening
 async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
     async with await _dial(address, deadline) as tcp:
         socket = await _upgrade(tcp, address, headers, client, deadline)
-        try:
-            yield socket
-        finally:
-            with trio.move_on_after(DISCONNECT_SECONDS):
-                await socket.aclose()
+        yield socket
+        with trio.move_on_after(DISCONNECT_SECONDS):
+            await socket.aclose()
 
 
 async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClient) -> trio.abc.Stream:
@@ -215,7 +213,7 @@ async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClien
 @asynccontextmanager
 async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
     address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    failed: BaseException | None = None
+    failed: Exception | None = None
     async with await _dial(address, deadline) as tcp:
         try:
             async with trio.open_nursery() as library:
@@ -230,7 +228,7 @@ async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsC
                     )
                 try:
                     yield PlainSocket(connection)
-                except BaseException as exc:
+                except Exception as exc:
                     failed = exc
                     raise
                 finally:
@@ -238,7 +236,7 @@ async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsC
                         await connection.aclose()
                 library.cancel_scope.cancel(reason="closed")
         except BaseExceptionGroup as group:
-            if isinstance(failed, Exception):
+            if failed is not None:
                 raise failed from failed.__cause__  # alone, and not in the nursery's group
             _raise_trouble(group)
             raise
