@@ -90,12 +90,12 @@ class Floor:
         self.state.journal.note(SessionConnecting(live.agent, live.number, why))
         live.began = trio.current_time()
         try:
-            with trio.fail_after(deadline):
+            with trio.move_on_after(deadline) as patience:
                 await sessions.start(self._hold, live, change, name=f"session {live.number}: {live.agent}")
         except AgentUnavailable as error:
             raise self._failed(live, error) from error
-        except trio.TooSlowError as error:
-            raise self._failed(live, AgentUnavailable(f"not ready within {deadline:g} s")) from error
+        if patience.cancelled_caught:
+            raise self._failed(live, AgentUnavailable(f"not ready within {deadline:g} s"))
 
     async def _hold(self, live: LiveSession, change: FloorChange | None, *, task_status: trio.TaskStatus[None]) -> None:
         def ready() -> None:
@@ -105,8 +105,8 @@ class Floor:
             task_status.started()
 
         with live.scope:
-            crash = await contain(live.session.run, ready)
-            await self.state.mail.to_supervisor.send(SessionOver(live.number, crash))
+            # no crash is kept here: since Python 3.12 its traceback leads to this frame
+            await self.state.mail.to_supervisor.send(SessionOver(live.number, await contain(live.session.run, ready)))
 
     def _take(self, live: LiveSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""

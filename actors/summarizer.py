@@ -129,17 +129,17 @@ class Summarizer:
         self.state.journal.note(SummaryStarted(reader))
         cost = BriefCost()
         try:
-            with trio.fail_after(self.state.policy.deadlines.summary):
+            with trio.move_on_after(self.state.policy.deadlines.summary) as patience:
                 text = await self._ask(messages)
-            cost = text.cost if isinstance(text, BriefText) else cost
-            self._written[reader] = _WrittenBrief(parse_brief(text, agent.brief_entries), seen)
-            self._failure = ""
+                cost = text.cost if isinstance(text, BriefText) else cost
+                self._written[reader] = _WrittenBrief(parse_brief(text, agent.brief_entries), seen)
+                self._failure = ""
+            if patience.cancelled_caught:
+                self._failure = f"no answer within {self.state.policy.deadlines.summary:g} s"
         except BriefUnavailable as failed:
             self._failure, self._given_up, cost = str(failed), failed.lasting, BriefCost(failed.requests)
         except BriefRefused as refused:
             self._failure = str(refused)
-        except trio.TooSlowError:
-            self._failure = f"no answer within {self.state.policy.deadlines.summary:g} s"
         finally:
             del self._writing[reader]
             over.set()

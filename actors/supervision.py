@@ -129,7 +129,9 @@ class Caught:
 
 
 async def guard(run: Callable[[], Awaitable[T]], *, may_quit: bool = True) -> T | Crashed:
-    """Run `run()`; an exception is returned as `Crashed`.
+    """Run `run()`; an exception is returned as `Crashed`: who keeps it to the end of a call keeps what the call held.
+
+    Since Python 3.12 its traceback leads to the frames of all who called.
 
     A crash while being cancelled is logged, and the cancellation goes on. `SystemExit` and its like are raised, or are
     crashes where `may_quit` is false.
@@ -228,9 +230,9 @@ async def contain(run: Callable[[Callable[[], None]], Awaitable[T]], on_ready: C
         is_ready = True
 
     ended = await guard(lambda: run(ready))
-    if is_ready or not isinstance(ended, Crashed):
-        return ended
     try:
+        if is_ready or not isinstance(ended, Crashed):
+            return ended
         raise _as_failure_to_start(ended.error)
     finally:  # the traceback holds this frame, which is not to hold the exception
         del ended

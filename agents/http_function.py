@@ -70,14 +70,12 @@ class _HttpRequest:
                 request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
             else:
                 request = http.build_request(self.method, url, headers=headers, json=dict(rest) if rest else None)
-            with trio.fail_after(self.timeout):
+            with trio.move_on_after(self.timeout):
                 return await self._send(request, http)
-        except trio.TooSlowError as exc:
-            told = f"The service of {self.name} did not answer within {self.timeout:g} s.{self._unsure}"
-            raise FunctionFailed(told) from exc
         except (*_UNSENT, httpx.HTTPError) as exc:
             unsure = "" if isinstance(exc, _UNSENT) else self._unsure
             raise FunctionFailed(f"The service of {self.name} cannot be reached.{unsure}", type(exc).__name__) from exc
+        raise FunctionFailed(f"The service of {self.name} did not answer within {self.timeout:g} s.{self._unsure}")
 
     @property
     def _unsure(self) -> str:

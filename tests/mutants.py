@@ -256,8 +256,8 @@ MUTANTS = (
         8,
         "a peer that stops reading cannot hold a call: sending has no deadline",
         "actors/session/wire.py",
-        "with trio.fail_after(self.send_stall):",
-        "with trio.CancelScope():",
+        "with trio.move_on_after(self.send_stall) as patience:",
+        "with trio.CancelScope() as patience:",
         ("tests/actors/test_agent_wire.py",),
     ),
     Mutant(

@@ -185,12 +185,12 @@ class AgentWire:
         try:
             if self.socket.send_nowait(frame):  # nearly always, and without the price of a deadline
                 return
-            with trio.fail_after(self.send_stall):
+            with trio.move_on_after(self.send_stall) as patience:
                 await self.socket.send_message(frame)
         except ConnectionClosed as gone:
             raise AgentUnavailable(f"the session was closed ({_why(gone)})") from gone
-        except trio.TooSlowError as stalled:
-            raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s") from stalled
+        if patience.cancelled_caught:
+            raise AgentUnavailable(f"the service has read nothing for {self.send_stall:g} s")
 
 
 @attrs.define(eq=False)

@@ -43,7 +43,7 @@ _PASSING = frozenset({408, 425, TOO_MANY})
 _LONGEST_WHY = 300
 """Bytes of what a refusal says for itself: Deepgram's error as JSON, or a proxy's page."""
 _SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
-_TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.TooSlowError)
+_TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError)
 
 
 class _Upgraded(Exception):
@@ -129,10 +129,11 @@ def _raise_trouble(group: BaseExceptionGroup) -> None:
 
 async def _dial(address: _Address, deadline: float) -> trio.SocketStream:
     try:
-        with trio.fail_at(deadline):
+        with trio.move_on_at(deadline):
             return await trio.open_tcp_stream(address.host, address.port)
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
+    raise _unavailable(trio.TooSlowError())
 
 
 async def _secure(stream: FrameStream, host: str, client: TlsClient) -> Tls:
@@ -163,7 +164,7 @@ async def _upgrade(
         client_extra_headers=headers,
     )
     try:
-        with trio.fail_at(deadline):
+        with trio.move_on_at(deadline) as patience:
             if address.secure:
                 tls = await _secure(stream, address.host, client)
             await connection._reader_task()
@@ -173,6 +174,8 @@ async def _upgrade(
         return OpenSocket(stream)
     except Exception as exc:  # a fault of the library's is one of the connection
         raise _unavailable(exc) from exc
+    if patience.cancelled_caught:
+        raise _unavailable(trio.TooSlowError())
     raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
 
 
