@@ -96,7 +96,8 @@ class FunctionRunner:
         if not self.state.turn.turn.runs_functions:
             return
         self._requests += 1
-        asked = [self._note_asked(call) for call in calls if call.client_side and not self._is_resent(call)]
+        running = {one.call for one in self._running.values() if one.call.id}  # some come in two messages
+        asked = [self._note_asked(call) for call in calls if call.client_side and call not in running]
         if asked:
             lasting = tuple(one.id for one in asked if self._is_lasting(one))
             self.session.put(FunctionsAsked(tuple(one.id for one in asked), lasting))
@@ -107,11 +108,6 @@ class FunctionRunner:
         """Whether what it does cannot be taken back."""
         spec = self.agent.function(asked.call.name)
         return spec is not None and spec.acts and spec.defer_until_eot
-
-    def _is_resent(self, call: FunctionCall) -> bool:
-        """Say whether this is a call that is under way already, in a message that has come twice."""
-        asked = self._running.values()
-        return call.id != "" and any(one.call == call and one.request < self._requests for one in asked)
 
     def _note_asked(self, call: FunctionCall) -> Running:
         conversation = self.state.conversation

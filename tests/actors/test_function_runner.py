@@ -70,6 +70,23 @@ async def test_an_id_that_is_used_again_is_another_call(shared: str, autojump_cl
         assert letters == [2, 4, 5]
 
 
+async def test_a_request_for_very_many_functions_is_not_compared_with_itself(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared, is_equal = list[object](), FunctionCall.__eq__
+
+    def compare(one: FunctionCall, other: object) -> bool:
+        compared.append(other)
+        return is_equal(one, other)
+
+    many = tuple(look_up(f"call_{number}") for number in range(60))
+    async with on_the_floor() as scene:
+        monkeypatch.setattr(FunctionCall, "__eq__", compare)
+        await scene.far.say(FunctionCallRequest(many))
+        assert {response.id for response in await answers(scene.far, 60)} == {call.id for call in many}
+        assert len(compared) < 60
+
+
 ODD = '{"word": "no", "loud": true}'
 
 
