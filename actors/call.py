@@ -339,9 +339,10 @@ class Call:
 
     async def _save_twice(self, what: str, save: Callable[[], Awaitable[None]]) -> None:
         self._unsaved.add(what)
-        for _ in range(2):
+        saved = await guard(save)
+        if isinstance(saved, Crashed):
             saved = await guard(save)
-            if not isinstance(saved, Crashed):
-                self._unsaved.discard(what)
-                return
+        if not isinstance(saved, Crashed):
+            self._unsaved.discard(what)
+        else:
             log.error("record_not_saved", call_sid=self.plan.call_sid, what=what, why=saved.reason)
