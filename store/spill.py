@@ -224,7 +224,7 @@ class SpillingRecords:
             if record is not None:
                 await self._within_attempt(partial(self.inner.save, record))
         except ValueError as exc:
-            _log.error("record_refused", file=file.name, why=one_line(exc))
+            _log.error("record_refused", file=f"*{file.stem[file.stem.find('-') :]}.refused", why=one_line(exc))
             await self._on_disk(self.folder.set_aside, file)
         else:
             await self._on_disk(partial(file.unlink, missing_ok=True))

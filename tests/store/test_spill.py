@@ -27,6 +27,7 @@ from store.spill import SpillingRecords, SpillPolicy
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.store.samples import FULL, at
+from web.worker.logs import Masking
 
 BRISK = SpillPolicy(save=5.0, first_delay=0.001, longest_delay=0.005)
 """A `save` that would wait for its deadline fails its test by the clock."""
@@ -292,12 +293,14 @@ async def test_what_the_database_will_never_take_is_set_aside_and_holds_nobody_u
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"call_sid": "CA"}'])
 async def test_a_file_that_is_no_record_is_set_aside(folder: Path, nursery: trio.Nursery, content: bytes) -> None:
-    put(folder, "00000000000000000001-CA.json", content)
+    put(folder, "01764477484000000000-CA.json", content)  # the time has a card's last digit, which the log hides
     records = SpillingRecords(Database(), folder, BRISK)
-    nursery.start_soon(records.run)
-    await wait_until(lambda: not list(folder.glob("*.json")))
+    with capture_logs([Masking(())]) as told:
+        nursery.start_soon(records.run)
+        await wait_until(lambda: not list(folder.glob("*.json")))
 
-    assert waiting(folder) == ["00000000000000000001-CA.refused"]
+    assert waiting(folder) == ["01764477484000000000-CA.refused"]
+    assert [line["file"] for line in told] == ["*-CA.refused"]
     assert (await records.get("CA"), list(await records.list())) == (None, [])
 
 
