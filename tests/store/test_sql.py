@@ -5,9 +5,10 @@ import stat
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 from urllib.parse import quote, unquote
@@ -24,7 +25,7 @@ from store.orders.databases import for_postgres, for_sqlite
 from store.postgres import conninfo_of
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
-from store.sql import _NEXT, SqlRecords
+from store.sql import _NEXT, SqlRecords, _search
 from tests.examples import POSTGRES
 from tests.store.samples import FULL, at
 from tests.web.console.visitors import signed_in
@@ -318,6 +319,43 @@ async def test_who_is_mentioned_is_found_among_more_records_than_are_read_at_onc
         await records.save(attrs.evolve(at(minute), caller="+15557650001" if minute % 3 == 0 else "+15558880001"))
 
     assert await records.mentioning(Subject("+15557650001")) == [at(minute).call_sid for minute in (0, 3, 6)]
+
+
+COMMON: Mapping[str, Any] = {
+    "text": "qualifier",
+    "outcome": "completed",
+    "direction": "outbound",
+    "since": "2026-11-22T10",
+    "until": "2026-11-22T9",
+    "troubled": True,
+    "transferred": True,
+    "before": ("2026-11-22T8", ""),
+}
+"""What half of all calls have, or more."""
+_MANY = """INSERT INTO call_summaries
+    WITH RECURSIVE calls (n) AS (SELECT 10000 UNION ALL SELECT n + 1 FROM calls WHERE n < 30000)
+    SELECT 'CA' || n, '2026-11-22T' || n * 3, CASE n & 2 WHEN 0 THEN 'outbound' ELSE 'inbound' END, '', '',
+    CASE n & 4 WHEN 0 THEN 'completed' ELSE 'busy' END, 1, '', n & 8, n & 16, 0,
+    CASE n & 1 WHEN 0 THEN 'a qualifier' ELSE 'an advisor' END FROM calls"""
+
+
+async def test_a_page_of_what_many_calls_have_is_read_in_order_and_no_further(url: str) -> None:
+    """Else each page reads and sorts all calls that there are."""
+    records = SqlRecords(url)
+    await records.save(FULL)
+    sorted_for = list[CallQuery]()
+    with records._engine.connected(writes=True) as execute:
+        execute(_MANY, {})
+        execute("ANALYZE call_summaries", {})
+        explain = "EXPLAIN" if records.file is None else "EXPLAIN QUERY PLAN"
+        for one, other in combinations(COMMON, 2):
+            query = CallQuery(**{one: COMMON[one], other: COMMON[other]})
+            sql, arguments = _search(query)
+            plan = str(execute(f"{explain} {sql}", arguments).fetchall())
+            if "Sort" in plan or "TEMP B-TREE" in plan:
+                sorted_for.append(query)
+
+    assert sorted_for == []
 
 
 @pytest.mark.real_time
