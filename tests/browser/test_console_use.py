@@ -87,9 +87,10 @@ async def test_filters_live_in_the_address_and_lead_back(tmp_path: Path) -> None
 async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) -> None:
     async with served(tmp_path) as console:
         known = context_of(console.there).live_calls
+        known.news_of("order").carried()  # else it is asked for at Twilio, which knows nothing of it
 
         def come() -> None:
-            known.add(KnownCall("new", "outbound", LEAD, "+15551230000", "in-progress", CALL_SID))
+            known.add(KnownCall("new", "outbound", LEAD, "+15551230000", "in-progress", CALL_SID)).carried()
 
         def go() -> None:
             for call in list(known.newest()):
@@ -101,10 +102,12 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 page.goto(console.origin)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 1)
                 page.locator("ul.live a").focus()
+                page.evaluate("document.querySelector('ul.live li').title = 'the same'")
                 name = page.locator("ul.live a").get_attribute("href")
                 trio.from_thread.run_sync(come)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 2)
                 assert page.evaluate("document.activeElement.getAttribute('href')") == name
+                assert page.locator("ul.live li[title='the same']").count() == 1  # it is not read out again
                 assert LEAD not in page.content()
                 trio.from_thread.run_sync(go)
                 wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
@@ -337,6 +340,31 @@ async def test_a_live_page_whose_line_breaks_goes_on_without_a_gap_or_a_repetiti
     said = [line for line in journal if '"generation":99' in line]
     assert ["one", "two", "three", "four"] == [line.rpartition('"text":"')[2].rstrip('"}') for line in said]
     assert len(journal) == 20 + 4
+
+
+@pytest.mark.parametrize("says_over", [False, True])
+async def test_a_live_page_stays_while_the_server_restarts(says_over: bool, tmp_path: Path) -> None:
+    """A proxy answers in its place meanwhile, and the page would be the proxy's for good."""
+    async with served(tmp_path) as console, network_to(console.origin) as network:
+        console.replay(sample_journal()[:20])
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(network.origin + PAGES["live"])
+                wait_live(page)
+                page.route("**/console/calls/**", lambda route: route.fulfill(status=502, body="Bad Gateway"))
+                if says_over:
+                    trio.from_thread.run_sync(console.call.ends)
+                else:
+                    trio.from_thread.run(network.cut)
+                page.wait_for_timeout(5000)
+                assert page.inner_text("#connection") == LIVE["lost"]
+                page.unroute("**/console/calls/**")
+                shown = page.get_by_text(TEXT["not_found"]).first if says_over else page.locator("#words > div").first
+                wait_until(page, lambda: page.inner_text("body") != "" and shown.is_visible())
+
+        await visit(drive)
 
 
 async def test_the_words_stay_at_their_end_unless_their_reader_has_scrolled_back(tmp_path: Path) -> None:

@@ -18,11 +18,19 @@ function row(call) {
   return item;
 }
 
-// Put new rows in the place of the old ones; the keyboard's focus stays on its link.
+const keyOf = (item) => `${item.querySelector("a").href} ${item.textContent.trim()}`;
+
+// Rows that say the same stay, so a screen reader reads the new ones only; the keyboard's focus stays on its link.
 function put(rows) {
   const held = list.contains(document.activeElement) ? document.activeElement.href : null;
-  list.replaceChildren(...rows);
-  if (held) [...list.querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
+  const old = new Map([...list.children].map((item) => [keyOf(item), item]));
+  const wanted = rows.map((item) => old.get(keyOf(item)) ?? item);
+  for (const item of old.values()) if (!wanted.includes(item)) item.remove();
+  wanted.forEach((item, place) => {
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+  });
+  if (held === null || document.activeElement.href === held) return;
+  [...list.querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
 }
 
 let shown = null;

@@ -3,6 +3,7 @@
 import { Conversation, add, shown, stayAtEnd } from "./conversation.js";
 import { Listener } from "./listen.js";
 
+const RENEW_MS = 3000;
 const call = document.getElementById("call");
 const words = JSON.parse(call.dataset.words);
 const deadlines = JSON.parse(call.dataset.deadlines);
@@ -142,9 +143,23 @@ function showTasks(tasks) {
   byId("tasks").replaceChildren(...items);
 }
 
+// Load the page anew once the server answers: while it restarts, the browser or a proxy has an error in its place.
+async function renew() {
+  const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+  if (answer !== null && answer.status < 500) location.reload();
+  else {
+    say(words.lost);
+    setTimeout(renew, RENEW_MS);
+  }
+}
+
+let wasOpen = false;
 function connect() {
   const events = new EventSource(`${call.dataset.base}/events`);
-  events.addEventListener("open", () => say(words.connected));
+  events.addEventListener("open", () => {
+    wasOpen = true;
+    say(words.connected);
+  });
   events.addEventListener("reset", begin);
   events.addEventListener("fact", (event) => onFact(JSON.parse(event.data)));
   events.addEventListener("now", (event) => onNow(JSON.parse(event.data)));
@@ -153,12 +168,13 @@ function connect() {
     events.close();
     listener.stop();
     say(words.over);
-    setTimeout(() => location.reload(), 1500);
+    setTimeout(renew, RENEW_MS / 2);
   });
   events.addEventListener("error", () => {
-    const { worker } = call.dataset, closed = worker ? `${words.out_of_reach} ${worker}` : words.ringing;
+    const { worker } = call.dataset, never = wasOpen ? words.lost : words.ringing;
+    const closed = worker ? `${words.out_of_reach} ${worker}` : never;
     say(events.readyState === EventSource.CLOSED ? closed : words.lost);
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
+    if (events.readyState === EventSource.CLOSED) setTimeout(renew, RENEW_MS);
   });
 }
 
