@@ -154,7 +154,7 @@ class _Clock(trio.abc.Instrument):
         """Let go of one who was parked until this moment, and is no more."""
         self.asleep -= 1
         if len(self._due) > 2 * self.asleep + _MOST_LEFT:
-            self._due[:] = [entry for entry in self._due if entry[2].parked == entry[0]]
+            self._due[:] = {entry for entry in self._due if entry[2].parked == entry[0]}  # one may be there twice
             heapq.heapify(self._due)
         if not self.asleep or moment == self._first:
             self._sleep_until(self._next())

@@ -1,5 +1,6 @@
 """One clock wakes all who sleep to a tick, and is gone when nobody does."""
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -439,3 +440,32 @@ async def test_moments_that_nobody_waits_for_any_more_are_let_go_of(autojump_clo
         sleeper.move(1.5)
 
     assert round(trio.current_time(), 6) == 1.5
+
+
+async def test_those_that_sleep_to_the_same_moment_again_and_again_cost_no_more_than_others(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidied, sleepers = list[int](), [Sleeper() for _ in range(100)]
+    heapify = heapq.heapify
+
+    def tidy(due: list[tuple[float, int, Sleeper]]) -> None:
+        tidied.append(len(due))
+        heapify(due)
+
+    monkeypatch.setattr(heapq, "heapify", tidy)
+
+    async def sleep_on(sleeper: Sleeper) -> None:
+        while trio.current_time() < 30:
+            await sleeper.sleep_until(30.0)
+
+    async with trio.open_nursery() as nursery:
+        for sleeper in sleepers:
+            nursery.start_soon(sleep_on, sleeper)
+        for turn in range(40):
+            await wait_all_tasks_blocked()
+            for sleeper in sleepers[turn % 2 :: 2]:
+                sleeper.wake()
+        await wait_all_tasks_blocked()
+        assert (0 < len(tidied) <= 20, max(tidied) <= 100) == (True, True)
+
+    assert trio.current_time() == 30.0
