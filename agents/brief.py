@@ -274,19 +274,22 @@ def _first_of(lines: Iterable[LineT], room: int) -> list[LineT]:
 def object_in(text: str, entries: Collection[str]) -> str:
     """Find the last JSON object in a model's words that has any of these entries; else all between the outer braces.
 
-    Reasoning, fences, remarks and an object around it are passed over.
+    Reasoning, fences, remarks and an object around it are passed over. Of many braces only the first one and the last
+    ones are looked at: each may cost as much as the whole text, and no call goes on meanwhile.
     """
     found, end = text[max(text.find("{"), 0) : text.rfind("}") + 1], 0
-    for brace in re.finditer("{", text):
+    first, *later = [brace.start() for brace in re.finditer("{", text)] or [0]
+    for start in (first, *later[-_MOST_BRACES:]):
         with suppress(ValueError, RecursionError):
-            if brace.start() >= end:
-                told, stop = _DECODER.raw_decode(text, brace.start())
+            if start >= end:
+                told, stop = _DECODER.raw_decode(text, start)
                 if any(entry in told for entry in entries):
-                    found, end = text[brace.start() : stop], stop
+                    found, end = text[start:stop], stop
     return found
 
 
 _DECODER: Final = JSONDecoder()
+_MOST_BRACES: Final = 100
 
 
 def _entry_text(name: str, value: JSON) -> str:

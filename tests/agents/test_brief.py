@@ -1,3 +1,5 @@
+from time import process_time
+
 import orjson
 import pytest
 from hypothesis import given
@@ -78,6 +80,14 @@ def test_habits_of_language_models_are_forgiven(text: str) -> None:
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(BriefRefused):
         parse_brief(text)
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 20_000, '{ "' * 30_000])
+def test_that_an_endless_reply_is_nonsense_is_known_at_once(text: str) -> None:
+    began = process_time()
+
+    test_nonsense_is_refused(text)
+    assert process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
