@@ -64,10 +64,10 @@ _SOON: Final = r"(?:soon|later|then|there|tomorrow|next week|(?:on )?(?:mon|tues
 _NICE: Final = r"(?:very )?(?:nice|good|great|lovely|wonderful|blessed)"
 _DAY: Final = r"(?:your |the )?(?:rest of )?(?:your |the )?(?:day|evening|night|week(?:end)?|one)"
 _NAMED: Final = (
-    r" (?!(?:actually|agent|anyway|but|hello|help|hey|hold|how|human|no|not|one|operator|please|question|representative"
-    r"|someone|sorry|stop|wait|what|when|where|who|why)$)\w+$"
+    r" (?!(?:actually|agent|but|cancel|hello|help|hold|human|no|not|one|operator|please|question|sorry|stop|wait)\b)"
+    r"\w+(?= /|$)"
 )
-"""The name of the agent's, and no wish."""
+"""The agent's name, and no wish: it ends the sentence."""
 _FAREWELL: Final = re.compile(
     rf"\b(?:(?:good )?bye(?: for now|{_NAMED})?|goodbye(?:{_NAMED})?|take care|(?:you|same to you) (?:too|as well)"
     rf"|see (?:you|ya)(?: {_SOON})?|(?:talk|speak|catch)(?: to)?(?: you)? {_SOON}|cheerio|good night|god bless(?: you)?"
@@ -101,14 +101,19 @@ def asks_for_time(text: str) -> bool:
 
 def is_courtesy(text: str) -> bool:
     """Whether a caller only listens ("Mhm."), thanks, agrees or says goodbye; upon a goodbye that is no new turn."""
-    rest, farewells = _FAREWELL.subn("", " ".join(plain_words(text)))
+    rest, farewells = _FAREWELL.subn("", _in_sentences(text))
     rest, polite = _POLITE.subn("", rest)
-    return farewells + polite > 0 and _AROUND_POLITE.issuperset(rest.split()) and not is_question(text)
+    is_all = _AROUND_POLITE.issuperset(rest.replace("/", " ").split())
+    return farewells + polite > 0 and is_all and not is_question(text)
 
 
 def is_farewell(text: str) -> bool:
     """Whether a caller takes leave: into any other sentence that is a turn, which the agent has to answer."""
-    return _FAREWELL.search(" ".join(plain_words(text))) is not None
+    return _FAREWELL.search(_in_sentences(text)) is not None
+
+
+def _in_sentences(text: str) -> str:
+    return " / ".join(" ".join(plain_words(sentence)) for sentence in sentences_of(text))
 
 
 def _last_clauses(text: str) -> list[list[str]]:

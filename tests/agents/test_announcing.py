@@ -234,7 +234,13 @@ def test_who_goes_on_asks_for_no_time(text: str) -> None:
         "Yes, that's fine.",
         *("Thanks a lot, sir.", "Excellent.", "Much appreciated.", "I appreciate your help.", "Okay, will do."),
         *("Likewise.", "Fair enough.", "Thanks again.", "No, that was everything, thank you.", "You as well."),
-        *("Okay then, bye, Alex.", "Bye for now.", "Have a wonderful rest of your day.", "Enjoy your evening."),
+        *(
+            "Okay then, bye, Alex.",
+            "Bye, Alex. Thank you.",
+            "Bye for now.",
+            "Have a wonderful rest of your day.",
+            "Enjoy your evening.",
+        ),
         *("Thank you, ma'am. Talk to you on Tuesday.", "I'll speak to you then."),
     ],
 )
@@ -255,7 +261,7 @@ def test_a_caller_is_only_polite(text: str) -> None:
             "Fine, later.",
         ),
         *("Okay, today.", "Okay, again.", "Great, the lot.", "Sure, a million."),
-        *("Bye, wait.", "Goodbye. Help!", "Okay, bye. Agent.", "Bye. Hello."),
+        *("Bye. Cancel.", "Okay, bye. Tuesday.", "Bye, wait.", "Goodbye. Help!", "Okay, bye. Agent.", "Bye. Hello."),
         *("Thank you, stop.", "That's all wrong.", "See you in court.", "Bye what?", "No, thanks to you I'm late."),
     ],
 )
