@@ -278,12 +278,13 @@ def object_in(text: str, entries: Collection[str]) -> str:
     ones are looked at: each may cost as much as the whole text, and no call goes on meanwhile.
     """
     found, end = text[max(text.find("{"), 0) : text.rfind("}") + 1], 0
-    first, *later = [brace.start() for brace in re.finditer("{", text)] or [0]
-    for start in (first, *later[-_MOST_BRACES:]):
+    starts = [brace.start() for brace in re.finditer("{", text)]
+    for start in (*starts[:1], *starts[1:][-_MOST_BRACES:]):
         with suppress(ValueError, RecursionError):
             if start >= end:
                 told, stop = _DECODER.raw_decode(text, start)
-                if any(entry in told for entry in entries):
+                is_call = isinstance(told.get("arguments"), dict) and "arguments" not in entries  # its `name` is none
+                if not is_call and any(entry in told for entry in entries):
                     found, end = text[start:stop], stop
     return found
 

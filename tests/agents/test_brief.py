@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, brief_prompt, local_extract, parse_brief
+from agents.brief import BRIEF_SCHEMA, Brief, BriefRefused, brief_prompt, local_extract, object_in, parse_brief
 from agents.quoting import SpokenTurn
 from tests.examples import UNICODE
 
@@ -58,6 +58,10 @@ def test_habits_of_language_models_are_forgiven(text: str) -> None:
     assert parse_brief(text) == WHOLE
 
 
+def test_the_name_of_a_function_call_is_no_entry() -> None:
+    assert object_in('{"name": "fill_in", "arguments": {"name": "Ada"}}', ("name", "need")) == '{"name": "Ada"}'
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -65,6 +69,7 @@ def test_habits_of_language_models_are_forgiven(text: str) -> None:
         "I cannot help with that.",
         "{}",
         "[]",
+        "5",
         "}{",
         "{'summary': 'x'}",
         '{"summary": "   "}',
