@@ -37,7 +37,7 @@ _PAUSE = re.compile(r"(?:[\W_]|\b(?:and|then|um|uh|er|so|ok|okay|yes|yeah)\b)*",
 _AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _YEAR = re.compile(
     rf"(?:19|20)\d\d|(?:nineteen|twenty)[\s-]+(?:oh[\s-]+)?(?:{_PAIR}|[a-z]+)"
-    r"|(?:ten|eleven|twelve)[\s-]+(?:fifteen|(?:twenty|thirty|forty|fifty)(?:[\s-]+five)?)",
+    r"|(?:ten|eleven|twelve)[\s-]+(?:fifteen|oh[\s-]+five|(?:twenty|thirty|forty|fifty)(?:[\s-]+five)?)",
     re.IGNORECASE,
 )
 """Or the time of a day, in words."""

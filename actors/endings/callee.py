@@ -74,7 +74,7 @@ _GREETS: Final = _any_of(
     r"|can ?not be completed|can't be completed|calling restrictions|unallocated|(dialed|dialled) is invalid)\b"
     r"|\b(number|line|person|party|customer|subscriber|user)( [\w']+){0,4}?"
     r" (does not|doesn't|not) accept(ing)? (\w+ )?calls\b"
-    r"|(?<!my )\bnumber( [\w']+){0,6}? been changed\b",
+    r"|(?<!my )\bnumber( you [\w']+( [\w']+)?)? has been changed\b",
     r"\byou may hang up\b",
 )
 _QUEUES: Final = _any_of(

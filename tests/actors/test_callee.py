@@ -86,6 +86,7 @@ PEOPLE = [
     "I'm busy, try again later.",
     "We do not accept sales calls.",
     "My appointment has been changed.",
+    "The number on my card has been changed.",
     "When is the next available slot?",
     "I want to continue in English.",
     "Please send me a voice note.",

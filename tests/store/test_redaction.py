@@ -91,7 +91,10 @@ def test_without_a_rule_everything_is_written_down() -> None:
         ),
         (CARDS, ["double four one one"], ["[digits]"]),
         (CARDS, ["I was born in 1970.", "I have 250,000."], ["I was born in 1970.", "I have 250,000."]),
-        *((CARDS, [text], [text]) for text in ("Nineteen eighty four.", "In twenty thirty-one.", "At twelve thirty.")),
+        *(
+            (CARDS, [text], [text])
+            for text in ("Nineteen eighty four.", "In twenty thirty-one.", "At twelve thirty.", "Ten oh five.")
+        ),
         (CARDS, ["Forty-one eleven."], ["[digits]."]),
         *((CARDS, [text], ["[digits]"]) for text in ("Twenty 4242", "SİX ſix nıne trıple fıve")),
         (
