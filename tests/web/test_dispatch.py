@@ -510,6 +510,29 @@ async def test_a_call_of_which_nobody_ever_tells_comes_to_an_outcome(autojump_cl
         assert there.context.slots.free == there.context.slots.capacity
 
 
+async def test_a_call_that_is_placed_late_has_as_long_as_any_other_before_it_is_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    down = LineError("Twilio cannot be reached")
+    async with world(CALLS_PER_SECOND="0.5") as there:
+        await there.dispatcher.take(ORDER)
+        waiting, _ = await taken_in(there)
+        there.line.refusal = down
+        await trio.sleep(LATEST_SECONDS - 60)
+        there.line.refusal = None
+        await trio.sleep(BUSY_SECONDS + 5)
+        there.line.refusal = down
+        outcomes = list[str]()
+        for seconds in (ORDER_SECONDS - 60, 2 * RING_SECONDS):
+            await trio.sleep(seconds)
+            order = await there.context.orders.find(waiting)
+            assert order is not None
+            outcomes.append(order.outcome)
+
+        assert [order for _, order in there.line.placed][1:] == [waiting]
+        assert outcomes == ["", "unknown"]
+
+
 @pytest.mark.parametrize("tokens", [TokenStore, texts_away])
 async def test_a_call_of_which_nothing_is_heard_any_more_is_asked_after(
     tokens: Callable[[], TokenStore], autojump_clock: MockClock

@@ -148,9 +148,9 @@ class UnfinishedOrders:
 
         And somewhat before that: the clock may have been set back since, and a call of nobody's is better left alone.
         """
-        age = await self.context.orders.now() - (order.asked or order.created)
+        age = await self._age(order)
         try:
-            listed = await self.context.line.calls_to(order.number, max(0.0, age) + LONGEST_LEASE)
+            listed = await self.context.line.calls_to(order.number, age + LONGEST_LEASE)
         except LineError as exc:
             _log.warning("calls_not_listed", id=order.order_id, why=exc.reason)
             return None
@@ -168,11 +168,18 @@ class UnfinishedOrders:
         if status in FINAL_STATUSES:
             await self.dispatcher.placing.conclude(call, status, why(status, {}))
         is_told = status in FINAL_STATUSES  # then its stream was let in, and nobody has kept a record
-        if order.is_late and not is_carried and (is_told or not await self._may_be_streamed(order)):
+        if order.is_late and not is_carried and (is_told or not await self._may_go_on(order)):
             given_up = status if is_told else "failed"
             await self.dispatcher.placing.conclude(call, given_up, NEVER_TOLD, outcome="unknown")
             await self.context.outcomes.ends.note(order.order_id, "unknown", NEVER_TOLD)
         await self.context.orders.hold(order.order_id, self.dispatcher.worker, ASK_SECONDS)
 
-    async def _may_be_streamed(self, order: KeptOrder) -> bool:
+    async def _may_go_on(self, order: KeptOrder) -> bool:
+        """Whether a call may still be on its way, from when Twilio was asked for it, or with an agent."""
+        if await self._age(order) < ORDER_SECONDS:
+            return True
         return await self.context.admissions.is_streamed(order.call_sid, if_unknown=True)
+
+    async def _age(self, order: KeptOrder) -> float:
+        """Return the seconds since Twilio was asked for the call of an order, by the database's clock."""
+        return max(0.0, await self.context.orders.now() - (order.asked or order.created))
