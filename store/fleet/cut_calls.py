@@ -45,13 +45,15 @@ async def adopt_cut(database: Database, adopt: Adopt, unread: set[str]) -> int:
     """Keep the records of calls that dead workers have cut; return how many.
 
     One is kept again where a worker dies between the two steps: under its CallSid, as it was. A note that cannot be
-    read stays for a day, for a worker of the version that wrote it; `unread` has the calls that were kept without it.
+    read stays for a day, for a worker of the version that wrote it; `unread` has the calls that were kept without it,
+    as long as it stays.
 
     Raises: `OSError`; what was not kept waits.
     """
-    kept, after = 0, ""
+    kept, after, there = 0, "", set[str]()
     while rows := await database.ask(statements.CUT, {"after": after}):
         for call_sid, about, note in rows:
+            there.add(call_sid)
             if call_sid not in unread:
                 record, is_read = _record_of(live_call(about), note)
                 await adopt(record)
@@ -60,6 +62,7 @@ async def adopt_cut(database: Database, adopt: Adopt, unread: set[str]) -> int:
                     unread.add(call_sid)
             await database.ask(statements.KEPT, {"call_sid": call_sid, "is_read": call_sid not in unread})
             after = call_sid
+    unread &= there  # one that went on may be cut again, with another note
     return kept
 
 

@@ -170,6 +170,26 @@ async def test_the_note_of_a_newer_version_is_left_to_it_and_its_call_has_a_reco
     assert await kept_in(records) == FULL
 
 
+async def test_a_call_that_went_on_and_was_cut_again_is_read_by_a_worker_that_could_not_read_its_first_note(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.fleet.postgres.COMPARE_SECONDS", 0.0)
+    records, unread = MemoryRecords(), set[str]()
+    survivor = await workers.join(2, "survivor")
+    for worker, newer in (("newer", "newer"), ("old", "")):
+        dead = await workers.join(2, worker)
+        await dead.admit(call(FULL.call_sid))
+        dead.note(FULL.call_sid, running())
+        await dead.beat()  # which says that the call runs again
+        await adopt_cut(survivor.database, records.save, unread)
+        execute(workers.url, OLDER, worker)
+        await close_dead(survivor.database, survivor.worker)
+        execute(workers.url, "UPDATE cut_calls SET note = %s || note", newer)
+        await adopt_cut(survivor.database, records.save, unread)
+
+    assert await kept_in(records) == FULL
+
+
 async def kept_in(records: MemoryRecords) -> CallRecord:
     kept = await records.get(FULL.call_sid)
     assert kept is not None
