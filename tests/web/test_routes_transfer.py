@@ -31,7 +31,7 @@ from tests.web.fakes import (
     exchange,
     record,
 )
-from web.calls.returning import Returns, TwilioTransfers, whispered
+from web.calls.returning import Returns, TwilioTransfers, person_token, whispered
 from web.clients.twilio_api import LineError
 
 PERSON = "+15559870000"
@@ -303,6 +303,15 @@ async def test_a_person_who_picked_up_has_taken_the_call_or_has_not(
         token = answer.text.partition('name="token" value="')[2].partition('"')[0]
         await Peer().starts(token).says("hello").visit(there.app)
         assert there.calls.plans[0].resumption == Resumption(PARKED, why)
+
+
+async def test_a_person_who_was_asked_for_the_key_by_a_worker_of_an_older_version_has_not_taken_the_call(
+    autojump_clock: MockClock,
+) -> None:
+    there = await parked()
+    await context_of(there).admissions.tokens.put(person_token(CALL_SID), b"", 60)
+
+    assert "<Stream" in (await there.twilio("/twilio/dialled", dialled_form("completed"))).text
 
 
 async def test_the_carriers_answer_is_told_to_the_agent(autojump_clock: MockClock) -> None:

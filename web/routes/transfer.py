@@ -75,7 +75,8 @@ class TransferRoutes:
             return xml(given_back.decode())
         is_over = form.get("CallStatus", "") in FINAL_STATUSES
         person = await texts.peek_all([picked_up_token(call_sid), person_token(call_sid)])
-        has_talked = is_taken(form, frozenset(person) != {picked_up_token(call_sid)})
+        may_be = not person or bool(person.get(person_token(call_sid)))  # of an older version, it may be empty
+        has_talked = is_taken(form, may_be)
         comes_back = await texts.drop(take_over_token(call_sid)) is not None and not is_over
         if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
