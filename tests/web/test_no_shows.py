@@ -9,6 +9,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
+from werkzeug.datastructures import MultiDict
 
 from actors.supervision import in_background
 from store.fleet.shared import Fleet
@@ -18,8 +19,18 @@ from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.store.fleets import call
-from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, FakeLine, note_streamed, services, settings
-from web.calls.admission import TOKEN_SECONDS, Admission
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    OTHER_CALL_SID,
+    FakeLine,
+    note_streamed,
+    services,
+    settings,
+    voice_form,
+)
+from web.calls.admission import TOKEN_SECONDS, Admission, arrival_of
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard, settle_unused
 from web.calls.live_calls import KnownCall
@@ -196,7 +207,9 @@ async def test_a_caller_whose_worker_dies_before_their_stream_comes_has_a_record
         there.context.live_calls.remove(CALL_SID)
         admissions = there.context.admissions
         sweep = partial(admissions.tokens.sweep_on, partial(settle_unused, there.context))
-        tokens = [await admissions.mint(Admission(CALL_SID, "inbound", LEAD, LINE, CALL_SID)) for _ in range(2)]
+        arrival = arrival_of(MultiDict(voice_form()), "")
+        admission = attrs.evolve(arrival, came_at=arrival.came_at.replace("20", "19", 1))
+        tokens = [await admissions.mint(admission) for _ in range(2)]
         for text in (b"human", b"1.5", b"[]", b"{}", b""):
             await admissions.tokens.put(f"of another kind {text!r}", text, 10)
         await admissions.mint(Admission(OTHER_CALL_SID, "inbound", LEAD, LINE, OTHER_CALL_SID, resumes=True))
@@ -206,6 +219,7 @@ async def test_a_caller_whose_worker_dies_before_their_stream_comes_has_a_record
             await trio.sleep(4 * SWEEP_SECONDS)
 
         assert await there.kept() == ([] if comes else [(CALL_SID, "never_ran", "inbound")])
+        assert [record.started_at for record in await there.records.list()] == [admission.came_at][comes:]
 
 
 async def test_a_bug_in_the_store_does_not_end_the_server(autojump_clock: MockClock) -> None:

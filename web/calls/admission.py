@@ -18,6 +18,7 @@ from werkzeug.datastructures import MultiDict
 from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
 from store.tokens import TokenStore
+from web.calls.live_calls import wall_time
 from web.calls.orders import OrderNote
 
 TOKEN_SECONDS = 60.0
@@ -70,6 +71,8 @@ class Admission:
     """The call that an operator takes over with this stream, which is no call of its own."""
     visitor: str = ""
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
+    came_at: str = attrs.field(default="", eq=False)
+    """When its webhook came."""
 
 
 def streamed_text(call_sid: str) -> str:
@@ -88,6 +91,7 @@ def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
         caller=identity_of(form.get(theirs, "")),
         line=identity_of(form.get(ours, "")),
         key=order if outbound and order else call_sid,
+        came_at=wall_time(),
     )
 
 

@@ -22,7 +22,7 @@ STALE_SECONDS = 3.0
 """A call that is ringing is heard of again within about this time."""
 
 
-def _now() -> str:
+def wall_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -41,7 +41,7 @@ class KnownCall:
     streamed: bool = attrs.field(default=False, init=False)
     elsewhere: bool = attrs.field(default=False, init=False)
     """Whether another worker carries it, and hears of its end."""
-    created_at: str = attrs.field(factory=_now, init=False)
+    created_at: str = attrs.field(factory=wall_time, kw_only=True)
     heard_at: float = attrs.field(factory=trio.current_time, init=False)
     _sequence: int = attrs.field(default=-1, init=False)
 
