@@ -216,6 +216,13 @@ class PlayedCall(Witnessed):
             )
         return self
 
+    def expect_not_heard(self, text: str) -> Self:
+        """Expect the caller not to have heard these words, from anybody; case and punctuation do not count."""
+        for turn in self.the_record.transcript:
+            if turn.speaker != "caller" and _says(turn.heard, text):
+                raise self.failure(f"expected the caller not to hear {text!r}; {turn.speaker} said it", turn.at)
+        return self
+
     def expect_said(self, text: str) -> Self:
         """Expect the agents to have understood these words of the caller's."""
         if not any(_says(turn, text) for turn in self.said_by_caller()):

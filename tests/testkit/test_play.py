@@ -200,6 +200,8 @@ async def test_the_same_roster_without_the_mistakes_breaks_nothing(autojump_cloc
         .expect_called("look_up", times=1)
         .expect_called("look_up", times=0, number="B-2")
         .expect_heard("it is on its way", by="desk")
+        .expect_not_heard("nobody is free")
+        .expect_not_heard("Where is my order?")
         .expect_said("yes please")
         .expect_outcome("completed")
         .expect_restarts(0)
@@ -219,6 +221,7 @@ async def test_an_expectation_that_fails_shows_the_transcript_and_points_at_the_
         (call.expect_no_handoff, "hands the call to returns"),
         (lambda: call.expect_called("look_up", number="7"), "calls look_up"),
         (lambda: call.expect_called("look_up", times=0), "calls look_up"),
+        (lambda: call.expect_not_heard("on its way"), "It is on its way"),
         (lambda: call.expect_outcome("no_agent"), "over: completed"),
     ]
     for expect, place in failing:
@@ -244,6 +247,7 @@ def good() -> PlayedCall:
         lambda call: call.expect_called("nothing"),
         lambda call: call.expect_called("look_up", times=2),
         lambda call: call.expect_heard("on its way", by="returns"),
+        lambda call: call.expect_not_heard("IT IS, on its way!"),
         lambda call: call.expect_said("no"),
         lambda call: call.expect_restarts(1),
         lambda call: call.expect_brief("returns", order="B-2"),
