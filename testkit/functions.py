@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -206,13 +207,19 @@ async def _until_deaf(handler: Awaitable[Outcome]) -> Outcome:
 
 @types.coroutine
 def _driven(work: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
-    cancelled, sent = 0, None
+    cancelled, go_on = 0, partial(work.send, None)
     while True:
         try:
-            sent = yield work.send(sent)  # trio wakes a task by what it sends: a value, or an error to be raised
+            wanted = go_on()
         except StopIteration as ended:
             outcome: Outcome = ended.value
             return outcome
+        try:
+            sent = yield wanted  # trio wakes a task by what it sends: a value, or an error to be raised
+        except BaseException as refused:  # noqa: BLE001 - of asyncio, perhaps: raised where it was wanted
+            go_on = partial(work.throw, refused.with_traceback(None))
+            continue
+        go_on = partial(work.send, sent)
         cancelled += isinstance(sent, Error) and isinstance(sent.error, trio.Cancelled)
         if cancelled > MOST_CANCELLATIONS:
             _LEFT.append(work)

@@ -79,6 +79,10 @@ async def look_up_with_asyncio(arguments: Order, context: CallContext) -> Outcom
     return Answer({"state": "on its way"}, {"order": arguments.number})
 
 
+async def look_up_with_a_step_of_asyncio(arguments: Order, context: CallContext) -> Outcome:
+    await asyncio.sleep(0)
+
+
 async def look_up_and_say_nothing(arguments: Order, context: CallContext) -> Outcome:
     return cast("Outcome", None)
 

@@ -106,6 +106,11 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
             GOOD,
             r"handler: .* in .*mistakes.py:\d+: it raised RuntimeError: no running event loop: the server runs on trio",
         ),
+        (
+            mistakes.look_up_with_a_step_of_asyncio,
+            GOOD,
+            r"handler: .* in .*mistakes.py:\d+: it raised TypeError: trio.run received unrecognized yield message",
+        ),
         *(
             (handler, GOOD, r"handler: .* look_up had a mistake at .* it goes on although it was cancelled: let trio")
             for handler in (mistakes.look_up_and_catch_all, mistakes.look_up_and_catch_all_within_a_scope)
@@ -142,6 +147,7 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
         *(
             "handler raises",
             "handler of asyncio",
+            "handler of a step of asyncio",
             "handler that catches all",
             "handler that catches all within a scope",
             "handler returns nothing",
