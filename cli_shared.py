@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -32,11 +33,20 @@ from web.clients.operator import Operator, OperatorError
 T = TypeVar("T")
 
 
+class Notices(Console):
+    """Writes beside the output; where nobody reads it any more, the command goes on without."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with Path(os.devnull).open("w") as nowhere:  # where what Python flushes at the end goes
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+
+
 def console(*, stderr: bool = False) -> Console:
     """Make a console; no columns, as some containers have it, are any number of them: else nothing is printed."""
     if os.environ.get("COLUMNS") == "0":
         del os.environ["COLUMNS"]
-    return Console(stderr=stderr, highlight=False)
+    return (Notices if stderr else Console)(stderr=stderr, highlight=False)
 
 
 out, err = console(), console(stderr=True)

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import attrs
 import httpx
 import pytest
 import trio
+import typer
 from trio.testing import MockClock
 from typer.testing import CliRunner, Result
 
@@ -587,6 +589,20 @@ def test_serving_can_call_at_once(given: tuple[str, ...], number: str | None, mo
 
     assert (done.exit_code, "Ctrl-C" in done.output) == (0, True)
     assert ordered == [("http://127.0.0.1:8000", number, f"Bearer {API_TOKEN}")]
+
+
+def test_what_is_told_to_nobody_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server starts, and a command ends with its own status, though nobody reads its log any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        monkeypatch.setattr(cli_shared, "err", cli_shared.console(stderr=True))
+        cli_shared._warn("THINK_PROVIDR is no setting")
+        with pytest.raises(typer.Exit) as ended:
+            cli_shared.fail("no", 2)
+
+    assert ended.value.exit_code == 2
 
 
 def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
