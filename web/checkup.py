@@ -76,13 +76,14 @@ _SESSION_FIXES = (
     ("think", "Check the THINK_* settings: THINK_PROVIDER, THINK_MODEL and THINK_FALLBACK first."),
     ("speak", "Check the voices: *_VOICE_MODEL, SPEAK_FALLBACK and SPEAK_SPEED."),
 )
-"""Fixes, by a word in the reason of a refused session."""
+"""Fixes, by a word in the reason of a refused session; a status of its own stands at the beginning."""
 
 
 def _session_fix(refused: AgentUnavailable) -> str:
     passing = "Try again, and check the network and DEEPGRAM_AGENT_URL."
     lasting = "Check DEEPGRAM_API_KEY, DEEPGRAM_AGENT_URL, and the LISTEN_*, THINK_* and voice settings."
-    named = (fix for word, fix in _SESSION_FIXES if word in refused.reason.lower())
+    reason = refused.reason.lower()
+    named = (fix for word, fix in _SESSION_FIXES if word in reason and ("http" not in word or reason.startswith(word)))
     return next(named, passing if refused.retryable else lasting)
 
 

@@ -142,6 +142,7 @@ async def test_deepgram_is_found_as_it_is(
     [
         ("INVALID_SETTINGS", "Invalid agent.think settings - model not available", "THINK_MODEL"),
         ("FAILED_TO_THINK", "the model did not answer", "THINK_MODEL"),
+        ("FAILED_TO_THINK", "the provider answers HTTP 401", "THINK_MODEL"),
         ("INVALID_SETTINGS", "agent.listen.provider.model: unknown", "LISTEN_MODEL"),
         ("FAILED_TO_START_LISTENING", "no such language", "LISTEN_LANGUAGE"),
         ("INVALID_SETTINGS", "agent.speak.provider.model: unknown", "_VOICE_MODEL"),
