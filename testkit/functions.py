@@ -216,9 +216,9 @@ def _driven(work: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
             return outcome
         try:
             sent = yield wanted  # trio wakes a task by what it sends: a value, or an error to be raised
-        except BaseException as refused:  # noqa: BLE001 - of asyncio, perhaps: raised where it was wanted
+        except BaseException as refused:  # noqa: BLE001, ASYNC103 - of asyncio, perhaps: raised where it was wanted
             go_on = partial(work.throw, refused.with_traceback(None))
-            continue
+            continue  # noqa: ASYNC104
         go_on = partial(work.send, sent)
         cancelled += isinstance(sent, Error) and isinstance(sent.error, trio.Cancelled)
         if cancelled > MOST_CANCELLATIONS:

@@ -81,6 +81,7 @@ async def look_up_with_asyncio(arguments: Order, context: CallContext) -> Outcom
 
 async def look_up_with_a_step_of_asyncio(arguments: Order, context: CallContext) -> Outcome:
     await asyncio.sleep(0)
+    return Answer(None)
 
 
 async def look_up_and_say_nothing(arguments: Order, context: CallContext) -> Outcome:
