@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - as in cli.py
 
 import getpass
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ async def _watch(operator: Operator, as_json: bool) -> None:
     calls = await operator.live()
     if as_json:
         print_json(calls)
-    elif not out.is_terminal:
+    elif not (out.is_terminal and sys.stdout.isatty()):
         out.print(_table(calls))
     else:
         with Live(_table(calls), console=out, auto_refresh=False) as shown:

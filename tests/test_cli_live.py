@@ -148,6 +148,15 @@ def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
     assert "\x1b" not in text
 
 
+def test_colours_make_no_terminal_of_a_pipe(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a CI that asks for them, the calls would be shown for ever."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(cli_live, "Live", None)
+    server.answer = LIVE
+
+    assert run("live").exit_code == 0
+
+
 def test_without_a_call_the_table_says_so(server: Server) -> None:
     server.answer = {"calls": []}
 
