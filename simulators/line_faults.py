@@ -42,16 +42,16 @@ class BadLine:
     def carry(self, frame: bytes, at: float) -> bytes:
         """Return what arrives of a frame that is said `at` seconds."""
         faults = self.faults
-        if faults.has("loss") and self._rng.random() < faults.number("loss") / 100:
+        if faults.has("loss") and self._rng.random() < faults.of("loss")[-1].number / 100:
             return _SILENT
-        added = [_share(self.heard(at - ECHO_SECONDS), faults.number("echo"))] if faults.has("echo") else []
+        added = [_share(self.heard(at - ECHO_SECONDS), faults.of("echo")[-1].number)] if faults.has("echo") else []
         added += [part for one in faults.of("cough") if (part := _part(_cough(), at - (one.after or 0.0)))]
         added += [part for one in faults.of("two people") if (part := _part(_somebody_else(), at - (one.after or 0.0)))]
         if faults.has("noise"):
-            added.append(self._hiss(faults.number("noise")))
+            added.append(self._hiss(faults.of("noise")[-1].number))
         if not added and not faults.has("clipping"):
             return frame
-        limit = _loudness(-faults.number("clipping")) if faults.has("clipping") else _LIMIT
+        limit = _loudness(-faults.of("clipping")[-1].number) if faults.has("clipping") else _LIMIT
         loudest = MASKED * _power(_samples(frame))
         return _mixed(frame, [part for part in added if _power(part) > loudest], limit)
 

@@ -74,6 +74,12 @@ def test_sound_comes_into_a_silence(fault: str) -> None:
     assert set(heard) <= {""}, "nobody in the scenario has said it"
 
 
+@pytest.mark.parametrize(("mild", "strong"), [("noise 60 dB", "noise 6 dB"), ("clipping 20 dB", "clipping 0 dB")])
+def test_of_two_that_are_alike_the_later_counts(mild: str, strong: str) -> None:
+    """As where `--fault` has one that the scenario has, too."""
+    assert carried(mild, strong) == carried(strong) != carried(mild)
+
+
 def test_what_a_voice_masks_leaves_it_as_it_was() -> None:
     loud = SAID.audio[SAID.words[3].start_byte // FRAME_BYTES * FRAME_BYTES :][: 3 * FRAME_BYTES]
 
