@@ -304,10 +304,14 @@ class Turn(Actions):
             self.session.late_filler = ""
 
     def _take_words_for_granted(self) -> None:
-        """Take a reply for an answer that came whole, but without its words: they were lost."""
+        """Take a reply for an answer that came whole, but without its words: they were lost.
+
+        What begins just behind an end is the rest of what came before it, for an answer takes longer.
+        """
         has_words, self.has_words = self.has_words, False
         is_other = self.at.cut > self.at.done or self.session.is_to_speak
-        if self.voice is VoiceState.COMING and self.reply.has_sound and not (has_words or is_other):
+        is_rest = self.reply.began <= self.at.done + JUST_BEHIND
+        if self.voice is VoiceState.COMING and self.reply.has_sound and not (has_words or is_other or is_rest):
             self.at.answered, self.has_spoken = self.reply.began, True
 
     def _note_session(self, event: Recognised) -> None:

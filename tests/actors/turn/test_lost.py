@@ -127,6 +127,25 @@ def test_the_rest_of_a_reply_whose_end_is_late_is_no_answer() -> None:
     assert without_notes(got)[-1] == (6.6, filler_asked())
 
 
+@pytest.mark.parametrize("said", ["words before the answer of a function", "a filler"])
+def test_audio_that_goes_on_behind_an_end_that_came_too_early_is_no_answer(said: str) -> None:
+    """It has no words since: they came before."""
+    begun: dict[str, list[Step]] = {
+        "words before the answer of a function": [
+            (2.6, FunctionsAsked(("f",))),
+            (4.5, Signal.AUDIO_BEGAN),
+            (4.52, AgentSaid("Let me see.")),
+            (4.6, FunctionDone("f")),
+        ],
+        "a filler": [(5.2, Signal.AUDIO_BEGAN), (5.22, AgentSaid(FIRST))],
+    }
+    goes_on: list[Step] = [(5.5, Signal.AUDIO_DONE), (5.55, Signal.AUDIO_BEGAN), (5.8, Signal.AUDIO_DONE)]
+
+    got = seen(*caller_says(1), *begun[said], *goes_on, (6.5, Signal.PLAYED), until=9.6)
+
+    assert got[-1] == (9.5, filler_asked(SECOND if said == "a filler" else FIRST))
+
+
 def test_audio_without_words_is_no_answer_where_a_filler_was_asked_for() -> None:
     script: list[Step] = [*caller_says(1), (5.5, Signal.AUDIO_BEGAN), (5.8, Signal.AUDIO_DONE), (6.5, Signal.PLAYED)]
 

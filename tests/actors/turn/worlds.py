@@ -405,7 +405,7 @@ class LaxServices(World):
             self.later(self.rng.uniform(0.2, 2), self.end_late, reply, sending)
 
     def frame_comes(self, reply: Reply, *, is_late: bool) -> None:
-        if reply.is_known and self.line.end > self.now and self.rng.random() < 0.05:
+        if self.line.end > self.now and self.rng.random() < 0.05:
             self.feed(Signal.AUDIO_DONE)
         super().frame_comes(reply, is_late=is_late)
 
