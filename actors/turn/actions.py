@@ -252,7 +252,7 @@ class Actions(TurnState):
         keys, why = self.keys, self.why_no_person
         parts = [describe_keys(keys, self.policy.human_digit)] if keys else []
         self.keys, self.wants_person, self.is_person_ordered, self.why_no_person = (), False, False, ""
-        self.is_unended = self.owes_deed = False
+        self.leave_turn()
         self.owe()
         self.tell(" ".join([*parts, why]).strip(), keys)
 

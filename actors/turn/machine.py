@@ -164,11 +164,11 @@ class Turn(Actions):
                 self.transcript, self.deaf_words = "", 0
             case events.CallerSaid():
                 self.understand(event)
-                self.is_unended = self.is_unread = self.owes_deed = False
+                self.is_unread = False
+                self.leave_turn()
                 self.count_turn()
                 self.want()
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
-                self.promise, self.is_reminded, self.is_urged = None, False, False
                 self.own_words, self.hears_itself = "", False
                 self.session.rest, self.has_asked = "", False
             case events.TurnToldLate():
@@ -320,7 +320,7 @@ class Turn(Actions):
                 if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak, and has heard the caller
                     self.at.quiet, self.is_unread = self.now, False
                 self.at.turned = self.at.understood = self.now
-                self.transcript = ""
+                self.transcript, self.is_urged = "", False
                 if owes:
                     self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say

@@ -392,6 +392,11 @@ class TurnState:
         self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
         self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
 
+    def leave_turn(self) -> None:
+        """Leave what belongs to the caller's turn before, as they have spoken anew, or pressed keys."""
+        self.is_unended = self.owes_deed = False
+        self.promise, self.is_reminded, self.is_urged = None, False, False
+
     def begin_reply(self) -> None:
         """Begin a reply of the agent's behind the one before it."""
         if not self.reply.has_sound:

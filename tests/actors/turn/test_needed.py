@@ -425,6 +425,29 @@ def test_the_rest_of_a_torn_answer_that_is_lost_as_well_is_asked_for_with_the_tu
     assert told == [(6, go_on), (7, "When can you come?")]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [[(20, Signal.FLOOR_VACATED), (21, FloorGiven(owes=True))], [(16, KeysEntered("1"))]],
+    ids=["session", "keys"],
+)
+def test_the_rest_of_a_torn_reply_is_asked_for_again_of_another_session_and_behind_keys(asked: list[Step]) -> None:
+    cut: list[Step] = [(3.4, Signal.CALLER_STARTED_SPEAKING), (4, Signal.NOTHING_UNDERSTOOD), (4.5, Signal.PLAYED)]
+    torn = [*reply(3, "We have")[:2], *cut]
+
+    got = seen(*caller_says(1), *torn, *reply(8), *asked, *((at + 20, event) for at, event in torn), until=26.1)
+
+    assert [at for at, effect in got if effect == TellAsCaller(POLICY.wording.go_on)] == [6, 26]
+
+
+def test_keys_leave_nothing_of_a_deed_that_was_announced_before_them() -> None:
+    announced = reply(3, "I put you through.", announces="transfer_to_human")
+    pressed: list[Step] = [(5.2, KeysEntered("1")), *reply(6, "Tuesday it is.")]
+
+    told = [at for at, effect in seen(*caller_says(1), *announced, *pressed, until=12) if type(effect) is TellAsCaller]
+
+    assert told == [5.2]
+
+
 @pytest.mark.parametrize("asked", [FIRST, POLICY.wording.still_there])
 def test_an_answer_is_resumed_though_what_was_asked_for_before_it_has_no_end(asked: str) -> None:
     unended: dict[str, list[Step]] = {
