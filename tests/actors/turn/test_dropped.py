@@ -292,6 +292,14 @@ def test_what_was_said_before_keys_is_no_goodbye_behind_them() -> None:
     assert NO_GOODBYE in effects_of(seen(*caller_says(1), *reply(3), *keys, until=5.6))
 
 
+def test_the_end_of_a_reply_that_had_no_words_yet_when_keys_were_told_says_no_goodbye_upon_them() -> None:
+    echoed: list[Step] = [(3.2, KeysEntered("1")), (3.4, CallerSaid(PRESSED)), (3.5, Signal.AUDIO_DONE)]
+
+    got = seen(*caller_says(1), (3, Signal.AUDIO_BEGAN), *echoed, (4, EndWanted("e", "done")), until=4.1)
+
+    assert NO_GOODBYE in effects_of(got)
+
+
 def test_keys_do_not_lengthen_the_silence_of_a_caller_who_waits() -> None:
     assert (6, clip()) in seen(*caller_says(1), (4, KeysEntered("1")), until=6)
 
