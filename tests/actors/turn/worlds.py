@@ -12,6 +12,8 @@ from tests.actors.turn.world import Reply, World
 
 LONGEST_ECHO = 0.4
 """Seconds until the service hears what the line carries back."""
+FEWEST_WORDS_OF_AN_ECHO = 5
+"""Fewer may be the caller's own, which end their silence."""
 _DOUBLED = {
     Signal.AUDIO_DONE, Signal.CALLER_STARTED_SPEAKING, Signal.SAY_REFUSED, Signal.THINKING_BEGAN,
     Signal.NOTHING_UNDERSTOOD, AgentSaid, CallerSaid,
@@ -124,6 +126,8 @@ class OwnEchoes(Transcribed):
         if self.is_loud:
             self.service_hears_no_more()
         elif not (self.is_dead or self.is_held):
+            if len(reply.text.split()) < FEWEST_WORDS_OF_AN_ECHO:  # it may be a caller who whispers
+                self.judge.caller_stops(self.now, deaf=False)
             self.transcribe_idle(CallerSaid(reply.text.lower().rstrip(".")))
 
 
