@@ -92,6 +92,10 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
         def come() -> None:
             known.add(KnownCall("new", "outbound", LEAD, "+15551230000", "in-progress", CALL_SID)).carried()
 
+        def come_many() -> None:
+            for index in range(60):
+                known.add(KnownCall(f"{index}", "inbound", LEAD, "+15551230000", "in-progress", f"{index}")).carried()
+
         def go() -> None:
             for call in list(known.newest()):
                 known.remove(call.id)
@@ -109,6 +113,9 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 assert page.evaluate("document.activeElement.getAttribute('href')") == name
                 assert page.locator("ul.live li[title='the same']").count() == 1  # it is not read out again
                 assert LEAD not in page.content()
+                trio.from_thread.run_sync(come_many)
+                wait_until(page, lambda: page.locator("ul.live li").count() == 62)
+                assert page.locator("form.filters").evaluate("form => form.offsetTop") < 1000  # search stays near
                 trio.from_thread.run_sync(go)
                 wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
 
