@@ -404,7 +404,7 @@ class World:
             if rng.random() < 0.6:
                 self.later(rng.uniform(0.3, 6), self.session_comes)
             else:
-                self.later(rng.uniform(0.6, 6), self.deny_handoff, event.id)
+                self.later(rng.uniform(0.3, 6), self.deny_handoff, event.id)
         elif rng.random() < 0.3:
             self.later(rng.uniform(0.5, 4), self.withdraw, event.id)
 
