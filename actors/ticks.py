@@ -135,7 +135,7 @@ class _Clock(trio.abc.Instrument):
     asleep: int = 0
     """How many sleep."""
     _due: list[tuple[float, int, Sleeper]] = attrs.field(factory=list)
-    """A heap: until when (trio time) each sleeps. Who is parked until another moment has left this one."""
+    """A heap of moments (trio time) and sleepers. An entry counts only while its sleeper sleeps until that moment."""
     _nap: trio.CancelScope | None = None
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
     _first: float = math.inf

@@ -155,7 +155,7 @@ class AnsweringMachine:
         reply = self.state.conversation.last_reply
         said = reply.text if reply is not None and reply is not before else ""
         names = {word.strip(".,;:!?") for word in self.introduction.split()[1:] if word[:1].isupper() and word != "I"}
-        if names.isdisjoint(said.replace(",", " ").replace(".", " ").split()):  # it has not said who is calling
+        if names.isdisjoint(said.replace(",", " ").replace(".", " ").split()):  # the caller's name is missing
             self.state.turn.put(RemarkMade(self.introduction))
 
     def _hang_up(self) -> None:

@@ -424,7 +424,7 @@ async def _echo(scene: Scene, left: int, *, flushed: bool) -> None:
 
 
 async def _talk(scene: Scene, until: float) -> None:
-    """An agent who speaks for a second again and again, and a caller who answers, at times over their words."""
+    """The agent speaks for a second, many times. The caller answers, and sometimes talks over it."""
     state, count = scene.watched.state, 0
     while True:
         state.ledger.put(scene.voice, words(1).data)

@@ -128,7 +128,7 @@ async def test_a_connection_that_is_over_takes_its_tls_with_it(
 
 
 class User:
-    """Who has a connection open."""
+    """Holds one connection open."""
 
 
 @freeing_version

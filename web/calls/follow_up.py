@@ -138,7 +138,7 @@ async def settle_unheard(context: AppContext) -> None:
 
 
 async def settle_unused(context: AppContext, text: bytes) -> None:
-    """Do as `settle_unheard` for a call whose worker has died: what is left of it is a token that it never used."""
+    """Do as `settle_unheard` for a call whose worker has died. Only its unused token is left."""
     try:
         told = known_fields(Admission, dict(orjson.loads(text)))
     except (TypeError, ValueError):

@@ -204,7 +204,7 @@ def _said(answer: bytes, requests: int) -> BriefText:
         said, why = choice["message"]["content"], choice.get("finish_reason")
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as exc:
         raise BriefUnavailable("the answer has no message in it", requests=requests) from exc
-    if isinstance(said, list):  # of parts: what the model thinks, and what it says
+    if isinstance(said, list):  # the model's thoughts and its words, as parts
         parts = [part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str)]
         said = "".join(parts)
     if not isinstance(said, str) or not said.strip():
