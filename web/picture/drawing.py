@@ -2,8 +2,6 @@
 
 from web.picture.bands import GUTTER, LINE_HEIGHT, MARGIN, RAIL_HEIGHT, SPEECH_HEIGHT, Band, Lane, PlacedFlag
 from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, HandoffSpan, Mark, MarkKind, SessionSpan
-from web.picture.glyphs import draw_mark
-from web.picture.palette import tone_class
 from web.picture.speech import Speech
 from web.picture.svg import Canvas, fitted, text_width, wrapped
 from web.picture.words import milliseconds
@@ -17,6 +15,7 @@ SILENCE_TOO_LONG = 4.3
 GLYPH_WIDTH = 19.0
 BOLDER = 1.1
 NO_WORDS = "…"
+TONES = 5
 
 
 def draw_band(sheet: Canvas, chart: Chart, band: Band, *, last: bool) -> None:
@@ -40,6 +39,11 @@ def draw_band(sheet: Canvas, chart: Chart, band: Band, *, last: bool) -> None:
     _draw_marks(canvas, band, [mark for mark in chart.marks if band.holds(mark.at, last=last)])
 
 
+def _tone(chart: Chart, name: str) -> str:
+    """Name the colours of a lane; a sixth agent shares those of the first."""
+    return f"a{chart.agents.index(name) % TONES}" if name in chart.agents else "c"
+
+
 def _draw_axis(canvas: Canvas, band: Band, *, last: bool) -> None:
     top, bottom = band.top + 20, band.top + band.height - 5
     second = -(-band.start // 1)
@@ -55,7 +59,7 @@ def _draw_axis(canvas: Canvas, band: Band, *, last: bool) -> None:
 
 
 def _draw_label(canvas: Canvas, chart: Chart, lane: Lane) -> None:
-    style = tone_class(lane.name, chart.agents)
+    style = _tone(chart, lane.name)
     middle = lane.top + min(SPEECH_HEIGHT, lane.height) / 2
     words = "caller hears" if lane.name == LINE else lane.name
     if lane.name in {LINE, SUMMARIZER, SWITCHBOARD}:
@@ -77,7 +81,7 @@ def _draw_line(canvas: Canvas, chart: Chart, band: Band) -> None:
         _draw_silence(canvas, band, lane, over, start)
         over = max(over, end)
         if band.shows(start, end):
-            style = tone_class(speaker, chart.agents) + ("tint" if speaker == CALLER else "fill")
+            style = _tone(chart, speaker) + ("tint" if speaker == CALLER else "fill")
             block = canvas.box(style, band.x(start), lane.top, band.x(end) - band.x(start), LINE_HEIGHT, r=3)
             block.titled(f"{start:.2f}–{end:.2f} s: {speaker}")
     _draw_silence(canvas, band, lane, over, chart.duration)
@@ -98,7 +102,7 @@ def _draw_speech(canvas: Canvas, chart: Chart, band: Band, speech: Speech) -> No
         return
     x, width = band.x(speech.start), band.x(speech.end) - band.x(speech.start)
     group = canvas.group().titled(_spoken(speech))
-    height, style = min(SPEECH_HEIGHT, lane.height), tone_class(speech.speaker, chart.agents)
+    height, style = min(SPEECH_HEIGHT, lane.height), _tone(chart, speech.speaker)
     rows, padding, written = _rows(speech, width, max(0.0, _room_beside(chart, band, speech)), height)
     begins_here = speech.start >= band.start
     goes_beyond = written > width and begins_here
@@ -151,7 +155,7 @@ def _draw_session(canvas: Canvas, chart: Chart, band: Band, session: SessionSpan
     lane = band.lane(session.agent)
     if lane is None or not band.shows(session.connecting, session.ended):
         return
-    style = tone_class(session.agent, chart.agents)
+    style = _tone(chart, session.agent)
     ready = session.ended if session.ready is None else session.ready
     floor = session.ended if session.floor is None else session.floor
     group = canvas.group().titled(_told(session))
@@ -175,7 +179,7 @@ def _told(session: SessionSpan) -> str:
 
 
 def _draw_flag(canvas: Canvas, chart: Chart, lane: Lane, placed: PlacedFlag) -> None:
-    flag, style = placed.flag, tone_class(placed.flag.agent, chart.agents)
+    flag, style = placed.flag, _tone(chart, placed.flag.agent)
     y = lane.top + 12.0 if placed.above else lane.top + SPEECH_HEIGHT + RAIL_HEIGHT + placed.row * 17.0
     group = canvas.group().titled(f"{flag.at:.2f} s: {flag.agent} called {flag.label}\n{_answer(placed)}")
     group.line(f"{style}line line", (placed.x, lane.rail), (placed.x, y if placed.above else y + 14))
@@ -199,10 +203,10 @@ def _draw_verdict(canvas: Canvas, ok: bool | None, x: float, y: float) -> None:
     if ok is None:
         canvas.draw("circle", "softline line hollow", cx=x, cy=y, r=3)
     elif ok:
-        canvas.draw("path", "goodline line thick", d=f"M{x - 3:.1f} {y:.1f} l2.2 2.4 l4 -5", stroke_linecap="round")
+        canvas.draw("path", "goodline line thick round", d=f"M{x - 3:.1f} {y:.1f} l2.2 2.4 l4 -5")
     else:
         cross = f"M{x - 2.6:.1f} {y - 2.6:.1f} l5.2 5.2 m0 -5.2 l-5.2 5.2"
-        canvas.draw("path", "alarmline line thick", d=cross, stroke_linecap="round")
+        canvas.draw("path", "alarmline line thick round", d=cross)
 
 
 def _draw_handoff(canvas: Canvas, chart: Chart, band: Band, handoff: HandoffSpan) -> None:
@@ -213,9 +217,9 @@ def _draw_handoff(canvas: Canvas, chart: Chart, band: Band, handoff: HandoffSpan
     x0, y0 = band.x(handoff.asked), origin.rail
     x1 = band.x(handoff.landed)
     y1 = y0 + 26 if target is None else target.top + 2
-    style = "alarmline line dash" if handoff.failure else f"{tone_class(handoff.target, chart.agents)}line line"
+    style = "alarmline line dash" if handoff.failure else f"{_tone(chart, handoff.target)}line line"
     group.draw("path", f"{style} thick", d=_curve(x0, y0, x1, y1 - 5))
-    fill = "alarm" if handoff.failure else f"{tone_class(handoff.target, chart.agents)}fill"
+    fill = "alarm" if handoff.failure else f"{_tone(chart, handoff.target)}fill"
     group.draw("circle", fill, cx=x0, cy=y0, r=4)
     group.draw("path", fill, d=f"M{x1 - 5:.2f} {y1 - 8:.2f} h10 l-5 8 Z")
     _draw_gap(group, handoff, x1, (y0 + y1) / 2, style.replace(" dash", ""))
@@ -258,7 +262,7 @@ def _draw_summaries(canvas: Canvas, chart: Chart, band: Band) -> None:
         told = f"Brief for {summary.reader} from {summary.source} in {took}"
         group = canvas.group().titled(f"{told} {summary.why}".rstrip())
         group.box("cbar bar", left, lane.top + 1, right - left, 12, r=4)
-        tone = tone_class(summary.reader, chart.agents)
+        tone = _tone(chart, summary.reader)
         reader = band.lane(summary.reader)
         if reader is not None:
             group.line(f"{tone}line line dots", (right, lane.top + 1), (right, reader.rail + 4))
@@ -279,14 +283,20 @@ def _draw_mark(canvas: Canvas, band: Band, mark: Mark, x: float) -> None:
     lane = band.lane(mark.lane) or band.lane(LINE)
     if lane is None:
         return
+    y = lane.top + min(lane.height, SPEECH_HEIGHT) / 2 if lane.name in {CALLER, LINE} else lane.rail
     if mark.kind is MarkKind.BARGE_IN:
-        caller = band.lane(CALLER)
+        caller, y = band.lane(CALLER), lane.top - 3
         top = lane.top if caller is None else caller.top + SPEECH_HEIGHT
         canvas.line("amber alarmline line dash hair", (x, top), (x, lane.top + SPEECH_HEIGHT))
-        draw_mark(canvas, mark, x, lane.top - 3)
     elif mark.kind is MarkKind.SILENCE:
-        draw_mark(canvas, mark, x - GLYPH_WIDTH / 2, lane.top + lane.height / 2)  # in the silence, not on what ended it
-    elif lane.name in {CALLER, LINE}:
-        draw_mark(canvas, mark, x, lane.top + min(lane.height, SPEECH_HEIGHT) / 2)
-    else:
-        draw_mark(canvas, mark, x, lane.rail)
+        x -= GLYPH_WIDTH / 2  # in the silence, not on what ended it
+    is_key = mark.kind is MarkKind.DIGIT
+    group = canvas.group().titled(f"key {mark.detail}" if is_key else f"{mark.at:.2f} s: {mark.detail}")
+    draw_glyph(group, mark.kind, mark.detail, x, y)
+
+
+def draw_glyph(canvas: Canvas, kind: MarkKind, detail: str, x: float, y: float) -> None:
+    """Draw a sign around a point; the one of a key has its digit on it."""
+    canvas.draw("use", href=f"#{kind.name.lower()}", x=x, y=y)
+    if kind is MarkKind.DIGIT:
+        canvas.write(detail[:1], "ink middle bold", x=x, y=y + 3.8)

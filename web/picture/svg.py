@@ -1,11 +1,14 @@
 """Canvas and paper: SVG elements with everything escaped, and words that fit where they are written.
 
 Owns the XML tree while it is drawn. The tree is built by the standard library, so no text of a caller or an agent can
-leave its element; characters that XML has no place for are replaced.
+leave its element; characters that XML has no place for are replaced. Colours, signs and the key of the lines stand in
+`sheet.svg`, with which every picture begins.
 """
 
 import re
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -98,11 +101,25 @@ class Canvas:
         return self.draw("rect", style, x=x, y=y, width=max(width, 1.0), height=height, rx=r)
 
 
-def paper(width: float, height: float, **attributes: str) -> Canvas:
+@cache
+def _sheet() -> ET.Element:
+    return ET.parse(Path(__file__).with_name("sheet.svg")).getroot()  # noqa: S314 - our own file
+
+
+def stylesheet() -> str:
+    return _sheet().findtext("style", "")
+
+
+def paper(width: float, height: float, title: str, description: str) -> Canvas:
     across, down = _written(width), _written(height)
     size = {"width": across, "height": down, "viewBox": f"0 0 {across} {down}"}
-    named = {name.replace("_", "-"): value for name, value in attributes.items()}
-    return Canvas(ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **named}))
+    named = {"role": "img", "aria-labelledby": "title description"}
+    canvas = Canvas(ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **named}))
+    canvas.draw("title", id="title").element.text = printable(title)
+    canvas.draw("desc", id="description").element.text = printable(description)
+    canvas.element.extend(_sheet())
+    canvas.box("paper", 0, 0, width, height)
+    return canvas
 
 
 def document(canvas: Canvas) -> str:

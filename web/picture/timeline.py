@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from actors.journal import Entry
 from web.picture.bands import MARGIN, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
-from web.picture.drawing import draw_band
-from web.picture.glyphs import draw_legend
-from web.picture.palette import stylesheet
-from web.picture.svg import Canvas, document, fitted, paper, printable, text_width
+from web.picture.drawing import draw_band, draw_glyph
+from web.picture.svg import Canvas, document, fitted, paper, text_width
 from web.picture.words import milliseconds
 
 HEADER_HEIGHT = 84.0
@@ -24,12 +22,10 @@ def render_timeline(entries: Sequence[Entry], *, title: str) -> str:
     bands = laid_out(chart, HEADER_HEIGHT)
     bottom = bands[-1].top + bands[-1].height
     width = bands[0].scale.width
-    canvas = paper(width, bottom + FOOTER_HEIGHT, role="img", aria_labelledby="title description")
-    canvas.draw("title", id="title").element.text = printable(title)
-    canvas.draw("desc", id="description").element.text = printable(synopsis(chart))
-    canvas.draw("style").element.text = stylesheet()
-    canvas.box("paper", 0, 0, width, bottom + FOOTER_HEIGHT)
-    _draw_header(canvas, chart, title, width)
+    told, room = synopsis(chart), width - 2 * MARGIN
+    canvas = paper(width, bottom + FOOTER_HEIGHT, title, told)
+    canvas.write(fitted(title, room, 20.0), "ink title", x=MARGIN, y=40)
+    canvas.write(fitted(told, room, 12.5), "soft sub", x=MARGIN, y=62)
     for index, band in enumerate(bands):
         draw_band(canvas, chart, band, last=index == len(bands) - 1)
     _draw_footer(canvas, chart, bottom + 24)
@@ -68,46 +64,12 @@ def _counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
-def _draw_header(canvas: Canvas, chart: Chart, title: str, width: float) -> None:
-    room = width - 2 * MARGIN
-    canvas.write(fitted(title, room, 20.0), "ink title", x=MARGIN, y=40)
-    canvas.write(fitted(synopsis(chart), room, 12.5), "soft sub", x=MARGIN, y=62)
-
-
 def _draw_footer(canvas: Canvas, chart: Chart, y: float) -> None:
+    """Explain the signs that are used, and the lines."""
     x = MARGIN
-    used = tuple(kind for kind in MarkKind if any(mark.kind is kind for mark in chart.marks))
-    draw_legend(canvas, used, x, y)
-    y += 24 if used else 0
-    x = _sample_rail(canvas, x, y)
-    x = _sample_silence(canvas, x, y)
-    _sample_arrow(canvas, x, y)
-
-
-def _sample_rail(canvas: Canvas, x: float, y: float) -> float:
-    canvas.line("cline line dots thick", (x + 2, y), (x + 22, y))
-    x = _explained(canvas, "connecting", x + 28, y)
-    canvas.box("cline hollow", x, y - 2.5, 22, 5, r=2.5)
-    x = _explained(canvas, "ready, not on the line", x + 28, y)
-    canvas.box("cfill", x, y - 3, 22, 6, r=3)
-    return _explained(canvas, "holds the floor", x + 28, y)
-
-
-def _sample_silence(canvas: Canvas, x: float, y: float) -> float:
-    canvas.box("silence", x, y - 6.5, 30, 13, r=3)
-    canvas.write("1.2", "soft small middle", x=x + 15, y=y + 3.4)
-    return _explained(canvas, "seconds in which nobody speaks", x + 36, y)
-
-
-def _sample_arrow(canvas: Canvas, x: float, y: float) -> float:
-    canvas.draw(
-        "path",
-        "softline line",
-        d=f"M{x:.1f} {y - 5:.1f} C{x + 14:.1f} {y - 5:.1f} {x + 8:.1f} {y + 5:.1f} {x + 22:.1f} {y + 5:.1f}",
-    )
-    return _explained(canvas, "handoff: from asking for it to the next agent’s first audio", x + 28, y)
-
-
-def _explained(canvas: Canvas, words: str, x: float, y: float) -> float:
-    canvas.write(words, "soft", x=x, y=y + 3.6)
-    return x + text_width(words, 10.5) + 16
+    for kind in MarkKind:
+        if any(mark.kind is kind for mark in chart.marks):
+            draw_glyph(canvas, kind, "5", x + 8, y)
+            canvas.write(kind.value, "soft", x=x + 21, y=y + 3.8)
+            x += 41 + text_width(kind.value, 10.5)
+    canvas.draw("use", href="#key", x=MARGIN, y=y if x == MARGIN else y + 24)

@@ -81,6 +81,17 @@ def test_legend_names_only_the_signs_that_are_used() -> None:
     assert "warning" not in written
 
 
+def test_the_key_of_the_lines_fits_under_the_shortest_call() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+
+    picture = drawn(call.entries)
+    last = picture.findall(f".//{SVG}g[@id='key']/{SVG}text")[-1]
+
+    end = MARGIN + float(last.attrib["x"]) + text_width(str(last.text), 10.5)
+    assert end <= float(picture.attrib["width"])
+
+
 def test_refused_handoff_says_why() -> None:
     call = JournalWriter()
     call.starts("qualifier")
