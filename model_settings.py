@@ -29,7 +29,6 @@ from protocol.fields import split_url, why_no_headers
 from setting_reader import Parse, Reading, optional_setting, setting, variable_of
 from setting_values import agent_sources, http_url, key, number, one_of, whole, written_as, yes_or_no
 
-AURA_SLOWEST = 0.7
 USUAL_EOT_THRESHOLD = 0.7
 USUAL_PROVIDER = "open_ai"
 
@@ -280,16 +279,6 @@ def check_models(chosen: ModelSettings, read: Reading) -> None:
     """Refuse settings that contradict each other; a malformed one reads as None, and was refused."""
     _check_think(chosen, read)
     _check_listen(chosen, read)
-    _check_speed(chosen, read)
-
-
-def _check_speed(chosen: ModelSettings, read: Reading) -> None:
-    """Refuse a speed that an Aura voice does not have; the voices of a roster of one's own are known later."""
-    usual = dict.fromkeys(REFERENCE_VOICES, "aura-") if chosen.agents == (AGENTS.default,) else {}
-    voices = usual | {f"{name.upper()}{VOICE}": voice for name, voice in chosen.voices.items()}
-    slow = [name for name, voice in voices.items() if voice.startswith("aura-")]
-    if chosen.speak_speed is not None and chosen.speak_speed < AURA_SLOWEST and slow:
-        read.refuse("SPEAK_SPEED", f"SPEAK_SPEED is {chosen.speak_speed:g}, too slow for the Aura voice of {slow[0]}.")
 
 
 def _check_think(chosen: ModelSettings, read: Reading) -> None:

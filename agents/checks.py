@@ -18,6 +18,7 @@ from agents.functions import FunctionSpec, no_handler
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from protocol.deepgram import (
+    AURA_SLOWEST,
     LANGUAGE,
     LIMITS,
     MANAGED,
@@ -28,6 +29,7 @@ from protocol.deepgram import (
     VOICE_NAME,
     VOICE_WANTED,
     Endpoint,
+    why_unheard,
 )
 from protocol.fields import JSON, split_url, why_no_headers
 from protocol.phone_numbers import is_phone_number
@@ -60,7 +62,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
             yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
     yield from _prompt(agent)
     yield from _words(agent)
-    yield from _options(agent.options)
+    yield from problems_of_options(agent.options, agent.voice)
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
@@ -111,7 +113,8 @@ _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 """What Deepgram takes, as the settings of the same names."""
 
 
-def _options(options: AgentOptions) -> Found:
+def problems_of_options(options: AgentOptions, voice: str) -> Found:
+    """Yield everything wrong with the options of an agent: its own, or those that they make with the server's."""
     for name, (least, most) in LIMITS.items():
         number = getattr(options, name)
         if number is not None and not least <= number <= most:
@@ -122,6 +125,14 @@ def _options(options: AgentOptions) -> Found:
             yield f"options.{name}", f"{odd!r} is not {wanted}"
     if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
         yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
+    sure, eager = options.eot_threshold, options.eager_eot_threshold
+    if sure is not None and eager is not None and eager > sure:
+        yield "options.eager_eot_threshold", f"is {eager}, above eot_threshold: write at most {sure}"
+    if options.listen_model and (why := why_unheard(options.listen_model, options.listen_language or ())):
+        yield "options.listen_language", why
+    if voice.startswith("aura-") and options.speak_speed is not None and options.speak_speed < AURA_SLOWEST:
+        text = f"is {options.speak_speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {voice}"
+        yield "options.speak_speed", f"{text}: write {AURA_SLOWEST} or more"
     yield from _think(options)
 
 
@@ -133,8 +144,12 @@ def _think(options: AgentOptions) -> Found:
             yield "options.think", f"{model.provider!r} is not one of {', '.join((*MANAGED, *OWN_ENDPOINT))}"
         if not MODEL_NAME.fullmatch(model.name):
             yield "options.think", f"{model.name!r} is not the name of a model"
+        if model.provider in OWN_ENDPOINT and model.endpoint is None:
+            yield "options.think", f"{model.provider} needs an endpoint: ThinkModel({model.provider!r}, …, Endpoint(…))"
         if model.endpoint is not None:
             yield from _endpoint(model.endpoint)
+        if options.mip_opt_out and (model.provider, model.name) == ("deepgram", "think-fast"):
+            yield "options.think", "think-fast cannot be had with mip_opt_out: name another model"
 
 
 def _endpoint(endpoint: Endpoint) -> Found:

@@ -568,7 +568,6 @@ def test_models_are_lists_in_the_order_of_preference() -> None:
         ({"LISTEN_EAGER_EOT_THRESHOLD": "0.8"}, "LISTEN_EAGER_EOT_THRESHOLD"),
         ({"LISTEN_EOT_THRESHOLD": "0.6", "LISTEN_EAGER_EOT_THRESHOLD": "0.65"}, "LISTEN_EAGER_EOT_THRESHOLD"),
         ({"THINK_PROVIDER": "anthropic", "THINK_MODEL": "x", "THINK_TEMPERATURE": "1.5"}, "THINK_TEMPERATURE"),
-        ({"SPEAK_SPEED": "0.6"}, "SPEAK_SPEED"),
     ],
 )
 def test_what_the_chosen_model_cannot_do_is_refused(changes: dict[str, str], name: str) -> None:
@@ -584,7 +583,6 @@ def test_what_the_chosen_model_cannot_do_is_refused(changes: dict[str, str], nam
         {"LISTEN_MODEL": "flux-general-multi", "LISTEN_LANGUAGE": "en, es"},
         {"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "multi"},
         {"LISTEN_EOT_THRESHOLD": "0.9", "LISTEN_EAGER_EOT_THRESHOLD": "0.8"},
-        {f"{agent}_VOICE_MODEL": "flux-a-en" for agent in ("QUALIFIER", "ADVISOR", "CLOSER")} | {"SPEAK_SPEED": "0.6"},
     ],
 )
 def test_what_the_chosen_model_can_do_is_taken(changes: dict[str, str]) -> None:

@@ -18,7 +18,6 @@ import structlog
 
 from actors.call_services import CallServices
 from actors.policy import CallPolicy, Deadlines, Wording
-from actors.session.settings_form import VoiceAgentOptions
 from agents.roster import SHIPPED, Roster, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
@@ -53,7 +52,7 @@ _log = structlog.stdlib.get_logger()
 def roster_of(settings: Settings) -> Roster:
     """Load the agents that AGENTS names, and see whether their options can work. Raises: `RosterError`."""
     roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
-    refuse_options(roster, VoiceAgentOptions(options_of(settings)))
+    refuse_options(roster, options_of(settings))
     return roster
 
 

@@ -263,6 +263,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "eot_timeout_ms": (500, 10_000),
 }
 """The least and the most of a number that the service takes, by the name of the option of an agent."""
+AURA_SLOWEST = 0.7
+"""The least speed of an Aura voice, as a multiple of its own."""
 TEMPERATURE_LIMITS: Mapping[str, float] = {"anthropic": 1.0}
 HIGHEST_TEMPERATURE = LIMITS["temperature"][1]
 CARTESIA = "cartesia/"

@@ -4,7 +4,7 @@ The classes are the grammar. A key that a class does not have, inside an object 
 (`client_side` in a function, `timeout` in `think`, `endpoint` inside `provider` all did), and so do a wrong type, a
 float for an integer and an unknown message: `RemoteProtocolError` with code UNPARSABLE_CLIENT_MESSAGE and the path of
 the offender. Values of the right shape that make no sense together
-are `protocol.deepgram.rules`' business.
+are the business of `rules`.
 """
 
 import uuid
@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar, cast, get_args
 import attrs
 
 from protocol import fields
-from protocol.deepgram import messages, rules, settings
+from protocol.deepgram import messages, settings
 from protocol.deepgram.codec import OTHER_NAMES, read_history
 from protocol.deepgram.messages import (
     CallerAudio,
@@ -28,6 +28,7 @@ from protocol.deepgram.messages import (
 from protocol.deepgram.settings import CompletedCall, History
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
+from simulators.deepgram import rules
 
 T = TypeVar("T")
 ReadValue: TypeAlias = Callable[[JSON], object]

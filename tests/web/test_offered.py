@@ -195,10 +195,12 @@ def test_the_models_of_an_agent_are_wanted_too() -> None:
     ("options", "says"),
     [
         ({"think": (ThinkModel("groq", "openai/gpt-oss-20b"),)}, "groq needs an endpoint"),
-        ({"eot_threshold": 0.2}, "eot_threshold: 0.5 to 1"),
-        ({"eager_eot_threshold": 0.8}, "eager_eot_threshold: above eot_threshold"),
-        ({"eot_timeout_ms": 20}, "eot_timeout_ms: 500 to 10000"),
-        ({"temperature": -1.0}, "temperature: 0 to"),
+        ({"think": (ThinkModel("deepgram", "think-fast"),), "mip_opt_out": True}, "think-fast cannot be had with mip_opt"),
+        ({"speak_speed": 0.6}, "speak_speed: is 0.6 .SPEAK_SPEED, .* too slow for the Aura voice aura-2-.*: write 0.7 or"),
+        ({"eot_threshold": 0.2}, "eot_threshold: is 0.2; write a number from 0.5 to 1"),
+        ({"eager_eot_threshold": 0.8}, "eager_eot_threshold: is 0.8, above eot_threshold: write at most 0.7"),
+        ({"eot_timeout_ms": 20}, "eot_timeout_ms: is 20; write a number from 500 to 10000"),
+        ({"temperature": -1.0}, "temperature: is -1.0; write a number from 0 to 2"),
         ({"listen_language": ("de",)}, "listen_language: flux-general-en hears English only: choose flux-general-mul"),
         ({"listen_model": "nova-3", "listen_language": ("de", "en")}, "listen_language: nova-3 takes one language"),
     ],
@@ -207,7 +209,7 @@ def test_options_of_an_agent_that_cannot_work_are_refused_at_the_start(options: 
     roster = changed(lambda given: attrs.evolve(given, **options))  # type: ignore[arg-type]
 
     with pytest.raises(RosterError, match=says):
-        refuse_options(roster, VoiceAgentOptions(options_of(settings())))
+        refuse_options(roster, options_of(settings()))
 
 
 async def test_what_is_offered_reaches_the_settings_of_the_next_session(autojump_clock: MockClock) -> None:

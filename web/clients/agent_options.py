@@ -1,17 +1,17 @@
 """Options of the agents from the settings of models and voices, and a check that a service can take them.
 
-`options_of` makes the options that every agent begins with. `refuse_options` opens nothing: it writes the Settings of
-each agent and reads them by the service's own rules, so that what cannot work is told before the first call.
+`options_of` makes the options that every agent begins with. `refuse_options` opens nothing: what cannot work together is
+told before the first call.
 """
 
-from collections.abc import Iterator
+import attrs
 
-from actors.session.settings_form import SettingsForm, VoiceAgentOptions
-from agents.roster import Roster, RosterError, RosterProblem
+from agents.checks import problems_of_options
+from agents.loading import RosterProblem, refuse
+from agents.roster import Roster
 from agents.spec import AgentOptions, ThinkModel
-from model_settings import AURA_SLOWEST
-from protocol.deepgram import Endpoint, why_unheard
-from protocol.deepgram.rules import problems
+from model_settings import USUAL_EOT_THRESHOLD
+from protocol.deepgram import Endpoint
 from settings import Settings
 
 
@@ -42,22 +42,16 @@ def _think_of(settings: Settings) -> tuple[ThinkModel, ...]:
     return (*ours, *(each for each in others if str(each) not in map(str, ours)))
 
 
-def refuse_options(roster: Roster, options: VoiceAgentOptions) -> None:
-    """Refuse a roster with options that the Voice Agent API would refuse. Raises: `RosterError`."""
-    found = list(_problems(roster, options))
-    if found:
-        raise RosterError(found)
+def refuse_options(roster: Roster, defaults: AgentOptions) -> None:
+    """Refuse a roster whose options, with those of the settings, cannot work. Raises: `RosterError`."""
+    refuse(
+        RosterProblem(f"agent {name!r}", field, text)
+        for name, agent in roster.agents.items()
+        for field, text in problems_of_options(_chosen(agent.options, defaults), agent.voice)
+    )
 
 
-def _problems(roster: Roster, options: VoiceAgentOptions) -> Iterator[RosterProblem]:
-    form = SettingsForm("check", options)
-    for name, agent in roster.agents.items():
-        for reason in problems(form.fresh(agent, None)):
-            yield RosterProblem(f"agent {name!r}", "options", reason)
-        chosen = agent.options.over(options.defaults)
-        if why := why_unheard(chosen.listen_model or "", chosen.listen_language or ()):
-            yield RosterProblem(f"agent {name!r}", "options.listen_language", why)
-        speed = chosen.speak_speed
-        if agent.voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
-            text = f"a speed of {speed:g} is too slow for the Aura voice {agent.voice}"
-            yield RosterProblem(f"agent {name!r}", "voice", text)
+def _chosen(own: AgentOptions, defaults: AgentOptions) -> AgentOptions:
+    """Return the options of a session; where nobody says how sure of an end of turn Flux must be, it is as usual."""
+    chosen = own.over(defaults)
+    return attrs.evolve(chosen, eot_threshold=chosen.eot_threshold or USUAL_EOT_THRESHOLD)

@@ -1,8 +1,7 @@
 """The service's rules for settings of the right shape: INVALID_SETTINGS, one reason at a time.
 
-Each rule is a generator of reasons over one part of the tree. The server applies the rules to the options of each agent
-at the start, and the simulator refuses settings that break one. What depends on the account (its models, its early
-access) is not here. Sources: https://developers.deepgram.com/docs/configure-voice-agent,
+Each rule is a generator of reasons over one part of the tree; settings that break one are refused. What depends on the
+account (its models, its early access) is not here. Sources: https://developers.deepgram.com/docs/configure-voice-agent,
 voice-agent-tts-models, voice-agent-llm-models.
 """
 

@@ -26,8 +26,8 @@ from protocol.deepgram import (
     encode_client,
     speak_with,
 )
-from protocol.deepgram.rules import problems
 from protocol.errors import RemoteProtocolError
+from simulators.deepgram.rules import problems
 from simulators.deepgram.strict import decode_client
 from tests.protocol.samples import REQUESTS, SETTINGS
 
