@@ -125,15 +125,20 @@ def problems_of_options(options: AgentOptions, voice: str) -> Found:
             yield f"options.{name}", f"{odd!r} is not {wanted}"
     if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
         yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
-    sure, eager = options.eot_threshold, options.eager_eot_threshold
+    yield from _together(options, voice)
+    yield from _think(options)
+
+
+def _together(options: AgentOptions, voice: str) -> Found:
+    """Yield what does not go with something else."""
+    sure, eager, speed = options.eot_threshold, options.eager_eot_threshold, options.speak_speed
     if sure is not None and eager is not None and eager > sure:
         yield "options.eager_eot_threshold", f"is {eager}, above eot_threshold: write at most {sure}"
     if options.listen_model and (why := why_unheard(options.listen_model, options.listen_language or ())):
         yield "options.listen_language", why
-    if voice.startswith("aura-") and options.speak_speed is not None and options.speak_speed < AURA_SLOWEST:
-        text = f"is {options.speak_speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {voice}"
+    if voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
+        text = f"is {speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {voice}"
         yield "options.speak_speed", f"{text}: write {AURA_SLOWEST} or more"
-    yield from _think(options)
 
 
 def _think(options: AgentOptions) -> Found:

@@ -162,15 +162,6 @@ def words_or_nothing(fields: Fields, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def flag_or(fields: Fields, key: str, default: bool) -> bool:
-    value = fields.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise _wrong(fields, key, "a boolean")
-    return value
-
-
 def whole_number(fields: Fields, key: str, default: int) -> int:
     """Return an integer sent as a number or as a numeric string, or the default when it is missing or null."""
     value = fields.get(key)

@@ -230,10 +230,10 @@ MUTANTS = (
     ),
     Mutant(
         7,
-        "what is ignored is not validated: an odd echo ends the session",
+        "what is only noted is not validated: an odd description ends the session",
         "protocol/deepgram/codec.py",
-        "        return ignored(message)\n    except RemoteProtocolError:\n        return",
-        "        return ignored(message)\n    except ZeroDivisionError:\n        return",
+        "return fields.words_or_nothing(message, key)[:LONGEST_REMARK]",
+        'return fields.text_or(message, key, "")[:LONGEST_REMARK]',
         ("tests/protocol/test_deepgram_codec.py",),
     ),
     Mutant(

@@ -280,12 +280,12 @@ class AgentSession:
                 self._latency.take(message)
             case deepgram.ThinkUpdated() | deepgram.SpeakUpdated():
                 self.service.note_acknowledged(type(message))
-            case deepgram.UnknownMessage(type=name):
+            case deepgram.UnknownMessage(type=name) if name not in deepgram.IGNORED:
                 self.state.journal.note_unrecognised("deepgram", name)
             case deepgram.ConversationText(role=role):
                 self.state.journal.note_unrecognised("deepgram", f"ConversationText of {role}")
             case _:
-                pass  # other acknowledgements, and history, the twin of what has been noted already
+                pass  # what a client does not act on
 
     def _on_warning(self, code: str, description: str) -> None:
         self.state.journal.note(WarningReported(self.agent.name, code, description))

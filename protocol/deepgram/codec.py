@@ -1,13 +1,13 @@
 """Voice Agent frames to values and back: our half, which forgives.
 
 `decode_server` reads what the service sends: an unknown type is `UnknownMessage`, an unknown field is ignored, an
-optional one may be missing or null. Only what a client acts on is validated: a message that a client ignores is
-`UnknownMessage` if it cannot be read, and a field that it only notes is empty. What cannot be read at all is a
+optional one may be missing or null. Only what a client acts on is validated: a message that it ignores is
+`UnknownMessage`, too, and a field that it only notes is empty. What cannot be read at all is a
 `RemoteProtocolError`. Writing is one rule for every message: the wire has the names of the fields, and a field left at
 its default is not sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeAlias, get_args
 
@@ -15,8 +15,8 @@ import attrs
 
 from protocol import fields
 from protocol.deepgram import messages
-from protocol.deepgram.settings import CompletedCall, HistoryCalls, HistoryText
-from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.deepgram.settings import History, HistoryCalls, HistoryText
+from protocol.errors import LocalProtocolError
 from protocol.fields import JSON, Fields
 
 Frame: TypeAlias = str | bytes
@@ -31,13 +31,12 @@ OTHER_NAMES: Mapping[type, str] = {
     HistoryCalls: "History",
     messages.ErrorReported: "Error",
     messages.ServiceWarning: "Warning",
-    messages.UpdateThinkLive: "UpdateThink_Live",
-    messages.CustomToThinkProvider: "__customToThinkProvider",
-    messages.CustomFromThinkProvider: "__customFromThinkProvider",
 }
 """The wire types that are not the name of their class."""
 
-MESSAGE_TYPES: frozenset[type] = frozenset(get_args(messages.ClientMessage) + get_args(messages.ServerMessage))
+MESSAGE_TYPES: frozenset[type] = frozenset({
+    *get_args(messages.ClientMessage), *get_args(messages.ServerMessage), *get_args(History)
+})  # fmt: skip
 
 
 def decode_server(frame: Frame) -> messages.ServerMessage:
@@ -48,15 +47,7 @@ def decode_server(frame: Frame) -> messages.ServerMessage:
     if not isinstance(name, str):
         return messages.UnknownMessage("", message)
     read = _READERS.get(name)
-    if read is not None:
-        return read(message)
-    ignored = _IGNORED.get(name)
-    if ignored is None:
-        return messages.UnknownMessage(name, message)
-    try:
-        return ignored(message)
-    except RemoteProtocolError:
-        return messages.UnknownMessage(name, message)
+    return messages.UnknownMessage(name, message) if read is None else read(message)
 
 
 def encode_client(message: messages.ClientMessage) -> Frame:
@@ -98,23 +89,6 @@ def _spell(value: Any) -> JSON:  # noqa: ANN401 - a value of ours, several, or J
     return as_json(value) if _fields_of(kind) is not None else value
 
 
-def read_history(message: Fields) -> HistoryText | HistoryCalls:
-    if "function_calls" in message:
-        return HistoryCalls(tuple(_read_completed(call) for call in fields.children(message, "function_calls")))
-    return HistoryText(fields.text(message, "role"), fields.text(message, "content"))
-
-
-def _read_completed(call: Fields) -> CompletedCall:
-    return CompletedCall(
-        fields.text(call, "id"),
-        fields.text(call, "name"),
-        fields.flag_or(call, "client_side", True),
-        _arguments(call),
-        fields.text_or(call, "response", ""),
-        fields.optional_text(call, "thought_signature"),
-    )
-
-
 def _arguments(call: Fields) -> str:
     """Return what the model wrote, whatever it is: usually text, elsewhere an object, and nothing is no arguments."""
     value = call.get("arguments")
@@ -124,16 +98,6 @@ def _arguments(call: Fields) -> str:
         return "{}" if value is None else fields.dump(value)
     except LocalProtocolError:
         return '"too many levels"'
-
-
-def read_function_call_response(message: Fields) -> messages.FunctionCallResponse:
-    """Read an answer to a function call; the schema lets the id be missing."""
-    return messages.FunctionCallResponse(
-        fields.text_or(message, "id", ""),
-        fields.text(message, "name"),
-        fields.text(message, "content"),
-        fields.optional_text(message, "thought_signature"),
-    )
 
 
 def _read_conversation_text(message: Fields) -> messages.ConversationText:
@@ -162,16 +126,6 @@ def _read_function_call_cancelled(message: Fields) -> messages.FunctionCallCance
     return messages.FunctionCallCancelled(tuple(messages.CancelledCall(*each) for each in named))
 
 
-def _measurements(
-    kind: Callable[..., messages.ServerMessage], names: Sequence[str]
-) -> Callable[[Fields], messages.ServerMessage]:
-    return lambda message: kind(*(fields.measurement(message, name) for name in names))
-
-
-def _bare(kind: Callable[[], messages.ServerMessage]) -> Callable[[Fields], messages.ServerMessage]:
-    return lambda _: kind()
-
-
 def _code_and_description(message: Fields) -> tuple[str, str]:
     """Read both and insist on neither: an error without a description is an error all the same."""
     described = _remark(message, "description") or _remark(message, "message")
@@ -195,28 +149,12 @@ _READERS: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
     "InjectionRefused": lambda message: messages.InjectionRefused(_remark(message, "message")),
     "Error": lambda message: messages.ErrorReported(*_code_and_description(message)),
     "Warning": lambda message: messages.ServiceWarning(*_code_and_description(message)),
-    "SettingsApplied": _bare(messages.SettingsApplied),
-    "UserStartedSpeaking": _bare(messages.UserStartedSpeaking),
-    "AgentAudioDone": _bare(messages.AgentAudioDone),
-    "PromptUpdated": _bare(messages.PromptUpdated),
-    "ThinkUpdated": _bare(messages.ThinkUpdated),
-    "SpeakUpdated": _bare(messages.SpeakUpdated),
-    "ListenUpdated": _bare(messages.ListenUpdated),
-    "ThinkLiveUpdated": _bare(messages.ThinkLiveUpdated),
+    "LatencyReport": lambda message: messages.LatencyReport(
+        *(fields.measurement(message, name) for name in attrs.fields_dict(messages.LatencyReport))
+    ),
+    "SettingsApplied": lambda _: messages.SettingsApplied(),
+    "UserStartedSpeaking": lambda _: messages.UserStartedSpeaking(),
+    "AgentAudioDone": lambda _: messages.AgentAudioDone(),
+    "ThinkUpdated": lambda _: messages.ThinkUpdated(),
+    "SpeakUpdated": lambda _: messages.SpeakUpdated(),
 }
-
-_IGNORED: Mapping[str, Callable[[Fields], messages.ServerMessage]] = {
-    "History": read_history,
-    "FunctionCallResponse": read_function_call_response,
-    "AgentStartedSpeaking": _measurements(
-        messages.AgentStartedSpeaking, ("total_latency", "tts_latency", "ttt_latency")
-    ),
-    "LatencyReport": _measurements(
-        messages.LatencyReport, [field.name for field in attrs.fields(messages.LatencyReport)]
-    ),
-    "FrustrationDetected": lambda message: messages.FrustrationDetected(
-        fields.whole_number(message, "count", 1), fields.flag_or(message, "escalated", False)
-    ),
-    "__customFromThinkProvider": lambda message: messages.CustomFromThinkProvider(message.get("content")),
-}
-"""Messages that a client does not act on."""

@@ -7,7 +7,7 @@ error changes nothing. The service's end is the simulator's (`simulators/deepgra
 
 import enum
 from collections.abc import Mapping
-from typing import Generic, TypeAlias, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
 
 import attrs
 
@@ -28,12 +28,9 @@ class DialogueState(enum.Enum):
 
 
 State = TypeVar("State", bound=enum.Enum)
-Request: TypeAlias = type[messages.ClientMessage]
-Report: TypeAlias = type[messages.ServerMessage]
-
-_REQUESTS: frozenset[Request] = frozenset(get_args(messages.ClientMessage))
-_REPORTS: frozenset[Report] = frozenset(get_args(messages.ServerMessage))
-_IGNORED: frozenset[Report] = _REPORTS - {
+_REQUESTS: frozenset[type[messages.ClientMessage]] = frozenset(get_args(messages.ClientMessage))
+_REPORTS: frozenset[type[messages.ServerMessage]] = frozenset(get_args(messages.ServerMessage))
+_IGNORED: frozenset[type[messages.ServerMessage]] = _REPORTS - {
     messages.AgentAudio,
     messages.ConversationText,
     messages.ErrorReported,
@@ -50,8 +47,8 @@ _IGNORED: frozenset[Report] = _REPORTS - {
 class Moves(Generic[State]):
     """One row of a table: where each message leads, by who says it. `FunctionCallResponse` is said by both."""
 
-    requests: Mapping[Request, State]
-    reports: Mapping[Report, State]
+    requests: Mapping[type[object], State]
+    reports: Mapping[type[object], State]
 
 
 TRANSITIONS: dict[DialogueState, Moves[DialogueState]] = {

@@ -1,7 +1,8 @@
 """The messages of a Voice Agent socket, in both directions.
 
-Values only, one class a message, with the fields of the wire; `codec` puts them on the wire, `dialogue`
-says when they may be said. Binary frames are audio and have classes too, so that one union covers each direction.
+Values only, one class a message that we send or act on, with the fields of the wire; `codec` puts them on the wire,
+`dialogue` says when they may be said. Binary frames are audio and have classes too, so that one union covers each
+direction.
 Source: https://developers.deepgram.com/docs/voice-agent (inputs and outputs), and captures where that is silent.
 """
 
@@ -9,8 +10,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from protocol.deepgram.settings import ONE_OR_MANY, HistoryCalls, HistoryText, Listen, Settings, Speak, Think, ThinkLive
-from protocol.fields import JSON, Fields
+from protocol.deepgram.settings import ONE_OR_MANY, Settings, Speak, Think
+from protocol.fields import Fields
 
 InjectionBehavior: TypeAlias = Literal["default", "queue", "interrupt"]
 
@@ -48,19 +49,12 @@ class InjectAgentMessage:
 
 @attrs.frozen
 class FunctionCallResponse:
-    """We, once for each client-side call; the service, echoing ours or reporting its own."""
+    """We, once for each client-side call. The service echoes ours, and reports its own."""
 
     id: str
     name: str
     content: str
     thought_signature: str | None = None
-
-
-@attrs.frozen
-class UpdatePrompt:
-    """We: append this to the prompt. It does not replace it."""
-
-    prompt: str
 
 
 @attrs.frozen
@@ -78,29 +72,8 @@ class UpdateSpeak:
 
 
 @attrs.frozen
-class UpdateListen:
-    """We: change the recogniser. The answer may take eighteen seconds, or be shared with the next one."""
-
-    listen: Listen
-
-
-@attrs.frozen
-class UpdateThinkLive:
-    """We: early access."""
-
-    think_live: ThinkLive
-
-
-@attrs.frozen
 class ForceEndTurn:
     """We: the caller is done, whatever Flux thinks."""
-
-
-@attrs.frozen
-class CustomToThinkProvider:
-    """We: something for a think provider of our own."""
-
-    content: JSON
 
 
 ClientMessage: TypeAlias = (
@@ -110,13 +83,9 @@ ClientMessage: TypeAlias = (
     | InjectUserMessage
     | InjectAgentMessage
     | FunctionCallResponse
-    | UpdatePrompt
     | UpdateThink
     | UpdateSpeak
-    | UpdateListen
-    | UpdateThinkLive
     | ForceEndTurn
-    | CustomToThinkProvider
 )
 
 
@@ -203,15 +172,6 @@ class AgentAudio:
 
 
 @attrs.frozen
-class AgentStartedSpeaking:
-    """The service, in experimental sessions only. Seconds."""
-
-    total_latency: float | None = None
-    tts_latency: float | None = None
-    ttt_latency: float | None = None
-
-
-@attrs.frozen
 class AgentAudioDone:
     """The service: the last audio of an utterance was sent; not played. May be missing after an interruption."""
 
@@ -230,11 +190,6 @@ class LatencyReport:
 
 
 @attrs.frozen
-class PromptUpdated:
-    """The service: `UpdatePrompt` took."""
-
-
-@attrs.frozen
 class ThinkUpdated:
     """The service: `UpdateThink` took."""
 
@@ -245,35 +200,10 @@ class SpeakUpdated:
 
 
 @attrs.frozen
-class ListenUpdated:
-    """The service: one or more `UpdateListen` took."""
-
-
-@attrs.frozen
-class ThinkLiveUpdated:
-    """The service: `UpdateThinkLive` took."""
-
-
-@attrs.frozen
 class InjectionRefused:
     """The service: somebody was speaking, the injected message was not spoken."""
 
     message: str = ""
-
-
-@attrs.frozen
-class FrustrationDetected:
-    """The service, early access."""
-
-    count: int
-    escalated: bool
-
-
-@attrs.frozen
-class CustomFromThinkProvider:
-    """The service: something from a think provider of our own."""
-
-    content: JSON
 
 
 @attrs.frozen
@@ -294,36 +224,38 @@ class ServiceWarning:
 
 @attrs.frozen
 class UnknownMessage:
-    """The service, some day: a type this program does not know. It never ends a call."""
+    """The service: a type that a client does not act on (`IGNORED`), or one that this program does not know.
+
+    It never ends a call.
+    """
 
     type: str
     raw: Fields
+
+
+IGNORED: frozenset[str] = frozenset({
+    *("History", "FunctionCallResponse"),  # the twins of what has been noted already
+    *("AgentStartedSpeaking", "FrustrationDetected", "PromptUpdated", "ListenUpdated", "ThinkLiveUpdated"),
+    "__customFromThinkProvider",
+})  # fmt: skip
+"""Known types that a client does not act on: https://developers.deepgram.com/docs/voice-agent-outputs."""
 
 
 ServerMessage: TypeAlias = (
     Welcome
     | SettingsApplied
     | ConversationText
-    | HistoryText
-    | HistoryCalls
     | UserStartedSpeaking
     | EndOfTurn
     | AgentThinking
     | FunctionCallRequest
-    | FunctionCallResponse
     | FunctionCallCancelled
     | AgentAudio
-    | AgentStartedSpeaking
     | AgentAudioDone
     | LatencyReport
-    | PromptUpdated
     | ThinkUpdated
     | SpeakUpdated
-    | ListenUpdated
-    | ThinkLiveUpdated
     | InjectionRefused
-    | FrustrationDetected
-    | CustomFromThinkProvider
     | ErrorReported
     | ServiceWarning
     | UnknownMessage

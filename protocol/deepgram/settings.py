@@ -179,26 +179,6 @@ class Speak:
 
 
 @attrs.frozen
-class ThinkLiveProvider:
-    """Early access: back-channels, presence checks, frustration. Most projects are refused it."""
-
-    type: str
-    version: str
-    agent_backchannel_sensitivity: float | None = None
-    presence_check_max_count: int | None = None
-    presence_check_interval_ms: int | None = None
-    frustration_max_count: int | None = None
-    restricted_terms: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class ThinkLive:
-    """Early access."""
-
-    provider: ThinkLiveProvider
-
-
-@attrs.frozen
 class Context:
     """The conversation before this session."""
 
@@ -213,7 +193,6 @@ class AgentSettings:
     context: Context | None = None
     listen: Listen | None = None
     think: tuple[Think, ...] = attrs.field(default=(), metadata=ONE_OR_MANY)
-    think_live: ThinkLive | None = None
     speak: tuple[Speak, ...] = attrs.field(default=(), metadata=ONE_OR_MANY)
     greeting: str | None = None
 

@@ -14,9 +14,7 @@ from protocol.deepgram import (
     AgentAudioDone,
     CallerAudio,
     CancelledCall,
-    ClientMessage,
     ConversationText,
-    CustomToThinkProvider,
     EndOfTurn,
     ForceEndTurn,
     FunctionCallCancelled,
@@ -29,17 +27,15 @@ from protocol.deepgram import (
     LatencyReport,
     ServiceWarning,
     Settings,
-    UpdateListen,
-    UpdatePrompt,
     UpdateSpeak,
     UpdateThink,
-    UpdateThinkLive,
     UserStartedSpeaking,
 )
 from simulators.deepgram.configuration import Configuration
 from simulators.deepgram.ear import Ear, EarEvent, TurnEnded, TurnSuspected, UserBegan
 from simulators.deepgram.line import Line
 from simulators.deepgram.log import CallsVoided, FaultInjected, ResponseIgnored
+from simulators.deepgram.messages import FromClient, UpdateListen, UpdatePrompt
 from simulators.deepgram.mouth import Mouth, Utterance
 from simulators.deepgram.thinker import HeardTurn, Thinker, history_of
 from simulators.deepgram.updates import Updates
@@ -93,7 +89,7 @@ class Conversation:
         if self._line.knobs.stt_reports_per_second:
             await self._report_recognition()
 
-    async def receive(self, message: ClientMessage, nursery: trio.Nursery) -> None:
+    async def receive(self, message: FromClient, nursery: trio.Nursery) -> None:
         match message:
             case InjectUserMessage(content=content):
                 await self._on_user_began()
@@ -104,9 +100,9 @@ class Conversation:
                 await self._on_function_answered(message)
             case ForceEndTurn():
                 await self._on_turn_forced()
-            case UpdatePrompt() | UpdateThink() | UpdateSpeak() | UpdateListen() | UpdateThinkLive():
+            case UpdatePrompt() | UpdateThink() | UpdateSpeak() | UpdateListen():
                 await self._updates.apply(message, nursery)
-            case KeepAlive() | CustomToThinkProvider() | Settings() | CallerAudio():
+            case KeepAlive() | Settings() | CallerAudio():
                 pass
             case _:
                 assert_never(message)

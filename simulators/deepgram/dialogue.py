@@ -12,14 +12,12 @@ import attrs
 from protocol import fields
 from protocol.deepgram import (
     AgentAudio,
-    ClientMessage,
     ConversationText,
     ErrorReported,
     Frame,
     KeepAlive,
     LatencyReport,
     Moves,
-    ServerMessage,
     ServiceWarning,
     Settings,
     SettingsApplied,
@@ -28,6 +26,7 @@ from protocol.deepgram import (
 )
 from protocol.deepgram.codec import as_json
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from simulators.deepgram.messages import FromClient, FromService
 from simulators.deepgram.strict import decode_client
 
 
@@ -42,9 +41,9 @@ class ServerState(enum.Enum):
     CLOSED = enum.auto()
 
 
-_REQUESTS: frozenset[type[ClientMessage]] = frozenset(get_args(ClientMessage))
-_REPORTS: frozenset[type[ServerMessage]] = frozenset(get_args(ServerMessage))
-_ANYTIME: frozenset[type[ServerMessage]] = frozenset({ServiceWarning, LatencyReport, UnknownMessage})
+_REQUESTS: frozenset[type[FromClient]] = frozenset(get_args(FromClient))
+_REPORTS: frozenset[type[FromService]] = frozenset(get_args(FromService))
+_ANYTIME: frozenset[type[FromService]] = frozenset({ServiceWarning, LatencyReport, UnknownMessage})
 
 SERVER_TRANSITIONS: dict[ServerState, Moves[ServerState]] = {
     ServerState.OPENING: Moves(
@@ -88,7 +87,7 @@ class AgentServerDialogue:
     """Whether a Flux recogniser may be asked for without its version."""
     state: ServerState = ServerState.OPENING
 
-    def receive(self, frame: Frame) -> ClientMessage:
+    def receive(self, frame: Frame) -> FromClient:
         """Read the next frame and move on.
 
         Raises `RemoteProtocolError`, with nothing changed; its `code` is the `Error` the service answers with.
@@ -103,7 +102,7 @@ class AgentServerDialogue:
         self.state = following
         return message
 
-    def send(self, message: ServerMessage) -> Frame:
+    def send(self, message: FromService) -> Frame:
         """Write a message and move on; `LocalProtocolError` when the service would not say it now."""
         following = SERVER_TRANSITIONS[self.state].reports.get(type(message))
         if following is None:
@@ -114,12 +113,12 @@ class AgentServerDialogue:
     def close(self) -> None:
         self.state = ServerState.CLOSED
 
-    def _is_hasty(self, message: ClientMessage) -> bool:
+    def _is_hasty(self, message: FromClient) -> bool:
         unwelcomed = self.state is ServerState.OPENING
         return unwelcomed or (self.state is ServerState.APPLYING and not isinstance(message, KeepAlive))
 
 
-def encode_server(message: ServerMessage) -> Frame:
+def encode_server(message: FromService) -> Frame:
     match message:
         case AgentAudio(data=data):
             return data
@@ -128,4 +127,4 @@ def encode_server(message: ServerMessage) -> Frame:
         case ConversationText(conversational_behavior=behavior):  # "always sent" since September 2026
             return fields.dump({**as_json(message), "conversational_behavior": behavior})
         case _:
-            return fields.dump(as_json(message))
+            return fields.dump({"type": type(message).__name__, **as_json(message)})

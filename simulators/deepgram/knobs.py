@@ -28,7 +28,7 @@ class DeepgramKnobs:
     tts: Seconds = attrs.field(default=0.100, validator=ge(0))
     """From text handed to the synthesiser to its first audio frame."""
     update_ack: Seconds = attrs.field(default=0.220, validator=ge(0))
-    """`PromptUpdated`, `ThinkUpdated`, `SpeakUpdated`, `ThinkLiveUpdated`."""
+    """`PromptUpdated`, `ThinkUpdated` and `SpeakUpdated`."""
 
     speed: float = attrs.field(default=2.0, validator=gt(0))
     """Agent audio is sent this many times faster than it plays."""

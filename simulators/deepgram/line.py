@@ -14,11 +14,12 @@ import orjson
 import trio
 from wsproto.frame_protocol import CloseReason
 
-from protocol.deepgram import ErrorReported, HistoryCalls, HistoryText, ServerMessage
+from protocol.deepgram import ErrorReported, HistoryCalls, HistoryText
 from protocol.wire import WebSocket
 from simulators.deepgram.dialogue import AgentServerDialogue, ServerState
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.log import ConnectionLog, Sent, SentRaw
+from simulators.deepgram.messages import FromService
 from simulators.faults import Faults
 
 GOODBYE_SECONDS = 1.0
@@ -54,7 +55,7 @@ class Line:
             strict=self.knobs.strict_start, any_flux_version=self.knobs.any_flux_version
         )
 
-    async def send(self, message: ServerMessage) -> None:
+    async def send(self, message: FromService) -> None:
         """Send one text message; after an `Error` or the close, wait for the end of the session instead."""
         if self.dead or (isinstance(message, HistoryText | HistoryCalls) and not self.history):
             return

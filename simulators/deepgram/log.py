@@ -11,7 +11,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 import attrs
 import trio
 
-from protocol.deepgram import CancelledCall, ClientMessage, ServerMessage
+from protocol.deepgram import CancelledCall
+from simulators.deepgram.messages import FromClient, FromService
 
 
 @attrs.frozen
@@ -38,7 +39,7 @@ class Refused(LogEntry):
 class Received(LogEntry):
     """A text message came from the client and could be read."""
 
-    message: ClientMessage
+    message: FromClient
 
 
 @attrs.frozen
@@ -54,7 +55,7 @@ class Rejected(LogEntry):
 class Sent(LogEntry):
     """A text message went to the client."""
 
-    message: ServerMessage
+    message: FromService
 
 
 @attrs.frozen

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 import orjson
 import trio
 
-from protocol.deepgram import ClientMessage, Settings, UpdateThink
+from protocol.deepgram import Settings, UpdateThink
 from protocol.deepgram.settings import AgentSettings, Think
+from simulators.deepgram.messages import FromClient
 
 MODELS_PATH = "/v1/agent/settings/think/models"
 LONGEST_HEAD = 16 * 1024
@@ -47,12 +48,12 @@ def listed_models(retired: Collection[str]) -> list[dict[str, str]]:
     ]
 
 
-def asks_for_retired(message: ClientMessage, retired: Collection[str]) -> bool:
+def asks_for_retired(message: FromClient, retired: Collection[str]) -> bool:
     """Say whether settings name a managed model that is gone, anywhere in their chain."""
     return any(think.endpoint is None and think.provider.model in retired for think in _thinks(message))
 
 
-def _thinks(message: ClientMessage) -> Iterator[Think]:
+def _thinks(message: FromClient) -> Iterator[Think]:
     match message:
         case Settings(agent=AgentSettings(think=chain)) | UpdateThink(think=chain):
             yield from chain

@@ -13,7 +13,6 @@ from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import (
     AgentAudioDone,
-    AgentStartedSpeaking,
     ConversationText,
     HistoryText,
     LatencyReport,
@@ -22,6 +21,7 @@ from protocol.deepgram import (
 from simulators.deepgram.configuration import Voice
 from simulators.deepgram.formats import AudioFormat
 from simulators.deepgram.line import Line
+from simulators.deepgram.messages import AgentStartedSpeaking
 from simulators.speech import synthesise
 
 DRIP_SPEED = 0.5

@@ -7,7 +7,7 @@ voice-agent-tts-models, voice-agent-llm-models.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from protocol.deepgram.messages import ClientMessage, UpdateListen, UpdateSpeak, UpdateThink
+from protocol.deepgram.messages import UpdateSpeak, UpdateThink
 from protocol.deepgram.settings import (
     HIGHEST_TEMPERATURE,
     LIMITS,
@@ -22,6 +22,7 @@ from protocol.deepgram.settings import (
     SpeakProvider,
     Think,
 )
+from simulators.deepgram.messages import FromClient, UpdateListen
 
 INPUT_ENCODINGS = frozenset(
     "linear16 linear32 flac alaw mulaw amr-nb amr-wb opus ogg-opus speex g729".split()  # noqa: SIM905 -- one line
@@ -38,7 +39,7 @@ DEFAULT_VOICE = SpeakProvider("deepgram", "flux-kit-en", "v2")
 """The voice of the service when `agent.speak` is omitted."""
 
 
-def problems(message: ClientMessage) -> Iterator[str]:
+def problems(message: FromClient) -> Iterator[str]:
     """Find everything wrong with the values of one message."""
     match message:
         case Settings():

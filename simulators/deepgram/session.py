@@ -15,7 +15,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionClosed
 
-from protocol.deepgram import ClientMessage, KeepAlive, ServiceWarning, Settings, SettingsApplied, Welcome
+from protocol.deepgram import KeepAlive, ServiceWarning, Settings, SettingsApplied, Welcome
 from protocol.errors import RemoteProtocolError
 from protocol.wire import WebSocket
 from simulators.deepgram.brain import Brain, identify
@@ -27,6 +27,7 @@ from simulators.deepgram.ear import MakeHearing, make_ear
 from simulators.deepgram.knobs import DeepgramKnobs
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line, SessionOver
 from simulators.deepgram.log import Connected, ConnectionLog, ExchangeLog, FaultInjected, Received, Rejected
+from simulators.deepgram.messages import FromClient
 from simulators.deepgram.models import NOT_AVAILABLE, asks_for_retired
 from simulators.deepgram.mouth import Mouth
 from simulators.deepgram.thinker import Thinker
@@ -139,7 +140,7 @@ class Session:
         elif not isinstance(message, KeepAlive) and (conversation := await self._wait_conversing()):
             await conversation.receive(message, nursery)
 
-    async def _take(self, frame: str | bytes) -> ClientMessage:
+    async def _take(self, frame: str | bytes) -> FromClient:
         """Read one frame by the rules; breaking them ends the session."""
         try:
             message = self._line.dialogue.receive(frame)

@@ -17,18 +17,16 @@ import attrs
 
 from protocol import fields
 from protocol.deepgram import messages, settings
-from protocol.deepgram.codec import OTHER_NAMES, read_history
 from protocol.deepgram.messages import (
     CallerAudio,
-    ClientMessage,
-    CustomToThinkProvider,
     FunctionCallResponse,
     InjectAgentMessage,
 )
-from protocol.deepgram.settings import CompletedCall, History
+from protocol.deepgram.settings import CompletedCall, History, HistoryCalls, HistoryText
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, Fields
 from simulators.deepgram import rules
+from simulators.deepgram.messages import FromClient
 
 T = TypeVar("T")
 ReadValue: TypeAlias = Callable[[JSON], object]
@@ -62,7 +60,7 @@ _PROVIDER_KEYS: Mapping[type, Mapping[str, tuple[str, str]]] = {
 voice-agent-llm-models, -tts-models, -listen)."""
 
 
-def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> ClientMessage:
+def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> FromClient:
     """Read one frame from a client; with `any_flux_version`, a Flux recogniser is v2 whatever version is said.
 
     Raises: `RemoteProtocolError` whose `code` is the `Error` the service would answer with.
@@ -78,7 +76,7 @@ def decode_client(frame: str | bytes, *, any_flux_version: bool = False) -> Clie
     return message
 
 
-def _check(message: ClientMessage) -> None:
+def _check(message: FromClient) -> None:
     """Refuse values that make no sense together.
 
     Raises: `RemoteProtocolError` with code INVALID_SETTINGS, or INVALID_AGENT_ID.
@@ -101,7 +99,7 @@ def _with_flux_version(given: JSON) -> dict[str, JSON]:
     return named
 
 
-def _message(given: Fields) -> ClientMessage:
+def _message(given: Fields) -> FromClient:
     name = given.get("type")
     kind = _MESSAGES.get(name) if isinstance(name, str) else None
     if kind is None:
@@ -109,9 +107,6 @@ def _message(given: Fields) -> ClientMessage:
     body = {key: value for key, value in given.items() if key != "type"}
     if kind is FunctionCallResponse and body.get("id") is None:
         body["id"] = ""  # optional in the service's schema, whatever its manual says
-    if kind is CustomToThinkProvider and "content" in body:
-        _refuse_unknown(body, ("content",))
-        return CustomToThinkProvider(body["content"])
     message = _read(kind, body)
     if isinstance(message, InjectAgentMessage) and bool(message.message) == message.is_dynamic:
         raise RemoteProtocolError("message: is wanted, unless is_dynamic")
@@ -168,20 +163,20 @@ def _agent(value: JSON) -> settings.AgentSettings | str:
     return value if isinstance(value, str) else _read(settings.AgentSettings, value)
 
 
-def _past(value: JSON) -> History:
+def read_past(value: JSON) -> History:
     """Read one `History` of a context, as strictly as everything else."""
     given = _object(value)
     if given.get("type") != "History":
         raise RemoteProtocolError("type: History is wanted")
     if "function_calls" in given:
+        read = partial(_read, CompletedCall)
         _refuse_unknown(given, ("type", "function_calls"))
-        for call in fields.children(given, "function_calls"):
-            _at("function_calls", partial(_read, CompletedCall), call)
-    else:
-        _refuse_unknown(given, ("type", "role", "content"))
-        if given.get("role") not in {"user", "assistant"}:
-            raise RemoteProtocolError("role: user or assistant is wanted")
-    return read_history(given)
+        calls = [_at("function_calls", read, each) for each in fields.children(given, "function_calls")]
+        return HistoryCalls(tuple(cast("list[CompletedCall]", calls)))
+    _refuse_unknown(given, ("type", "role", "content"))
+    if given.get("role") not in {"user", "assistant"}:
+        raise RemoteProtocolError("role: user or assistant is wanted")
+    return HistoryText(fields.text(given, "role"), fields.text(given, "content"))
 
 
 def _chain(kind: type, value: JSON) -> object:
@@ -232,8 +227,8 @@ _text = partial(_exactly, str, "a string")
 _whole = partial(_exactly, int, "an integer")
 _flag = partial(_exactly, bool, "a boolean")
 
-_MESSAGES: Mapping[str, type[ClientMessage]] = {
-    OTHER_NAMES.get(kind, kind.__name__): kind for kind in get_args(ClientMessage) if kind is not CallerAudio
+_MESSAGES: Mapping[str, type[FromClient]] = {
+    kind.__name__: kind for kind in get_args(FromClient) if kind is not CallerAudio
 }
 
 _READERS: Mapping[object, ReadValue] = {
@@ -248,7 +243,7 @@ _READERS: Mapping[object, ReadValue] = {
     messages.InjectionBehavior: _behavior,
     settings.AgentSettings | str: _agent,
     tuple[str, ...]: partial(_each, _text),
-    tuple[History, ...]: partial(_each, _past),
+    tuple[History, ...]: partial(_each, read_past),
     tuple[settings.FunctionDefinition, ...]: partial(_each, partial(_read, settings.FunctionDefinition)),
     tuple[settings.Think, ...]: partial(_chain, settings.Think),
     tuple[settings.Speak, ...]: partial(_chain, settings.Speak),
@@ -264,8 +259,6 @@ _READERS: Mapping[object, ReadValue] = {
             settings.Flags,
             settings.FunctionEndpoint,
             settings.Listen,
-            settings.ThinkLive,
-            settings.ThinkLiveProvider,
         )
     },
 }

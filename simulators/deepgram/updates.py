@@ -12,23 +12,17 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from protocol.deepgram import (
-    ListenUpdated,
-    PromptUpdated,
-    ServerMessage,
     SpeakUpdated,
-    ThinkLiveUpdated,
     ThinkUpdated,
-    UpdateListen,
-    UpdatePrompt,
     UpdateSpeak,
     UpdateThink,
-    UpdateThinkLive,
 )
 from simulators.deepgram.brain import Brain
 from simulators.deepgram.configuration import is_flux, mind_of, voice_of
 from simulators.deepgram.ear import Ear
 from simulators.deepgram.line import ABNORMAL_CLOSURE, Line
 from simulators.deepgram.log import FaultInjected
+from simulators.deepgram.messages import FromService, ListenUpdated, PromptUpdated, UpdateListen, UpdatePrompt
 from simulators.deepgram.thinker import Thinker
 from simulators.scenario import Scenario
 
@@ -53,7 +47,7 @@ class Updates:
 
     async def apply(
         self,
-        update: UpdatePrompt | UpdateThink | UpdateSpeak | UpdateListen | UpdateThinkLive,
+        update: UpdatePrompt | UpdateThink | UpdateSpeak | UpdateListen,
         nursery: trio.Nursery,
     ) -> None:
         """Make a change, and acknowledge it later; a fault may end the session instead."""
@@ -68,15 +62,13 @@ class Updates:
             case UpdateSpeak(speak=speak):
                 await self._take("speak", SpeakUpdated(), nursery)
                 self._thinker.mouth.voice = voice_of(speak)
-            case UpdateThinkLive():
-                nursery.start_soon(self._acknowledge, ThinkLiveUpdated(), 0.0)
             case UpdateListen(listen=listen):
                 self.flux = is_flux(listen)
                 await self._take("listen", None, nursery)
             case _:
                 assert_never(update)
 
-    async def _take(self, kind: str, ack: ServerMessage | None, nursery: trio.Nursery) -> None:
+    async def _take(self, kind: str, ack: FromService | None, nursery: trio.Nursery) -> None:
         """Have an update acknowledged as its fault says; None: as the recogniser's are.
 
         *Raises* `SessionOver`.
@@ -110,7 +102,7 @@ class Updates:
         if not self._line.knobs.think_keeps_history:
             self._thinker.forget()
 
-    async def _acknowledge(self, ack: ServerMessage, delay: float) -> None:
+    async def _acknowledge(self, ack: FromService, delay: float) -> None:
         await trio.sleep(self._line.knobs.update_ack + delay)
         await self._line.send(ack)
 

@@ -30,11 +30,9 @@ from protocol.deepgram import (
     AgentAudio,
     AgentAudioDone,
     CallerAudio,
-    ClientMessage,
     ConversationText,
     FunctionCall,
     FunctionCallRequest,
-    ServerMessage,
     Settings,
     SettingsApplied,
     UserStartedSpeaking,
@@ -42,6 +40,7 @@ from protocol.deepgram import (
 )
 from protocol.wire import PacedWebSocket
 from simulators.deepgram.dialogue import encode_server
+from simulators.deepgram.messages import FromClient, FromService
 from simulators.deepgram.strict import decode_client
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 
@@ -217,7 +216,7 @@ class FarEnd:
     """The service's end of one session, driven by the test."""
 
     socket: MemoryWebSocket
-    heard: list[ClientMessage] = attrs.field(factory=list)
+    heard: list[FromClient] = attrs.field(factory=list)
     """Everything but audio, in order."""
     audio: bytearray = attrs.field(factory=bytearray)
     settings: Settings | None = None
@@ -228,11 +227,11 @@ class FarEnd:
         assert self.socket._peer is not None
         return self.socket._peer.stride
 
-    async def say(self, *messages: ServerMessage) -> None:
+    async def say(self, *messages: FromService) -> None:
         for message in messages:
             await self.socket.send_message(encode_server(message))
 
-    def say_nowait(self, message: ServerMessage) -> None:
+    def say_nowait(self, message: FromService) -> None:
         """Say something in the middle of a scheduler step; the session reads it in the next one."""
         pipe = self.socket._outgoing
         pipe.messages.append(encode_server(message))

@@ -73,6 +73,7 @@ from protocol.deepgram import (
 from protocol.deepgram import (
     UserStartedSpeaking as SpeechStarted,
 )
+from protocol.deepgram.messages import IGNORED
 from simulators.memory import MemoryWebSocket
 from tests.actors.fakes import (
     END,
@@ -740,7 +741,9 @@ async def test_remarks_of_the_service_are_noted(autojump_clock: MockClock) -> No
     async with on_the_floor() as scene:
         await scene.far.say(ServiceWarning("SLOW_THINK_REQUEST", "5 seconds"), InjectionRefused("busy"))
         for _ in range(3):  # it may be a report that comes ten times a second
-            for text in ('{"type": "Novelty"}', "[]", '{"type":"ConversationText","role":"system","content":"Hm"}'):
+            ignored = (f'{{"type":"{name}"}}' for name in IGNORED)
+            odd = ('{"type": "Novelty"}', "[]", '{"type":"ConversationText","role":"system","content":"Hm"}')
+            for text in (*ignored, *odd):
                 await scene.far.say_text(text)
         await scene.settle()
 

@@ -51,8 +51,6 @@ KNOWN: Mapping[Difference, str] = dict(
             ("FunctionCallResponse", "thought_signature", "extra", SIGNED),
             ("EndOfTurn", "", "unknown message", OFF_SPEC),
             ("ForceEndTurn", "", "unknown message", YOUNGER),
-            ("UpdateThink_Live", "", "unknown message", YOUNGER),
-            ("__customToThinkProvider", "", "unknown message", YOUNGER),
             ("InjectAgentMessage", "is_dynamic", "extra", YOUNGER),
             ("InjectAgentMessage", "message", "missing", YOUNGER),
             (
@@ -67,9 +65,7 @@ KNOWN: Mapping[Difference, str] = dict(
                 "flux-kit-en is not listed",
                 "a voice of Flux, newer than the spec",
             ),
-            ("UpdateListen", "listen.provider.language", "extra", "since 2026-07-31 the language may change"),
             ("FunctionCallCancelled", "", "unknown message", YOUNGER),
-            ("ThinkLiveUpdated", "", "unknown message", YOUNGER),
             ("ConversationText", "conversational_behavior", "extra", YOUNGER),
             ("LatencyReport", "stt_latency", "extra", YOUNGER),
         ),

@@ -17,7 +17,6 @@ from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol.deepgram import (
     ClientMessage,
     CompletedCall,
-    CustomToThinkProvider,
     Endpoint,
     ForceEndTurn,
     FunctionCallResponse,
@@ -27,16 +26,14 @@ from protocol.deepgram import (
     InjectUserMessage,
     KeepAlive,
     Settings,
-    UpdateListen,
-    UpdatePrompt,
     UpdateSpeak,
     UpdateThink,
-    UpdateThinkLive,
     encode_client,
     speak_with,
 )
-from protocol.deepgram.settings import AgentSettings, ListenProvider, ThinkLive, ThinkLiveProvider
+from protocol.deepgram.settings import AgentSettings, ListenProvider
 from simulators.deepgram import DeepgramKnobs
+from simulators.deepgram.messages import UpdateListen, UpdatePrompt
 from tests.simulators.deepgram.client import Client, calling, settings_for
 
 Sent: TypeAlias = tuple[str, dict[str, object]]
@@ -106,8 +103,6 @@ def _messages() -> Iterator[ClientMessage]:
         assert isinstance(settings.agent, AgentSettings)
         yield UpdateThink(settings.agent.think)
         yield UpdateSpeak(settings.agent.speak)
-        assert settings.agent.listen is not None
-        yield UpdateListen(settings.agent.listen)
     yield from (
         KeepAlive(),
         ForceEndTurn(),
@@ -118,9 +113,6 @@ def _messages() -> Iterator[ClientMessage]:
         InjectAgentMessage(is_dynamic=True),
         FunctionCallResponse("call_1", "record_satisfaction", '{"ok":true}'),
         FunctionCallResponse("call_1", "record_satisfaction", '{"error":"no"}', thought_signature="c2lnbmVk"),
-        UpdatePrompt("Be brief."),
-        UpdateThinkLive(ThinkLive(ThinkLiveProvider("deepgram", "v1", 0.5, 2, 4000, 3, ("refund",)))),
-        CustomToThinkProvider({"trace": 1}),
     )
 
 
@@ -172,7 +164,6 @@ async def _converse(client: Client) -> None:
         UpdateThink(agent.think),
         UpdateSpeak((speak_with("aura-2-thalia-en"),)),
         UpdateListen(attrs.evolve(agent.listen, provider=ListenProvider("deepgram", model="nova-3"))),
-        UpdateThinkLive(ThinkLive(ThinkLiveProvider("deepgram", "v1"))),
         ForceEndTurn(),
     ):
         await client.send(update)

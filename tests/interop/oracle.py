@@ -123,9 +123,7 @@ def sdk_oracle() -> tuple[Oracle, Oracle]:
         "UpdateThink": sdk.AgentV1UpdateThink,
         "UpdateSpeak": sdk.AgentV1UpdateSpeak,
         "UpdateListen": sdk.AgentV1UpdateListen,
-        "UpdateThink_Live": sdk.AgentV1UpdateThinkLive,
         "ForceEndTurn": sdk.AgentV1ForceEndTurn,
-        "__customToThinkProvider": sdk.AgentV1CustomToThinkProvider,
     }
     server = {
         "Welcome": sdk.AgentV1Welcome,
@@ -143,10 +141,7 @@ def sdk_oracle() -> tuple[Oracle, Oracle]:
         "ThinkUpdated": sdk.AgentV1ThinkUpdated,
         "SpeakUpdated": sdk.AgentV1SpeakUpdated,
         "ListenUpdated": sdk.AgentV1ListenUpdated,
-        "ThinkLiveUpdated": sdk.AgentV1ThinkLiveUpdated,
         "InjectionRefused": sdk.AgentV1InjectionRefused,
-        "FrustrationDetected": sdk.AgentV1FrustrationDetected,
-        "__customFromThinkProvider": sdk.AgentV1CustomFromThinkProvider,
         "Error": sdk.AgentV1Error,
         "Warning": sdk.AgentV1Warning,
     }

@@ -13,20 +13,18 @@ from protocol.deepgram import (
     AgentAudio,
     CallerAudio,
     ClientMessage,
-    CustomFromThinkProvider,
-    FrustrationDetected,
-    ServerMessage,
     UnknownMessage,
 )
 from protocol.deepgram.codec import OTHER_NAMES
+from simulators.deepgram.messages import FromService
 from simulators.groq import GroqSimulator
 from tests.interop.differences import KNOWN
 from tests.interop.messages import Sent, client_messages, service_messages
 from tests.interop.oracle import SPECS, Difference, Oracle, Source, asyncapi_oracle, groq_oracle, sdk_oracle
 from web.clients.briefs import request_for
 
-NEVER_SAID = {AgentAudio, CustomFromThinkProvider, FrustrationDetected, UnknownMessage}
-"""What the simulated service never says as text: early access, and what it does not know."""
+NEVER_SAID = {AgentAudio, UnknownMessage}
+"""What the simulated service never says as text."""
 
 with_specs = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
 
@@ -46,7 +44,7 @@ def known_of(source: Source) -> set[Difference]:
 @pytest.mark.slow
 async def test_what_is_compared_is_all_there_is(autojump_clock: MockClock) -> None:
     assert {name for name, _ in client_messages()} == names_of(ClientMessage, {CallerAudio})
-    assert {name for name, _ in await service_messages()} == names_of(ServerMessage, NEVER_SAID)
+    assert {name for name, _ in await service_messages()} == names_of(FromService, NEVER_SAID)
 
 
 async def test_the_sdk_knows_every_message(autojump_clock: MockClock) -> None:

@@ -17,6 +17,7 @@ from protocol.deepgram import (
     ServerMessage,
     Settings,
     SettingsApplied,
+    UnknownMessage,
     Welcome,
     encode_client,
 )
@@ -131,7 +132,7 @@ def test_an_echoed_answer_is_heard_in_every_state_it_can_come_in() -> None:
     answer = REQUESTS[FunctionCallResponse]
 
     assert theirs.receive(ours.send(answer)) == answer
-    assert ours.receive(theirs.send(FunctionCallResponse("call_1", "ping", "{}"))) == answer
+    assert isinstance(ours.receive(theirs.send(FunctionCallResponse("call_1", "ping", "{}"))), UnknownMessage)
 
 
 @pytest.mark.parametrize("kind", REQUESTS)

@@ -45,7 +45,6 @@ READERS: list[Callable[[Fields], object]] = [
     lambda found: fields.text(found, "key"),
     lambda found: fields.optional_text(found, "key"),
     lambda found: fields.text_or(found, "key", "default"),
-    lambda found: fields.flag_or(found, "key", False),
     lambda found: fields.whole_number(found, "key", 7),
     lambda found: fields.measurement(found, "key"),
     lambda found: fields.child(found, "key"),
@@ -65,9 +64,7 @@ def test_a_reader_returns_or_raises_remote_protocol_error_whatever_it_meets(valu
                 assert error.reason.startswith("key: ")  # noqa: PT017 -- the error is half of the promise
 
 
-@pytest.mark.parametrize(
-    ("read", "default"), [(READERS[1], None), (READERS[2], "default"), (READERS[3], False), (READERS[4], 7)]
-)
+@pytest.mark.parametrize(("read", "default"), [(READERS[1], None), (READERS[2], "default"), (READERS[3], 7)])
 def test_missing_and_null_are_the_same_where_a_field_is_optional(
     read: Callable[[Fields], object], default: object
 ) -> None:

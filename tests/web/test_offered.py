@@ -195,8 +195,14 @@ def test_the_models_of_an_agent_are_wanted_too() -> None:
     ("options", "says"),
     [
         ({"think": (ThinkModel("groq", "openai/gpt-oss-20b"),)}, "groq needs an endpoint"),
-        ({"think": (ThinkModel("deepgram", "think-fast"),), "mip_opt_out": True}, "think-fast cannot be had with mip_opt"),
-        ({"speak_speed": 0.6}, "speak_speed: is 0.6 .SPEAK_SPEED, .* too slow for the Aura voice aura-2-.*: write 0.7 or"),
+        (
+            {"think": (ThinkModel("deepgram", "think-fast"),), "mip_opt_out": True},
+            "think-fast cannot be had with mip_opt_out",
+        ),
+        (
+            {"speak_speed": 0.6},
+            "speak_speed: is 0.6 .SPEAK_SPEED, .* too slow for the Aura voice aura-2-.*: write 0.7 or",
+        ),
         ({"eot_threshold": 0.2}, "eot_threshold: is 0.2; write a number from 0.5 to 1"),
         ({"eager_eot_threshold": 0.8}, "eager_eot_threshold: is 0.8, above eot_threshold: write at most 0.7"),
         ({"eot_timeout_ms": 20}, "eot_timeout_ms: is 20; write a number from 500 to 10000"),

@@ -1,7 +1,7 @@
 """Options of the agents from the settings of models and voices, and a check that a service can take them.
 
-`options_of` makes the options that every agent begins with. `refuse_options` opens nothing: what cannot work together is
-told before the first call.
+`options_of` makes the options that every agent begins with. `refuse_options` tells before the first call what cannot
+work together; it opens nothing.
 """
 
 import attrs

@@ -7,14 +7,13 @@ from protocol.deepgram import (
     AgentAudioDone,
     EndOfTurn,
     ErrorReported,
-    PromptUpdated,
     SettingsApplied,
-    UpdatePrompt,
     UserStartedSpeaking,
     encode_client,
 )
 from simulators.deepgram import DeepgramExchange
 from simulators.deepgram.log import Closed, FaultInjected, Refused
+from simulators.deepgram.messages import PromptUpdated, UpdatePrompt
 from simulators.deepgram.session import GARBAGE, ODD_MESSAGES
 from simulators.faults import FaultPlan, parse_faults
 from tests.simulators.deepgram.client import GREETING, calling, connected, reply_seconds, settings_for, small_scenario

@@ -10,7 +10,6 @@ from protocol.deepgram import (
     Audio,
     AudioInput,
     AudioOutput,
-    ClientMessage,
     Endpoint,
     KeepAlive,
     Listen,
@@ -20,16 +19,16 @@ from protocol.deepgram import (
     SpeakProvider,
     Think,
     ThinkProvider,
-    UpdateListen,
     UpdateSpeak,
     UpdateThink,
-    encode_client,
     speak_with,
 )
 from protocol.errors import RemoteProtocolError
+from simulators.deepgram.messages import FromClient, UpdateListen
 from simulators.deepgram.rules import problems
 from simulators.deepgram.strict import decode_client
 from tests.protocol.samples import REQUESTS, SETTINGS
+from tests.simulators.deepgram.client import frame_of
 
 AURA = (speak_with("aura-2-luna-en"),)
 FLUX = ListenProvider("deepgram", "v2", "flux-general-en")
@@ -53,7 +52,7 @@ def thinking(provider: ThinkProvider, **more: object) -> UpdateThink:
     return UpdateThink((Think(provider, **more),))  # type: ignore[arg-type]
 
 
-SENSELESS: list[tuple[ClientMessage, str]] = [
+SENSELESS: list[tuple[FromClient, str]] = [
     (hearing(AudioInput("mp3", 8000)), "audio.input.encoding"),
     (hearing(AudioInput("mulaw", 4000)), "audio.input.sample_rate"),
     (sounding(AudioOutput("speex"), speak=AURA), "audio.output.encoding"),
@@ -94,16 +93,16 @@ SENSELESS: list[tuple[ClientMessage, str]] = [
 
 
 @pytest.mark.parametrize(("message", "reason"), SENSELESS, ids=[reason for _, reason in SENSELESS])
-def test_senseless_values_are_invalid_settings(message: ClientMessage, reason: str) -> None:
+def test_senseless_values_are_invalid_settings(message: FromClient, reason: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        decode_client(encode_client(message))
+        decode_client(frame_of(message))
 
     assert caught.value.code == "INVALID_SETTINGS"
     assert caught.value.reason.startswith(reason)
     assert len(list(problems(message))) == 1
 
 
-SENSIBLE: list[ClientMessage] = [
+SENSIBLE: list[FromClient] = [
     *REQUESTS.values(),
     KeepAlive(),
     hearing(AudioInput("opus", 48000)),
@@ -120,9 +119,9 @@ SENSIBLE: list[ClientMessage] = [
 
 
 @pytest.mark.parametrize("message", SENSIBLE, ids=lambda message: type(message).__name__)
-def test_sensible_values_are_taken(message: ClientMessage) -> None:
+def test_sensible_values_are_taken(message: FromClient) -> None:
     assert list(problems(message)) == []
-    assert decode_client(encode_client(message)) == message
+    assert decode_client(frame_of(message)) == message
 
 
 def test_an_agent_by_a_name_that_is_no_id_is_refused_with_a_code_of_its_own() -> None:

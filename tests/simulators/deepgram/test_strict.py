@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from protocol.deepgram import (
     AgentSettings,
     CallerAudio,
-    CustomToThinkProvider,
     FunctionCallResponse,
     InjectAgentMessage,
     Settings,
     UpdateThink,
-    encode_client,
 )
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON
@@ -23,6 +21,7 @@ from tests.examples import UNICODE
 from tests.protocol.recorded import deepgram_vectors
 from tests.protocol.samples import REQUESTS
 from tests.protocol.strategies import QUICK, damaged
+from tests.simulators.deepgram.client import frame_of
 
 CLIENT = [vector.message for vector in deepgram_vectors() if vector.direction == "client"]
 FULL = next(message for message in CLIENT if "flags" in message)
@@ -185,7 +184,6 @@ def test_what_does_not_fit_is_unparsable_and_says_where(message: object, reason:
     "message",
     [
         {"type": "InjectAgentMessage", "is_dynamic": True},
-        {"type": "__customToThinkProvider", "content": None},
         {"type": "FunctionCallResponse", "name": "f", "content": "x", "thought_signature": "s", "id": None},
         {
             "type": "UpdateThink",
@@ -210,7 +208,7 @@ def test_what_does_not_fit_is_unparsable_and_says_where(message: object, reason:
 def test_what_fits_is_taken(message: dict[str, object]) -> None:
     read = decode_client(json.dumps(message))
 
-    assert decode_client(encode_client(read)) == read
+    assert decode_client(frame_of(read)) == read
 
 
 def test_a_binary_frame_is_audio_whatever_is_in_it() -> None:
@@ -226,15 +224,9 @@ def test_a_chain_of_one_is_an_object_and_a_longer_one_an_array() -> None:
     assert isinstance(one, UpdateThink)
     two = UpdateThink(one.think * 2)
 
-    assert isinstance(json.loads(encode_client(one))["think"], dict)
-    assert isinstance(json.loads(encode_client(two))["think"], list)
-    assert decode_client(encode_client(two)) == two
-
-
-def test_an_opaque_message_for_a_think_provider_has_no_other_key() -> None:
-    assert decode_client('{"type":"__customToThinkProvider","content":[1]}') == CustomToThinkProvider([1])
-    assert refusal({"type": "__customToThinkProvider", "content": 1, "more": 2}) == "more: no such key here"
-    assert refusal({"type": "__customToThinkProvider"}) == "content: is missing"
+    assert isinstance(json.loads(frame_of(one))["think"], dict)
+    assert isinstance(json.loads(frame_of(two))["think"], list)
+    assert decode_client(frame_of(two)) == two
 
 
 def test_a_dynamic_injection_has_no_message() -> None:
@@ -258,4 +250,4 @@ def test_nothing_a_client_may_send_raises_anything_but_a_code_of_the_service(fra
     except RemoteProtocolError as error:
         assert error.code in CODES  # noqa: PT017 -- the error is half of the promise
         return
-    assert decode_client(encode_client(message)) == message
+    assert decode_client(frame_of(message)) == message

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -12,24 +13,25 @@ from protocol.deepgram import (
     ErrorReported,
     InjectUserMessage,
     KeepAlive,
-    ListenUpdated,
     SettingsApplied,
     Welcome,
     encode_client,
 )
 from simulators.deepgram import DeepgramKnobs
 from simulators.deepgram.log import Rejected
+from simulators.deepgram.messages import ListenUpdated
 from tests.simulators.deepgram.client import Client, calling, connected, settings_for
 
 NO_GREETING = settings_for(greeting=None)
 VECTORS = Path(__file__).parents[2] / "vectors" / "deepgram.jsonl"
+REFUSED = re.compile("INVALID|UNPARSABLE if")
 STRICT = DeepgramKnobs(strict_start=True)
 
 
 def client_vectors(*, valid: bool) -> list[object]:
     """Return the recorded client messages that the service takes, or refuses."""
     rows = [orjson.loads(row) for row in VECTORS.read_bytes().splitlines()]
-    chosen = [row for row in rows if row["direction"] == "client" and ("INVALID" in row["source"]) != valid]
+    chosen = [row for row in rows if row["direction"] == "client" and bool(REFUSED.search(row["source"])) != valid]
     return [
         pytest.param(row["message"], row["source"], id=f"{row['type']}-{index}") for index, row in enumerate(chosen)
     ]

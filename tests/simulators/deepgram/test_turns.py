@@ -7,7 +7,6 @@ from trio.testing import MockClock
 
 from protocol.deepgram import (
     AgentAudioDone,
-    AgentStartedSpeaking,
     AgentThinking,
     ConversationText,
     EndOfTurn,
@@ -19,6 +18,7 @@ from protocol.deepgram import (
     Welcome,
 )
 from simulators.deepgram import DeepgramKnobs
+from simulators.deepgram.messages import AgentStartedSpeaking
 from tests.simulators.deepgram.client import GREETING, calling, connected, line, reply_seconds, settings_for
 
 FIRST_LINE = "Sure, I have a few minutes."
