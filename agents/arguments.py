@@ -17,31 +17,21 @@ from collections.abc import Mapping, Sequence
 from datetime import date, time
 from enum import Enum
 from functools import lru_cache
-from typing import TypeVar
+from itertools import islice
+from typing import TypeVar, cast
 
 import attrs
 import orjson
 
-from agents.kinds import (
-    Choice,
-    Kind,
-    Member,
-    Moment,
-    Numeric,
-    Several,
-    Text,
-    UnfitValue,
-    YesNo,
-    as_words,
-    kind_for,
-    may_be_none,
-    plain_type,
-)
+from agents.kinds import Choice, Kind, Several, Text, UnfitValue, as_words, kind_for, plain_type
+from agents.spec_types import problem_with
 from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
 
 _NAME = re.compile(r"[a-zA-Z0-9_]{1,64}")
+_MOST_TOLD = 10
+"""Keys that are no arguments of which the model is told: there may be any number."""
 _DESCRIBED = 500
 """Argument classes whose fields are remembered: every session's Settings declare those of its agent's functions."""
 
@@ -102,7 +92,7 @@ class _Argument:
 
     @property
     def is_words(self) -> bool:
-        return isinstance(self.kind, Text | Choice)
+        return isinstance(self.kind, Text) or (isinstance(self.kind, Choice) and self.kind.is_words)
 
 
 def schema_of(arguments: type) -> dict[str, JSON]:
@@ -131,23 +121,35 @@ def read_arguments(
 
     *Raises* `ArgumentsRefused`, and nothing else, for what cannot be forgiven.
     """
-    described = _described(arguments)
-    forgives = strictness is Strictness.FORGIVING
-    given, forgiven = _forgiving_object(text, described) if forgives else (_object(text), [])
-    sent = {name: value for name, value in given.items() if value is not None}
+    inside = _arguments(cast("type", arguments))
+    if strictness is not Strictness.FORGIVING:
+        return _made(arguments, inside, _object(text), strictness)
+    given, forgiven = _forgiving_object(text, inside)
+    made, more = _made(arguments, inside, given, strictness)
+    return made, (*forgiven, *more)
+
+
+def _made(
+    arguments: type[ArgumentsT], inside: Sequence[_Argument], given: Mapping[str, JSON], strictness: Strictness
+) -> tuple[ArgumentsT, tuple[str, ...]]:
+    """Make a value of an argument class of an object; return it, and what was odd. *Raises* `ArgumentsRefused`."""
+    known, forgives = {each.name for each in inside}, strictness is Strictness.FORGIVING
     values: dict[str, object] = {}
     refused: list[str] = []
-    unknown = [f"`{name}` is not an argument: send only {_names(described)}." for name in sent if name not in described]
+    forgiven: list[str] = []
+    odd = islice((name for name, value in given.items() if value is not None and name not in known), _MOST_TOLD)
+    unknown = [f"`{name}` is not an argument: send only {_names(inside)}." for name in odd]
     (refused if strictness is Strictness.STRICT else forgiven).extend(unknown)
-    for name, each in described.items():
+    for each in inside:
+        sent = given.get(each.name)
         try:
-            values.update(each.taken(sent.get(name)))
+            values.update(each.taken(sent))
         except UnfitValue as unfit:
             if forgives and (each.is_words or not each.required):
-                values.update({name: as_words(sent.get(name))} if each.is_words else {})
-                forgiven.append(f"`{name}` {unfit}.")
+                values.update({each.name: as_words(sent)} if each.is_words else {})
+                forgiven.append(f"`{each.name}` {unfit}.")
             else:
-                refused.append(f"`{name}` {unfit}.")
+                refused.append(f"`{each.name}` {unfit}.")
     if refused:
         raise ArgumentsRefused(refused)
     try:
@@ -156,13 +158,13 @@ def read_arguments(
         raise ArgumentsRefused([f"{_sentence(refusal)}."]) from refusal
 
 
-def _forgiving_object(text: str, described: Mapping[str, _Argument]) -> tuple[Mapping[str, JSON], list[str]]:
+def _forgiving_object(text: str, inside: Sequence[_Argument]) -> tuple[Mapping[str, JSON], Sequence[str]]:
     """Read an object; anything else is taken for the words that were to stand in the first argument of text."""
     try:
-        return _object(text), []
+        return _object(text), ()
     except ArgumentsRefused as refused:
-        first = next((name for name, each in described.items() if each.is_words), None)
-        return {} if first is None else {first: as_words(json_or(text, text))}, list(refused.problems)
+        first = next((each.name for each in inside if each.is_words), None)
+        return {} if first is None else {first: as_words(json_or(text, text))}, refused.problems
 
 
 def _object(text: str) -> Mapping[str, JSON]:
@@ -191,23 +193,11 @@ class Nested:
 
     def read(self, value: JSON) -> object:
         if not isinstance(value, Mapping):
-            wanted = _names({each.name: each for each in self.inside})
-            raise UnfitValue(f"must be an object with {wanted}, not {kind(value)}")
-        known = {each.name for each in self.inside}
-        problems = [f"`{name}` is not a part of it" for name in value if name not in known]
-        values: dict[str, object] = {}
-        for each in self.inside:
-            try:
-                values.update(each.taken(value.get(each.name)))
-            except UnfitValue as unfit:
-                problems.append(f"`{each.name}` {unfit}")
-        if problems:
-            raise UnfitValue(f"is not right: {'; '.join(problems)}")
+            raise UnfitValue(f"must be an object with {_names(self.inside)}, not {kind(value)}")
         try:
-            made: object = self.arguments(**values)
-        except (ValueError, TypeError) as refusal:
-            raise UnfitValue(f"is not right: {_sentence(refusal)}") from refusal
-        return made
+            return _made(self.arguments, self.inside, value, Strictness.STRICT)[0]
+        except ArgumentsRefused as refused:
+            raise UnfitValue(f"is not right: {'; '.join(each.rstrip('.') for each in refused.problems)}") from refused
 
 
 def _sentence(refusal: ValueError | TypeError) -> str:
@@ -241,10 +231,6 @@ def _fields(arguments: type) -> Mapping[str, str]:
     if not attrs.has(arguments):
         return {}
     return {str(field.alias): field.name for field in attrs.fields(arguments) if field.init}
-
-
-def _described(arguments: type) -> Mapping[str, _Argument]:
-    return {each.name: each for each in _arguments(arguments)}
 
 
 @lru_cache(maxsize=_DESCRIBED)
@@ -282,34 +268,15 @@ def _refuse_default(name: str, field: "attrs.Attribute[object]", sort: Kind) -> 
         made, factory = factory(), None
     if made is attrs.NOTHING or field.converter or factory is not None:
         return
-    if not (made is None and may_be_none(field.type)) and (wanted := _wanted_for(made, sort)):
-        fix = f"write {wanted}, or no default" + (", or add | None to its type" if made is None else "")
-        raise SchemaRefused(name, f"has the default {made!r}: {fix}")
+    told = problem_with(made, name, field.type)
+    if isinstance(made, list) and isinstance(sort, Several) and sort.container is tuple:
+        told = "is a list; write a tuple"
+    if told:
+        fix = ", or no default" + (", or add | None to its type" if made is None else "")
+        raise SchemaRefused(name, f"its default {told}{fix}")
     if isinstance(made, list) and made is field.default:
         raise SchemaRefused(name, f"has the default {made!r}, one list for all calls: write attrs.field(factory=list)")
 
 
-def _wanted_for(value: object, sort: Kind) -> str:
-    """Return what a value of this kind is, where this is none; empty where it is one. Limits are the model's only."""
-    match sort:
-        case Numeric(whole=whole):
-            fits = type(value) is int or (type(value) is float and not whole)
-            wanted = "a whole number" if whole else "a number"
-        case YesNo():
-            fits, wanted = isinstance(value, bool), "True or False"
-        case Choice(values=words):
-            fits, wanted = value in ("", *words), " or ".join(words)
-        case Moment(kind=kind):
-            fits, wanted = type(value) is kind, f"a {kind.__name__}"
-        case Several(each=each, container=kind):
-            fits = isinstance(value, kind) and not any(_wanted_for(one, each) for one in value)
-            wanted = f"a {kind.__name__} of such values"
-        case Member(enum=kind) | Nested(arguments=kind):
-            fits, wanted = isinstance(value, kind), f"a value of {kind.__name__}"
-        case _:
-            fits, wanted = isinstance(value, str), "a text"
-    return "" if fits else wanted
-
-
-def _names(described: Mapping[str, _Argument]) -> str:
-    return ", ".join(f"`{name}`" for name in described) or "an empty object"
+def _names(inside: Sequence[_Argument]) -> str:
+    return ", ".join(f"`{each.name}`" for each in inside) or "an empty object"

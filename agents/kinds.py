@@ -110,37 +110,25 @@ class YesNo:
 
 @attrs.frozen
 class Choice:
-    """One of a few fixed words."""
+    """One of a few words, or whole numbers; each stands for itself, or for a member of an enum."""
 
-    values: tuple[str, ...]
+    values: Mapping[str | int, object]
 
-    def schema(self) -> dict[str, JSON]:
-        return {"type": "string", "enum": list(self.values)}
-
-    def read(self, value: JSON) -> str:
-        for each in self.values:
-            if isinstance(value, str) and value.strip().casefold() == each.casefold():
-                return each
-        raise UnfitValue(f"must be one of {', '.join(self.values)}; not {_shown(value)}")
-
-
-@attrs.frozen
-class Member:
-    """One member of an enum, by its value; texts in whatever case."""
-
-    enum: type[Enum]
+    @property
+    def is_words(self) -> bool:
+        return all(type(meant) is str for meant in self.values.values())
 
     def schema(self) -> dict[str, JSON]:
-        kinds = {type(each.value) for each in self.enum}
-        return {"type": "string" if kinds == {str} else "integer", "enum": [each.value for each in self.enum]}
+        is_text = all(isinstance(each, str) for each in self.values)
+        return {"type": "string" if is_text else "integer", "enum": list(self.values)}
 
-    def read(self, value: JSON) -> Enum:
+    def read(self, value: JSON) -> object:
+        said = str(value).strip().casefold() if type(value) in (str, int) else None
         number = Numeric(whole=True).exact(value)
-        said = _folded(value) if number is None else number
-        for each in self.enum:
-            if said == _folded(each.value):
-                return each
-        raise UnfitValue(f"must be one of {', '.join(str(each.value) for each in self.enum)}; not {_shown(value)}")
+        for each, meant in self.values.items():
+            if said == each.strip().casefold() if isinstance(each, str) else number == each:
+                return meant
+        raise UnfitValue(f"must be one of {', '.join(map(str, self.values))}; not {_shown(value)}")
 
 
 @attrs.frozen
@@ -205,12 +193,6 @@ def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:
     return annotation, ()
 
 
-def may_be_none(annotation: object) -> bool:
-    """Tell whether `| None` is a part of a type, inside of `Annotated` or around it."""
-    inner = get_args(annotation)
-    return types.NoneType in inner or (get_origin(annotation) is Annotated and may_be_none(inner[0]))
-
-
 def kind_for(annotation: object, marks: Sequence[Mark], nested: Callable[[type], Kind]) -> Kind:
     """Find the kind that stands for a plain type; `nested` makes one of an argument class. *Raises* `UnfitValue`."""
     limits = next((mark for mark in marks if isinstance(mark, Between)), None)
@@ -236,7 +218,7 @@ def _plain(annotation: type, nested: Callable[[type], Kind]) -> Kind | None:
     if issubclass(annotation, Enum):
         if {type(each.value) for each in annotation} not in ({str}, {int}):
             raise UnfitValue(f"has members of {annotation.__name__} that are not all texts, or all whole numbers")
-        return Member(annotation)
+        return Choice({each.value: each for each in annotation})
     return None
 
 
@@ -250,7 +232,7 @@ def _sensible(limits: Between | None) -> Between | None:
 
 def _composed(origin: object, inner: tuple[object, ...], nested: Callable[[type], Kind]) -> Kind:
     if origin is Literal and all(isinstance(each, str) for each in inner):
-        return Choice(tuple(str(each) for each in inner))
+        return Choice({str(each): each for each in inner})
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
         return Several(_item(inner[0], nested))
     if origin is list:
@@ -266,10 +248,6 @@ def _item(annotation: object, nested: Callable[[type], Kind]) -> Kind:
     if not all(isinstance(mark, Between) for mark in marks):
         raise UnfitValue("has a description inside of the list: write it around the list")
     return kind_for(plain, marks, nested)
-
-
-def _folded(value: object) -> object:
-    return value.strip().casefold() if isinstance(value, str) else value if type(value) is int else None
 
 
 def _shown(value: JSON) -> str:

@@ -8,8 +8,9 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
 from types import NoneType, UnionType
-from typing import Any, Final, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import attrs
 
@@ -22,14 +23,19 @@ def wrong_types(spec: attrs.AttrsInstance, path: str = "") -> Iterator[tuple[str
     """Yield each field whose value is not of its type, and what to write."""
     for field in attrs.fields(type(spec)):
         value, place = getattr(spec, field.name), f"{path}{field.name}"
-        if not _fits(value, field.type):
-            yield place, _problem(value, field.name, field.type)
+        if problem := problem_with(value, field.name, field.type):
+            yield place, problem
             continue
         if get_origin(field.type) is not Callable and attrs.has(type(value)):
             yield from wrong_types(value, f"{place}.")
         for inner in value if isinstance(value, tuple | list) else ():
             if attrs.has(type(inner)):
                 yield from wrong_types(inner, f"{place}.{inner.name}.")
+
+
+def problem_with(value: object, name: str, hint: Hint) -> str:
+    """Say what is wrong with a value that is not of a type, and what to write; empty where it is one."""
+    return "" if _fits(value, hint) else _problem(value, name, hint)
 
 
 def takes_other_than(function: Callable[..., object], values: int) -> str | None:
@@ -52,6 +58,8 @@ def _fits(value: object, hint: Hint) -> bool:
     is_known = (
         isinstance(hint, type) and get_origin(hint) is None
     )  # a field that a user's subclass adds may be anything
+    if hint is date and isinstance(value, datetime):
+        return False
     return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value)))
 
 
@@ -64,6 +72,9 @@ def _fits_pairs(value: object, hints: Hints) -> bool:
 _FITS: Mapping[Hint, Callable[[object, Hints], bool]] = {
     Union: lambda value, hints: any(_fits(value, each) for each in hints),
     UnionType: lambda value, hints: any(_fits(value, each) for each in hints),
+    Annotated: lambda value, hints: _fits(value, hints[0]),
+    Literal: lambda value, hints: value in ("", *hints),
+    list: lambda value, hints: isinstance(value, list) and all(_fits(each, hints[0]) for each in value),
     tuple: lambda value, hints: isinstance(value, tuple | list) and all(_fits(each, hints[0]) for each in value),
     Mapping: _fits_pairs,
     type: lambda value, _: isinstance(value, type),
@@ -76,7 +87,7 @@ def _problem(value: object, name: str, hint: Hint) -> str:
     if half := _half_in(value):
         return f"has half a character in it, {half[0]!r}: write it whole"
     origin: Hint = get_origin(hint)
-    if origin in (Union, UnionType):
+    while origin in (Union, UnionType, Annotated):
         hint = next(each for each in get_args(hint) if each is not NoneType)
         origin = get_origin(hint)
     if origin is tuple and isinstance(value, tuple | list):
@@ -102,6 +113,8 @@ def _wanted(name: str, hint: Hint) -> str:
     origin: Hint = get_origin(hint)
     if origin is tuple:
         return f"{name}=(…,), with the comma at its end"
+    if origin is Literal:
+        return " or ".join(map(repr, get_args(hint)))
     return _WANTED.get(origin or hint) or f"{hint.__name__}(…)"
 
 
@@ -113,6 +126,7 @@ _WANTED: Mapping[Hint, str] = {
     Mapping: "a dict of texts",
     Callable: "the name of a function, without a call",
     type: "a class",
+    list: "a list",
 }
 
 

@@ -24,7 +24,7 @@ Frame: TypeAlias = str | bytes
 LONGEST_REMARK = 500
 """Characters of an error, a warning or an id of the service's."""
 LONGEST_TEXT = 20_000
-"""Characters of what was said, a quarter of an hour of it: to look through a megabyte keeps all calls waiting."""
+"""Characters of what was said, or of arguments, a quarter of an hour of them: a megabyte keeps all calls waiting."""
 
 OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
@@ -92,12 +92,11 @@ def _spell(value: Any) -> JSON:  # noqa: ANN401 - a value of ours, several, or J
 def _arguments(call: Fields) -> str:
     """Return what the model wrote, whatever it is: usually text, elsewhere an object, and nothing is no arguments."""
     value = call.get("arguments")
-    if isinstance(value, str):
-        return value or "{}"
     try:
-        return "{}" if value is None else fields.dump(value)
+        text = value if isinstance(value, str) else "" if value is None else fields.dump(value)
     except LocalProtocolError:
         return '"too many levels"'
+    return '"too long"' if len(text) > LONGEST_TEXT else text or "{}"
 
 
 def _read_conversation_text(message: Fields) -> messages.ConversationText:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, time
 from enum import Enum, IntEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import attrs
 import orjson
@@ -134,6 +134,29 @@ def test_a_member_that_is_a_number_is_read_as_a_number_is() -> None:
         assert read_strictly(Table, orjson.dumps({**FULL, "floor": sent}).decode()).floor is Floor.FIRST
 
 
+class Score(Enum):
+    LOW = "1"
+    HIGH = "5"
+
+
+@attrs.frozen
+class Answers:
+    score: Score
+    again: Literal["1", "2"] = "1"
+
+
+@pytest.mark.parametrize("sent", ["5", 5, " 5 "])
+def test_a_word_that_is_a_number_may_be_sent_as_either(sent: object) -> None:
+    assert read_strictly(Answers, orjson.dumps({"score": sent, "again": 2}).decode()) == Answers(Score.HIGH, "2")
+
+
+def test_of_very_many_keys_that_are_no_arguments_the_first_are_told() -> None:
+    told = problems(Needed, {"names": ["Ann"], **{f"key{number}": number for number in range(10_000)}})
+
+    assert len(told) == 10
+    assert told[0] == "`key0` is not an argument: send only `names`."
+
+
 def test_a_list_that_is_required_has_something_in_it() -> None:
     assert problems(Needed, {"names": []}) == ("`names` must not be empty.",)
 
@@ -153,7 +176,7 @@ def test_a_list_that_is_required_has_something_in_it() -> None:
         (
             "host",
             {"age": 200, "size": 1},
-            "`host` is not right: `size` is not a part of it; `name` is missing: Who; `age`",
+            "`host` is not right: `size` is not an argument: send only `name`, `age`; `name` is missing: Who; `age`",
         ),
         ("guests", [{"name": ""}], "`guests` is not right: `name` must not be empty"),
     ],

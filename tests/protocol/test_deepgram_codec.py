@@ -99,6 +99,8 @@ def deep(levels: int) -> object:
         ({"arguments": 5}, "5"),
         ({"arguments": False}, "false"),
         ({"arguments": deep(300)}, '"too many levels"'),
+        ({"arguments": "x" * (LONGEST_TEXT + 1)}, '"too long"'),
+        ({"arguments": {f"key{number}": number for number in range(100_000)}}, '"too long"'),
     ],
 )
 def test_arguments_come_in_many_shapes_and_leave_as_text(arguments: dict[str, object], read: str) -> None:
