@@ -22,7 +22,7 @@ from protocol.wire import PacedWebSocket
 from store.records import CallRecord
 from tests.web.fakes import HERE, exchange, record
 from tests.web.test_serving import listening
-from web.console.rendering import StaticFile, read_files
+from web.console.rendering import read_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -132,8 +132,8 @@ async def idle(bench: Bench) -> None:
 @contextmanager
 def tapped() -> Iterator[None]:
     """Have servers of this process serve the tap, too."""
-    files = cast("dict[str, StaticFile]", read_files())
-    files["phone/tap.js"] = StaticFile(TAP.read_bytes(), "text/javascript", "tap")
+    files = cast("dict[str, bytes]", read_files())
+    files["phone/tap.js"] = TAP.read_bytes()
     try:
         yield
     finally:

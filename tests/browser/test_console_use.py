@@ -122,9 +122,7 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
         await visit(drive)
 
 
-@pytest.mark.parametrize(
-    ("path", "asks"), [("/", "**/console/live?*"), (PAGES["campaigns"], "**/console/campaigns/progress?*")]
-)
+@pytest.mark.parametrize(("path", "asks"), [("/", "**/console/live?*"), (PAGES["campaigns"], "**/console/campaigns?*")])
 async def test_a_page_that_is_left_open_asks_to_sign_in_again(path: str, asks: str, tmp_path: Path) -> None:
     """Else it would show calls that were over long ago as going on."""
     async with served(tmp_path) as console:

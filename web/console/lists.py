@@ -1,19 +1,17 @@
-"""The list of calls: the query that an address asks for, and the rows of a page.
+"""The list of calls: the query that an address asks for.
 
 The filters live in the address, so a list can be kept as a bookmark. A filter that cannot be read is told beside the
 form and asks for nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 from urllib.parse import urlencode
 
 import attrs
 
 from store.search import CallQuery, CallSummary
-from web.calls.live_calls import KnownCall
 from web.console.english import TEXT
-from web.worker.logs import mask
 
 PAGE = 50
 _LONGEST = 100
@@ -27,10 +25,6 @@ class ListAsked:
     query: CallQuery
     given: Mapping[str, str]
     problems: tuple[str, ...] = ()
-
-    @property
-    def shows_numbers(self) -> bool:
-        return self.given.get("numbers") == "shown"
 
     @property
     def is_filtered(self) -> bool:
@@ -78,46 +72,3 @@ def _day(text: str, problems: list[str]) -> date | None:
     except ValueError:
         problems.append(TEXT["date_wrong"])
         return None
-
-
-def row_of(summary: CallSummary, *, shows_numbers: bool) -> Mapping[str, object]:
-    return {
-        **attrs.asdict(summary),
-        "started": shown_time(summary.started_at),
-        "caller": number(summary.caller, whole=shows_numbers),
-        "duration": shown_duration(summary.duration),
-        "agents": " → ".join(summary.agents),
-    }
-
-
-def live_rows(calls: Sequence[KnownCall], *, shows_numbers: bool) -> list[Mapping[str, object]]:
-    return [
-        {
-            "name": call.call_sid or call.id,
-            "started": f"{shown_time(call.created_at)} {TEXT['zone']}",
-            "direction": call.direction,
-            "caller": number(call.caller, whole=shows_numbers),
-            "status": call.status,
-        }
-        for call in calls
-        if call.live
-    ]
-
-
-def number(text: str, *, whole: bool) -> str:
-    """Return a phone number as it is shown: its last two digits, unless the operator has asked for all."""
-    return (text if whole else mask(text)) or TEXT["unknown_caller"]
-
-
-def shown_time(text: str) -> str:
-    """Return a moment in UTC; the page says that it is."""
-    try:
-        when = datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return text
-    return f"{when:%Y-%m-%d %H:%M:%S}"
-
-
-def shown_duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02}"

@@ -3,7 +3,6 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 """
 
-from collections.abc import Mapping
 from functools import partial
 
 import attrs
@@ -12,21 +11,22 @@ from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 
 from store.objects import ObjectsUnavailable
+from store.prices import costs_of
 from store.records import CallRecord, RecordError, encode_record
 from web.calls.call_files import RECORDING
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.calls.shown_live import everywhere, find_elsewhere
-from web.console.afterwards import headline, money, retold
+from web.console.afterwards import retold
 from web.console.campaigns import CampaignPages
-from web.console.english import LIVE, OPERATE, OUTCOMES, TEXT
-from web.console.lists import PAGE, asked_by, live_rows, number, row_of
+from web.console.english import OUTCOMES, TEXT
+from web.console.lists import PAGE, asked_by
 from web.console.phone import PHONE_STREAM, PhoneRoutes
 from web.console.rendering import message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.calls import CallRoutes
-from web.routes.problems import is_name, json_answer
+from web.routes.problems import is_name
 from web.routes.views import CallViews, no_such
 
 CALLS = "/console/calls"
@@ -97,17 +97,15 @@ class Console:
         return await render(
             "calls.html",
             asked=asked,
-            live=await self._live(asked.shows_numbers),
-            rows=[row_of(summary, shows_numbers=asked.shows_numbers) for summary in found[:PAGE]],
+            live=await everywhere(self.context),
+            rows=found[:PAGE],
             older=asked.older(found[PAGE - 1]) if len(found) > PAGE else "",
             outcomes=OUTCOMES,
         )
 
     async def live(self) -> ResponseReturnValue:
-        return json_answer({"calls": await self._live(request.args.get("numbers") == "shown")})
-
-    async def _live(self, shows_numbers: bool) -> list[Mapping[str, object]]:
-        return live_rows(await everywhere(self.context), shows_numbers=shows_numbers)
+        """Return the rows of the calls that go on, for the module of the list."""
+        return await render("live_calls.html", live=await everywhere(self.context))
 
     async def call(self, name: str) -> ResponseReturnValue:
         call_sid = await self.views.call_sid(name)
@@ -124,7 +122,7 @@ class Console:
         return await self._afterwards(record)
 
     async def _under_way(self, call_sid: str, known: KnownCall | None, worker: str = "") -> str:
-        shows_numbers, policy = request.args.get("numbers") == "shown", self.context.services.policy
+        policy = self.context.services.policy
         deadlines = {
             "silence": policy.deadlines.silence_budget,
             "brief": policy.deadlines.summary,
@@ -135,27 +133,21 @@ class Console:
             call_sid=call_sid,
             known=known,
             worker=worker,
-            caller=number(known.caller if known is not None else "", whole=shows_numbers),
-            line=number(known.line if known is not None else "", whole=shows_numbers),
-            shows_numbers=shows_numbers,
             deadlines=deadlines,
-            words=LIVE,
-            o=OPERATE,
             stream=PHONE_STREAM,
             agents=list(self.context.services.roster.agents),
         )
 
     async def _afterwards(self, record: CallRecord) -> str:
-        files, shows_numbers = self.context.files, request.args.get("numbers") == "shown"
+        files, prices = self.context.files, self.context.settings.prices
         entries = await files.journal(record.call_sid)
         shown = await files.in_thread(partial(retold, record, entries)) if entries else retold(record, entries)
         return await render(
             "call.html",
             record=record,
-            head=headline(record, shows_numbers=shows_numbers),
-            shows_numbers=shows_numbers,
             has_recording=await self._has_recording(record),
-            money=money(record, self.context.settings.prices),
+            costs=costs_of(record, prices) if prices is not None else None,
+            currency=prices.currency if prices is not None else "",
             **shown,
         )
 

@@ -22,7 +22,7 @@ from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
 from web.calls.returning import ARRIVAL_SECONDS
-from web.console.english import LIVE, OPERATE, PHONE, PHONE_KEYS, PHONE_TOLD
+from web.console.english import OPERATE, PHONE_KEYS, PHONE_TOLD
 from web.console.rendering import render
 from web.console.session import SignInCheck, current_session
 from web.routes.credentials import is_here
@@ -31,7 +31,6 @@ from web.sockets.asgi_events import headers_of
 
 PHONE_STREAM = "/phone"
 LONGEST_TYPED = 300
-KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#")
 
 _log = structlog.stdlib.get_logger()
 
@@ -88,11 +87,7 @@ class PhoneRoutes:
         lines = tuple(dict.fromkeys(self.voice.lines)) if self.voice is not None else None
         return await render(
             "phone.html",
-            p=PHONE,
-            told=PHONE_TOLD,
-            words={name: LIVE[name] for name in ("caller", "not_heard", "barge_in")},
             key_names=PHONE_KEYS,
-            keys=KEYS,
             lines=lines,
             longest=LONGEST_TYPED,
             stream=PHONE_STREAM,

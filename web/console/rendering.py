@@ -9,17 +9,19 @@ again each time, and gets 304 while the file is what it has.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
-import attrs
 import trio
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response, g, request
 
-from web.console.english import TEXT
+from web.clients.operator import time_left
+from web.console.english import CAMPAIGNS, LIVE, OPERATE, PHONE, PHONE_TOLD, TEXT
+from web.picture.words import arguments_text, result_text
 from web.routes.problems import problem
+from web.worker.logs import mask
 
 _PIECES = 200
 """Of a page, made in one go: less than a millisecond."""
@@ -29,17 +31,51 @@ _PIECES = 200
 def prepare() -> Environment:
     """Compile every template. A name that a template does not know is an error, and not an empty text."""
     templates = Environment(autoescape=True, loader=PackageLoader("web.console"), undefined=StrictUndefined)
-    templates.globals["t"] = TEXT
+    templates.globals.update(t=TEXT, words=LIVE, o=OPERATE, p=PHONE, told=PHONE_TOLD, c=CAMPAIGNS)
+    templates.filters.update(
+        number=number,
+        time=shown_time,
+        duration=shown_duration,
+        moment=shown_moment,
+        value=result_text,
+        arguments=arguments_text,
+        left=time_left,
+    )
     for name in templates.list_templates():
         templates.get_template(name)
     return templates
 
 
+def number(text: str, whole: bool) -> str:
+    """Return a phone number as it is shown: its last two digits, unless the operator has asked for all."""
+    return (text if whole else mask(text)) or TEXT["unknown_caller"]
+
+
+def shown_time(moment: str | float) -> str:
+    """Return a moment, as text or in seconds since 1970, in UTC; the page says that it is."""
+    try:
+        when = datetime.fromisoformat(moment) if isinstance(moment, str) else datetime.fromtimestamp(moment, UTC)
+        return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError):
+        return str(moment)
+
+
+def shown_duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+def shown_moment(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
 async def render(template: str, **context: object) -> str:
     """Render a page. Every value is escaped; `csrf` is the token of the session, empty where there is none."""
     session = g.get("console_session")
-    csrf, pieces = session.csrf if session is not None else "", list[str]()
-    for piece in prepare().get_template(template).generate(csrf=csrf, **context):
+    context["csrf"] = session.csrf if session is not None else ""
+    context["shows_numbers"] = request.args.get("numbers") == "shown"
+    pieces = list[str]()
+    for piece in prepare().get_template(template).generate(context):
         pieces.append(piece)
         if len(pieces) % _PIECES == 0:
             await trio.lowlevel.checkpoint()
@@ -58,31 +94,17 @@ TYPES: Mapping[str, str] = {
 }
 
 
-@attrs.frozen
-class StaticFile:
-    content: bytes
-    content_type: str
-    etag: str
-
-
 @cache
-def read_files() -> Mapping[str, StaticFile]:
+def read_files() -> Mapping[str, bytes]:
     """Read the files of `FOLDER`, by their paths in it. Blocks."""
-    found: dict[str, StaticFile] = {}
-    for path in FOLDER.rglob("*"):
-        if path.suffix in TYPES:
-            content = path.read_bytes()
-            found[path.relative_to(FOLDER).as_posix()] = StaticFile(
-                content, TYPES[path.suffix], sha256(content).hexdigest()[:32]
-            )
-    return found
+    paths = [path for path in FOLDER.rglob("*") if path.suffix in TYPES]
+    return {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
 
 
 async def static_file(filename: str) -> Response:
-    file = read_files().get(filename)
-    if file is None:
+    content = read_files().get(filename)
+    if content is None:
         return problem(404, "no such file", fix="Reload the page.")
-    headers = {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache"}
-    if file.etag in request.if_none_match:
-        return Response("", 304, headers=headers)
-    return Response(file.content, 200, headers=headers, content_type=file.content_type)
+    response = Response(content, content_type=TYPES[Path(filename).suffix], headers={"Cache-Control": "no-cache"})
+    await response.add_etag()
+    return await response.make_conditional(request)

@@ -44,7 +44,7 @@ async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None
     await made(there, "spring", "completed", "busy")
     visitor = signed_in(there)
     page = await page_of(visitor)
-    told = (await visitor.ask("GET", f"{PAGE}/progress?name=spring")).json()["campaigns"]
+    alone = [(await visitor.ask("GET", f"{PAGE}?name={name}")).text for name in ("spring", "autumn")]
 
     assert '<progress max="3" value="2"' in page
     assert "2 of 3 numbers · " in page
@@ -54,9 +54,7 @@ async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None
         in page
     )
     assert buttons(page) == ["pause", "cancel"]
-    assert [(one["name"], one["state"], one["done"], one["outcomes"]) for one in told] == [
-        ("spring", "running", 2, [["busy", 1], ["completed", 1]])
-    ]
+    assert ['data-name="spring"' in one for one in alone] == [True, False]
 
 
 async def test_its_buttons_pause_it_go_on_and_cancel_it(autojump_clock: MockClock) -> None:

@@ -433,7 +433,7 @@ async def test_the_page_of_a_real_service_has_a_microphone_and_nothing_to_type(a
 
 
 def test_the_page_has_a_sentence_for_every_name_that_its_modules_use() -> None:
-    modules = [file.content.decode() for name, file in read_files().items() if name.startswith("phone/")]
+    modules = [content.decode() for name, content in read_files().items() if name.startswith("phone/")]
     used = {name for text in modules for name in re.findall(r'(?:warn|say|cheer|Refused)\([^)]*?"([a-z_]+)"', text)}
     used -= {"running"}  # a state of the browser's
     used |= {name for text in modules for name in re.findall(r'Error: "([a-z_]+)"', text)}

@@ -32,7 +32,6 @@ CONSOLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/console/"): (401, 401, 302, 302),
     ("GET", "/console/<path:anything>"): (401, 401, 404, 404),
     ("GET", "/console/campaigns"): (401, 401, 200, 200),
-    ("GET", "/console/campaigns/progress"): (401, 401, 200, 200),
     ("GET", "/console/campaigns/<campaign>/export"): (401, 401, 404, 404),
     **{
         ("POST", f"/console/campaigns/<campaign>/{command}"): (401, 401, 403, 404)

@@ -1,0 +1,20 @@
+// A part of a page that is asked for again every few seconds, and not while the page is hidden.
+
+/** Hand the document at `address()`, if it names one, to `show`, and so on every `every` milliseconds. */
+export function renew(address, every, show) {
+  const again = () => setTimeout(renew, every, address, every, show);
+  const wanted = document.hidden ? null : address();
+  if (wanted === null) {
+    again();
+    return;
+  }
+  const asked = new XMLHttpRequest(); // it parses a document, in which nothing is run or loaded
+  asked.responseType = "document";
+  asked.addEventListener("loadend", () => {
+    if (asked.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
+    if (asked.status === 200) show(asked.response);
+    again(); // where the server is away, the next try tells
+  });
+  asked.open("GET", wanted);
+  asked.send();
+}
