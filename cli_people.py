@@ -117,20 +117,17 @@ async def _make_tables(url: str) -> str:
     """Make what is missing in the database of a URL, or change it for this version; return what there is now."""
     from store.orders.databases import SqliteOrders
     from store.orders.queue import OrderQueue
-    from store.sql import SqlRecords
+    from store.sql import database_of
 
-    records = SqlRecords(url)
-    await records.list(1)
-    if records.file is not None:
-        with closing(SqliteOrders(records.file)) as orders:
-            await OrderQueue(orders).now()
-        return f"{records.name}: ready"
+    if isinstance(database := database_of(url), SqliteOrders):
+        with closing(database):
+            await OrderQueue(database).now()
+        return f"sqlite:///{database.file}: ready"
     from store.fleet import migrations
     from store.fleet.driver import Database
 
-    with closing(Database(url)) as database:
-        step = await migrations.migrate(database)
-    return f"{records.name}: ready, at step {step}"
+    with closing(Database(url)) as shared:
+        return f"PostgreSQL: ready, at step {await migrations.migrate(shared)}"
 
 
 def migrate() -> None:

@@ -23,10 +23,10 @@ import attrs
 import psycopg
 import trio
 
+from store.calls import DatabaseUnavailable
 from store.fleet import statements
 from store.fleet.driver import Database, PostgresOrders, listen
 from store.fleet.migrations import migrate
-from store.fleet.shared import FleetUnavailable
 from store.tokens import TokenStore
 from tests.store.throw_away_postgres import Cluster, throw_away_postgres
 
@@ -132,7 +132,7 @@ class Size:
         """Let one call come; count it if the database takes too long for a worker to wait."""
         try:
             await self.call(database, f"CAnew{number}", f"w{number % self.workers}")
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             self.too_slow += 1
             database.is_away = False
 

@@ -14,16 +14,12 @@ from store.records import CallRecord, RecordError
 from store.search import CallQuery, CallSummary
 
 
-class RecordsUnavailable(OSError):
-    """The store did not answer, or could not do it now; the message says which store and why."""
+class DatabaseUnavailable(OSError):
+    """A database did not answer in time, or did not take a statement; the message says why."""
 
 
-class DatabaseRefused(OSError):
+class DatabaseRefused(DatabaseUnavailable):
     """The database is of another version, of another program, or none: no other try succeeds; the message says why."""
-
-
-class RecordsRefused(RecordsUnavailable, DatabaseRefused):
-    """The records are of another version of this program."""
 
 
 class CallRecords(Protocol):

@@ -21,7 +21,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from protocol.errors import one_line
-from store.calls import CallRecords, RecordsUnavailable
+from store.calls import CallRecords, DatabaseUnavailable
 from store.erasing import Subject
 from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
@@ -245,4 +245,4 @@ class SpillingRecords:
     async def _within_attempt(self, ask: Callable[[], Awaitable[T]]) -> T:
         with trio.move_on_after(self.policy.attempt):
             return await ask()
-        raise RecordsUnavailable(f"no answer within {self.policy.attempt:g} s")
+        raise DatabaseUnavailable(f"no answer within {self.policy.attempt:g} s")

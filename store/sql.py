@@ -1,81 +1,36 @@
 """Call records in a database: SQLite in one file beside the program, or PostgreSQL, by the URL.
 
-`SqlRecords` owns three tables: `calls`, a row a call with the whole record as JSON text, `call_summaries` with what one
-lists and searches by (a narrow table: a list reads nothing else), and `switchboard_schema`, the version of that
-arrangement. Tables are made when they are first needed, so a database may be absent when the program starts. Every use
-is one connection and one transaction in a thread of its own few: calls end seconds apart, and nothing goes stale in a
-pool. What the database says is translated here, without the statement or its values (they hold what was spoken):
-`RecordsUnavailable`, or `ValueError` for a record that it will never take.
+`SqlRecords` reads and writes two tables: `calls`, a row a call with the whole record as JSON text, and `call_summaries`
+with what one lists and searches by (a narrow table: a list reads nothing else). They are made when they are first
+needed, so a database may be absent when the program starts. What the database says is translated here, without the
+statement or its values (they hold what was spoken): `DatabaseUnavailable`, or `ValueError` for a record that it will
+never take.
 """
 
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
 
 import attrs
 import structlog
 import trio
 
-from store.calls import RecordsRefused, RecordsUnavailable
-from store.engines import Engine, SqliteEngine, engine_of
 from store.erasing import Subject
 from store.leisure import leisurely
-from store.orders.databases import Execute
+from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
-from store.sqlite import is_damaged, overwrite_erased
 
-T = TypeVar("T")
-
-VERSION = 2
-THREADS = 4
-"""Threads that a database which hangs can keep; the rest of the program does not notice."""
 _LONGEST_SID = 255
 _LONGEST_LABEL = 64
-_LOCK = f"SELECT pg_advisory_xact_lock({0x53574348})"
-"""An arbitrary number: PostgreSQL's name for the lock under which one worker makes the tables."""
-
-_NOT_OURS = "42501"
-"""PostgreSQL's code where a table belongs to another role: `switchboard migrate` is run by it."""
+_URL = re.compile(r"(\w+)(?:\+\w+)?://(.*)", re.DOTALL)
+"""Whatever driver a URL names: others need another event loop."""
 
 _log = structlog.stdlib.get_logger()
 
 _SUMMARY = tuple(field.name for field in attrs.fields(CallSummary))
-TABLES = (
-    """
-CREATE TABLE IF NOT EXISTS calls (
-    call_sid {label} PRIMARY KEY,
-    started_at {label} NOT NULL,
-    outcome {label} NOT NULL,
-    direction {label} NOT NULL,
-    duration double precision NOT NULL,
-    record text NOT NULL
-)""",
-    "CREATE INDEX IF NOT EXISTS ix_calls_started_at ON calls (started_at)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_outcome ON calls (outcome)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_direction ON calls (direction)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_duration ON calls (duration)",
-    """
-CREATE TABLE IF NOT EXISTS call_summaries (
-    call_sid {label} PRIMARY KEY,
-    started_at {label} NOT NULL,
-    direction {label} NOT NULL,
-    caller {label} NOT NULL,
-    line {label} NOT NULL,
-    outcome {label} NOT NULL,
-    duration double precision NOT NULL,
-    agents text NOT NULL,
-    restarts integer NOT NULL,
-    transfers integer NOT NULL,
-    faults integer NOT NULL,
-    words text NOT NULL
-)""",
-    "CREATE INDEX IF NOT EXISTS call_summaries_newest ON call_summaries (started_at, call_sid)",
-    "CREATE INDEX IF NOT EXISTS call_summaries_outcome ON call_summaries (outcome, started_at, call_sid)",
-    "CREATE INDEX IF NOT EXISTS call_summaries_direction ON call_summaries (direction, started_at, call_sid)",
-    "CREATE TABLE IF NOT EXISTS switchboard_schema (version integer PRIMARY KEY)",
-)
 
 
 def _put(table: str, columns: Sequence[str]) -> str:
@@ -86,8 +41,8 @@ def _put(table: str, columns: Sequence[str]) -> str:
         WHERE excluded.duration > 0 OR {table}.duration = 0"""  # noqa: S608
 
 
-_PUT = _put("calls", ("call_sid", "started_at", "outcome", "direction", "duration", "record"))
-_PUT_SUMMARY = _put("call_summaries", _SUMMARY)
+_CALL = _put("calls", ("call_sid", "started_at", "outcome", "direction", "duration", "record"))
+_PUT = f"{{first}}{_CALL}{{then}}{_put('call_summaries', _SUMMARY)}"
 _GET = "SELECT record FROM calls WHERE call_sid = :call_sid"
 _NEWEST = "ORDER BY started_at DESC, call_sid DESC LIMIT :limit"
 _LIST = f"SELECT call_sid, record FROM calls {_NEWEST}"  # noqa: S608 - constants
@@ -99,7 +54,8 @@ _SOME = f"""SELECT call_sid, record || '' AS record FROM calls
     WHERE call_sid > :after AND call_sid <= :last LIMIT {2 * _READ_AT_ONCE}"""  # noqa: S608
 """PostgreSQL would unpack a record anew for each text that is looked for in it, if it were not made of two parts. The
 limit keeps it so, and has room for calls that are kept in between."""
-_VERSION = "SELECT max(version) FROM switchboard_schema"
+_ERASE = """{first}DELETE FROM calls WHERE call_sid = :call_sid
+    {then}DELETE FROM call_summaries WHERE call_sid = :call_sid"""
 _ASKED: Mapping[str, str] = {
     "outcome": "outcome = :outcome",
     "direction": "direction = :direction",
@@ -138,21 +94,11 @@ def _row(record: CallRecord) -> Mapping[str, object]:
         raise ValueError(
             f"{record.call_sid[:_LONGEST_SID]!r} cannot be a key: use 1 to {_LONGEST_SID} printable characters"
         )
-    labels = {"started_at": record.started_at, "outcome": record.outcome, "direction": record.direction}
-    return {
-        "call_sid": record.call_sid,
-        **{name: label.replace("\0", "")[:_LONGEST_LABEL] for name, label in labels.items()},
-        "duration": record.duration,
-        "record": encode_record(record).decode(),
-    }
-
-
-def _summary_row(record: CallRecord) -> Mapping[str, object]:
-    """Return the columns of a call's summary, its words cut to what a column takes."""
     row = attrs.asdict(summary_of(record))
     row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
     labels = {name: row[name][:_LONGEST_LABEL] for name in ("started_at", "direction", "caller", "line", "outcome")}
-    return {**row, **labels, "agents": "\n".join(agent.replace("\0", "") for agent in row["agents"])}
+    agents = "\n".join(agent.replace("\0", "") for agent in row["agents"])
+    return {**row, **labels, "agents": agents, "record": encode_record(record).decode()}
 
 
 def _summary(row: Sequence[Any]) -> CallSummary:
@@ -168,66 +114,71 @@ def _readable(call_sid: str, kept: str) -> CallRecord | None:
         return None
 
 
+def database_of(url: str) -> OrderDatabase:
+    """Return the database of a URL. Raises: `ValueError` for a URL of anything else; `OSError`."""
+    parsed = _URL.fullmatch(url)
+    if parsed is None:
+        raise ValueError("not a URL of a database: sqlite:///FILE or postgresql://USER@HOST/NAME")
+    kind, rest = parsed.groups()
+    if kind in {"postgresql", "postgres"}:
+        # SQLite does without psycopg
+        from store.fleet.migrations import PostgresRecords  # noqa: PLC0415
+
+        return PostgresRecords.of(url)
+    if kind != "sqlite":
+        raise ValueError(f"{kind} is not a database this store knows: sqlite or postgresql")
+    if not rest.startswith("/") or rest == "/" or "?" in rest:
+        raise ValueError("an SQLite database needs a file: sqlite:///FILE")
+    return SqliteOrders(unquote(rest[1:]))
+
+
 @attrs.define(eq=False)
 class SqlRecords:
     """Call records in the database of a URL: `sqlite:///FILE` or `postgresql://…`. Nothing is opened until used.
 
-    The methods are those of `CallRecords`; where they raise `OSError`, it is `RecordsUnavailable`.
+    The methods are those of `CallRecords`; where they raise `OSError`, it is `DatabaseUnavailable`.
 
-    Raises: `ValueError` for a URL of anything else.
-
-    Closes: nothing stays open between two uses.
+    Raises: `ValueError` for a URL of anything else; `OSError` for one that has what PostgreSQL does not know.
     """
 
     url: str = attrs.field(repr=False)
-    _engine: Engine = attrs.field(default=attrs.Factory(lambda self: engine_of(self.url), takes_self=True), init=False)
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
-    _making: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-    _made: bool = attrs.field(default=False, init=False)
-
-    @property
-    def name(self) -> str:
-        """The URL without its password."""
-        return self._engine.name
+    database: OrderDatabase = attrs.field(
+        default=attrs.Factory(lambda self: database_of(self.url), takes_self=True), init=False
+    )
 
     @property
     def file(self) -> str | None:
         """The file of an SQLite database."""
-        return self._engine.file if isinstance(self._engine, SqliteEngine) else None
+        return self.database.file if isinstance(self.database, SqliteOrders) else None
 
     async def save(self, record: CallRecord) -> None:
-        row, summary = _row(record), _summary_row(record)
-
-        def save(execute: Execute) -> None:
-            execute(_PUT, row)
-            execute(_PUT_SUMMARY, summary)
-
-        await self._ask(save, writes=True)
+        try:
+            await self._ask(_PUT, **_row(record))
+        except Conflict as exc:
+            raise ValueError(str(exc)) from exc
 
     async def get(self, call_sid: str) -> CallRecord | None:
         if not _can_be_key(call_sid):
             return None
-        kept = await self._ask(lambda execute: execute(_GET, {"call_sid": call_sid}).fetchone())
-        return None if kept is None else decode_record(kept[0].encode())
+        rows = await self._ask(_GET, call_sid=call_sid)
+        return decode_record(rows[0][0].encode()) if rows else None
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        def read(execute: Execute) -> list[CallRecord | None]:
-            return [_readable(*row) for row in leisurely(execute(_LIST, {"limit": limit}).fetchall())]
+        rows = await self._ask(_LIST, limit=limit)
 
-        return [record for record in await self._ask(read) if record is not None]
+        def read() -> list[CallRecord | None]:
+            return [_readable(*row) for row in leisurely(rows)]
+
+        found = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
-        return [_summary(row) for row in await self._ask(lambda execute: execute(*_search(query)).fetchall())]
+        sql, arguments = _search(query)
+        return [_summary(row) for row in await self._ask(sql, **arguments)]
 
     async def erase(self, call_sid: str) -> None:
-        if not _can_be_key(call_sid):
-            return
-
-        def erase(execute: Execute) -> None:
-            for table in ("calls", "call_summaries"):
-                execute(f"DELETE FROM {table} WHERE call_sid = :call_sid", {"call_sid": call_sid})  # noqa: S608
-
-        await self._ask(erase, writes=True)
+        if _can_be_key(call_sid):
+            await self._ask(_ERASE, call_sid=call_sid)
 
     async def mentioning(self, subject: Subject) -> Sequence[str]:
         """Read whole records: it takes its time."""
@@ -235,15 +186,15 @@ class SqlRecords:
         hinted = " OR ".join(f"{{find}}(record, :{name}) > 0" for name in hints) or "1 = 0"
         sql = f"SELECT call_sid, record FROM ({_SOME}) AS part WHERE {hinted}"  # noqa: S608 - constants
 
-        def find(execute: Execute) -> list[str]:
-            after, found = "", list[str]()
-            while (last := execute(_NEXT, {"after": after}).fetchone()[0]) is not None:
-                rows = execute(sql, {**hints, "after": after, "last": last}).fetchall()
-                found += [sid for sid, record in rows if subject.is_in(record)]
-                after = last
-            return found
+        def among(rows: Rows) -> Sequence[str]:
+            return [sid for sid, record in rows if subject.is_in(record)]
 
-        return await self._ask(find)
+        after, found = "", list[str]()
+        while (last := (await self._ask(_NEXT, after=after))[0][0]) is not None:
+            rows = await self._ask(sql, **hints, after=after, last=last)
+            found += await trio.to_thread.run_sync(among, rows, abandon_on_cancel=True)
+            after = last
+        return found
 
     async def overwrite(self) -> Sequence[str]:
         """Leave no byte of what was erased in an SQLite file, nor in the log beside it; return where some stay.
@@ -252,86 +203,13 @@ class SqlRecords:
 
         Raises: `OSError`: it is busy, and another try may succeed.
         """
-        if (file := self.file) is None:
-            # SQLite does without psycopg
-            from store.postgres_pages import let_overwrite  # noqa: PLC0415
-
-            return await self._in_thread(lambda: let_overwrite(self.url))
-        await self._in_thread(lambda: overwrite_erased(file))
-        return ()
-
-    async def _ask(self, ask: Callable[[Execute], T], *, writes: bool = False) -> T:
-
-        def ask_connected() -> T:
-            with self._engine.connected(writes=writes) as execute:
-                return ask(execute)
-
-        return await self._in_thread(ask_connected)
-
-    async def _in_thread(self, ask: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(self._asked, ask, limiter=self._threads, abandon_on_cancel=True)
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        try:
-            self._make_tables()
-            return ask()
-        except self._engine.misfit as exc:
-            raise ValueError(self._told(exc)) from exc
-        except self._engine.error as exc:
-            said = self._told(exc)
-            self._made = False  # the file may have been taken away: look again next time
-            if is_damaged(exc):
-                raise RecordsRefused(f"{said}. Restore it, or name another.") from exc
-            raise RecordsUnavailable(said) from exc
-
-    def _told(self, error: Exception) -> str:
-        return f"{self.name}: {' '.join(str(error).split())}"
-
-    def _make_tables(self) -> None:
-        with self._making:
-            if self._made:
-                return
-            with self._engine.connected() as execute:
-                found = self._version(execute)
-            if found is None:
-                with self._engine.connected(writes=True) as execute:
-                    found = self._create(execute)
-            if found != VERSION:
-                fix = "update this switchboard" if found > VERSION else "name another database, which is made at once"
-                why = f"its tables are of version {found}, and this switchboard knows {VERSION} only: {fix}"
-                raise RecordsRefused(f"{self.name}: {why}")
-            self._take_no_samples()
-            self._made = True
-
-    def _take_no_samples(self) -> None:
-        """Stop PostgreSQL from sampling personal columns, where we may change the tables."""
-        if self.file is not None:
-            return
+        if isinstance(self.database, SqliteOrders):
+            await self.database.overwrite()
+            return ()
         # SQLite does without psycopg
-        from store.postgres_pages import unsampled  # noqa: PLC0415
+        from store.postgres_pages import let_overwrite  # noqa: PLC0415
 
-        try:
-            with self._engine.connected(writes=True) as execute:
-                execute(_LOCK, {})
-                execute(f"DO $step$ BEGIN {unsampled('calls', 'call_summaries')} END $step$", {})
-        except self._engine.error as exc:
-            if getattr(exc, "sqlstate", "") != _NOT_OURS:
-                raise
+        return await trio.to_thread.run_sync(partial(let_overwrite, self.url), abandon_on_cancel=True)
 
-    def _create(self, execute: Execute) -> int:
-        """Create missing tables, under a lock: all workers of a new server do so at the same time."""
-        if self.file is None:
-            execute(_LOCK, {})
-        found = self._version(execute)
-        for statement in TABLES:
-            execute(statement, {})
-        if found is None:
-            execute("INSERT INTO switchboard_schema VALUES (:version)", {"version": VERSION})
-        return found or VERSION
-
-    @staticmethod
-    def _version(execute: Execute) -> int | None:
-        if execute("SELECT {table}", {"table": "switchboard_schema"}).fetchone()[0] is None:
-            return None
-        found: int | None = execute(_VERSION, {}).fetchone()[0]
-        return found
+    async def _ask(self, sql: str, **arguments: object) -> Rows:
+        return await self.database.ask(sql, arguments)

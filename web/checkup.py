@@ -25,11 +25,9 @@ from actors.session.wire import AgentWire
 from protocol import deepgram
 from settings import Settings
 from store.calls import DatabaseRefused
-from store.memory import MemoryRecords
 from store.objects import open_objects
 from store.orders.databases import SqliteOrders
-from store.orders.queue import OrderQueue
-from store.spill import SpillingRecords
+from store.sql import SqlRecords
 from web.calls.call_files import CallFiles
 from web.clients.agent_options import options_of
 from web.clients.clips import ClipRefused
@@ -45,7 +43,7 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio_api import TwilioApi
-from web.from_settings import brief_client_of, file_of_orders, records_of, roster_of, speech_client_of, voices_of
+from web.from_settings import brief_client_of, roster_of, speech_client_of, voices_of
 from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
@@ -122,18 +120,17 @@ async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
 
 
 async def check_records(settings: Settings) -> Finding:
-    records = records_of(settings)
-    if isinstance(records, MemoryRecords):
+    if settings.database_url == "memory:":
         return Finding(well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
     try:
-        await (records.inner if isinstance(records, SpillingRecords) else records).list(1)
-        if settings.database_url.startswith("postgres"):
-            await _check_shared(settings.database_url)
+        records = SqlRecords(settings.database_url)
+        await records.list(1)
+        if isinstance(records.database, SqliteOrders):
+            records.database.close()
         else:
-            await _check_orders(file_of_orders(records))
+            await _check_shared(settings.database_url)
     except (OSError, ValueError) as exc:
-        is_database = isinstance(records, SpillingRecords)
-        fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk." if is_database else ""
+        fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk."
         fix = CHANGE_VERSION if isinstance(exc, DatabaseRefused) else fix
         return Finding(well=False, says=str(exc), fix=fix)
     return Finding(well=True, says="the database answers")
@@ -147,12 +144,6 @@ async def _check_shared(url: str) -> None:
 
     with closing(Database(url)) as database:
         await check_writable(database)
-
-
-async def _check_orders(file: str) -> None:
-    """See whether a file of SQLite takes orders, and is of this version. Raises: `OSError`."""
-    with closing(SqliteOrders(file)) as database:
-        await OrderQueue(database).now()
 
 
 async def check_recordings(url: str) -> Finding:

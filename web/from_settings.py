@@ -27,7 +27,7 @@ from store.checkpoints import Checkpoints
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.objects import ObjectStore, open_objects
-from store.orders.databases import IN_MEMORY, OrderDatabase, SqliteOrders
+from store.orders.databases import OrderDatabase, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
@@ -116,7 +116,7 @@ def checkpoints_of(records: CallRecords) -> Checkpoints | None:
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
     """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
-        return Fleet(settings.max_calls), token_store_of(settings), SqliteOrders(file_of_orders(records))
+        return Fleet(settings.max_calls), token_store_of(settings), sqlite_of(records) or SqliteOrders()
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
@@ -134,13 +134,13 @@ def token_store_of(settings: Settings) -> TokenStore:
     return TokenStore(SqliteTokens(str(settings.recordings_dir / ".tokens.db")))
 
 
-def file_of_orders(records: CallRecords) -> str:
-    """Return the file of SQLite that keeps orders: the one of the records."""
+def sqlite_of(records: CallRecords) -> SqliteOrders | None:
+    """Return the file of SQLite in which records are kept; orders are kept there, too."""
     match records:
-        case SpillingRecords(inner=SqlRecords(file=str(file))):
-            return file
+        case SpillingRecords(inner=SqlRecords(database=SqliteOrders() as database)):
+            return database
         case _:
-            return IN_MEMORY
+            return None
 
 
 def make_folder(folder: Path, setting: str) -> None:
@@ -170,8 +170,8 @@ class CallStores:
         if settings.recordings_dir is not None:
             make_folder(settings.recordings_dir, "RECORDINGS_DIR")
         records = records_of(settings)
-        if (file := file_of_orders(records)) != IN_MEMORY:
-            make_folder(Path(file).parent, "DATABASE_URL")
+        if (sqlite := sqlite_of(records)) is not None:
+            make_folder(Path(sqlite.file).parent, "DATABASE_URL")
         fleet, tokens, orders = fleet_of(settings, records)
         checkpoints = checkpoints_of(records)
         if checkpoints is not None:

@@ -13,9 +13,10 @@ import psycopg
 import structlog
 import trio
 
+from store.calls import DatabaseUnavailable
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import FleetUnavailable, Inbox, Later, Listener, WorkerMessage
+from store.fleet.shared import Inbox, Later, Listener, WorkerMessage
 
 LOOK_SECONDS = 1.0
 _POSTED = "post "
@@ -42,7 +43,7 @@ async def hear_on(database: Database, name: Callable[[], str], listener: Listene
                 await announced.receive()
             try:
                 await commands.hear(name())
-            except FleetUnavailable:
+            except DatabaseUnavailable:
                 continue  # the beat finds out, and tells
 
 
@@ -57,7 +58,7 @@ class CommandRows:
     """Rows that may be there still."""
 
     async def hear(self, worker: str) -> int:
-        """Pass on what has come for a worker; return how many commands that were. Raises: `FleetUnavailable`."""
+        """Pass on what has come for a worker; return how many commands that were. Raises: `DatabaseUnavailable`."""
         rows = await self.database.ask(statements.HEAR, {"worker": worker})
         before = self._passed_on
         self._passed_on = {row for row, _, _ in rows}

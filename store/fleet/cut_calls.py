@@ -10,7 +10,7 @@ import trio
 
 from store.fleet import statements
 from store.fleet.driver import Database
-from store.fleet.shared import BEAT_SECONDS, Adopt, FleetUnavailable, LiveCall
+from store.fleet.shared import BEAT_SECONDS, Adopt, LiveCall
 from store.fleet.statements import live_call
 from store.records import CallRecord, RecordError, decode_record
 
@@ -18,7 +18,7 @@ _log = structlog.stdlib.get_logger()
 
 
 async def close_dead(database: Database, worker: str) -> None:
-    """Close what dead workers held; `worker` is us. Raises: `FleetUnavailable`."""
+    """Close what dead workers held; `worker` is us. Raises: `DatabaseUnavailable`."""
     while True:
         try:
             ((dead, cut),) = await database.ask(statements.REAP, {"worker": worker})
@@ -37,7 +37,7 @@ async def adopt_on(database: Database, adopt: Adopt) -> None:
         try:
             await adopt_cut(database, adopt, unread)
         except OSError as exc:
-            if not isinstance(exc, FleetUnavailable):
+            if not database.is_away:  # the beat tells of that
                 _log.warning("cut_calls_not_kept", why=str(exc))
 
 

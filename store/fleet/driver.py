@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from trio.lowlevel import ParkingLot, wait_readable, wait_writable
 
 from protocol.errors import one_line
-from store.fleet.shared import FleetUnavailable
+from store.calls import DatabaseUnavailable
 from store.orders.databases import Conflict, for_postgres
 from store.postgres import conninfo_of
 
@@ -102,8 +102,10 @@ class TrioConnection(AsyncConnection[TupleRow]):
             raise
 
     @classmethod
-    async def open(cls, conninfo: str) -> Self:
+    async def open(cls, conninfo: str, patience: float) -> Self:
         """Connect to the first of the hosts, and of their addresses, that takes us; each has its part of the time.
+
+        A statement may take `patience` seconds there.
 
         Raises: `psycopg.OperationalError`, `OSError`.
         """
@@ -111,14 +113,14 @@ class TrioConnection(AsyncConnection[TupleRow]):
         for left in range(len(ways), 1, -1):
             time_left = trio.current_effective_deadline() - trio.current_time()
             with suppress(psycopg.OperationalError), trio.move_on_after(time_left / left):
-                return await cls._open(ways[-left])
-        return await cls._open(ways[-1])
+                return await cls._open(ways[-left], patience)
+        return await cls._open(ways[-1], patience)
 
     @classmethod
-    async def _open(cls, way: str) -> Self:
+    async def _open(cls, way: str, patience: float) -> Self:
         """Connect so that the server gives a statement up when we do: else it would wait on, and be waited for."""
         given = get_param(conninfo_to_dict(way), "options") or ""  # of PGOPTIONS, where the URL has none
-        impatient = make_conninfo(way, options=f"-c statement_timeout={PATIENCE * _ITS_PART * 1000:.0f} {given}")
+        impatient = make_conninfo(way, options=f"-c statement_timeout={patience * _ITS_PART * 1000:.0f} {given}")
         try:
             return await cls._connected(impatient)
         except psycopg.OperationalError as exc:
@@ -174,11 +176,13 @@ class Database:
     """
 
     conninfo: str = attrs.field(converter=conninfo_of, on_setattr=attrs.setters.NO_OP, alias="url", repr=False)
+    patience: float = attrs.field(factory=lambda: PATIENCE)
+    """Seconds for one statement."""
     is_away: bool = attrs.field(default=False, init=False)
     """Whether the last statement had no answer; until `ask(even_away=True)` has one, others fail at once."""
     is_ready: bool = attrs.field(default=False, init=False)
     """Whether there are tables, as far as is known: until then, only `ask(even_away=True)` asks."""
-    _refusal: FleetUnavailable | None = attrs.field(default=None, init=False)
+    _refusal: DatabaseUnavailable | None = attrs.field(default=None, init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _used: int = attrs.field(default=0, init=False)
     """Connections that are in use, or being opened."""
@@ -188,23 +192,23 @@ class Database:
     async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
         """Run one statement and return its rows.
 
-        Raises: `FleetUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
+        Raises: `DatabaseUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
         """
         if not even_away and (self.is_away or not self.is_ready):
             raise self._absence
         try:
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(self.patience):
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
-            raise self.refuse(FleetUnavailable(one_line(exc))) from exc
+            raise self.refuse(DatabaseUnavailable(one_line(exc))) from exc
         except errors.QueryCanceled as exc:  # it is there, and this was too much, or is locked
-            raise FleetUnavailable(one_line(exc)) from exc
+            raise DatabaseUnavailable(one_line(exc)) from exc
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
                 _log.warning("database_away", why=one_line(exc))
             self.is_away = True
-            raise FleetUnavailable(one_line(exc)) from exc
+            raise DatabaseUnavailable(one_line(exc)) from exc
         if self.is_away:
             _log.info("database_back")
         self.is_away = False
@@ -241,7 +245,7 @@ class Database:
         if not self._idle:
             self._used += 1
             try:
-                return await TrioConnection.open(self.conninfo)
+                return await TrioConnection.open(self.conninfo, self.patience)
             except psycopg.OperationalError as exc:
                 refused = exc
                 self._give_back()
@@ -266,14 +270,14 @@ class Database:
         self._idle.clear()
 
     @property
-    def _absence(self) -> FleetUnavailable:
+    def _absence(self) -> DatabaseUnavailable:
         """Why nothing can be asked before the database is back, or has tables."""
         if self.is_away:
-            return FleetUnavailable("the database is away")
-        refusal = self._refusal or FleetUnavailable("the database has no tables of ours yet")
+            return DatabaseUnavailable("the database is away")
+        refusal = self._refusal or DatabaseUnavailable("the database has no tables of ours yet")
         return type(refusal)(str(refusal))
 
-    def refuse(self, why: FleetUnavailable) -> FleetUnavailable:
+    def refuse(self, why: DatabaseUnavailable) -> DatabaseUnavailable:
         """Return why this program does not work with the database; the log has it once."""
         if str(why) != str(self._refusal):
             _log.warning("database_refused", why=str(why))
@@ -287,7 +291,7 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
     Raises: `psycopg.OperationalError`, `OSError` when the server has gone.
     """
     with trio.fail_after(PATIENCE):
-        connection = await TrioConnection.open(conninfo)
+        connection = await TrioConnection.open(conninfo, PATIENCE)
     try:
         connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with an answer
         await _answered(connection, f'LISTEN "{channel}"')
@@ -316,8 +320,8 @@ class PostgresOrders:
     database: Database
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        """Run one statement, as one transaction, and return its rows. Raises: `FleetUnavailable`; `Conflict`."""
+        """Run one statement, as one transaction, and return its rows. Raises: `DatabaseUnavailable`; `Conflict`."""
         try:
             return await self.database.ask(for_postgres(sql), arguments)
-        except psycopg.IntegrityError as exc:
+        except (psycopg.IntegrityError, psycopg.DataError) as exc:
             raise Conflict(str(exc)) from exc

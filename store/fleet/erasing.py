@@ -31,7 +31,7 @@ _log = structlog.stdlib.get_logger()
 
 
 async def erase_rows(database: Database, subject: Subject) -> int:
-    """Erase notes that mention somebody; return how many calls they were of. Raises: `FleetUnavailable`."""
+    """Erase notes that mention somebody; return how many calls they were of. Raises: `DatabaseUnavailable`."""
     kept = [*await database.ask(_CUT), *await database.ask(_NOTES)]
     sids = {sid for sid, text in kept if subject.is_in(f"{sid} {text}")}
     await database.ask(_ERASE, {"sids": sorted(sids)})

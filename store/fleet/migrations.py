@@ -11,12 +11,15 @@ from collections.abc import Sequence
 
 import attrs
 
-from store.fleet.driver import Database
-from store.fleet.shared import FleetRefused, FleetUnavailable
+from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
 from store.orders import schema
+from store.orders.databases import for_postgres
 from store.orders.schema import PROGRAM
 from store.postgres_pages import PERSONAL, unsampled
 
+RECORD_SECONDS = 5.0
+"""For one statement about call records."""
 _LOCK = 0x464C5454
 """An arbitrary number: PostgreSQL's name for the lock under which one worker makes a step."""
 
@@ -112,6 +115,7 @@ CREATE INDEX commands_worker ON commands (worker, id);
     Migration(6, NO_NUMBER_IN_ITS_LOG),
     Migration(7, ";\n".join((*schema.STEP_4, ""))),
     Migration(8, ";\n".join((*schema.STEP_5, ""))),
+    Migration(9, ";\n".join((*map(for_postgres, schema.STEP_6), unsampled("calls", "call_summaries")))),
 )
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"
@@ -137,7 +141,7 @@ COMMIT;
 async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, program: int = PROGRAM) -> int:
     """Make the steps that are missing; return the number of the last one.
 
-    Raises: `FleetUnavailable` where the database is away, or was made by a newer program that excludes this one.
+    Raises: `DatabaseUnavailable` where the database is away, or was made by a newer program that excludes this one.
     """
     found = await _found(database)
     for step in steps:
@@ -152,21 +156,21 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
 async def check_step(database: Database, program: int = PROGRAM) -> int:
     """Return the number of the last step that was made.
 
-    Raises: `FleetUnavailable` where the database is away, or was made by a newer program that excludes this one.
+    Raises: `DatabaseUnavailable` where the database is away, or was made by a newer program that excludes this one.
     """
     number, oldest = await _found(database)
     if oldest > program:
         why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
         told = f"the database was made ready by a newer switchboard: {why}. Update this one."
-        raise database.refuse(FleetRefused(told))
+        raise database.refuse(DatabaseRefused(told))
     return number
 
 
 async def check_writable(database: Database) -> None:
-    """Check that the database belongs to this program and takes writes. Raises: `FleetUnavailable`."""
+    """Check that the database belongs to this program and takes writes. Raises: `DatabaseUnavailable`."""
     ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", even_away=True)
     if is_read_only:
-        raise FleetUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")
+        raise DatabaseUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")
     await check_step(database)
 
 
@@ -176,3 +180,23 @@ async def _found(database: Database) -> tuple[int, int]:
         return 0, 0
     ((number, oldest),) = await database.ask(_FOUND, even_away=True)
     return number, oldest
+
+
+@attrs.frozen
+class PostgresRecords(PostgresOrders):
+    """Call records in a PostgreSQL: their tables are made when they are needed, and no connection stays open.
+
+    Searches take longer than what workers share may, and calls end seconds apart: so these connections are apart, too.
+    """
+
+    @classmethod
+    def of(cls, url: str) -> "PostgresRecords":
+        return cls(Database(url, RECORD_SECONDS))
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        try:
+            if self.database.is_away or not self.database.is_ready:
+                await migrate(self.database)
+            return await super().ask(sql, arguments)
+        finally:
+            self.database.close()

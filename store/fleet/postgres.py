@@ -26,6 +26,7 @@ import structlog
 import trio
 from trio.lowlevel import ParkingLot
 
+from store.calls import DatabaseUnavailable
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import hear_on
@@ -42,7 +43,6 @@ from store.fleet.shared import (
     Erase,
     ErasedElsewhere,
     Fleet,
-    FleetUnavailable,
     Inbox,
     Listener,
     LiveCall,
@@ -165,7 +165,7 @@ class PostgresFleet(Fleet):
             asked = {"key": key, "worker": self.worker, "careful": self.state is State.RETURNING, "left": self.left_at}
             try:
                 return await ask_for_slot(self.database, sql, {**asked, **more})
-            except FleetUnavailable:
+            except DatabaseUnavailable:
                 self._fall_back()
             except psycopg.IntegrityError:  # declared dead
                 self._is_known = False
@@ -191,28 +191,28 @@ class PostgresFleet(Fleet):
         try:
             rows = await self.database.ask(statements.NOTED, {"call_sid": call_sid})
             return decode_record(rows[0][0].encode()) if rows else None
-        except (FleetUnavailable, RecordError) as exc:
+        except (DatabaseUnavailable, RecordError) as exc:
             _log.warning("note_not_read", call_sid=call_sid, why=str(exc))
             return None
 
     async def claim_turn(self, per_second: float, longest: float) -> float | None:
         try:
             rows = await self.database.ask(statements.TURN, {"gap": 1 / per_second, "longest": longest})
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             return await super().claim_turn(per_second / self._workers, longest)
         return max(0.0, float(rows[0][0])) if rows else None
 
     async def live(self) -> Sequence[LiveCall]:
         try:
             rows = await self.database.ask(statements.LIVE)
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             return await super().live()
         return [live_call(about, worker) for about, worker in rows]
 
     async def find(self, name: str) -> LiveCall | None:
         try:
             rows = await self.database.ask(statements.FIND, {"name": name})
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             return await super().find(name)
         return next((live_call(about, worker) for about, worker in rows), None)
 
@@ -232,7 +232,7 @@ class PostgresFleet(Fleet):
         """Send a message; False where the statement finds nobody for it, and without the database."""
         try:
             return bool(await self.database.ask(sql, message))
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             return False
 
     async def erase(self, subject: Subject) -> int:
@@ -277,7 +277,7 @@ class PostgresFleet(Fleet):
     async def _leave(self) -> None:
         try:
             await self.database.ask(statements.LEAVE, {"worker": self.worker})
-        except (FleetUnavailable, psycopg.Error) as exc:
+        except (DatabaseUnavailable, psycopg.Error) as exc:
             _log.warning("worker_not_signed_off", why=str(exc))
 
     async def _beat_on(self) -> None:
@@ -292,7 +292,7 @@ class PostgresFleet(Fleet):
                     await self.beat()
                 elif self.state is not State.AWAY:
                     await self._give_up()
-            except FleetUnavailable as exc:
+            except DatabaseUnavailable as exc:
                 self._fall_back()
                 due = trio.current_time() + KNOCK_SECONDS
                 _log.debug("fleet_away", why=str(exc))
@@ -304,11 +304,11 @@ class PostgresFleet(Fleet):
     async def beat(self) -> None:
         """Tell that this worker lives, and what its calls would leave behind; do what follows from the answer.
 
-        Raises: `FleetUnavailable`.
+        Raises: `DatabaseUnavailable`.
         """
         try:
             await self._beat()
-        except FleetUnavailable:
+        except DatabaseUnavailable:
             self._fall_back()
             raise
 
@@ -323,7 +323,7 @@ class PostgresFleet(Fleet):
             allowance, workers, late, beaten_at, is_restarted, cap = (await self._send_beat())[0]
         self._is_known = allowance is not None
         if not self._is_known:
-            raise FleetUnavailable("this worker was declared dead")
+            raise DatabaseUnavailable("this worker was declared dead")
         self._beating_since = now if self._has_jumped(beaten_at, now) else min(self._beating_since, now)
         self._workers = workers
         if cap not in {self.max_calls, self._cap}:
@@ -414,7 +414,7 @@ class PostgresFleet(Fleet):
                 await self.database.ask(statements.REPORT, report)
             except psycopg.IntegrityError as exc:  # declared dead in between
                 self._is_known = False
-                raise FleetUnavailable("this worker was declared dead") from exc
+                raise DatabaseUnavailable("this worker was declared dead") from exc
         await free_lapsed(self.database)
         self._compared = trio.current_time()
 
@@ -446,4 +446,4 @@ class PostgresFleet(Fleet):
             return await ask_once(self.database, statements.RESERVE, reserve)
         except psycopg.IntegrityError as exc:
             self._is_known = False
-            raise FleetUnavailable("this worker was declared dead") from exc
+            raise DatabaseUnavailable("this worker was declared dead") from exc

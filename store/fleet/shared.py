@@ -19,7 +19,6 @@ import attrs
 import structlog
 import trio
 
-from store.calls import DatabaseRefused
 from store.erasing import Subject
 from store.records import CallRecord, RunningRecord
 
@@ -34,14 +33,6 @@ START_SECONDS = 10.0
 CLOCK_SECONDS = 5.0
 """How far two clocks may be apart: an answer of the database takes up to a second."""
 _log = structlog.stdlib.get_logger()
-
-
-class FleetUnavailable(OSError):
-    """The database did not answer in time, or not at all; the message says why."""
-
-
-class FleetRefused(FleetUnavailable, DatabaseRefused):
-    """The database was made ready by a newer version of this program."""
 
 
 @attrs.frozen
@@ -223,7 +214,7 @@ class Fleet:
     async def erase(self, subject: Subject) -> int:  # noqa: ARG002 - there are no notes
         """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
 
-        Raises: `FleetUnavailable`.
+        Raises: `DatabaseUnavailable`.
         """
         await trio.lowlevel.checkpoint()
         return 0
@@ -234,7 +225,7 @@ class Fleet:
     async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - of nobody
         """Have every other living worker erase what it has on its disk and in its memory, and wait for their answers.
 
-        Raises: `FleetUnavailable`.
+        Raises: `DatabaseUnavailable`.
         """
         await trio.lowlevel.checkpoint()
         return ErasedElsewhere()

@@ -169,7 +169,7 @@ LOCKED_SECONDS = (0.003, 0.006)
 async def ask_for_slot(database: Database, sql: str, arguments: Arguments) -> bool:
     """Ask for a slot; where there seems to be none, once more after those that have lapsed are free.
 
-    Raises: `FleetUnavailable`; `psycopg.IntegrityError` to a worker that was declared dead.
+    Raises: `DatabaseUnavailable`; `psycopg.IntegrityError` to a worker that was declared dead.
     """
     if await ask_once(database, sql, arguments):
         return True
@@ -190,13 +190,13 @@ async def ask_once(database: Database, sql: str, arguments: Arguments) -> bool:
 
 
 async def free_lapsed(database: Database) -> None:
-    """Free the slots for which nobody came, and seat who runs without one. Raises: `FleetUnavailable`."""
+    """Free the slots for which nobody came, and seat who runs without one. Raises: `DatabaseUnavailable`."""
     await database.ask(LAPSE)
     await seat(database)
 
 
 async def seat(database: Database) -> None:
-    """Give free slots to calls that run without one. Raises: `FleetUnavailable`."""
+    """Give free slots to calls that run without one. Raises: `DatabaseUnavailable`."""
     with suppress(psycopg.IntegrityError):  # another worker has seated the same call at this moment
         await database.ask(SEAT)
 

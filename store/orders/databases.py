@@ -1,8 +1,8 @@
-"""The two databases that keep orders and small texts, as one interface: a statement in, its rows out.
+"""The two databases that keep records, orders and small texts, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}`, `{bytes}`, `{label}`
-(text that is compared byte by byte), `{find}` (where a text begins in another) and `{table}` (NULL without this table)
-for what the two databases say differently. Each is one transaction, and short: one that changes many rows does so
+(text that is compared byte by byte), `{find}` (where a text begins in another) and `{first}`, `{then}` (two in one) for
+what the two databases say differently. Each is one transaction, and short: one that changes many rows does so
 `MOST` at a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the time is the server's, asked for once in a
 statement, so that an index is searched by it; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are
 there too.
@@ -16,21 +16,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import attrs
 import structlog
 import trio
 
-from store.calls import DatabaseRefused
+from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.orders.schema import PROGRAM, SQLITE_STEPS
 from store.private import make_folders
 from store.sqlite import is_damaged, open_sqlite, overwrite_erased
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[Any]]
-Execute: TypeAlias = Callable[[str, Arguments], Any]
-"""Carries out one statement of a transaction; returns a cursor."""
 
 IN_MEMORY = ":memory:"
 MOST = 1000
@@ -40,15 +38,7 @@ _log = structlog.stdlib.get_logger()
 
 
 class Conflict(Exception):
-    """A statement met a constraint: somebody else was faster."""
-
-
-class OrdersUnavailable(OSError):
-    """The database did not take a statement; the message says why."""
-
-
-class OrdersRefused(OrdersUnavailable, DatabaseRefused):
-    """The tables are of a newer version of this program."""
+    """A statement met a constraint: somebody else was faster, or the database never takes such a row."""
 
 
 class OrderDatabase(Protocol):
@@ -83,7 +73,8 @@ def for_sqlite(sql: str) -> str:
         bytes="blob",
         label="text",
         find="instr",
-        table="(SELECT name FROM sqlite_schema WHERE name = :table)",
+        first="",
+        then=";",
     )
 
 
@@ -97,7 +88,8 @@ def for_postgres(sql: str) -> str:
         bytes="bytea",
         label='text COLLATE "C"',
         find="strpos",
-        table="to_regclass(:table)::text",
+        first="WITH first AS (",
+        then=")",
     )
     return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", plain)
 
@@ -168,7 +160,7 @@ class SqliteOrders:
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows; in a thread, unless it is in memory.
 
-        Raises: `OrdersUnavailable`; `Conflict`.
+        Raises: `DatabaseUnavailable`; `Conflict`.
         """
         given = {"now": self.now(), **arguments}
         if self.file == IN_MEMORY:
@@ -189,25 +181,25 @@ class SqliteOrders:
         with self._one:
             try:
                 self._leave_lost_file()
-                return (self._connection or self._open()).execute(sql, given).fetchall()
-            except sqlite3.IntegrityError as exc:
+                return _carry_out(self._connection or self._open(), sql, given)
+            except (sqlite3.IntegrityError, sqlite3.DataError) as exc:
                 raise Conflict(str(exc)) from exc
-            except OrdersRefused as exc:
+            except DatabaseRefused as exc:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
                 if is_damaged(exc):
-                    raise self._refuse(OrdersRefused(f"{exc}. {self.remedy}")) from exc
+                    raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
-                raise OrdersUnavailable(f"{self.file}: {exc}") from exc
+                raise DatabaseUnavailable(f"{self.file}: {exc}") from exc
 
-    def _refuse(self, why: OrdersRefused) -> OrdersRefused:
+    def _refuse(self, why: DatabaseRefused) -> DatabaseRefused:
         """Return why this file is of no use; the log has it once."""
         self._close()
         if not self._refused:
             _log.error("database_refused", file=self.file, why=str(why))
         self._refused = str(why)
-        return OrdersRefused(f"{self.file}: {why}")
+        return DatabaseRefused(f"{self.file}: {why}")
 
     def _leave_lost_file(self) -> None:
         if self._connection is None or self.file == IN_MEMORY:
@@ -256,26 +248,31 @@ def _identity(file: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def _carry_out(connection: sqlite3.Connection, sql: str, given: Arguments) -> Rows:
+    """Run one statement, or a first and a last one as one transaction; return the rows of the last."""
+    *first, last = sql.split(";")
+    with connection:
+        for statement in ("BEGIN IMMEDIATE", *first) if first else ():
+            connection.execute(statement, given)
+        return connection.execute(last, given).fetchall()
+
+
 def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
     """Create missing tables, one step at a time, under SQLite's own lock."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
         _refuse_foreign(connection, made)
         for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
-                connection.execute(statement)
+                connection.execute(for_sqlite(statement))
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
     ((oldest,),) = connection.execute("PRAGMA user_version")
     if oldest > PROGRAM:
-        raise OrdersRefused("its tables of orders were made by a newer switchboard. Update this one.")
+        raise DatabaseRefused("its tables of orders were made by a newer switchboard. Update this one.")
     if not made and connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone():
-        raise OrdersRefused("it has tables of another program. Name another: DATABASE_URL.")
+        raise DatabaseRefused("it has tables of another program. Name another: DATABASE_URL.")

@@ -1,4 +1,6 @@
-"""The tables of orders, for SQLite and PostgreSQL alike. Times are seconds since 1970, by the database's clock.
+"""The tables of orders and of call records, for SQLite and PostgreSQL alike.
+
+Times are seconds since 1970, by the database's clock.
 
     waiting ──(a worker asks)──▶ asking ──(Twilio has it)──▶ placed ──▶ over
        ▲                           │
@@ -92,8 +94,43 @@ STEP_5: Sequence[str] = (
 )
 """Old orders are found among many that are none."""
 
+STEP_6: Sequence[str] = (
+    """
+CREATE TABLE IF NOT EXISTS calls (
+    call_sid {label} PRIMARY KEY,
+    started_at {label} NOT NULL,
+    outcome {label} NOT NULL,
+    direction {label} NOT NULL,
+    duration double precision NOT NULL,
+    record text NOT NULL
+)""",
+    "CREATE INDEX IF NOT EXISTS ix_calls_started_at ON calls (started_at)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_outcome ON calls (outcome)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_direction ON calls (direction)",
+    "CREATE INDEX IF NOT EXISTS ix_calls_duration ON calls (duration)",
+    """
+CREATE TABLE IF NOT EXISTS call_summaries (
+    call_sid {label} PRIMARY KEY,
+    started_at {label} NOT NULL,
+    direction {label} NOT NULL,
+    caller {label} NOT NULL,
+    line {label} NOT NULL,
+    outcome {label} NOT NULL,
+    duration double precision NOT NULL,
+    agents text NOT NULL,
+    restarts integer NOT NULL,
+    transfers integer NOT NULL,
+    faults integer NOT NULL,
+    words text NOT NULL
+)""",
+    "CREATE INDEX IF NOT EXISTS call_summaries_newest ON call_summaries (started_at, call_sid)",
+    "CREATE INDEX IF NOT EXISTS call_summaries_outcome ON call_summaries (outcome, started_at, call_sid)",
+    "CREATE INDEX IF NOT EXISTS call_summaries_direction ON call_summaries (direction, started_at, call_sid)",
+)
+"""Call records (`store/sql.py`): earlier versions made these tables by themselves."""
+
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that cannot work with its tables."""
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5)
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6)
 """By number, from 1 on: forward only. A step with which older programs cannot work sets `user_version` to the number of
 the oldest that can."""

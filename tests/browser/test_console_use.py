@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from actors.facts import ReplyText
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.records import TurnRecord
 from store.search import CallQuery, CallSummary
@@ -146,7 +146,7 @@ class Away(MemoryRecords):
 
     async def search(self, query: CallQuery) -> list[CallSummary]:
         if self.is_away:
-            raise RecordsUnavailable("away")
+            raise DatabaseUnavailable("away")
         return list(await super().search(query))
 
 

@@ -29,8 +29,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def postgres(cluster: Cluster) -> Iterator[str]:
     yield cluster.url
-    with psycopg.connect(cluster.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS calls, call_summaries, switchboard_schema")
+    empty(cluster.url)
 
 
 @pytest.fixture
@@ -41,6 +40,10 @@ def workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worke
     made = Workers(cluster.url)
     yield made
     made.close()
-    with psycopg.connect(cluster.url) as connection:
+    empty(cluster.url)
+
+
+def empty(url: str) -> None:
+    with psycopg.connect(url) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")

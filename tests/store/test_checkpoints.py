@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from actors.supervision import in_background
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.checkpoints import Checkpoints
 from store.json_text import packed_on
 from store.memory import MemoryRecords
@@ -131,10 +131,10 @@ async def test_a_record_of_an_earlier_stream_of_the_call_is_replaced(folder: Pat
 async def test_what_no_database_takes_waits_for_the_next_round(folder: Path) -> None:
     class Absent(MemoryRecords):
         async def save(self, record: CallRecord) -> None:
-            raise RecordsUnavailable("no route to host")
+            raise DatabaseUnavailable("no route to host")
 
     left_by_a_dead_process(folder, CUT)
-    with pytest.raises(RecordsUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await Checkpoints(folder, Absent()).adopt()
     records = MemoryRecords()
 
@@ -198,14 +198,14 @@ async def test_every_dead_process_waits_for_a_database_that_comes_back(folder: P
 
         async def save(self, record: CallRecord) -> None:
             if self.is_absent:
-                raise RecordsUnavailable("no route to host")
+                raise DatabaseUnavailable("no route to host")
             await super().save(record)
 
     for number in range(3):
         left_by_a_dead_process(folder, attrs.evolve(CUT, call_sid=f"CA{number}"), name=f"{number}")
     records = Absent()
     checkpoints = Checkpoints(folder, records)
-    with pytest.raises(RecordsUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await checkpoints.adopt()
     records.is_absent = False
 

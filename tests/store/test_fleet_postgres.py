@@ -15,6 +15,7 @@ from trio.lowlevel import wait_readable
 from trio.testing import wait_all_tasks_blocked
 
 from store import outbox, tokens
+from store.calls import DatabaseUnavailable
 from store.checkpoints import keep_news
 from store.fleet import driver, statements
 from store.fleet.commands import CommandRows, hear_on
@@ -22,15 +23,7 @@ from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import (
-    BEAT_SECONDS,
-    DEAD_SECONDS,
-    LONGEST_POST,
-    FleetUnavailable,
-    State,
-    WorkerMessage,
-    skew,
-)
+from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, LONGEST_POST, State, WorkerMessage, skew
 from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
@@ -217,7 +210,7 @@ async def test_a_worker_that_only_slept_takes_a_new_name_and_its_calls_run_on(wo
     execute(workers.url, OLDER, "slept")
     await close_dead(other.database, other.worker)
 
-    with pytest.raises(FleetUnavailable, match="declared dead"):
+    with pytest.raises(DatabaseUnavailable, match="declared dead"):
         await slept.beat()
     await slept.beat()
 
@@ -233,7 +226,7 @@ async def test_calls_for_which_there_is_no_slot_after_a_sleep_run_on_and_nobody_
     await close_dead(other.database, other.worker)
     assert await other.admit(call("CA2"))
 
-    with pytest.raises(FleetUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await slept.beat()
     await slept.beat()
     other.free("CA2")
@@ -313,7 +306,7 @@ async def test_back_again_what_was_let_in_is_reported_and_what_ended_is_freed(wo
         await one.admit(call("CA1"))
         await one.reserve("CA2", 60)
         one.free("CA0")
-        with pytest.raises(FleetUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             await one.beat()
 
     await one.beat()
@@ -342,7 +335,7 @@ async def test_a_slot_kept_before_the_database_was_lost_is_not_kept_again(worker
     await other.admit(call("CA1"))
     other.free("CA1")
     await other.beat()
-    with hidden(one.database), pytest.raises(FleetUnavailable):
+    with hidden(one.database), pytest.raises(DatabaseUnavailable):
         await one.beat()
 
     await one.beat()
@@ -482,7 +475,7 @@ async def test_a_lost_answer_costs_no_slot(workers: Workers) -> None:
     execute(workers.url, "UPDATE slots SET key = 'CA1', worker = 'w1'")
     execute(workers.url, "INSERT INTO live_calls (key, call_sid, worker, about) VALUES ('CA1', 'CA1', 'w1', '{}')")
 
-    with hidden(fleet.database), pytest.raises(FleetUnavailable):
+    with hidden(fleet.database), pytest.raises(DatabaseUnavailable):
         await fleet.beat()
     await fleet.beat()
 
@@ -510,7 +503,7 @@ async def test_a_refusal_from_before_all_workers_have_reported_is_asked_again(wo
     fleet = PostgresFleet(2, database, worker="w1", patience=5)
     await fleet.beat()
     other = await workers.join(2, "w2")
-    with hidden(database), pytest.raises(FleetUnavailable):
+    with hidden(database), pytest.raises(DatabaseUnavailable):
         await fleet.beat()
     fleet.left_at = datetime.now(UTC) - timedelta(seconds=60)
     execute(workers.url, "UPDATE workers SET allowance = 2, beat = beat - interval '4 s' WHERE worker = 'w2'")
@@ -553,7 +546,7 @@ class Losing(Database):
         if self.is_carried_out:
             await super().ask(sql, arguments)
         await self.meanwhile()
-        raise FleetUnavailable("lost")
+        raise DatabaseUnavailable("lost")
 
 
 @pytest.mark.parametrize("is_carried_out", [True, False])
@@ -571,7 +564,7 @@ async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_l
     await one.tell("CA1", "1")
     await one.tell("CA1", "2")
 
-    with pytest.raises(FleetUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await rows.hear("other")
     await one.tell("CA1", "3")
     for _ in range(2):
@@ -803,7 +796,7 @@ async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Worke
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"
-    with pytest.raises(FleetUnavailable, match="no tables of ours"):
+    with pytest.raises(DatabaseUnavailable, match="no tables of ours"):
         await tokens.take("mine")
 
 
@@ -812,7 +805,7 @@ async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"
-    with pytest.raises(FleetUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await tokens.take("mine")
 
 
@@ -830,7 +823,7 @@ async def test_a_later_step_is_made_once_and_a_program_that_is_too_old_for_it_re
     steps = (*MIGRATIONS, Migration(99, "CREATE TABLE later (id integer);", oldest=2))
 
     assert [await migrate(database, steps, program=2) for _ in range(2)] == [99, 99]
-    with pytest.raises(FleetUnavailable, match="Update this one"):
+    with pytest.raises(DatabaseUnavailable, match="Update this one"):
         await migrate(database)
 
 
@@ -914,7 +907,7 @@ async def test_a_database_that_is_of_no_use_is_as_good_as_away_and_the_log_says_
     try:
         with capture_logs() as told:
             for _ in range(3):
-                with pytest.raises(FleetUnavailable):
+                with pytest.raises(DatabaseUnavailable):
                     await fleet.beat()
             is_in = await fleet.admit(call("CA1"))
             fleet.state = State.UP  # as of a worker whose database has become one like this
@@ -964,7 +957,7 @@ async def test_a_server_that_gives_a_statement_up_is_there(workers: Workers, mon
     with psycopg.connect(workers.url) as other:
         other.execute("LOCK TABLE workers")
         for _ in range(3):
-            with pytest.raises(FleetUnavailable, match="statement timeout"):
+            with pytest.raises(DatabaseUnavailable, match="statement timeout"):
                 await database.ask("SELECT * FROM workers")
 
         assert execute(workers.url, WAITING) == []

@@ -13,8 +13,8 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from store import sqlite
-from store.calls import RecordsUnavailable
-from store.orders.databases import OrdersRefused, OrdersUnavailable, SqliteOrders, ThreadLimit
+from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.orders.databases import SqliteOrders, ThreadLimit
 from store.orders.queue import OrderQueue
 from store.private import own_folder
 from store.sql import SqlRecords
@@ -48,7 +48,7 @@ async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp
     queue = OrderQueue(SqliteOrders(newer_tables(tmp_path / "calls.db")))
     with capture_logs() as lines:
         for _ in range(3):
-            with pytest.raises(OrdersRefused, match="newer switchboard"):
+            with pytest.raises(DatabaseRefused, match="newer switchboard"):
                 await queue.find("OR1")
 
     assert [(line["event"], "Update" in line["why"]) for line in lines] == [("database_refused", True)]
@@ -84,7 +84,7 @@ async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what:
     queue = OrderQueue(SqliteOrders(str(file)))
     with capture_logs() as lines:
         for _ in range(3):
-            with pytest.raises(OrdersRefused, match=r"calls.db: .*DATABASE_URL"):
+            with pytest.raises(DatabaseRefused, match=r"calls.db: .*DATABASE_URL"):
                 await queue.find("OR1")
 
     assert [line["event"] for line in lines] == ["database_refused"]
@@ -128,7 +128,7 @@ async def test_a_log_that_is_taken_away_costs_nothing_that_was_kept(tmp_path: Pa
     await records.save(FULL)
     await put(OrderQueue(orders), "OR1")
     take_away(Path(f"{file}-wal"))
-    with suppress(RecordsUnavailable):  # it reads the new log
+    with suppress(DatabaseUnavailable):  # it reads the new log
         await records.list()
 
     await put(OrderQueue(orders), "OR2", "+15557650001")
@@ -183,7 +183,7 @@ async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(OrdersUnavailable, match="locked"):
+    with pytest.raises(DatabaseUnavailable, match="locked"):
         await put(queue, "OR1")
     other.execute("ROLLBACK")
     other.close()
@@ -216,7 +216,7 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
     await put(OrderQueue(orders), "OR1")
     await records.save(FULL)
     if had_trouble:
-        records._made = False
+        orders.close()
         await records.save(FULL)
     log = log_of(file)
 
@@ -229,7 +229,7 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
 
 
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(OrdersUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await OrderQueue(SqliteOrders(str(tmp_path / "none" / "calls.db"))).find("OR1")
 
 

@@ -17,7 +17,7 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.erasing import Subject
 from store.memory import MemoryRecords
 from store.private import write_whole
@@ -50,7 +50,7 @@ class Database(MemoryRecords):
         await MemoryRecords.save(self, record)
 
 
-LOCKED = RecordsUnavailable("database is locked")
+LOCKED = DatabaseUnavailable("database is locked")
 
 
 def full_disk(path: Path, content: bytes) -> None:

@@ -12,8 +12,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from store.calls import DatabaseUnavailable
 from store.erasing import Subject
-from store.orders.databases import IN_MEMORY, OrdersUnavailable
+from store.orders.databases import IN_MEMORY
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 
 
@@ -47,7 +48,7 @@ class Full(SqliteTokens):
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
         if self.is_full and sql.startswith("INSERT"):
-            raise OrdersUnavailable("the disk is full")
+            raise DatabaseUnavailable("the disk is full")
         return await super().ask(sql, arguments)
 
 
@@ -58,7 +59,7 @@ class Mute(SqliteTokens):
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
         rows = await super().ask(sql, arguments)
         if sql.startswith("INSERT"):
-            raise OrdersUnavailable("no answer")
+            raise DatabaseUnavailable("no answer")
         return rows
 
 
@@ -170,7 +171,7 @@ class Away(SqliteTokens):
     """A database that nobody reaches."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
-        raise OrdersUnavailable("away")
+        raise DatabaseUnavailable("away")
 
 
 async def test_what_this_worker_keeps_alone_is_found_beside_what_nobody_can_be_asked_for() -> None:
@@ -312,7 +313,7 @@ class Watched(SqliteTokens):
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
         if sql.startswith("PRAGMA"):
-            raise OrdersUnavailable("the database is locked")
+            raise DatabaseUnavailable("the database is locked")
         return await super().ask(sql, arguments)
 
 

@@ -10,10 +10,10 @@ import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict
 
+from store.calls import DatabaseUnavailable
 from store.fleet import driver
 from store.fleet.commands import hear_on
 from store.fleet.driver import Database
-from store.fleet.shared import FleetUnavailable
 from store.postgres import conninfo_of
 from tests.store.throw_away_postgres import Cluster
 from tests.store.ways import open_way
@@ -81,7 +81,7 @@ async def test_a_statement_whose_answer_was_lost_is_not_asked_again(cluster: Clu
         database = database_at(way.url)
         await database.ask("CREATE SEQUENCE asked")
         way.loses_answers = True
-        with pytest.raises(FleetUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             await database.ask("SELECT nextval('asked')")
         way.loses_answers = False
 
@@ -98,9 +98,9 @@ async def test_a_server_that_does_not_answer_is_away_until_it_does(
         database = database_at(way.url)
         await database.ask("SELECT 1")
         way.forget()
-        with pytest.raises(FleetUnavailable, match="TooSlow"):
+        with pytest.raises(DatabaseUnavailable, match="TooSlow"):
             await database.ask("SELECT 1")
-        with pytest.raises(FleetUnavailable, match="is away"):
+        with pytest.raises(DatabaseUnavailable, match="is away"):
             await database.ask("SELECT 1")
 
         assert await database.ask("SELECT 1", even_away=True) == [(1,)]

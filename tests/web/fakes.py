@@ -18,7 +18,7 @@ from actors.endings.intercom import Intercom
 from agents.roster import Roster
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
@@ -264,7 +264,7 @@ class Away(MemoryRecords):
     """A database that cannot be read."""
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        raise RecordsUnavailable("away")
+        raise DatabaseUnavailable("away")
 
 
 @attrs.define

@@ -11,7 +11,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.postgres import PostgresFleet
 from store.memory import MemoryRecords
@@ -63,7 +63,7 @@ class NoRecords(MemoryRecords):
 
 async def away(*_: object) -> None:
     await trio.lowlevel.checkpoint()
-    raise RecordsUnavailable("the database is away")
+    raise DatabaseUnavailable("the database is away")
 
 
 def nowhere(**changes: str) -> Exchange:

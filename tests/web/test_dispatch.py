@@ -8,10 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from store.calls import DatabaseUnavailable
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders import statements
-from store.orders.databases import Arguments, OrderDatabase, OrdersUnavailable, Rows, SqliteOrders, moving_wall
+from store.orders.databases import Arguments, OrderDatabase, Rows, SqliteOrders, moving_wall
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
@@ -349,7 +350,7 @@ class Lacking:
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         if sql == self.lacks:
-            raise OrdersUnavailable("away")
+            raise DatabaseUnavailable("away")
         return await self.database.ask(sql, arguments)
 
 
@@ -420,7 +421,7 @@ class LateAnswer(SqliteOrders):
             return await super().ask(sql, arguments)
         trio.lowlevel.spawn_system_task(self._keep, sql, arguments)
         await trio.sleep(1)
-        raise OrdersUnavailable("no answer")
+        raise DatabaseUnavailable("no answer")
 
     async def _keep(self, sql: str, arguments: Arguments) -> None:
         await trio.sleep(self.seconds)

@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.facts import CallParked
 from actors.journal import Journal
 from actors.messages import NoteCallOver
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.search import CallQuery, CallSummary
@@ -166,7 +166,7 @@ class StartsLate(MemoryRecords):
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
         if trio.current_time() < self.up_at:
-            raise RecordsUnavailable("connection refused")
+            raise DatabaseUnavailable("connection refused")
         return await super().search(query)
 
 

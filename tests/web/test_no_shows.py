@@ -12,9 +12,10 @@ from trio.testing import MockClock
 from werkzeug.datastructures import MultiDict
 
 from actors.supervision import in_background
+from store.calls import DatabaseUnavailable
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, OrdersUnavailable, Rows
+from store.orders.databases import Arguments, Rows
 from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
@@ -77,7 +78,7 @@ class Away(SqliteTokens):
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         if self.is_away:
-            raise OrdersUnavailable("the database is away")
+            raise DatabaseUnavailable("the database is away")
         return await super().ask(sql, arguments)
 
 

@@ -6,7 +6,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders
 from store.orders.queue import NewOrder, OrderQueue
@@ -38,7 +38,7 @@ class Away(MemoryRecords):
     """A store that cannot be asked."""
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        raise RecordsUnavailable("database is locked")
+        raise DatabaseUnavailable("database is locked")
 
 
 class Full(MemoryRecords):

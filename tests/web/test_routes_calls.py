@@ -12,9 +12,9 @@ from trio.testing import MockClock
 
 from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
-from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
+from store.orders.databases import Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord, TurnRecord
 from tests.store.samples import newer_tables
@@ -256,7 +256,7 @@ class Gone:
     """A database of orders that is away."""
 
     async def ask(self, sql: str, arguments: object) -> Rows:
-        raise OrdersUnavailable("calls.db: database is locked")
+        raise DatabaseUnavailable("calls.db: database is locked")
 
 
 async def test_an_order_that_cannot_be_kept_is_not_taken(autojump_clock: MockClock) -> None:
@@ -332,10 +332,10 @@ class Locked(MemoryRecords):
     """Records nobody can look up."""
 
     async def get(self, call_sid: str) -> CallRecord | None:
-        raise RecordsUnavailable("sqlite:///calls.db: database is locked")
+        raise DatabaseUnavailable("sqlite:///calls.db: database is locked")
 
     async def list(self, limit: int = 50) -> Sequence[CallRecord]:
-        raise RecordsUnavailable("sqlite:///calls.db: database is locked")
+        raise DatabaseUnavailable("sqlite:///calls.db: database is locked")
 
 
 @pytest.mark.parametrize("target", ["/calls", f"/calls/{CALL_SID}"])

@@ -10,7 +10,8 @@ import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virt
 import pytest
 from trio.testing import MockClock
 
-from store.orders.databases import OrdersUnavailable, Rows, SqliteOrders
+from store.calls import DatabaseUnavailable
+from store.orders.databases import Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import settle
@@ -175,7 +176,7 @@ class Gone:
     """A database that is away."""
 
     async def ask(self, sql: str, arguments: object) -> Rows:
-        raise OrdersUnavailable("calls.db: database is locked")
+        raise DatabaseUnavailable("calls.db: database is locked")
 
 
 class Strict(SqliteOrders):

@@ -8,8 +8,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
-from store.orders.databases import OrdersUnavailable, Rows
+from store.orders.databases import Rows
 from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, SqliteTokens, TokenStore
 from tests.web.fakes import (
@@ -35,7 +36,7 @@ class NoTexts(SqliteTokens):
     """A database that is away."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
-        raise OrdersUnavailable("the database is away")
+        raise DatabaseUnavailable("the database is away")
 
 
 def texts_away() -> TokenStore:

@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Journal
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, OrdersUnavailable, Rows, SqliteOrders
+from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.outbox import Outbox
 from store.records import TRANSFERRING, CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, STREAM_SID, context_of, exchange, record
@@ -55,7 +56,7 @@ class Flaky:
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         if self.is_away:
             await trio.lowlevel.checkpoint()
-            raise OrdersUnavailable("away")
+            raise DatabaseUnavailable("away")
         return await self.inner.ask(sql, arguments)
 
 

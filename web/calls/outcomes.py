@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from actors.supervision import unharmed
-from store.calls import CallRecords, RecordsUnavailable, Save
+from store.calls import CallRecords, DatabaseUnavailable, Save
 from store.json_text import OtherVersion
 from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
@@ -213,5 +213,5 @@ class Outcomes:
     async def _is_kept(self, name: str) -> bool:
         try:
             return await self.records.get(name) is not None
-        except RecordsUnavailable:
+        except DatabaseUnavailable:
             return False  # it can be given a record all the same, and no agent's is overwritten: there was no stream

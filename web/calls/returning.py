@@ -19,7 +19,6 @@ from actors.commands import Command
 from actors.line.switch import TransferOrder
 from actors.messages import NoteStreamError
 from agents.quoting import neutral
-from store.calls import RecordsUnavailable
 from store.json_text import OtherVersion, known_fields
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from store.tokens import TokenStore
@@ -198,7 +197,7 @@ class Returns:
         """Return what the record says so far; None when there is none, or the database is away."""
         try:
             return await self.context.services.records.get(call_sid)
-        except (RecordsUnavailable, RecordError, OSError) as exc:
+        except (RecordError, OSError) as exc:
             _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
             return None
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from trio.testing import MockClock
 
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.orders.campaigns import Campaign, CampaignStore, NewContact
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import Exchange, context_of, exchange
@@ -116,7 +116,7 @@ async def test_only_the_newest_are_shown(autojump_clock: MockClock, monkeypatch:
 
 async def test_a_database_that_is_away_is_told(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: object) -> None:
-        raise RecordsUnavailable("calls.db: locked")
+        raise DatabaseUnavailable("calls.db: locked")
 
     monkeypatch.setattr(CampaignStore, "all", away)
     answer = await signed_in(exchange()).ask("GET", PAGE)

@@ -5,7 +5,7 @@ import re
 import pytest
 from trio.testing import MockClock
 
-from store.calls import RecordsUnavailable
+from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.orders.campaigns import NewContact
 from store.search import CallQuery, CallSummary
@@ -92,7 +92,7 @@ async def test_an_address_that_leads_nowhere_has_a_page(address: str, autojump_c
 async def test_a_store_that_is_away_is_told(autojump_clock: MockClock) -> None:
     class Away(MemoryRecords):
         async def search(self, query: CallQuery) -> list[CallSummary]:
-            raise RecordsUnavailable("away")
+            raise DatabaseUnavailable("away")
 
     answer = await signed_in(exchange(records=Away())).ask("GET", "/")
 
