@@ -34,27 +34,17 @@ _THESE = "name IN (SELECT decode(value, 'hex') FROM ({texts}) AS asked)"
 _PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, to_timestamp({now} + :seconds))
     ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
 _PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
-_FOUND = "SELECT name, content FROM tokens WHERE name = :name AND expires > to_timestamp({now})"
 _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
-_EXCHANGE = f"""INSERT INTO tokens (name, content, expires)
+_EXCHANGE = f"""{{first}}INSERT INTO tokens (name, content, expires)
     SELECT CAST(:into AS {{bytes}}), CAST(:empty AS {{bytes}}), to_timestamp({{now}} + :seconds)
-        FROM ({_FOUND}) AS found
-    UNION ALL SELECT name, CAST(:empty AS {{bytes}}), to_timestamp(-1) FROM ({_FOUND}) AS found WHERE TRUE
-    ON CONFLICT (name) DO UPDATE SET
-        content = CASE tokens.name WHEN :name THEN tokens.content ELSE excluded.content END,
-        expires = CASE tokens.name WHEN :name THEN to_timestamp(0) ELSE excluded.expires END
-    WHERE tokens.name <> :name OR tokens.expires > to_timestamp({{now}})
-    RETURNING name, content, expires > to_timestamp(-1)"""  # noqa: S608 - constants
-"""One statement, so that nothing comes between: `into` is put, and `name` has expired. Of several, one gets `name`.
-
-It is got where it was still there to expire. To one that PostgreSQL had wait for `into`, it may have gone since it was
-found: then it is left under that name anew, empty and expired for longer than any that was got.
-"""
+        FROM tokens WHERE name = :name AND expires > to_timestamp({{now}})
+    ON CONFLICT (name) DO UPDATE SET expires = excluded.expires
+    {{then}}{_TAKE}"""  # noqa: S608 - constants
+"""Both or neither. Of several that exchange one name at once, one gets it."""
 _ALL = "SELECT name, content FROM tokens"
-_ERASE = f"DELETE FROM tokens WHERE {_THESE} OR expires <= to_timestamp({{now}})"  # noqa: S608 - constants
-_DROP = "DELETE FROM tokens WHERE name = :name AND expires <= to_timestamp({now})"
-_SWEEP = """DELETE FROM tokens WHERE expires <= to_timestamp({now} - :kept)
-    RETURNING content, expires > to_timestamp(0)"""
+_FORGET = f"DELETE FROM tokens WHERE {_THESE} AND expires <= to_timestamp({{now}} - :kept)"  # noqa: S608 - constants
+_ERASE = f"DELETE FROM tokens WHERE {_THESE}"  # noqa: S608 - constants
+_EXPIRED = "SELECT name, content FROM tokens WHERE expires <= to_timestamp({now} - :kept)"
 
 _log = structlog.stdlib.get_logger()
 
@@ -78,11 +68,6 @@ class SqliteTokens(SqliteOrders):
         ),
     )
     """One tree, so that a call writes few pages; a file that has more of them, as earlier versions made it, will do."""
-    connecting = (
-        """CREATE TEMP TRIGGER taken AFTER UPDATE ON main.tokens WHEN new.expires = 0
-            BEGIN DELETE FROM tokens WHERE name = new.name; END""",
-    )
-    """What an exchange takes goes with it, and not by a statement of its own: that would be a thread's turn more."""
     synchronous = "NORMAL"  # they are gone in minutes
     remedy = "Remove it: it is made anew, and holds what calls need for some minutes."
 
@@ -170,22 +155,16 @@ class TokenStore:
             with suppress(OSError):  # its answer may have been late, or lost
                 await self._ask(_TAKE, name=_key(name))
             return own
-        keys = {"name": _key(name), "into": _key(into)}
         try:
-            rows = await self._ask(_EXCHANGE, **keys, empty=b"", seconds=float(seconds))
+            rows = await self._ask(_EXCHANGE, name=_key(name), into=_key(into), empty=b"", seconds=float(seconds))
         except OSError:  # a full disk may still give, and `into` is kept by this worker then
             if (found := await self.take(name)) is not None:
                 await self.put(into, b"", seconds)
             return found
-        got: dict[bytes, bytes] = {key: content for key, content, was_there in rows if was_there}
-        found = got.get(keys["name"])
-        if found is not None and not isinstance(self.database, SqliteTokens):
-            with suppress(OSError):  # it has expired, and is swept
-                await self._ask(_DROP, name=keys["name"])
-        return found
+        return cast("bytes", rows[0][0]) if rows else None
 
     async def erase(self, subject: Subject) -> int:
-        """Forget what mentions somebody, and what has expired; return how many texts mentioned them."""
+        """Forget what mentions somebody; return how many texts that were."""
         own = await self._own.erase(subject) if self._own is not None else 0
         kept = await self._ask(_ALL)
         keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
@@ -197,16 +176,16 @@ class TokenStore:
     async def sweep_on(self, unused: Callable[[bytes], Awaitable[object]]) -> None:
         """Remove what has expired, until cancelled, and give `unused` each text of it that nobody has taken.
 
-        First, what an earlier process left. Where there is a file, a worker without calls asks nothing any more once
-        all that it has put is gone. The first sweep opens the file, too, so that no call waits for that.
+        A text may be given to it twice. First comes what an earlier process left. Where there is a file, a worker
+        without calls asks nothing any more once all that it has put is gone. The first sweep opens the file, too, so
+        that no call waits for that.
         """
         swept = -math.inf
         self._note_expiry(SWEEP_SECONDS)  # what an earlier process has put last
         while True:
             if swept <= self._last + KEPT_SECONDS or not isinstance(self.database, SqliteOrders):
                 swept = trio.current_time()
-                for content in await self._sweep():
-                    await unused(content)
+                await self._sweep(unused)
             await trio.sleep(SWEEP_SECONDS)
 
     def _note_expiry(self, seconds: float) -> None:
@@ -224,13 +203,19 @@ class TokenStore:
             return rows
         raise OSError(errno.ETIMEDOUT, "the database did not answer in time")
 
-    async def _sweep(self) -> Sequence[bytes]:
+    async def _sweep(self, unused: Callable[[bytes], Awaitable[object]]) -> None:
+        """Tell of what has expired, and then remove it: a worker that is cut off in between leaves it to the next."""
         if self._own is not None:
-            await self._own._sweep()  # this worker has seen to it
+            await self._own._sweep(_nothing)  # this worker has seen to it
         with suppress(OSError):
-            rows = await self._ask(_SWEEP, kept=KEPT_SECONDS)
+            if not (rows := await self._ask(_EXPIRED, kept=KEPT_SECONDS)):
+                return
+            for _, content in rows:
+                await unused(content)
+            await self._ask(_FORGET, texts=_listed([key for key, _ in rows]), kept=KEPT_SECONDS)
             if isinstance(self.database, SqliteOrders):  # leave nothing of them in the log beside the file
-                with suppress(OSError):  # they are gone from the file, and are told all the same
-                    await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
-            return [content for content, was_there in rows if was_there]
-        return ()
+                await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+async def _nothing(_text: bytes) -> None:
+    await trio.lowlevel.checkpoint()

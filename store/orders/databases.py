@@ -136,8 +136,6 @@ class SqliteOrders:
     """
 
     steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
-    connecting: ClassVar[Sequence[str]] = ()
-    """Statements that each connection begins with."""
     synchronous: ClassVar[str] = "FULL"
     """An order that was answered is on the disk, whatever becomes of the power."""
     remedy: ClassVar[str] = "Restore it, or name another: DATABASE_URL."
@@ -224,8 +222,6 @@ class SqliteOrders:
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection, self.steps)
-        for statement in self.connecting:
-            connection.execute(statement)
         self._opened, self._log_opened, self._refused = _identity(self.file), _identity(f"{self.file}-wal"), ""
         return connection
 

@@ -990,7 +990,7 @@ SOUGHT: dict[str, tuple[str, str, dict[str, object]]] = {
     "the next number of a campaign": (campaigns._TAKE, "orders_contacts", {"worker": "w", "lease": 1.0, "latest": 9.0}),
     "news to send": (outbox._TAKE, "outbox_due", {"lease": 1.0}),
     "old news": (outbox._REMOVE, "outbox_created", {"seconds": 9.0}),
-    "texts to sweep": (tokens._SWEEP, "tokens_expires", {"kept": 9.0}),
+    "texts to sweep": (tokens._EXPIRED, "tokens_expires", {"kept": 9.0}),
 }
 
 
