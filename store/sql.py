@@ -145,6 +145,7 @@ class SqlRecords:
     database: OrderDatabase = attrs.field(
         default=attrs.Factory(lambda self: database_of(self.url), takes_self=True), init=False
     )
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
     @property
     def file(self) -> str | None:
@@ -169,7 +170,7 @@ class SqlRecords:
         def read() -> list[CallRecord | None]:
             return [_readable(*row) for row in leisurely(rows)]
 
-        found = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        found = await trio.to_thread.run_sync(read, limiter=self._threads, abandon_on_cancel=True)
         return [record for record in found if record is not None]
 
     async def search(self, query: CallQuery) -> Sequence[CallSummary]:
@@ -192,7 +193,7 @@ class SqlRecords:
         after, found = "", list[str]()
         while (last := (await self._ask(_NEXT, after=after))[0][0]) is not None:
             rows = await self._ask(sql, **hints, after=after, last=last)
-            found += await trio.to_thread.run_sync(among, rows, abandon_on_cancel=True)
+            found += await trio.to_thread.run_sync(among, rows, limiter=self._threads, abandon_on_cancel=True)
             after = last
         return found
 
@@ -209,7 +210,9 @@ class SqlRecords:
         # SQLite does without psycopg
         from store.postgres_pages import let_overwrite  # noqa: PLC0415
 
-        return await trio.to_thread.run_sync(partial(let_overwrite, self.url), abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            partial(let_overwrite, self.url), limiter=self._threads, abandon_on_cancel=True
+        )
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         return await self.database.ask(sql, arguments)
