@@ -84,7 +84,7 @@ class Stream(ResponseBody):
         raise NotImplementedError
 
     def leave(self) -> None:
-        """Let go of what an answer was to be read from that nobody reads."""
+        """Let go of what is read: the answer is over, or nobody reads it."""
 
     async def __aenter__(self) -> Self:
         self._held.enter_context(self._scope)
@@ -95,6 +95,7 @@ class Stream(ResponseBody):
     async def __aexit__(  # type: ignore[override]  # a peer that was dropped is no error
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> bool | None:
+        self.leave()
         await self._coming.aclose()
         return self._held.__exit__(kind, error, where)
 
@@ -251,8 +252,9 @@ class ListenStream(Stream):
             start = start if start >= 0 else max(0, ready)
             if ready - start >= size:
                 start = max(start, ready - BYTES_PER_SECOND)  # a watcher that is late goes on where the call is
-                yield b"".join(self.call.audio(start, size))
-                start += size
+                steps = range(start, ready - size + 1, size)
+                yield b"".join(side for step in steps for side in self.call.audio(step, size))
+                start = steps[-1] + size
             else:
                 await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))
 

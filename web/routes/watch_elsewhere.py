@@ -1,49 +1,49 @@
 """Watching a call that another worker carries: its events, audio and tasks, as messages between the two workers.
 
-The worker with the page asks the worker with the call, which reads the call as for a page of its own (`stream_of`),
-compresses what comes and posts it in numbered pieces. It has at most `WINDOW` pieces on
-their way: the other says how many it has taken. A message is lost where nobody listens at that moment (a worker that
-has just begun, or has just lost its database): so a wish is repeated until there is an answer. Later on, a message that
-is lost (a gap in the numbers, or no sound for `QUIET_SECONDS`) ends the answer to the browser, which comes back with
-its `Last-Event-ID`. A watcher that takes nothing is dropped on both sides as one here is; the call waits for none.
+The worker with the page asks the worker with the call for one numbered piece after the other. That one reads the call
+as for a page of its own (`stream_of`), compresses what comes, and posts a piece when it is asked for. A message is lost
+where nobody listens at that moment (a worker that has just begun, or has just lost its database): so an ask is repeated
+until its piece is there, and the piece is posted again each time. Where none comes for `QUIET_SECONDS`, the answer to
+the browser ends, which comes back with its `Last-Event-ID`. A watcher that takes nothing is dropped on both sides as
+one here is; the call waits for none.
 
-    page ─▶ worker of the page ──ask, taken, left──▶ worker of the call
-                              ◀──piece …, end──────
+    page ─▶ worker of the page ──ask n, left──▶ worker of the call
+                              ◀──piece n, end──
 """
 
 import zlib
 from base64 import b64decode, b64encode
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from secrets import token_hex
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import attrs
 import orjson
 import structlog
 import trio
-from trio.lowlevel import ParkingLot
 
 from actors.supervision import unharmed
 from protocol.fields import json_or
 from store.fleet.shared import Fleet
 from web.calls.watching import WatchedCalls
-from web.routes.watch import EVENTS, MOST_WATCHERS, STALL_SECONDS, Stream, stream_of
+from web.routes.watch import EVENTS, MOST_WATCHERS, Stream, stream_of
 
 ANSWER_SECONDS = 3.0
 """For the first piece: then the other worker is of an older version, or hears no notification."""
 AGAIN_SECONDS = 0.9
-"""After these the wish is posted again: it was lost, or the other worker is slow and passes over the second one."""
+"""After these a piece is asked for again: a message was lost, or the other worker is slow and sends it twice."""
 QUIET_SECONDS = 5.0
 """A call that goes on tells four times a second that it does."""
-WINDOW = 16
 PIECE_BYTES = 5700
 """Of compressed stream, before base64: a post has 7,900 bytes at most."""
 REST_SECONDS = 0.1
 """Between two posts of facts: what comes meanwhile goes together."""
-OVER, NONE, MANY, STALLED, LOST, NO_ANSWER = "over", "none", "many", "stalled", "lost", "no answer"
+AHEAD = 4
+"""Asks of one watcher that wait to be read: all but one are repetitions."""
+OVER, NONE, MANY, NO_ANSWER = "over", "none", "many", "no answer"
 """Why a stream ends, or there is none."""
 
 Message: TypeAlias = Mapping[str, object]
@@ -56,114 +56,63 @@ _log = structlog.stdlib.get_logger()
 class Ask:
     """One watcher's wish: `what` of a call, sent to worker `to` under `id`; `since` is a `Last-Event-ID`."""
 
+    ask: str
     id: str
     to: str
     call: str
-    what: str
-    since: str = ""
+    since: str
+    n: int = 0
+    """The piece that is wanted."""
 
 
 @attrs.define(eq=False)
-class _Reading:
-    """Events and audio of a call elsewhere, as far as they were not taken yet."""
-
-    began: float = attrs.field(factory=trio.current_time)
-    is_read: bool = False
-    ended: str = ""
-    _expected: int = 0
-    _pieces: deque[bytes] = attrs.field(factory=deque)
-    _changed: ParkingLot = attrs.field(factory=ParkingLot)
-
-    def take(self, message: Message) -> None:
-        """Take the next piece, or the end; a piece that is not the next one is the end, too."""
-        match message:
-            case {"n": int(number), "piece": str(piece)} if not self.ended:
-                is_next = number == self._expected and len(self._pieces) <= WINDOW
-                self._expected += 1
-                if is_next and (packed := _decoded(piece)) is not None:
-                    self._pieces.append(packed)
-                else:
-                    self.ended = LOST
-            case {"end": str(why)}:
-                self.ended = self.ended or why
-            case _:
-                pass  # of another version
-        self._changed.unpark_all()
-
-    async def wait_any(self) -> bool:
-        """Wait for a piece, or for the end; return whether there is a piece."""
-        while not self._pieces and not self.ended:
-            await self._changed.park()
-        return bool(self._pieces)
-
-    def pop(self) -> bytes:
-        return self._pieces.popleft()
-
-
-@attrs.define(eq=False)
-class _Sending:
-    """Events and audio for one watcher elsewhere."""
-
-    sent: int = 0
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _taken: int = 0
-    _changed: ParkingLot = attrs.field(factory=ParkingLot)
-
-    def take(self, message: Message) -> None:
-        """Learn how many pieces were taken, or that the watcher has left."""
-        match message:
-            case {"taken": int(taken)}:
-                self._taken = max(self._taken, taken)
-                self._changed.unpark_all()
-            case {"left": True}:
-                self.scope.cancel(reason="the watcher has left")
-            case _:
-                pass  # of another version
-
-    async def wait_room(self) -> None:
-        while self.sent - self._taken >= WINDOW:
-            await self._changed.park()
-
-
-@attrs.define
 class RemoteStream(Stream):
     """The events or the audio of a call that another worker carries."""
 
     elsewhere: "CallsElsewhere"
     worker: str
-    id: str
-    _reading: _Reading
-    _taken: int = attrs.field(default=0, init=False)
-    _unpack: "zlib._Decompress" = attrs.field(factory=zlib.decompressobj, init=False)
+    ask: Ask
+    ended: str = attrs.field(default="", init=False)
+    _count: int = attrs.field(default=0, init=False)
+    """Pieces that have come."""
+    first: str = attrs.field(default="", init=False)
+    _put: trio.MemorySendChannel[str] = attrs.field(init=False)
+    _pieces: trio.MemoryReceiveChannel[str] = attrs.field(init=False)
 
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        self._reading.is_read = True
-        try:
-            yield
-        finally:
-            self.leave()
+    def __attrs_post_init__(self) -> None:
+        self._put, self._pieces = trio.open_memory_channel[str](1)
+
+    def take(self, message: Message) -> None:
+        """Take the piece that was asked for, or the end."""
+        match message:
+            case {"n": int(number), "piece": str(piece)} if number == self._count and not self.ended:
+                self._count += 1
+                with suppress(trio.WouldBlock):  # nobody has asked for it
+                    self._put.send_nowait(piece)
+            case {"end": str(why)}:
+                self.ended = self.ended or why
+                self._put.close()
+            case _:
+                pass  # it is here already, or of another version
+
+    async def next_piece(self, seconds: float) -> str:
+        """Ask for the next piece until it is there, for so long; return nothing at the end, or where none comes."""
+        with trio.move_on_after(seconds), suppress(trio.EndOfChannel):
+            while not self.ended and await self.elsewhere.say(self.worker, attrs.asdict(self.ask) | {"n": self._count}):
+                with trio.move_on_after(AGAIN_SECONDS):
+                    return await self._pieces.receive()
+        return ""
 
     def leave(self) -> None:
-        self.elsewhere.leave(self.worker, self.id)
+        self.elsewhere.leave(self)
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
-        while part := await self._next():
-            yield part
-
-    async def _next(self) -> bytes | None:
-        with trio.move_on_after(QUIET_SECONDS):
-            while await self._reading.wait_any():
-                self._taken += 1
-                try:
-                    part = self._unpack.decompress(self._reading.pop())
-                except zlib.error:
-                    return None
-                if self._taken % (WINDOW // 2) == 0:
-                    await self.elsewhere.say(self.worker, {"id": self.id, "taken": self._taken})
-                if part:
-                    return part
-        return None
+        unpack, piece = zlib.decompressobj(), self.first
+        with suppress(ValueError, zlib.error):  # nothing follows a piece that cannot be read
+            while piece:
+                if part := unpack.decompress(b64decode(piece, validate=True)):
+                    yield part
+                piece = await self.next_piece(QUIET_SECONDS)
 
 
 @attrs.define(eq=False)
@@ -172,8 +121,10 @@ class CallsElsewhere:
 
     fleet: Fleet
     watched: WatchedCalls
-    _reading: dict[str, _Reading] = attrs.field(factory=dict, init=False)
-    _sending: dict[str, _Sending] = attrs.field(factory=dict, init=False)
+    _reading: WeakValueDictionary[str, RemoteStream] = attrs.field(factory=WeakValueDictionary, init=False)
+    """A stream whose browser has gone before the answer began is forgotten by all."""
+    _asks: dict[str, trio.MemorySendChannel[int]] = attrs.field(factory=dict, init=False)
+    """For each watcher elsewhere: the numbers of the pieces that it asks for."""
     _later: trio.MemorySendChannel[Job] = attrs.field(init=False)
     _jobs: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
 
@@ -183,45 +134,24 @@ class CallsElsewhere:
 
     @property
     def watchers(self) -> int:
-        self._forget_unread()
         return len(self._reading)
 
     async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
         """Return a stream of a call that another worker carries, or why there is none."""
-        self._forget_unread()
-        with trio.move_on_after(ANSWER_SECONDS):
-            while True:
-                found = await self._watch_once(Ask(token_hex(8), self.fleet.worker, call, what, since), worker)
-                if found not in (LOST, OVER):  # else the first piece was lost: another stream begins with it
-                    return found
-        return NO_ANSWER
+        stream = RemoteStream(self, worker, Ask(what, token_hex(8), self.fleet.worker, call, since))
+        self._reading[stream.ask.id] = stream
+        stream.first = await stream.next_piece(ANSWER_SECONDS)
+        if stream.first:
+            return stream
+        self.leave(stream)
+        return stream.ended or NO_ANSWER
 
-    async def _watch_once(self, ask: Ask, worker: str) -> RemoteStream | str:
-        """Repeat one wish until there is an answer; return the stream, or why there is none."""
-        reading = self._reading[ask.id] = _Reading()
-        is_there = False
-        try:
-            while not (is_there or reading.ended):
-                if not await self.say(worker, {"ask": ask.what, **attrs.asdict(ask)}):
-                    return NO_ANSWER
-                with trio.move_on_after(AGAIN_SECONDS):
-                    is_there = await reading.wait_any()
-        finally:
-            if not is_there:
-                self.leave(worker, ask.id)
-        return RemoteStream(self, worker, ask.id, reading) if is_there else reading.ended
-
-    def leave(self, worker: str, name: str) -> None:
+    def leave(self, stream: RemoteStream) -> None:
         """Want no more of a stream; its worker is told soon."""
+        name = stream.ask.id
         if self._reading.pop(name, None) is not None:
             with suppress(trio.WouldBlock):  # it finds out by itself that nothing is taken
-                self._later.send_nowait(partial(self.say, worker, {"id": name, "left": True}))
-
-    def _forget_unread(self) -> None:
-        """Forget streams whose browser had gone before the answer began."""
-        before = trio.current_time() - STALL_SECONDS
-        for name in [name for name, one in self._reading.items() if not one.is_read and one.began < before]:
-            del self._reading[name]
+                self._later.send_nowait(partial(self.say, stream.worker, {"id": name, "left": True}))
 
     async def say(self, worker: str, message: Message) -> bool:
         """Post a message; False where the database is away."""
@@ -230,17 +160,24 @@ class CallsElsewhere:
     def take(self, body: str) -> None:
         """Take what another worker has posted; what this version does not know is logged, and does nothing."""
         match message := json_or(body, None):
-            case {"ask": str(what), "id": str(name), "to": str(to), "call": str(call), "since": str(since)}:
-                if name not in self._sending:  # else it was repeated
-                    with suppress(trio.WouldBlock):  # the page asks again
-                        self._later.send_nowait(partial(self._send, Ask(name, to, call, what, since)))
-                        self._sending[name] = _Sending()
+            case {"ask": str(), "id": str(), "to": str(), "call": str(), "since": str(), "n": int()}:
+                self._asked(Ask(**{field.name: message[field.name] for field in attrs.fields(Ask)}))
+            case {"id": str(name), "left": True}:
+                if (asks := self._asks.get(name)) is not None:
+                    asks.close()
             case {"id": str(name)}:
-                end = self._reading.get(name) or self._sending.get(name)
-                if end is not None:
-                    end.take(message)
+                if (stream := self._reading.get(name)) is not None:
+                    stream.take(message)
             case _:
                 _log.warning("post_unknown", excerpt=body[:80])
+
+    def _asked(self, ask: Ask) -> None:
+        with suppress(trio.WouldBlock, trio.ClosedResourceError):  # the page asks again, or has left
+            if ask.id not in self._asks:
+                asks, numbers = trio.open_memory_channel[int](AHEAD)
+                self._later.send_nowait(partial(self._send, ask, numbers))
+                self._asks[ask.id] = asks
+            self._asks[ask.id].send_nowait(ask.n)
 
     async def run(self) -> None:
         """Send calls of this worker to watchers elsewhere, until cancelled."""
@@ -248,35 +185,35 @@ class CallsElsewhere:
             async for job in self._jobs:
                 nursery.start_soon(unharmed, job, "watching_crashed")
 
-    async def _send(self, ask: Ask) -> None:
-        stream, link, why = self._stream_for(ask), self._sending[ask.id], NONE
+    async def _send(self, ask: Ask, numbers: trio.MemoryReceiveChannel[int]) -> None:
+        stream, why = stream_of(self.watched.find(ask.call), ask.ask, ask.since), NONE
         try:
-            with link.scope:
-                why = stream if isinstance(stream, str) else await self._pump(stream, ask, link)
+            if ask.n:
+                why = OVER  # and its end was lost on the way
+            elif stream is not None:
+                is_room = self.watched.watchers < MOST_WATCHERS
+                why = await self._pump(stream, ask, numbers) if is_room else MANY
         finally:
-            del self._sending[ask.id]
+            del self._asks[ask.id]
         await self.say(ask.to, {"id": ask.id, "end": why})
 
-    def _stream_for(self, ask: Ask) -> Stream | str:
-        stream = stream_of(self.watched.find(ask.call), ask.what, ask.since)
-        return MANY if stream is not None and self.watched.watchers >= MOST_WATCHERS else stream or NONE
-
-    async def _pump(self, stream: Stream, ask: Ask, link: _Sending) -> str:
-        pack = zlib.compressobj(1)
+    async def _pump(self, stream: Stream, ask: Ask, numbers: trio.MemoryReceiveChannel[int]) -> str:
+        pack, pieces, sent = zlib.compressobj(1), [b""], -1
         async with stream:
-            async for part in stream:
-                packed = pack.compress(part) + pack.flush(zlib.Z_SYNC_FLUSH)
-                for at in range(0, len(packed), PIECE_BYTES):
-                    await link.wait_room()  # no longer than the stream waits for its peer
-                    piece = b64encode(packed[at : at + PIECE_BYTES]).decode()
-                    message = {"id": ask.id, "n": link.sent, "piece": piece}
-                    if not await self.say(ask.to, message):
-                        return NONE
-                    link.sent += 1
-                if ask.what == EVENTS:
+            async for number in numbers:  # no longer than the stream waits for its peer
+                if number > sent:
+                    sent, pieces = number, pieces[1:] or _packed(pack, await anext(stream, b""))
+                message = {"id": ask.id, "n": number, "piece": b64encode(pieces[0]).decode()}
+                if not (pieces[0] and await self.say(ask.to, message)):
+                    break
+                if ask.ask == EVENTS:
                     await trio.sleep(REST_SECONDS)
-            return OVER
-        return STALLED
+        return OVER
+
+
+def _packed(pack: "zlib._Compress", part: bytes) -> list[bytes]:
+    packed = pack.compress(part) + pack.flush(zlib.Z_SYNC_FLUSH) if part else b""
+    return [packed[at : at + PIECE_BYTES] for at in range(0, len(packed) or 1, PIECE_BYTES)]
 
 
 async def read_tree(stream: Stream) -> bytes | None:
@@ -287,11 +224,4 @@ async def read_tree(stream: Stream) -> bytes | None:
             async for part in stream:
                 text += part
     is_tree = text.startswith(b"[") and text.endswith(b"]")
-    return text if is_tree else None  # one of an older version sends audio
-
-
-def _decoded(piece: str) -> bytes | None:
-    try:
-        return b64decode(piece, validate=True)
-    except ValueError:
-        return None
+    return text if is_tree else None  # one that ended early, or of another version
