@@ -7,7 +7,7 @@ the public address, signed with our own auth token, and once each unsigned, whic
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 import httpx
@@ -22,7 +22,6 @@ from web.clients.signatures import SIGNATURE, TwilioSignatures
 from web.clients.twilio_api import LineError, Resource, TwilioApi
 from web.sockets.tls import TlsClient
 
-_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 NumberProblem: TypeAlias = tuple[str, str]
 """A fault, and how it is mended."""
 
@@ -115,22 +114,17 @@ def _is_same(url: str, ours: str) -> bool:
     return _address_of(url) == _address_of(ours)
 
 
-def _address_of(url: str) -> tuple[str, ...]:
+def _address_of(text: str) -> tuple[object, ...]:
     """Return what an address comes to: neither Twilio's own settings in a fragment, nor a query, make another one."""
     try:
-        parts = urlsplit(url.strip())
-        port = parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError:
-        return (url,)
-    return (parts.scheme, parts.username or "", _host_of(url), str(port), unquote(parts.path))
+        url = httpx.URL(str(httpx.URL(text.strip())))  # twice: with a scheme in capitals it keeps a usual port
+    except httpx.InvalidURL:
+        return (text,)
+    return url.scheme, url.username, url.host.rstrip("."), url.port, url.path
 
 
-def _host_of(url: str) -> str:
-    try:
-        host = (urlsplit(url.strip()).hostname or "").rstrip(".")
-        return host.encode("idna").decode()
-    except ValueError:
-        return ""
+def _host_of(text: str) -> object:
+    return _address_of(text)[2:3]
 
 
 async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:

@@ -57,8 +57,8 @@ async def test_every_answer_tells_browsers_to_keep_off(target: str, autojump_clo
 async def test_no_more_streams_than_there_is_room_for_wait_to_start(autojump_clock: MockClock) -> None:
     there = exchange()
     pending_streams = cast("MediaStreams", there.app.asgi_app).context.pending_streams
-    with pending_streams.hold():
-        pending_streams.room = 1
+    pending_streams.total_tokens = 1
+    async with pending_streams:
         peer = await Peer().visit(there.app)
 
     assert peer.said == ["accept", "close 1008"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import attrs
+import trio
 
 from actors.call_services import CallServices
 from actors.record.watching import each_of, nameless
@@ -27,7 +28,7 @@ from web.calls.ending import Announced
 from web.calls.forgetting import EraseFrom, Forgetting, erase_orders
 from web.calls.live_calls import LiveCalls
 from web.calls.outcomes import OrderEnds, Outcomes
-from web.calls.rate_limits import PendingStreams, RateLimits
+from web.calls.rate_limits import MOST_PENDING_STREAMS, RateLimits
 from web.calls.roster_hooks import AfterCalls
 from web.calls.slots import Pace, Slots
 from web.calls.streams import Streams
@@ -81,7 +82,8 @@ class AppContext:
     forgetting: Forgetting
     streams: Streams = attrs.field(factory=Streams)
     rate_limits: RateLimits = attrs.field(factory=RateLimits)
-    pending_streams: PendingStreams = attrs.field(factory=PendingStreams)
+    pending_streams: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(MOST_PENDING_STREAMS))
+    """Those that are accepted and have not shown a token yet."""
     watched: WatchedCalls = attrs.field(factory=WatchedCalls)
 
     @property

@@ -12,6 +12,7 @@ import secrets
 import zipfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,6 @@ from protocol.phone_numbers import is_phone_number
 from store.calls import CallRecords, readable_record
 from store.erasing import AUDIO, Subject, files_with, remove_all, scrub
 from store.fleet.shared import Fleet
-from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
 from web.calls.call_files import RECORD, RECORDING, CallFiles
@@ -140,14 +140,8 @@ class Forgetting:
                     texts[f"{sid}/{RECORD}"] = encode_record(record)
             except RecordError as exc:
                 texts[f"{sid}/{UNREADABLE}"] = f"The record of this call cannot be read: {exc}\n".encode()
-        packed = await self.files.in_thread(partial(_packed, self.files, names, texts))
-        if self.files.objects is not None:
-            try:
-                await self.files.in_store(partial(_pack_stored, self.files.objects, names, packed), EXPORT_SECONDS)
-            except OSError:
-                packed.close()
-                raise
-        return packed
+        pack = partial(_packed, self.files, names, texts)
+        return await (self.files.in_store(pack, EXPORT_SECONDS) if self.files.objects else self.files.in_thread(pack))
 
     async def erase(self, name: str, subject: Subject) -> Erasure:
         """Erase everything of a subject, and overwrite it where that can be done.
@@ -243,27 +237,22 @@ def _scrub_files(folder: Path, subject: Subject) -> int:
 
 
 def _packed(files: CallFiles, names: Mapping[str, Sequence[str]], texts: Mapping[str, bytes]) -> IO[bytes]:
-    packed = TemporaryFile()  # noqa: SIM115 - the caller of this function closes it
-    with zipfile.ZipFile(packed, "w") as whole:
-        for member, text in texts.items():
-            whole.writestr(member, text, zipfile.ZIP_DEFLATED)
-        for call_sid, name in _members(names):
-            path, member = files.path(call_sid, name), f"{call_sid}/{name}"
-            if path is not None and path.exists() and member not in texts:
-                method = zipfile.ZIP_STORED if path.suffix in AUDIO else zipfile.ZIP_DEFLATED
-                whole.write(path, member, method)
-    packed.seek(0)
+    with ExitStack() as failed:
+        packed = failed.enter_context(TemporaryFile())  # else the caller of this function closes it
+        with zipfile.ZipFile(packed, "w") as whole:
+            for member, text in texts.items():
+                whole.writestr(member, text, zipfile.ZIP_DEFLATED)
+            for call_sid, name in _members(names):
+                path, member = files.path(call_sid, name), f"{call_sid}/{name}"
+                if path is not None and path.exists() and member not in texts:
+                    method = zipfile.ZIP_STORED if path.suffix in AUDIO else zipfile.ZIP_DEFLATED
+                    whole.write(path, member, method)
+                elif name == RECORDING and files.objects is not None:
+                    with whole.open(member, "w", force_zip64=True) as audio:
+                        files.objects.copy(call_sid, audio)
+        packed.seek(0)
+        failed.pop_all()
     return packed
-
-
-def _pack_stored(objects: ObjectStore, names: Mapping[str, Sequence[str]], packed: IO[bytes]) -> None:
-    with zipfile.ZipFile(packed, "a") as whole:
-        for call_sid, name in _members(names):
-            member = f"{call_sid}/{name}"
-            if name == RECORDING and member not in whole.namelist():
-                with whole.open(member, "w", force_zip64=True) as audio:
-                    objects.copy(call_sid, audio)
-    packed.seek(0)
 
 
 def _members(names: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:

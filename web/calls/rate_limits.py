@@ -6,8 +6,7 @@ one proxy with an attacker. A bounded number of addresses is kept; the one not s
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -51,24 +50,6 @@ class RateLimits:
             return refusal
         told = b'{"error":"too many refusals","fix":"Wait for as long as Retry-After says."}'
         return Response(told, 429, {"Retry-After": str(int(wait) + 1)}, content_type="application/json")
-
-
-@attrs.define
-class PendingStreams:
-    """Media streams that are accepted and have not shown a token yet: a bounded number at a time."""
-
-    room: int = MOST_PENDING_STREAMS
-    _pending: int = attrs.field(default=0, init=False)
-
-    @contextmanager
-    def hold(self) -> Iterator[bool]:
-        """Count one stream as pending for as long as the `with` lasts; False if there are too many."""
-        is_room = self._pending < self.room
-        self._pending += 1
-        try:
-            yield is_room
-        finally:
-            self._pending -= 1
 
 
 async def harden(response: Response) -> Response:

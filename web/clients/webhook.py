@@ -73,7 +73,7 @@ class WebhookClient:
             return "its host has no address of the public internet (CALL_WEBHOOK_PRIVATE)"
         async with self.http.stream(
             "POST",
-            self._at(address),
+            httpx.URL(self.url).copy_with(host=address, userinfo=b""),
             content=body,
             headers=self._headers(name, body),
             extensions={"sni_hostname": urlsplit(self.url).hostname},
@@ -102,8 +102,3 @@ class WebhookClient:
         found = await trio.socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
         addresses = [str(sockaddr[0]) for *_, sockaddr in found]
         return next((one for one in addresses if self.allows_private or is_public(one)), None)
-
-    def _at(self, address: str) -> str:
-        parts = urlsplit(self.url)
-        host = f"[{address}]" if ":" in address else address
-        return parts._replace(netloc=f"{host}:{parts.port or _PORTS[parts.scheme]}").geturl()

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import attrs
 from quart import Response, request
 from quart_trio.wrappers import TrioRequest
-from werkzeug.datastructures import Headers
 
 from setting_values import is_loopback
 from web.calls.context import AppContext
@@ -94,21 +93,10 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
         # of the form, which one task reads: trio's takes a turn of the scheduler each time
         lock_class = nullcontext  # type: ignore[assignment]
 
-        def __init__(
-            self,
-            method: str,
-            scheme: str,
-            path: str,
-            query_string: bytes,
-            headers: Headers,
-            *rest: Any,  # noqa: ANN401 - what the framework gives is passed on
-            max_content_length: int | None = None,
-            **more: Any,  # noqa: ANN401
-        ) -> None:
+        def __init__(self, *given: Any, **more: Any) -> None:  # noqa: ANN401 - what the framework gives is passed on
+            method, _, path, _, headers = given[:5]
             if method == "POST" and path in targets and may(headers.get("authorization", "")):
-                max_content_length = most
-            super().__init__(
-                method, scheme, path, query_string, headers, *rest, max_content_length=max_content_length, **more
-            )
+                more["max_content_length"] = most
+            super().__init__(*given, **more)
 
     return Request

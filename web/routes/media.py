@@ -13,8 +13,6 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 import attrs
@@ -31,14 +29,13 @@ from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted, StreamStopped
-from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
 from web.calls.admission import Admission, CallNews, NotAdmitted, streamed_text
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
-from web.calls.live_calls import KnownCall
+from web.calls.live_calls import KnownCall, wall_time
 from web.calls.page_calls import PAGE_CALLER, services_for_page
 from web.calls.returning import STREAM_PATH, Returns
 from web.routes.problems import is_call_sid, is_stream_sid
@@ -49,7 +46,6 @@ START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 NORMAL, TRY_AGAIN_LATER = 1000, 1013
-LONGEST_SID = 34
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -106,8 +102,7 @@ class MediaStreams:
                 _log.warning("close_timed_out")
 
     async def _serve(self, socket: OpenSocket, visitor: str) -> None:
-        with self.context.pending_streams.hold() as is_room:
-            started = await _wait_start(socket) if is_room else NotAdmitted("too many streams have not started yet")
+        started = await _wait_start(socket, self.context.pending_streams)
         if isinstance(started, NotAdmitted):
             await self._refuse(socket, started, POLICY_VIOLATION)
             return
@@ -201,7 +196,7 @@ def _live(started: StreamStarted, admitted: Admission) -> LiveCall:
         direction=admitted.direction,
         caller=admitted.caller,
         line=admitted.line,
-        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        started_at=wall_time(),
     )
 
 
@@ -226,51 +221,33 @@ def _plan(started: StreamStarted, admitted: Admission) -> CallPlan:
     )
 
 
-async def _wait_start(socket: PacedWebSocket) -> StreamStarted | NotAdmitted:
+async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> StreamStarted | NotAdmitted:
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
-    refused = _RefusedFrames()
+    if not pending.available_tokens:
+        return NotAdmitted("too many streams have not started yet")
+    refused = list[str]()
+    pending.acquire_nowait()
     try:
         with trio.move_on_after(START_SECONDS):
             return await _read_start(socket, refused)
         return NotAdmitted("did not start in time")
     finally:
-        refused.log()
+        pending.release()
+        if refused:  # one line in the log for all of them
+            _log.warning("frames_refused", count=len(refused), why=refused[0])
 
 
-async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | NotAdmitted:
+async def _read_start(socket: PacedWebSocket, refused: list[str]) -> StreamStarted | NotAdmitted:
     dialogue = MediaStreamDialogue()
     while True:
         try:
-            frame = await socket.get_message()
+            event = dialogue.receive(await socket.get_message())
         except ConnectionClosed:
             return NotAdmitted("closed before it started")
-        try:
-            event = dialogue.receive(frame)
         except RemoteProtocolError as exc:
-            refused.note(frame, exc.reason)
+            refused.append(exc.reason)
             continue
         if isinstance(event, StreamStarted):
-            refused.stream_sid = event.stream_sid
             return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
         if isinstance(event, StreamStopped):
             return NotAdmitted("stopped before it started")
-
-
-@attrs.define
-class _RefusedFrames:
-    """The frames of one socket that could not be read before its `start`: one line in the log for all of them."""
-
-    count: int = 0
-    first: str = ""
-    stream_sid: str = ""
-
-    def note(self, frame: str | bytes, why: str) -> None:
-        self.count += 1
-        self.first = self.first or why
-        if not self.stream_sid:
-            with suppress(RemoteProtocolError):
-                self.stream_sid = decode_addressed(frame)[1][:LONGEST_SID]
-
-    def log(self) -> None:
-        if self.count:
-            _log.warning("frames_refused", count=self.count, stream_sid=self.stream_sid, why=self.first)

@@ -5,7 +5,6 @@ anything but the token store, and some seconds for a record; Twilio gives up on 
 """
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 
 import attrs
@@ -23,7 +22,7 @@ from web.calls.admission import Admission, CallNews, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
-from web.calls.live_calls import KnownCall
+from web.calls.live_calls import KnownCall, wall_time
 from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
@@ -255,9 +254,8 @@ class TwilioRoutes:
         self.context.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
         if not order and not await self._may_have_record(call_sid, status):  # of an order's end Twilio tells by it
-            parties, now = (arrival.direction, arrival.caller, arrival.line), datetime.now(UTC)
-            began = now.isoformat("T", "milliseconds")
-            record = CallRecord(call_sid, "", *parties, began, 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
+            parties = arrival.direction, arrival.caller, arrival.line
+            record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
         return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
 
