@@ -109,9 +109,9 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
     tasks: list[Callable[[], Awaitable[None]]] = [
         dispatcher.run,
         unfinished.run,
-        context.outcomes.ends.run,
+        context.outcomes.ends.queue.run,
         CampaignRunner(context, dispatcher, unfinished).run,
-        context.after_calls.run,
+        context.after_calls.queue.run,
         FollowUp(context).run,
         partial(settle_unheard, context),
         partial(keep_running, partial(look_for_verdicts, context), "verdicts_not_looked_for", VERDICT_LOOK_SECONDS),
@@ -175,9 +175,9 @@ def create_app(
     count_requests(app, context.counts)
     app.before_request(credentials.refuse_unauthenticated)
     app.before_request(openapi.refuse_misasked)
-    app.after_serving(context.after_calls.finish)
+    app.after_serving(context.after_calls.queue.finish)
     if context.uploads is not None:
-        app.after_serving(context.uploads.finish)
+        app.after_serving(context.uploads.queue.finish)
     app.url_map.update()  # or the first request would have to sort the routes
     served = BackgroundTasks(app.asgi_app, (*_tasks_of(context, dispatcher), views.elsewhere.run))
     gates = {PHONE_STREAM: phone.admits}

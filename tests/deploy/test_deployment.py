@@ -14,7 +14,7 @@ import cli
 from actors.policy import CallPolicy
 from settings import Settings
 from tests.web.fakes import ENVIRON, context_of, exchange
-from web.calls import roster_hooks, uploads
+from web.calls.work_queue import LAST_SECONDS
 from web.serving import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +46,7 @@ def test_a_pod_may_take_longer_to_stop_than_its_calls_take_to_end(pod: Mapping[s
         + CallPolicy().deadlines.longest_closing
         + GRACE_SECONDS
         + CallPolicy().deadlines.settle
-        + roster_hooks.LAST_SECONDS
-        + uploads.LAST_SECONDS
+        + 2 * LAST_SECONDS  # of hooks and uploads
     )
 
     assert needed < pod["terminationGracePeriodSeconds"]

@@ -23,8 +23,9 @@ from web.calls.call_files import CallFiles
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
-from web.calls.roster_hooks import HOOK_SECONDS, LAST_SECONDS, AfterCalls
+from web.calls.roster_hooks import HOOK_SECONDS, AfterCalls
 from web.calls.slots import Slots
+from web.calls.work_queue import LAST_SECONDS
 
 ENDED = record(transcript=(TurnRecord(1.0, "caller", "It was lovely.", "It was lovely."),), facts={"name": "Ann"})
 
@@ -76,10 +77,10 @@ async def after(
     calls = AfterCalls(Extras(extract=Form, hooks=(hook,)), ask, records, CallFiles(folder))
     announced = Announced(records, LiveCalls(), Counts(Slots(5)), ended=calls.put)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run)
+        nursery.start_soon(calls.queue.run)
         await announced.save(ENDED)
         await trio.sleep(finish)
-        await calls.finish()
+        await calls.queue.finish()
         nursery.cancel_scope.cancel()
     return await records.get(CALL_SID)
 
@@ -172,7 +173,7 @@ async def test_a_hook_that_misbehaves_costs_nothing_but_a_line_in_the_log(
 
     with capture_logs() as lines:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(calls.run)
+            nursery.start_soon(calls.queue.run)
             await announced.save(ENDED)
             await trio.sleep(HOOK_SECONDS + 5)
             nursery.cancel_scope.cancel()
@@ -190,14 +191,14 @@ async def test_a_call_that_may_come_back_is_not_over_until_it_is(autojump_clock:
     announced = Announced(MemoryRecords(), LiveCalls(), Counts(Slots(5)), ended=calls.put)
     lost = attrs.evolve(ENDED, outcome="caller_hung_up")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run)
+        nursery.start_soon(calls.queue.run)
         await announced.save(lost)
-        await calls.finish()
+        await calls.queue.finish()
         assert hook.told == []
 
         announced.over(CALL_SID)
         announced.over(CALL_SID)
-        await calls.finish()
+        await calls.queue.finish()
         nursery.cancel_scope.cancel()
 
     assert hook.told == [lost]
@@ -208,11 +209,11 @@ async def test_what_was_erased_meanwhile_does_not_come_back(autojump_clock: Mock
     calls = AfterCalls(Extras(extract=Form), model.ask, records)
     announced = Announced(records, LiveCalls(), Counts(Slots(5)), ended=calls.put)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run)
+        nursery.start_soon(calls.queue.run)
         await announced.save(ENDED)
         await trio.sleep(0.1)
         await records.erase(CALL_SID)
-        await calls.finish()
+        await calls.queue.finish()
         nursery.cancel_scope.cancel()
 
     assert await records.get(CALL_SID) is None
@@ -221,9 +222,9 @@ async def test_what_was_erased_meanwhile_does_not_come_back(autojump_clock: Mock
 async def test_a_server_that_closes_waits_a_moment_and_no_longer(autojump_clock: MockClock) -> None:
     calls = AfterCalls(Extras(hooks=(Hook(hangs),)), None, MemoryRecords())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run)
+        nursery.start_soon(calls.queue.run)
         calls.put(ENDED)
         began = trio.current_time()
-        await calls.finish()
+        await calls.queue.finish()
         assert trio.current_time() - began == LAST_SECONDS
         nursery.cancel_scope.cancel()

@@ -14,7 +14,6 @@ from functools import partial
 
 import attrs
 import structlog
-import trio
 
 from actors.supervision import unharmed
 from store.calls import CallRecords, DatabaseUnavailable, Save
@@ -23,6 +22,7 @@ from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
+from web.calls.work_queue import WorkQueue
 
 _CODES: Mapping[str, str] = {
     "10004": "the account's limit of concurrent calls was reached",
@@ -93,7 +93,6 @@ _STREAM_CODES: Mapping[str, str] = {
 """https://www.twilio.com/docs/api/errors, from 31900 on."""
 _STREAM_CODE = re.compile(r"(?<!\d)31\d{3}(?!\d)")
 _LONGEST = 200
-_PLACES = 1000
 _OURS = frozenset({"unknown", DO_NOT_CALL})
 """Outcomes that are not Twilio's."""
 _OUTCOMES: Mapping[str, str] = {status: outcome for outcome, status in UNANSWERED.items() if outcome not in _OURS}
@@ -135,23 +134,14 @@ class OrderEnds:
     orders: OrderQueue
     settle: Callable[[OrderQueue, KeptOrder, str, str], Awaitable[None]]
     """Is given the outcome of the order's call, and why, in plain words."""
-    _records: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
-    _to_note: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
+    queue: WorkQueue[CallRecord] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._records, self._to_note = trio.open_memory_channel[CallRecord](_PLACES)
+        self.queue = WorkQueue("order_ends", lambda record: self.note(record.call_sid, record.outcome, record.why), 1)
 
     def put(self, record: CallRecord) -> None:
-        if record.direction != "outbound":
-            return
-        try:
-            self._records.send_nowait(record)
-        except trio.WouldBlock:
-            _log.warning("order_end_not_noted", call_sid=record.call_sid, why=f"{_PLACES} wait already")
-
-    async def run(self) -> None:
-        async for record in self._to_note:
-            await self.note(record.call_sid, record.outcome, record.why)
+        if record.direction == "outbound":
+            self.queue.put(record)
 
     async def note(self, name: str, outcome: str, why: str = "") -> None:
         """Note how the call of an order went, by the order's id or the CallSid; nothing if it is no order's."""

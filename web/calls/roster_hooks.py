@@ -12,7 +12,6 @@ from typing import Final
 import attrs
 import structlog
 import trio
-from trio.lowlevel import ParkingLot
 
 from actors.errors import BriefUnavailable
 from actors.session.function_calls import Failed, run_handler
@@ -25,12 +24,10 @@ from agents.quoting import SpokenTurn
 from store.calls import CallRecords
 from store.records import CallRecord
 from web.calls.call_files import CallFiles
+from web.calls.work_queue import WorkQueue
 
 EXTRACT_SECONDS: Final = 20.0
 HOOK_SECONDS: Final = 30.0
-LAST_SECONDS: Final = 5.0
-"""Time for unfinished work when the server closes."""
-PLACES: Final = 1000
 AT_ONCE: Final = 8
 
 _log = structlog.stdlib.get_logger()
@@ -51,43 +48,15 @@ class AfterCalls:
     ask: AskBrief | None
     records: CallRecords
     files: CallFiles = attrs.field(factory=lambda: CallFiles(None))
-    _put: trio.MemorySendChannel[CallRecord] = attrs.field(init=False)
-    _ended: trio.MemoryReceiveChannel[CallRecord] = attrs.field(init=False)
-    _left: int = attrs.field(default=0, init=False)
-    """Calls that wait, or are seen to."""
-    _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+    queue: WorkQueue[CallRecord] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._put, self._ended = trio.open_memory_channel[CallRecord](PLACES)
+        self.queue = WorkQueue("after_calls", self._see_to, AT_ONCE)
 
     def put(self, record: CallRecord) -> None:
         """Take the record of a call that is over, if the roster wants to know."""
-        if not self.extras.hooks and self.extras.extract is None:
-            return
-        try:
-            self._put.send_nowait(record)
-            self._left += 1
-        except trio.WouldBlock:
-            _log.error("after_call_dropped", call_sid=record.call_sid, why=f"{PLACES} calls wait already")
-
-    async def run(self) -> None:
-        """See to one call after the other, some of them at once, for as long as the server is there."""
-        async with trio.open_nursery() as nursery:
-            for _ in range(AT_ONCE):
-                nursery.start_soon(self._work)
-
-    async def finish(self) -> None:
-        with trio.move_on_after(LAST_SECONDS) as waiting:
-            while self._left:
-                await self._news.park()
-        if waiting.cancelled_caught:
-            _log.error("after_calls_left", calls=self._left)
-
-    async def _work(self) -> None:
-        async for record in self._ended:
-            await self._see_to(record)
-            self._left -= 1
-            self._news.unpark_all()
+        if self.extras.hooks or self.extras.extract is not None:
+            self.queue.put(record)
 
     async def _see_to(self, record: CallRecord) -> None:
         ended = await guard(partial(self._extract, record))

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -19,11 +20,12 @@ import trio
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader
-from actors.supervision import keep_running
+from actors.supervision import UnharmedAgain, keep_running
 from store.calls import CallRecords
 from store.outbox import LAST, Event, Outbox, event_id
 from store.records import TRANSFERRING, CallRecord, RecordError
 from store.search import MOST, CallQuery, CallSummary
+from web.calls.work_queue import WorkQueue
 
 STARTED, HANDOFF, TRANSFER, ENDED = "call.started", "handoff", "transfer", "call.ended"
 AT_ONCE: Final = 8
@@ -107,48 +109,33 @@ class Webhooks:
     outbox: Outbox
     records: CallRecords
     post: PostWebhook
-    _put: trio.MemorySendChannel[News] = attrs.field(init=False)
-    _to_keep: trio.MemoryReceiveChannel[News] = attrs.field(init=False)
+    _to_keep: WorkQueue[News] = attrs.field(init=False)
+    _kept: UnharmedAgain = attrs.field(factory=lambda: UnharmedAgain("webhook_not_kept_yet"), init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._put, self._to_keep = trio.open_memory_channel[News](PLACES)
+        self._to_keep = WorkQueue("webhooks", self._keep, 1, PLACES)
 
     def reader(self, plan: CallPlan) -> JournalReader:
-        return _Reader(plan, self.put).read
+        return _Reader(plan, self._to_keep.put).read
 
     def ended(self, record: CallRecord) -> None:
-        self.put(news_of_end(record))
-
-    def put(self, news: News) -> None:
-        try:
-            self._put.send_nowait(news)
-        except trio.WouldBlock:
-            _log.error("webhook_lost", call_sid=news.call_sid, kind=news.kind, why="the database is away for too long")
+        self._to_keep.put(news_of_end(record))
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep)
+            nursery.start_soon(self._to_keep.run)
             nursery.start_soon(keep_running, self.sweep, "webhooks_not_swept", SWEEP_SECONDS)
             places = trio.Semaphore(AT_ONCE)
             while True:
                 await places.acquire()
                 nursery.start_soon(self._send, await self._next(), places)
 
-    async def _keep(self) -> None:
-        told = ""
-        async for one in self._to_keep:
-            while True:
-                try:
-                    await self.outbox.put(one.call_sid, one.kind, one.ordinal, one.body)
-                    told = ""
-                    break
-                except OSError as exc:
-                    if str(exc) != told:
-                        _log.warning("webhook_not_kept_yet", call_sid=one.call_sid, kind=one.kind, why=str(exc))
-                    told = str(exc)
-                    await trio.sleep(1)
-            self._wake.set()
+    async def _keep(self, one: News) -> None:
+        keep = partial(self.outbox.put, one.call_sid, one.kind, one.ordinal, one.body)
+        while not await self._kept(keep):  # noqa: ASYNC110 - nobody tells when the database is back
+            await trio.sleep(1)
+        self._wake.set()
 
     async def _next(self) -> Event:
         while True:
