@@ -369,7 +369,7 @@ async def test_frames_before_the_start_are_one_line_in_the_log(
             await trio.sleep(10)
 
     (line,) = [line for line in lines if line["event"] in {"frame_refused", "frames_refused"}]
-    assert line["count"] == frames
+    assert (line["count"], line["stream_sid"]) == (frames, STREAM_SID)
     assert len(there.calls.plans) == starts
 
 

@@ -13,6 +13,7 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import attrs
@@ -29,6 +30,7 @@ from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted, StreamStopped
+from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
@@ -46,6 +48,7 @@ START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 NORMAL, TRY_AGAIN_LATER = 1000, 1013
+LONGEST_SID = 34
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -225,7 +228,7 @@ async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> 
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
     if not pending.available_tokens:
         return NotAdmitted("too many streams have not started yet")
-    refused = list[str]()
+    refused = list[tuple[str | bytes, str]]()
     pending.acquire_nowait()
     try:
         with trio.move_on_after(START_SECONDS):
@@ -234,18 +237,27 @@ async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> 
     finally:
         pending.release()
         if refused:  # one line in the log for all of them
-            _log.warning("frames_refused", count=len(refused), why=refused[0])
+            sid = next(filter(None, (_stream_of(frame) for frame, _ in refused)), "")
+            _log.warning("frames_refused", count=len(refused), stream_sid=sid, why=refused[0][1])
 
 
-async def _read_start(socket: PacedWebSocket, refused: list[str]) -> StreamStarted | NotAdmitted:
+def _stream_of(frame: str | bytes) -> str:
+    with suppress(RemoteProtocolError):
+        return decode_addressed(frame)[1][:LONGEST_SID]
+    return ""
+
+
+async def _read_start(socket: PacedWebSocket, refused: list[tuple[str | bytes, str]]) -> StreamStarted | NotAdmitted:
     dialogue = MediaStreamDialogue()
     while True:
         try:
-            event = dialogue.receive(await socket.get_message())
+            frame = await socket.get_message()
         except ConnectionClosed:
             return NotAdmitted("closed before it started")
+        try:
+            event = dialogue.receive(frame)
         except RemoteProtocolError as exc:
-            refused.append(exc.reason)
+            refused.append((frame, exc.reason))
             continue
         if isinstance(event, StreamStarted):
             return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
