@@ -275,7 +275,7 @@ async def test_all_that_can_be_asked_of_a_call_can_be_asked_at_any_worker(worker
             async with trio.open_nursery() as watching:
                 for stream in STREAMS:
                     watching.start_soon(ask, "GET", stream)
-                while sum(one._expected > 0 for one in pages._reading.values()) < len(STREAMS):  # noqa: ASYNC110
+                while sum(one._count > 0 for one in pages._reading.values()) < len(STREAMS):  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 call.ends()
             await ask("DELETE", "")

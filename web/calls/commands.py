@@ -59,6 +59,33 @@ def read(body: str) -> ToCall:
 
 
 @attrs.frozen
+class Letter:
+    """A command on its way to another worker: `worker` waits for the answer under `token`."""
+
+    command: Command
+    worker: str
+    token: str
+
+    def written(self) -> str:
+        command = self.command
+        plain = {"id": command.id, "by": command.by, "do": name_of(command.action)}
+        return orjson.dumps(
+            {"kind": _ASKED, **plain, "fields": attrs.asdict(command.action), "from": self.worker, "token": self.token}
+        ).decode()
+
+    @classmethod
+    def read(cls, fields: Mapping[str, object]) -> "Letter | CommandAnswer":
+        """Read a command; the answer where this version does not know it."""
+        try:
+            given = cast("Mapping[str, Any]", fields["fields"])
+            action = KINDS[str(fields["do"])](**given)
+            command = Command(str(fields["id"]), str(fields["by"]), action)
+            return cls(command, str(fields["from"]), str(fields["token"]))
+        except (KeyError, TypeError, ValueError):
+            return refused("the worker that carries the call has another version, and does not know this command")
+
+
+@attrs.frozen
 class Commands:
     intercom: Intercom
     fleet: Fleet
@@ -87,11 +114,9 @@ class Commands:
         return Pending()
 
     async def _ask_elsewhere(self, call_sid: str, command: Command, within: float) -> Asked:
-        token, action = secrets.token_hex(8), command.action
-        plain = {"kind": _ASKED, "id": command.id, "by": command.by, "do": name_of(action)}
-        letter = {**plain, "fields": attrs.asdict(action), "from": self.fleet.worker, "token": token}
-        with self.intercom.expecting(token) as answered:
-            if not (call_sid and await self.fleet.tell(call_sid, orjson.dumps(letter).decode())):
+        letter = Letter(command, self.fleet.worker, secrets.token_hex(8))
+        with self.intercom.expecting(letter.token) as answered:
+            if not (call_sid and await self.fleet.tell(call_sid, letter.written())):
                 return NotHere()
             with trio.move_on_after(within):
                 return await answered.receive()
@@ -119,14 +144,8 @@ class Commands:
 
     async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
         """Carry out a command that came from another worker, and answer it."""
-        try:
-            given = cast("Mapping[str, Any]", fields["fields"])
-            command = Command(str(fields["id"]), str(fields["by"]), KINDS[str(fields["do"])](**given))
-        except (KeyError, TypeError, ValueError):
-            why = "the worker that carries the call has another version, and does not know this command"
-            answer: Asked = refused(why)
-        else:
-            answer = await self.ask_here(call_sid, command)
+        letter = Letter.read(fields)
+        answer = letter if isinstance(letter, CommandAnswer) else await self.ask_here(call_sid, letter.command)
         if isinstance(answer, NotHere):
             answer = OVER
         if isinstance(answer, CommandAnswer):
