@@ -351,8 +351,9 @@ class AgentSession:
     def _on_agent_text(self, text: str, *, is_answer: bool) -> None:
         self.service.is_speaking = True
         done = self.state.conversation.done
-        promised = (function.name for function in announced(text, self.agent.functions) if function.name not in done)
-        self.put(AgentSaid(text, next(promised, ""), asks_to_wait(text) or not is_answer, is_question(text)))
+        promised = [function for function in announced(text, self.agent.functions) if function.name not in done]
+        name, takes_leave = promised[0].name if promised else "", any(each.ends_call for each in promised)
+        self.put(AgentSaid(text, name, asks_to_wait(text) or not is_answer, is_question(text), takes_leave))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.reply.kind is SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))

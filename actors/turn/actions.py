@@ -194,7 +194,7 @@ class Actions(TurnState):
             self._end_session(effects.RestartSession("it gives no sign of life"))
         elif is_worn:
             self._end_session(effects.RestartSession("it thinks for too long"))
-        elif self.owes_deed and not is_first:
+        elif self.owes_deed and (self.has_parted or not is_first):
             self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
         elif self.is_unended and self.is_unread:
             self.is_unread = False
@@ -232,7 +232,10 @@ class Actions(TurnState):
     def ask_caller(self) -> None:
         silent = max(self.callers_turn_since, self.at.voiced)
         is_refused = self.at.refused > silent and self.now >= silent + self.deadlines.longest_turn
-        if self.is_asked_out or is_refused:
+        if self.has_parted:
+            self.enter(Phase.OVER)
+            self.end_completed()
+        elif self.is_asked_out or is_refused:
             goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
             self.may_stay = self.is_rarely_reopened(Phase.CLOSING)
@@ -270,6 +273,7 @@ class Actions(TurnState):
     def _answer(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""
         self.want()
+        self.at.result = self.now
         self.emit(effects.AnswerFunction(call_id, text))
 
     def hold(self) -> None:

@@ -57,12 +57,14 @@ class AgentSaid:
     """A sentence of the agent's. `announces` names the function that its words promise, by the agent's own phrases.
 
     `asks_to_wait`: they promise that something follows, whatever it is. `asks`: they end with a question.
+    `takes_leave`: what they promise ends the call.
     """
 
     text: str
     announces: str = ""
     asks_to_wait: bool = False
     asks: bool = False
+    takes_leave: bool = False
 
 
 @attrs.frozen

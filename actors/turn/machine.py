@@ -244,6 +244,7 @@ class Turn(Actions):
         if not is_heard and self.aside is None:
             return
         self.reply.kind, self.reply.has_own_words = SpeechKind.ANSWER, True
+        self.reply.takes_leave = self.reply.takes_leave or event.takes_leave
         if is_heard:
             self.has_spoken = self.sounds_wanted = True
             self.at.answered = max(self.now, self.at.wanted)

@@ -44,6 +44,7 @@ class LastReply:
     kind: SpeechKind = SpeechKind.ANSWER
     asked: str = ""  # the words that it was asked for with, if it was
     has_own_words: bool = False  # it has words that the model chose
+    takes_leave: bool = False  # they are a goodbye
     began: float = NEVER  # its audio began; infinity: it has none
     is_torn: bool = False  # it goes on, and was cut before all of it had come
 

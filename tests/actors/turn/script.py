@@ -154,7 +154,7 @@ def reply(
     """A reply: its first frame, its words, the end of its audio, and the end of its sound."""
     return [
         (at, Signal.AUDIO_BEGAN),
-        (at + 0.02, AgentSaid(text, announces, asks=text.endswith("?"))),
+        (at + 0.02, AgentSaid(text, announces, asks=text.endswith("?"), takes_leave=announces == "end_call")),
         (at + sent, Signal.AUDIO_DONE),
         (at + played, Signal.PLAYED),
     ]

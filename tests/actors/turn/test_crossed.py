@@ -28,9 +28,10 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import Debt, Phase, VoiceState
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     FIRST,
+    POLICY,
     SECOND,
     Step,
     caller_says,
@@ -269,7 +270,7 @@ def test_what_a_lost_session_has_said_announces_no_transfer_of_the_next_one() ->
 def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> None:
     """So it is asked for one filler after the other, and given up."""
     turn = on_floor()
-    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
+    announced: list[Step] = [*caller_says(1), *reply(3, "I look it up.", announces="look_up")]
     greets: list[Step] = [(7, Signal.FLOOR_VACATED), (7.5, FloorGiven(owes=True))]
 
     got = play(turn, [*announced, *greets, *reply(9.3, FIRST, played=1)], 14)
@@ -279,7 +280,7 @@ def test_a_session_that_greets_owes_more_than_the_deed_of_the_one_before() -> No
 
 
 def test_a_word_that_is_not_heard_is_asked_about_though_a_deed_is_waited_for() -> None:
-    announced: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call"), (9.2, Signal.PLAYED)]
+    announced: list[Step] = [*caller_says(1), *reply(3, "I look it up.", announces="look_up"), (9.2, Signal.PLAYED)]
     word: list[Step] = [(9.4, Signal.VOICE_BEGAN), (10.9, VoiceEnded(10.5, deaf=True))]
 
     assert seen(*announced, *word, until=13.6)[-1] == (13.5, question_asked(0.0))
@@ -338,3 +339,14 @@ def test_what_was_said_before_a_function_that_is_withdrawn_announces_no_transfer
     script: list[Step] = [*said, (7.2, FunctionsAsked(("t",))), (7.3, TransferWanted("t"))]
 
     assert seen(*caller_says(1), *script, until=8.1) == [(7, filler_asked()), (8, clip())]
+
+
+def test_words_upon_an_answer_that_crossed_the_callers_are_no_sign_that_nobody_is_heard() -> None:
+    """The line has not answered; the model is told so, and the caller begins to whisper."""
+    script: list[Step] = [*reply(3, "I put you through.", sent=0.4, played=1), (3.3, TransferWanted("t"))]
+    told = 4.4 + POLICY.deadlines.transfer
+    turn = on_floor()
+
+    play(turn, [*script, (told + 0.1, Signal.CALLER_STARTED_SPEAKING), *reply(told + 0.8, "Nobody is there.")][:-2])
+
+    assert turn.caller is CallerState.HEARD

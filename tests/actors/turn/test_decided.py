@@ -48,8 +48,8 @@ from tests.actors.turn.script import (
 )
 
 TURN_AGAIN = TellAsCaller("When can you come?")
-ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
-REMINDER = POLICY.wording.reminder.format(function="end_call")
+ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "I look it up.", announces="look_up")]
+REMINDER = POLICY.wording.reminder.format(function="look_up")
 
 
 BYE: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", sent=0.3, played=2)]

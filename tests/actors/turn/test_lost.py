@@ -7,6 +7,7 @@ import pytest
 from actors.policy import describe_keys
 from actors.turn.effects import (
     Aside,
+    EndConversation,
     RestartSession,
     SpeechKind,
     TellAsCaller,
@@ -426,8 +427,8 @@ def test_a_debt_that_nobody_can_pay_is_a_word_to_the_caller() -> None:
 # A reminder
 
 
-ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
-REMINDER = POLICY.wording.reminder.format(function="end_call")
+ANNOUNCED: list[Step] = [*caller_says(1), *reply(3, "I look it up.", announces="look_up")]
+REMINDER = POLICY.wording.reminder.format(function="look_up")
 REMINDED = (6.5, TellAsCaller(REMINDER))
 ECHO: Step = (6.6, CallerSaid(REMINDER))
 
@@ -439,6 +440,33 @@ def test_a_reminder_that_the_model_ignores_costs_one_filler() -> None:
 
     assert got == [REMINDED, (8, filler_asked()), (22.5, question_asked(10.0))]
     assert turn.debt is Debt.SETTLED
+
+
+LEFT: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
+OVER = EndConversation("completed", heard=True)
+
+
+@pytest.mark.parametrize(
+    ("then", "end"),
+    [
+        ([], 12),
+        ([(7, Signal.VOICE_BEGAN)], None),
+        (reply(7.5, "Well, goodbye!", announces="end_call"), 13.5),
+        (reply(7.5, "Anything else?"), None),
+        ([*reply(7.5, "Bye.", announces="end_call"), (9.6, KeysEntered("1"))], None),
+        ([*reply(7.5, "Bye.", announces="end_call"), *caller_says(10)], None),
+    ],
+)
+def test_a_goodbye_is_the_end_though_the_model_that_was_reminded_calls_nothing(
+    then: list[Step], end: float | None
+) -> None:
+    """Unless the caller, or the agent, has anything else to say."""
+    echo: Step = (6.6, CallerSaid(POLICY.wording.reminder.format(function="end_call")))
+
+    got = seen(*LEFT, echo, *then, until=16)
+
+    assert [at for at, effect in got if effect == OVER] == ([end] if end else [])
+    assert [effect for _, effect in got if isinstance(effect, EndConversation)] == ([OVER] if end else [])
 
 
 def test_a_noise_behind_a_reminder_asks_no_answered_turn_again() -> None:

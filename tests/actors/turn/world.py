@@ -449,7 +449,7 @@ class World:
             reply.is_wordless = True
             self.send_frame(reply, reply.seconds, sending)
         elif chance < 0.04 and reply.is_known and self.now > self.judge.asked_at + 5.0:  # its audio is lost
-            self.feed(AgentSaid(reply.text, reply.announces))
+            self.feed(AgentSaid(reply.text, reply.announces, takes_leave=reply.announces == "end_call"))
             self.later(0.05, self.feed, Signal.AUDIO_DONE)
         elif chance < 0.2:
             self.say_words(reply, sending)
@@ -463,7 +463,7 @@ class World:
             return
         reply.is_wordless = False
         self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
-        self.feed(AgentSaid(reply.text, reply.announces))
+        self.feed(AgentSaid(reply.text, reply.announces, takes_leave=reply.announces == "end_call"))
         if self.turn.gate is Gate.SHUT and reply.text in POLICY.wording.fillers:
             reply.is_late_filler = True
 
