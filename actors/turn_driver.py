@@ -33,10 +33,7 @@ _JUST_NOW = 1.0
 _NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
-ForSession: TypeAlias = (
-    SayAsAgent | effects.TellAsCaller | Listening | effects.AnswerFunction
-    | effects.RestartSession | effects.RenewSession
-)  # fmt: skip
+ForSession: TypeAlias = SayAsAgent | effects.TellAsCaller | Listening | effects.AnswerFunction | effects.EndSession
 """The effects that the session on the floor performs."""
 
 

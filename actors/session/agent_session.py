@@ -38,9 +38,8 @@ from actors.session.wire import AgentWire, ServiceActivity, ServiceOutbox
 from actors.ticks import FINE_SECONDS
 from actors.turn.effects import (
     AnswerFunction,
+    EndSession,
     Listening,
-    RenewSession,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -400,10 +399,10 @@ class AgentSession:
                 self._perform_by_ear(effect)
             case AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
-            case RestartSession(why=why):
+            case EndSession(why=why) if why:
                 self._fail(f"{self.agent.name}: {why}")
-            case RenewSession(is_old=is_old):
-                if is_old:
+            case EndSession():
+                if self.state.turn.turn.session.is_aged:
                     self.state.journal.note(SessionSpent(self.agent.name, self.number))
                 self._over.set()
             case _:

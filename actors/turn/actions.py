@@ -51,11 +51,8 @@ class Actions(TurnState):
     def expect_no_echo(self) -> None:
         self.session.told = ""
 
-    def renew(self) -> None:
-        self._end_session(effects.RenewSession(self.session.is_aged))
-
-    def _end_session(self, ended: effects.RenewSession | effects.RestartSession) -> None:
-        self.emit(ended)
+    def end_session(self, why: str = "") -> None:
+        self.emit(effects.EndSession(why))
         self.lose_session()
 
     # The caller speaks, or seems to
@@ -142,7 +139,7 @@ class Actions(TurnState):
             return  # whether it answers what it has heard shows that it is there
         self._doubt(self.at.voiced)
         if self.deaf_words == DEAF_WORDS:
-            self._end_session(effects.RestartSession("it does not hear the caller"))
+            self.end_session("it does not hear the caller")
 
     # A reply ends, or does not come
 
@@ -177,7 +174,7 @@ class Actions(TurnState):
         if is_unasked:
             self._doubt(self.at.outstanding)  # the next session asks it
         if is_unasked or self.session.is_to_say(SpeechKind.GREETING):
-            self._end_session(effects.RestartSession("it does not say what it is asked to"))
+            self.end_session("it does not say what it is asked to")
         self.session.outstanding = None
 
     # The agents' silence, and the caller's
@@ -191,9 +188,9 @@ class Actions(TurnState):
             is_alive = self.session.has_ignored = self.session.there >= at.filler
         is_worn = not self.session.running and self.now >= at.waiting + self.deadlines.think_patience
         if not is_alive:
-            self._end_session(effects.RestartSession("it gives no sign of life"))
+            self.end_session("it gives no sign of life")
         elif is_worn:
-            self._end_session(effects.RestartSession("it thinks for too long"))
+            self.end_session("it thinks for too long")
         elif self.owes_deed and (self.has_parted or not is_first):
             self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
         elif self.is_unended and self.is_unread:

@@ -110,17 +110,10 @@ class PutThrough:
 
 
 @attrs.frozen
-class RestartSession:
-    """End the session on the floor as a crash, for this reason. Ends with `FLOOR_VACATED` and `FloorGiven`."""
+class EndSession:
+    """End the session on the floor: as a crash for this reason, or without one. Ends with `FLOOR_VACATED`."""
 
-    why: str
-
-
-@attrs.frozen
-class RenewSession:
-    """End the session on the floor, which is old, or not `is_old`. Ends with `FLOOR_VACATED` and `FloorGiven`."""
-
-    is_old: bool = True
+    why: str = ""
 
 
 @attrs.frozen
@@ -137,6 +130,6 @@ class EndConversation:
 
 
 Effect: TypeAlias = (
-    Aside | Listening | SayAsAgent | TellAsCaller | PlayClip | NoteSilence | AnswerFunction | PutThrough
-    | RestartSession | RenewSession | EndConversation
+    Aside | Listening | SayAsAgent | TellAsCaller | PlayClip | NoteSilence | AnswerFunction | PutThrough | EndSession
+    | EndConversation
 )  # fmt: skip

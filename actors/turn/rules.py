@@ -228,7 +228,7 @@ RULES: tuple[Rule, ...] = (
          do(Actions.say_remark), "In a pause, and refused + `goodbye_onset`; else made, or refused, + `remark_within`",
          lambda state: state.at.refused + state.deadlines.goodbye_onset if state.is_pause else
          max(state.at.remark, state.at.refused) + state.deadlines.remark_within),
-    Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), do(Actions.renew)),
+    Rule("an old session is renewed", (CONVERSING,), ("the session is old", "it is a pause"), do(Actions.end_session)),
     Rule("words are followed by no deed", (CONVERSING,),
          ("a function was announced, or the caller asked to wait", "it is a pause"), do(Actions.remind),
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),

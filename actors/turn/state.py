@@ -178,8 +178,8 @@ class TurnState:
 
     @property
     def has_parted(self) -> bool:
-        """Whether the agent's last words are a goodbye, and it does not end the call although it was reminded."""
-        return self.is_reminded and self.reply.takes_leave
+        """Whether the agent's last words are a goodbye. It is reminded to end the call, and may not do so."""
+        return self.reply.takes_leave and not self.has_asked
 
     @property
     def is_answered(self) -> bool:

@@ -265,7 +265,7 @@ PHASE = Table("phase", Phase, {
     },
     Signal.FLOOR_VACATED: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
     Signal.BEEP_HEARD: {HUSHED: to(CLOSING, Actions.say_closing)},
-    Signal.RESTART_WANTED: {CONVERSING: do(Actions.renew, when="a session is there")},
+    Signal.RESTART_WANTED: {CONVERSING: do(Actions.end_session, when="a session is there")},
     Signal.TAKEN_OVER: {CONVERSING: to(TAKEN_OVER)},
 })  # fmt: skip
 

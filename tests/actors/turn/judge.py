@@ -13,12 +13,11 @@ from actors.turn.effects import (
     Aside,
     Effect,
     EndConversation,
+    EndSession,
     Gate,
     Listening,
     PlayClip,
     PutThrough,
-    RenewSession,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -215,7 +214,7 @@ class Judge:
                 self._tell(effect, now)
             case PlayClip():
                 self._play_clip(now)
-            case RestartSession() | RenewSession():
+            case EndSession():
                 self.progress, self.is_aged = now, False
             case AnswerFunction(id=call_id, text=text):
                 self._answer(call_id, text)

@@ -6,10 +6,10 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    EndSession,
     Gate,
     Listening,
     PutThrough,
-    RestartSession,
     TellAsCaller,
 )
 from actors.turn.events import (
@@ -216,7 +216,7 @@ def test_c4_a_service_that_hears_and_says_nothing_is_given_up_though_the_caller_
     assert without_notes(play(turn, script, 12.5)) == [
         (5, filler_asked(FIRST)),
         (6, clip()),
-        (12, RestartSession("it gives no sign of life")),
+        (12, EndSession("it gives no sign of life")),
     ]
 
 
@@ -229,7 +229,7 @@ def test_c4_a_service_that_gives_another_sign_is_waited_for(sign: Event) -> None
 
     seen = play(turn, [*script, *caller_says(8, "Hello?"), (9.6, Signal.THINKING_BEGAN)], 13)
 
-    assert not [effect for _, effect in seen if isinstance(effect, RestartSession)]
+    assert not [effect for _, effect in seen if isinstance(effect, EndSession)]
 
 
 def test_c4_patience_with_thinking_ends() -> None:
@@ -238,7 +238,7 @@ def test_c4_patience_with_thinking_ends() -> None:
     for text in (FIRST, SECOND, THIRD, FIRST):
         script = [*script, *filler(at - 0.5, text)]
         at += 4.5
-    assert play(turn, script, 23.5)[-1] == (23, RestartSession("it thinks for too long"))
+    assert play(turn, script, 23.5)[-1] == (23, EndSession("it thinks for too long"))
 
 
 def test_c7_a_caller_who_tells_a_long_story_is_never_told_that_they_are_not_heard() -> None:

@@ -6,9 +6,9 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    EndSession,
     Gate,
     PutThrough,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -120,7 +120,7 @@ def test_a_function_is_waited_for_however_long_it_takes() -> None:
 
     got = seen(*caller_says(1), (3, FunctionsAsked(("f",))), *clips, until=60)
 
-    assert not [effect for _, effect in got if isinstance(effect, RestartSession)]
+    assert not [effect for _, effect in got if isinstance(effect, EndSession)]
 
 
 def test_a_turn_that_may_have_been_answered_is_not_asked_of_the_next_session() -> None:
@@ -168,7 +168,7 @@ def test_nor_is_a_clip_that_a_noise_has_cut_played_on() -> None:
 def test_an_unanswered_question_is_no_reason_to_give_a_session_up_where_the_caller_has_spoken_since() -> None:
     asked: list[Step] = [(10.5, CallerSaid("Well?")), (11, FunctionsAsked(("f",)))]
 
-    assert not [effect for effect in effects_of(seen(*asked, until=15)) if isinstance(effect, RestartSession)]
+    assert not [effect for effect in effects_of(seen(*asked, until=15)) if isinstance(effect, EndSession)]
 
 
 def test_a_filler_is_no_answer_to_a_transfer_that_came_to_nothing() -> None:
@@ -190,7 +190,7 @@ def test_the_patience_with_a_model_begins_anew_with_the_answer_of_its_function()
     fillers: list[Step] = [step for at in range(5, 30, 4) for step in reply(at + 0.2, "…", played=1)]
     script = [*caller_says(1), (3, FunctionsAsked(("f",))), *fillers, (21, FunctionDone("f"))]
 
-    assert not [effect for _, effect in seen(*script, until=28) if isinstance(effect, RestartSession)]
+    assert not [effect for _, effect in seen(*script, until=28) if isinstance(effect, EndSession)]
 
 
 def test_a_remark_waits_for_the_end_of_an_entry() -> None:
@@ -340,7 +340,7 @@ def test_a_session_whose_handoff_is_withdrawn_has_the_time_to_think() -> None:
 
     got = seen(*caller_says(1), (3, FunctionsAsked(("h",))), *handoff, *clips, until=26)
 
-    assert [effect for _, effect in got if isinstance(effect, RestartSession)] == []
+    assert [effect for _, effect in got if isinstance(effect, EndSession)] == []
 
 
 def test_a_function_that_was_withdrawn_has_shown_that_the_service_is_alive() -> None:

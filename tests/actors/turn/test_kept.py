@@ -7,9 +7,9 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    EndSession,
     Gate,
     PutThrough,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -127,9 +127,9 @@ def test_who_asks_an_operator_for_a_person_has_one(keys: str, wants_person: bool
 
 def test_a_session_that_was_restarted_has_all_the_time_to_think_anew() -> None:
     slow: list[Step] = [(at, event) for at in range(3, 60) for event in (Signal.THINKING_SLOW, Signal.PLAYED)]
-    restarts = [at for at, effect in seen(*caller_says(1), *slow, until=60) if isinstance(effect, RestartSession)]
+    restarts = [at for at, effect in seen(*caller_says(1), *slow, until=60) if isinstance(effect, EndSession)]
     again: list[Step] = [(15, Signal.FLOOR_VACATED), (15.3, FloorGiven(owes=True))]
-    later = [at for at, effect in seen(*caller_says(1), *slow, *again, until=60) if isinstance(effect, RestartSession)]
+    later = [at for at, effect in seen(*caller_says(1), *slow, *again, until=60) if isinstance(effect, EndSession)]
 
     assert restarts[0] < 15.3 + POLICY.deadlines.think_patience <= later[0]
 

@@ -8,7 +8,7 @@ from actors.policy import describe_keys
 from actors.turn.effects import (
     Aside,
     EndConversation,
-    RestartSession,
+    EndSession,
     SpeechKind,
     TellAsCaller,
 )
@@ -52,7 +52,7 @@ from tests.actors.turn.script import (
 
 TURN = "When can you come?"
 TURN_AGAIN = TellAsCaller(TURN)
-DOES_NOT_HEAR = RestartSession("it does not hear the caller")
+DOES_NOT_HEAR = EndSession("it does not hear the caller")
 
 
 # A transcript that comes twice
@@ -305,7 +305,7 @@ def test_a_service_that_does_not_ask_about_it_is_restarted() -> None:
     assert got == [
         (8.5, question_asked(0.0)),
         (9.5, clip()),
-        (12.5, RestartSession("it does not say what it is asked to")),
+        (12.5, EndSession("it does not say what it is asked to")),
     ]
 
 
@@ -450,6 +450,8 @@ OVER = EndConversation("completed", heard=True)
     ("then", "end"),
     [
         ([], 12),
+        ([(3.2, AgentSaid("Take care of yourself."))], 12),
+        ([(3.2, AgentSaid("Or can I do anything else?", asks=True))], None),
         ([(7, Signal.VOICE_BEGAN)], None),
         (reply(7.5, "Well, goodbye!", announces="end_call"), 13.5),
         (reply(7.5, "Anything else?"), None),
@@ -521,7 +523,7 @@ def test_a_refusal_is_a_sign_of_life() -> None:
 def test_a_sign_of_life_counts_though_a_clip_has_filled_the_silence() -> None:
     script: list[Step] = [*caller_says(1), (5.5, AgentSaid("I am")), (6.2, Signal.PLAYED)]
 
-    assert not [effect for effect in effects_of(seen(*script, until=9.5)) if isinstance(effect, RestartSession)]
+    assert not [effect for effect in effects_of(seen(*script, until=9.5)) if isinstance(effect, EndSession)]
 
 
 @pytest.mark.parametrize("end", [[(65, VoiceEnded(65))], [(63.3, AgentSaid(ASK))]], ids=["ends", "is asked into"])
@@ -583,7 +585,7 @@ def test_words_that_are_read_from_the_tape_do_not_restart_the_silence_of_a_calle
     """They were said before the session that transcribes them took the floor."""
     got = seen(*caller_says(1), (6.2, Signal.PLAYED), (7.5, CallerSaid("Tuesday?")), until=9.5)
 
-    assert got == [(5, filler_asked()), (6, clip()), (9.2, RestartSession("it gives no sign of life"))]
+    assert got == [(5, filler_asked()), (6, clip()), (9.2, EndSession("it gives no sign of life"))]
 
 
 def test_a_start_that_the_service_tells_late_does_not_restart_the_silence() -> None:

@@ -7,9 +7,9 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    EndSession,
     Gate,
     PutThrough,
-    RestartSession,
     SpeechKind,
     TellAsCaller,
 )
@@ -188,7 +188,7 @@ def test_the_patience_with_a_model_counts_from_the_end_of_its_function() -> None
 
     got = seen(*caller_says(1), (3, FunctionsAsked(("f",))), *clips, *done, until=29)
 
-    assert not [effect for effect in effects_of(got) if isinstance(effect, RestartSession)]
+    assert not [effect for effect in effects_of(got) if isinstance(effect, EndSession)]
 
 
 def test_the_words_of_a_slow_function_are_not_said_once_it_is_done() -> None:

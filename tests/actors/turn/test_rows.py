@@ -7,9 +7,9 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     Effect,
+    EndSession,
     Gate,
     Listening,
-    RenewSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -213,7 +213,7 @@ OTHER_CASES: dict[str, Case] = {
         {"phase": Phase.HUSHED, "closing": CloseAsked("ended", "x", waits_for_beep=True)}, [FloorGiven(owes=False)],
         {"phase": Phase.HUSHED}, [Listening.HOLD_TAPE]),
     "an operator's restart ends the session, which is not old": (
-        {}, [Signal.RESTART_WANTED], {"voice": VoiceState.ABSENT}, [RenewSession(is_old=False)]),
+        {}, [Signal.RESTART_WANTED], {"voice": VoiceState.ABSENT}, [EndSession()]),
     "an operator restarts nothing where no session is there": (
         {"voice": VoiceState.ABSENT}, [Signal.RESTART_WANTED], {"phase": Phase.CONVERSING}, []),
     "an operator restarts nothing during a handoff": (

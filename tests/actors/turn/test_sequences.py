@@ -5,12 +5,11 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     EndConversation,
+    EndSession,
     Gate,
     Listening,
     NoteSilence,
     PutThrough,
-    RenewSession,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -80,8 +79,8 @@ def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
 def test_a_greeting_that_is_not_begun_is_the_end_of_its_session() -> None:
     script: list[Step] = [(1, FloorGiven(owes=True, greeting="I am Bob."))]
     seen = play(on_floor(), script, 6)
-    assert RestartSession("it does not say what it is asked to") in [effect for _, effect in seen]
-    assert [at for at, effect in seen if isinstance(effect, RestartSession)] == [5]
+    assert EndSession("it does not say what it is asked to") in [effect for _, effect in seen]
+    assert [at for at, effect in seen if isinstance(effect, EndSession)] == [5]
 
 
 def test_a_greeting_that_a_noise_interrupts_goes_on() -> None:
@@ -267,7 +266,7 @@ def test_a_caller_who_has_asked_for_time_is_asked_later() -> None:
 def test_an_agent_that_does_not_say_the_question_is_restarted() -> None:
     assert play(on_floor(), [], 14) == [
         (10, question_asked()),
-        (14, RestartSession("it does not say what it is asked to")),
+        (14, EndSession("it does not say what it is asked to")),
         (14, clip()),
     ]
 
@@ -278,7 +277,7 @@ def test_an_agent_that_is_there_is_asked_for_the_question_once_more() -> None:
     assert without_notes(play(on_floor(), there, 18)) == [
         (10, question_asked()),
         (14, question_asked(14.0)),
-        (18, RestartSession("it does not say what it is asked to")),
+        (18, EndSession("it does not say what it is asked to")),
         (18, clip()),
     ]
 
@@ -371,7 +370,7 @@ def test_a_silent_service_is_filled_by_a_clip_and_restarted() -> None:
     assert play(turn, [*caller_says(1), (7.5, Signal.PLAYED)], 11) == [
         (5, filler_asked(FIRST)),
         (6, clip()),
-        (10.5, RestartSession("it gives no sign of life")),
+        (10.5, EndSession("it gives no sign of life")),
     ]
 
 
@@ -384,7 +383,7 @@ def test_a_service_that_is_there_may_ignore_one_filler() -> None:
         (6, clip()),
         (10.5, filler_asked(SECOND)),
         (11.5, clip()),
-        (16, RestartSession("it gives no sign of life")),
+        (16, EndSession("it gives no sign of life")),
     ]
 
 
@@ -479,7 +478,7 @@ def test_a_session_lost_in_its_last_sentence_leaves_it_to_the_next() -> None:
 
 def test_an_old_session_is_renewed_in_a_pause() -> None:
     turn = on_floor()
-    assert play(turn, [*caller_says(1), (2, Signal.SESSION_AGED), *reply(3.4)], 6) == [(5.4, RenewSession())]
+    assert play(turn, [*caller_says(1), (2, Signal.SESSION_AGED), *reply(3.4)], 6) == [(5.4, EndSession())]
 
 
 def test_a_remark_waits_for_a_pause() -> None:
@@ -535,7 +534,7 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
 
 
 def test_an_operators_restart_is_done_while_the_agent_talks_with_the_caller() -> None:
-    renewed = RenewSession(is_old=False)
+    renewed = EndSession()
     talking = [*reply(1, "Goodbye.", played=5), (2, Signal.RESTART_WANTED)]
     ending = [*talking[:-1], (1.6, EndWanted("e", "done")), (2, Signal.RESTART_WANTED)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.turn.effects import NoteSilence, RestartSession
+from actors.turn.effects import EndSession, NoteSilence
 from actors.turn.events import AgentSaid, CallerSaid, FloorGiven, Signal, VoiceEnded
 from actors.turn.state import Debt
 from tests.actors.turn.script import (
@@ -22,7 +22,7 @@ from tests.actors.turn.script import (
     without_notes,
 )
 
-GIVES_UP = RestartSession("it does not say what it is asked to")
+GIVES_UP = EndSession("it does not say what it is asked to")
 STOPS: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("We have Tuesday and")), (5, Signal.PLAYED)]
 """The reply to a turn at 1 s; the line is silent from second 5 on."""
 

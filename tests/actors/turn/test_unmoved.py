@@ -12,8 +12,8 @@ from actors.turn.effects import (
     AnswerFunction,
     Aside,
     Effect,
+    EndSession,
     Listening,
-    RenewSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -103,7 +103,7 @@ UNWANTED: dict[str, tuple[Effect | type[Effect], ...]] = {
     "caller": (Aside.RESUME, TellAsCaller),
     "voice": (*Aside, TellAsCaller),
     "debt": (),
-    "phase": (Listening.HOLD_TAPE, Listening.FREE_TAPE, AnswerFunction, SayAsAgent, RenewSession),
+    "phase": (Listening.HOLD_TAPE, Listening.FREE_TAPE, AnswerFunction, SayAsAgent, EndSession),
 }
 
 

@@ -17,12 +17,11 @@ from actors.turn.effects import (
     Aside,
     Effect,
     EndConversation,
+    EndSession,
     Gate,
     Listening,
     PlayClip,
     PutThrough,
-    RenewSession,
-    RestartSession,
     SayAsAgent,
     SpeechKind,
     TellAsCaller,
@@ -221,7 +220,7 @@ class World:
                 self.service_is_told(effect)
             case PlayClip() | Aside() | Listening():
                 self.line_is_to(effect)
-            case RestartSession() | RenewSession():
+            case EndSession():
                 self.later(0.0, self.lose_session)
             case AnswerFunction() if not self.is_dead:
                 self.later(0.2, self.think)
