@@ -12,19 +12,19 @@ import trio
 
 from actors.amendments import Amendments
 from actors.commands import CommandBook
-from actors.facts import ActorCrashed
+from actors.facts import ActorCrashed, HandoffAsked
 from actors.journal import Journal
 from actors.line.keypad import Keypad
 from actors.line.ledger import Ledger
 from actors.line.line_watch import VoiceActivity
 from actors.line.switch import Switch
 from actors.line.tape import Tape
-from actors.messages import Mailboxes
+from actors.messages import AskHandoff, Mailboxes
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.supervision import Crashed, guard
 from actors.turn.machine import Turn
-from actors.turn_driver import TurnDriver
+from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.context import CallContext
 
 log = structlog.stdlib.get_logger()
@@ -62,6 +62,14 @@ class CallState:
     )
     turn: TurnDriver = attrs.field(default=attrs.Factory(_driver_of, takes_self=True), init=False)
     keypad: Keypad = attrs.field(default=attrs.Factory(_keypad_of, takes_self=True), init=False)
+
+    async def ask_handoff(self, session: SessionOnFloor, asked: AskHandoff) -> None:
+        """Ask the Supervisor for the next agent; what is heard of this one now is its last reply."""
+        wanted = asked.wanted
+        self.ledger.end_reply(session.voice)
+        told = session.agent.name, wanted.to, wanted.reason, wanted.notes, session.cursor, asked.how
+        self.journal.note(HandoffAsked(*told))
+        await self.mail.to_supervisor.send(asked)
 
     async def run_expendable(self, actor: str, run: Callable[[], Awaitable[object]]) -> None:
         """Run a part of the call that costs no more than itself if it crashes."""

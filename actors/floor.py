@@ -1,10 +1,9 @@
 """The floor: which session speaks for the agents, and how a session takes and leaves it.
 
-A `LiveSession` is one session with the scope that ends it. `Floor.start` brings a session up as a child of its starter,
-and moves it to the conversation's nursery in the step in which it is ready (that is what `trio.Nursery.start` does):
-before it, a starter that gives up takes the session with it; after it, the session has the floor and outlives its
-starter. The commit of a handoff is `Floor._take`, that of a soft one `Floor.change_agent`. It decides nothing; the
-Supervisor does.
+`Floor.start` brings a session up as a child of its starter, and moves it to the conversation's nursery in the step in
+which it is ready (that is what `trio.Nursery.start` does): before it, a starter that gives up takes the session with
+it; after it, the session has the floor and outlives its starter. The commit of a handoff is `Floor._take`, that of a
+soft one `Floor.change_agent`. It decides nothing; the Supervisor does.
 """
 
 import math
@@ -24,34 +23,15 @@ from actors.session.settings_form import Takeover
 from actors.supervision import contain
 from actors.turn.events import FloorGiven, Signal
 from actors.turn.state import Debt
+from agents.spec import AgentSpec
 from protocol.deepgram import CompletedCall
-
-
-@attrs.define(eq=False)
-class LiveSession:
-    """One session, and the scope that ends it."""
-
-    number: int
-    on_call: AgentOnCall
-    session: AgentSession
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    began: float = math.inf
-    since: float = math.inf
-
-    @property
-    def has_taken_floor(self) -> bool:
-        return self.since < math.inf
-
-    @property
-    def agent(self) -> str:
-        return self.on_call.agent.name
 
 
 @attrs.frozen
 class FloorChange:
     """The session that leaves the floor in a handoff, and its request."""
 
-    holder: LiveSession
+    holder: AgentSession
     asked: AskHandoff
 
     @property
@@ -63,8 +43,8 @@ class FloorChange:
         """Return its function with this answer, for the old agent's history and the journal; None of an operator's."""
         if (call := self.asked.call) is None:
             return None
-        fact = FunctionAnswered(self.holder.agent, call.id, call.name, result, ok, self.took, number=self.asked.number)
-        return completed(call, result), fact
+        told = self.holder.agent.name, call.id, call.name, result, ok, self.took
+        return completed(call, result), FunctionAnswered(*told, number=self.asked.number)
 
 
 @attrs.define(eq=False)
@@ -73,31 +53,29 @@ class Floor:
     connect: Connect
     _count: int = attrs.field(default=0, init=False)
 
-    def new_session(self, on_call: AgentOnCall, opening: Opening) -> LiveSession:
+    def new_session(self, on_call: AgentOnCall, opening: Opening) -> AgentSession:
         """Make a session that nobody runs yet."""
         self._count += 1
-        before = on_call.before.agent.name if on_call.before is not None else ""
-        session = AgentSession(self.state, on_call.agent, self._count, opening, self.connect, before)
-        return LiveSession(self._count, on_call, session)
+        return AgentSession(self.state, on_call, self._count, opening, self.connect)
 
     async def start(
-        self, sessions: trio.Nursery, live: LiveSession, why: str, deadline: float, change: FloorChange | None = None
+        self, sessions: trio.Nursery, live: AgentSession, why: str, deadline: float, change: FloorChange | None = None
     ) -> None:
         """Bring a session up and onto the floor, within `deadline` seconds; `change` says who leaves it in that step.
 
         *Raises* `AgentUnavailable` when the session could not be made ready in time.
         """
-        self.state.journal.note(SessionConnecting(live.agent, live.number, why))
+        self.state.journal.note(SessionConnecting(live.agent.name, live.number, why))
         live.began = trio.current_time()
         try:
             with trio.move_on_after(deadline) as patience:
-                await sessions.start(self._hold, live, change, name=f"session {live.number}: {live.agent}")
+                await sessions.start(self._run, live, change, name=f"session {live.number}: {live.agent.name}")
         except AgentUnavailable as error:
             raise self._failed(live, error) from error
         if patience.cancelled_caught:
             raise self._failed(live, AgentUnavailable(f"not ready within {deadline:g} s"))
 
-    async def _hold(self, live: LiveSession, change: FloorChange | None, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(self, live: AgentSession, change: FloorChange | None, *, task_status: trio.TaskStatus[None]) -> None:
         def ready() -> None:
             if trio.current_effective_deadline() == -math.inf:
                 return  # the starter has given up: `started` would not move us, so the floor must not move either
@@ -106,61 +84,57 @@ class Floor:
 
         with live.scope:
             # no crash is kept here: since Python 3.12 its traceback leads to this frame
-            await self.state.mail.to_supervisor.send(SessionOver(live.number, await contain(live.session.run, ready)))
+            await self.state.mail.to_supervisor.send(SessionOver(live.number, await contain(live.run, ready)))
 
-    def _take(self, live: LiveSession, change: FloorChange | None) -> None:
+    def _take(self, live: AgentSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
         if change is not None:
-            self._commit(change, live, "back" if change.asked.how == "back" else "hard")
+            self._commit(change, live.agent, live.opening.how)
             self.leave(change.holder, "handed off")
-        opening = live.session.opening
-        self._give(live, FloorGiven(opening.owes, opening.ask or ""))
+        self._give(live, FloorGiven(live.opening.owes, live.opening.ask or ""))
 
-    def change_agent(self, change: FloorChange, on_call: AgentOnCall, takeover: Takeover) -> LiveSession:
+    def change_agent(self, change: FloorChange, on_call: AgentOnCall, takeover: Takeover) -> None:
         """Move the floor to another agent on the same session, all in one scheduler step as well."""
-        holder = change.holder
-        live = LiveSession(holder.number, on_call, holder.session, holder.scope, began=trio.current_time())
-        self._commit(change, live, "soft")
-        self._part(holder, "handed off softly")
-        holder.session.become(on_call.agent, takeover, change.asked)
-        holder.session.before = holder.agent
+        live = change.holder
+        self._commit(change, on_call.agent, "soft")
+        self._part(live, "handed off softly")
+        live.become(on_call, takeover, change.asked)
         self._give(live, FloorGiven(owes=True, greeting=takeover.greeting))
-        return live
 
-    def _commit(self, change: FloorChange, live: LiveSession, how: HandoffKind) -> None:
-        if (answered := change.answered(answer_text({"handed_off_to": live.agent}), ok=True)) is not None:
+    def _commit(self, change: FloorChange, agent: AgentSpec, how: HandoffKind) -> None:
+        if (answered := change.answered(answer_text({"handed_off_to": agent.name}), ok=True)) is not None:
             change.holder.on_call.pass_on(answered[0])
             self.state.journal.note(answered[1])
-        self.state.journal.note(HandoffCommitted(change.holder.agent, live.agent, change.took, how))
-        change.asked.taken.set()
+        self.state.journal.note(HandoffCommitted(change.holder.agent.name, agent.name, change.took, how))
+        change.asked.decided.set()
         self.state.conversation.hand_on()
 
-    def _give(self, live: LiveSession, given: FloorGiven) -> None:
+    def _give(self, live: AgentSession, given: FloorGiven) -> None:
         state = self.state
         live.since = trio.current_time()
-        state.ledger.grant(live.session.voice)
-        state.journal.note(FloorTaken(live.agent, live.number, live.session.cursor))
-        state.turn.session, state.turn.speaker = live.session, live.on_call.agent
+        state.ledger.grant(live.voice)
+        state.journal.note(FloorTaken(live.agent.name, live.number, live.cursor))
+        state.turn.session, state.turn.speaker = live, live.agent
         state.turn.put(given)
 
-    def leave(self, live: LiveSession, reason: str) -> None:
+    def leave(self, live: AgentSession, reason: str) -> None:
         """Take the floor from a session and end it; what it has said so far is played out."""
         self._part(live, reason)
         live.scope.cancel(reason=reason)
 
-    def _part(self, live: LiveSession, reason: str) -> None:
-        self.state.ledger.withhold(live.session.voice)
-        self.state.journal.note(FloorLeft(live.agent, live.number, reason))
+    def _part(self, live: AgentSession, reason: str) -> None:
+        self.state.ledger.withhold(live.voice)
+        self.state.journal.note(FloorLeft(live.agent.name, live.number, reason))
         self.state.turn.session = None
         self.state.turn.put(Signal.FLOOR_VACATED)
 
-    def unproven(self, live: LiveSession) -> float:
+    def unproven(self, live: AgentSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""
-        if live.session.has_acted:
+        if live.has_acted:
             return 0.0
         is_awaited = self.state.turn.turn.debt is Debt.OWED
         return (trio.current_time() if is_awaited else live.since) - live.began
 
-    def _failed(self, live: LiveSession, error: AgentUnavailable) -> AgentUnavailable:
-        self.state.journal.note(SessionFailed(live.agent, live.number, error.reason, error.retryable))
+    def _failed(self, live: AgentSession, error: AgentUnavailable) -> AgentUnavailable:
+        self.state.journal.note(SessionFailed(live.agent.name, live.number, error.reason, error.retryable))
         return AgentUnavailable(error.reason, retryable=error.retryable, is_busy=error.is_busy)

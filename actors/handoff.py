@@ -1,17 +1,16 @@
 """One handoff, from the moment it is asked for to the moment it is decided.
 
 `Handoff` owns the nursery in which, side by side, the next session connects, the Brief is fetched and the mailbox is
-watched. Where a soft handoff is wanted it is tried first (`actors/soft_handoff.py`). It ends in one of four ways: the
-next agent has the floor (`Brought`), the old one keeps it (`Kept`), the old one was lost meanwhile and no other came
-(`Lost`), or the old one is to go on and its session was half changed (`HalfChanged`). However it ends, what it started
-is gone or belongs to the conversation; a caller who hangs up cancels it like everything else. The commit is in
-`actors/floor.py`.
+watched. Where a soft handoff is wanted it is tried first (`actors/soft_handoff.py`). It ends with the session that has
+the floor, of the next agent or of the old one, or with none (`Lost`). However it ends, what it started is gone or
+belongs to the conversation; a caller who hangs up cancels it like everything else. The commit is in `actors/floor.py`.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 import attrs
 import trio
@@ -20,8 +19,9 @@ from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
 from actors.facts.handoff import HandoffKind
-from actors.floor import Floor, FloorChange, LiveSession
+from actors.floor import Floor, FloorChange
 from actors.messages import AskHandoff, SessionOver, TakeFloor, WithdrawHandoff
+from actors.session.agent_session import AgentSession
 from actors.session.function_calls import error_text
 from actors.session.opening import AgentOnCall, Openings
 from actors.soft_handoff import SoftHandoff
@@ -34,34 +34,15 @@ _FOR_SETTINGS = 1.0
 
 
 @attrs.frozen
-class Brought:
-    """The next agent has the floor."""
-
-    live: LiveSession
-
-
-@attrs.frozen
-class Kept:
-    """The old agent has the floor, and has been told why."""
-
-
-@attrs.frozen
 class Lost:
-    """No agent has the floor: the old session was lost before a new one was ready.
+    """No agent has the floor, and the old one is to go on with another session.
 
-    `is_answered`: the function that asked has been answered, for a session that goes on.
+    Its own has crashed before a new one was ready; or, without a `crash`, was half changed when the handoff was
+    withdrawn. `is_answered`: the function that asked has been answered, for a session that goes on.
     """
 
-    crash: Crashed
+    crash: Crashed | None
     is_answered: bool = False
-
-
-@attrs.frozen
-class HalfChanged:
-    """The handoff was withdrawn while the session was becoming the next agent's: the old agent needs another one."""
-
-
-HandoffOutcome: TypeAlias = Brought | Kept | Lost | HalfChanged
 
 
 @attrs.define(eq=False)
@@ -81,14 +62,14 @@ class Handoff:
     """Set when the old session is, and its functions with it."""
     _before: Mapping[str, str] = attrs.field(factory=dict, init=False)
     """The reason and the notes of the handoff before."""
-    _live: LiveSession | None = attrs.field(default=None, init=False)
+    _live: AgentSession | None = attrs.field(default=None, init=False)
     """The session that was tried last."""
     _soft: SoftHandoff | None = attrs.field(default=None, init=False)
     _soft_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_over: bool = attrs.field(default=False, init=False)
     """The next agent has the session on which the handoff was asked for: what that reports is no concern of ours."""
 
-    async def run(self, sessions: trio.Nursery) -> HandoffOutcome:
+    async def run(self, sessions: trio.Nursery) -> AgentSession | Lost:
         async with trio.open_nursery() as turn:
             turn.start_soon(self._watch, turn.cancel_scope)
             turn.start_soon(self._get_brief)
@@ -97,21 +78,16 @@ class Handoff:
             turn.cancel_scope.cancel(reason="handoff decided")
         return self._outcome()
 
-    def _outcome(self) -> HandoffOutcome:
-        outcome = self._decided()
-        if not isinstance(outcome, Brought):
-            self.state.conversation.record(self._before)  # nobody was handed anything
-        return outcome
-
-    def _decided(self) -> HandoffOutcome:
+    def _outcome(self) -> AgentSession | Lost:
         holder, to = self.change.holder, self.change.asked.wanted.to
-        if self._live is not None and self._live.has_taken_floor:
-            if self._crash is not None:  # nobody will restart it, but it is a fault of the call
-                crash = self._crash
-                self.state.journal.note(SessionCrashed(holder.agent, holder.number, crash.reason, crash.is_retryable))
-            return Brought(self._live)
+        if self._live is not None and self._live.since < math.inf:
+            if (crash := self._crash) is not None:  # nobody will restart it, but it is a fault of the call
+                told = holder.agent.name, holder.number, crash.reason, crash.is_retryable
+                self.state.journal.note(SessionCrashed(*told))
+            return self._live
+        self.state.conversation.record(self._before)  # nobody was handed anything
         if self._why:
-            self.state.journal.note(HandoffFailed(holder.agent, to, self._why))
+            self.state.journal.note(HandoffFailed(holder.agent.name, to, self._why))
         unreached = self.state.policy.wording.unreachable.format(to=to)
         if self._soft is not None and self._soft.has_begun:
             return self._without_session(unreached)
@@ -119,12 +95,12 @@ class Handoff:
             return Lost(self._crash)
         if self._why:
             self.change.asked.refuse(unreached)
-        return Kept()
+        return holder
 
-    def _without_session(self, unreached: str) -> HandoffOutcome:
+    def _without_session(self, unreached: str) -> Lost:
         """Have the old agent go on with another session: its own was half changed, and may be lost as well."""
         if not self._why and self._crash is None:
-            return HalfChanged()
+            return Lost(None)
         answered = self.change.answered(error_text(unreached), ok=False) if self._why else None
         if answered is not None:  # in its history: a session that asks again is told this at once
             self.state.conversation.add_function(answered[0], {})
@@ -141,16 +117,16 @@ class Handoff:
             return False
         self._soft = soft = SoftHandoff(self.state, self.floor, self.openings, self.change, self.on_call)
         with self._soft_scope:
-            self._live = await soft.run(self._briefed)
+            self._is_over = await soft.run(self._briefed)
         if self._soft_scope.cancelled_caught:
             soft.note_given_up("the session is lost")
-        self._is_over = self._live is not None
+        self._live = self.change.holder if self._is_over else None
         return self._is_over
 
     # The next session
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
-        policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder.session
+        policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder
         how: HandoffKind = "back" if asked.how == "back" else "hard"
         deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + _FOR_SETTINGS)
         while failures < policy.numbers.handoff_attempts:
@@ -212,7 +188,7 @@ class Handoff:
     def _on_withdrawn(self, number: int, turn: trio.CancelScope) -> None:
         asked = self.change.asked
         if number == asked.number:  # not one that was refused before
-            self.state.journal.note(HandoffWithdrawn(self.change.holder.agent, asked.wanted.to))
+            self.state.journal.note(HandoffWithdrawn(self.change.holder.agent.name, asked.wanted.to))
             self._why = ""
             turn.cancel(reason="handoff withdrawn")
 

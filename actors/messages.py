@@ -4,7 +4,7 @@ They stand here rather than beside their readers because sessions, Supervisor an
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import attrs
@@ -60,31 +60,34 @@ ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | No
 # To the Supervisor
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class AskHandoff:
     """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening.
 
-    An operator asks in the place of the session, without the `call` of a function. The answer is why the old agent
-    keeps the floor; a handoff that succeeds has none.
+    An operator asks in the place of the session, without the `call` of a function. It is `decided` when the next agent
+    has the floor, or when it is known `why` the old one keeps it.
     """
 
     session: int
     wanted: HandOff
     how: HandoffKind
     """`soft`: on the session that is open, if that can be."""
-    offset: int
-    reply_to: trio.MemorySendChannel[str]
     call: FunctionCall | None = None
     number: int = 0
     """Our own number of the function call (`FunctionCalled.number`)."""
     at: float = attrs.field(factory=trio.current_time)
-    taken: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the next agent has the floor."""
+    why: str | None = attrs.field(default=None, init=False)
+    decided: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def refuse(self, why: str) -> None:
-        """Leave the floor where it is; a session that is gone meanwhile is not told."""
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the session closes both ends
-            self.reply_to.send_nowait(why)
+        """Leave the floor where it is."""
+        self.why = why
+        self.decided.set()
+
+    async def wait_refused(self) -> str:
+        """Wait until it is refused; return why. A handoff that succeeds cancels what waits for this."""
+        await self.decided.wait()
+        return self.why if self.why is not None else await trio.sleep_forever()
 
 
 @attrs.frozen

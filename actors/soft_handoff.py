@@ -14,7 +14,7 @@ import trio
 
 from actors.call_state import CallState
 from actors.facts import SoftHandoffGivenUp
-from actors.floor import Floor, FloorChange, LiveSession
+from actors.floor import Floor, FloorChange
 from actors.session.opening import AgentOnCall, Openings
 from protocol.deepgram import ServerMessage, SpeakUpdated, ThinkUpdated, UpdateSpeak, UpdateThink
 
@@ -32,34 +32,35 @@ class SoftHandoff:
     """Whether the session may be another one than the old agent's."""
     _step: str = attrs.field(default="", init=False)
 
-    async def run(self, briefed: trio.Event) -> LiveSession | None:
-        """Return the next agent, which has the floor; None if it has to be brought in another way."""
+    async def run(self, briefed: trio.Event) -> bool:
+        """Return whether the session is the next agent's and has the floor; if not, it is brought in another way."""
         try:
-            return await self._take_over(briefed)
+            await self._take_over(briefed)
         except _GivenUp as given_up:
             self.note_given_up(str(given_up))
-            return None
+            return False
+        return True
 
     def note_given_up(self, why: str) -> None:
-        agent, to = self.change.holder.agent, self.change.asked.wanted.to
+        agent, to = self.change.holder.agent.name, self.change.asked.wanted.to
         self.state.journal.note(SoftHandoffGivenUp(agent, to, self._step, why, self.change.took))
 
-    async def _take_over(self, briefed: trio.Event) -> LiveSession:
+    async def _take_over(self, briefed: trio.Event) -> None:
         self._check()
         await briefed.wait()
         takeover = self.openings.takeover(self.on_call)
         await self._change_by(takeover.think, ThinkUpdated)
         await self._change_by(takeover.speak, SpeakUpdated)
-        await self._within("the service does not become quiet", self.change.holder.session.service.wait_quiet)
+        await self._within("the service does not become quiet", self.change.holder.service.wait_quiet)
         self._check()
         if trio.current_effective_deadline() == -math.inf:
             await trio.sleep_forever()  # the handoff has been withdrawn in this very step
         self.on_call.begin(self.state.conversation.length)
-        return self.floor.change_agent(self.change, self.on_call, takeover)
+        self.floor.change_agent(self.change, self.on_call, takeover)
 
     async def _change_by(self, update: UpdateThink | UpdateSpeak, acknowledged: type[ServerMessage]) -> None:
         """Send an update to a service that is quiet, and wait until it took. *Raises* `_GivenUp`."""
-        session, self._step = self.change.holder.session, type(update).__name__
+        session, self._step = self.change.holder, type(update).__name__
 
         async def send() -> None:
             await session.service.wait_quiet()
@@ -79,7 +80,7 @@ class SoftHandoff:
             raise _GivenUp(f"{why} within {longest:g} s")
 
     def _check(self) -> None:
-        if why := self.change.holder.session.why_not_another(self.change.asked.number):
+        if why := self.change.holder.why_not_another(self.change.asked.number):
             raise _GivenUp(why)
 
 

@@ -16,10 +16,11 @@ import trio
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable, NoRestartLeft
 from actors.facts import RestartsExhausted, SessionCrashed, SessionRestarting
-from actors.floor import Floor, FloorChange, LiveSession
-from actors.handoff import Brought, HalfChanged, Handoff, Kept, Lost
+from actors.floor import Floor, FloorChange
+from actors.handoff import Handoff, Lost
 from actors.messages import AskHandoff, SessionOver, TakeFloor, ToSupervisor, WithdrawHandoff
 from actors.record.resumption import Resumption
+from actors.session.agent_session import AgentSession
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.supervision import Crashed, RestartBudget, RestartTotal
 from agents.brief import Brief
@@ -60,7 +61,7 @@ class Supervisor:
             sessions.cancel_scope.cancel(reason="no agent is left")
         return left
 
-    async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: LiveSession) -> LiveSession:
+    async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: AgentSession) -> AgentSession:
         match message:
             case SessionOver(crash=Crashed() as crash):
                 return await self._recover(sessions, holder, crash)
@@ -75,25 +76,19 @@ class Supervisor:
             case _:
                 assert_never(message)
 
-    async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> LiveSession:
+    async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> AgentSession:
         on_call, to, wording = self._successor(change), change.asked.wanted.to, self.state.policy.wording
-        if on_call is None or to == change.holder.agent:
+        if on_call is None or to == change.holder.agent.name:
             change.asked.refuse(wording.has_call if on_call else wording.no_agent.format(to=to))
             return change.holder
         outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
-        match outcome:
-            case Brought(live=live):
-                return live
-            case Kept():
-                return change.holder
-            case Lost(crash=crash, is_answered=is_answered):
-                if not is_answered:
-                    change.asked.refuse(wording.session_lost)
-                return await self._recover(sessions, change.holder, crash)
-            case HalfChanged():
-                return await self._renew(sessions, change.holder, "half changed")
-            case _:
-                assert_never(outcome)
+        if not isinstance(outcome, Lost):
+            return outcome
+        if outcome.crash is None:
+            return await self._renew(sessions, change.holder, "half changed")
+        if not outcome.is_answered:
+            change.asked.refuse(wording.session_lost)
+        return await self._recover(sessions, change.holder, outcome.crash)
 
     def _successor(self, change: FloorChange) -> AgentOnCall | None:
         to, holder = change.asked.wanted.to, change.holder.on_call
@@ -103,7 +98,7 @@ class Supervisor:
         agent = self.roster.agents.get(to)
         return AgentOnCall(agent, self._new_budget(), before=holder) if agent is not None else None
 
-    async def _let_person_talk(self, sessions: trio.Nursery, holder: LiveSession, taken: TakeFloor) -> LiveSession:
+    async def _let_person_talk(self, sessions: trio.Nursery, holder: AgentSession, taken: TakeFloor) -> AgentSession:
         """Give the floor to an operator; when they give it back, the agent goes on, with what was said before."""
         self.floor.leave(holder, "taken over")
         cursor = await taken.converse()
@@ -114,7 +109,7 @@ class Supervisor:
 
     # The first session, and every restart
 
-    async def _start_first(self, sessions: trio.Nursery) -> LiveSession:
+    async def _start_first(self, sessions: trio.Nursery) -> AgentSession:
         before, openings = self.openings.resumption, self.openings
         if before is not None and before.agent in self.roster.agents:
             agent = self.roster.agents[before.agent]
@@ -134,10 +129,10 @@ class Supervisor:
                 waiting = AgentOnCall(agent, self._new_budget(), since=since, before=waiting)
         return waiting
 
-    async def _recover(self, sessions: trio.Nursery, lost: LiveSession, crash: Crashed) -> LiveSession:
+    async def _recover(self, sessions: trio.Nursery, lost: AgentSession, crash: Crashed) -> AgentSession:
         """Go on without a session that has crashed: with another one, unless all has been said."""
-        self.state.journal.note(SessionCrashed(lost.agent, lost.number, crash.reason, crash.is_retryable))
-        unproven, cursor = self.floor.unproven(lost), lost.session.cursor
+        self.state.journal.note(SessionCrashed(lost.agent.name, lost.number, crash.reason, crash.is_retryable))
+        unproven, cursor = self.floor.unproven(lost), lost.cursor
         self.floor.leave(lost, "crashed")
         while self.state.turn.turn.is_ending:
             await self.state.turn.wait_change()  # the goodbye is heard, and ends the call, or the caller goes on
@@ -150,16 +145,16 @@ class Supervisor:
             lambda: self.openings.after_loss(lost.on_call, cursor, asks_again=crash.is_slip),
         )
 
-    async def _renew(self, sessions: trio.Nursery, spent: LiveSession, why: str = "renewed") -> LiveSession:
+    async def _renew(self, sessions: trio.Nursery, spent: AgentSession, why: str = "renewed") -> AgentSession:
         self.floor.leave(spent, why)
-        cursor = spent.session.cursor
+        cursor = spent.cursor
         return await self._start_within_budget(
             sessions, spent.on_call, "renewal", lambda: self.openings.after_loss(spent.on_call, cursor)
         )
 
     async def _start_within_budget(
         self, sessions: trio.Nursery, on_call: AgentOnCall, why: str, opening: Callable[[], Opening]
-    ) -> LiveSession:
+    ) -> AgentSession:
         waits_until = trio.current_time() + self.state.policy.deadlines.busy_patience
         self.state.turn.speaker = on_call.agent
         while True:

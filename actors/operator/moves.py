@@ -12,7 +12,6 @@ import trio
 
 from actors.call_state import CallState
 from actors.commands import DONE, CommandAnswer, HandoffTo, TakeOver, TransferTo, failed, refused
-from actors.facts import HandoffAsked
 from actors.facts.handoff import HandoffKind
 from actors.line.switch import Wish
 from actors.messages import AskHandoff
@@ -74,10 +73,10 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     if wanted.how == "soft" and not can_be_soft:
         return refused(f"the roster has no soft edge from {session.agent.name} to {wanted.to}")
     how: HandoffKind = "soft" if can_be_soft and wanted.how != "hard" else "hard"
-    handoff = HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes)
+    asked = AskHandoff(session.number, HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes), how)
     name = f"operator {command_id}"  # for the turn: it is no function's
     state.turn.put(HandoffWanted(name))  # the agent is heard no further, as with its own function
-    why = await guard(partial(_ask_handoff, state, session, handoff, how))
+    why = await guard(partial(_wait_handoff, state, session, asked))
     if why is None:
         return DONE
     if state.turn.session is session:
@@ -87,31 +86,11 @@ async def hand_off(state: CallState, wanted: HandoffTo, command_id: str, agents:
     return failed(why)
 
 
-async def _ask_handoff(state: CallState, session: SessionOnFloor, handoff: HandOff, how: HandoffKind) -> str | None:
+async def _wait_handoff(state: CallState, session: SessionOnFloor, asked: AskHandoff) -> str | None:
     """Return why there was no handoff; None if there was."""
-    offset = session.cursor
-    state.ledger.end_reply(session.voice)
-    state.journal.note(HandoffAsked(session.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
-    reply_to, answered = trio.open_memory_channel[str](1)
-    with reply_to, answered:
-        asked = AskHandoff(session.number, handoff, how, offset, reply_to)
-        await state.mail.to_supervisor.send(asked)
-        return await _wait_decided(asked, answered)
-
-
-async def _wait_decided(asked: AskHandoff, answered: trio.MemoryReceiveChannel[str]) -> str | None:
-    why: str | None = None
-
-    async def wait_refused() -> None:
-        nonlocal why
-        why = await answered.receive()
-        nursery.cancel_scope.cancel(reason="refused")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait_refused)
-        await asked.taken.wait()
-        nursery.cancel_scope.cancel(reason="the next agent has the floor")
-    return why
+    await state.ask_handoff(session, asked)
+    await asked.decided.wait()
+    return asked.why
 
 
 async def restart_session(state: CallState) -> CommandAnswer:

@@ -32,7 +32,7 @@ from actors.messages import AskHandoff, RefreshBrief
 from actors.policy import is_of_keys
 from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
-from actors.session.opening import Opening
+from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
 from actors.session.wire import AgentWire, ServiceActivity, ServiceOutbox
 from actors.ticks import FINE_SECONDS
@@ -70,15 +70,17 @@ _NOT_SAID = "INJECT_AGENT_MESSAGE_DURING_"
 
 @attrs.define(eq=False)
 class AgentSession:
-    """One incarnation of one agent. `run` it once."""
+    """One incarnation of one agent. `run` it once, in `scope`: to cancel that ends it."""
 
     state: CallState
-    agent: AgentSpec
+    on_call: AgentOnCall
     number: int
     opening: Opening
     connect: Connect
-    before: str = ""
-    """The agent that handed the call to this one; empty if none did."""
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    began: float = attrs.field(default=math.inf, init=False)
+    """When (trio time) it began to connect; since when it has the floor, if it has."""
+    since: float = attrs.field(default=math.inf, init=False)
     voice: Voice = attrs.field(init=False)
     has_acted: bool = attrs.field(default=False, init=False)
     """Whether its agent has ever said words of its own, or had a function done."""
@@ -109,6 +111,15 @@ class AgentSession:
     def __attrs_post_init__(self) -> None:
         self.voice = Voice(self.agent.name, self.opening.promised_at, how=self.opening.how)
         self._latency = LatencyMeter(self.state.journal, self.voice)
+
+    @property
+    def agent(self) -> AgentSpec:
+        return self.on_call.agent
+
+    @property
+    def before(self) -> str:
+        """The agent that handed the call to this one; empty if none did."""
+        return self.on_call.before.agent.name if self.on_call.before is not None else ""
 
     @property
     def cursor(self) -> int:
@@ -157,9 +168,7 @@ class AgentSession:
 
     async def _converse(self, wire: AgentWire, reader: TapeReader) -> None:
         async with trio.open_nursery() as nursery:
-            self._runner = FunctionRunner(
-                state=self.state, agent=self.agent, session=self, post=self.post, children=nursery
-            )
+            self._runner = FunctionRunner(self.state, self.agent, self, nursery)
             nursery.start_soon(self._pump_caller, wire, reader)
             nursery.start_soon(self._listen, wire, reader)
             nursery.start_soon(self._outbox.run, wire, self.state.policy.deadlines.keep_alive)
@@ -221,8 +230,10 @@ class AgentSession:
             case deepgram.ConversationText(role="assistant", content=text, conversational_behavior=behavior):
                 if text.strip():  # else it says nothing
                     self._on_agent_text(text, is_answer=behavior not in _NO_ANSWER)
-            case deepgram.FunctionCallRequest() | deepgram.FunctionCallCancelled():
-                self._on_functions(message)
+            case deepgram.FunctionCallRequest(functions=calls) if self._runner is not None:
+                self._runner.start(calls)
+            case deepgram.FunctionCallCancelled(functions=cancelled) if self._runner is not None:
+                self._runner.withdraw(cancelled)
             case _:
                 self._on_event(message)
 
@@ -236,15 +247,6 @@ class AgentSession:
         stride = hold or deadlines.stride_for(lead, turn.since_voice(now))
         is_close = not hold and turn.may_interrupt(now)
         wire.socket.gather(min(stride, _CLOSELY) if is_close else stride, exactly=hold > 0.0)
-
-    def _on_functions(self, message: deepgram.FunctionCallRequest | deepgram.FunctionCallCancelled) -> None:
-        match message:
-            case _ if self._runner is None:
-                pass  # the session is over
-            case deepgram.FunctionCallRequest(functions=calls):
-                self._runner.start(calls)
-            case deepgram.FunctionCallCancelled(functions=cancelled):
-                self._runner.withdraw(cancelled)
 
     def put(self, event: Event) -> None:
         """Tell the turn, as long as this session has the floor."""
@@ -372,12 +374,13 @@ class AgentSession:
             return "an operator has changed the prompt just now"
         return "the session is old" if self.state.turn.turn.session.is_aged else ""
 
-    def become(self, agent: AgentSpec, takeover: Takeover, asked: AskHandoff) -> None:
+    def become(self, on_call: AgentOnCall, takeover: Takeover, asked: AskHandoff) -> None:
         """Be another agent's from here on: its voice, its functions, and the caller's words since it was asked for."""
         if self._runner is None or self._reader is None:
             return  # the session is over
+        agent, self.on_call = on_call.agent, on_call
         self._runner.hand_over(asked.number, self.state.policy.wording.handed_over.format(agent=agent.name))
-        self.agent, self.has_acted, self.is_changing = agent, False, False
+        self.began, self.has_acted, self.is_changing = trio.current_time(), False, False
         self.opening = attrs.evolve(self.opening, prompt=takeover.prompt)
         self._think, self.amended = _without_prompt(takeover.think.think), takeover.amended
         self.voice = Voice(agent.name, asked.at, how="soft")

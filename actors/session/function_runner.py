@@ -5,7 +5,7 @@ caller through and to end the call are functions too: whether that may be now is
 model in words where it may not. What a function is, and how it runs, is in `actors/session/function_calls.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -19,10 +19,8 @@ from actors.facts import (
     FunctionCalled,
     FunctionWithdrawn,
     GoodbyeStarted,
-    HandoffAsked,
 )
 from actors.facts.handoff import HandoffKind
-from actors.line.reply import Voice
 from actors.line.switch import Wish
 from actors.messages import AskHandoff, WithdrawHandoff
 from actors.session.function_calls import (
@@ -49,35 +47,34 @@ from actors.turn.events import (
 )
 from actors.turn.machine import Turn
 from actors.turn.state import CallerState
+from actors.turn_driver import SessionOnFloor
 from agents.functions import Answer, CallContext, EndCall, HandOff, TransferToHuman
 from agents.spec import AgentSpec
-from protocol.deepgram import CancelledCall, FunctionCall, FunctionCallResponse
+from protocol.deepgram import CancelledCall, ClientMessage, FunctionCall, FunctionCallResponse
 
 _ENDED = '{"ended": true}'
 
 
-class SpeakingSession(Protocol):
+class SpeakingSession(SessionOnFloor, Protocol):
     """The session as its functions see it."""
 
-    number: int
-    before: str
-    voice: Voice
     has_acted: bool
 
     @property
-    def cursor(self) -> int: ...
+    def before(self) -> str: ...
 
     def put(self, event: Event) -> None: ...
+
+    def post(self, message: ClientMessage) -> None: ...
 
 
 @attrs.define(eq=False)
 class FunctionRunner:
-    """The functions of one session. `post` sends without waiting; `children` is the session's nursery."""
+    """The functions of one session. `children` is the session's nursery."""
 
     state: CallState
     agent: AgentSpec
     session: SpeakingSession
-    post: Callable[[FunctionCallResponse], None]
     children: trio.Nursery
     _running: dict[str, Running] = attrs.field(factory=dict, init=False)
     _end: tuple[Running, EndCall] | None = attrs.field(default=None, init=False)
@@ -323,7 +320,7 @@ class FunctionRunner:
     def _post_answer(self, asked: Running, answer: str) -> None:
         if not asked.is_posted:
             asked.is_posted, call = True, asked.call
-            self.post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
+            self.session.post(FunctionCallResponse(call.id, call.name, answer, call.thought_signature))
 
     def _note_answer(self, asked: Running, result: FunctionResult | None, answer: str) -> None:
         call, content, ok = asked.call, answer, isinstance(result, Answer | EndCall) and asked.refusal is None
@@ -349,16 +346,11 @@ class FunctionRunner:
         self._decide(asked, HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
-        session, offset, is_soft = self.session, self.session.cursor, self.agent.hands_softly_to(handoff.to)
-        how: HandoffKind = "back" if handoff.back else "soft" if is_soft else "hard"
-        self.state.ledger.end_reply(session.voice)
-        self.state.journal.note(HandoffAsked(self.agent.name, handoff.to, handoff.reason, handoff.notes, offset, how))
-        reply_to, answered = trio.open_memory_channel[str](1)
-        with reply_to, answered:
-            wish = AskHandoff(session.number, handoff, how, offset, reply_to, asked.call, asked.number)
-            await self.state.mail.to_supervisor.send(wish)
-            why = await answered.receive()
-        session.put(FunctionCancelled(asked.id))
+        how: HandoffKind = "back" if handoff.back else "soft" if self.agent.hands_softly_to(handoff.to) else "hard"
+        wish = AskHandoff(self.session.number, handoff, how, asked.call, asked.number)
+        await self.state.ask_handoff(self.session, wish)
+        why = await wish.wait_refused()
+        self.session.put(FunctionCancelled(asked.id))
         return error_text(why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:

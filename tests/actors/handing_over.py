@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import TypeGuard
 
 import attrs
 import trio
 
-from actors.floor import Floor, FloorChange, LiveSession
-from actors.handoff import Handoff, HandoffOutcome
+from actors.floor import Floor, FloorChange
+from actors.handoff import Handoff, Lost
 from actors.messages import AskHandoff, ToSupervisor
 from actors.policy import CallPolicy, RestartPolicy
+from actors.session.agent_session import AgentSession
 from actors.session.opening import AgentOnCall, Opening, Openings
 from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget
@@ -44,7 +46,7 @@ class Scene:
     clerk: Clerk
     sessions: trio.Nursery
     supervisor: trio.MemorySendChannel[ToSupervisor]
-    outcome: HandoffOutcome | None = None
+    outcome: AgentSession | Lost | None = None
     took: float = 0.0
     """Seconds from t0 until it was decided."""
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -54,16 +56,21 @@ class Scene:
         self.took = trio.current_time() - self.handoff.change.asked.at
         self.over.set()
 
-    async def decided(self) -> HandoffOutcome:
+    async def decided(self) -> AgentSession | Lost:
         with trio.fail_after(PATIENCE):
             await self.over.wait()
         assert self.outcome is not None
         return self.outcome
 
 
+def is_of(outcome: AgentSession | Lost | None, agent: str) -> TypeGuard[AgentSession]:
+    """Whether this agent has the floor in the end."""
+    return isinstance(outcome, AgentSession) and outcome.agent.name == agent
+
+
 async def start_first(
     watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery, agent: AgentSpec
-) -> tuple[LiveSession, FarEnd]:
+) -> tuple[AgentSession, FarEnd]:
 
     async def settings() -> Settings:
         await trio.lowlevel.checkpoint()

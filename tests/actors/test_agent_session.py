@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 
 import attrs
 import orjson
@@ -33,11 +34,11 @@ from actors.facts import (
     WarningReported,
 )
 from actors.messages import AskHandoff, RefreshBrief, ToSummarizer, ToSupervisor, WithdrawHandoff
-from actors.policy import CallPolicy, Deadlines
+from actors.policy import CallPolicy, Deadlines, RestartPolicy
 from actors.session.agent_session import AgentSession
-from actors.session.opening import Opening
+from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
-from actors.supervision import Crashed, contain
+from actors.supervision import Crashed, RestartBudget, contain
 from actors.turn.effects import (
     EndConversation,
     Gate,
@@ -171,7 +172,8 @@ def set_scene(
         await trio.lowlevel.checkpoint()
         return SettingsForm("CA1").fresh(agent, None)
 
-    session = AgentSession(watched.state, agent, 1, Opening(settings, lambda: 0, ask), service.connect)
+    on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
+    session = AgentSession(watched.state, on_call, 1, Opening(settings, lambda: 0, ask), service.connect)
     line = Line(watched.state.ledger, watched.state.turn, deaf)
     return Scene(watched, line, session, service)
 
@@ -383,7 +385,7 @@ async def test_an_empty_turn_is_committed_but_is_no_turn(autojump_clock: MockClo
 
 async def test_an_agent_without_successors_wants_no_brief(autojump_clock: MockClock) -> None:
     scene = set_scene()
-    scene.session.agent = ROSTER.agents["second"]
+    scene.session.on_call.agent = ROSTER.agents["second"]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.run)
         far = await scene.service.live()
@@ -798,7 +800,11 @@ async def test_asking_for_a_handoff_silences_and_deafens_the_agent_and_withholds
         await scene.far.say(words(1), says("One moment."))
         await scene.far.hear_for(2)
 
-        assert (asked.wanted, asked.offset, asked.call) == (HandOff("second", "asked for it"), 8, HAND_OFF.functions[0])
+        assert (asked.wanted, scene.session.cursor, asked.call) == (
+            HandOff("second", "asked for it"),
+            8,
+            HAND_OFF.functions[0],
+        )
         assert [HandoffAsked("first", "second", "asked for it", "", 8)] == scene.watched.facts(HandoffAsked)
         assert scene.session.cursor == 8
         held = bytes(scene.far.audio[8 * FRAME_BYTES :])
@@ -827,7 +833,7 @@ async def test_a_refused_handoff_is_answered_with_an_error_and_the_agent_goes_on
         asked = await scene.asked_handoff()
         scene.watched.state.tape.append(speech(8, first=8))
         await trio.sleep(0.5)
-        asked.reply_to.send_nowait("Nobody there.")
+        asked.refuse("Nobody there.")
         response = await scene.far.hear(FunctionCallResponse)
         await scene.far.greet("Then I will help you myself.")
         await scene.far.hear_for(3)
@@ -896,7 +902,7 @@ async def test_an_agent_that_goes_on_hears_the_turn_again_that_its_handoff_cut_o
         scene.watched.state.tape.append(speech(8, first=8))
         await scene.far.say(heard("When"))
         await scene.settle()
-        asked.reply_to.send_nowait("Nobody there.")
+        asked.refuse("Nobody there.")
         await scene.far.hear(FunctionCallResponse)
         await scene.far.hear_for(1)
         await scene.far.say(heard("When are you open?"))
@@ -917,7 +923,7 @@ async def test_a_second_handoff_is_refused_and_does_not_undo_the_first(autojump_
         await scene.far.say(words(1), says("Still here."))
         await scene.far.hear_for(2)
         undone = scene.watched.state.ledger.gate, scene.session.cursor, scene.line.played
-        first.reply_to.send_nowait("Nobody there.")
+        first.refuse("Nobody there.")
         await scene.far.hear(FunctionCallResponse)
 
         assert undone == (Gate.SHUT, 0, 0)

@@ -12,9 +12,10 @@ from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
 from actors.facts import FloorLeft, FloorTaken, ReplyEnded, SessionConnecting, SessionFailed, SessionReady
-from actors.floor import Floor, FloorChange, LiveSession
+from actors.floor import Floor, FloorChange
 from actors.messages import AskHandoff, SessionOver, ToSupervisor
 from actors.policy import RestartPolicy
+from actors.session.agent_session import AgentSession
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import SettingsForm
 from actors.supervision import RestartBudget
@@ -35,12 +36,12 @@ class Scene:
     mailbox: trio.MemoryReceiveChannel[ToSupervisor]
     sessions: trio.Nursery
 
-    def new_session(self, name: str = "first", start: int = 0) -> LiveSession:
+    def new_session(self, name: str = "first", start: int = 0) -> AgentSession:
         agent = ROSTER.agents[name]
         on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
         return self.floor.new_session(on_call, Opening(lambda: fresh(agent), lambda: start))
 
-    async def live(self, name: str = "first", change: FloorChange | None = None) -> tuple[LiveSession, FarEnd]:
+    async def live(self, name: str = "first", change: FloorChange | None = None) -> tuple[AgentSession, FarEnd]:
         live = self.new_session(name)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.floor.start, self.sessions, live, "first", 5.0, change)
@@ -68,7 +69,7 @@ async def test_a_session_that_is_ready_has_the_floor(autojump_clock: MockClock) 
     async with an_empty_floor() as scene:
         live, _ = await scene.live()
 
-        assert scene.watched.state.ledger.floor is live.session.voice
+        assert scene.watched.state.ledger.floor is live.voice
         assert [SessionConnecting("first", 1, "first")] == scene.watched.facts(SessionConnecting)
         assert [FloorTaken("first", 1, 0)] == scene.watched.facts(FloorTaken)
 
@@ -93,11 +94,10 @@ async def test_the_session_that_had_the_floor_leaves_it_in_the_step_in_which_the
 ) -> None:
     async with an_empty_floor() as scene:
         old, old_far = await scene.live()
-        reply_to, _ = trio.open_memory_channel[str](1)
-        asked = AskHandoff(1, HandOff("second", ""), "hard", 0, reply_to, HAND_OFF.functions[0])
+        asked = AskHandoff(1, HandOff("second", ""), "hard", HAND_OFF.functions[0])
         new, _ = await scene.live("second", FloorChange(old, asked))
 
-        assert scene.watched.state.ledger.floor is new.session.voice
+        assert scene.watched.state.ledger.floor is new.voice
         assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
         assert scene.watched.times(FloorLeft) == scene.watched.times(FloorTaken)[1:]
         assert scene.service.open == 1
@@ -113,7 +113,7 @@ async def test_what_a_session_has_said_when_it_leaves_the_floor_is_played_out_an
         await far.say(words(2), says("I will put you through."), AgentAudioDone())
         await wait_all_tasks_blocked()
         scene.floor.leave(live, "handed off")
-        more = scene.watched.state.ledger.put(live.session.voice, words(1).data)
+        more = scene.watched.state.ledger.put(live.voice, words(1).data)
         await trio.sleep(3)
 
         assert not more
@@ -258,5 +258,5 @@ async def test_the_gap_of_a_handoff_is_counted_from_the_promise(autojump_clock: 
         on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
         live = scene.floor.new_session(on_call, Opening(lambda: fresh(agent), lambda: 0, promised_at=0.0))
 
-        assert live.agent == "second"
-        assert live.session.voice.gap_from == 0.0
+        assert live.agent.name == "second"
+        assert live.voice.gap_from == 0.0

@@ -14,7 +14,6 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.call_state import CallState
-from actors.floor import LiveSession
 from actors.line.ledger import Ledger
 from actors.line.tape import Tape
 from actors.policy import CallPolicy
@@ -334,7 +333,7 @@ def test_what_a_call_held_is_free_when_it_is_over(options: Mapping[str, object],
     assert left == {}
 
 
-PARTS = (CallState, Ledger, Tape, TwilioBridge, TurnDriver, AgentSession, FunctionRunner, LiveSession)
+PARTS = (CallState, Ledger, Tape, TwilioBridge, TurnDriver, AgentSession, FunctionRunner)
 
 
 def held() -> Counter[type]:
