@@ -23,16 +23,16 @@ from actors.session.settings_form import Takeover
 from actors.supervision import contain
 from actors.turn.events import FloorGiven, Signal
 from actors.turn.state import Debt
-from agents.spec import AgentSpec
 from protocol.deepgram import CompletedCall
 
 
 @attrs.frozen
 class FloorChange:
-    """The session that leaves the floor in a handoff, and its request."""
+    """The session that leaves the floor in a handoff, its request, and the agent that is to come."""
 
     holder: AgentSession
     asked: AskHandoff
+    on_call: AgentOnCall
 
     @property
     def took(self) -> float:
@@ -89,23 +89,24 @@ class Floor:
     def _take(self, live: AgentSession, change: FloorChange | None) -> None:
         """Move the floor, all in one scheduler step: the caller is heard by one session, and hears one voice."""
         if change is not None:
-            self._commit(change, live.agent, live.opening.how)
+            self._commit(change, live.opening.how)
             self.leave(change.holder, "handed off")
         self._give(live, FloorGiven(live.opening.owes, live.opening.ask or ""))
 
-    def change_agent(self, change: FloorChange, on_call: AgentOnCall, takeover: Takeover) -> None:
+    def change_agent(self, change: FloorChange, takeover: Takeover) -> None:
         """Move the floor to another agent on the same session, all in one scheduler step as well."""
         live = change.holder
-        self._commit(change, on_call.agent, "soft")
+        self._commit(change, "soft")
         self._part(live, "handed off softly")
-        live.become(on_call, takeover, change.asked)
+        live.become(change.on_call, takeover, change.asked)
         self._give(live, FloorGiven(owes=True, greeting=takeover.greeting))
 
-    def _commit(self, change: FloorChange, agent: AgentSpec, how: HandoffKind) -> None:
-        if (answered := change.answered(answer_text({"handed_off_to": agent.name}), ok=True)) is not None:
+    def _commit(self, change: FloorChange, how: HandoffKind) -> None:
+        name = change.on_call.agent.name
+        if (answered := change.answered(answer_text({"handed_off_to": name}), ok=True)) is not None:
             change.holder.on_call.pass_on(answered[0])
             self.state.journal.note(answered[1])
-        self.state.journal.note(HandoffCommitted(change.holder.agent.name, agent.name, change.took, how))
+        self.state.journal.note(HandoffCommitted(change.holder.agent.name, name, change.took, how))
         change.asked.decided.set()
         self.state.conversation.hand_on()
 

@@ -1,13 +1,14 @@
 """One handoff, from the moment it is asked for to the moment it is decided.
 
 `Handoff` owns the nursery in which, side by side, the next session connects, the Brief is fetched and the mailbox is
-watched. Where a soft handoff is wanted it is tried first (`actors/soft_handoff.py`). It ends with the session that has
-the floor, of the next agent or of the old one, or with none (`Lost`). However it ends, what it started is gone or
-belongs to the conversation; a caller who hangs up cancels it like everything else. The commit is in `actors/floor.py`.
+watched. Where a soft handoff is wanted it is tried first, without a next session: the service gets the next agent's
+prompt and model (UpdateThink), then its voice (UpdateSpeak). It ends with the session that has the floor, of the next
+agent or of the old one, or with none (`Lost`). However it ends, what it started is gone or belongs to the conversation;
+a caller who hangs up cancels it like everything else. The commit is in `actors/floor.py`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from random import Random
 from typing import assert_never
@@ -17,17 +18,17 @@ import trio
 
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
-from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed
+from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed, SoftHandoffGivenUp
 from actors.facts.handoff import HandoffKind
 from actors.floor import Floor, FloorChange
 from actors.messages import AskHandoff, SessionOver, TakeFloor, WithdrawHandoff
 from actors.session.agent_session import AgentSession
 from actors.session.function_calls import error_text
 from actors.session.opening import AgentOnCall, Openings
-from actors.soft_handoff import SoftHandoff
 from actors.summarizer import prepared_brief
 from actors.supervision import Crashed
 from agents.brief import HANDOFF_NOTES, HANDOFF_REASON
+from protocol.deepgram import ServerMessage, SpeakUpdated, ThinkUpdated, UpdateSpeak, UpdateThink
 
 _FOR_SETTINGS = 1.0
 """Seconds that a session has to be ready in, once its Brief is there."""
@@ -47,14 +48,13 @@ class Lost:
 
 @attrs.define(eq=False)
 class Handoff:
-    """One turn of the Supervisor's loop: `change` asks for the agent of `on_call`. `run` it once."""
+    """One turn of the Supervisor's loop. `run` it once."""
 
     state: CallState
     floor: Floor
     openings: Openings
     rng: Random
     change: FloorChange
-    on_call: AgentOnCall
     _briefed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why: str = attrs.field(default="", init=False)
     _crash: Crashed | None = attrs.field(default=None, init=False)
@@ -63,11 +63,10 @@ class Handoff:
     _before: Mapping[str, str] = attrs.field(factory=dict, init=False)
     """The reason and the notes of the handoff before."""
     _live: AgentSession | None = attrs.field(default=None, init=False)
-    """The session that was tried last."""
-    _soft: SoftHandoff | None = attrs.field(default=None, init=False)
+    """The session that was tried last; the one on which the handoff was asked for, once it is the next agent's."""
     _soft_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    _is_over: bool = attrs.field(default=False, init=False)
-    """The next agent has the session on which the handoff was asked for: what that reports is no concern of ours."""
+    _step: str = attrs.field(default="", init=False)
+    """Of a soft handoff."""
 
     async def run(self, sessions: trio.Nursery) -> AgentSession | Lost:
         async with trio.open_nursery() as turn:
@@ -89,7 +88,7 @@ class Handoff:
         if self._why:
             self.state.journal.note(HandoffFailed(holder.agent.name, to, self._why))
         unreached = self.state.policy.wording.unreachable.format(to=to)
-        if self._soft is not None and self._soft.has_begun:
+        if holder.is_changing:
             return self._without_session(unreached)
         if self._crash is not None:
             return Lost(self._crash)
@@ -109,31 +108,80 @@ class Handoff:
         # whatever was wrong with an update, the old Settings were good: it may be retried
         return Lost(Crashed(AgentUnavailable(lost)), is_answered=answered is not None)
 
-    # The session that is open
+    # The session that is open becomes the next agent's, step by step; a step that is not done in time ends it
 
     async def _try_softly(self) -> bool:
-        """Have the next agent take over on the session that is open, where that is wanted and can be."""
+        """Have the next agent take over on the session that is open, where that is wanted and can be.
+
+        Before the first step the old voice loses the line, so nothing of the session is heard until it is the next
+        agent's. One that was half changed is never heard again.
+        """
         if self.change.asked.how != "soft" or self._crash is not None:
             return False
-        self._soft = soft = SoftHandoff(self.state, self.floor, self.openings, self.change, self.on_call)
-        with self._soft_scope:
-            self._is_over = await soft.run(self._briefed)
-        if self._soft_scope.cancelled_caught:
-            soft.note_given_up("the session is lost")
-        self._live = self.change.holder if self._is_over else None
-        return self._is_over
+        try:
+            with self._soft_scope:
+                await self._take_over()
+                return True
+            self._note_given_up("the session is lost")
+        except _GivenUp as given_up:
+            self._note_given_up(str(given_up))
+        return False
+
+    def _note_given_up(self, why: str) -> None:
+        agent, to = self.change.holder.agent.name, self.change.asked.wanted.to
+        self.state.journal.note(SoftHandoffGivenUp(agent, to, self._step, why, self.change.took))
+
+    async def _take_over(self) -> None:
+        self._check()
+        await self._briefed.wait()
+        takeover = self.openings.takeover(self.change.on_call)
+        await self._change_by(takeover.think, ThinkUpdated)
+        await self._change_by(takeover.speak, SpeakUpdated)
+        await self._within("the service does not become quiet", self.change.holder.service.wait_quiet)
+        self._check()
+        if trio.current_effective_deadline() == -math.inf:
+            await trio.sleep_forever()  # the handoff has been withdrawn in this very step
+        self.change.on_call.begin(self.state.conversation.length)
+        self.floor.change_agent(self.change, takeover)
+        self._live = self.change.holder
+
+    async def _change_by(self, update: UpdateThink | UpdateSpeak, acknowledged: type[ServerMessage]) -> None:
+        """Send an update to a service that is quiet, and wait until it took. *Raises* `_GivenUp`."""
+        session, self._step = self.change.holder, type(update).__name__
+
+        async def send() -> None:
+            await session.service.wait_quiet()
+            self._check()
+            session.is_changing = True
+            self.state.ledger.withhold(session.voice)  # what the old voice has said so far is played out, and no more
+            session.post(update)
+            await session.service.wait_acknowledged(acknowledged)
+
+        await self._within("it is not acknowledged", send)
+
+    async def _within(self, why: str, step: Callable[[], Awaitable[None]]) -> None:
+        longest = self.state.policy.deadlines.soft_step
+        with trio.move_on_after(longest) as patience:
+            await step()
+        if patience.cancelled_caught:
+            raise _GivenUp(f"{why} within {longest:g} s")
+
+    def _check(self) -> None:
+        if why := self.change.holder.why_not_another(self.change.asked.number):
+            raise _GivenUp(why)
 
     # The next session
 
     async def _try_successors(self, sessions: trio.Nursery) -> None:
-        policy, failures, asked, session = self.state.policy, 0, self.change.asked, self.change.holder
+        policy, failures, asked = self.state.policy, 0, self.change.asked
+        session, on_call = self.change.holder, self.change.on_call
         how: HandoffKind = "back" if asked.how == "back" else "hard"
         deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + _FOR_SETTINGS)
         while failures < policy.numbers.handoff_attempts:
             until = trio.current_time() + deadline - _FOR_SETTINGS
-            wait_brief = partial(_wait_brief, self.state, self._briefed, self._lost, until, self.on_call)
-            opening = self.openings.after_handoff(self.on_call, wait_brief, lambda: session.cursor, asked.at, how)
-            self._live = live = self.floor.new_session(self.on_call, opening)
+            wait_brief = partial(_wait_brief, self.state, self._briefed, self._lost, until, on_call)
+            opening = self.openings.after_handoff(on_call, wait_brief, lambda: session.cursor, asked.at, how)
+            self._live = live = self.floor.new_session(on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", deadline, self.change)
             except AgentUnavailable as unavailable:
@@ -158,7 +206,7 @@ class Handoff:
         took = round(trio.current_time() - began, 6)
         before = self.change.holder.on_call.brief
         brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
-        self.on_call.take_brief(brief)
+        self.change.on_call.take_brief(brief)
         self.state.journal.note(BriefReady(wanted.to, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()
 
@@ -166,7 +214,7 @@ class Handoff:
         mail, holder = self.state.mail, self.change.holder
         while True:
             message = await mail.supervisor.receive()
-            if message.session != holder.number or self._is_over:
+            if message.session != holder.number or self._live is holder:  # no concern of ours
                 mail.early.append(message)
                 continue
             match message:
@@ -206,3 +254,7 @@ async def _wait_brief(
             await state.turn.wait_change()
     if on_call.brief is not None:
         on_call.take_brief(on_call.brief.with_facts(state.conversation.facts))
+
+
+class _GivenUp(Exception):
+    """The session cannot be the next agent's; the message says why."""

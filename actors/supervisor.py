@@ -68,7 +68,7 @@ class Supervisor:
             case SessionOver():
                 return await self._renew(sessions, holder)
             case AskHandoff():
-                return await self._hand_off(sessions, FloorChange(holder, message))
+                return await self._hand_off(sessions, holder, message)
             case TakeFloor():
                 return await self._let_person_talk(sessions, holder, message)
             case WithdrawHandoff():  # of a handoff that was decided before
@@ -76,23 +76,24 @@ class Supervisor:
             case _:
                 assert_never(message)
 
-    async def _hand_off(self, sessions: trio.Nursery, change: FloorChange) -> AgentSession:
-        on_call, to, wording = self._successor(change), change.asked.wanted.to, self.state.policy.wording
-        if on_call is None or to == change.holder.agent.name:
-            change.asked.refuse(wording.has_call if on_call else wording.no_agent.format(to=to))
-            return change.holder
-        outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change, on_call).run(sessions)
+    async def _hand_off(self, sessions: trio.Nursery, holder: AgentSession, asked: AskHandoff) -> AgentSession:
+        on_call, to, wording = self._successor(holder.on_call, asked), asked.wanted.to, self.state.policy.wording
+        if on_call is None or to == holder.agent.name:
+            asked.refuse(wording.has_call if on_call else wording.no_agent.format(to=to))
+            return holder
+        change = FloorChange(holder, asked, on_call)
+        outcome = await Handoff(self.state, self.floor, self.openings, self.rng, change).run(sessions)
         if not isinstance(outcome, Lost):
             return outcome
         if outcome.crash is None:
-            return await self._renew(sessions, change.holder, "half changed")
+            return await self._renew(sessions, holder, "half changed")
         if not outcome.is_answered:
-            change.asked.refuse(wording.session_lost)
-        return await self._recover(sessions, change.holder, outcome.crash)
+            asked.refuse(wording.session_lost)
+        return await self._recover(sessions, holder, outcome.crash)
 
-    def _successor(self, change: FloorChange) -> AgentOnCall | None:
-        to, holder = change.asked.wanted.to, change.holder.on_call
-        if change.asked.how == "back":
+    def _successor(self, holder: AgentOnCall, asked: AskHandoff) -> AgentOnCall | None:
+        to = asked.wanted.to
+        if asked.how == "back":
             before = holder.before
             return before.taken_back(holder) if before is not None and before.agent.name == to else None
         agent = self.roster.agents.get(to)

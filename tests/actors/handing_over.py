@@ -121,7 +121,7 @@ async def a_handoff_asked_for(
         assert isinstance(asked, AskHandoff)
         on_call = AgentOnCall(roster.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
         openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
-        handoff = Handoff(state, floor, openings, FirstChoice(), FloorChange(live, asked), on_call)
+        handoff = Handoff(state, floor, openings, FirstChoice(), FloorChange(live, asked, on_call))
         scene = Scene(watched, service, floor, handoff, first, clerk, sessions, state.mail.to_supervisor)
         sessions.start_soon(scene.run)
         yield scene

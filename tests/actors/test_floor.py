@@ -95,7 +95,8 @@ async def test_the_session_that_had_the_floor_leaves_it_in_the_step_in_which_the
     async with an_empty_floor() as scene:
         old, old_far = await scene.live()
         asked = AskHandoff(1, HandOff("second", ""), "hard", HAND_OFF.functions[0])
-        new, _ = await scene.live("second", FloorChange(old, asked))
+        on_call = AgentOnCall(ROSTER.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
+        new, _ = await scene.live("second", FloorChange(old, asked, on_call))
 
         assert scene.watched.state.ledger.floor is new.voice
         assert [FloorLeft("first", 1, "handed off")] == scene.watched.facts(FloorLeft)
