@@ -440,7 +440,7 @@ MUTANTS = (
         4,
         "nobody is asked or filled while an operator has the caller: the turn does not know of it",
         "actors/operator/command_runner.py",
-        "        self.state.turn.put(Signal.TAKEN_OVER)\n",
+        "        self._driver.put(Signal.TAKEN_OVER)\n",
         "",
         ("tests/calls/test_on_the_phone.py",),
     ),

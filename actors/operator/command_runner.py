@@ -1,10 +1,11 @@
 """Carries out an operator's commands, each in a task of its own, until it knows what became of it.
 
-`CommandRunner` belongs to one call. It touches no socket and takes no decision of the Supervisor's or of `Turn`'s: it
-asks them, and waits for what follows. Every wait has a limit. What crashes is an answer, too; a call that ends cancels
-it, and the book answers what is left.
+`CommandRunner` belongs to one call. It touches no socket and takes no decision of the Supervisor's, of `Turn`'s or of
+the line's: it asks them, as an agent's functions do, and waits for what follows. Every wait has a limit. What crashes
+is an answer, too; a call that ends cancels it, and the book answers what is left: nothing is undone then.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, assert_never
 
@@ -29,14 +30,33 @@ from actors.commands import (
     failed,
     refused,
 )
-from actors.messages import TakeFloor
-from actors.operator.moves import hand_off, restart_session, session_to_move, transfer_caller, wait_until, work_done
+from actors.facts.handoff import HandoffKind
+from actors.line.switch import Wish
+from actors.messages import AskHandoff, TakeFloor
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
-from actors.turn.events import RemarkMade, Signal
+from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RemarkMade, Signal
 from actors.turn.state import Phase
+from actors.turn_driver import SessionOnFloor, TurnDriver
+from agents.functions import HandOff, TransferToHuman
 
+BY_OPERATOR: Final = "An operator has asked for it."
+TAKEN_OVER: Final = "An operator takes the call over."
 _TRIES: Final = 3
+_BUSY: Final[Mapping[Phase, str]] = {
+    Phase.HANDING_OVER: "a handoff is under way",
+    Phase.TRANSFERRING: "the caller is being put through",
+    Phase.PUTTING_THROUGH: "the caller is being put through",
+    Phase.ENDING: "the call is being ended",
+    Phase.HUSHED: "a message is left on an answering machine",
+    Phase.CLOSING: "the call is being ended",
+    Phase.OVER: "the call is over",
+    Phase.TAKEN_OVER: "an operator has taken the call over",
+}
+
+
+class _Refused(Exception):
+    """The command cannot be carried out now; the message says why."""
 
 
 @attrs.define(eq=False)
@@ -48,6 +68,10 @@ class CommandRunner:
     _phone: PersonOnPhone | None = attrs.field(default=None, init=False)
     """On which an operator has taken the call over last."""
 
+    @property
+    def _driver(self) -> TurnDriver:
+        return self.state.turn
+
     async def carry_out(self, command: Command, phone: PersonOnLine | None = None) -> None:
         ended = await guard(lambda: self._act(command, phone if isinstance(phone, PersonOnPhone) else None))
         if isinstance(ended, Crashed):
@@ -55,39 +79,149 @@ class CommandRunner:
             self.state.commands.decide(command.id, failed(f"it crashed: {ended.reason}"))
 
     async def _act(self, command: Command, phone: PersonOnPhone | None) -> None:
-        if phone is not None:
-            answer = await self._take_over(phone)
-        else:
-            answer = await self._answer(command.action, command.id)
+        try:
+            answer = await (self._answer(command) if phone is None else self._take_over(phone))
+        except _Refused as why:
+            answer = refused(str(why))
         self.state.commands.decide(command.id, answer)
 
-    async def _answer(self, action: Action, command_id: str) -> CommandAnswer:
+    async def _answer(self, command: Command) -> CommandAnswer:
+        action: Action = command.action
         match action:
             case Say(text=text):
-                return await self._say(text, command_id)
+                return await self._say(text, command.id)
             case Whisper() | ChangePrompt():
                 return await self._amend(action)
             case HandoffTo():
-                return await hand_off(self.state, action, command_id, self.agents)
+                return await self._hand_off(action, command.id)
             case RestartAgent():
-                return await restart_session(self.state)
+                return await self._restart()
             case TransferTo() | TakeOver():
-                return await transfer_caller(self.state, action, command_id)
+                return await self._transfer(action, command.id)
             case GiveBack():
                 return await self._give_back()
             case _:
                 assert_never(action)
 
+    # What all of them wait for
+
+    async def _wait_until(self, holds: Callable[[], object]) -> None:
+        """Wait until something holds that can only change with an event of the turn."""
+        while not holds():
+            await self._driver.wait_change()
+
+    async def _done_once(self, holds: Callable[[], bool], limit: float, why_not: str) -> CommandAnswer:
+        with trio.move_on_after(limit):
+            await self._wait_until(holds)
+            return DONE
+        return failed(why_not.format(limit=f"within {limit:g} s"))
+
+    def _why_not(self) -> str:
+        """Say why the session on the floor cannot be moved; empty if it can."""
+        turn, nobody = self._driver.turn, "" if self._driver.session is not None else "no agent has the floor just now"
+        return "the call is being ended" if turn.closing is not None else _BUSY.get(turn.phase, nobody)
+
+    def _session(self) -> SessionOnFloor:
+        """Return the session on the floor of a call that converses. *Raises* `_Refused` without one."""
+        session = self._driver.session
+        if (why := self._why_not()) or session is None:
+            raise _Refused(why)
+        return session
+
+    async def _work_done(self) -> None:
+        """Let what an agent that may be moved is at work on be done first: it would end with its session."""
+        with trio.move_on_after(self.state.policy.deadlines.restarted):
+            await self._wait_until(lambda: not self._driver.turn.session.running or self._why_not())
+
+    # To another agent, to another session of the same one, to a person
+
+    async def _hand_off(self, wanted: HandoffTo, command_id: str) -> CommandAnswer:
+        """Hand the call to an agent; it is done when that agent has the floor, and nothing has changed if it fails."""
+        if wanted.to not in self.agents:
+            return refused(f"there is no agent {wanted.to!r}; there are {', '.join(sorted(self.agents))}")
+        await self._work_done()
+        session, driver = self._session(), self._driver
+        if session.agent.name == wanted.to:
+            return refused(f"{wanted.to} has the floor already")
+        can_be_soft = session.agent.hands_softly_to(wanted.to)
+        if wanted.how == "soft" and not can_be_soft:
+            return refused(f"the roster has no soft edge from {session.agent.name} to {wanted.to}")
+        how: HandoffKind = "soft" if can_be_soft and wanted.how != "hard" else "hard"
+        asked = AskHandoff(session.number, HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes), how)
+        name = f"operator {command_id}"  # for the turn: it is no function's
+        driver.put(HandoffWanted(name))  # the agent is heard no further, as with its own function
+        why = await guard(partial(self._wait_handoff, session, asked))
+        if why is None:
+            return DONE
+        if driver.session is session:
+            driver.put(FunctionCancelled(name))
+        if isinstance(why, Crashed):
+            raise why.error
+        return failed(why)
+
+    async def _wait_handoff(self, session: SessionOnFloor, asked: AskHandoff) -> str | None:
+        """Return why there was no handoff; None if there was."""
+        await self.state.ask_handoff(session, asked)
+        await asked.decided.wait()
+        return asked.why
+
+    async def _restart(self) -> CommandAnswer:
+        """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
+        driver, limit = self._driver, self.state.policy.deadlines.restarted
+        await self._work_done()
+        session = self._session()
+        driver.put(Signal.RESTART_WANTED)
+        return await self._done_once(
+            lambda: driver.session is not None and driver.session is not session,
+            limit,
+            "no session has taken the floor {limit}",
+        )
+
+    async def _transfer(self, wanted: TransferTo | TakeOver, command_id: str) -> CommandAnswer:
+        """Tell the caller that they are put through, and ask the line for the person; of a take-over, the operator.
+
+        Where the line does it, the stream ends, and the call's end says that it is done (`actors/call.py`).
+        """
+        switch = self.state.switch
+        if switch.by_operator is None:
+            return refused("no telephone network is behind this call")
+        if not wanted.number and switch.transfers is None:
+            return refused("no number is given, and none is set: TRANSFER_PHONE_NUMBER")
+        session, comes_back = self._session(), isinstance(wanted, TakeOver)
+        if switch.ordered is not None:
+            return refused("another transfer is under way")
+        reason, notes = (
+            (TAKEN_OVER, "") if isinstance(wanted, TakeOver) else (wanted.reason or BY_OPERATOR, wanted.notes)
+        )
+        person = TransferToHuman(reason, notes, wanted.number)
+        ordered = Wish(session.agent, person, command_id=command_id, way=switch.by_operator, comes_back=comes_back)
+        switch.ordered = ordered
+        self._driver.put(PersonWanted())
+        ended = await guard(partial(self._wait_refused, ordered))
+        switch.ordered = None
+        if not ordered.is_told:
+            self._driver.put(PersonWanted(wanted=False))
+        if isinstance(ended, Crashed):
+            raise ended.error
+        return ended
+
+    async def _wait_refused(self, ordered: Wish) -> CommandAnswer:
+        with trio.move_on_after(self.state.policy.deadlines.remark_begun):
+            await self._wait_until(lambda: ordered.is_told or self._driver.turn.closing is not None)
+        if not ordered.is_told:
+            return failed("no agent could tell the caller that they are put through")
+        await ordered.wait_refused()
+        return failed(ordered.cause or "another transfer took its place")
+
     # The page's phone
 
     async def _take_over(self, phone: PersonOnPhone) -> CommandAnswer:
         """Give the floor to the operator; it is done when the caller and the operator hear one another."""
-        is_there = await phone.wait(partial(work_done, self.state))
-        session = session_to_move(self.state.turn) if is_there else refused("the operator has left")
-        if isinstance(session, CommandAnswer):
-            phone.refuse(session.why)
-            return session
-        self.state.turn.put(Signal.TAKEN_OVER)
+        if why := self._why_not() if await phone.wait(self._work_done) else "the operator has left":
+            phone.refuse(why)
+            return refused(why)
+        session = self._session()
+        self._driver.put(Signal.TAKEN_OVER)
         self.state.amendments.note_person()
         self._phone = phone
         taken = TakeFloor(session.number, partial(phone.converse, self.state), phone.refuse)
@@ -97,13 +231,13 @@ class CommandRunner:
 
     async def _give_back(self) -> CommandAnswer:
         """Have the agent take the caller back; it is done when a session has the floor."""
-        driver, phone, limit = self.state.turn, self._phone, self.state.policy.deadlines.restarted
+        driver, phone, limit = self._driver, self._phone, self.state.policy.deadlines.restarted
         if phone is None or phone.over.is_set():
             return refused("nobody has taken this call over")
         phone.give_back()
         with trio.move_on_after(limit):
             await phone.over.wait()
-            await wait_until(driver, lambda: driver.session is not None)
+            await self._wait_until(lambda: driver.session is not None)
             return DONE
         return failed(f"no session has taken the floor within {limit:g} s")
 
@@ -111,7 +245,7 @@ class CommandRunner:
 
     async def _say(self, text: str, command_id: str) -> CommandAnswer:
         """Have the agent on the floor say a sentence; it is done when the agent has begun, and the caller hears it."""
-        turn, limit = self.state.turn.turn, self.state.policy.deadlines.remark_begun
+        turn, limit = self._driver.turn, self.state.policy.deadlines.remark_begun
         with trio.move_on_after(limit):
             async with self._saying:
                 for _ in range(_TRIES):
@@ -119,14 +253,13 @@ class CommandRunner:
                     if answer is not None:
                         return answer
         if turn.remark is not None and turn.remark.id == command_id:
-            self.state.turn.put(RemarkMade(""))  # it is not to come after the answer
+            self._driver.put(RemarkMade(""))  # it is not to come after the answer
         return failed(f"no agent has begun to say it within {limit:g} s")
 
     async def _try_to_say(self, text: str, command_id: str) -> CommandAnswer | None:
         """Return what became of the sentence; None if it was lost, with its session or to another remark."""
-        driver = self.state.turn
-        turn = driver.turn
-        await wait_until(driver, lambda: turn.remark is None or turn.closing is not None)
+        driver, turn = self._driver, self._driver.turn
+        await self._wait_until(lambda: turn.remark is None or turn.closing is not None)
         if turn.closing is not None or turn.phase is Phase.ENDING:
             return refused("the call is being ended")
         session = driver.session
@@ -141,18 +274,16 @@ class CommandRunner:
 
     async def _amend(self, action: Whisper | ChangePrompt) -> CommandAnswer:
         """Change what the agents are told; it is done when the session on the floor has it in its prompt."""
-        agent, amendments = self.state.turn.speaker, self.state.amendments
+        agent, amendments, driver = self._driver.speaker, self.state.amendments, self._driver
         if agent is None:
             return refused("no agent has the floor yet")
         note, prompt = (action.text, "") if isinstance(action, Whisper) else ("", action.text)
         if not amendments.has_room_for(agent, note=note, prompt=prompt):
             return refused("the prompt is too long with it: the service would cut it")
-        return await self._wait_amended(amendments.amend(agent.name, note=note, prompt=prompt))
-
-    async def _wait_amended(self, version: int) -> CommandAnswer:
-        driver, limit = self.state.turn, self.state.policy.deadlines.amended
+        version = amendments.amend(agent.name, note=note, prompt=prompt)
         driver.amend()
-        with trio.move_on_after(limit):
-            await wait_until(driver, lambda: driver.session is not None and driver.session.amended >= version)
-            return DONE
-        return failed(f"no session has acknowledged it within {limit:g} s; the next one has it")
+        return await self._done_once(
+            lambda: driver.session is not None and driver.session.amended >= version,
+            self.state.policy.deadlines.amended,
+            "no session has acknowledged it {limit}; the next one has it",
+        )

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
+from actors.call_state import CallState
 from actors.commands import (
     DONE,
     Action,
@@ -23,8 +24,7 @@ from actors.commands import (
     TransferTo,
     Whisper,
 )
-from actors.operator import moves
-from actors.operator.moves import BY_OPERATOR
+from actors.operator.command_runner import BY_OPERATOR, CommandRunner
 from agents.roster import Roster
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
 from testkit.harness import Played, play
@@ -380,15 +380,17 @@ async def test_an_operator_puts_the_caller_through_to_any_number(autojump_clock:
 
 
 @pytest.mark.parametrize(
-    ("action", "step"), [(HandoffTo("second"), "AskHandoff"), (TransferTo("+15550001111"), "wait_until")]
+    ("action", "step"),
+    [(HandoffTo("second"), (CallState, "ask_handoff")), (TransferTo("+15550001111"), (CommandRunner, "_wait_until"))],
+    ids=["handoff", "transfer"],
 )
 async def test_what_crashes_on_the_way_may_be_asked_for_again(
-    action: Action, step: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    action: Action, step: tuple[type, str], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async def act(played: Operated) -> None:
         await played.wait_fact(facts.ReplyStarted)
         with monkeypatch.context() as broken:
-            broken.setattr(moves, step, None)
+            broken.setattr(*step, None)
             await played.ask(action)
         await played.ask(action)
 
