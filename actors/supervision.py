@@ -50,32 +50,16 @@ class Crashed:
 
 
 @attrs.define
-class RestartTotal:
-    """The restarts a whole call has left, whichever agent needs them, and however well each has gone.
-
-    Its clock never stands still. Every restart may have been a success, and the service be of no use all the same.
-    """
-
-    policy: RestartPolicy
-    _times: list[float] = attrs.field(factory=list, init=False)
-
-    def is_spent(self) -> bool:
-        _forget(self._times, self.policy.total_period)
-        return len(self._times) >= self.policy.total
-
-    def count(self) -> None:
-        self._times.append(trio.current_time())
-
-
-@attrs.define
 class RestartBudget:
     """The restarts one agent has left, of its own and of its call's."""
 
     policy: RestartPolicy
     rng: Random
-    total: RestartTotal = attrs.field(
-        default=attrs.Factory(lambda budget: RestartTotal(budget.policy), takes_self=True)
-    )
+    total: list[float] = attrs.field(factory=list[float])
+    """When (trio time) agents of the call were restarted, whichever they were: shared by their budgets.
+
+    Its clock never stands still. Every restart may have been a success, and the service be of no use all the same.
+    """
     _times: list[float] = attrs.field(factory=list, init=False)
 
     def spend(self, crash: Crashed) -> float:
@@ -84,12 +68,13 @@ class RestartBudget:
         *Raises* `NoRestartLeft` from the crash when the budget is spent or the crash cannot be mended by a retry.
         """
         _forget(self._times, self.policy.period)
-        is_spent = len(self._times) >= self.policy.intensity or self.total.is_spent()
+        _forget(self.total, self.policy.total_period)
+        is_spent = len(self._times) >= self.policy.intensity or len(self.total) >= self.policy.total
         if is_spent or not crash.is_retryable:
             raise NoRestartLeft(crash.reason) from crash.error
         ceiling = min(self.policy.longest_delay, self.policy.first_delay * 2 ** len(self._times))
         self._times.append(trio.current_time())
-        self.total.count()
+        self.total.append(trio.current_time())
         return self.rng.uniform(0, ceiling)
 
     def stand_still(self, seconds: float) -> None:

@@ -22,7 +22,7 @@ from actors.messages import AskHandoff, SessionOver, TakeFloor, ToSupervisor, Wi
 from actors.record.resumption import Resumption
 from actors.session.agent_session import AgentSession
 from actors.session.opening import AgentOnCall, Opening, Openings
-from actors.supervision import Crashed, RestartBudget, RestartTotal
+from actors.supervision import Crashed, RestartBudget
 from agents.brief import Brief
 from agents.roster import Roster
 
@@ -44,9 +44,8 @@ class Supervisor:
     openings: Openings
     rng: Random
     context: Brief | None = None
-    _total: RestartTotal = attrs.field(
-        default=attrs.Factory(lambda one: RestartTotal(one.state.policy.restarts), takes_self=True), init=False
-    )
+    _restarts: list[float] = attrs.field(factory=list[float], init=False)
+    """When agents of this call were restarted."""
 
     async def run(self) -> NoAgentLeft:
         """Start one agent after the other, until none is left."""
@@ -182,4 +181,4 @@ class Supervisor:
         await trio.sleep(delay)
 
     def _new_budget(self) -> RestartBudget:
-        return RestartBudget(self.state.policy.restarts, self.rng, self._total)
+        return RestartBudget(self.state.policy.restarts, self.rng, self._restarts)

@@ -13,7 +13,6 @@ from actors.policy import RestartPolicy
 from actors.supervision import (
     Crashed,
     RestartBudget,
-    RestartTotal,
     UnharmedAgain,
     contain,
     describe,
@@ -72,7 +71,7 @@ async def test_restarts_of_long_ago_are_forgotten(autojump_clock: MockClock) -> 
 async def test_a_call_has_a_total_of_its_own_whichever_agents_budget_is_spent(autojump_clock: MockClock) -> None:
     """Restarts 20 s apart never spend the budget of an agent; the fifth of the call within 100 s is one too many."""
     policy = RestartPolicy(intensity=2, period=10.0, total=4, total_period=100.0)
-    total = RestartTotal(policy)
+    total = list[float]()
     one, other = RestartBudget(policy, Longest(), total), RestartBudget(policy, Longest(), total)
     for purse in (one, other, one, other):
         assert purse.spend(CRASH) == 0.1
