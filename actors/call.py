@@ -114,20 +114,6 @@ def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed:
     return state
 
 
-def _listeners(
-    scribe: Scribe | None, watch: CallWatch | None
-) -> tuple[list[Callable[[bytes], None]], list[Callable[[float, bytes], None]]]:
-    """Return the readers of the caller's audio, and of the audio that the caller has heard, with its second."""
-    on_audio, on_heard = list[Callable[[bytes], None]](), list[Callable[[float, bytes], None]]()
-    if scribe is not None:
-        on_audio.append(scribe.recording.caller.put)
-        on_heard.append(scribe.recording.put_heard)
-    if watch is not None:
-        on_audio.append(watch.hear_caller)
-        on_heard.append(watch.hear_agents)
-    return on_audio, on_heard
-
-
 @attrs.define(eq=False)
 class Call:
     plan: CallPlan
@@ -155,10 +141,11 @@ class Call:
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
         state = _state_of(plan, services, Journal(readers, trio.current_time() - elapsed, redaction), elapsed)
-        on_audio, on_heard = _listeners(scribe, watch)
-        if on_heard:
-            state.ledger.on_heard = each_of(on_heard)
-        bridge = TwilioBridge(state, media, plan.stream_sid, each_of(on_audio) if on_audio else None)
+        listeners = [each for each in (scribe.recording if scribe is not None else None, watch) if each is not None]
+        if listeners:
+            state.ledger.on_heard = each_of([each.hear_agents for each in listeners])
+        on_audio = each_of([each.hear_caller for each in listeners]) if listeners else None
+        bridge = TwilioBridge(state, media, plan.stream_sid, on_audio)
         roster = services.roster.beginning(plan.direction, plan.line, plan.agents)
         return cls(plan, services, state, bridge, book, scribe, roster, watch)
 

@@ -14,9 +14,8 @@ import attrs
 
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
-from actors.line.aside import AsideAudio
 from actors.line.marks import Marks
-from actors.line.reply import Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
+from actors.line.reply import AsideAudio, Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper, time_reader
 from actors.turn.effects import Gate
 from protocol.audio import BYTES_PER_SECOND

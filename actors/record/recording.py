@@ -93,7 +93,10 @@ class Recording:
     def __attrs_post_init__(self) -> None:
         self.caller, self.agents = (RecordingTrack(self.folder / name) for name in _TRACKS)
 
-    def put_heard(self, start: float, audio: bytes) -> None:
+    def hear_caller(self, audio: bytes) -> None:
+        self.caller.put(audio)
+
+    def hear_agents(self, start: float, audio: bytes) -> None:
         """Add what the caller heard of the agents from second `start` of the call on."""
         self.agents.put(audio, round((start - self.begins_at) * BYTES_PER_SECOND))
 

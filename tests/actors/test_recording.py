@@ -54,7 +54,7 @@ def test_audio_never_overwrites_what_came_before() -> None:
 def test_a_recording_is_stereo_and_the_shorter_side_ends_in_silence(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     recording.caller.put(speech(0.1))
-    recording.put_heard(0.05, speech(0.2))
+    recording.hear_agents(0.05, speech(0.2))
 
     recording.finish()
 
@@ -109,7 +109,7 @@ def test_a_second_stream_is_written_behind_the_first_with_the_pause_between_them
     first.finish()
     second = Recording(tmp_path, begins_at=0.3)
     second.caller.put(speech(0.1))
-    second.put_heard(0.35, speech(0.1))
+    second.hear_agents(0.35, speech(0.1))
     second.finish()
 
     left, right = sides(tmp_path / "call.wav")

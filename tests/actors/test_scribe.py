@@ -124,7 +124,7 @@ async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_wa
         for digit in "123456":
             journal.note(DigitPressed(digit))
             scribe.recording.caller.put(VOICED * (second // len(VOICED)))
-            scribe.recording.put_heard(float(digit) - 1, VOICED * (second // len(VOICED)))
+            scribe.recording.hear_agents(float(digit) - 1, VOICED * (second // len(VOICED)))
             await trio.sleep(1)
             assert scribe.recording.take() == ((int(digit) * second, []),) * 2
             if digit == "3":
@@ -242,7 +242,7 @@ async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scribe.run)
         await trio.sleep(0.05)
-        scribe.recording.put_heard(0.1, bytes(FRAME_BYTES))
+        scribe.recording.hear_agents(0.1, bytes(FRAME_BYTES))
         nursery.cancel_scope.cancel(reason="the call is over")
     await scribe.finish(RECORD)
 
