@@ -567,8 +567,8 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: another worker keeps what is on its own disk",
-        "store/fleet/erasing.py",
-        "count = await self.erase_here(subject)",
+        "store/fleet/commands.py",
+        'count = await self.erase_here(Subject(str(asked["number"]), frozenset(asked["calls"])))',
         "count = 0",
         ("tests/store/test_forgetting.py",),
     ),

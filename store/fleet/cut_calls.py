@@ -1,4 +1,4 @@
-"""Calls that dead workers have cut: they are closed, and their records kept.
+"""Calls that dead workers have cut: they are closed, and their records kept, unless somebody is erased from them.
 
 A dead worker is closed by whichever other one finds it first. What its calls leave behind is kept by any of them.
 """
@@ -8,12 +8,18 @@ import psycopg
 import structlog
 import trio
 
+from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database
 from store.fleet.shared import BEAT_SECONDS, Adopt, LiveCall
 from store.fleet.statements import live_call
 from store.records import CallRecord, RecordError, decode_record
 
+_CUT = "SELECT call_sid, about || coalesce(note, '') FROM cut_calls"
+_NOTES = """SELECT call_sid, note FROM call_notes
+    WHERE NOT EXISTS (SELECT FROM live_calls WHERE live_calls.call_sid = call_notes.call_sid)"""
+_ERASE = """WITH notes AS (DELETE FROM call_notes WHERE call_sid = ANY(%(sids)s))
+DELETE FROM cut_calls WHERE call_sid = ANY(%(sids)s)"""
 _log = structlog.stdlib.get_logger()
 
 
@@ -77,3 +83,11 @@ def _record_of(call: LiveCall, note: str | None) -> tuple[CallRecord, bool]:
             is_read = False
     about = attrs.asdict(call, filter=lambda field, _: field.name not in {"key", "worker"})
     return CallRecord(**about, duration=0.0, outcome="cut"), is_read
+
+
+async def erase_rows(database: Database, subject: Subject) -> int:
+    """Erase notes that mention somebody; return how many calls they were of. Raises: `DatabaseUnavailable`."""
+    kept = [*await database.ask(_CUT), *await database.ask(_NOTES)]
+    sids = {sid for sid, text in kept if subject.is_in(f"{sid} {text}")}
+    await database.ask(_ERASE, {"sids": sorted(sids)})
+    return len(sids)

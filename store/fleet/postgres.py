@@ -29,10 +29,9 @@ from trio.lowlevel import ParkingLot
 from store.calls import DatabaseUnavailable
 from store.erasing import Subject
 from store.fleet import statements
-from store.fleet.commands import hear_on
-from store.fleet.cut_calls import adopt_on, close_dead
+from store.fleet.commands import OtherWorkers
+from store.fleet.cut_calls import adopt_on, close_dead, erase_rows
 from store.fleet.driver import Arguments, Database, Rows
-from store.fleet.erasing import OtherWorkers, erase_rows
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
@@ -98,7 +97,6 @@ class PostgresFleet(Fleet):
     _beating_since: float = attrs.field(default=math.inf, init=False)
     _away_since: float = attrs.field(default=-math.inf, init=False)
     _compared: float = attrs.field(default=-math.inf, init=False)
-    _inbox: Inbox = attrs.field(default=lambda _: None, init=False)
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
     _beaten: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     """Set by the next beat that is answered."""
@@ -220,7 +218,7 @@ class PostgresFleet(Fleet):
         return await self._reaches(statements.POST, {"worker": worker, "body": body})
 
     def on_post(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+        self._others.inbox = inbox
 
     async def tell(self, name: str, body: str) -> bool:
         return await self._reaches(statements.TELL, {"name": name, "body": body})
@@ -259,7 +257,7 @@ class PostgresFleet(Fleet):
             self._starts_until = trio.current_time() + START_SECONDS
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve, self._others.heard_by(listener), adopt)
+                nursery.start_soon(self._serve, listener, adopt)
                 await self._beat_on()
         finally:
             with trio.move_on_after(1, shield=True):
@@ -270,8 +268,7 @@ class PostgresFleet(Fleet):
         """Hear and adopt, once there are tables."""
         await self._beaten.park()
         async with trio.open_nursery() as nursery:
-            take = lambda body: self._inbox(body)  # noqa: E731, PLW0108 - the inbox may be set later
-            nursery.start_soon(hear_on, self.database, lambda: self.worker, listener, take)
+            nursery.start_soon(self._others.hear_on, listener)
             nursery.start_soon(adopt_on, self.database, adopt)
 
     async def _leave(self) -> None:
@@ -387,7 +384,9 @@ class PostgresFleet(Fleet):
 
     async def _enrol(self) -> None:
         await migrate(self.database)
-        self.worker = fresh_name() if self.left_at is not None else self.worker
+        if self.left_at is not None:
+            self.worker = fresh_name()
+            self._others.listen_anew()
         arguments = {"worker": self.worker, "max_calls": self.max_calls}
         try:
             await self.database.ask(statements.ENROL, arguments, even_away=True)

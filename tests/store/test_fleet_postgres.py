@@ -18,7 +18,7 @@ from store import outbox, tokens
 from store.calls import DatabaseUnavailable
 from store.checkpoints import keep_news
 from store.fleet import driver, statements
-from store.fleet.commands import CommandRows, hear_on
+from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
@@ -526,8 +526,8 @@ async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: 
     heard: list[WorkerMessage] = []
 
     assert await one.tell(name, '{"do": "hang up"}')
-    assert await CommandRows(one.database, heard.append, lambda _: None).hear(one.worker) == 0
-    assert await CommandRows(other.database, heard.append, lambda _: None).hear(other.worker) == 1
+    assert await OtherWorkers(one.database, lambda: "one").hear(heard.append, lambda _: None) == 0
+    assert await OtherWorkers(other.database, lambda: "other").hear(heard.append, lambda _: None) == 1
     assert heard == [WorkerMessage("CA1", '{"do": "hang up"}')]
 
 
@@ -560,15 +560,15 @@ async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_l
     database = Losing(workers.url, statement=getattr(statements, statement), is_carried_out=is_carried_out)
     database.is_ready = True
     workers.opened.append(database)
-    rows = CommandRows(database, heard.append, lambda _: None)
+    rows = OtherWorkers(database, lambda: "other")
     await one.tell("CA1", "1")
     await one.tell("CA1", "2")
 
     with pytest.raises(DatabaseUnavailable):
-        await rows.hear("other")
+        await rows.hear(heard.append, lambda _: None)
     await one.tell("CA1", "3")
     for _ in range(2):
-        await rows.hear("other")
+        await rows.hear(heard.append, lambda _: None)
 
     assert [message.body for message in heard] == ["1", "2", "3"]
     assert execute(workers.url, "SELECT * FROM commands") == []
@@ -590,7 +590,7 @@ async def test_a_command_is_heard_at_once_or_after_a_second(workers: Workers, is
     heard = trio.Event()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: heard.set(), lambda _: None)
+        nursery.start_soon(OtherWorkers(other.database, lambda: "other").hear_on, lambda _: heard.set())
         if is_notified:
             await wait_listening(workers.url)
             await one.tell("CA1", "{}")
@@ -639,11 +639,13 @@ def peeked(descriptor: int) -> bytes:
 @pytest.mark.real_time
 async def test_a_worker_with_a_new_name_is_heard_under_it_in_a_second(workers: Workers) -> None:
     one, name, came = await workers.join(2, "one"), "old", list[str]()
+    others = OtherWorkers(workers.database(), lambda: name, came.append)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, workers.database(), lambda: name, lambda _: None, came.append)
+        nursery.start_soon(others.hear_on, lambda _: None)
         await wait_listening(workers.url)
         name = "new"
+        others.listen_anew()
         with trio.fail_after(1.7):
             while not came:
                 await one.post("new", "hello")
@@ -662,7 +664,7 @@ async def test_what_is_posted_arrives_in_its_order_and_at_its_worker_only(worker
             all_here.set()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, other.database, lambda: "other", lambda _: None, take)
+        nursery.start_soon(OtherWorkers(other.database, lambda: "other", take).hear_on, lambda _: None)
         await wait_listening(workers.url)
         for body in sent:
             assert await one.post("other", body)

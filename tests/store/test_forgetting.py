@@ -559,7 +559,7 @@ async def test_what_another_worker_has_on_its_own_disk_is_gone_when_it_is_said_t
 async def test_a_worker_that_does_not_answer_is_told_of(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.fleet.erasing.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("store.fleet.commands.ANSWER_SECONDS", 0.05)
     silent = await workers.join(50, "silent")
     async with whole(tmp_path, workers.url) as there:
         answer = await there.ask("/forget", number=LEAD)

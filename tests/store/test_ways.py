@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import DatabaseUnavailable
 from store.fleet import driver
-from store.fleet.commands import hear_on
+from store.fleet.commands import OtherWorkers
 from store.fleet.driver import Database
 from store.postgres import conninfo_of
 from tests.store.throw_away_postgres import Cluster
@@ -115,7 +115,7 @@ async def test_who_listens_on_a_connection_that_died_silently_listens_again(
     monkeypatch.setattr(driver, "PATIENCE", 1.0)
     told = list[str]()
     async with open_way(cluster) as way, trio.open_nursery() as nursery:
-        nursery.start_soon(hear_on, database_at(way.url), lambda: "w1", lambda _: None, told.append)
+        nursery.start_soon(OtherWorkers(database_at(way.url), lambda: "w1", told.append).hear_on, lambda _: None)
         with trio.fail_after(20):
             await wait_posted(cluster.url, told, "first")
             way.forget()
