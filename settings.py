@@ -227,7 +227,7 @@ class Settings(KeepingSettings):
         example="https://agent.example.com",
     )
     lead_phone_number: str | None = optional_setting(
-        "number that POST /calls calls when the order names none", phone_number, "+15557650000"
+        "the number that POST /calls calls when the order names none", phone_number, "+15557650000"
     )
     api_token: str | None = optional_setting(
         "the bearer token of /calls and /metrics, required, and not short, unless the server, its public address and"
@@ -295,7 +295,7 @@ class Settings(KeepingSettings):
         "the number of the person who takes a call when no agent can go on", phone_number, "+15559870000"
     )
     transfer_phone_number: str | None = optional_setting(
-        "number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
+        "the number of the person for callers who ask for one; FALLBACK_PHONE_NUMBER where it is not set",
         phone_number,
         "+15559870000",
     )

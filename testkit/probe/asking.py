@@ -1,7 +1,8 @@
 """Ask an OpenAI-compatible endpoint every case, as often as it takes, and keep each answer as it comes.
 
-`Prober` owns nothing but the limit of requests at a time. A busy endpoint (429, 5xx) is asked again after the time it
-names; any other refusal, or an answer that cannot be read, is a `ProbeError`, and what was answered so far is kept.
+`Prober` owns nothing but the limit of requests at a time. A busy endpoint (429, 5xx, a lost connection) is asked again
+after the time it names; any other refusal, no connection, or an answer that cannot be read, is a `ProbeError`, and what
+was answered so far is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import trio
 from agents.roster import Roster
 from testkit.probe.cases import Case
 from testkit.probe.cassettes import Cassette, Cassettes, Run
+from web.clients.http import retry_after
 
 ATTEMPTS: Final = 6
 LONGEST_WAIT: Final = 60.0
@@ -42,7 +44,7 @@ class Prober:
     async def ask(self, cases: Sequence[Case]) -> None:
         """Ask every case until it has as many runs as wanted; those that it has are not asked again.
 
-        *Raises* groups of `ProbeError`.
+        *Raises* groups of `ProbeError` and `CassetteError`.
         """
         todo = [(case, kept) for case in cases if len((kept := self._kept(case)).runs) < self.runs]
         asked = sum(self.runs - len(kept.runs) for _, kept in todo)
@@ -68,32 +70,28 @@ class Prober:
             self.progress(asked - self._left, asked)
 
     async def _ask_once(self, body: bytes) -> Run:
-        why = ""
+        wait, why = 0.0, ""
         for attempt in range(ATTEMPTS):
-            began = trio.current_time()
+            if attempt:
+                await trio.sleep(min(LONGEST_WAIT, wait))
+            began, wait = trio.current_time(), 2.0**attempt
             try:
                 answer = await self.http.post(
                     "chat/completions", content=body, headers={"Content-Type": "application/json"}
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 why = f"{type(error).__name__}: {error}"
-            else:
-                if answer.is_success:
-                    return read_answer(answer.content, trio.current_time() - began)
-                why = f"HTTP {answer.status_code}: {answer.text[:_EXCERPT]}"
-                if answer.status_code != 429 and answer.status_code < 500:
+                if isinstance(error, (httpx.ConnectError, httpx.DecodingError)):
                     break
-                await trio.sleep(_wait(answer.headers.get("retry-after", ""), attempt))
                 continue
-            await trio.sleep(_wait("", attempt))
+            if answer.is_success:
+                return read_answer(answer.content, trio.current_time() - began)
+            why = f"HTTP {answer.status_code}: {answer.text[:_EXCERPT]}"
+            if answer.status_code != 429 and answer.status_code < 500:
+                break
+            told = retry_after(answer)
+            wait = wait if told is None else told
         raise ProbeError(f"{self.http.base_url} did not answer: {why}")
-
-
-def _wait(told: str, attempt: int) -> float:
-    try:
-        return min(LONGEST_WAIT, max(0.0, float(told)))
-    except ValueError:
-        return min(LONGEST_WAIT, 2.0**attempt)
 
 
 def read_answer(content: bytes, seconds: float) -> Run:

@@ -14,7 +14,7 @@ import orjson
 
 
 class CassetteError(Exception):
-    """A cassette cannot be read; the message names the file."""
+    """A cassette cannot be read or written; the message names the file."""
 
 
 @attrs.frozen
@@ -59,13 +59,16 @@ class Cassettes:
             raise CassetteError(f"{path} is no cassette: {error}; delete it, and the case is asked again") from error
 
     def save(self, cassette: Cassette) -> None:
-        """Write a cassette, whole or not at all."""
+        """Write a cassette, whole or not at all. *Raises* `CassetteError`."""
         path = self.path(cassette.case, cassette.model)
-        path.parent.mkdir(parents=True, exist_ok=True)
         plain: Mapping[str, object] = cattrs.unstructure(cassette)
         part = path.with_suffix(".part")
-        part.write_bytes(orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            part.replace(path)
+        except OSError as error:
+            raise CassetteError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _slug(name: str) -> str:

@@ -9,7 +9,8 @@ import trio
 
 from agents.roster import Roster
 from model_settings import AGENTS
-from setting_reader import Variable
+from setting_reader import Variable, optional, read_one
+from setting_values import http_url, key
 from simulators.toml_reader import ScenarioError
 from testkit.probe.asking import ProbeError, Prober
 from testkit.probe.cases import Case, load_cases
@@ -26,21 +27,21 @@ PROBE_URL: Final = Variable(
     "PROBE_URL",
     "base URL of the OpenAI-compatible API that is asked; needed unless --offline is given",
     "https://api.openai.com/v1",
-    str,
+    optional(http_url),
     default="",
 )
 PROBE_API_KEY: Final = Variable(
     "PROBE_API_KEY",
     "the key for PROBE_URL; none is sent where it is not set",
     "sk-0123abcd",
-    str,
+    optional(key),
     default="",
     secret=True,
 )
 PROBE_MODEL: Final = Variable(
     "PROBE_MODEL", "LLM that is asked; needed unless --model is given", "gpt-5.4-mini", str, default=""
 )
-PROBE_VARIABLES: Final[tuple[Variable[str], ...]] = (PROBE_URL, PROBE_API_KEY, PROBE_MODEL)
+PROBE_VARIABLES: Final[tuple[Variable[str | None], ...]] = (PROBE_URL, PROBE_API_KEY, PROBE_MODEL)
 """Settings of the probe alone: the server neither reads nor checks them."""
 
 
@@ -59,7 +60,7 @@ class Probe:
 def probe_agents(probe: Probe, environ: Mapping[str, str], tell: Callable[[str], None]) -> tuple[list[str], bool]:
     """Ask what is not kept yet, and judge; return what to print, and whether everything was right.
 
-    *Raises* `RosterError`, `SettingsError`, `ScenarioError`, `CassetteError`, and groups of `ProbeError`.
+    *Raises* `RosterError`, `SettingsError`, `ScenarioError`, `CassetteError`, and groups of it and `ProbeError`.
     """
     roster = chosen_roster(environ)
     if not probe.cases and AGENTS.default not in roster.entries:
@@ -85,15 +86,14 @@ async def _ask(  # noqa: PLR0917 - what trio.run passes on
     environ: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> None:
-    url = environ.get(PROBE_URL.name, "")
-    if not url.startswith(("http://", "https://")):
+    url, secret = read_one(environ, PROBE_URL), read_one(environ, PROBE_API_KEY)
+    if url is None:
         raise ProbeError("no endpoint: set PROBE_URL, such as https://api.openai.com/v1; or give --offline")
 
     def progress(done: int, of: int) -> None:
         if of and (done % _TELLS_EVERY == 0 or done == of):
             tell(f"{done} of {of} answers")
 
-    key = environ.get(PROBE_API_KEY.name, "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with http_client(base_url=f"{url.rstrip('/')}/", headers=headers, timeout=DEADLINE) as http:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    async with http_client(base_url=f"{url}/", headers=headers, timeout=DEADLINE) as http:
         await Prober(http, roster, model, Cassettes(probe.cassettes), probe.runs, progress=progress).ask(cases)

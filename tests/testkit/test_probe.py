@@ -7,14 +7,16 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+import trio
 from trio.testing import MockClock
 
 from agents.roster import default_roster
+from setting_reader import SettingsError
 from simulators.toml_reader import ScenarioError
 from testkit.probe.asking import ProbeError, Prober, read_answer
 from testkit.probe.cases import Case, load_cases
-from testkit.probe.cassettes import Cassettes, Run
-from testkit.probe.command import SHIPPED_CASES
+from testkit.probe.cassettes import CassetteError, Cassettes, Run
+from testkit.probe.command import SHIPPED_CASES, Probe, probe_agents
 from testkit.probe.verdict import Price, bounds, judge, judge_all, report
 from tests.testkit.chat import ChatAnswer, ChatSimulator
 from tests.testkit.mistakes import roster
@@ -78,6 +80,40 @@ async def test_a_busy_endpoint_is_asked_again_and_another_refusal_is_told(
         await ask(ChatSimulator(obedient, api_key="other"), tmp_path, [NO], runs=1)
 
 
+@pytest.mark.parametrize(
+    ("error", "seconds"), [(httpx.ConnectError, 0), (httpx.DecodingError, 0), (httpx.ReadError, 31), (503, 31)]
+)
+async def test_an_endpoint_that_cannot_be_asked_is_told_without_a_wait_for_nothing(
+    autojump_clock: MockClock, tmp_path: Path, error: type[httpx.RequestError] | int, seconds: float
+) -> None:
+    def answer(_request: httpx.Request) -> httpx.Response:
+        if isinstance(error, int):
+            return httpx.Response(error)
+        raise error("it did not work")
+
+    transport, began = httpx.MockTransport(answer), trio.current_time()
+    async with httpx.AsyncClient(transport=transport, base_url="http://llm.test/v1/") as http:
+        with pytest.RaisesGroup(pytest.RaisesExc(ProbeError, match="did not answer")):
+            await Prober(http, ROSTER, "tiny-1", Cassettes(tmp_path), 1, lambda _done, _of: None).ask([YES])
+
+    assert pytest.approx(seconds) == trio.current_time() - began
+
+
+async def test_a_folder_that_takes_no_cassette_is_told(autojump_clock: MockClock, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.RaisesGroup(pytest.RaisesExc(CassetteError, match=r"yes.json cannot be written: Not a directory")):
+        await ask(ChatSimulator(obedient), tmp_path / "file", [YES])
+
+
+@pytest.mark.parametrize("wrong", [("PROBE_URL", "http://[bad/v1"), ("PROBE_URL", "ftp://x"), ("PROBE_API_KEY", "é")])
+def test_an_endpoint_that_is_none_is_told_before_it_is_asked(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    environ = {"PROBE_URL": "http://127.0.0.1:9/v1", **dict([wrong])}
+
+    with pytest.raises(SettingsError, match=wrong[0]):
+        probe_agents(Probe((), "tiny-1", 1, tmp_path, offline=False, price=None), environ, lambda _line: None)
+
+
 @pytest.mark.parametrize("change", ["prompt", "case", "function"])
 async def test_a_cassette_of_another_prompt_is_stale(autojump_clock: MockClock, tmp_path: Path, change: str) -> None:
     await ask(ChatSimulator(obedient), tmp_path, [YES])
@@ -102,6 +138,9 @@ async def test_a_cassette_of_another_prompt_is_stale(autojump_clock: MockClock, 
         (YES, Run("Transferring you now."), "it did not call handoff_to_next_agent, but nothing; it said 'Transf"),
         (FIVE, Run("", (("record_satisfaction", '{"rating": 9}'),)), "with arguments that are refused"),
         (FIVE, Run("", (("record_satisfaction", '{"rating": 4}'),)), "with rating=4 in the place of 5"),
+        (YES, Run("", (("handoff_to_next_agent", "{reason:"),)), ""),
+        (YES, Run("", (("handoff_to_next_agent", "[]"),)), ""),
+        (FIVE, Run("", (("record_satisfaction", "{rating:"),)), "with arguments that are refused"),
         (NO, Run("", (("handoff_to_next_agent", "{}"),)), "it called handoff_to_next_agent"),
         (NO, Run("That's fine."), ""),
     ],
