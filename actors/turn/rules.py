@@ -127,8 +127,8 @@ def end_without_goodbye(state: TurnState) -> float:
 def end_of_callers_silence(state: TurnState) -> float:
     at, deadlines, is_away = state.at, state.deadlines, state.is_away and not state.times_asked
     patience = max(deadlines.caller_silence, deadlines.longest_turn if is_away else 0.0)
-    patience = deadlines.silence_budget if state.has_parted else patience
-    noise = deadlines.longest_turn if state.is_asked_out else deadlines.shortest_word
+    patience = deadlines.farewell_noise if state.has_parted else patience
+    noise = deadlines.longest_turn if state.is_asked_out or state.has_parted else deadlines.shortest_word
     silent = max(state.callers_turn_since, at.refused) + patience
     return max(silent, at.key + deadlines.digit_pause, at.voiced + noise if state.is_loud else AT_ONCE)
 
@@ -234,7 +234,7 @@ RULES: tuple[Rule, ...] = (
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
     Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), do(Actions.ask_caller),
          "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; "
-         "`silence_budget` behind a goodbye; a key + `digit_pause`; a voice + `shortest_word`, + `longest_turn` before "
+         "`farewell_noise` behind a goodbye; a key + `digit_pause`; a voice + `shortest_word`, + `longest_turn` before "
          "a goodbye",
          end_of_callers_silence),
 )  # fmt: skip

@@ -173,8 +173,8 @@ class TurnState:
 
     @property
     def is_asked_out(self) -> bool:
-        """Whether the caller was asked as often as is worth it whether they are there, or nothing is left to say."""
-        return self.has_parted or self.times_asked >= self.numbers.silent_asks
+        """Whether the caller was asked as often as is worth it whether they are there."""
+        return self.times_asked >= self.numbers.silent_asks
 
     @property
     def has_parted(self) -> bool:

@@ -48,7 +48,7 @@ async def test_an_agent_that_says_goodbye_and_calls_nothing_holds_no_silent_call
         await call.over.wait()
 
         assert call.ended.outcome == "completed"
-        assert call.ended.duration < left + 2.0 + 2 * BUDGET
+        assert call.ended.duration < left + 2.0 + BUDGET + POLICY.deadlines.farewell_noise
         assert call.phone.heard(2) == (2.0 if again else 0.0)
         assert call.phone.heard(9) == 0.0
 

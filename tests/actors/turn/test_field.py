@@ -311,7 +311,7 @@ def test_c14_a_function_that_was_announced_and_not_called_is_asked_for_once() ->
         + reply(7.5, "Goodbye!", announces="end_call")
     )
     over = EndConversation("completed", heard=True)
-    assert play(turn, script, 16) == [(6.5, TellAsCaller(REMINDER)), (13.5, over)]
+    assert play(turn, script, 16) == [(6.5, TellAsCaller(REMINDER)), (14.5, over)]
 
 
 def test_c14_a_function_that_was_announced_and_called_is_not() -> None:

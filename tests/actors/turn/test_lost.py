@@ -449,11 +449,12 @@ OVER = EndConversation("completed", heard=True)
 @pytest.mark.parametrize(
     ("then", "end"),
     [
-        ([], 12),
-        ([(3.2, AgentSaid("Take care of yourself."))], 12),
+        ([], 13),
+        ([(3.2, AgentSaid("Take care of yourself."))], 13),
         ([(3.2, AgentSaid("Or can I do anything else?", asks=True))], None),
         ([(7, Signal.VOICE_BEGAN)], None),
-        (reply(7.5, "Well, goodbye!", announces="end_call"), 13.5),
+        ([(5.2, Signal.VOICE_BEGAN), (6.0, VoiceEnded(6.0, deaf=True))], None),
+        (reply(7.5, "Well, goodbye!", announces="end_call"), 14.5),
         (reply(7.5, "Anything else?"), None),
         ([*reply(7.5, "Bye.", announces="end_call"), (9.6, KeysEntered("1"))], None),
         ([*reply(7.5, "Bye.", announces="end_call"), *caller_says(10)], None),
