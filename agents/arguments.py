@@ -215,7 +215,7 @@ def json_of(value: object) -> JSON:
             plain = value.isoformat()
         case list() | tuple():
             plain = [json_of(each) for each in value]
-        case str() | int() | float() | None:
+        case str() | int() | float() | dict() | None:
             plain = value
         case _:
             plain = {name: json_of(getattr(value, field)) for name, field in _fields(type(value)).items()}

@@ -32,6 +32,7 @@ from agents.functions import (
     Outcome,
 )
 from agents.roster import Roster
+from simulators.toml_reader import nearest
 from testkit.step_watch import StepWatch, place_in
 
 Double: TypeAlias = Callable[[Any, CallContext], Awaitable[Outcome]]
@@ -131,7 +132,8 @@ def with_doubles(roster: Roster, doubles: Mapping[str, Double]) -> Roster:
     }
     for name, double in doubles.items():
         if name not in known:
-            raise NoSuchFunction(f"functions: no agent has {name!r}; there are {', '.join(sorted(known))}")
+            there_are = ", ".join(sorted(known))
+            raise NoSuchFunction(f"functions: no agent has {name!r}{nearest(name, known)}; there are {there_are}")
         if not callable(double):
             raise NoSuchFunction(f"functions: {name!r} is {double!r:.60}, which cannot be awaited: {_WANTED}")
 

@@ -8,7 +8,7 @@ from actors.line.tape import KEPT_FRAMES
 from protocol.audio import FRAME_SECONDS
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Closed, FaultInjected
-from testkit.witness import Witnessed, ended, has_bad_line, spoken_lines, started
+from testkit.witness import Witnessed, ended, has_bad_line, is_of_keypad, spoken_lines, started
 
 
 def every_word_is_heard_once(played: Witnessed) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _transcript_is_what_was_said(played: Witnessed) -> Iterator[str]:
         (surely if forgotten < line.at and line.until <= deaf and is_clean and not perhaps else perhaps).extend(
             words_of(line.text)
         )
-    heard = words_of(" ".join(played.said_by_caller()))
+    heard = words_of(" ".join(text for text in played.said_by_caller() if not is_of_keypad(text)))
     if heard[: len(surely)] != surely:
         yield f"the caller said {' '.join(surely)!r} before {deaf:.2f} s, and {' '.join(heard)!r} was heard"
     elif not _is_within(heard[len(surely) :], perhaps):

@@ -18,7 +18,7 @@ from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Received
 from testkit.played_call import PlayedCall
-from testkit.witness import started
+from testkit.witness import is_of_keypad, started
 
 _YES: Final = re.compile(
     r"\b(yes|yeah|yep|yup|sure|ok|okay|alright|all right|please|of course|go ahead|absolutely|definitely|certainly|"
@@ -49,7 +49,7 @@ _FIRST_WORDS: Final = 5
 
 
 def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
-    """A caller who is handed on has said yes to it, or asked for it, in the last turn before."""
+    """A caller who is handed on has said yes to it, pressed a key, or asked for it, in the last turn before."""
     said, heard_at = "", 0.0
     for entry in call.entries:
         match entry.fact:
@@ -58,7 +58,7 @@ def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
             case facts.HandoffAsked(agent=agent, to=to, how=how):
                 if not said:
                     yield f"{agent} handed the call to {to} at {entry.at:.2f} s, and the caller had said nothing"
-                elif how != "back" and not agrees(said):
+                elif how != "back" and not agrees(said) and not is_of_keypad(said):
                     yield (
                         f"{agent} handed the call to {to} at {entry.at:.2f} s without the caller's consent: their last "
                         f"words, at {heard_at:.2f} s, were {said!r}"

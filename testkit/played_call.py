@@ -13,6 +13,7 @@ import attrs
 from actors import facts
 from actors.facts.handoff import HandoffKind
 from actors.line.ledger import SWITCHBOARD
+from agents.arguments import json_of
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import json_or
@@ -189,11 +190,12 @@ class PlayedCall(Witnessed):
                 )
         return self
 
-    def expect_called(self, name: str, times: int | None = None, **arguments: object) -> Self:
+    def expect_called(self, name: str, /, times: int | None = None, **arguments: object) -> Self:
         """Expect the model to have called a function with these arguments among others, so many times."""
         self._refuse_unknown("function", [name])
         found = [called for called in self.calls if called.name == name]
-        matching = [called for called in found if all(called.arguments.get(key) == arguments[key] for key in arguments)]
+        sent = {key: json_of(value) for key, value in arguments.items()}  # an enum, a date: as the model sends it
+        matching = [called for called in found if all(called.arguments.get(key) == sent[key] for key in sent)]
         wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
         if not found and times != 0:
             others = sorted({called.name for called in self.calls})
@@ -242,7 +244,7 @@ class PlayedCall(Witnessed):
             raise self.failure(f"expected {count} restarts; there were {self.restarts}", at[0] if at else None)
         return self
 
-    def expect_brief(self, to: str, **fields: str) -> Self:
+    def expect_brief(self, to: str, /, **fields: str) -> Self:
         """Expect the Brief of an agent to hold these words in these fields."""
         self._refuse_unknown("agent", [to])
         told = self.brief(to)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
+from actors.policy import describe_keys
 from protocol.fields import JSON
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.toml_reader import ScenarioError
@@ -49,7 +50,7 @@ def hangs_up(*, after: float | None = None) -> CallerLine:
     return CallerLine(hangs_up=True, after=after)
 
 
-def calls(name: str, **arguments: JSON) -> ScriptedCall:
+def calls(name: str, /, **arguments: JSON) -> ScriptedCall:
     """Have the model call a function."""
     return ScriptedCall(name, arguments)
 
@@ -89,7 +90,8 @@ def conversation(
     heard, agents = "", dict[str, list[ScriptedTurn]]()
     for number_of_step, step in enumerate(steps, 1):
         if isinstance(step, CallerLine):
-            heard = step.says or heard
+            entries = tuple(filter(None, (step.digits or "").split("#")))
+            heard = step.says or (describe_keys(entries) if entries else heard)
             continue
         if not heard:
             raise ScenarioError(f"step {number_of_step}: {step.agent} answers, and the caller has said nothing")

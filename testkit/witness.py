@@ -4,6 +4,7 @@
 kept. It judges nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from random import Random
@@ -13,7 +14,7 @@ import attrs
 import trio
 
 from actors import facts
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, is_of_keys
 from protocol.audio import BYTES_PER_SECOND, FRAME_SECONDS
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
@@ -145,6 +146,15 @@ def spoken_lines(played: Witnessed) -> list[SpokenLine]:
         last = synthesise(entry.text, played.script.caller.voice).words[-1].end_byte / BYTES_PER_SECOND
         lines.append(SpokenLine(entry.text, at, at + last))
     return lines
+
+
+_KEYS = re.compile(r"\(pressed \d+ keys?\)")
+"""As `actors/line/keypad.py` writes it where keys are not kept."""
+
+
+def is_of_keypad(text: str) -> bool:
+    """Say whether a turn of the caller's is keys that they pressed, and no words."""
+    return is_of_keys(text) or _KEYS.fullmatch(text) is not None
 
 
 def has_bad_line(played: Witnessed) -> bool:
