@@ -362,7 +362,8 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
 
         def drive() -> list[str]:
             with open_browser() as browser:
-                page = opened(browser, console, "live")
+                page = opened(browser, console, "live", width=360)
+                answer_ends = "document.getElementById('command-answer').getBoundingClientRect().bottom"
                 told = list[str]()
                 for command, fills in (("say", "We will call you back."), ("restart", "")):
                     form = page.locator(f"form[data-command={command}]")
@@ -371,6 +372,7 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
                     form.locator("button").click()
                     wait_until(page, lambda: page.inner_text("#command-answer").count("…") == 0)
                     told.append(page.inner_text("#command-answer"))
+                    assert page.evaluate(answer_ends) <= 900  # where one sees it
                 page.get_by_text(OPERATE["end"]).focus()
                 for key in ("Enter", "Tab", "Tab", "Enter"):
                     page.keyboard.press(key)
@@ -408,6 +410,10 @@ async def test_the_cursor_goes_through_picture_and_transcript_together(tmp_path:
                 page.locator("#picture").click(position={"x": 900, "y": 130})
                 wait_until(page, lambda: page.evaluate("document.getElementById('audio').currentTime") > 1.0)
                 wait_until(page, lambda: page.evaluate(where) != before)
+                page.locator(".turn button").last.click()
+                wait_until(page, lambda: page.locator(".turn").last.get_attribute("aria-current") == "true")
+                box = page.evaluate("document.querySelector('.scroll').getBoundingClientRect().toJSON()")
+                wait_until(page, lambda: box["height"] < 900 and page.evaluate(where)["bottom"] <= box["bottom"])
 
         await visit(drive)
 

@@ -1,7 +1,8 @@
 """The console in use, in Chromium: filters and pages, the keyboard, what is empty or away, and a line that breaks."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
@@ -15,8 +16,18 @@ from store.records import TurnRecord
 from store.search import CallQuery, CallSummary
 from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
 from tests.browser.network import network_to
-from tests.browser.test_console import PAGES, many_records, requests_of, sample_record, served, violations, wait_live
+from tests.browser.test_console import (
+    PAGES,
+    Entries,
+    many_records,
+    requests_of,
+    sample_record,
+    served,
+    violations,
+    wait_live,
+)
 from tests.demo.sample import sample_journal
+from tests.faults.short import SOFT, throw
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of, exchange
 from tests.web.test_serving import listening
 from web.calls.live_calls import KnownCall
@@ -116,6 +127,11 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 trio.from_thread.run_sync(come_many)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 62)
                 assert page.locator("form.filters").evaluate("form => form.offsetTop") < 1000  # search stays near
+                page.evaluate("document.activeElement.blur()")
+                page.locator("h1").click()
+                tab_to(page, TEXT["to_search"])
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: page.evaluate("document.activeElement.name") == "q")
                 trio.from_thread.run_sync(go)
                 wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
 
@@ -239,6 +255,32 @@ async def test_the_keyboard_leads_from_the_list_to_a_turn_that_is_heard(tmp_path
                 assert troubles == []
 
         await visit(drive)
+
+
+SEEN = """() => {
+  const { x, y, width, height } = document.activeElement.getBoundingClientRect();
+  const on_top = document.elementFromPoint(x + width / 2, y + height / 2);
+  return document.activeElement.contains(on_top);
+}"""
+"""Whether what has the focus is not behind something else."""
+
+
+async def test_the_player_hides_no_turn_that_has_the_focus(tmp_path: Path) -> None:
+    async with served(tmp_path, sample_record()) as console:
+
+        def drive() -> list[str]:
+            with open_browser() as browser:
+                page, hidden = browser.new_page(viewport={"width": 640, "height": 450}), list[str]()
+                page.goto(console.origin + PAGES["after"])
+                turns = page.locator(".turn button")
+                turns.last.focus()
+                for _ in range(turns.count() - 1):
+                    page.keyboard.press("Shift+Tab")
+                    hidden += [] if page.evaluate(SEEN) else [focused(page)]
+                assert focused(page) == turns.first.inner_text()
+                return hidden
+
+        assert await visit(drive) == []
 
 
 ARABIC = "أريد تغيير الموعد (42)."
@@ -424,6 +466,38 @@ async def test_the_live_page_shows_levels_tasks_restarts_and_the_steps_of_a_hand
                     assert LIVE[step] in steps, step
                 assert f"({LIVE['within']} " in steps
                 assert {"call", "bridge", "scribe"} <= set(page.inner_text("#tasks").split())
+
+        await visit(drive)
+
+
+@pytest.fixture
+def soft_journals() -> list[Entries]:
+    """The journals of a handoff on one session, and of one that was given up."""
+    played = throw(roster=SOFT), throw(["deepgram: no ack speak"], roster=SOFT)
+    return [cast("Entries", [entry.as_json() for entry in one.entries]) for one in played]
+
+
+async def test_the_live_page_says_how_an_agent_came_to_the_floor_on_the_session_before(
+    soft_journals: list[Entries], tmp_path: Path
+) -> None:
+    async with served(tmp_path) as console:
+        console.replay(soft_journals[0])
+
+        def again() -> None:
+            console.replay(soft_journals[1])
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(console.origin + PAGES["live"])
+                wait_live(page)
+                wait_until(page, lambda: LIVE["gap"] in page.inner_text("#handoff"))
+                assert re.fullmatch(
+                    f"second {LIVE['holds']}, {LIVE['since']} 0:[0-9]+: {LIVE['handoff']}.", page.inner_text("#floor")
+                )
+                assert f"{LIVE['committed']} (soft)" in page.inner_text("#handoff")
+                trio.from_thread.run_sync(again)
+                wait_until(page, lambda: f"{LIVE['not_softly']}: it is not" in page.inner_text("#handoff"))
 
         await visit(drive)
 

@@ -19,6 +19,13 @@ function moveCursor(seconds) {
   cursor.style.left = `${(100 * (left + part * (right - left))) / map.width}%`;
   cursor.style.top = `${(100 * top) / map.height}%`;
   cursor.style.height = `${(100 * height) / map.height}%`;
+  if (follow.checked && !audio.paused) showBand(cursor, picture.parentElement);
+}
+
+// A long picture scrolls in its place; the page is left where it is.
+function showBand(band, box) {
+  const end = band.offsetTop + band.offsetHeight;
+  if (band.offsetTop < box.scrollTop || end > box.scrollTop + box.clientHeight) box.scrollTop = band.offsetTop;
 }
 
 function markTurn(seconds) {

@@ -15,7 +15,7 @@ stayAtEnd(byId("journal"));
 
 let state = null;
 function begin() {
-  state = { sessions: new Map(), handoff: null };
+  state = { sessions: new Map(), handoff: null, softly: false };
   conversation.begin();
   for (const id of ["handoff", "troubles", "journal"]) byId(id).replaceChildren();
   byId("no-handoff").hidden = byId("no-troubles").hidden = false;
@@ -58,7 +58,8 @@ const ON = {
     trouble(fact, `${fact.agent}: ${fact.error}`);
   },
   floor_taken(fact) {
-    const told = words[state.sessions.get(fact.incarnation)], why = told ? `: ${told}` : ""; // an operator has no session
+    const told = words[state.softly ? "handoff" : state.sessions.get(fact.incarnation)], why = told ? `: ${told}` : "";
+    state.softly = false; // an operator has no session; an agent may have that of the one before
     byId("floor").textContent = `${fact.agent} ${words.holds}, ${words.since} ${shown(fact.at)}${why}.`;
     offerOthers(fact.agent);
   },
@@ -73,7 +74,11 @@ const ON = {
   summary_started(fact) { if (inHandoff()) step(fact, words.brief_asked, deadlines.brief); },
   summary_failed(fact) { if (inHandoff()) step(fact, `${words.brief_failed}: ${fact.why}`); },
   brief_ready(fact) { if (inHandoff()) step(fact, `${words.brief_ready}: ${fact.source}`); },
-  handoff_committed(fact) { step(fact, words.committed); },
+  handoff_committed(fact) {
+    step(fact, fact.how === "hard" ? words.committed : `${words.committed} (${fact.how})`);
+    state.softly = fact.how === "soft";
+  },
+  soft_handoff_given_up(fact) { step(fact, `${words.not_softly}: ${fact.why}`); },
   handoff_gap(fact) {
     step(fact, `${words.gap} ${fact.gap.toFixed(2)} s`);
     state.handoff = null;
