@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class SessionConnecting:
-    """A Voice Agent session is being opened. `why`: first, handoff, restart or return."""
+    """A Voice Agent session is being opened. `why`: first, handoff, restart, renewal or return."""
 
     agent: str
     incarnation: int

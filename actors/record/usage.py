@@ -30,8 +30,8 @@ class Meter:
             case (
                 facts.SessionConnecting(agent=agent, incarnation=number)
                 | facts.FloorTaken(agent=agent, incarnation=number)
-            ):
-                self._open.setdefault(number, (agent, entry.at))  # a soft handoff connects nothing
+            ) if number:  # a person who has taken over has no session, and a soft handoff connects none
+                self._open.setdefault(number, (agent, entry.at))
             case facts.SessionFailed(incarnation=number) | facts.FloorLeft(incarnation=number):
                 self._close(number, entry.at)
             case facts.HandoffFailed(to=agent) | facts.HandoffWithdrawn(to=agent):

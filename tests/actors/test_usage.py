@@ -4,7 +4,7 @@ from actors import facts
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.record.usage import Meter
-from store.records import Usage
+from store.records import OPERATOR, Usage
 
 
 def used(now: float, *noted: tuple[float, Fact], earlier: Usage | None = None) -> Usage:
@@ -51,6 +51,19 @@ def test_the_session_of_a_handoff_that_comes_to_nothing_is_paid_for_until_then()
     usage = used(60.0, (10.0, connecting("advisor", 2)), (12.0, facts.HandoffWithdrawn("qualifier", "advisor")))
 
     assert usage.agent_seconds == {"advisor": 2.0}
+
+
+def test_an_operator_who_has_the_caller_is_no_voice_agent_that_is_paid_for() -> None:
+    usage = used(
+        60.0,
+        (0.0, connecting("advisor", 1)),
+        (20.0, facts.FloorLeft("advisor", 1, "taken over")),
+        (20.0, facts.FloorTaken(OPERATOR, 0, 1000)),
+        (50.0, facts.FloorLeft(OPERATOR, 0, "given back")),
+        (51.0, facts.FloorTaken(OPERATOR, 0, 2550)),
+    )
+
+    assert usage.agent_seconds == {"advisor": 20.0}
 
 
 def test_words_given_a_voice_and_summaries_asked_for_are_counted() -> None:

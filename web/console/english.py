@@ -159,6 +159,7 @@ LIVE: Mapping[str, str] = {
     "first": "it is the first agent",
     "handoff": "it was handed the floor",
     "restart": "its session was restarted",
+    "renewal": "it has a new session",
     "return": "it has the call back",
     "since": "since",
     "caller_heard": "The caller is speaking.",

@@ -7,6 +7,7 @@ every word escaped. It never fails on a strange journal; what it does not know i
 from collections.abc import Mapping, Sequence
 
 from actors.journal import Entry
+from store.records import OPERATOR
 from web.picture.bands import MARGIN, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
 from web.picture.drawing import draw_band, draw_glyph
@@ -49,7 +50,7 @@ def time_map(chart: Chart) -> Mapping[str, object]:
 
 
 def synopsis(chart: Chart) -> str:
-    parts = [f"{chart.duration:.1f} s", _counted(len(chart.agents), "agent")]
+    parts = [f"{chart.duration:.1f} s", _counted(len({*chart.agents} - {OPERATOR}), "agent")]
     gaps = [milliseconds(handoff.gap) for handoff in chart.handoffs if handoff.gap is not None]
     parts.append(_counted(len(chart.handoffs), "handoff") + (f" ({', '.join(gaps)})" if gaps else ""))
     for kind in (MarkKind.BARGE_IN, MarkKind.RESTART, MarkKind.CRASH):

@@ -44,6 +44,18 @@ def test_title_and_synopsis_head_the_picture() -> None:
     ) in written
 
 
+def test_a_person_who_has_taken_over_has_a_lane_and_is_not_counted_as_an_agent() -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.note("floor_taken", after=1.0, agent="operator", incarnation=0, offset=50)
+    call.says("operator", "Let me see.")
+
+    written = words(drawn(call.entries))
+
+    assert "operator" in written
+    assert any(" 1 agent · " in f" {line}" for line in written)
+
+
 def test_every_word_of_the_call_is_in_a_tooltip() -> None:
     entries = sample_journal()
     told = tooltips(drawn(entries))
