@@ -88,7 +88,7 @@ def _vacuumed(url: str) -> Mapping[str, Any]:
     """Write the tables of a PostgreSQL anew; return what changes in the proof. SQLite's are new already."""
     if not url.startswith("postgres"):
         return {}
-    from store.postgres_pages import vacuum
+    from store.fleet.pages import vacuum
 
     try:
         done = vacuum(url, full=True)

@@ -114,7 +114,7 @@ class Size:
             due = trio.current_time() + 2
             sids = [f"CA{worker}-{k}" for k in self.rng.sample(range(1, per_worker + 1), int(per_worker * SHARE))]
             notes = [self.rng.randbytes(NOTE_BYTES // 2).hex() for _ in sids]
-            beat = {"worker": f"w{worker}", "calls": per_worker, "draining": False, "left": None}
+            beat = {"worker": f"w{worker}", "left": None}
             with self.timed("beat"):
                 await database.ask(statements.BEAT, {**beat, "sids": sids, "notes": notes}, even_away=True)
             await trio.sleep_until(due)

@@ -25,12 +25,8 @@ _CHANGED = ("LastModified", "mtime", "updated", "last_modified")
 """When an object was written, as the drivers for S3, folders, Google and Azure name it in a listing."""
 
 
-class ObjectMismatch(OSError):
-    """The store does not have what it was sent."""
-
-
 class ObjectsUnavailable(OSError):
-    """The store did not answer, or could not do it now; the message says why."""
+    """The store did not answer, could not do it now, or does not have what it was sent; the message says why."""
 
 
 class FileSystem(Protocol):
@@ -76,12 +72,12 @@ class ObjectStore:
     def upload(self, file: Path, call_sid: str) -> str:
         """Send a file, and read it back; return the name under which it waits for `keep` or `drop`.
 
-        Raises: `ObjectMismatch`, when something else is there than was sent; then nothing is left of it.
+        Raises: `ObjectsUnavailable`, when something else is there than was sent; then nothing is left of it.
         """
         unchecked = f"{self._path(call_sid)}.{uuid.uuid4().hex}{UNCHECKED}"
         try:
             self._send_checked(file, unchecked)
-        except ObjectMismatch:
+        except ObjectsUnavailable:
             self.drop(unchecked)
             raise
         return unchecked
@@ -141,12 +137,12 @@ class ObjectStore:
                 size += len(block)
         there = _size(self.system.info(path))
         if there != size:
-            raise ObjectMismatch(f"{size} bytes were sent, and the store says that {there} are there")
+            raise ObjectsUnavailable(f"{size} bytes were sent, and the store says that {there} are there")
         back = hashlib.sha256()
         for block in self._blocks(path, size):
             back.update(block)
         if back.digest() != sent.digest():
-            raise ObjectMismatch("what was read back is not what was sent")
+            raise ObjectsUnavailable("what was read back is not what was sent")
 
     def _blocks(self, path: str, size: int) -> Iterator[bytes]:
         for start in range(0, size, BLOCK):

@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from store.erasing import Subject
-from store.orders.databases import MOST, OrderDatabase, SqliteOrders, ask_for_all
+from store.orders.databases import MOST, OrderDatabase, ask_for_all
 
 DAY: Final = 86_400.0
 KEPT_SECONDS: Final = 2 * DAY
@@ -141,6 +141,4 @@ class Outbox:
             if ids:
                 erased += len(await self.database.ask(_ERASE, {"texts": orjson.dumps(ids).decode()}))
             after = str(rows[-1][0])
-        if erased and isinstance(self.database, SqliteOrders):
-            await self.database.overwrite()
         return erased

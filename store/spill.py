@@ -22,10 +22,11 @@ from trio.lowlevel import ParkingLot
 
 from protocol.errors import one_line
 from store.calls import CallRecords, DatabaseUnavailable
+from store.checkpoints import keep_news
 from store.erasing import Subject
 from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
-from store.spill_folder import SpillFolder, read_record
+from store.spill_folder import AGAIN, SpillFolder, name_of, read_record
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -221,10 +222,11 @@ class SpillingRecords:
     async def _send_file(self, file: Path) -> None:
         try:
             record = await self._on_disk(read_record, file)
+            save = partial(keep_news, self.inner) if file.name.endswith(AGAIN) else self.inner.save
             if record is not None:
-                await self._within_attempt(partial(self.inner.save, record))
+                await self._within_attempt(partial(save, record))
         except ValueError as exc:
-            _log.error("record_refused", file=f"*{file.stem[file.stem.find('-') :]}.refused", why=one_line(exc))
+            _log.error("record_refused", file=f"*-{name_of(file).partition('-')[2]}.refused", why=one_line(exc))
             await self._on_disk(self.folder.set_aside, file)
         else:
             await self._on_disk(partial(file.unlink, missing_ok=True))

@@ -18,12 +18,18 @@ import attrs
 from store.private import remove_halves, write_whole
 from store.records import CallRecord, RecordError, decode_record, encode_record
 
+AGAIN = ".again.json"
 _LONGEST_NAME = 120
 
 
 def _named(call_sid: str) -> str:
     """Return a call's id as the end of a file name, without anything that a folder or a pattern could take amiss."""
     return quote(call_sid, safe="", errors="backslashreplace")[:_LONGEST_NAME]
+
+
+def name_of(file: Path) -> str:
+    """Return the name of a file without what it says of its state."""
+    return file.name.removesuffix(".refused").removesuffix(AGAIN).removesuffix(".json")
 
 
 def read_record(path: Path) -> CallRecord | None:
@@ -55,7 +61,7 @@ class SpillFolder:
     def set_aside(self, file: Path) -> None:
         """Take a file out of the queue without losing it."""
         with suppress(FileNotFoundError):  # somebody was quicker
-            file.rename(file.with_suffix(".refused"))
+            file.rename(file.with_name(f"{name_of(file)}.refused"))
 
     @property
     def running(self) -> Path:
@@ -63,10 +69,10 @@ class SpillFolder:
         return self.path.with_suffix(".running")
 
     def try_again(self) -> None:
-        """Put back what was set aside."""
+        """Put back what was set aside; its call may have a newer record by now."""
         for file in self.path.glob("[0-9]*.refused"):
             with suppress(FileNotFoundError):
-                file.rename(file.with_suffix(".json"))
+                file.rename(file.with_name(f"{name_of(file)}{AGAIN}"))
 
     def find(self, call_sid: str) -> CallRecord | None:
         """Return the newest record of one call that waits here, or None."""

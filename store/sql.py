@@ -208,7 +208,7 @@ class SqlRecords:
             await self.database.overwrite()
             return ()
         # SQLite does without psycopg
-        from store.postgres_pages import let_overwrite  # noqa: PLC0415
+        from store.fleet.pages import let_overwrite  # noqa: PLC0415
 
         return await trio.to_thread.run_sync(
             partial(let_overwrite, self.url), limiter=self._threads, abandon_on_cancel=True

@@ -129,12 +129,18 @@ class TokenStore:
 
     async def take(self, name: str) -> bytes | None:
         """Return what lies under `name`, to one taker only."""
-        if self._own is not None and (own := await self._own.take(name)) is not None:
-            with suppress(OSError):  # its answer may have been late, or lost
-                await self._ask(_TAKE, name=_key(name))
+        if (own := await self._take_own(name)) is not None:
             return own
         rows = await self._ask(_TAKE, name=_key(name))
         return cast("bytes", rows[0][0]) if rows else None
+
+    async def _take_own(self, name: str) -> bytes | None:
+        """Take what this worker keeps alone, and from the database as well: its answer may have been late, or lost."""
+        own = await self._own.take(name) if self._own is not None else None
+        if own is not None:
+            with suppress(OSError):
+                await self._ask(_TAKE, name=_key(name))
+        return own
 
     async def drop(self, name: str) -> bytes | None:
         """Take what lies under `name`, as far as that is possible now."""
@@ -150,10 +156,8 @@ class TokenStore:
         Cancellation: did both or neither, where the database takes both.
         """
         self._note_expiry(seconds)
-        if self._own is not None and (own := await self._own.exchange(name, into, seconds)) is not None:
+        if (own := await self._take_own(name)) is not None:
             await self.put(into, b"", seconds)
-            with suppress(OSError):  # its answer may have been late, or lost
-                await self._ask(_TAKE, name=_key(name))
             return own
         try:
             rows = await self._ask(_EXCHANGE, name=_key(name), into=_key(into), empty=b"", seconds=float(seconds))

@@ -575,7 +575,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: PostgreSQL has samples of it",
-        "store/postgres_pages.py",
+        "store/fleet/pages.py",
         "' SET STATISTICS 0'",
         "' SET STATISTICS -1'",
         ("tests/store/test_forgetting.py",),
@@ -583,7 +583,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: a whole VACUUM is a plain one",
-        "store/postgres_pages.py",
+        "store/fleet/pages.py",
         'f"VACUUM FULL {table}"',
         'f"VACUUM {table}"',
         ("tests/store/test_forgetting.py",),
@@ -591,7 +591,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: rows that somebody can still see are said to be gone",
-        "store/postgres_pages.py",
+        "store/fleet/pages.py",
         "age(relfrozenxid) > age(%s::xid)",
         "age(relfrozenxid) > age(%s::xid) AND false",
         ("tests/store/test_forgetting.py",),
@@ -599,7 +599,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: what workers posted to each other stays in the files of the queue",
-        "store/postgres_pages.py",
+        "store/fleet/pages.py",
         "generate_series(1, 40)",
         "generate_series(1, 4)",
         ("tests/store/test_forgetting.py",),
@@ -607,7 +607,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: files of the write-ahead log wait to be used again",
-        "store/postgres_pages.py",
+        "store/fleet/pages.py",
         "[ready + 1]",
         "[0]",
         ("tests/store/test_forgetting.py",),

@@ -28,8 +28,8 @@ from simulators.deepgram import DeepgramKnobs
 from simulators.faults import FORMS
 from simulators.scenario import shipped_scenarios
 from simulators.twilio.exchange import TwilioKnobs
+from store.fleet.pages import Vacuumed
 from store.outbox import event_id
-from store.postgres_pages import Vacuumed
 from store.records import FAILED, UNANSWERED, AgentPeriod, CallRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import (
     API_TOKEN,
@@ -723,7 +723,7 @@ def test_the_tables_of_a_postgresql_are_written_anew_where_that_is_asked_for(
         return Vacuumed({"calls": 0.5}, ["backups"])
 
     asked = list[str]()
-    monkeypatch.setattr("store.postgres_pages.vacuum", vacuum)
+    monkeypatch.setattr("store.fleet.pages.vacuum", vacuum)
     monkeypatch.setenv("DATABASE_URL", url)
     keep(there, record())
     done, busy = run("forget", LEAD, "--yes", "--vacuum"), run("forget", LEAD, "--yes", "--vacuum")

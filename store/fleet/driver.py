@@ -7,7 +7,8 @@ transaction and one round trip, which PgBouncer's transaction mode allows as wel
 takes longer than `PATIENCE`, closes its connection; it may have been carried out all the same.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar, cast
 
@@ -24,12 +25,9 @@ from trio.lowlevel import ParkingLot, wait_readable, wait_writable
 
 from protocol.errors import one_line
 from store.calls import DatabaseUnavailable
-from store.orders.databases import Conflict, for_postgres
-from store.postgres import conninfo_of
+from store.orders.databases import Arguments, Conflict, Rows, for_postgres
 
 T = TypeVar("T")
-Arguments = Mapping[str, object]
-Rows = Sequence[TupleRow]
 
 CONNECTIONS = 3
 """Of one worker, beside the one that listens."""
@@ -48,7 +46,34 @@ _USELESS = (
 )
 """Answers of a replica, or of a database that is not ours: it counts as away."""
 
+CONNECT_SECONDS = 3
+_STRAY = re.compile(r" |%(?![0-9A-Fa-f]{2})")
+"""A space, or a percent sign that begins no code: libpq refuses both, and quotes the password that has them."""
+_PATIENCE = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "application_name": "switchboard",
+}
+"""A way that has gone silently is noticed ten seconds later, and not, as the kernel would, after two hours."""
+
 _log = structlog.stdlib.get_logger()
+
+
+def _plain(url: str) -> str:
+    rest = _STRAY.sub(lambda stray: f"%{ord(stray[0]):02X}", url.partition(":")[2])
+    return f"postgresql:{rest}"
+
+
+def conninfo_of(url: str) -> str:
+    """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
+    plain = _plain(url)
+    try:
+        given = conninfo_to_dict(plain)
+    except psycopg.ProgrammingError as exc:
+        raise OSError(f"{' '.join(str(exc).split())}: PostgreSQL has no such. Check DATABASE_URL.") from exc
+    return make_conninfo(plain, **{name: value for name, value in _PATIENCE.items() if not given.get(name)})
 
 
 async def _wait_both(descriptor: int) -> waiting.Ready:

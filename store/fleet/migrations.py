@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import attrs
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
+from store.fleet.driver import Database, PostgresOrders
+from store.fleet.pages import PERSONAL, unsampled
 from store.orders import schema
-from store.orders.databases import for_postgres
+from store.orders.databases import Arguments, Rows, for_postgres
 from store.orders.schema import PROGRAM
-from store.postgres_pages import PERSONAL, unsampled
 
 RECORD_SECONDS = 5.0
 """For one statement about call records."""
@@ -47,7 +47,7 @@ CREATE TABLE workers (
     worker text PRIMARY KEY,  -- a fresh name at each start, and after each death: never used again
     started timestamptz NOT NULL DEFAULT clock_timestamp(),
     beat timestamptz NOT NULL DEFAULT clock_timestamp(),
-    draining boolean NOT NULL DEFAULT false,
+    draining boolean NOT NULL DEFAULT false,  -- this and the next: of earlier programs, which write them
     calls integer NOT NULL DEFAULT 0,
     allowance integer NOT NULL DEFAULT 0  -- how many more calls it may let in by itself, should the database go away
 ) WITH (fillfactor = 50);

@@ -31,7 +31,7 @@ from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_on, close_dead, erase_rows
-from store.fleet.driver import Arguments, Database, Rows
+from store.fleet.driver import Database
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
@@ -50,6 +50,7 @@ from store.fleet.shared import (
     skew,
 )
 from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, live_call, seat
+from store.orders.databases import Arguments, Rows
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0
@@ -74,7 +75,6 @@ class PostgresFleet(Fleet):
     )
     _is_known: bool = attrs.field(default=False, init=False)
     """Whether the database knows this worker by its name, as far as is known here."""
-    _is_draining: bool = attrs.field(default=False, init=False)
     _coming: dict[str, int] = attrs.field(factory=dict, init=False)
     """Keys that are being let in: the database may know them before we do."""
     _unreported: set[str] = attrs.field(factory=set, init=False)
@@ -245,9 +245,6 @@ class PostgresFleet(Fleet):
     async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:
         return await self._others.erase(subject)
 
-    def drain(self) -> None:
-        self._is_draining = True
-
     # The task
 
     async def run(self, listener: Listener, adopt: Adopt) -> None:
@@ -355,8 +352,6 @@ class PostgresFleet(Fleet):
         arguments: Mapping[str, object] = {
             "worker": self.worker,
             "left": self.left_at if self.state is not State.UP else None,
-            "calls": len(self._calls),
-            "draining": self._is_draining,
             "sids": list(notes),
             "notes": list(notes.values()),
         }

@@ -230,9 +230,6 @@ class Fleet:
         await trio.lowlevel.checkpoint()
         return ErasedElsewhere()
 
-    def drain(self) -> None:
-        """Tell that this worker lets nobody new in."""
-
     async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - nobody tells anything
         """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
         await trio.sleep_forever()

@@ -12,9 +12,10 @@ import orjson
 import psycopg
 import trio
 
-from store.fleet.driver import Arguments, Database
+from store.fleet.driver import Database
 from store.fleet.shared import DEAD_SECONDS, LiveCall
 from store.json_text import known_fields
+from store.orders.databases import Arguments
 
 _LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
     CASE WHEN EXISTS (SELECT FROM workers w
@@ -83,7 +84,7 @@ UNHOLD = f"{_END} AND worker = %(worker)s"
 
 NOTED = "SELECT note FROM call_notes WHERE call_sid = %(call_sid)s"
 
-BEAT = f"""WITH beaten AS (UPDATE workers SET beat = clock_timestamp(), calls = %(calls)s, draining = %(draining)s,
+BEAT = f"""WITH beaten AS (UPDATE workers SET beat = clock_timestamp(),
     allowance = (SELECT count(*) FROM slots WHERE key IS NULL AND slot <= (SELECT max_calls FROM account))
         / (SELECT count(*) FROM workers)
     WHERE worker = %(worker)s RETURNING allowance),

@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from store.orders import statements
-from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders, ask_for_all
+from store.orders.databases import Conflict, OrderDatabase, Rows, ask_for_all
 from store.orders.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
@@ -203,10 +203,7 @@ class OrderQueue:
 
     async def erase(self, name: str) -> int:
         """Forget the orders of a number, or one by its id or CallSid; the do-not-call list keeps the number."""
-        erased = len(await self._ask(statements.ERASE, name=name))
-        if erased and isinstance(self.database, SqliteOrders):
-            await self.database.overwrite()
-        return erased
+        return len(await self._ask(statements.ERASE, name=name))
 
     async def now(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""

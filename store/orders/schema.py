@@ -105,9 +105,6 @@ CREATE TABLE IF NOT EXISTS calls (
     record text NOT NULL
 )""",
     "CREATE INDEX IF NOT EXISTS ix_calls_started_at ON calls (started_at)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_outcome ON calls (outcome)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_direction ON calls (direction)",
-    "CREATE INDEX IF NOT EXISTS ix_calls_duration ON calls (duration)",
     """
 CREATE TABLE IF NOT EXISTS call_summaries (
     call_sid {label} PRIMARY KEY,

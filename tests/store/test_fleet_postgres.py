@@ -20,14 +20,14 @@ from store.checkpoints import keep_news
 from store.fleet import driver, statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_cut, close_dead
-from store.fleet.driver import Arguments, Database, PostgresOrders, Rows
+from store.fleet.driver import Database, PostgresOrders
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, LONGEST_POST, State, WorkerMessage, skew
 from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
-from store.orders.databases import for_postgres
+from store.orders.databases import Arguments, Rows, for_postgres
 from store.records import CallRecord, RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden

@@ -25,10 +25,7 @@ from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
 from store.erasing import ERASED, Subject
-from store.fleet.statements import POST
-from store.memory import MemoryRecords
-from store.orders.queue import NewOrder
-from store.postgres_pages import (
+from store.fleet.pages import (
     COPIES,
     LOG_NOT_OURS,
     PERSONAL,
@@ -39,6 +36,9 @@ from store.postgres_pages import (
     unsampled,
     vacuum,
 )
+from store.fleet.statements import POST
+from store.memory import MemoryRecords
+from store.orders.queue import NewOrder
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
 from store.spill import SpillingRecords
@@ -194,7 +194,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take its time to write small tables anew: no fleet waits for these."""
-    monkeypatch.setattr("store.postgres_pages.QUICK_SECONDS", 3.0)
+    monkeypatch.setattr("store.fleet.pages.QUICK_SECONDS", 3.0)
 
 
 def search(url: str, folder: Path) -> bytes:
@@ -338,7 +338,7 @@ async def test_no_byte_is_left_in_any_file_of_postgresql(
             connection.execute("ANALYZE")
         before = found_in(everything_of(cluster))
         if is_asked_for:
-            monkeypatch.setattr("store.postgres_pages.SMALL", 0)
+            monkeypatch.setattr("store.fleet.pages.SMALL", 0)
         proof = (await there.ask("/forget", number=LEAD)).json()
         left = list(proof["not_erased"])
         if is_asked_for:
@@ -388,7 +388,7 @@ def begin(connection: psycopg.Connection[TupleRow], how: str) -> None:
 async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone_when_nobody_can(
     cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch, how: str, full: bool
 ) -> None:
-    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 0.2)
+    monkeypatch.setattr("store.fleet.pages.SEEN_SECONDS", 0.2)
     with psycopg.connect(workers.url, autocommit=True) as connection, psycopg.connect(workers.url) as other:
         connection.execute("CREATE TABLE calls (call_sid text, record text); CREATE TABLE slots (key text)")
         connection.execute("ALTER TABLE calls ALTER record SET STORAGE EXTERNAL")  # long values are kept beside it
@@ -412,7 +412,7 @@ async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone
 async def test_what_workers_posted_to_each_other_is_gone_from_the_files_of_the_queue(
     cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch, is_busy: bool
 ) -> None:
-    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 0.2 if is_busy else 60.0)
+    monkeypatch.setattr("store.fleet.pages.SEEN_SECONDS", 0.2 if is_busy else 60.0)
     with psycopg.connect(workers.url, autocommit=True) as other, psycopg.connect(workers.url) as connection:
         connection.execute("CREATE TABLE slots (key text)")
         other.execute('LISTEN "worker w1"')
@@ -438,7 +438,7 @@ async def test_what_workers_posted_to_each_other_is_gone_from_the_files_of_the_q
 async def test_the_end_of_a_statement_that_can_see_deleted_rows_is_waited_for(
     cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.postgres_pages.SEEN_SECONDS", 60.0)
+    monkeypatch.setattr("store.fleet.pages.SEEN_SECONDS", 60.0)
     with psycopg.connect(workers.url, autocommit=True) as connection, psycopg.connect(workers.url) as other:
         connection.execute("CREATE TABLE calls (call_sid text, record text)")
         connection.execute("INSERT INTO calls VALUES (%s, %s)", [CALLS[0], f"{NAME} {LEAD}"])
@@ -502,7 +502,7 @@ async def test_samples_that_postgresql_has_taken_are_gone_and_it_takes_no_more(w
 async def test_a_vacuum_of_tables_that_are_in_use_or_away_says_so(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.postgres_pages.LOCK_SECONDS", 1)
+    monkeypatch.setattr("store.fleet.pages.LOCK_SECONDS", 1)
     with psycopg.connect(workers.url) as connection:
         connection.execute("CREATE TABLE orders (number text)")
         with pytest.raises(OSError, match="not vacuumed after none: connection"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from store.objects import NAME, UNCHECKED_SECONDS, ObjectMismatch, ObjectStore, open_objects
+from store.objects import NAME, UNCHECKED_SECONDS, ObjectStore, ObjectsUnavailable, open_objects
 from tests.store.object_stores import DriverFailed, FaultyObjects
 
 SID, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
@@ -76,7 +76,7 @@ def test_a_store_that_lies_about_the_size_or_spoils_the_content_has_no_recording
     for fault, why in (("adds_to_size", "the store says"), ("spoils", "read back")):
         system = FaultyObjects()
         setattr(system, fault, 1)
-        with pytest.raises(ObjectMismatch, match=why):
+        with pytest.raises(ObjectsUnavailable, match=why):
             system.as_store().upload(recording, SID)
 
         assert system.kept == {}

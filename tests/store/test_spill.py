@@ -315,6 +315,18 @@ async def test_what_an_older_version_could_not_read_is_tried_again_at_the_next_s
     assert await database.get(FULL.call_sid) == FULL
 
 
+async def test_what_is_tried_again_replaces_no_newer_record_of_its_call(folder: Path, nursery: trio.Nursery) -> None:
+    newer, other = attrs.evolve(FULL, outcome="crashed"), attrs.evolve(FULL, call_sid="CA9")
+    database = Database()
+    await database.save(newer)
+    put(folder, "00000000000000000001-CA.refused", encode_record(FULL))
+    (folder / "00000000000000000002-CA9.refused").write_bytes(encode_record(other))
+    nursery.start_soon(SpillingRecords(database, folder, BRISK).run)
+    await wait_until(lambda: not waiting(folder))
+
+    assert [await database.get(one.call_sid) for one in (FULL, other)] == [newer, other]
+
+
 @pytest.mark.parametrize(
     "odd", [attrs.evolve(FULL, outcome="\ud800"), attrs.evolve(FULL, call_sid="\ud800")], ids=["outcome", "call_sid"]
 )

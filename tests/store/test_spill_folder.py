@@ -99,3 +99,9 @@ def test_what_is_set_aside_is_kept_but_waits_no_longer(folder: SpillFolder) -> N
 
     assert folder.waiting() == []
     assert [path.suffix for path in folder.path.iterdir()] == [".refused"]
+
+    folder.try_again()
+    again = folder.waiting()
+    folder.set_aside(again[0])
+
+    assert (len(again), list(folder.path.iterdir())) == (1, [file.with_suffix(".refused")])

@@ -20,10 +20,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.erasing import Subject
+from store.fleet.driver import conninfo_of
 from store.fleet.migrations import PostgresRecords
 from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders, for_postgres, for_sqlite
-from store.postgres import conninfo_of
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import _NEXT, SqlRecords, _search

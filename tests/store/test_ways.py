@@ -13,8 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from store.calls import DatabaseUnavailable
 from store.fleet import driver
 from store.fleet.commands import OtherWorkers
-from store.fleet.driver import Database
-from store.postgres import conninfo_of
+from store.fleet.driver import Database, conninfo_of
 from tests.store.throw_away_postgres import Cluster
 from tests.store.ways import open_way
 

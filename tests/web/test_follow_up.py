@@ -13,6 +13,7 @@ from actors.facts import CallParked
 from actors.journal import Journal
 from actors.messages import NoteCallOver
 from store.calls import DatabaseUnavailable
+from store.fleet.shared import LiveCall
 from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.search import CallQuery, CallSummary
@@ -97,6 +98,20 @@ async def test_however_many_calls_there_are_what_others_have_heard_is_looked_up_
         await FollowUp(context).look()
 
     assert tokens.looks == 3  # of those that run, which are ended; of those that are parked, which are back or over
+
+
+async def test_a_call_that_another_worker_carries_is_not_taken_up_at_the_start(autojump_clock: MockClock) -> None:
+    there = exchange()
+    context = context_of(there)
+    await save(there, PUT_THROUGH)
+    context.announced.parked_calls.leave(CALL_SID)
+    await context.admissions.tell(CALL_SID, CallNews.RESUMED, "another worker")
+    await context.fleet.admit(LiveCall(CALL_SID, CALL_SID))
+
+    await FollowUp(context).recall()
+
+    assert await context.admissions.told(CallNews.RESUMED, [CALL_SID]) == {CALL_SID: "another worker"}
+    assert list(context.announced.parked_calls.all()) == []
 
 
 @pytest.mark.parametrize("status", ["completed", "no-answer", None])

@@ -64,10 +64,11 @@ class FollowUp:
         try:
             found = await records.search(CallQuery(outcome=TRANSFERRING, limit=RECALLED))
             read = [await readable_record(records, one.call_sid) for one in found]
+            running = [call.call_sid for call in await self.context.fleet.live()]
         except OSError as exc:  # tried again with the next look
             _log.debug("transfers_not_recalled", why=str(exc))
             return
-        known = {*self.context.streams.running(), *(parked.record.call_sid for parked in parked_calls.all())}
+        known = {*self.context.streams.running(), *running, *(parked.record.call_sid for parked in parked_calls.all())}
         for record in read:
             if record is not None and record.call_sid not in known:
                 await self.context.admissions.forget(record.call_sid, CallNews.RESUMED)  # it came back before

@@ -122,7 +122,6 @@ class Slots:
     def drain(self) -> None:
         self.draining = True
         self._drains.set()
-        self.fleet.drain()
 
     async def wait_draining(self) -> None:
         await self._drains.wait()

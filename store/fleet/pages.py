@@ -14,7 +14,7 @@ it blocks.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ import psycopg
 import psycopg.rows
 import structlog
 
-from store.postgres import conninfo_of
+from store.fleet.driver import conninfo_of
 
 PERSONAL: Mapping[str, tuple[str, ...]] = {
     "calls": ("call_sid", "record"),
@@ -146,6 +146,16 @@ def _get_now(connection: Connection) -> str:
     return str(now)
 
 
+def _looks(until: float) -> Iterator[bool]:
+    """Go on to look until then, ever less often; yield whether a look is the last one."""
+    pause, longest = SEEN_PAUSES
+    while time.monotonic() <= until:
+        yield False
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
+    yield True
+
+
 @attrs.frozen
 class _Tables:
     """Takes away what transactions before `now` have deleted; notes how long that took, and in which tables some stays.
@@ -165,19 +175,17 @@ class _Tables:
 
         Once they are gone from one table, no other one is seen: so the small ones, which are soon written, come first.
         """
-        began, (pause, longest) = time.monotonic(), SEEN_PAUSES
-        while _is_written_anew(self.connection, table, size, full=full):
+        began = time.monotonic()
+        for is_last in _looks(self.until):
+            if not _is_written_anew(self.connection, table, size, full=full):
+                self.left[free_space].append(table)
+                break
             if self.refused:
                 return
             if not self._is_seen(table):
                 break
-            if time.monotonic() > self.until:
+            if is_last:
                 self.left[still_seen].append(table)
-                break
-            time.sleep(pause)
-            pause = min(2 * pause, longest)
-        else:
-            self.left[free_space].append(table)
         self.took[table] = round(time.monotonic() - began, 3)
 
     def _is_seen(self, table: str) -> bool:
@@ -216,14 +224,9 @@ def _is_written_anew(connection: Connection, table: str, size: int, *, full: boo
 
 def _renew_queue(connection: Connection) -> Sequence[str]:
     """Have everybody who listens read on, and the files of what was notified taken away; return what is left of it."""
-    until, (pause, longest) = time.monotonic() + SEEN_SECONDS, SEEN_PAUSES
     connection.execute(_READ_ON)
-    while connection.execute(_IS_READ).fetchall() != [(True,)]:
-        if time.monotonic() > until:
-            return [UNREAD]
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
-    return []
+    looks = _looks(time.monotonic() + SEEN_SECONDS)
+    return [] if any(connection.execute(_IS_READ).fetchall() == [(True,)] for _ in looks) else [UNREAD]
 
 
 def _renew_log(connection: Connection, most: float) -> Sequence[str]:
