@@ -134,9 +134,14 @@ def place_in(trace: TracebackType | None) -> str:
 
 
 def _place_of(frame: FrameType) -> str:
-    """Name the innermost line that is no library's; the innermost of all where there is none below the testkit."""
+    """Name the innermost line that is no library's; the innermost of all where there is none below the testkit.
+
+    It is empty where trio starts a thread: on a busy machine the thread is at work before the step is over.
+    """
     place: FrameType | None = frame
     while place is not None and any(part in place.f_code.co_filename for part in _LIBRARIES):
+        if place.f_code is trio.to_thread.run_sync.__code__:
+            return ""
         place = place.f_back
     if place is None or Path(place.f_code.co_filename).parent == _HERE:
         place = frame

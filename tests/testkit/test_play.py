@@ -1,5 +1,6 @@
 """What `play` sees by itself, and what a test can expect of a played call."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +37,7 @@ from testkit.functions import Double, NoSuchFunction
 from testkit.manners import agrees, is_filler
 from testkit.play import roster_of
 from testkit.replay import chosen_roster
+from testkit.step_watch import LOOK_EVERY
 from tests.examples import one_in
 from tests.testkit import mistakes
 from tests.testkit.mistakes import (
@@ -430,6 +432,27 @@ async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) ->
         sum(range(3_000_000))
         return Answer({"state": "here"}, {"order": arguments.number})
 
+    call = await play(roster(look_up), GOOD)
+
+    assert call.calls[0].ok
+
+
+async def test_a_thread_that_starts_slowly_blocks_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a busy machine, where it works already while the loop waits for its turn."""
+    start = trio.lowlevel.start_thread_soon
+
+    def start_slowly(work: Callable[[], Any], deliver: Callable[[Any], object], name: str | None = None) -> None:
+        start(work, deliver, name)
+        time.sleep(4 * LOOK_EVERY)
+
+    @blocking
+    def look_up(arguments: Order, context: CallContext) -> Outcome:
+        return Answer({"state": "here"}, {"order": arguments.number})
+
+    monkeypatch.setattr("trio._threads.start_thread_soon", start_slowly)
+    monkeypatch.setattr("testkit.step_watch._LIBRARIES", ("site-packages", Path(__file__).name))  # it stands for trio's
     call = await play(roster(look_up), GOOD)
 
     assert call.calls[0].ok
