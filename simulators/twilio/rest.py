@@ -37,7 +37,7 @@ QUEUE = 64
 
 
 class SidMint:
-    """Makes SIDs that look like Twilio's and are the same in every run."""
+    """Makes SIDs that look like Twilio's, and are the same in every run with the same seed."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
@@ -68,6 +68,8 @@ class TwilioSimulator:
     observe: Callable[[str, LogEntry], None] | None = None
     """Sees every log entry with its call's SID; must not block."""
     today: Callable[[], datetime] = lambda: datetime.now(UTC)
+    seed: str = ""
+    """Of the SIDs, besides the account."""
     calls: dict[str, SimulatedCall] = attrs.field(factory=dict, init=False)
     _exchange: Exchange = attrs.field(init=False)
     _to_place: trio.MemorySendChannel[SimulatedCall] = attrs.field(init=False)
@@ -85,7 +87,7 @@ class TwilioSimulator:
             faults=FaultPlan(faults).twilio,
             human=self.scenario.human or Human(),
             now=self.now,
-            new_sid=SidMint(self.account_sid),
+            new_sid=SidMint(self.account_sid + self.seed),
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -5,6 +5,7 @@ The webhook deadline is the simulator's own, so the client has none.
 """
 
 import os
+import secrets
 from collections.abc import Mapping
 
 import httpx
@@ -73,5 +74,6 @@ async def serve_twilio(
             knobs or TwilioKnobs(),
             faults,
             api_keys=api_keys or {},
+            seed=secrets.token_hex(8),  # the server may remember the calls of another run by their SIDs
         )
         await serve_simulator(simulator, port=port, certificate=certificate, task_status=task_status)

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
+from simulators.twilio.serving import serve_twilio
 from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
 
 SAY = "<Response><Say>Hi.</Say></Response>"
@@ -259,3 +260,16 @@ async def test_sids_are_the_same_in_every_run(autojump_clock: MockClock) -> None
             sids.append((await line.order()).sid)
 
     assert sids[0] == sids[1]
+
+
+async def test_another_service_names_no_call_as_the_one_before_it() -> None:
+    """A server that outlives it, or its database, would take one call for the other."""
+    sids = []
+    for _ in range(2):
+        async with trio.open_nursery() as nursery, httpx.AsyncClient(trust_env=False) as client:
+            port: int = await nursery.start(serve_twilio, plot())
+            url = f"http://127.0.0.1:{port}/simulator/call-in"
+            sids.append((await client.post(url, data={"Url": f"{ORIGIN}/voice"})).json()["sid"])
+            nursery.cancel_scope.cancel(reason="test over")
+
+    assert sids[0] != sids[1]
