@@ -35,7 +35,7 @@ from actors.line.switch import Wish
 from actors.messages import AskHandoff, TakeFloor
 from actors.operator.person import PersonOnPhone
 from actors.supervision import Crashed, guard
-from actors.turn.events import FunctionCancelled, HandoffWanted, PersonWanted, RemarkMade, Signal
+from actors.turn.events import FunctionCancelled, HandoffWanted, RemarkMade, Signal
 from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.functions import HandOff, TransferToHuman
@@ -196,11 +196,11 @@ class CommandRunner:
         person = TransferToHuman(reason, notes, wanted.number)
         ordered = Wish(session.agent, person, command_id=command_id, way=switch.by_operator, comes_back=comes_back)
         switch.ordered = ordered
-        self._driver.put(PersonWanted())
+        self._driver.put(Signal.PERSON_WANTED)
         ended = await guard(partial(self._wait_refused, ordered))
         switch.ordered = None
         if not ordered.is_told:
-            self._driver.put(PersonWanted(wanted=False))
+            self._driver.put(Signal.PERSON_UNWANTED)
         if isinstance(ended, Crashed):
             raise ended.error
         return ended

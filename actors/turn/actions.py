@@ -235,7 +235,7 @@ class Actions(TurnState):
         elif self.is_asked_out or is_refused:
             goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
-            self.may_stay = self.is_rarely_reopened(Phase.CLOSING)
+            self.may_stay = self.reopened.count(Phase.CLOSING) < self.numbers.reopenings
         else:
             self.ask(self.now - self.callers_turn_since)
 

@@ -35,8 +35,16 @@ class Signal(Enum):
     # The operator, who changes nothing unless agent and caller converse
     RESTART_WANTED = auto()  # another session for the agent on the floor
     TAKEN_OVER = auto()  # the operator speaks in the place of the agent, until `FloorGiven`
+    PERSON_WANTED = auto()  # the caller put through to a person, as a key would
+    PERSON_UNWANTED = auto()  # or no longer
     # The clock
     TIME_PASSED = auto()  # `Turn.deadline()` has come
+    # What an event turns out to be: nobody sends these
+    TOLD_ECHOED = auto()  # `CallerSaid`, with the words that the service was told: no new turn of the caller's
+    TOLD_HEARD = auto()  # `CALLER_STARTED_SPEAKING`, for the words that the service was told: the caller is silent
+    LATE_FILLER_BEGAN = auto()  # `AgentSaid`, with a filler that the answer has overtaken
+    HANDOFF_ENDED = auto()  # `FunctionCancelled`, for the handoff under way: the session keeps the floor
+    DECISION_CANCELLED = auto()  # the same, for the function that has ended the conversation, or asked for a person
 
 
 # From the session on the floor
@@ -178,13 +186,6 @@ class RemarkMade:
 
 
 @attrs.frozen
-class PersonWanted:
-    """An operator wants the caller put through to a person, as a key would; or, not `wanted`, no longer."""
-
-    wanted: bool = True
-
-
-@attrs.frozen
 class CloseAsked:
     """The call is to end with this outcome and this last sentence; at once without a sentence.
 
@@ -197,16 +198,6 @@ class CloseAsked:
 
 
 # What an event turns out to be. Nobody sends these: `Turn` makes them of others
-
-
-class Meaning(Enum):
-    """What an event turns out to be, where that says everything."""
-
-    TOLD_ECHOED = auto()  # `CallerSaid`, with the words that the service was told: no new turn of the caller's
-    TOLD_HEARD = auto()  # `CALLER_STARTED_SPEAKING`, for the words that the service was told: the caller is silent
-    LATE_FILLER_BEGAN = auto()  # `AgentSaid`, with a filler that the answer has overtaken
-    HANDOFF_ENDED = auto()  # `FunctionCancelled`, for the handoff under way: the session keeps the floor
-    DECISION_CANCELLED = auto()  # the same, for the function that has ended the conversation, or asked for a person
 
 
 @attrs.frozen
@@ -235,14 +226,14 @@ class InjectionWentOn:
 Event: TypeAlias = (
     Signal | CallerSaid | AgentSaid | FunctionsAsked | FunctionDone | FunctionCancelled
     | HandoffWanted | TransferWanted | EndWanted | FloorGiven | VoiceEnded | KeysEntered | PutThroughFailed
-    | RemarkMade | PersonWanted | CloseAsked
+    | RemarkMade | CloseAsked
 )  # fmt: skip
 """The events that the driver sends."""
-Recognised: TypeAlias = Event | Meaning | TurnToldLate | InjectionBegan | InjectionWentOn
+Recognised: TypeAlias = Event | TurnToldLate | InjectionBegan | InjectionWentOn
 """The events that the tables look up."""
-Kind: TypeAlias = Signal | Meaning | type[Recognised]
+Kind: TypeAlias = Signal | type[Recognised]
 
 
 def kind_of(event: Recognised) -> Kind:
     """Return what the tables look an event up by."""
-    return event if isinstance(event, Signal | Meaning) else type(event)
+    return event if isinstance(event, Signal) else type(event)

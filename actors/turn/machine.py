@@ -10,8 +10,8 @@ import attrs
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
-from actors.turn.events import Event, Meaning, Recognised, Signal, kind_of
-from actors.turn.parts import JUST_BEHIND, NEVER, words_of
+from actors.turn.events import Event, Recognised, Signal
+from actors.turn.parts import JUST_BEHIND, NEVER, LastReply, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES, take
@@ -20,10 +20,6 @@ _WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
 """The caller has one on the line, or is about to."""
 _MOST_RULES_AT_ONCE = 20
 """More than can be due together: a rule that does not undo its own condition costs a call time, and not its life."""
-_SPEECH = {
-    Signal.AUDIO_BEGAN, events.AgentSaid, events.InjectionBegan, events.InjectionWentOn, Meaning.LATE_FILLER_BEGAN,
-}  # fmt: skip
-"""What the service says, in sound or in words."""
 
 
 @attrs.define(eq=False)
@@ -108,17 +104,19 @@ class Turn(Actions):
             case Signal.CALLER_STARTED_SPEAKING if self.session.told and not self.is_loud:
                 is_answered = self.at.alive >= self.at.told + self.deadlines.shortest_word
                 is_another = self.now > self.at.cut + JUST_BEHIND and self.at.cut > self.at.told
-                return event if is_answered or is_another else Meaning.TOLD_HEARD
+                return event if is_answered or is_another else Signal.TOLD_HEARD
             case events.AgentSaid():
                 return self._recognise_words(event)
-            case events.FunctionCancelled(id=call_id):
-                return self._recognise_cancelled(event, call_id)
+            case events.FunctionCancelled(id=call_id) if call_id == self.session.handoff:
+                return Signal.HANDOFF_ENDED
+            case events.FunctionCancelled(id=call_id) if call_id == (self.ended_by or self.session.transfer):
+                return Signal.DECISION_CANCELLED
             case _:
                 return event
 
     def _recognise_turn(self, event: events.CallerSaid, text: str) -> Recognised:
         if self.echoes(text):
-            return Meaning.TOLD_ECHOED
+            return Signal.TOLD_ECHOED
         if self.repeats(text):
             return Signal.TIME_PASSED
         is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
@@ -140,18 +138,13 @@ class Turn(Actions):
             return events.InjectionWentOn(self.session.rest.removeprefix(text).lstrip())
         if text == self.session.late_filler and self.debt is Debt.OWED:
             return events.InjectionBegan(SayAsAgent(SpeechKind.FILLER, text))
-        return Meaning.LATE_FILLER_BEGAN if text == self.session.late_filler else event
-
-    def _recognise_cancelled(self, event: Event, call_id: str) -> Recognised:
-        if call_id == self.session.handoff:
-            return Meaning.HANDOFF_ENDED
-        decision = self.ended_by or self.session.transfer
-        return Meaning.DECISION_CANCELLED if decision == call_id else event
+        return Signal.LATE_FILLER_BEGAN if text == self.session.late_filler else event
 
     def _note(self, event: Recognised) -> None:
         """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
         self._note_caller(event)
-        if kind_of(event) in _SPEECH:
+        is_words = isinstance(event, events.AgentSaid | events.InjectionBegan | events.InjectionWentOn)
+        if is_words or event in (Signal.AUDIO_BEGAN, Signal.LATE_FILLER_BEGAN):
             self._note_speech(event)
         self._note_service(event)
         self._note_session(event)
@@ -173,7 +166,7 @@ class Turn(Actions):
                 self.session.rest, self.has_asked = "", False
             case events.TurnToldLate():
                 self._note_late_turn(event)
-            case Meaning.TOLD_ECHOED:
+            case Signal.TOLD_ECHOED:
                 self.transcript, self.session.told = words_of(self.session.told), ""
                 self.want()
                 self.expect_words()
@@ -208,7 +201,10 @@ class Turn(Actions):
         is_whole = said.began < self.at.wanted or (is_asked and said.has_sound and not self.session.rest)
         is_played_out = not self.sounding and is_whole  # more was asked for since it began, or all of it was said
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
-            self.begin_reply()
+            if not said.has_sound:
+                self.unsay_words()
+            self.reply = LastReply()
+            self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
         match event:
             case Signal.AUDIO_BEGAN if self.gate is Gate.OPEN:
                 self._begin_sound()
@@ -218,12 +214,9 @@ class Turn(Actions):
                 self._note_injection(event)
             case events.InjectionWentOn(rest=rest):
                 self.at.said, self.session.rest = self.now, rest
-            case Meaning.LATE_FILLER_BEGAN:
-                self.reply.asked, self.session.late_filler, self.reply.kind = (
-                    self.session.late_filler,
-                    "",
-                    SpeechKind.FILLER,
-                )
+            case Signal.LATE_FILLER_BEGAN:
+                self.reply.kind, self.reply.asked = SpeechKind.FILLER, self.session.late_filler
+                self.session.late_filler = ""
             case _:
                 pass  # of another group
 
@@ -351,8 +344,8 @@ class Turn(Actions):
             case events.RemarkMade(text=text, id=remark_id):
                 self.remark = SayAsAgent(SpeechKind.REMARK, text, id=remark_id) if text else None
                 self.at.remark = self.now
-            case events.PersonWanted(wanted=wanted):
-                self.is_person_ordered = wanted
+            case Signal.PERSON_WANTED | Signal.PERSON_UNWANTED:
+                self.is_person_ordered = event is Signal.PERSON_WANTED
             case events.CloseAsked():
                 self.close(event)
             case _:
@@ -379,10 +372,10 @@ class Turn(Actions):
                 self.session.running.discard(event.id)
                 self.want()
                 self._forget_said()
-            case Meaning.HANDOFF_ENDED:
+            case Signal.HANDOFF_ENDED:
                 self.session.handoff = ""
                 self.wait_anew()  # the session could say nothing meanwhile
-            case Meaning.DECISION_CANCELLED:
+            case Signal.DECISION_CANCELLED:
                 self.session.transfer = ""
             case _:
                 pass  # of another group

@@ -199,7 +199,8 @@ class TurnState:
     @property
     def may_be_reopened(self) -> bool:
         """Whether the caller's words take back what the agent has decided, as it did not do upon them."""
-        return self.is_rarely_reopened(self.phase) and self.closing is None and not self.ends_upon_words
+        is_rare = self.reopened.count(self.phase) < self.numbers.reopenings
+        return is_rare and self.closing is None and not self.ends_upon_words
 
     @property
     def is_decided(self) -> bool:
@@ -241,10 +242,6 @@ class TurnState:
         began = reply.began if reply.has_sound else at.answered  # with words whose audio is still to come
         is_theirs = max(at.understood, at.told) < at.own_turn
         return is_theirs and max(at.heard, at.voiced) <= began
-
-    def is_rarely_reopened(self, phase: Phase) -> bool:
-        """Whether the caller's words may take such a phase back once more."""
-        return self.reopened.count(phase) < self.numbers.reopenings
 
     def is_whole(self, now: float) -> bool:
         """Whether a reply that ends now has been sent to its end: an interruption is told at once."""
@@ -401,13 +398,6 @@ class TurnState:
         """Leave what belongs to the caller's turn before, as they have spoken anew, or pressed keys."""
         self.is_unended = self.owes_deed = False
         self.promise, self.is_reminded, self.is_urged = None, False, False
-
-    def begin_reply(self) -> None:
-        """Begin a reply of the agent's behind the one before it."""
-        if not self.reply.has_sound:
-            self.unsay_words()
-        self.reply = LastReply()
-        self.withholds_end, self.is_unended = self.withholds_end or self.is_unended, False
 
     def lose_session(self) -> None:
         """Leave the caller without a session. If its answer has begun, the next one is asked for the rest of it."""

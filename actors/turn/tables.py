@@ -14,7 +14,7 @@ from attrs.validators import in_
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Listening, SpeechKind
-from actors.turn.events import Kind, Meaning, Signal, kind_of
+from actors.turn.events import Kind, Signal, kind_of
 from actors.turn.parts import JUST_BEHIND
 from actors.turn.state import CallerState, Debt, Phase, TurnState, VoiceState
 
@@ -187,20 +187,20 @@ VOICE = Table("voice", VoiceState, {
     events.FloorGiven: each(VoiceState, to(IDLE, Actions.take_floor)),
     Signal.FLOOR_VACATED: each(VoiceState, to(ABSENT, Actions.leave_floor)),
     events.HandoffWanted: each((IDLE, COMING, CUT, LATE), to(ABSENT, Actions.forget, when="they converse")),
-    Meaning.HANDOFF_ENDED: {ABSENT: to(IDLE)},
+    Signal.HANDOFF_ENDED: {ABSENT: to(IDLE)},
     Signal.AUDIO_BEGAN: {IDLE: _cut_at_once + to(COMING, Actions.forget)},
     events.AgentSaid: {
         IDLE: _cut_at_once + to(COMING, Actions.forget, when="words are audible"), LATE: to(COMING),
     },
     events.InjectionBegan: {IDLE: _cut_at_once + to(COMING, Actions.forget), LATE: to(COMING)},
-    Meaning.LATE_FILLER_BEGAN: {IDLE: to(LATE), COMING: to(LATE)},
+    Signal.LATE_FILLER_BEGAN: {IDLE: to(LATE), COMING: to(LATE)},
     Signal.AUDIO_DONE: {COMING: to(IDLE, when="it has sound"), CUT: to(IDLE, when="nothing is aside"), LATE: to(IDLE)},
     Signal.CALLER_STARTED_SPEAKING: {
         IDLE: do(Actions.set_aside, when="something sounds that a start may cut"),
         COMING: to(CUT, Actions.set_aside, when="a start may cut it"),
         LATE: do(Actions.set_aside, when="something sounds that a start may cut"),
     },
-    Meaning.TOLD_HEARD: {
+    Signal.TOLD_HEARD: {
         IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
     },
     events.CallerSaid: {
@@ -210,9 +210,9 @@ VOICE = Table("voice", VoiceState, {
         LATE: to(IDLE, Actions.drop, when="an answer sounds") + to(IDLE, Actions.forget),
     },
     events.TurnToldLate: each(VoiceState, _go_on) | {CUT: _go_on + to(IDLE, Actions.forget), LATE: _go_on + to(IDLE)},
-    Meaning.TOLD_ECHOED: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
+    Signal.TOLD_ECHOED: {IDLE: do(Actions.forget), COMING: to(IDLE), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
     Signal.THINKING_BEGAN: {CUT: to(IDLE), LATE: to(IDLE)},
-    Meaning.DECISION_CANCELLED: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},
+    Signal.DECISION_CANCELLED: {IDLE: do(Actions.drop), COMING: to(CUT, Actions.drop)},
     events.FunctionsAsked: {IDLE: do(Actions.forget), CUT: to(IDLE, Actions.forget), LATE: to(IDLE)},
 })  # fmt: skip
 
@@ -222,7 +222,7 @@ DEBT = Table("debt", Debt, {
         SETTLED: to(OWED, Actions.owe_answer, when="it is to be answered"), OWED: do(Actions.owe_answer),
     },
     events.TurnToldLate: each(Debt, to(OWED, Actions.owe_answer, when="it has no sound")),
-    Meaning.TOLD_ECHOED: {SETTLED: to(OWED, Actions.owe)},
+    Signal.TOLD_ECHOED: {SETTLED: to(OWED, Actions.owe)},
     events.FunctionsAsked: {
         SETTLED: to(OWED, Actions.owe, when="no goodbye or transfer is under way")
         + to(OWED, Actions.owe, when="a transfer waits for it"),
@@ -232,7 +232,7 @@ DEBT = Table("debt", Debt, {
         OWED: to(SETTLED, Actions.settle, when="it is answered"),
     },
     events.VoiceEnded: each(Debt, to(OWED, Actions.doubt_hearing, when="the service is deaf")),
-    Meaning.DECISION_CANCELLED: {SETTLED: to(OWED, Actions.owe_withdrawn)},
+    Signal.DECISION_CANCELLED: {SETTLED: to(OWED, Actions.owe_withdrawn)},
     Signal.AUDIO_DONE: {OWED: to(SETTLED, Actions.settle, when="it is answered")},
     events.TransferWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
     events.EndWanted: {OWED: to(SETTLED, Actions.settle, when="it is said already")},
@@ -243,12 +243,12 @@ CONVERSING, HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING, HUSHED, CLOSING
 _refused_in = each((HANDING_OVER, TRANSFERRING, PUTTING_THROUGH, ENDING), do(Actions.refuse))
 PHASE = Table("phase", Phase, {
     events.HandoffWanted: _refused_in | {CONVERSING: to(HANDING_OVER, Actions.hold)},
-    Meaning.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, Listening.FREE_TAPE)},
+    Signal.HANDOFF_ENDED: {HANDING_OVER: to(CONVERSING, Listening.FREE_TAPE)},
     events.TransferWanted: _refused_in | {
         CONVERSING: to(TRANSFERRING, Actions.start_transfer),
         ENDING: to(TRANSFERRING, Actions.start_transfer, Actions.refuse_end),
     },
-    Meaning.DECISION_CANCELLED: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
+    Signal.DECISION_CANCELLED: {TRANSFERRING: to(CONVERSING), ENDING: to(CONVERSING)},
     events.PutThroughFailed: {PUTTING_THROUGH: to(CONVERSING, Actions.fail_transfer)},
     events.EndWanted: _refused_in | {CONVERSING: to(ENDING, Actions.start_ending)},
     events.CallerSaid: {

@@ -22,7 +22,6 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionsAsked,
     KeysEntered,
-    PersonWanted,
     RemarkMade,
     Signal,
     TransferWanted,
@@ -114,21 +113,21 @@ def test_a_last_sentence_whose_end_is_not_told_is_heard_all_the_same() -> None:
 
 
 def test_a_key_for_a_person_cuts_what_the_agent_says() -> None:
-    got = seen((1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("A long reply.")), (2, PersonWanted()), until=2)
+    got = seen((1, Signal.AUDIO_BEGAN), (1.1, AgentSaid("A long reply.")), (2, Signal.PERSON_WANTED), until=2)
 
     assert effects_of(got) == [Aside.CUT, Aside.FORGET, PUTTING_THROUGH]
 
 
 def test_a_transfer_that_nobody_has_announced_asks_for_nothing_more_of_the_session() -> None:
     turn = on_floor()
-    got = play(turn, [(1, PersonWanted())], 11.5)
+    got = play(turn, [(1, Signal.PERSON_WANTED)], 11.5)
 
     assert PutThrough("") in effects_of(got)
     assert state_of(turn).session.outstanding is None
 
 
 def test_a_key_that_came_to_nothing_answers_no_function() -> None:
-    got = effects_of(seen((1, PersonWanted()), until=40))
+    got = effects_of(seen((1, Signal.PERSON_WANTED), until=40))
 
     assert not [effect for effect in got if isinstance(effect, AnswerFunction)]
 

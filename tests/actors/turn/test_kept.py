@@ -23,7 +23,6 @@ from actors.turn.events import (
     FunctionDone,
     FunctionsAsked,
     KeysEntered,
-    PersonWanted,
     PutThroughFailed,
     RemarkMade,
     Signal,
@@ -97,12 +96,12 @@ def test_keys_show_that_a_caller_is_there_who_was_asked_twice() -> None:
 
 
 def test_an_operator_may_want_the_caller_put_through_and_think_better_of_it() -> None:
-    assert (1, ANNOUNCED) in seen((1, PersonWanted()), until=1.5)
+    assert (1, ANNOUNCED) in seen((1, Signal.PERSON_WANTED), until=1.5)
     assert ANNOUNCED not in effects_of(
         seen(
             (1, Signal.FLOOR_VACATED),
-            (2, PersonWanted()),
-            (3, PersonWanted(wanted=False)),
+            (2, Signal.PERSON_WANTED),
+            (3, Signal.PERSON_UNWANTED),
             (4, FloorGiven(False)),
             until=6,
         )
@@ -151,7 +150,7 @@ def test_a_transfer_refuses_no_end_that_a_lost_session_has_asked_for() -> None:
 
 
 def test_an_order_to_put_the_caller_through_that_came_to_nothing_is_over() -> None:
-    got = seen((1, PersonWanted()), (4, PutThroughFailed("nobody")), until=6)
+    got = seen((1, Signal.PERSON_WANTED), (4, PutThroughFailed("nobody")), until=6)
 
     assert [at for at, effect in got if effect == ANNOUNCED] == [1]
 

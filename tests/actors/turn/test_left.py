@@ -16,7 +16,6 @@ from actors.turn.events import (
     EndWanted,
     FloorGiven,
     KeysEntered,
-    PersonWanted,
     PutThroughFailed,
     RemarkMade,
     Signal,
@@ -100,7 +99,7 @@ def test_a_turn_that_a_session_is_asked_again_is_asked_once() -> None:
 
 def test_keys_and_a_failed_transfer_are_told_once() -> None:
     turn = on_floor()
-    play(turn, [(1, PersonWanted()), (4, KeysEntered("7")), (4.5, PutThroughFailed("nobody"))], 4.6)
+    play(turn, [(1, Signal.PERSON_WANTED), (4, KeysEntered("7")), (4.5, PutThroughFailed("nobody"))], 4.6)
     state = state_of(turn)
 
     assert (state.keys, state.why_no_person, state.last_turn) == ((), "", "")
