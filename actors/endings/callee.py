@@ -50,13 +50,13 @@ _CONNECTS: Final = _any_of(
     r"\b(announce|announcing) (you|your call)\b",
 )
 _GREETS: Final = _any_of(
-    r"\b(you've|you have|youve) reached\b(?! the right)",
+    r"\b(you've|you have|youve) reached\b(?! the (right|wrong))",
     r"\b(leave|record) (me |us )?(a|your|the|another) "
     r"(brief |short |detailed )?(message|voice note|name|number|details)\b",
     r"\b(at|after|following|wait for) the (tone|beep|signal)\b",
     r"\b(mailbox|voice ?mail(box)?|answering (machine|service))\b",
     r"\b(can't|cannot|can not|unable to) (come to|make it to|take|answer|get to) (the|your|my) (phone|call)\b",
-    r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when|later)\b",
+    r"\b(call|get back to|return) (you|your call)( back)? (as soon as|when)\b",
     r"\bpress (or say )?(\w+ (for|to)|\d|zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash)\b",
     r"\b(pound|star|hash) key\b|\bparty's extension\b|\boptions have changed\b|\bsay things like\b",
     r"\bfor english (press|say|dial|stay)\b|\bpara español\b",
@@ -98,7 +98,7 @@ _TAKES_NOTHING: Final = _any_of(
     _NO_CALL,
 )
 _OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
-_ASKS_BACK: Final = _any_of(r"\b(did|do|have|are|would) you\b")
+_ASKS_BACK: Final = _any_of(r"\b(did|do|have|are|would) you\b", r"\bshould i\b")
 
 
 def is_greeting(text: str) -> bool:

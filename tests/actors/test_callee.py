@@ -68,6 +68,7 @@ REFUSALS = [
     "He's not available at the moment.",
     "Did you leave me a message yesterday?",
     "Are you a voicemail?",
+    "Should I press one?",
     "Sorry, he's in a meeting. Do you want to leave a message?",
     "She's out. Would you like to leave a message?",
 ]
@@ -75,6 +76,8 @@ DOUBTFUL = ["Hi, I'm not available right now.", "The manager is not available.",
 PEOPLE = [
     "Hello?",
     "You've reached the right person.",
+    "You have reached the wrong number.",
+    "I am driving, I'll call you back later.",
     "Yes, I have a minute.",
     "Sure, go ahead.",
     "No, I'm driving.",
