@@ -202,11 +202,11 @@ class Actions(TurnState):
             at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off
         else:
-            own, self.own_filler = self.own_filler if self.session.running else "", ""
-            self._fill(own)
+            self._fill()
 
-    def _fill(self, own: str = "") -> None:
-        """Ask for these words, or for the next filler."""
+    def _fill(self) -> None:
+        """Ask for a function's own words, or for the next filler."""
+        own, self.own_filler = self.own_filler if self.session.running else "", ""
         text = own or self.wording.fillers[self.fillers_said % len(self.wording.fillers)]
         self.fillers_said += not own
         self.at.filler = self.now

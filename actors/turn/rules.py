@@ -115,12 +115,10 @@ def heard_since(state: TurnState) -> float:
 
 
 def end_of_goodbye(state: TurnState) -> float:
-    sent = max(state.at.done, state.at.phase, state.at.wanted) + state.deadlines.goodbye_onset
-    return max(heard_since(state), sent, nobody_speaks_since(state), end_of_keys(state))
-
-
-def end_without_goodbye(state: TurnState) -> float:
-    last = max(state.at.phase + state.deadlines.goodbye_grace, state.at.said) + state.deadlines.goodbye_audio
+    at, deadlines = state.at, state.deadlines
+    last = max(at.phase + deadlines.goodbye_grace, at.said) + deadlines.goodbye_audio  # if none comes
+    if state.debt is Debt.SETTLED and state.voice in (VoiceState.IDLE, VoiceState.ABSENT):
+        last = min(last, max(heard_since(state), max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
     return max(last, nobody_speaks_since(state), end_of_keys(state))
 
 
@@ -200,14 +198,12 @@ RULES: tuple[Rule, ...] = (
          ("the last words have begun", "they were received", "nothing sounds"), to(OVER, Actions.end_closed),
          "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
          end_of_closing),
-    Rule("the goodbye is heard", (ENDING,),
-         ("nothing is owed", "nothing comes or sounds", "no lasting work is done"), to(OVER, Actions.end_completed),
-         "Played (+ `silence_budget` after a question), received + `goodbye_onset`, and nobody speaks: `longest_turn` "
-         "at most, a noise `farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
+    Rule("the goodbye is heard", (ENDING,), ("nothing sounds", "no lasting work is done"),
+         to(OVER, Actions.end_completed),
+         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; else ended + `goodbye_audio` + "
+         "`goodbye_grace`, said + `goodbye_audio`; and nobody speaks: `longest_turn` at most, a noise "
+         "`farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
-    Rule("no goodbye comes", (ENDING,), ("nothing sounds", "no lasting work is done"), to(OVER, Actions.end_completed),
-         "Ended + `goodbye_audio` + `goodbye_grace`, said + `goodbye_audio`, and nobody speaks, or presses keys",
-         end_without_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),
          do(Actions.put_through),
