@@ -66,7 +66,10 @@ class LineWatch:
     def _look(self) -> float:
         """Note of what the line is dead, if it is; return when to look again, a moment that is past if it is."""
         now = trio.current_time()
-        self._excuse(now - self._next)
+        late = now - self._next  # what the line has sent while we were late ourselves is still unread
+        self.heard += late
+        self.sending_since += late
+        self._mark_due += late
         self._look_for_mark(now)
         untold = max(self._mark_due, self._believed_until - self.limit)
         due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: untold}
@@ -75,12 +78,6 @@ class LineWatch:
         self.died_of = why if now >= dies else ""
         self._next = min(dies, now + self.limit / _LOOKS)
         return -math.inf if self.died_of else self._next
-
-    def _excuse(self, late: float) -> None:
-        """Let the line not answer for what we were late ourselves: what it has sent meanwhile is still unread."""
-        self.heard += late
-        self.sending_since += late
-        self._mark_due += late
 
     def _look_for_mark(self, now: float) -> None:
         mark = self.ledger.marks.oldest

@@ -132,8 +132,9 @@ class Turn(Actions):
             return Signal.TIME_PASSED
         if asked is not None and asked.text.startswith(text):
             return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
-        if self.is_said_twice(text):
-            return Signal.TIME_PASSED
+        is_coming = self.voice in (VoiceState.COMING, VoiceState.LATE)
+        if is_coming and self.reply.asked.endswith(f"{text} {self.session.rest}".strip()):
+            return Signal.TIME_PASSED  # it is told twice
         if self.session.rest.startswith(text):
             return events.InjectionWentOn(self.session.rest.removeprefix(text).lstrip())
         if text == self.session.late_filler and self.debt is Debt.OWED:
@@ -159,7 +160,6 @@ class Turn(Actions):
                 self.understand(event)
                 self.is_unread = False
                 self.leave_turn()
-                self.count_turn()
                 self.want()
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
                 self.own_words, self.hears_itself = "", False

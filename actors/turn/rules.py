@@ -103,12 +103,6 @@ def end_of_closing(state: TurnState) -> float:
     return state.at.quiet + max(breath, state.deadlines.goodbye_grace if state.is_loud else 0.0)
 
 
-def end_of_keys(state: TurnState) -> float:
-    """Return when an entry on the keypad that nothing has finished would have been told, or is waited for no longer."""
-    told = state.at.key + state.deadlines.digit_pause + state.deadlines.goodbye_onset
-    return min(told, state.at.phase + state.deadlines.longest_turn)
-
-
 def heard_since(state: TurnState) -> float:
     """Return when the last words are heard; if they were a question, when the caller has had the time to answer."""
     return state.at.quiet + (state.deadlines.silence_budget if state.has_asked else 0.0)
@@ -119,7 +113,8 @@ def end_of_goodbye(state: TurnState) -> float:
     last = max(at.phase + deadlines.goodbye_grace, at.said) + deadlines.goodbye_audio  # if none comes
     if state.debt is Debt.SETTLED and state.voice in (VoiceState.IDLE, VoiceState.ABSENT):
         last = min(last, max(heard_since(state), max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
-    return max(last, nobody_speaks_since(state), end_of_keys(state))
+    told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # an entry on the keypad that nothing has finished
+    return max(last, nobody_speaks_since(state), min(told, at.phase + deadlines.longest_turn))
 
 
 def end_of_callers_silence(state: TurnState) -> float:

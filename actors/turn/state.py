@@ -255,11 +255,6 @@ class TurnState:
         """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
         return self.transcript != "" and words_of(text) == self.transcript
 
-    def is_said_twice(self, text: str) -> bool:
-        """Whether the service sends again what it says of the sentence that it was asked for."""
-        is_coming = self.voice in (VoiceState.COMING, VoiceState.LATE)
-        return is_coming and self.reply.asked.endswith(f"{text} {self.session.rest}".strip())
-
     def is_own_echo(self, text: str, now: float) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded.
 
@@ -382,17 +377,17 @@ class TurnState:
         if self.closing is None:
             self.closing, self.at.close_asked = closing, self.now
 
-    def count_turn(self) -> None:
-        """Hang up on a recording that begins anew: nobody says so much so often in the same words."""
+    def understand(self, said: CallerSaid) -> None:
+        """Take the words of the caller's as their last turn.
+
+        Hang up on a recording that begins anew: nobody says so much so often in the same words.
+        """
+        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
+        self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
         if len(self.transcript.split()) > LONGEST_ANSWER:
             self.long_turns[self.transcript] += 1
         if self.long_turns[self.transcript] >= self.numbers.loops:
             self.close(CloseAsked(MACHINE))
-
-    def understand(self, said: CallerSaid) -> None:
-        """Take the words of the caller's as their last turn."""
-        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
-        self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
 
     def leave_turn(self) -> None:
         """Leave what belongs to the caller's turn before, as they have spoken anew, or pressed keys."""
