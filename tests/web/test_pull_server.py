@@ -565,6 +565,37 @@ async def test_a_request_that_comes_as_the_time_for_it_is_up_is_answered(
     assert "http.disconnect" not in told
 
 
+async def test_a_request_that_comes_before_its_reader_is_told_that_the_time_is_up_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time is over, and the request comes before the task that reads has its turn."""
+    monkeypatch.setattr("hypercorn.config.Config.keep_alive_timeout", 0.1)
+    readers, closing_time = list[trio.CancelScope](), PullServer._closing_time
+
+    def noted(server: PullServer) -> float:
+        readers.append(server._reader)
+        return closing_time(server)
+
+    monkeypatch.setattr(PullServer, "_closing_time", noted)
+    async with serving(answer, monkeypatch) as port:
+        with socket.create_connection(("127.0.0.1", port), 5) as peer:
+
+            class Between(trio.abc.Instrument):
+                """The scheduler, as it is about to run the tasks of a turn."""
+
+                def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+                    if readers and trio.current_time() >= readers[0].deadline:
+                        readers.clear()
+                        peer.sendall(IDLE["one request"])
+
+            trio.lowlevel.add_instrument(between := Between())
+            with trio.fail_after(5):
+                said = await trio.to_thread.run_sync(peer.recv, 1000)
+            trio.lowlevel.remove_instrument(between)
+
+    assert said.startswith(b"HTTP/1.1 204")
+
+
 async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(echo, monkeypatch, connections=Connections(most=2)) as port, dial(port) as peer:
         for _ in range(5):
