@@ -120,7 +120,6 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
             partial(context.admissions.tokens.sweep_on, partial(settle_unused, context)),
             "texts_not_swept",
         ),
-        context.counts.watch_lag,
         Watchdog(context.counts.blocked).run,
     ]
     if context.uploads is not None:

@@ -17,11 +17,8 @@ from store.records import CallRecord
 from web.calls.slots import Slots
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-LAG_EVERY = 0.5
-"""Seconds between two looks at how late the event loop is."""
 _GAPS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TURNS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-_LAGS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _BLOCKS = (0.5, 1.0, 2.0, 5.0, 10.0)
 _REQUESTS = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0)
 
@@ -74,8 +71,6 @@ class Counts:
         self._gauge("calls_capacity", "Calls this worker carries at once.", lambda: slots.capacity)
         self._gauge("draining", "1 once the worker lets nobody new in.", lambda: slots.draining)
         self._gauge("tasks", "Living trio tasks.", lambda: trio.lowlevel.current_statistics().tasks_living)
-        lag = f"How late a task runs that wants to be woken every {LAG_EVERY:g} s."
-        self._lag = self._histogram("event_loop_lag_seconds", lag, _LAGS)
         blocked = "Turns of the event loop that took longer than 0.25 s: no call was carried in the meantime."
         self._blocked = self._histogram("event_loop_blocked_seconds", blocked, _BLOCKS)
 
@@ -118,12 +113,6 @@ class Counts:
 
     def blocked(self, seconds: float) -> None:
         self._blocked.observe(seconds)
-
-    async def watch_lag(self) -> None:
-        while True:
-            due = trio.current_time() + LAG_EVERY
-            await trio.sleep_until(due)
-            self._lag.observe(trio.current_time() - due)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)
