@@ -187,11 +187,11 @@ class Deadlines:
         """Return how long agent audio may gather while the caller has so much left to hear: about half of it.
 
         The caller's line carried voice `since_voice` seconds ago. While the service may be about to say that they
-        speak, it is a quarter, and `stride` at the most; else twice that. With little left, audio is read as it comes.
+        speak, it is `stride` at the most; else twice that. With little left, audio is read as it comes.
         """
         if lead < _LITTLE:
             return 0.0
-        return min(self.stride, lead / 4) if since_voice < _START else min(2 * self.stride, (lead - _SPARE) / 2)
+        return min(self.stride if since_voice < _START else 2 * self.stride, (lead - _SPARE) / 2)
 
     def hold_for(self, lead: float, piece: float, late: float = 0.0) -> float:
         """Return how long audio may gather that flows on and on, in pieces of so many seconds, and leaves no lead.

@@ -18,6 +18,11 @@ import trio
 TICK_SECONDS = 0.02
 FINE_SECONDS = 0.002
 """A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
+ROUND_TICKS = 4
+ROUND_SECONDS = ROUND_TICKS * TICK_SECONDS
+"""What may gather for so long is read on one tick of four …"""
+_NEIGHBOURS = 96
+"""… and so many streams, of some thirty calls, on the same one: the first to be served on a tick finds cold caches."""
 _MOST_LEFT = 64
 """Entries of those who have left, beside one for each sleeper; when there are more, they are let go of."""
 _SOON = 1e-4
@@ -140,6 +145,8 @@ class _Clock(trio.abc.Instrument):
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
     _first: float = math.inf
     """That deadline: a scope's own is a property of many steps."""
+    streams: int = 0
+    """How many have been given a place."""
 
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
@@ -207,9 +214,17 @@ class _Clock(trio.abc.Instrument):
 _CLOCKS: "trio.lowlevel.RunVar[_Clock]" = trio.lowlevel.RunVar("the clock of all calls")
 
 
-def sleeping() -> int:
-    """Return how many sleep at the moment, in all calls."""
-    return _clock().asleep
+def next_round(moment: float) -> float:
+    """Return the first moment from this one on at which many are served; the same, if it is infinite."""
+    rounded = (moment - _ROUNDING) // ROUND_SECONDS * ROUND_SECONDS + ROUND_SECONDS
+    return rounded if rounded > moment else moment
+
+
+def place_in_round() -> int:
+    """Return on which tick of each round a stream is to be read."""
+    clock = _clock()
+    clock.streams += 1
+    return clock.streams // _NEIGHBOURS % ROUND_TICKS
 
 
 def _clock() -> _Clock:

@@ -139,8 +139,7 @@ class TwilioBridge:
         self.bytes_in += len(audio)
         self._watch.heard = now
         state.tape.append(audio, voiced=voiced)
-        due = state.tape.frames_due(state.policy.numbers.chunk_frames)
-        self.socket.gather(due * FRAME_SECONDS if due > 1 else 0.0)  # the last frame of a chunk is not waited for twice
+        self.socket.gather(state.policy.numbers.chunk_frames * FRAME_SECONDS)
         if self.on_audio is not None:
             self.on_audio(audio)
         spoke = state.activity.hear(voiced=voiced, now=now - state.journal.started)

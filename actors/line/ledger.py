@@ -16,7 +16,7 @@ from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResum
 from actors.journal import Journal
 from actors.line.marks import Marks
 from actors.line.reply import AsideAudio, Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
-from actors.ticks import Sleeper, time_reader
+from actors.ticks import Sleeper, next_round, time_reader
 from actors.turn.effects import Gate
 from protocol.audio import BYTES_PER_SECOND
 
@@ -341,7 +341,8 @@ class Ledger:
         if self._clear_due or self._put_back is not None:
             return -math.inf
         if self._queue:
-            return min(self._told_until(), self._play_end - self._wanted_lead())
+            due = self._play_end - (lead := self._wanted_lead())
+            return min(self._told_until(), next_round(due) if lead > _STARVED else due)
         if self.sent > self.marks.marked:
             return -math.inf if self.is_whole else min(self._told_until(), self._mark_due())
         return self._told_until()

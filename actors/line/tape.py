@@ -15,7 +15,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from actors.ticks import Sleeper
+from actors.ticks import ROUND_SECONDS, Sleeper
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 BLOCK_BYTES = 2000
@@ -69,6 +69,8 @@ class Reel:
 KEPT_FRAMES = 1500
 """Thirty seconds: longer than any restart budget, 240 kB. What has been transcribed is forgotten sooner."""
 
+_GATHERED = 3 * FRAME_BYTES
+"""What comes at once and is as long as that has gathered for a chunk, and is one: the line is not as regular as we."""
 _SLACK_FRAMES = 50
 _PREROLL_FRAMES = 15
 _BREATH_FRAMES = 10
@@ -99,12 +101,7 @@ class Tape:
     delivered: int = attrs.field(default=0, init=False)
     """The offset up to which frames were read by a session."""
     _wanted: float = attrs.field(default=math.inf, init=False)
-    _awaited: int = attrs.field(default=0, init=False)
     _lookers: list[Callable[[], None]] = attrs.field(factory=list, init=False)
-
-    def frames_due(self, chunk_frames: int) -> int:
-        """Return how many frames are missing for a reader of such chunks, by what was waited for last."""
-        return (self._awaited - self.end) % chunk_frames or chunk_frames
 
     def append(self, audio: bytes, *, voiced: bool = True) -> None:
         """Put the caller's next audio on tape: any length, a frame begun is completed by the next call.
@@ -119,7 +116,7 @@ class Tape:
             self.committed = max(self.committed, end - _PREROLL_FRAMES)
         if (over := max(end - self.first - self.kept, self._done_with())) > _SLACK_FRAMES:
             self._forget(over)
-        if end >= self._wanted:
+        if end >= self._wanted or len(audio) >= _GATHERED:
             self.wake()
 
     def peek(self, start: int, stop: int) -> bytes:
@@ -139,7 +136,6 @@ class Tape:
 
     def call_at(self, offset: int, look: Callable[[], None]) -> None:
         """Have `look` called once: when the tape reaches `offset`, or somebody says `wake`."""
-        self._awaited = offset
         self._wanted = min(self._wanted, offset)
         self._lookers.append(look)
 
@@ -232,7 +228,6 @@ class TapeReader:
     """Seconds without caller audio after which silence stands in for it."""
     deliver: Callable[[bytes], bool] = _later
     """Takes a live chunk the moment it is complete, if it can at once; else `next_chunk` returns it."""
-    silent_frames: int = attrs.field(default=0, init=False)
     _released: trio.Event | None = attrs.field(default=None, init=False)
     _has_cut: bool = attrs.field(default=False, init=False)
     _reads_again: bool = attrs.field(default=False, init=False)
@@ -294,7 +289,7 @@ class TapeReader:
             backlog = self.tape.end - self.cursor
             if backlog < self.chunk_frames:
                 if not await self._wait_news():
-                    return self._silence()
+                    return silence(self.chunk_frames)
             elif trio.current_time() < self._due:
                 await trio.sleep_until(self._due)
             else:
@@ -306,7 +301,7 @@ class TapeReader:
         self.tape.call_at(self.cursor + self.chunk_frames, self._look)
         try:
             while not self._has_news and trio.current_time() < self._starves_at():
-                await self._nap.sleep_until(self._starves_at(), look=self._starves_at)
+                await self._nap.sleep_until(self._starves_at(), ROUND_SECONDS, self._starves_at)
         finally:
             self.tape.call_off(self._look)
         return self._has_news
@@ -315,13 +310,16 @@ class TapeReader:
         return self._fed + self.starved_after
 
     def _look(self) -> None:
-        """Deliver complete chunks in the step in which they were put on tape: waking a task would cost more."""
+        """Deliver what there is in the step in which it was put on tape: waking a task would cost more."""
         tape, now, end, is_heard = self.tape, trio.current_time(), self.tape.end, False
         if self._released is None and now >= self._due and end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames:
-            while (stop := self.cursor + self.chunk_frames) <= end and self.deliver(tape.peek(self.cursor, stop)):
+            while self.cursor < end:
+                stop = end if end < self.cursor + 2 * self.chunk_frames else self.cursor + self.chunk_frames
+                if not self.deliver(tape.peek(self.cursor, stop)):
+                    break
                 tape.hand_over(self.cursor, stop)
                 self.cursor, self._fed, is_heard = stop, now, True
-        if is_heard and end < self.cursor + self.chunk_frames:
+        if is_heard and self.cursor == end:
             tape.call_at(self.cursor + self.chunk_frames, self._look)
         else:
             self._has_news = True
@@ -339,8 +337,4 @@ class TapeReader:
     async def _next_silence(self, released: trio.Event) -> bytes:
         with trio.move_on_after(self.chunk_seconds):
             await released.wait()
-        return self._silence()
-
-    def _silence(self) -> bytes:
-        self.silent_frames += self.chunk_frames
         return silence(self.chunk_frames)

@@ -433,12 +433,12 @@ async def test_what_the_agent_says_is_played_and_heard(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize(
-    ("spoke", "expected"), [(False, [0.0, 0.05, 0.12, 0.0]), (True, [0.0, 0.03, 0.06, 0.0])], ids=["silent", "loud"]
+    ("spoke", "expected"), [(False, [0.0, 0.05, 0.12, 0.0]), (True, [0.0, 0.05, 0.06, 0.0])], ids=["silent", "loud"]
 )
 async def test_agent_audio_gathers_for_a_part_of_what_the_caller_has_left_to_hear(
     spoke: bool, expected: list[float], autojump_clock: MockClock
 ) -> None:
-    """For a quarter while the service may be about to say that the caller speaks, for half if nobody has spoken."""
+    """For half of it, and no longer than a stride while the service may be about to say that the caller speaks."""
     async with on_the_floor(CallPolicy(deadlines=Deadlines(stride=0.06))) as scene:
         strides = []
         if spoke:

@@ -59,6 +59,20 @@ async def test_audio_leaves_in_pieces_and_with_a_lead(autojump_clock: MockClock)
     assert audio_in(work) == speech(2.0)
 
 
+async def test_pieces_leave_when_those_of_other_calls_do_and_a_scrap_before_the_caller_has_heard_all(
+    autojump_clock: MockClock,
+) -> None:
+    ledger, voice = ledger_with(Notebook())
+    await trio.sleep(0.03)
+    ledger.put(voice, speech(1.2))
+    work = await sent_within(ledger, 1.0)
+    assert [at for at, one in work if isinstance(one, SendAudio)] == pytest.approx([0.03, 0.08, 0.48])
+
+    ledger.put(voice, speech(0.05))
+    work = await sent_within(ledger, 1.0)
+    assert [at for at, one in work if isinstance(one, SendAudio)] == pytest.approx([1.14])  # of 1.23
+
+
 async def test_small_messages_of_the_service_are_joined_to_one_piece(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
     for start in range(0, 8000, 700):

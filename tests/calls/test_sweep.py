@@ -16,9 +16,9 @@ import trio
 from outcome import Error
 from trio.testing import MockClock
 
+from actors import ticks
 from actors.messages import CloseCall
 from actors.policy import CallPolicy
-from actors.ticks import sleeping
 from tests.calls.tiny import CALL_SID, CALL_TASK, TinyService, TinyWorld
 from tests.examples import FULL, STRIDE
 
@@ -85,7 +85,7 @@ def strike_world(
         before = count_tasks()
         with trio.fail_after(120), scope:  # a service that stays silent uses up all restarts
             await world.call()
-        assert (count_tasks(), sleeping()) == (before, 0)
+        assert (count_tasks(), ticks._clock().asleep) == (before, 0)
 
     trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[strike])
     return world, strike

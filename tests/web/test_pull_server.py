@@ -583,7 +583,7 @@ async def test_a_request_that_comes_before_its_reader_is_told_that_the_time_is_u
             class Between(trio.abc.Instrument):
                 """The scheduler, as it is about to run the tasks of a turn."""
 
-                def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+                def before_task_step(self, task: trio.lowlevel.Task) -> None:
                     if readers and trio.current_time() >= readers[0].deadline:
                         readers.clear()
                         peer.sendall(IDLE["one request"])

@@ -17,7 +17,7 @@ from contextlib import suppress
 import attrs
 import trio
 
-from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper, time_reader
+from actors.ticks import FINE_SECONDS, ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
@@ -52,6 +52,8 @@ class FrameStream:
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
     _stride: int | None = attrs.field(default=None, init=False)
     """Ticks that are to lie between two reads, 0: fewer than one; None: what comes is read as it comes."""
+    _place: int = attrs.field(factory=place_in_round, init=False)
+    """On which tick of each round it is read, if what comes gathers for so long."""
     _last_read: float = attrs.field(default=-10_000, init=False)
     """On which tick that was, or between which two, if we were woken by the peer."""
     _next_read: float | None = attrs.field(default=None, init=False)
@@ -147,7 +149,8 @@ class FrameStream:
             return self._next_read
         if self._stride is None:
             return -math.inf
-        return max(math.floor(self._last_read) + 1, math.ceil(self._last_read) + self._stride)
+        due = max(math.floor(self._last_read) + 1, math.ceil(self._last_read) + self._stride)
+        return due if self._stride < ROUND_TICKS else due - (due - self._place) % ROUND_TICKS
 
     def _look(self) -> float:
         """Read, since the tick has come; return when to look again, or the past if that is the task's to do."""
