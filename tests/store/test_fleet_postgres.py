@@ -3,6 +3,7 @@
 import math
 import os
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -770,7 +771,7 @@ async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(worke
 
 
 @pytest.mark.parametrize("content", [b"who calls", b""], ids=["a token", "an empty text"])
-async def test_a_token_that_goes_while_an_exchange_waits_is_not_got_again(workers: Workers, content: bytes) -> None:
+async def test_a_token_that_is_taken_while_an_exchange_waits_is_got_once(workers: Workers, content: bytes) -> None:
     databases = [workers.database() for _ in range(2)]
     await migrate(databases[0])
     first, second = (TokenStore(PostgresOrders(database)) for database in databases)
@@ -790,7 +791,7 @@ async def test_a_token_that_goes_while_an_exchange_waits_is_not_got_again(worker
             taken.append(await first.take("token"))
             locking.rollback()
 
-    assert (taken, await first.peek("token")) == ([content, None], None)
+    assert (Counter(taken), await first.peek("token")) == (Counter([content, None]), None)  # either may be first
 
 
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
