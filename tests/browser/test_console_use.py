@@ -34,7 +34,7 @@ from web.calls.live_calls import KnownCall
 from web.console.english import LIVE, TEXT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 
@@ -270,7 +270,7 @@ async def test_the_player_hides_no_turn_that_has_the_focus(tmp_path: Path) -> No
 
         def drive() -> list[str]:
             with open_browser() as browser:
-                page, hidden = browser.new_page(viewport={"width": 640, "height": 450}), list[str]()
+                page, hidden = browser.new_page(viewport={"width": 640, "height": 500}), list[str]()
                 page.goto(console.origin + PAGES["after"])
                 turns = page.locator(".turn button")
                 turns.last.focus()
@@ -532,6 +532,37 @@ async def test_the_live_page_is_worked_by_keys_and_read_by_screen_readers(tmp_pa
                 wait_until(page, lambda: console.call.watch.listeners == 1)
                 page.keyboard.press("Space")
                 wait_until(page, lambda: console.call.watch.listeners == 0)
+
+        await visit(drive)
+
+
+async def test_on_a_slow_network_nothing_is_pressed_before_it_works(tmp_path: Path) -> None:
+    """A command would be sent as a form, with its words in the address; the button of the phone would do nothing."""
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:20])
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page, held = browser.new_page(), list["Route"]()
+                for module in ("operate.js", "phone/page.js"):
+                    page.route(f"**/static/{module}", lambda route: held.append(route))  # noqa: PLW0108
+                page.goto(console.origin + PAGES["live"], wait_until="commit")
+                command = page.locator("form[data-command=say] input")
+                command.focus()
+                page.keyboard.type("A sentence")
+                page.keyboard.press("Enter")
+                page.wait_for_timeout(300)
+                assert "A+sentence" not in page.url
+                held.pop().continue_()
+                wait_until(page, lambda: page.evaluate("!document.getElementById('operate').inert"))
+                command.fill("A sentence")
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: page.inner_text("#command-answer") != "")
+
+                page.goto(console.origin + "/console/phone", wait_until="commit")
+                wait_until(page, page.locator("#call").is_disabled)
+                held.pop().continue_()
+                wait_until(page, page.locator("#call").is_enabled)
 
         await visit(drive)
 

@@ -7,19 +7,19 @@ const words = JSON.parse(section.dataset.words);
 const answer = document.getElementById("command-answer");
 const tell = (command, text) => { answer.textContent = `${words[command]}: ${text}`; };
 
-async function send(command, fields) {
-  const response = await fetch(`${section.dataset.base}/${command}`, {
+async function post(path, fields, headers = {}) {
+  const answer = await fetch(`${section.dataset.base}/${path}`, {
     method: "POST",
-    headers: {
-      "Content-Type": "application/json",
-      "X-CSRF-Token": section.dataset.csrf,
-      "Idempotency-Key": crypto.randomUUID(),
-    },
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": section.dataset.csrf, ...headers },
     body: JSON.stringify(fields),
   });
-  const told = await response.json();
+  return [await answer.json(), answer];
+}
+
+async function send(command, fields) {
+  const [told, { status }] = await post(command, fields, { "Idempotency-Key": crypto.randomUUID() });
   const problems = (told.problems ?? []).map((one) => `${one.field} ${one.problem}. ${one.fix}`);
-  const plainly = response.status === 202 ? words.ending : words.done; // the end of a call comes after its answer
+  const plainly = status === 202 ? words.ending : words.done; // the end of a call comes after its answer
   return [words[told.outcome] ?? told.error ?? plainly, ...problems, told.why || ""].filter((text) => text).join(" — ");
 }
 
@@ -46,10 +46,8 @@ const talk = document.getElementById("talk");
 let phone = null; // while we talk with the caller
 
 async function ticket() {
-  const headers = { "Content-Type": "application/json", "X-CSRF-Token": section.dataset.csrf };
-  const response = await fetch(`${section.dataset.base}/phone`, { method: "POST", headers, body: "{}" });
-  const told = await response.json();
-  if (!response.ok) throw new Error([told.error, told.fix].filter((text) => text).join(" — "));
+  const [told, { ok }] = await post("phone", {});
+  if (!ok) throw new Error([told.error, told.fix].filter((text) => text).join(" — "));
   return told;
 }
 
@@ -83,3 +81,5 @@ talk.addEventListener("click", async () => {
     talk.disabled = false;
   }
 });
+
+section.inert = false; // before, a command would be sent as a form

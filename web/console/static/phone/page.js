@@ -194,6 +194,7 @@ async function feelPulse() {
 }
 
 find("call").addEventListener("click", start);
+find("call").disabled = false;
 find("hang-up").addEventListener("click", () => {
   leaving = true;
   phone?.hangUp();
