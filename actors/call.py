@@ -18,7 +18,7 @@ import trio
 from actors.call_services import CallPlan, CallServices
 from actors.call_state import CallState
 from actors.commands import DONE
-from actors.endings.attendant import Attendant, mind_length
+from actors.endings.intercom import Attendant, mind_length
 from actors.endings.machine import AnsweringMachine
 from actors.endings.transfer import mind_transfers, say_and_end
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted, WritingRefused
@@ -141,7 +141,8 @@ class Call:
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
         state = _state_of(plan, services, Journal(readers, trio.current_time() - elapsed, redaction), elapsed)
-        listeners = [each for each in (scribe.recording if scribe is not None else None, watch) if each is not None]
+        recording = scribe.recording if scribe is not None and scribe.records_audio else None
+        listeners = [each for each in (recording, watch) if each is not None]
         if listeners:
             state.ledger.on_heard = each_of([each.hear_agents for each in listeners])
         on_audio = each_of([each.hear_caller for each in listeners]) if listeners else None
@@ -170,10 +171,9 @@ class Call:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
-                for name, run in self._expendable():
-                    self._begin(nursery, name, run)
-                for standby, name, run in self._wanted_later(mailbox):
-                    standby.arm(partial(self._begin, nursery, name, run))
+                for standby, name, run in self._expendable(mailbox):
+                    begin = partial(self._begin, nursery, name, run)
+                    begin() if standby is None else standby.arm(begin)
                 await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
@@ -182,17 +182,13 @@ class Call:
         if not nursery.cancel_scope.cancel_called:  # else the call is over, and its nursery may be closed
             nursery.start_soon(self.state.run_expendable, name, run, name=name)
 
-    def _expendable(self) -> Iterator[tuple[str, Run]]:
-        """Go through the actors that a call goes on without, if they crash."""
+    def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby | None, str, Run]]:
+        """Go through the actors that a call goes on without, if they crash; some begin when they are first wanted."""
         state = self.state
         if self.scribe is not None:
-            yield "scribe", partial(self.scribe.run, self._note_refused)
+            yield None, "scribe", partial(self.scribe.run, self._note_refused)
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
-        yield "call length", partial(mind_length, state, longest)
-
-    def _wanted_later(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby, str, Run]]:
-        """Go through those of them that begin when they are first wanted."""
-        state = self.state
+        yield None, "call length", partial(mind_length, state, longest)
         yield state.mail.writer, "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         yield self._attendant, "attendant", partial(self._attend, mailbox)
         yield state.keypad.collector, "keypad", state.keypad.collect

@@ -15,7 +15,6 @@ from actors.journal import Entry
 from actors.line.ledger import SWITCHBOARD
 from actors.line.reply import Reply
 from actors.record.packed import PackedList
-from actors.record.usage import Meter
 from protocol.fields import json_or
 from store.records import (
     TRANSFERRING,
@@ -28,6 +27,7 @@ from store.records import (
     RunningRecord,
     TransferRecord,
     TurnRecord,
+    Usage,
     stream_fault,
     turn_line,
     turn_of,
@@ -37,6 +37,57 @@ from store.redaction import CallRedaction
 T = TypeVar("T")
 _LONGEST_PAUSE = 5.0
 """Seconds between two words of one turn: Flux ends it by then."""
+
+
+@attrs.define
+class Meter:
+    """Counts what a call uses of paid services, on top of what its earlier streams have used. It knows no prices.
+
+    Deepgram bills by the minute a session is connected, and synthesis by the character; an LLM by the token.
+    """
+
+    _used: Usage = attrs.field(factory=Usage)
+    _open: dict[int, tuple[str, float]] = attrs.field(factory=dict, init=False)
+
+    def read(self, entry: Entry) -> None:
+        match entry.fact:
+            case (
+                facts.SessionConnecting(agent=agent, incarnation=number)
+                | facts.FloorTaken(agent=agent, incarnation=number)
+            ) if number:  # a person who has taken over has no session, and a soft handoff connects none
+                self._open.setdefault(number, (agent, entry.at))
+            case facts.SessionFailed(incarnation=number) | facts.FloorLeft(incarnation=number):
+                self._close(number, entry.at)
+            case facts.HandoffFailed(to=agent) | facts.HandoffWithdrawn(to=agent):
+                for number in [number for number, (who, _) in self._open.items() if who == agent]:
+                    self._close(number, entry.at)
+            case facts.ReplyText(text=text):
+                self._used = attrs.evolve(self._used, spoken_characters=self._used.spoken_characters + len(text))
+            case facts.SummaryStarted():
+                self._used = attrs.evolve(self._used, summaries=self._used.summaries + 1)
+            case facts.SummaryWritten() | facts.SummaryFailed() as told:
+                self._used = attrs.evolve(
+                    self._used,
+                    summaries=self._used.summaries + told.requests - 1,
+                    summary_tokens_in=self._used.summary_tokens_in + told.tokens_in,
+                    summary_tokens_out=self._used.summary_tokens_out + told.tokens_out,
+                )
+            case _:
+                pass  # it costs nothing
+
+    def total(self, now: float) -> Usage:
+        """Return what was used up to `now` (seconds of the call)."""
+        seconds = dict(self._used.agent_seconds)
+        for agent, since in self._open.values():
+            seconds[agent] = round(seconds.get(agent, 0.0) + now - since, 3)
+        return attrs.evolve(self._used, agent_seconds=seconds)
+
+    def _close(self, number: int, at: float) -> None:
+        agent, since = self._open.pop(number, ("", at))
+        if agent:
+            seconds = self._used.agent_seconds
+            spent = round(seconds.get(agent, 0.0) + at - since, 3)
+            self._used = attrs.evolve(self._used, agent_seconds={**seconds, agent: spent})
 
 
 @attrs.define

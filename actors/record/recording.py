@@ -47,21 +47,14 @@ class RecordingTrack:
     _begins: int = attrs.field(default=0, init=False)
     """Where what is pending begins."""
     _written: int = attrs.field(default=0, init=False)
-    _is_kept: bool = attrs.field(default=True, init=False)
 
     def put(self, audio: bytes, start: int | None = None) -> None:
         """Add audio, at byte `start` of the track if it is later than its end."""
         gap = 0 if start is None or start <= self.length else start - self.length
         self.length += gap + len(audio)
-        if self._is_kept:
-            if gap:
-                self._pending.append(bytes([SILENCE]) * gap)
-            self._pending.append(audio)
-
-    def give_up(self) -> None:
-        """Keep nothing more of the audio, only how long it is."""
-        self._is_kept = False
-        self._pending.clear()
+        if gap:
+            self._pending.append(bytes([SILENCE]) * gap)
+        self._pending.append(audio)
 
     def take(self) -> tuple[int, list[bytes]]:
         """Return what must be written, and from which byte on, and forget it."""
@@ -106,11 +99,6 @@ class Recording:
         Never in a thread: `put` may come between any two of its steps there, and be lost or written twice.
         """
         return self.caller.take(), self.agents.take()
-
-    def give_up(self) -> None:
-        """Keep no audio: the recording is silence."""
-        self.caller.give_up()
-        self.agents.give_up()
 
     def begin(self, writer: str) -> None:
         """Note that the process of this name writes the tracks from now on. Blocks.

@@ -100,6 +100,7 @@ class Scribe:
     on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
+    """Given no audio where none is recorded."""
     lacks_recording: bool = attrs.field(default=False, init=False)
     """Whether all is written but the recording, which may wait for those of other calls."""
     _first_line: int | None = attrs.field(default=None, init=False)
@@ -124,8 +125,6 @@ class Scribe:
 
     def __attrs_post_init__(self) -> None:
         self.recording = Recording(self.folder, self.begins_at)
-        if not self.records_audio:
-            self.recording.give_up()
 
     def read(self, entry: Entry) -> None:
         if len(self._lines) + len(self._refused) < _LONGEST_BUFFER:

@@ -30,11 +30,10 @@ from actors.line.reply import Voice
 from actors.line.tape import TapeReader
 from actors.messages import AskHandoff, RefreshBrief
 from actors.policy import is_of_keys
-from actors.record.usage import LatencyMeter
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import AgentOnCall, Opening
 from actors.session.settings_form import Takeover
-from actors.session.wire import AgentWire, ServiceActivity, ServiceOutbox
+from actors.session.wire import AgentWire, LatencyMeter, ServiceActivity, ServiceOutbox
 from actors.ticks import FINE_SECONDS
 from actors.turn.effects import (
     AnswerFunction,

@@ -2,8 +2,8 @@
 
 `AgentWire` joins a WebSocket to the protocol's dialogue. It translates a closed socket, a peer that stops reading and
 the service's `Error` into `AgentUnavailable`. What cannot be read, lacks what it must have, or may not come now, is
-passed over. The task that opened the socket closes it. `ServiceOutbox` and `ServiceActivity` are what else a session
-keeps of its service.
+passed over. The task that opened the socket closes it. `ServiceOutbox`, `ServiceActivity` and `LatencyMeter` are what
+else a session keeps of its service.
 """
 
 import math
@@ -16,6 +16,9 @@ from trio.lowlevel import ParkingLot
 from trio_websocket import ConnectionClosed
 
 from actors.errors import AgentUnavailable
+from actors.facts import LatencyReported
+from actors.journal import Journal
+from actors.line.reply import Voice
 from actors.ticks import FINE_SECONDS, Sleeper, time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
@@ -261,6 +264,39 @@ class ServiceActivity:
         self._acknowledged = None
         while self._acknowledged is not kind:
             await self._changed.park()
+
+
+@attrs.define(eq=False)
+class LatencyMeter:
+    """Puts the service's latency reports on the answer that is under way together, one fact for each answer.
+
+    Deepgram reports one measurement at a time: speech-to-text many times a second, the parts of an answer as they
+    become known (its reference, section 4, row 14).
+    """
+
+    journal: Journal
+    voice: Voice
+    _stt: float | None = attrs.field(default=None, init=False)
+    """The last measurement of speech-to-text."""
+    _parts: dict[str, float] = attrs.field(factory=dict, init=False)
+
+    def take(self, report: deepgram.LatencyReport) -> None:
+        """Take a report. A part that is there already belongs to another pass of the model."""
+        told = attrs.asdict(report).items()
+        parts = {name: round(seconds, 6) for name, seconds in told if seconds is not None and seconds >= 0}
+        self._stt = parts.pop("stt_latency", self._stt)
+        if parts.keys() & self._parts.keys():
+            self.close()
+        self._parts.update(parts)
+        if "total_latency" in parts:
+            self.close()
+
+    def close(self) -> None:
+        """Note what has been measured of this answer, if anything was."""
+        if self._parts:
+            generation = self.voice.reply.generation if self.voice.reply is not None else 0
+            self.journal.note(LatencyReported(self.voice.agent, generation, stt_latency=self._stt, **self._parts))
+            self._parts.clear()
 
 
 def _unavailable(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:

@@ -186,6 +186,7 @@ async def a_call(
     ask_brief: Callable[[list[dict[str, str]]], Awaitable[str]] = a_brief,
     refusals: tuple[Exception | None, ...] = (),
     recordings: Path | None = None,
+    records_audio: bool = True,
     rng: Random | None = None,
 ) -> AsyncIterator[Scene]:
     ours, theirs = memory_websocket_pair()
@@ -200,6 +201,7 @@ async def a_call(
         records=records,
         policy=policy or CallPolicy(),
         recordings=recordings,
+        records_audio=lambda _line: records_audio,
         recording_at="s3://bucket/{}/call.wav".format,
         observe=entries.append,
         rng=rng or FirstChoice(),
@@ -576,6 +578,24 @@ async def test_a_recorded_call_leaves_its_files(tmp_path: Path, fast_clock: Pace
         assert orjson.loads((folder / "record.json").read_bytes())["outcome"] == record.outcome
         assert record.recording == f"s3://bucket/{CALL_SID}/call.wav"
         assert len((folder / "journal.jsonl").read_text().splitlines()) == len(scene.entries)
+
+
+async def test_no_audio_is_written_of_a_line_whose_audio_is_not_recorded(
+    tmp_path: Path, fast_clock: PacedClock
+) -> None:
+    async with a_call(recordings=tmp_path, records_audio=False) as scene:
+        far = await scene.service.live()
+        await scene.phone.say(MediaArrived(speech(50), None))
+        await far.say(words(0.3), says("Hello."), AgentAudioDone())
+        await trio.sleep(2.4)
+        under_way = {file.name for file in (tmp_path / CALL_SID).iterdir()}
+        await scene.phone.stop()
+        record = await scene.ended()
+
+        assert under_way == {"journal.jsonl"}
+        kept = {file.name for file in (tmp_path / CALL_SID).iterdir()}
+        assert kept == {"journal.jsonl", "record.json", "transcript.json"}
+        assert record.recording == ""
 
 
 async def test_every_fact_is_observed_in_order_and_the_frames_are_counted(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.endings.attendant import mind_length
+from actors.endings.intercom import mind_length
 from actors.policy import CallPolicy
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, RemarkMade

@@ -5,8 +5,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.endings.attendant import Attendant
-from actors.endings.intercom import Intercom
+from actors.endings.intercom import Attendant, Intercom
 from actors.endings.machine import AnsweringMachine
 from actors.facts import (
     ActorCrashed,

@@ -5,7 +5,7 @@ from trio.testing import MockClock
 
 from actors.facts import LatencyReported
 from actors.line.reply import Reply, Voice
-from actors.record.usage import LatencyMeter
+from actors.session.wire import LatencyMeter
 from protocol.deepgram import AgentAudioDone, LatencyReport, decode_server
 from tests.actors.fakes import Watched, heard, says, words
 from tests.actors.test_agent_session import on_the_floor

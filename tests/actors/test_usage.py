@@ -3,7 +3,7 @@
 from actors import facts
 from actors.facts import Fact
 from actors.journal import Entry
-from actors.record.usage import Meter
+from actors.record.record import Meter
 from store.records import OPERATOR, Usage
 
 
