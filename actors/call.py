@@ -32,8 +32,7 @@ from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.scribe import Scribe
 from actors.record.watching import CallUnderWay, CallWatch, each_of
-from actors.session.opening import Openings
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import Openings, SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, Standby, describe, guard, root_cause
 from actors.supervisor import NoAgentLeft, Supervisor

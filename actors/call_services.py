@@ -20,7 +20,7 @@ from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, ScribeThreads
 from actors.record.watching import Watch, nameless
 from actors.session.agent_session import Connect
-from actors.session.settings_form import VoiceAgentOptions
+from actors.session.opening import VoiceAgentOptions
 from actors.summarizer import AskBrief
 from agents.brief import Brief
 from agents.context import CallContext

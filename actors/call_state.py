@@ -10,8 +10,7 @@ import attrs
 import structlog
 import trio
 
-from actors.amendments import Amendments
-from actors.commands import CommandBook
+from actors.commands import Amendments, CommandBook
 from actors.facts import ActorCrashed, HandoffAsked
 from actors.journal import Journal
 from actors.line.keypad import Keypad

@@ -18,8 +18,7 @@ from actors.facts.handoff import HandoffKind
 from actors.messages import AskHandoff, SessionOver
 from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import answer_text, completed
-from actors.session.opening import AgentOnCall, Opening
-from actors.session.settings_form import Takeover
+from actors.session.opening import AgentOnCall, Opening, Takeover
 from actors.supervision import contain
 from actors.turn.events import FloorGiven, Signal
 from actors.turn.state import Debt

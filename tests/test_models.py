@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.session.settings_form import DEFAULTS
+from actors.session.opening import DEFAULTS
 from settings import VARIABLES, Settings
 from tests.web.fakes import settings
 

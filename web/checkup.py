@@ -20,7 +20,7 @@ import trio
 from actors.errors import AgentUnavailable
 from actors.policy import CallPolicy
 from actors.session.agent_session import Connect
-from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
+from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
 from actors.session.wire import AgentWire
 from protocol import deepgram
 from settings import Settings

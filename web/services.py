@@ -22,7 +22,7 @@ import trio
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader, ignore
 from actors.policy import CallPolicy
-from actors.session.settings_form import VoiceAgentOptions
+from actors.session.opening import VoiceAgentOptions
 from actors.supervision import in_background, keep_running, unharmed
 from agents.roster import Roster
 from settings import Settings, wants_traces

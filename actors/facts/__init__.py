@@ -18,7 +18,7 @@ Fact: TypeAlias = (
     | SoftHandoffGivenUp | HandoffCommitted | HandoffGap | HandoffFailed | HandoffWithdrawn | SessionCrashed
     | SessionRestarting | RestartsExhausted | GoodbyeStarted | GoodbyeHeard | MachineDetected | CallScreened
     | CallClosing | ClosingUnsaid | TransferAsked | TransferFailed | CallParked | CallResumed | SilenceMet
-    | SessionSpent | DigitPressed | KeysPressed | CallerSilent | CallerHungUp | WarningReported | Unrecognised
+    | DigitPressed | KeysPressed | CallerSilent | CallerHungUp | WarningReported | Unrecognised
     | FrameRefused | StreamFailed | WritingRefused | ActorCrashed | ListeningStarted | ListeningEnded
     | CommandAnswered | CallEnded
 )  # fmt: skip

@@ -251,14 +251,6 @@ class GoodbyeHeard:
 
 
 @attrs.frozen
-class SessionSpent:
-    """The session nears the longest that the service allows, and is renewed in a pause of the conversation."""
-
-    agent: str
-    incarnation: int
-
-
-@attrs.frozen
 class WarningReported:
     """The voice agent service warned."""
 

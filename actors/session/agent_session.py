@@ -19,7 +19,6 @@ from actors.errors import AgentUnavailable
 from actors.facts import (
     FillerSaid,
     SessionReady,
-    SessionSpent,
     TurnCutOff,
     TurnHeard,
     UserStartedSpeaking,
@@ -31,8 +30,7 @@ from actors.line.tape import TapeReader
 from actors.messages import AskHandoff, RefreshBrief
 from actors.policy import is_of_keys
 from actors.session.function_runner import FunctionRunner
-from actors.session.opening import AgentOnCall, Opening
-from actors.session.settings_form import Takeover
+from actors.session.opening import AgentOnCall, Opening, Takeover
 from actors.session.wire import AgentWire, LatencyMeter, ServiceActivity, ServiceOutbox
 from actors.ticks import FINE_SECONDS
 from actors.turn.effects import (
@@ -401,12 +399,10 @@ class AgentSession:
                 self._perform_by_ear(effect)
             case AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
-            case EndSession(why=why) if why:
-                self._fail(f"{self.agent.name}: {why}")
-            case EndSession():
-                if self.state.turn.turn.session.is_aged:
-                    self.state.journal.note(SessionSpent(self.agent.name, self.number))
+            case EndSession(why=""):
                 self._over.set()
+            case EndSession(why=why):
+                self._fail(f"{self.agent.name}: {why}")
             case _:
                 assert_never(effect)
 

@@ -2,7 +2,7 @@
 
 The classes are the `Settings` tree of https://developers.deepgram.com/docs/configure-voice-agent, key for key; a field
 left at its default is not sent, because the service refuses keys it does not know and has been seen to mind nulls.
-`actors/session/settings_form.py` fills it in for a telephone call.
+`actors/session/opening.py` fills it in for a telephone call.
 """
 
 import re

@@ -13,8 +13,7 @@ from actors.handoff import Handoff, Lost
 from actors.messages import AskHandoff, ToSupervisor
 from actors.policy import CallPolicy, RestartPolicy
 from actors.session.agent_session import AgentSession
-from actors.session.opening import AgentOnCall, Opening, Openings
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import AgentOnCall, Opening, Openings, SettingsForm
 from actors.supervision import RestartBudget
 from agents.roster import Roster
 from agents.spec import AgentSpec

@@ -26,7 +26,6 @@ from actors.facts import (
     ReplyEnded,
     ReplyText,
     SessionReady,
-    SessionSpent,
     TurnCutOff,
     TurnHeard,
     Unrecognised,
@@ -36,8 +35,7 @@ from actors.facts import (
 from actors.messages import AskHandoff, RefreshBrief, ToSummarizer, ToSupervisor, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines, RestartPolicy
 from actors.session.agent_session import AgentSession
-from actors.session.opening import AgentOnCall, Opening
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import AgentOnCall, Opening, SettingsForm
 from actors.supervision import Crashed, RestartBudget, contain
 from actors.turn.effects import (
     EndConversation,
@@ -1081,7 +1079,7 @@ async def test_a_session_that_is_old_leaves_when_it_is_the_callers_turn_and_nobo
 
         assert await scene.ended() is None
         assert trio.current_time() == pytest.approx(2)
-        assert scene.watched.facts(SessionSpent) == [SessionSpent("first", 1)]
+        assert [fact.code for fact in scene.watched.facts(WarningReported)] == [AGED.code]
 
 
 async def test_a_session_that_is_old_says_first_what_it_is_saying(autojump_clock: MockClock) -> None:

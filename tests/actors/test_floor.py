@@ -16,8 +16,7 @@ from actors.floor import Floor, FloorChange
 from actors.messages import AskHandoff, SessionOver, ToSupervisor
 from actors.policy import RestartPolicy
 from actors.session.agent_session import AgentSession
-from actors.session.opening import AgentOnCall, Opening
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import AgentOnCall, Opening, SettingsForm
 from actors.supervision import RestartBudget
 from actors.turn.effects import EndConversation
 from agents.functions import HandOff

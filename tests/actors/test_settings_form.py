@@ -12,8 +12,7 @@ from actors.line.tape import Tape
 from actors.policy import CallPolicy, RestartPolicy
 from actors.record.conversation import CallerTurn, Conversation, Heard
 from actors.record.resumption import Resumption
-from actors.session.opening import AgentOnCall, Openings
-from actors.session.settings_form import DEFAULTS, Offered, SettingsForm, VoiceAgentOptions
+from actors.session.opening import DEFAULTS, AgentOnCall, Offered, Openings, SettingsForm, VoiceAgentOptions
 from actors.supervision import RestartBudget
 from agents.brief import Brief
 from agents.roster import default_roster

@@ -23,8 +23,7 @@ from actors.facts import (
 from actors.floor import Floor
 from actors.messages import ToSupervisor, WithdrawHandoff
 from actors.policy import CallPolicy, Deadlines, RestartPolicy
-from actors.session.opening import Openings
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import Openings, SettingsForm
 from actors.supervisor import NoAgentLeft, Supervisor
 from actors.turn.effects import EndConversation
 from actors.turn.events import KeysEntered

@@ -354,7 +354,6 @@ async def test_a_session_that_is_restarted_goes_on_where_it_was(
 
     assert played.answers == [DONE]
     assert [fact.why for fact in played.facts(facts.SessionConnecting)] == ["first", "renewal", "handoff"]
-    assert played.facts(facts.SessionSpent) == []
     assert played.facts(facts.SessionRestarting) == [], "it is no crash, and costs no restart"
     assert played.said_by_caller() == [line.says for line in SHORT.caller.lines]
     assert (played.the_record.outcome, played.the_record.frames.unheard) == ("completed", 0)

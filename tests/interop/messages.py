@@ -10,7 +10,7 @@ import orjson
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.session.settings_form import DEFAULTS, SettingsForm, VoiceAgentOptions
+from actors.session.opening import DEFAULTS, SettingsForm, VoiceAgentOptions
 from agents.brief import Brief
 from agents.roster import default_roster
 from agents.spec import AgentOptions, AgentSpec, ThinkModel

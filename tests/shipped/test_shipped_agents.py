@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from actors.session.settings_form import SettingsForm
+from actors.session.opening import SettingsForm
 from agents import phone
 from agents.brief import Brief
 from agents.company import COMPANY, RULES

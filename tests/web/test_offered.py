@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry
-from actors.session.settings_form import Offered, SettingsForm, VoiceAgentOptions
+from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
 from agents.roster import Roster, RosterError, default_roster
 from agents.spec import AgentOptions, ThinkModel
 from protocol.deepgram import AgentSettings

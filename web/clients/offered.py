@@ -18,7 +18,7 @@ import trio
 
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry, ignore
-from actors.session.settings_form import Offered
+from actors.session.opening import Offered
 from agents.roster import Roster
 from agents.spec import ThinkModel
 from settings import Settings
