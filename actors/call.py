@@ -35,7 +35,7 @@ from actors.record.watching import CallUnderWay, CallWatch, each_of
 from actors.session.opening import Openings, SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, Standby, describe, guard, root_cause
-from actors.supervisor import NoAgentLeft, Supervisor
+from actors.supervisor import Supervisor
 from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
@@ -47,7 +47,6 @@ from store.redaction import CallRedaction
 log = structlog.stdlib.get_logger()
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
-ConversationOutcome: TypeAlias = EndConversation | NoAgentLeft
 
 
 async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices) -> CallRecord:
@@ -197,10 +196,11 @@ class Call:
         runner = CommandRunner(self.state, frozenset(self.roster.agents))
         await Attendant(self.state, self._machine(), runner).attend(mailbox)
 
-    async def _converse(self) -> ConversationOutcome:
-        """Let the agents talk until the turn says that the conversation is over, or until none can carry on."""
+    async def _converse(self) -> EndConversation | None:
+        """Let the agents talk until the turn says that the conversation is over; None: none of them can carry on."""
         with self.state.turn.talk:
-            return await self._supervisor().run()
+            await self._supervisor().run()
+            return None
         return self.state.turn.conclusion
 
     def _machine(self) -> AnsweringMachine:
@@ -234,7 +234,7 @@ class Call:
         log.error("writing_refused", error=why)
         self.state.journal.note(WritingRefused(why))
 
-    async def _conclude(self, outcome: ConversationOutcome) -> None:
+    async def _conclude(self, outcome: EndConversation | None) -> None:
         match outcome:
             case EndConversation(outcome=name, unsaid=""):
                 self._end_as(name)
@@ -242,7 +242,7 @@ class Call:
             case EndConversation(outcome=name, unsaid=sentence):
                 self._end_as(name)
                 await self._redirect(say_and_end(sentence))
-            case NoAgentLeft():
+            case None:
                 self._end_as("no_agent")
                 policy = self.services.policy
                 await trio.sleep(min(self.state.ledger.unplayed, policy.deadlines.last_word))

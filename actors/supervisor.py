@@ -27,13 +27,6 @@ from agents.brief import Brief
 from agents.roster import Roster
 
 
-@attrs.frozen
-class NoAgentLeft:
-    """No agent can carry on: the line must tell the caller so."""
-
-    why: str
-
-
 @attrs.define(eq=False)
 class Supervisor:
     """The Supervisor of one call. `run` it once, inside the call nursery. `context` is known before the call."""
@@ -47,8 +40,8 @@ class Supervisor:
     _restarts: list[float] = attrs.field(factory=list[float], init=False)
     """When agents of this call were restarted."""
 
-    async def run(self) -> NoAgentLeft:
-        """Start one agent after the other, until none is left."""
+    async def run(self) -> str:
+        """Start one agent after the other, until none can carry on; return why."""
         async with trio.open_nursery() as sessions:
             try:
                 live = await self._start_first(sessions)
@@ -56,9 +49,9 @@ class Supervisor:
                     message = await self.state.mail.next_from(live.number, self.state.policy.wording.session_lost)
                     live = await self._on_message(message, sessions, live)
             except NoRestartLeft as exhausted:
-                left = NoAgentLeft(str(exhausted))
+                why = str(exhausted)
             sessions.cancel_scope.cancel(reason="no agent is left")
-        return left
+        return why
 
     async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: AgentSession) -> AgentSession:
         match message:

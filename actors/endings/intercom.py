@@ -7,7 +7,6 @@ and its teller learns so. `Attendant` is the call's, and reads what it is told. 
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import assert_never
 
 import attrs
@@ -104,8 +103,8 @@ class Attendant:
                 sentence = state.policy.wording.closing if isinstance(message, CloseCall) else ""
                 state.turn.put(CloseAsked(outcome, sentence))
             case MachineAnswered(verdict=verdict):
-                if (beep := self.machine.told(verdict)) is not None:
-                    nursery.start_soon(state.run_expendable, "machine", partial(self.machine.wait_beep, beep))
+                if self.machine.told(verdict):
+                    nursery.start_soon(state.run_expendable, "machine", self.machine.wait_beep)
             case NoteCallOver():
                 state.stream.cancel(reason="Twilio says that the call is over")
             case NoteStreamError(why=why):

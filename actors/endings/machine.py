@@ -31,39 +31,42 @@ class AnsweringMachine:
     introduction: str = ""
     _is_person: bool = attrs.field(default=False, init=False)
     """Whether Twilio has said so."""
-    _beep: trio.Event | None = attrs.field(default=None, init=False)
+    _is_told: bool = attrs.field(default=False, init=False)
+    """Whether a machine has picked up, as Twilio says and its words do not deny."""
+    _has_beeped: bool = attrs.field(default=False, init=False)
+    """Or nothing is to be said after the beep."""
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _found: Callee | None = attrs.field(default=None, init=False)
     """The party that was found to have picked up."""
 
-    def told(self, verdict: str) -> trio.Event | None:
+    def told(self, verdict: str) -> bool:
         """Take a verdict: `human`, `machine_start`, one of `machine_end_…`, `fax`; any other is no evidence.
 
-        Return the beep, if somebody has to wait for it.
+        Return whether somebody has to `wait_beep`.
         """
         is_machine = verdict == "fax" or verdict.startswith("machine_")
         is_over = verdict.startswith("machine_end_")
-        if self._beep is not None and verdict.startswith("machine_"):  # the end of the greeting, or it has come twice
+        if self._is_told and verdict.startswith("machine_"):  # the end of the greeting, or it has come twice
             if is_over:
-                self._end_greeting(self._beep)
-            return None
+                self._end_greeting()
+            return False
         self.state.conversation.is_with_machine = is_machine
         self._is_person = self._is_person or verdict == "human"
         believed = is_machine and self.state.turn.turn.closing is None and self._who() is not Callee.PERSON
         self.state.journal.note(MachineDetected(verdict, believed))
         if not believed:
-            return None
+            return False
         if verdict == "fax":
             self._hang_up()
-            return None
-        self._beep = beep = trio.Event()
+            return False
+        self._is_told = True
         if is_over:
-            self._end_greeting(beep)
+            self._end_greeting()
         elif self._who() is Callee.MACHINE:
-            self._settle(beep)
-        return beep if self._found is not Callee.MACHINE or not beep.is_set() else None
+            self._settle()
+        return self._found is not Callee.MACHINE or not self._has_beeped
 
-    async def wait_beep(self, beep: trio.Event) -> None:
+    async def wait_beep(self) -> None:
         """Find out who it is, and take it for the beep when a machine's line has been quiet for a while.
 
         (Twilio gives one verdict a call: with `MachineDetection=Enable` when the greeting begins, with
@@ -73,17 +76,17 @@ class AnsweringMachine:
         limit = trio.current_time() + longest
         with trio.move_on_at(limit), self._listening:
             await self._listen()
-        if self._settle(beep) is Callee.SCREENER:
+        if self._settle() is Callee.SCREENER:
             await self._introduce()
             with trio.move_on_after(self.state.policy.deadlines.longest_turn):
-                await self._wait_mailbox(beep)
+                await self._wait_mailbox()
             limit = trio.current_time() + longest
         if self._found is Callee.MACHINE:  # else the agent has them already
             with trio.move_on_at(limit):
                 await self._wait_quiet()
-            self._hear(beep)
+            self._hear()
 
-    async def _wait_mailbox(self, beep: trio.Event) -> None:
+    async def _wait_mailbox(self) -> None:
         """Wait for the party behind a call screen: a mailbox answers if nobody takes the call."""
         conversation, text = self.state.conversation, ""
         while not text or may_connect(text):
@@ -91,7 +94,7 @@ class AnsweringMachine:
             text = conversation.last_turn() or ""
         if self.state.turn.turn.closing is None and judge([SpokenTurn(CALLER, text)], [text]) is Callee.MACHINE:
             self._found = Callee.MACHINE
-            self._end_with_machine(beep)
+            self._end_with_machine()
 
     async def _listen(self) -> None:
         """Wait until their words say who it is, or the line has been quiet for a while: less, behind other words.
@@ -126,25 +129,25 @@ class AnsweringMachine:
         conversation = self.state.conversation
         return Callee.PERSON if self._is_person else judge(conversation.turns(), conversation.answers())
 
-    def _end_greeting(self, beep: trio.Event) -> None:
-        if self._settle(beep) is Callee.MACHINE:
-            self._hear(beep)
+    def _end_greeting(self) -> None:
+        if self._settle() is Callee.MACHINE:
+            self._hear()
         self._listening.cancel(reason="the greeting is over")
 
-    def _settle(self, beep: trio.Event) -> Callee:
+    def _settle(self) -> Callee:
         """Say who it is, once, and end the call if nobody will come to the phone."""
         if self._found is None:
             self._found = self._who() or Callee.MACHINE
             self.state.conversation.is_with_machine = self._found is Callee.MACHINE
             if self._found is Callee.MACHINE:
-                self._end_with_machine(beep)
+                self._end_with_machine()
         return self._found
 
-    def _end_with_machine(self, beep: trio.Event) -> None:
+    def _end_with_machine(self) -> None:
         if self.message and not takes_no_message(self.state.conversation.turns()):
             self.state.turn.put(CloseAsked(MESSAGE_LEFT, self.message, waits_for_beep=True))
         else:
-            beep.set()  # there is nothing to say after it
+            self._has_beeped = True  # there is nothing to say after it
             self._hang_up()
 
     async def _introduce(self) -> None:
@@ -161,7 +164,7 @@ class AnsweringMachine:
     def _hang_up(self) -> None:
         self.state.turn.put(CloseAsked(MACHINE))
 
-    def _hear(self, beep: trio.Event) -> None:
-        if not beep.is_set():
-            beep.set()
+    def _hear(self) -> None:
+        if not self._has_beeped:
+            self._has_beeped = True
             self.state.turn.put(Signal.BEEP_HEARD)

@@ -298,8 +298,8 @@ async def closing_after(
 class BrokenMachine(AnsweringMachine):
     """Crashes when it has to listen."""
 
-    async def wait_beep(self, beep: trio.Event) -> None:
-        raise ValueError(beep)
+    async def wait_beep(self) -> None:
+        raise ValueError("no ear")
 
 
 async def test_a_machine_that_crashes_keeps_no_later_message_from_being_read(autojump_clock: MockClock) -> None:
