@@ -27,7 +27,7 @@ from actors.journal import Journal
 from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch
 from actors.messages import ToCall
-from actors.operator.command_runner import CommandRunner
+from actors.operator import CommandRunner
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.scribe import Scribe

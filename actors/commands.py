@@ -4,7 +4,7 @@ A `Command` comes through the call's own mailbox (`actors/endings/intercom.py`) 
 which it is carried out once, however often it is sent. `CommandBook` is part of the call's shared state: it knows every
 command of the call, notes each in the journal when it is decided, and answers everyone who sent it. A command that
 is undecided when the call ends is decided by that. `Amendments` holds what they have changed of the prompts. Neither
-owns a task, carries anything out (`actors/operator/` does) or raises anything.
+owns a task, carries anything out (`actors/operator.py` does) or raises anything.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -161,7 +161,7 @@ ReplyTo: TypeAlias = trio.MemorySendChannel[CommandAnswer]
 
 
 class PersonOnLine(Protocol):
-    """The page's phone of an operator (`actors/operator/person.py`)."""
+    """The page's phone of an operator (`actors/operator.py`)."""
 
     def refuse(self, why: str) -> None:
         """Say that the operator does not get the floor."""

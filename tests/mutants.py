@@ -439,7 +439,7 @@ MUTANTS = (
     Mutant(
         4,
         "nobody is asked or filled while an operator has the caller: the turn does not know of it",
-        "actors/operator/command_runner.py",
+        "actors/operator.py",
         "        self._driver.put(Signal.TAKEN_OVER)\n",
         "",
         ("tests/calls/test_on_the_phone.py",),

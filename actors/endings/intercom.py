@@ -18,7 +18,7 @@ from actors.commands import CommandAnswer, CommandGiven, name_of
 from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
-from actors.operator.command_runner import CommandRunner
+from actors.operator import CommandRunner
 from actors.supervision import Standby
 from actors.ticks import Sleeper
 from actors.turn.events import CloseAsked, RemarkMade

@@ -17,7 +17,7 @@ from actors.facts import (
     ReplyEnded,
 )
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, ToCall
-from actors.operator.command_runner import CommandRunner
+from actors.operator import CommandRunner
 from actors.policy import CallPolicy
 from actors.turn.effects import EndConversation
 from actors.turn.events import CloseAsked

@@ -21,7 +21,7 @@ from actors.commands import DONE, Command, CommandGiven, RestartAgent, Say, refu
 from actors.facts import Fact
 from actors.journal import event_name
 from actors.messages import EndCallNow
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from agents.roster import default_roster
 from agents.spec import AgentSpec
 from protocol.audio import write_wav_header

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed
 from actors import facts
 from actors.commands import DONE, Command, CommandGiven, GiveBack, HandoffTo, Outcome, Say, TakeOver
 from actors.messages import CloseCall
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from actors.policy import CallPolicy
 from protocol.audio import is_voiced
 from protocol.deepgram import Settings

@@ -24,7 +24,7 @@ from actors.commands import (
     TransferTo,
     Whisper,
 )
-from actors.operator.command_runner import BY_OPERATOR, CommandRunner
+from actors.operator import BY_OPERATOR, CommandRunner
 from agents.roster import Roster
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
 from testkit.harness import Played, play

@@ -33,7 +33,7 @@ from actors.commands import (
 )
 from actors.facts import CommandAnswered
 from actors.line.switch import TransferOrder
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from tests.calls.test_sweep import FEWEST_STEPS, strike_world
 from tests.calls.tiny import CALL_SID, SENTENCE, STREAM_SID, TinyWorld
 from tests.examples import EVERY, FULL, one_in

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from actors.commands import DONE, Action, HandoffTo, RestartAgent, TakeOver
 from actors.facts import FloorTaken, FunctionAnswered, FunctionWithdrawn, HandoffAsked, HandoffCommitted, SessionFailed
 from actors.line.switch import TransferOrder
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from actors.policy import CallPolicy
 from agents.functions import Answer, CallContext, EndCall, FunctionSpec, HandOff, Outcome
 from agents.roster import Roster, load_roster

@@ -24,7 +24,7 @@ from store.fleet import shared
 from store.fleet.shared import Fleet, Later
 
 ANSWER_SECONDS = 60.0
-"""For a call to decide a command: longer than any command of `actors/operator/` takes."""
+"""For a call to decide a command: longer than any command of `actors/operator.py` takes."""
 
 _KINDS: Mapping[str, type[ToCall]] = {kind.__name__: kind for kind in get_args(ToCall) if kind is not CommandGiven}
 _ASKED, _ANSWERED = "AskCommand", "AnswerCommand"

@@ -25,7 +25,7 @@ from trio_websocket import ConnectionClosed
 
 from actors.call_services import CallPlan, CallServices
 from actors.commands import DONE, Command, CommandAnswer, GiveBack, TakeOver
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from actors.commands import DONE, CommandGiven, TakeOver, refused
 from actors.journal import Journal
-from actors.operator.person import PersonOnPhone
+from actors.operator import PersonOnPhone
 from actors.policy import CallPolicy
 from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
