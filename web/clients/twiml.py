@@ -1,13 +1,10 @@
-"""TwiML documents of this server, made by Twilio's own builder.
+"""TwiML documents of this server; the tests hold them against Twilio's own builder.
 
 Pure: values in, XML text out. Words for the caller are plain spoken English. A document after `<Connect>` always ends
 in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.
 """
 
-from functools import lru_cache
-from xml.sax.saxutils import quoteattr
-
-from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
+from html import escape
 
 from actors.endings.transfer import DIAL_SECONDS, say_and_end
 
@@ -18,11 +15,17 @@ GOODBYE = "Please call us again. Goodbye."
 
 KEY_SECONDS = 8
 PRESS = "Press 1 to take the call."
+_HANG_UP = "<Hangup />"
 
 
-_PLACE = "place of the token"
-_KEPT = 64
-"""Documents: two for each line that has a notice of its own."""
+def _verb(name: str, inner: str = "", /, **attributes: str | None) -> str:
+    """Write an element with what is in it, and with the attributes that are not None."""
+    given = "".join(f' {key}="{escape(text)}"' for key, text in attributes.items() if text is not None)
+    return f"<{name}{given}>{inner}</{name}>" if inner else f"<{name}{given} />"
+
+
+def _document(*verbs: str) -> str:
+    return '<?xml version="1.0" encoding="UTF-8"?>' + _verb("Response", "".join(verbs))
 
 
 def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = False, notice: str = "") -> str:
@@ -30,23 +33,10 @@ def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = Fa
 
     `again` if the call has lost a stream before: `action` is told so. `notice` is said first, and to its end.
     """
-    before, _, after = _connecting(origin, socket_url, again, notice).rpartition(quoteattr(_PLACE))
-    return before + quoteattr(token) + after
-
-
-@lru_cache(_KEPT)
-def _connecting(origin: str, socket_url: str, again: bool, notice: str) -> str:
-    """Write the document that connects a call, with `_PLACE` for its token."""
-    response = VoiceResponse()
-    if notice:
-        response.say(notice)
-    connect = Connect(action=f"{origin}/twilio/after{'?again=1' if again else ''}")
-    stream = Stream(url=socket_url, status_callback=f"{origin}/twilio/stream")
-    stream.parameter(name="token", value=_PLACE)
-    connect.append(stream)
-    response.append(connect)
-    response.hangup()
-    return str(response)
+    parameter = _verb("Parameter", name="token", value=token)
+    stream = _verb("Stream", parameter, url=socket_url, statusCallback=f"{origin}/twilio/stream")
+    connect = _verb("Connect", stream, action=f"{origin}/twilio/after{'?again=1' if again else ''}")
+    return _document(_verb("Say", escape(notice)) if notice else "", connect, _HANG_UP)
 
 
 def apologise(fallback: str | None, line: str) -> str:
@@ -56,33 +46,22 @@ def apologise(fallback: str | None, line: str) -> str:
 
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
     """Dial a person from our line; with `whispers` they first hear an introduction, and press a key."""
-    response = VoiceResponse()
-    dial = Dial(action=f"{origin}/twilio/dialled", answer_on_bridge=True, caller_id=line or None, timeout=DIAL_SECONDS)
-    if whispers:
-        dial.number(number, url=f"{origin}/twilio/whisper?call={call_sid}")
-    else:
-        dial.number(number)
-    response.append(dial)
-    response.hangup()
-    return str(response)
+    person = _verb("Number", escape(number), url=f"{origin}/twilio/whisper?call={call_sid}" if whispers else None)
+    options = {"action": f"{origin}/twilio/dialled", "answerOnBridge": "true", "callerId": line or None}
+    return _document(_verb("Dial", person, **options, timeout=str(DIAL_SECONDS)), _HANG_UP)
 
 
 def whisper(origin: str, call_sid: str, words: str) -> str:
     """Say the introduction to the person alone, and ask for a key; without it, they are not connected."""
-    response = VoiceResponse()
-    gather = Gather(action=f"{origin}/twilio/accepted?call={call_sid}", input="dtmf", num_digits=1, timeout=KEY_SECONDS)
-    gather.say(f"{words} {PRESS}")
-    response.append(gather)
-    response.hangup()
-    return str(response)
+    options = {"action": f"{origin}/twilio/accepted?call={call_sid}", "input": "dtmf", "numDigits": "1"}
+    said = _verb("Say", escape(f"{words} {PRESS}"))
+    return _document(_verb("Gather", said, **options, timeout=str(KEY_SECONDS)), _HANG_UP)
 
 
 def hang_up() -> str:
-    response = VoiceResponse()
-    response.hangup()
-    return str(response)
+    return _document(_HANG_UP)
 
 
 def nothing() -> str:
     """Do nothing more: the call is over."""
-    return str(VoiceResponse())
+    return _document()
