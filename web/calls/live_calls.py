@@ -45,12 +45,6 @@ class KnownCall:
     heard_at: float = attrs.field(factory=trio.current_time, init=False)
     _sequence: int = attrs.field(default=-1, init=False)
 
-    def named(self, call_sid: str) -> None:
-        self.call_sid = call_sid
-
-    def answered(self, by: str) -> None:
-        self.answered_by = by
-
     def progress(self, status: str, sequence: int) -> None:
         """Take in a status callback; one older than the last is ignored."""
         if sequence > self._sequence and not self.over:
@@ -124,7 +118,7 @@ class LiveCalls:
         """Learn by which CallSid Twilio knows one of our calls."""
         call = self._calls.get(call_id)
         if call is not None and call_sid:
-            call.named(call_sid)
+            call.call_sid = call_sid
             self._ids[call_sid] = call_id
 
     def find(self, name: str) -> KnownCall | None:

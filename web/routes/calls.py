@@ -146,8 +146,7 @@ class CallRoutes:
         self.views.add_to(routes, "")
         self.add_commands(routes, "", lambda: "api")
         routes.before_request(self.refuse_malformed)
-        away = unreachable("this cannot be looked up now; calls are not affected", "records_unavailable")
-        routes.errorhandler(OSError)(away)
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     def add_commands(self, routes: Blueprint, prefix: str, who: WhoAsks) -> None:

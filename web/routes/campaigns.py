@@ -43,7 +43,7 @@ class CampaignRoutes:
         routes.get("/<name>/export")(self.export)
         for command in STATES:
             routes.add_url_rule(f"/<name>/{command}", command, partial(self.turn, command), methods=["POST"])
-        routes.errorhandler(OSError)(unreachable("the database cannot be reached now", "campaigns_unavailable"))
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     async def create(self) -> Response:

@@ -29,8 +29,7 @@ class DoNotCallRoutes:
         routes.put("/<number>")(self.refuse)
         routes.delete("/<number>")(self.allow)
         routes.before_request(self.refuse_malformed)
-        away = unreachable("the database cannot be reached now: nothing was changed", "do_not_call_unavailable")
-        routes.errorhandler(OSError)(away)
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     async def refuse_malformed(self) -> Response | None:

@@ -59,8 +59,7 @@ class WebhookRoutes:
         routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
         routes.get("")(self.listed)
         routes.post("/resend")(self.resend)
-        away = unreachable("the outbox cannot be read now; nothing is lost", "webhooks_unavailable")
-        routes.errorhandler(OSError)(away)
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     async def listed(self) -> Response:

@@ -31,10 +31,7 @@ class PeopleRoutes:
         routes.post("/kept")(self.kept)
         routes.post("/export")(self.export)
         routes.post("/forget")(self.forget)
-        away = unreachable(
-            "some stores did not answer", "kept_unavailable", "Repeat the request: erased data stays erased."
-        )
-        routes.errorhandler(OSError)(away)
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     async def kept(self) -> Response:

@@ -11,7 +11,7 @@ well-formed, and what comes in is kept under these ids, in folders and in rows.
 
 import difflib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import attrs
@@ -71,16 +71,13 @@ def no_such_call() -> Response:
     return problem(404, "no such call", fix="Use an id or a call_sid of POST /calls, GET /calls or switchboard calls.")
 
 
-def unreachable(error: str, event: str, fix: str = "Try again later.") -> Callable[[OSError], Awaitable[Response]]:
-    """Return what answers 503 while database or disk is away, and logs `event`."""
-
-    async def answer(exc: OSError) -> Response:
-        _log.warning(event, why=f"{type(exc).__name__}: {exc}")
-        if isinstance(exc, DatabaseRefused):
-            return problem(503, OTHER_VERSION, fix=CHANGE_VERSION)
-        return problem(503, error, fix=fix, retry_seconds=10)
-
-    return answer
+async def unreachable(exc: OSError) -> Response:
+    """Answer 503 while database or disk is away."""
+    _log.warning("store_unavailable", why=f"{type(exc).__name__}: {exc}")
+    if isinstance(exc, DatabaseRefused):
+        return problem(503, OTHER_VERSION, fix=CHANGE_VERSION)
+    told = "the database, or another store, cannot be reached now; calls are not affected"
+    return problem(503, told, fix="Repeat the request later.", retry_seconds=10)
 
 
 async def body_of_request() -> bytes:

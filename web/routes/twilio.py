@@ -135,7 +135,7 @@ class TwilioRoutes:
         """Tell the call whether a person or a machine has answered, on any worker."""
         form = await request.form
         call_sid, answered_by = form.get("CallSid", ""), form.get("AnsweredBy", "")
-        self.context.live_calls.news_of(call_sid).answered(answered_by)
+        self.context.live_calls.news_of(call_sid).answered_by = answered_by
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
         if not await self.context.commands.tell(call_sid, MachineAnswered(answered_by)):
             # its stream may be late, or elsewhere
