@@ -109,7 +109,7 @@ async def test_what_is_on_the_disk_is_shown_without_a_database(tmp_path: Path) -
 async def test_background_tasks_go_on_without_a_database_and_say_so_once(autojump_clock: MockClock) -> None:
     there = nowhere()
     context = context_of(there)
-    context.announced.parked_calls.park(record(outcome="transferring"))
+    context.announced.park(record(outcome="transferring"))
     context.live_calls.add(KnownCall("OR1", "outbound", LEAD, LEAD, "queued"))
     served = cast("MediaStreams", there.app.asgi_app).application
     assert isinstance(served, BackgroundTasks)

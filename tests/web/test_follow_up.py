@@ -93,7 +93,7 @@ async def test_however_many_calls_there_are_what_others_have_heard_is_looked_up_
     context = context_of(exchange(tokens=tokens))
     with ExitStack() as running:
         for number in range(calls):
-            context.announced.parked_calls.park(record(outcome="crashed", call_sid=f"CA{number:032x}"))
+            context.announced.park(record(outcome="crashed", call_sid=f"CA{number:032x}"))
             running.enter_context(context.streams.carry(f"CA{number + 100:032x}"))
         await FollowUp(context).look()
 
@@ -104,14 +104,14 @@ async def test_a_call_that_another_worker_carries_is_not_taken_up_at_the_start(a
     there = exchange()
     context = context_of(there)
     await save(there, PUT_THROUGH)
-    context.announced.parked_calls.leave(CALL_SID)
+    context.announced.leave(CALL_SID)
     await context.admissions.tell(CALL_SID, CallNews.RESUMED, "another worker")
     await context.fleet.admit(LiveCall(CALL_SID, CALL_SID))
 
     await FollowUp(context).recall()
 
     assert await context.admissions.told(CallNews.RESUMED, [CALL_SID]) == {CALL_SID: "another worker"}
-    assert list(context.announced.parked_calls.all()) == []
+    assert context.announced.parked == {}
 
 
 @pytest.mark.parametrize("status", ["completed", "no-answer", None])
@@ -128,7 +128,7 @@ async def test_a_transfer_of_which_nothing_is_heard_is_asked_after_and_ends(
     kept = await kept_of(there)
     assert (early, ended(there)) == ([], ["transfer_unknown"])
     assert (kept.outcome, kept.transfers[0].outcome) == ("transfer_unknown", "unknown")
-    assert (context_of(there).announced.parked_calls.all(), there.slots.free) == ([], there.slots.capacity)
+    assert (context_of(there).announced.parked, there.slots.free) == ({}, there.slots.capacity)
 
 
 async def test_a_transfer_that_a_person_took_by_a_key_was_answered_though_nothing_more_is_heard(
@@ -265,7 +265,7 @@ async def test_a_transfer_whose_end_another_worker_hears_of_is_counted_there(aut
         await save(second, record(outcome="transferred"))
         await trio.sleep(FIRST_ASK + LOOK_SECONDS)
 
-    assert (ended(first), ended(second), context_of(first).announced.parked_calls.all()) == ([], ["transferred"], [])
+    assert (ended(first), ended(second), context_of(first).announced.parked) == ([], ["transferred"], {})
 
 
 @pytest.mark.parametrize("hearing", [0, 1], ids=["the worker that had it", "another"])

@@ -149,7 +149,7 @@ async def test_a_transfer_ends_as_it_is_told(autojump_clock: MockClock) -> None:
 async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_clock: MockClock) -> None:
     there = away()
     context = context_of(there)
-    context.announced.parked_calls.park(record(outcome="transferring"))
+    context.announced.park(record(outcome="transferring"))
 
     with capture_logs() as lines:
         for _ in range(3):

@@ -107,7 +107,6 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
     ended = [watched.ended, after.put, ends.put]
     ended += [*([webhooks.ended] if webhooks else ()), *([uploads.put] if uploads else ())]
     announced = Announced(services.records, live_calls, counts, ended=each_of(ended))
-    parked = announced.parked_calls
     places = _places_of(opened, outbox)
     return AppContext(
         settings=settings,
@@ -132,7 +131,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         webhooks=webhooks,
         files=files,
         uploads=uploads,
-        forgetting=Forgetting(services.records, files, slots.fleet, live_calls, parked, watched, places),
+        forgetting=Forgetting(services.records, files, slots.fleet, live_calls, announced, watched, places),
         watched=watched,
     )
 

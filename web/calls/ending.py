@@ -3,12 +3,12 @@
 `Announced.save` is what calls save by. It keeps the record in the store, and announces it whether or not that worked:
 one line in the log, one more in the counts, the end shown in `LiveCalls`. A call that may come back (from a person, or
 on another stream) is parked until that is settled, so each call is announced once, as it ended. A parked call holds
-nothing but its record, which is saved already: its sockets and tasks are gone. Neither class owns a task;
+nothing but its record, which is saved already: its sockets and tasks are gone. No class here owns a task;
 `web/calls/follow_up.py` looks after parked calls. Errors of the store are the caller's; there are no others.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 import structlog
@@ -50,40 +50,6 @@ class ParkedCall:
         return is_due
 
 
-@attrs.define
-class ParkedCalls:
-    """The parked calls of one worker: a bounded number, each for a bounded time."""
-
-    seconds: float = LONGEST_SECONDS
-    lost_seconds: float = LOST_SECONDS
-    places: int = PLACES
-    _parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
-
-    def park(self, record: CallRecord) -> None:
-        """Remember a call; a second time, what its record says now."""
-        seconds = self.seconds if record.outcome == TRANSFERRING else self.lost_seconds
-        self.leave(record.call_sid)
-        self._parked[record.call_sid] = ParkedCall(record, trio.current_time() + seconds)
-
-    def find(self, call_sid: str) -> ParkedCall | None:
-        return self._parked.get(call_sid)
-
-    def leave(self, call_sid: str) -> None:
-        self._parked.pop(call_sid, None)
-
-    def all(self) -> Sequence[ParkedCall]:
-        """Return the parked calls, the oldest first."""
-        return list(self._parked.values())
-
-    def take_overdue(self) -> list[CallRecord]:
-        """Give up the calls that have waited too long, and the oldest where there are too many."""
-        now, surplus = trio.current_time(), len(self._parked) - self.places
-        overdue = [one.record for index, one in enumerate(self._parked.values()) if one.until <= now or index < surplus]
-        for record in overdue:
-            self.leave(record.call_sid)
-        return overdue
-
-
 def _announce(record: CallRecord) -> None:
     gaps = [handoff.gap for handoff in record.handoffs if handoff.gap is not None]
     _log.info(
@@ -105,28 +71,40 @@ def _announce(record: CallRecord) -> None:
     )
 
 
-@attrs.frozen
+@attrs.define
 class Announced:
     """Announces records when they are saved; that of a call which may come back, when that is settled."""
 
     kept_in: CallRecords
     live_calls: LiveCalls
     counts: Counts
-    parked_calls: ParkedCalls = attrs.field(factory=ParkedCalls)
     ended: Callable[[CallRecord], None] = lambda _: None
     """Is told of each call that is over, once its record is kept."""
+    parked: dict[str, ParkedCall] = attrs.field(factory=dict, init=False)
+    """A bounded number of calls, the oldest first, each for a bounded time."""
+    _lost_seconds: float = attrs.field(default=LOST_SECONDS, init=False)
+
+    def park(self, record: CallRecord) -> None:
+        """Remember a call; a second time, what its record says now."""
+        seconds = LONGEST_SECONDS if record.outcome == TRANSFERRING else self._lost_seconds
+        self.leave(record.call_sid)
+        self.parked[record.call_sid] = ParkedCall(record, trio.current_time() + seconds)
+
+    def leave(self, call_sid: str) -> None:
+        """Forget a parked call: it has come back, or somebody else tells of its end."""
+        self.parked.pop(call_sid, None)
 
     async def save(self, record: CallRecord) -> None:
         is_over = record.outcome not in {TRANSFERRING, *LOST}
         if record.outcome == TRANSFERRING:
             _log.info("call_parked", call_sid=record.call_sid, duration=round(record.duration, 3))
-            self.parked_calls.park(record)
+            self.park(record)
             self.live_calls.news_of(record.call_sid).transferring()
         elif record.outcome in LOST:
-            self.parked_calls.park(record)
+            self.park(record)
             self.live_calls.news_of(record.call_sid).ended(record.outcome)
         else:
-            self.parked_calls.leave(record.call_sid)
+            self.leave(record.call_sid)
             self._end(record)
         self.announce_overdue()
         try:
@@ -137,10 +115,10 @@ class Announced:
 
     def over(self, call_sid: str) -> bool:
         """Announce a call that has lost its stream: it does not come back. False if none of this name is waited for."""
-        parked = self.parked_calls.find(call_sid)
+        parked = self.parked.get(call_sid)
         if parked is None or parked.record.outcome == TRANSFERRING:
             return False
-        self.parked_calls.leave(call_sid)
+        self.leave(call_sid)
         self._end(parked.record)
         self.ended(parked.record)
         return True
@@ -150,15 +128,18 @@ class Announced:
 
         One that was put through goes on without us, and is asked after at the next start.
         """
-        self.parked_calls.lost_seconds = 0.0
-        for parked in self.parked_calls.all():
-            self.over(parked.record.call_sid)
+        self._lost_seconds = 0.0
+        for call_sid in [*self.parked]:
+            self.over(call_sid)
 
     def announce_overdue(self) -> None:
-        """Announce the calls that never came back, and were not heard of again."""
-        for record in self.parked_calls.take_overdue():
-            self._end(record)
-            self.ended(record)
+        """Announce the calls that were not heard of again in their time, and the oldest where there are too many."""
+        now, surplus = trio.current_time(), len(self.parked) - PLACES
+        for index, parked in enumerate([*self.parked.values()]):
+            if parked.until <= now or index < surplus:
+                self.leave(parked.record.call_sid)
+                self._end(parked.record)
+                self.ended(parked.record)
 
     def _end(self, record: CallRecord) -> None:
         _announce(record)

@@ -60,7 +60,7 @@ class FollowUp:
 
     async def recall(self) -> None:
         """Take up again the calls that were put through in an earlier life of the server."""
-        records, parked_calls = self.context.services.records, self.context.announced.parked_calls
+        records, announced = self.context.services.records, self.context.announced
         try:
             found = await records.search(CallQuery(outcome=TRANSFERRING, limit=RECALLED))
             read = [await readable_record(records, one.call_sid) for one in found]
@@ -68,33 +68,33 @@ class FollowUp:
         except OSError as exc:  # tried again with the next look
             _log.debug("transfers_not_recalled", why=str(exc))
             return
-        known = {*self.context.streams.running(), *running, *(parked.record.call_sid for parked in parked_calls.all())}
+        known = {*self.context.streams.running(), *running, *announced.parked}
         for record in read:
             if record is not None and record.call_sid not in known:
                 await self.context.admissions.forget(record.call_sid, CallNews.RESUMED)  # it came back before
-                parked_calls.park(record)
+                announced.park(record)
         self._has_recalled = True
 
     async def look(self) -> None:
         """Look once after every call that is parked, and whether another worker has heard that one of ours is over."""
-        parked_calls, admissions = self.context.announced.parked_calls, self.context.admissions
+        announced, admissions = self.context.announced, self.context.admissions
         if not self._has_recalled:
             await self.recall()
         for call_sid in await admissions.told(CallNews.ENDED, self.context.streams.running()):
             self.context.services.intercom.tell(call_sid, NoteCallOver())
-        parked = {each.record.call_sid: each for each in parked_calls.all()}
+        parked = dict(announced.parked)
         resumed = await admissions.told(CallNews.RESUMED, [*parked])
         over = await admissions.told(CallNews.OVER, [*parked])
         for call_sid, each in parked.items():
             if resumed.get(call_sid, admissions.worker) != admissions.worker:
-                parked_calls.leave(call_sid)  # another worker has it now, and will tell of its end
+                announced.leave(call_sid)  # another worker has it now, and will tell of its end
                 self.context.live_calls.news_of(call_sid).carried_elsewhere()
                 self.context.watched.forget(call_sid)
             elif each.record.outcome == TRANSFERRING:
                 await self._look_after_transfer(each)
             elif call_sid in over:
-                self.context.announced.over(call_sid)
-        self.context.announced.announce_overdue()
+                announced.over(call_sid)
+        announced.announce_overdue()
 
     async def _look_after_transfer(self, parked: ParkedCall) -> None:
         call_sid, returns = parked.record.call_sid, Returns(self.context)
@@ -102,7 +102,7 @@ class FollowUp:
             return
         record = await returns.record_of(call_sid)
         if record is not None and record.outcome != TRANSFERRING:
-            self.context.announced.parked_calls.leave(call_sid)  # another worker heard, and has told, of its end
+            self.context.announced.leave(call_sid)  # another worker heard, and has told, of its end
             self.context.live_calls.news_of(call_sid).ended(record.outcome)
             self.context.watched.ended(record)
         elif (

@@ -30,7 +30,7 @@ from store.fleet.shared import Fleet
 from store.orders.queue import OrderQueue
 from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
 from web.calls.call_files import RECORD, RECORDING, CallFiles
-from web.calls.ending import ParkedCalls
+from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
 from web.calls.watching import WatchedCalls
 
@@ -102,7 +102,7 @@ class Forgetting:
     files: CallFiles
     fleet: Fleet
     live_calls: LiveCalls
-    parked_calls: ParkedCalls
+    announced: Announced
     watched: WatchedCalls
     places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
 
@@ -169,7 +169,7 @@ class Forgetting:
         here = [call for call in self.live_calls.newest() if call.live]
         going = [(call.call_sid or call.id, call.caller) for call in here]
         going += [(call.call_sid, call.caller) for call in await self.fleet.live()]
-        parked = (one.record for one in self.parked_calls.all() if one.record.outcome == TRANSFERRING)
+        parked = (one.record for one in self.announced.parked.values() if one.record.outcome == TRANSFERRING)
         going += [(record.call_sid, record.caller) for record in parked]
         for call_sid, caller in going:
             if call_sid in subject.calls or (subject.number and caller == subject.number):
@@ -207,7 +207,7 @@ class Forgetting:
                 self.live_calls.remove(call.id)
         for call_sid in subject.calls:
             self.watched.forget(call_sid)
-            self.parked_calls.leave(call_sid)
+            self.announced.leave(call_sid)
 
     async def _erase_records(self, subject: Subject) -> int:
         mentioning = await self.records.mentioning(subject)

@@ -133,7 +133,7 @@ class MediaStreams:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
         if admitted.resumes:
             await context.admissions.tell(call_sid, CallNews.RESUMED, context.admissions.worker)
-            context.announced.parked_calls.leave(call_sid)
+            context.announced.leave(call_sid)
             left = await Returns(context).record_of(call_sid) or await context.fleet.noted(call_sid)  # by a dead worker
             plan = attrs.evolve(plan, resumption=None if left is None else _resumption(left, admitted))
         context.live_calls.news_of(call_sid).carried()

@@ -113,7 +113,7 @@ async def test_a_call_from_a_page_is_over_when_its_stream_is(outcome: str, autoj
 
     context = context_of(there)
     assert [line["outcome"] for line in logs if line["event"] == "call_ended"] == [outcome]
-    assert context.announced.parked_calls.all() == []
+    assert context.announced.parked == {}
     shown = context.live_calls.find(ids["callSid"])
     assert shown is not None
     assert (shown.over, shown.outcome, there.slots.taken) == (True, outcome, 0)
