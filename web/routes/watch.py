@@ -15,7 +15,7 @@ import math
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -77,9 +77,6 @@ class Stream(ResponseBody):
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _coming: AsyncGenerator[bytes, None] = attrs.field(init=False)
 
-    def _hold(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
     def _parts(self) -> AsyncGenerator[bytes, None]:
         raise NotImplementedError
 
@@ -88,7 +85,6 @@ class Stream(ResponseBody):
 
     async def __aenter__(self) -> Self:
         self._held.enter_context(self._scope)
-        self._held.enter_context(self._hold())
         self._coming = self._parts()
         return self
 
@@ -157,33 +153,31 @@ class EventStream(Stream):
     """The tasks that the client knows of."""
     _told_at: float = attrs.field(default=-math.inf, init=False)
 
-    def _hold(self) -> AbstractContextManager[None]:
-        return self.call.watched()
-
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         call, place = self.call, _place(self.last_event_id, self.call.epoch)
         journal = JournalOnDisk(call.files, call.call_sid)
         index = place if place is not None and place <= call.count else 0
         tick_at = trio.current_time() + TICK
-        yield b"retry: 1000\n\n" + (event_of("reset", {}) if place != index else b"") + self._now()
-        while True:
-            if trio.current_time() >= tick_at and not call.over:
-                has_moved = await self._has_moved()
-                tick_at = trio.current_time() + TICK
-                yield self._now()
-                if has_moved:
+        with call.watched():
+            yield b"retry: 1000\n\n" + (event_of("reset", {}) if place != index else b"") + self._now()
+            while True:
+                if trio.current_time() >= tick_at and not call.over:
+                    has_moved = await self._has_moved()
+                    tick_at = trio.current_time() + TICK
+                    yield self._now()
+                    if has_moved:
+                        return
+                elif index < call.count:
+                    first, lines = await _next(call, journal, index)
+                    missing = event_of("missing", {"count": first - index}) if index < first else b""
+                    index = first + len(lines)
+                    yield missing + _entries(call.epoch, first, lines)
+                elif call.over:
+                    yield event_of("over", {})
                     return
-            elif index < call.count:
-                first, lines = await _next(call, journal, index)
-                missing = event_of("missing", {"count": first - index}) if index < first else b""
-                index = first + len(lines)
-                yield missing + _entries(call.epoch, first, lines)
-            elif call.over:
-                yield event_of("over", {})
-                return
-            else:
-                with trio.move_on_at(tick_at):
-                    await call.changed.park()
+                else:
+                    with trio.move_on_at(tick_at):
+                        await call.changed.park()
 
     async def _has_moved(self) -> bool:
         """Look every few seconds whether a call without a stream has one at another worker: the client asks again."""
@@ -242,21 +236,19 @@ class ListenStream(Stream):
 
     call: WatchedCall
 
-    def _hold(self) -> AbstractContextManager[None]:
-        return self.call.listened()
-
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         size, start = round(STEP * BYTES_PER_SECOND), -1
-        while (now := self.call.now) is not None:
-            ready = round((now - LAG) * BYTES_PER_SECOND)
-            start = start if start >= 0 else max(0, ready)
-            if ready - start >= size:
-                start = max(start, ready - BYTES_PER_SECOND)  # a watcher that is late goes on where the call is
-                steps = range(start, ready - size + 1, size)
-                yield b"".join(side for step in steps for side in self.call.audio(step, size))
-                start = steps[-1] + size
-            else:
-                await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))
+        with self.call.listened():
+            while (now := self.call.now) is not None:
+                ready = round((now - LAG) * BYTES_PER_SECOND)
+                start = start if start >= 0 else max(0, ready)
+                if ready - start >= size:
+                    start = max(start, ready - BYTES_PER_SECOND)  # a watcher that is late goes on where the call is
+                    steps = range(start, ready - size + 1, size)
+                    yield b"".join(side for step in steps for side in self.call.audio(step, size))
+                    start = steps[-1] + size
+                else:
+                    await trio.sleep(max(0.01, (start + size - ready) / BYTES_PER_SECOND))
 
 
 def stream_of(
