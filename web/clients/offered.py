@@ -15,6 +15,7 @@ import httpx
 import orjson
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry, ignore
@@ -139,19 +140,15 @@ class Refusals:
     """Settings that the Voice Agent API has refused: a model may have gone since it was asked. Passes journals on."""
 
     observe: Callable[[Entry], None] = ignore
-    _news: trio.Event = attrs.field(factory=trio.Event, init=False)
+    news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def notice(self, entry: Entry) -> None:
         match entry.fact:
             case SessionFailed(error=why) | SessionCrashed(error=why) if "INVALID_SETTINGS" in why:
-                self._news.set()
+                self.news.unpark_all()
             case _:
                 pass  # nothing that a list of models could explain
         self.observe(entry)
-
-    async def wait(self) -> None:
-        await self._news.wait()
-        self._news = trio.Event()
 
 
 async def keep_asking(
@@ -174,18 +171,16 @@ async def keep_asking(
         return missing_summary(summary_setting(settings), client)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_asking, "deepgram", think, refusals.wait)
+        nursery.start_soon(_keep_asking, "deepgram", think, refusals.news)
         if client is not None:
-            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), trio.sleep_forever)
+            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), ParkingLot())
 
 
 def summary_setting(settings: Settings) -> str:
     return "SUMMARY_MODEL" if settings.summary_model else "GROQ_LLM"
 
 
-async def _keep_asking(
-    service: str, ask: Callable[[], Awaitable[str]], wait_doubt: Callable[[], Awaitable[None]]
-) -> None:
+async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]], doubts: ParkingLot) -> None:
     """Ask at growing intervals until an answer comes, then every ten minutes or when in doubt; log changes."""
     pause, told = FIRST_PAUSE, ""
     while True:
@@ -200,4 +195,4 @@ async def _keep_asking(
                 _log.warning("models_missing", service=service, says=line)
             rest, pause, told = LONGEST_PAUSE, FIRST_PAUSE, line
         with trio.move_on_after(rest):
-            await wait_doubt()
+            await doubts.park()
