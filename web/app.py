@@ -34,8 +34,7 @@ from web.routes import openapi
 from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
 from web.routes.credentials import Credentials, request_class
-from web.routes.do_not_call import DoNotCallRoutes
-from web.routes.health import HealthRoutes, WebhookRoutes, count_requests
+from web.routes.health import HealthRoutes, count_requests
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.people import PeopleRoutes
 from web.routes.problems import Misrouted
@@ -136,10 +135,8 @@ def _routes_of(context: AppContext, calls: CallRoutes) -> list[Blueprint]:
         TwilioRoutes(context),
         calls,
         CampaignRoutes(context),
-        DoNotCallRoutes(context),
         HealthRoutes(context),
-        PeopleRoutes(context.forgetting, calls.views),
-        WebhookRoutes(context.outbox),
+        PeopleRoutes(context.orders, context.forgetting, calls.views),
         openapi,
     )
     return [each.blueprint() for each in routes]

@@ -13,7 +13,6 @@ import trio
 from quart import Blueprint, Response, g, request
 from quart_trio import QuartTrio
 
-from store.outbox import Outbox
 from web.calls.context import AppContext
 from web.calls.counts import CONTENT_TYPE, Counts
 from web.routes.problems import json_answer, json_of_request, meant, problem, unreachable
@@ -34,6 +33,9 @@ class HealthRoutes:
         routes.get("/healthz")(self.healthz)
         routes.get("/readyz")(self.readyz)
         routes.get("/metrics")(self.metrics)
+        routes.get("/webhooks")(self.listed)
+        routes.post("/webhooks/resend")(self.resend)
+        routes.errorhandler(OSError)(unreachable)
         return routes
 
     async def healthz(self) -> Response:
@@ -48,32 +50,18 @@ class HealthRoutes:
     async def metrics(self) -> Response:
         return Response(self.context.counts.render(), content_type=CONTENT_TYPE)
 
-
-@attrs.frozen
-class WebhookRoutes:
-    """Webhooks that have not arrived: listed, and sent again."""
-
-    outbox: Outbox
-
-    def blueprint(self) -> Blueprint:
-        routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
-        routes.get("")(self.listed)
-        routes.post("/resend")(self.resend)
-        routes.errorhandler(OSError)(unreachable)
-        return routes
-
     async def listed(self) -> Response:
-        """List the newest of them in one state: dead, unless another is asked for."""
+        """List the newest webhooks in one state: those that have not arrived, unless another is asked for."""
         state = request.args.get("state", "dead")
-        events = await self.outbox.listed(state, MOST_WEBHOOKS)
+        events = await self.context.outbox.listed(state, MOST_WEBHOOKS)
         return json_answer({"webhooks": [attrs.asdict(event, filter=_WITHOUT_BODY) for event in events]})
 
     async def resend(self) -> Response:
         match await json_of_request():
             case {"ids": "all"}:
-                count = await self.outbox.resend(None)
+                count = await self.context.outbox.resend(None)
             case {"ids": [*ids]} if all(isinstance(one, str) and re.fullmatch(r"msg_[0-9a-f]{27}", one) for one in ids):
-                count = await self.outbox.resend(ids)
+                count = await self.context.outbox.resend(ids)
             case _:
                 fix = '{"ids": ["msg_…"]} or {"ids": "all"}'
                 return problem(400, "the body names no webhooks", field="ids", fix=fix)
