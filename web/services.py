@@ -173,7 +173,7 @@ async def tracing(settings: Settings) -> AsyncIterator[_Traced]:
         yield {}
         return
     try:  # its packages are an extra, and 20 MB
-        from web.calls.call_trace import CallTrace, Models  # noqa: PLC0415
+        from web.calls.call_trace import CallTrace  # noqa: PLC0415
         from web.clients.tracing import Tracing, trace_id_of  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         fix = "pip install 'switchboard-voice[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT."
@@ -182,6 +182,6 @@ async def tracing(settings: Settings) -> AsyncIterator[_Traced]:
         traces = Tracing.of(settings.environ)
     except ValueError as exc:
         raise OSError(f"OpenTelemetry does not start: {exc} Look at your settings OTEL_….") from exc
-    models = Models(settings.think_provider, settings.think_model[0])
+    thinks = settings.think_provider, settings.think_model[0]
     async with traces.sending():
-        yield {"trace_id": trace_id_of, "followers": (lambda plan: CallTrace(plan, traces, models).read,)}
+        yield {"trace_id": trace_id_of, "followers": (lambda plan: CallTrace(plan, traces, *thinks).read,)}

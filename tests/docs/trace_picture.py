@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from actors.call_services import CallPlan
 from testkit.harness import play
-from web.calls.call_trace import CallTrace, Models
+from web.calls.call_trace import CallTrace
 from web.clients.tracing import Tracing
 
 TARGET = Path(__file__).parents[2] / "docs" / "trace.svg"
@@ -34,7 +34,7 @@ async def spans_of_a_call() -> Sequence[ReadableSpan]:
     traces.provider.shutdown()  # it would look for a collector
     traces = attrs.evolve(traces, provider=TracerProvider(id_generator=traces.ids, shutdown_on_exit=False))
     traces.provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace = CallTrace(CallPlan("CA" + "1" * 32, "MZ" + "1" * 32, "outbound"), traces, Models("open_ai", "gpt-5.4-mini"))
+    trace = CallTrace(CallPlan("CA" + "1" * 32, "MZ" + "1" * 32, "outbound"), traces, "open_ai", "gpt-5.4-mini")
     for entry in played.entries:
         trace.read(entry)
     return exporter.get_finished_spans()

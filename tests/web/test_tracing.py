@@ -22,13 +22,13 @@ from store.redaction import CARDS, CallRedaction
 from tests.calls.test_redacted import SPLIT, found_in
 from tests.calls.tiny import CALL_SID, TinyWorld
 from tests.web.fakes import LEAD, STREAM_SID, settings
-from web.calls.call_trace import CallTrace, Models
+from web.calls.call_trace import CallTrace
 from web.clients.tracing import CAPTURE, Tracing, trace_id_of
 from web.services import tracing
 
 logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
 logging.getLogger("opentelemetry").propagate = False  # threads that are left say so after their test
-MODELS = Models("open_ai", "gpt-5.4-mini")
+THINKS = "open_ai", "gpt-5.4-mini"
 
 
 @attrs.define
@@ -101,7 +101,7 @@ async def traced_call(environ: Mapping[str, str]) -> Tracing:
     traces = Tracing.of(environ)
 
     def changed(services: CallServices) -> CallServices:
-        follow = lambda plan: CallTrace(plan, traces, MODELS).read  # noqa: E731
+        follow = lambda plan: CallTrace(plan, traces, *THINKS).read  # noqa: E731
         return attrs.evolve(services, followers=(follow,), trace_id=trace_id_of)
 
     world = TinyWorld(changed=changed)
@@ -152,7 +152,7 @@ def test_a_card_said_in_parts_is_in_no_trace(receiver: Receiver) -> None:
     traces = Tracing.of({**receiver.environ, CAPTURE: "span_only"})
 
     async def note() -> None:
-        trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound"), traces, MODELS)
+        trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound"), traces, *THINKS)
         journal = Journal([trace.read], redaction=CallRedaction(CARDS))
         for fact in (*SPLIT, facts.CallEnded("completed", 9.0, {})):
             journal.note(fact)
@@ -171,7 +171,7 @@ def traced(receiver: Receiver, *noted: facts.Fact) -> dict[str, Span]:
     traces = Tracing.of(receiver.environ)
 
     async def note() -> None:
-        trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD), traces, MODELS)
+        trace = CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD), traces, *THINKS)
         journal = Journal([trace.read])
         for fact in noted:
             await trio.sleep(1)

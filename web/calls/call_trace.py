@@ -24,14 +24,6 @@ CALL, TURN = "call", "turn"
 Attributes = Mapping[str, AttributeValue]
 
 
-@attrs.frozen
-class Models:
-    """Of the settings: who thinks, with which LLM."""
-
-    provider: str
-    llm: str
-
-
 _AGENT = {"gen_ai.agent.name": "agent"}
 _EVENTS: Mapping[type[facts.Fact], tuple[str, Mapping[str, str]]] = {
     facts.SessionRestarting: ("restart", {**_AGENT, "switchboard.delay": "delay", "switchboard.why": "why"}),
@@ -48,28 +40,20 @@ def _message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
 
 
-def _handoff(to: str) -> str:
-    return f"handoff {to}"
-
-
-@attrs.frozen
-class _Open:
-    """A span that has not ended, and when it began, in seconds of the call."""
-
-    span: Span
-    began: float
-
-
 @attrs.define(eq=False)
 class CallTrace:
     plan: CallPlan
     tracing: Tracing
-    models: Models
+    provider: str
+    """The provider of the LLM, and its model, as the settings have them."""
+    llm: str
     _zero: int = attrs.field(default=0, init=False)
     """The wall's nanoseconds at the start of the call."""
     _now: float = attrs.field(default=0.0, init=False)
-    _open: dict[str, _Open] = attrs.field(factory=dict, init=False)
-    """`CALL`, `TURN`; and by agent or number: "session closer", "connect closer", "handoff closer", "function 3"."""
+    _turn_at: float = attrs.field(default=0.0, init=False)
+    _open: dict[str, Span] = attrs.field(factory=dict, init=False)
+    """The spans that have not ended: `CALL`, `TURN`, and by agent or number "session closer", "connect closer",
+    "handoff closer", "function 3"."""
     _ready_at: float = attrs.field(default=0.0, init=False)
     _brief_at: float = attrs.field(default=0.0, init=False)
 
@@ -88,14 +72,14 @@ class CallTrace:
                 pass  # before the start
 
     def _begin(self, entry: Entry) -> None:
-        self._zero = time.time_ns() - self._ns(entry.at)
+        self._zero = time.time_ns() - round(entry.at * 1e9)
         about = {"switchboard.call_sid": self.plan.call_sid, "switchboard.direction": self.plan.direction}
         span = self.tracing.begin(self.plan.call_sid, "call", self._at(entry.at), about)
-        self._open = {CALL: _Open(span, entry.at)}
+        self._open = {CALL: span}
 
     def _end(self, outcome: str) -> None:
         if CALL in self._open:
-            self._open[CALL].span.set_attribute("switchboard.outcome", outcome)
+            self._open[CALL].set_attribute("switchboard.outcome", outcome)
         for key in reversed([*self._open]):
             self._close(key)
 
@@ -132,7 +116,7 @@ class CallTrace:
             "switchboard.why": why,
         }
         self._start(session, f"invoke_agent {agent}", about)
-        parent = _handoff(agent) if _handoff(agent) in self._open and why == "handoff" else session
+        parent = f"handoff {agent}" if f"handoff {agent}" in self._open and why == "handoff" else session
         self._start(f"connect {agent}", "connect", {"gen_ai.agent.name": agent}, parent)
 
     def _on_turn(self, fact: facts.Fact) -> None:
@@ -146,17 +130,18 @@ class CallTrace:
                     self._begin_turn(agent)
                 self._event("first audio", {}, TURN)
             case facts.ReplyEnded(text=text, complete=complete) if turn is not None:
-                turn.span.set_attribute("switchboard.complete", complete)
-                self._say(turn.span, "gen_ai.output.messages", _message("assistant", text))
+                turn.set_attribute("switchboard.complete", complete)
+                self._say(turn, "gen_ai.output.messages", _message("assistant", text))
                 self._close(TURN)
             case facts.LatencyReported() if turn is not None:
-                self._parts(fact, turn.began)
+                self._parts(fact, self._turn_at)
             case facts.BargeIn(heard_seconds=heard):
                 self._event("barge-in", {"switchboard.heard_seconds": heard}, TURN)
             case _:
                 pass  # not of a turn
 
     def _begin_turn(self, agent: str) -> Span:
+        self._turn_at = self._now
         return self._start(TURN, "turn", {"gen_ai.agent.name": agent}, f"session {agent}")
 
     def _parts(self, report: facts.LatencyReported, began: float) -> None:
@@ -165,13 +150,13 @@ class CallTrace:
         thought = next((seconds for seconds in llm if seconds is not None), None)
         chat: Attributes = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self.models.provider,
-            "gen_ai.request.model": self.models.llm,
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.llm,
         }
         at = began - (report.stt_latency or 0.0)
         for name, seconds, about in (
             ("stt", report.stt_latency, dict[str, AttributeValue]()),
-            (f"chat {self.models.llm}", thought, chat),
+            (f"chat {self.llm}", thought, chat),
             ("tts", report.tts_latency, dict[str, AttributeValue]()),
         ):
             if seconds is not None:
@@ -193,7 +178,7 @@ class CallTrace:
             case facts.FunctionAnswered(result=result, ok=ok, number=number):
                 answered = self._open.get(f"function {number}")
                 if answered is not None:
-                    self._say(answered.span, "gen_ai.tool.call.result", result)
+                    self._say(answered, "gen_ai.tool.call.result", result)
                 self._close(f"function {number}", "" if ok else "refused or failed")
             case facts.FunctionWithdrawn(number=number):
                 self._close(f"function {number}", "withdrawn")
@@ -203,25 +188,27 @@ class CallTrace:
     def _on_handoff(self, fact: facts.Fact) -> None:
         match fact:
             case facts.HandoffAsked(agent=agent, to=to, reason=reason):
-                self._close(_handoff(to))
+                self._close(f"handoff {to}")
                 about: Attributes = {"switchboard.from_agent": agent, "switchboard.to_agent": to}
-                self._say(self._start(_handoff(to), "handoff", about), "switchboard.reason", reason)
-            case facts.BriefReady(reader=to, source=source, took=took) if _handoff(to) in self._open:
+                self._say(self._start(f"handoff {to}", "handoff", about), "switchboard.reason", reason)
+            case facts.BriefReady(reader=to, source=source, took=took) if f"handoff {to}" in self._open:
                 self._brief_at = self._now
-                self._span("Brief", self._now - took, self._now, {"switchboard.brief_source": source}, _handoff(to))
+                self._span("Brief", self._now - took, self._now, {"switchboard.brief_source": source}, f"handoff {to}")
             case facts.SummaryWritten(reader=to, took=took, tokens_in=tokens_in, tokens_out=tokens_out):
                 tokens = {"gen_ai.usage.input_tokens": tokens_in, "gen_ai.usage.output_tokens": tokens_out}
                 about = {"gen_ai.operation.name": "chat", **tokens}
-                self._span("chat Brief", self._now - took, self._now, about, _handoff(to))
-            case facts.HandoffCommitted(to=to) if _handoff(to) in self._open:
-                self._span("commit", min(self._now, max(self._ready_at, self._brief_at)), self._now, {}, _handoff(to))
-                self._close(_handoff(to))
-                for other in [key for key in self._open if key.startswith(_handoff(""))]:
+                self._span("chat Brief", self._now - took, self._now, about, f"handoff {to}")
+            case facts.HandoffCommitted(to=to) if f"handoff {to}" in self._open:
+                self._span(
+                    "commit", min(self._now, max(self._ready_at, self._brief_at)), self._now, {}, f"handoff {to}"
+                )
+                self._close(f"handoff {to}")
+                for other in [key for key in self._open if key.startswith("handoff ")]:
                     self._close(other, "another was under way")
             case facts.HandoffFailed(to=to, why=why):
-                self._close(_handoff(to), why)
+                self._close(f"handoff {to}", why)
             case facts.HandoffWithdrawn(to=to):
-                self._close(_handoff(to), "withdrawn")
+                self._close(f"handoff {to}", "withdrawn")
             case _:
                 pass  # no handoff
 
@@ -231,12 +218,11 @@ class CallTrace:
             self._event(name, {attribute: getattr(fact, field) for attribute, field in fields.items()})
 
     def _start(self, key: str, name: str, about: Attributes, parent: str = CALL) -> Span:
-        span = self._started(name, self._now, about, parent)
-        self._open[key] = _Open(span, self._now)
+        span = self._open[key] = self._started(name, self._now, about, parent)
         return span
 
     def _started(self, name: str, at: float, about: Attributes, parent: str) -> Span:
-        context = set_span_in_context((self._open.get(parent) or self._open[CALL]).span)
+        context = set_span_in_context(self._open.get(parent) or self._open[CALL])
         return self.tracing.tracer.start_span(name, context, start_time=self._at(at), attributes=about)
 
     def _span(self, name: str, start: float, end: float, about: Attributes, parent: str) -> None:
@@ -245,21 +231,17 @@ class CallTrace:
     def _close(self, key: str, error: str = "", about: Attributes | None = None) -> None:
         closed = self._open.pop(key, None)
         if closed is not None:
-            closed.span.set_attributes(about or {})
+            closed.set_attributes(about or {})
             if error:
-                closed.span.set_status(StatusCode.ERROR, error[:_LONGEST])
-            closed.span.end(self._at(self._now))
+                closed.set_status(StatusCode.ERROR, error[:_LONGEST])
+            closed.end(self._at(self._now))
 
     def _event(self, name: str, about: Attributes, of: str = CALL) -> None:
-        (self._open.get(of) or self._open[CALL]).span.add_event(name, about, self._at(self._now))
+        (self._open.get(of) or self._open[CALL]).add_event(name, about, self._at(self._now))
 
     def _say(self, span: Span, name: str, content: str) -> None:
         if self.tracing.captures and content:
             span.set_attribute(name, content)
 
     def _at(self, seconds: float) -> int:
-        return self._zero + self._ns(seconds)
-
-    @staticmethod
-    def _ns(seconds: float) -> int:
-        return round(seconds * 1e9)
+        return self._zero + round(seconds * 1e9)
