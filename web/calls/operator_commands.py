@@ -5,9 +5,10 @@
 never there. It raises what the records do. An operator's hang-up is at once, or with a goodbye that is heard.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
+import attrs
 import trio
 
 from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
@@ -32,76 +33,59 @@ BACK_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.25
 LONGEST_BY: Final = 100
 
-Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], Iterator[OrderProblem]]
-"""Yields the problems of one field of a body; the second argument is the agents of the roster."""
-
-
-def _text(field: str, longest: int, example: str, *, is_needed: bool = True) -> Check:
-    def problems(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
-        text = given.get(field, "")
-        if not isinstance(text, str) or (is_needed and not text.strip()):
-            yield OrderProblem(field, "is missing" if field not in given else "is not a text", f'Write "{example}".')
-        elif len(text) > longest:
-            yield OrderProblem(field, f"is longer than {longest} characters", "Write it shorter.")
-
-    return problems
-
-
-def _agent(given: Mapping[str, object], agents: Collection[str]) -> Iterator[OrderProblem]:
-    if given.get("to") not in [*agents]:  # nor what cannot be looked up in a set, as a list
-        wrong = "is missing" if "to" not in given else "is no agent that there is"
-        yield OrderProblem("to", wrong, f"Write one of {', '.join(sorted(agents))}.")
-
-
-def _how(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
-    if given.get("how", "") not in ("", "hard", "soft"):
-        yield OrderProblem("how", "is not hard or soft", "Write one of them, or leave it out: as the roster has it.")
-
-
-def _number(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
-    number = given.get("number", "")
-    if not isinstance(number, str) or (number and not is_phone_number(number)):
-        fix = 'Write + and 7 to 15 digits: "+15557650000"; or leave it out for the usual person.'
-        yield OrderProblem("number", "is not a phone number in E.164", fix)
-
-
-_REASON: Final = _text("reason", LONGEST_FACT, "wants to cancel", is_needed=False)
-_NOTES: Final = _text("notes", LONGEST_FACT, "has called twice", is_needed=False)
-
-
-def _by(given: Mapping[str, object], _agents: Collection[str]) -> Iterator[OrderProblem]:
-    by = given.get("by", "")
-    if not isinstance(by, str) or len(by) > LONGEST_BY or not (by or "-").isprintable():
-        yield OrderProblem("by", f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.')
-
-
-CHECKS: Final[Mapping[str, Mapping[str, Check]]] = {
-    "say": {"text": _text("text", LONGEST_SENTENCE, "We will call you back within the hour.")},
-    "whisper": {"text": _text("text", LONGEST_FACT, "The order was delivered this morning.")},
-    "prompt": {"text": _text("text", LONGEST_PROMPT, "You are Alex. Only take the address, and say goodbye.")},
-    "handoff": {"to": _agent, "reason": _REASON, "notes": _NOTES, "how": _how},
-    "restart": {},
-    "transfer": {"number": _number, "reason": _REASON, "notes": _NOTES},
-    "take-over": {"number": _number},
-    "give-back": {},
+_TEXTS: Final[Mapping[str, tuple[int, str]]] = {
+    "say": (LONGEST_SENTENCE, "We will call you back within the hour."),
+    "whisper": (LONGEST_FACT, "The order was delivered this morning."),
+    "prompt": (LONGEST_PROMPT, "You are Alex. Only take the address, and say goodbye."),
 }
-"""The fields of each command's body, besides `by`."""
-assert CHECKS.keys() == KINDS.keys()  # noqa: S101 - a command that nobody can ask for
+"""How long the text of a command may be, and an example."""
+
+
+def _fields_of(name: str) -> tuple[str, ...]:
+    return (*(field.name for field in attrs.fields(KINDS[name])), "by")
+
+
+def _wrong(field: str, value: object, agents: Collection[str]) -> tuple[str, str] | None:
+    """Return what is wrong with a field that is no text, and how it is mended."""
+    text = value if isinstance(value, str) else None
+    match field:
+        case "to" if text not in [*agents]:
+            return "is no agent that there is", f"Write one of {', '.join(sorted(agents))}."
+        case "how" if text not in {"", "hard", "soft"}:
+            return "is not hard or soft", "Write one of them, or leave it out: as the roster has it."
+        case "number" if text is None or (text and not is_phone_number(text)):
+            fix = 'Write + and 7 to 15 digits: "+15557650000"; or leave it out for the usual person.'
+            return "is not a phone number in E.164", fix
+        case "by" if text is None or len(text) > LONGEST_BY or not (text or "-").isprintable():
+            return f"is not a name of at most {LONGEST_BY} characters", 'Write "ana", or leave it out.'
+        case _:
+            return None
+
+
+def _wrong_text(name: str, field: str, value: object) -> tuple[str, str] | None:
+    longest, example = _TEXTS[name] if field == "text" else (LONGEST_FACT, "has called twice")
+    if not isinstance(value, str) or (field == "text" and not value.strip()):
+        return "is not a text", f'Write "{example}".'
+    return (f"is longer than {longest} characters", "Write it shorter.") if len(value) > longest else None
+
+
+def _problems(name: str, given: Mapping[str, object], agents: Collection[str]) -> Iterator[OrderProblem]:
+    yield from unknown_fields(given, _fields_of(name), "")
+    for field in _fields_of(name):
+        value, is_text = given.get(field, ""), field in {"text", "reason", "notes"}
+        if (wrong := _wrong_text(name, field, value) if is_text else _wrong(field, value, agents)) is not None:
+            yield OrderProblem(field, "is missing" if field not in given else wrong[0], wrong[1])
 
 
 def read_action(name: str, body: bytes, agents: Collection[str] = ()) -> tuple[Action, str]:
     """Read what a request for a command asks for, and who says to ask. Raises: `OrderError`, with every mistake."""
     given = object_of(body, "Write a JSON object.")
-    checks = {**CHECKS[name], "by": _by}
-    found = (problem for check in checks.values() for problem in check(given, agents))
-    if problems := (*unknown_fields(given, (*checks,), ""), *found):
+    if problems := tuple(_problems(name, given, agents)):
         raise OrderError(problems)
-    written = {field: str(given.get(field, "")) for field in CHECKS[name]}
+    *fields, by = ((field, str(given.get(field, ""))) for field in _fields_of(name))
     has_lines = name == "prompt"
-    texts: dict[str, Any] = {
-        field: text.strip() if has_lines else " ".join(text.split()) for field, text in written.items()
-    }
-    return KINDS[name](**texts), str(given.get("by", ""))
+    texts: dict[str, Any] = {field: text.strip() if has_lines else " ".join(text.split()) for field, text in fields}
+    return KINDS[name](**texts), by[1]
 
 
 async def operate(context: AppContext, call_sid: str, command: Command) -> Asked:
