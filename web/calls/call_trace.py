@@ -88,7 +88,9 @@ class CallTrace:
         self._on_turn(fact)
         self._on_function(fact)
         self._on_handoff(fact)
-        self._on_event(fact)
+        if (event := _EVENTS.get(type(fact))) is not None:
+            name, fields = event
+            self._event(name, {attribute: getattr(fact, field) for attribute, field in fields.items()})
 
     def _on_session(self, fact: facts.Fact) -> None:
         match fact:
@@ -211,11 +213,6 @@ class CallTrace:
                 self._close(f"handoff {to}", "withdrawn")
             case _:
                 pass  # no handoff
-
-    def _on_event(self, fact: facts.Fact) -> None:
-        if (event := _EVENTS.get(type(fact))) is not None:
-            name, fields = event
-            self._event(name, {attribute: getattr(fact, field) for attribute, field in fields.items()})
 
     def _start(self, key: str, name: str, about: Attributes, parent: str = CALL) -> Span:
         span = self._open[key] = self._started(name, self._now, about, parent)

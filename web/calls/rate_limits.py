@@ -53,8 +53,6 @@ class RateLimits:
 
 
 async def harden(response: Response) -> Response:
-    headers = response.headers
     for name, value in HEADERS.items():
-        if name not in headers:
-            headers.add(name, value)
+        response.headers.setdefault(name, value)
     return response

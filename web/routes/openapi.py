@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 from quart import Blueprint, Response, request
 
+from actors.commands import KINDS
 from protocol.fields import JSON
 from web.routes.problems import json_answer, misasked
 
@@ -36,7 +37,8 @@ class Operation:
 _ANY: Final = r"[\s\S]*"
 
 
-def _command(name: str, does: str) -> Operation:
+def _command(name: str) -> Operation:
+    does = str(KINDS[name].__doc__).partition("\n")[0]
     return Operation("POST", f"/calls/{{name}}/{name}", does, (200, 202), takes_json=True, once=True)
 
 
@@ -52,14 +54,7 @@ OPERATIONS: Final = (
     Operation("GET", "/calls/{name}/recording", "Send the recording, or a part of it.", (200, 206), kind="audio/wav"),
     Operation("GET", "/calls/{name}/tasks", "Show the tree of a call's tasks."),
     Operation("GET", "/calls/{name}/timeline.svg", "Draw the call.", kind="image/svg+xml"),
-    _command("say", "Have the agent say a sentence."),
-    _command("whisper", "Tell the agent a fact; the caller does not hear it."),
-    _command("prompt", "Change the agent's prompt."),
-    _command("handoff", "Hand the call to another agent."),
-    _command("restart", "Restart the agent's session."),
-    _command("transfer", "Put the caller through to a number."),
-    _command("take-over", "Speak with the caller yourself."),
-    _command("give-back", "Give the caller back to the agent."),
+    *map(_command, KINDS),
     Operation("POST", "/campaigns", "Make a campaign, with all its numbers or not at all.", (201,), takes_json=True),
     Operation("GET", "/campaigns", "List the newest campaigns, newest first."),
     Operation("GET", "/campaigns/{name}", "Show one campaign, and how it goes."),
