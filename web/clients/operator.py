@@ -4,6 +4,7 @@
 person at the keyboard, with what to do about it.
 """
 
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias, cast
@@ -205,27 +206,20 @@ class Operator:
 
     async def follow(self, name: str) -> AsyncIterator[Shown]:
         """Go through the states of a call as they change, the last one with its record if it left one."""
-        shown = await self.show(name)
-        spoke = False
-        while shown["status"] not in FINAL_STATUSES:
-            yield shown
-            spoke = spoke or shown["status"] == "in-progress"
-            shown = await self._changed(name, shown["status"])
-        yield await self._with_record(shown, name, seconds=RECORD_SECONDS if spoke or shown.get("outcome") else 0)
-
-    async def _changed(self, name: str, status: object) -> Shown:
+        told, spoke, record_by = "", False, math.inf
         while True:
-            await trio.sleep(POLL_SECONDS)
             shown = await self.show(name)
-            if shown["status"] != status:
-                return shown
-
-    async def _with_record(self, shown: Shown, name: str, *, seconds: float) -> Shown:
-        with trio.move_on_after(seconds):
-            while shown.get("record") is None:
-                await trio.sleep(POLL_SECONDS)
-                shown = await self.show(name)
-        return shown
+            status = str(shown["status"])
+            if status in FINAL_STATUSES:
+                waits = RECORD_SECONDS if spoke or shown.get("outcome") else 0
+                record_by = min(record_by, trio.current_time() + waits)
+                if shown.get("record") is not None or trio.current_time() >= record_by:
+                    yield shown
+                    return
+            elif status != told:
+                yield shown
+            told, spoke = status, spoke or status == "in-progress"
+            await trio.sleep(POLL_SECONDS)
 
     async def _listed(self, target: str, key: str) -> Sequence[Shown]:
         return cast("Sequence[Shown]", (await self._ask("GET", target)).get(key, ()))
