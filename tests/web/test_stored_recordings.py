@@ -101,7 +101,7 @@ async def test_a_store_that_is_away_costs_the_sound_and_not_the_page(tmp_path: P
     erased = await visitor.there.operator("POST", "/forget", {"number": LEAD})
 
     assert (page.status_code, TEXT["no_recording"] in page.text) == (200, False)
-    assert (sound.status_code, "cannot be looked up" in sound.text, erased.status_code) == (503, True, 503)
+    assert (sound.status_code, "cannot be reached now" in sound.text, erased.status_code) == (503, True, 503)
     assert system.kept
 
 
