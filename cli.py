@@ -114,13 +114,14 @@ def serve(
 
 
 async def _call_from_here(settings: Settings, address: str, number: str | None) -> None:
-    """Order a call from the server of this process and follow it; a failure is printed, and the server goes on."""
-    try:
-        async with client_at(address, settings.api_token) as client:
-            await follow_call(Operator(client), number, {}, {})
-    except OperatorError as exc:
-        err.print(str(exc), style="red", markup=False, soft_wrap=True)
-    err.print("The server goes on; Ctrl-C ends it.")
+    """Order a call from the server of this process and follow it; the server goes on, whatever becomes of that."""
+    with suppress(OSError, SystemExit):  # nobody reads what is printed; by `SystemExit` rich tells of a pipe
+        try:
+            async with client_at(address, settings.api_token) as client:
+                await follow_call(Operator(client), number, {}, {})
+        except OperatorError as exc:
+            err.print(str(exc), style="red", markup=False, soft_wrap=True)
+        err.print("The server goes on; Ctrl-C ends it.")
 
 
 @commands.command(cls=ListsScenarios)

@@ -617,6 +617,29 @@ def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pyte
     assert (done.exit_code, "LEAD_PHONE_NUMBER is not set." in done.output) == (0, True)
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), SystemExit(1)], ids=["full", "nobody reads: rich"]
+)
+def test_a_call_that_is_told_to_nobody_does_not_end_the_server(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    served: list[bool] = []
+
+    async def listen(settings: Settings, *, task_status: trio.TaskStatus[Sequence[str]]) -> None:
+        await _listen(settings, task_status=task_status)
+        await trio.sleep(0.1)
+        served.append(True)
+
+    async def follow(operator: Operator, *_: object) -> int:
+        await operator.http.aclose()
+        raise error
+
+    monkeypatch.setattr("web.serving.serve_calls", listen)
+    monkeypatch.setattr("cli.follow_call", follow)
+
+    assert (run("serve", "--call").exit_code, served) == (0, [True])
+
+
 def test_a_number_without_call_is_explained() -> None:
     done = run("serve", LEAD)
 
