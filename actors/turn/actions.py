@@ -193,16 +193,14 @@ class Actions(TurnState):
             self.end_session("it thinks for too long")
         elif self.owes_deed and (self.has_parted or not is_first):
             self.settle()  # the model will not do what it was reminded of, and the caller has asked for nothing else
-        elif self.is_unended and self.is_unread:
+        elif self.is_unread or not self.is_unended:
             self.is_unread = False
             self._fill()
-        elif self.is_unended and self.is_asked_out:
+        elif self.is_asked_out:
             self.settle()  # the session speaks, and nobody answers it: an echo may be all that the line carries
-        elif self.is_unended:
+        else:
             at.filler = self.now
             self.ask()  # they hear it, unless the service has broken its reply off
-        else:
-            self._fill()
 
     def _fill(self) -> None:
         """Ask for a function's own words, or for the next filler."""
