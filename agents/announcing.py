@@ -79,7 +79,11 @@ _AROUND_POLITE: Final = word_set(
 )
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
-_GOES_ON: Final = word_set("while please ill im thank thanks ok okay")
+_GOES_ON: Final = re.compile(
+    r"(?:while|please|ill|im|thanks?|ok|okay|i (?:need|have|want|am going) to"
+    r"|(?:this|it)(?:ll| will)? takes? (?:just |only )?(?:a (?:while|moment|second|minute|bit|few)|some time))\b"
+)
+"""How the words behind a request to wait go on with it: others may be what was looked for."""
 
 
 def asks_to_wait(text: str) -> bool:
@@ -90,7 +94,7 @@ def asks_to_wait(text: str) -> bool:
     clauses = _last_clauses(text)
     if is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
         return False
-    return any(map(_waits, clauses)) and (_waits(clauses[-1]) or clauses[-1][0] in _GOES_ON)
+    return any(map(_waits, clauses)) and (_waits(clauses[-1]) or _GOES_ON.match(" ".join(clauses[-1])) is not None)
 
 
 def asks_for_time(text: str) -> bool:

@@ -113,6 +113,12 @@ def test_no_words_can_break_it(text: str) -> None:
         "Sure. Just a moment while I pull up your account.",
         "Hold on, I'm looking into it.",
         "Okay, let me see.",
+        "One moment, I need to check that.",
+        "Hold on, I have to open the file.",
+        "Just a second, I want to make sure.",
+        "Bear with me, this takes a while.",
+        "One moment, it will take a few seconds.",
+        "One second please, thank you.",
     ],
 )
 def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
@@ -125,6 +131,9 @@ def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
         "",
         "Let me see, that is on Tuesday.",
         "Let me check: you have Tuesday at nine.",
+        "Let me see, I have Tuesday at nine.",
+        "Let me look, it takes a week.",
+        "Let me check, this takes two days.",
         "One moment. You have Tuesday at nine.",
         "Would you hold on?",
         "I cannot look into that.",
