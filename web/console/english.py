@@ -11,7 +11,6 @@ TEXT: Mapping[str, str] = {
     "navigation": "Main",
     "calls": "Calls",
     "phone": "Phone",
-    "campaigns": "Campaigns",
     "sign_in": "Sign in",
     "sign_out": "Sign out",
     "token": "API token",
@@ -105,7 +104,6 @@ TEXT: Mapping[str, str] = {
     "facts": "Recorded facts",
     "metadata": "Metadata of the order",
     "usage": "Usage",
-    "used_line": "Phone line",
     "used_agent": "Voice agent:",
     "used_characters": "Characters spoken",
     "used_briefs": "Briefs asked for",
@@ -133,7 +131,6 @@ TEXT: Mapping[str, str] = {
     # one call, live
     "live": "Live",
     "floor": "Floor",
-    "listen": "Listen in",
     "listen_hint": "Both sides, half a second behind. It is noted in the call's record.",
     "level_caller": "Caller's level",
     "level_agents": "Agents' level",

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from store.search import CallQuery, CallSummary
+from store.search import CallQuery
 from web.console.english import TEXT
 
 PAGE = 50
@@ -34,9 +34,6 @@ class ListAsked:
         """Return the address of this list with changes; an empty value takes a filter away."""
         given = {name: value for name, value in {**self.given, **changes}.items() if value}
         return f"/?{urlencode(given)}" if given else "/"
-
-    def older(self, last: CallSummary) -> str:
-        return self.address(before="~".join(last.key))
 
 
 def asked_by(arguments: Mapping[str, str]) -> ListAsked:

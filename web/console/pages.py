@@ -99,7 +99,7 @@ class Console:
             asked=asked,
             live=await everywhere(self.context),
             rows=found[:PAGE],
-            older=asked.older(found[PAGE - 1]) if len(found) > PAGE else "",
+            older=asked.address(before="~".join(found[PAGE - 1].key)) if len(found) > PAGE else "",
             outcomes=OUTCOMES,
         )
 

@@ -16,6 +16,7 @@ GLYPH_WIDTH = 19.0
 BOLDER = 1.1
 NO_WORDS = "…"
 TONES = 5
+VERDICTS = {None: "#unanswered", True: "#done", False: "#failed"}
 
 
 def draw_band(sheet: Canvas, chart: Chart, band: Band, *, last: bool) -> None:
@@ -185,7 +186,7 @@ def _draw_flag(canvas: Canvas, chart: Chart, lane: Lane, placed: PlacedFlag) -> 
     group.line(f"{style}line line", (placed.x, lane.rail), (placed.x, y if placed.above else y + 14))
     left = placed.x - placed.width if placed.leftwards else placed.x
     group.box(f"{style}bar bar", left, y, placed.width, 14, r=2)
-    _draw_verdict(group, flag.ok, left + 9, y + 7)
+    group.draw("use", href=VERDICTS[flag.ok], x=left + 9, y=y + 7)
     name, _, arguments = placed.label.partition("(")
     words = group.write("", "mono", x=left + 17, y=y + 10.2)
     words.span(name, "ink bold")
@@ -197,16 +198,6 @@ def _answer(placed: PlacedFlag) -> str:
     if flag.withdrawn:
         return "withdrawn by the service"
     return "not answered" if flag.ok is None else f"answered: {flag.result}"
-
-
-def _draw_verdict(canvas: Canvas, ok: bool | None, x: float, y: float) -> None:
-    if ok is None:
-        canvas.draw("circle", "softline line hollow", cx=x, cy=y, r=3)
-    elif ok:
-        canvas.draw("path", "goodline line thick round", d=f"M{x - 3:.1f} {y:.1f} l2.2 2.4 l4 -5")
-    else:
-        cross = f"M{x - 2.6:.1f} {y - 2.6:.1f} l5.2 5.2 m0 -5.2 l-5.2 5.2"
-        canvas.draw("path", "alarmline line thick round", d=cross)
 
 
 def _draw_handoff(canvas: Canvas, chart: Chart, band: Band, handoff: HandoffSpan) -> None:

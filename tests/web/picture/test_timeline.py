@@ -10,7 +10,8 @@ from actors import facts
 from tests.demo.sample import JournalWriter, read, sample_journal
 from tests.faults.short import SOFT, throw
 from web.picture.bands import GUTTER, MARGIN
-from web.picture.chart import read_chart
+from web.picture.chart import MarkKind, read_chart
+from web.picture.drawing import VERDICTS
 from web.picture.svg import text_width
 from web.picture.timeline import render_timeline
 
@@ -91,6 +92,12 @@ def test_legend_names_only_the_signs_that_are_used() -> None:
 
     assert {"barge-in", "crash", "restart", "goodbye", "hang-up"} <= set(written)
     assert "warning" not in written
+
+
+def test_every_sign_and_verdict_has_its_shape_on_the_sheet() -> None:
+    shapes = {shape.attrib["id"] for shape in drawn(sample_journal()).iterfind(f"{SVG}defs/*")}
+
+    assert {kind.name.lower() for kind in MarkKind} | {href.removeprefix("#") for href in VERDICTS.values()} <= shapes
 
 
 def test_the_key_of_the_lines_fits_under_the_shortest_call() -> None:
