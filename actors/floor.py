@@ -98,7 +98,7 @@ class Floor:
         self._commit(change, "soft")
         self._part(live, "handed off softly")
         live.become(change.on_call, takeover, change.asked)
-        self._give(live, FloorGiven(owes=True, greeting=takeover.greeting))
+        self._give(live, FloorGiven(owes=True, greeting=takeover.agent.greeting or ""))
 
     def _commit(self, change: FloorChange, how: HandoffKind) -> None:
         name = change.on_call.agent.name

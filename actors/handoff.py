@@ -135,8 +135,8 @@ class Handoff:
         self._check()
         await self._briefed.wait()
         takeover = self.openings.takeover(self.change.on_call)
-        await self._change_by(takeover.think, ThinkUpdated)
-        await self._change_by(takeover.speak, SpeakUpdated)
+        await self._change_by(UpdateThink(takeover.agent.think), ThinkUpdated)
+        await self._change_by(UpdateSpeak(takeover.agent.speak), SpeakUpdated)
         await self._within("the service does not become quiet", self.change.holder.service.wait_quiet)
         self._check()
         if trio.current_effective_deadline() == -math.inf:

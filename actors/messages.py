@@ -125,13 +125,6 @@ ToSupervisor: TypeAlias = AskHandoff | WithdrawHandoff | SessionOver | TakeFloor
 
 
 @attrs.frozen
-class RefreshBrief:
-    """From the session on the floor, after each turn of the caller: `reader` may soon need a Brief."""
-
-    reader: str
-
-
-@attrs.frozen
 class PreparedBrief:
     """The Summarizer's answer. `source`: groq or extract; `why` an extract had to do."""
 
@@ -142,13 +135,13 @@ class PreparedBrief:
 
 @attrs.frozen(eq=False)
 class WriteBrief:
-    """From the Supervisor at t0, and before a transfer. The answer always comes, within the summary deadline."""
+    """From the Supervisor at t0, and before a transfer. The answer always comes, within the summary deadline.
+
+    Without a `reply_to` from the session on the floor, after each turn of the caller: `reader` may soon need a Brief.
+    """
 
     reader: str
-    reply_to: trio.MemorySendChannel[PreparedBrief]
-
-
-ToSummarizer: TypeAlias = RefreshBrief | WriteBrief
+    reply_to: trio.MemorySendChannel[PreparedBrief] | None = None
 
 
 @attrs.define(eq=False)
@@ -157,8 +150,8 @@ class Mailboxes:
 
     to_supervisor: trio.MemorySendChannel[ToSupervisor]
     supervisor: trio.MemoryReceiveChannel[ToSupervisor]
-    to_summarizer: trio.MemorySendChannel[ToSummarizer]
-    summarizer: trio.MemoryReceiveChannel[ToSummarizer]
+    to_summarizer: trio.MemorySendChannel[WriteBrief]
+    summarizer: trio.MemoryReceiveChannel[WriteBrief]
     writer: Standby = attrs.field(factory=Standby, init=False)
     """What runs the Summarizer, from the first message to it on."""
     early: list[ToSupervisor] = attrs.field(factory=list)
@@ -166,7 +159,7 @@ class Mailboxes:
 
     @classmethod
     def open(cls) -> "Mailboxes":
-        return cls(*trio.open_memory_channel[ToSupervisor](_SIZE), *trio.open_memory_channel[ToSummarizer](_SIZE))
+        return cls(*trio.open_memory_channel[ToSupervisor](_SIZE), *trio.open_memory_channel[WriteBrief](_SIZE))
 
     @contextmanager
     def closing(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ for word, and what plain patterns find in it.
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Self, TypeAlias, assert_never
+from typing import Self, TypeAlias
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ import trio
 from actors.call_state import CallState
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
-from actors.messages import PreparedBrief, RefreshBrief, WriteBrief
+from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import SummaryMode
 from agents.brief import Brief, BriefRefused, local_extract, parse_brief
 from agents.quoting import CALLER
@@ -83,13 +83,10 @@ class Summarizer:
         async with trio.open_nursery() as nursery:
             with self.state.mail.summarizer as mailbox:
                 async for message in mailbox:
-                    match message:
-                        case RefreshBrief(reader=reader):
-                            self._want(reader, nursery)
-                        case WriteBrief():
-                            nursery.start_soon(self._answer, message)
-                        case _:
-                            assert_never(message)
+                    if message.reply_to is None:
+                        self._want(message.reader, nursery)
+                    else:
+                        nursery.start_soon(self._answer, message.reader, message.reply_to)
             nursery.cancel_scope.cancel(reason="mailbox closed")
 
     def _want(self, reader: str, nursery: trio.Nursery) -> None:
@@ -154,15 +151,15 @@ class Summarizer:
             raise BriefUnavailable("no language model is configured", requests=0)
         return await self.ask(messages)
 
-    async def _answer(self, asked: WriteBrief) -> None:
-        if asked.reader not in self._written:
-            if (over := self._writing.get(asked.reader)) is not None:
+    async def _answer(self, reader: str, reply_to: trio.MemorySendChannel[PreparedBrief]) -> None:
+        if reader not in self._written:
+            if (over := self._writing.get(reader)) is not None:
                 if not self._failure:  # a model that failed just now is not waited for again
                     await over.wait()
-            elif self._is_worth_waiting(asked.reader):
-                await self._write(asked.reader)
+            elif self._is_worth_waiting(reader):
+                await self._write(reader)
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the handoff is over: late, or withdrawn
-            asked.reply_to.send_nowait(self._prepared_for(asked.reader))
+            reply_to.send_nowait(self._prepared_for(reader))
 
     def _is_worth_waiting(self, reader: str) -> bool:
         """Whether a handoff should wait for a Brief that nobody has begun to write: eager, one that is about to be."""

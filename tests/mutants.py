@@ -104,7 +104,7 @@ MUTANTS = (
         3,
         "no word in the wrong voice: the next agent greets without one of its own",
         "actors/handoff.py",
-        "await self._change_by(takeover.speak, SpeakUpdated)",
+        "await self._change_by(UpdateSpeak(takeover.agent.speak), SpeakUpdated)",
         "await trio.lowlevel.checkpoint()",
         ("tests/calls/test_back.py",),
     ),

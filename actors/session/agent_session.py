@@ -27,7 +27,7 @@ from actors.facts import (
 from actors.line.keypad import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
-from actors.messages import AskHandoff, RefreshBrief
+from actors.messages import AskHandoff, WriteBrief
 from actors.policy import is_of_keys
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import AgentOnCall, Opening, Takeover
@@ -344,7 +344,7 @@ class AgentSession:
         for name in self.agent.likely_readers(self.before):
             self.state.mail.writer.want()
             with suppress(trio.BrokenResourceError, trio.WouldBlock):  # it costs the Brief, not the session
-                self.state.mail.to_summarizer.send_nowait(RefreshBrief(str(name)))
+                self.state.mail.to_summarizer.send_nowait(WriteBrief(str(name)))
 
     def _on_agent_text(self, text: str, *, is_answer: bool) -> None:
         self.service.is_speaking = True
@@ -379,7 +379,7 @@ class AgentSession:
         self._runner.hand_over(asked.number, self.state.policy.wording.handed_over.format(agent=agent.name))
         self.began, self.has_acted, self.is_changing = trio.current_time(), False, False
         self.opening = attrs.evolve(self.opening, prompt=takeover.prompt)
-        self._think, self.amended = _without_prompt(takeover.think.think), takeover.amended
+        self._think, self.amended = _without_prompt(takeover.agent.think), takeover.amended
         self.voice = Voice(agent.name, asked.at, how="soft")
         self._latency = LatencyMeter(self.state.journal, self.voice)
         self._runner = attrs.evolve(self._runner, agent=agent)

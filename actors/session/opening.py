@@ -7,6 +7,7 @@ an agent and what it must know: it holds what all agents of a server have in com
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import attrs
 
@@ -22,6 +23,7 @@ from agents.spec import AgentOptions, AgentSpec, ThinkModel
 from protocol import deepgram
 from protocol.deepgram import CompletedCall, Settings
 
+_History: TypeAlias = Sequence[deepgram.HistoryText | deepgram.HistoryCalls]
 DEFAULTS = AgentOptions(
     listen_model="flux-general-en",
     think=(ThinkModel("open_ai", "gpt-5.4-mini"), ThinkModel("anthropic", "claude-haiku-4-5")),
@@ -60,16 +62,14 @@ class VoiceAgentOptions:
 
 @attrs.frozen
 class Takeover:
-    """The messages that make an open session another agent's, in this order: its mind, its voice, its first words.
+    """The settings that make an open session another agent's: its mind, its voice, its first words.
 
     `amended` is the version of the operator's amendments in it; `prompt` writes the prompt anew, with later ones.
     """
 
-    think: deepgram.UpdateThink
-    speak: deepgram.UpdateSpeak
-    greeting: str
-    amended: int = 0
-    prompt: Callable[[], str] = str
+    agent: deepgram.AgentSettings
+    amended: int
+    prompt: Callable[[], str]
 
 
 @attrs.frozen
@@ -85,15 +85,15 @@ class SettingsForm:
         """For an agent who greets a caller it has not spoken to."""
         return self.resumed(agent, brief, (), agent.greeting_with(brief, self.direction))
 
-    def resumed(
-        self,
-        agent: AgentSpec,
-        brief: Brief | None,
-        history: Sequence[deepgram.HistoryText | deepgram.HistoryCalls],
-        word: str = "",
-    ) -> Settings:
+    def resumed(self, agent: AgentSpec, brief: Brief | None, history: _History, word: str = "") -> Settings:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
-        chosen = self._chosen(agent)
+        tags = f"agent:{agent.name}", f"call:{self.call_sid}"
+        opts_out = agent.options.over(self.options.defaults).mip_opt_out or False
+        return Settings(deepgram.TELEPHONE, self.of(agent, brief, history, word), tags, mip_opt_out=opts_out)
+
+    def of(self, agent: AgentSpec, brief: Brief | None, history: _History, word: str) -> deepgram.AgentSettings:
+        chosen = agent.options.over(self.options.defaults)
+        voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
         listen = deepgram.listen_with(
             chosen.listen_model or "",
             language=chosen.listen_language or (),
@@ -102,28 +102,16 @@ class SettingsForm:
             eager_eot_threshold=chosen.eager_eot_threshold,
             eot_timeout_ms=chosen.eot_timeout_ms,
         )
-        ordered = deepgram.AgentSettings(
+        return deepgram.AgentSettings(
             context=deepgram.Context(tuple(history)) if history else None,
             listen=listen,
             think=self._think(agent, brief, chosen),
-            speak=_speak(agent, chosen),
+            speak=tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices),
             greeting=word or None,
         )
-        tags, opts_out = (f"agent:{agent.name}", f"call:{self.call_sid}"), chosen.mip_opt_out or False
-        return Settings(deepgram.TELEPHONE, ordered, tags, mip_opt_out=opts_out)
 
     def prompt(self, agent: AgentSpec, brief: Brief | None) -> str:
         return self.amendments.amended(agent).prompt_with(brief, self.direction)
-
-    def taken_over(self, agent: AgentSpec, brief: Brief | None) -> Takeover:
-        """For an agent that greets a caller on a session that another agent has opened."""
-        chosen = self._chosen(agent)
-        think = deepgram.UpdateThink(self._think(agent, brief, chosen))
-        greeting = agent.greeting_with(brief, self.direction)
-        return Takeover(think, deepgram.UpdateSpeak(_speak(agent, chosen)), greeting, self.amendments.version)
-
-    def _chosen(self, agent: AgentSpec) -> AgentOptions:
-        return agent.options.over(self.options.defaults)
 
     def _think(self, agent: AgentSpec, brief: Brief | None, chosen: AgentOptions) -> tuple[deepgram.Think, ...]:
         """Order the models in the order of preference: the service takes the next one where one fails."""
@@ -141,11 +129,6 @@ class SettingsForm:
             )
             for model in self.options.offered.best(chosen.think or ())
         )
-
-
-def _speak(agent: AgentSpec, chosen: AgentOptions) -> tuple[deepgram.Speak, ...]:
-    voices = dict.fromkeys((agent.voice, *(chosen.speak_fallback or ())))
-    return tuple(deepgram.speak_with(voice, chosen.speak_speed) for voice in voices)
 
 
 @attrs.define(eq=False)
@@ -259,9 +242,10 @@ class Openings:
         return self.form.resumed(on_call.agent, on_call.brief, history, word)
 
     def takeover(self, on_call: AgentOnCall) -> Takeover:
-        """Return what makes the session that is open this agent's, which has its Brief."""
-        taken_over = self.form.taken_over(on_call.agent, on_call.brief)
-        return attrs.evolve(taken_over, prompt=self._prompt_of(on_call))
+        """Return what makes the session that is open this agent's, which has its Brief and greets."""
+        agent, brief, form = on_call.agent, on_call.brief, self.form
+        settings = form.of(agent, brief, (), agent.greeting_with(brief, form.direction))
+        return Takeover(settings, form.amendments.version, self._prompt_of(on_call))
 
     def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.

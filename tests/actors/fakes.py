@@ -16,7 +16,7 @@ from actors.facts import Fact
 from actors.journal import Entry, Journal
 from actors.line.ledger import Ledger
 from actors.line.reply import SendAudio, SendClear, Voice
-from actors.messages import PreparedBrief, ToSummarizer, WriteBrief
+from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.turn.effects import EndConversation
@@ -336,13 +336,13 @@ BRIEF = Brief(summary="Ada wants a pension.", name="Ada", need="a pension")
 class Clerk:
     """In the Summarizer's place: answers each who asks for a Brief, `takes` seconds later."""
 
-    mailbox: trio.MemoryReceiveChannel[ToSummarizer]
+    mailbox: trio.MemoryReceiveChannel[WriteBrief]
     takes: float = 0.0
     asked: list[str] = attrs.field(factory=list)
 
     async def run(self) -> None:
         async for message in self.mailbox:
-            if isinstance(message, WriteBrief):
+            if message.reply_to is not None:
                 self.asked.append(message.reader)
                 await trio.sleep(self.takes)
                 message.reply_to.send_nowait(PreparedBrief(BRIEF, "groq"))

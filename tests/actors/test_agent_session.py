@@ -32,7 +32,7 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.messages import AskHandoff, RefreshBrief, ToSummarizer, ToSupervisor, WithdrawHandoff
+from actors.messages import AskHandoff, ToSupervisor, WithdrawHandoff, WriteBrief
 from actors.policy import CallPolicy, Deadlines, RestartPolicy
 from actors.session.agent_session import AgentSession
 from actors.session.opening import AgentOnCall, Opening, SettingsForm
@@ -112,7 +112,7 @@ class Scene:
         return self.watched.state.mail.supervisor
 
     @property
-    def summarizer(self) -> trio.MemoryReceiveChannel[ToSummarizer]:
+    def summarizer(self) -> trio.MemoryReceiveChannel[WriteBrief]:
         return self.watched.state.mail.summarizer
 
     async def run(self) -> None:
@@ -363,7 +363,8 @@ async def test_a_turn_of_the_caller_is_noted_committed_and_passed_on_to_the_summ
         assert [UserStartedSpeaking("first")] == scene.watched.facts(UserStartedSpeaking)
         assert [TurnHeard("first", "I need a pension.")] == scene.watched.facts(TurnHeard)
         assert scene.watched.state.tape.committed == 20
-        assert scene.summarizer.receive_nowait() == RefreshBrief("second")
+        asked = scene.summarizer.receive_nowait()
+        assert (asked.reader, asked.reply_to) == ("second", None)
         assert [(turn.speaker, turn.text) for turn in scene.watched.state.conversation.turns()] == [
             ("caller", "I need a pension.")
         ]

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import BriefUnavailable
 from actors.facts import SummaryFailed, SummaryStarted, SummaryWritten
-from actors.messages import PreparedBrief, RefreshBrief, ToSummarizer, WriteBrief
+from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy, SummaryMode
 from actors.summarizer import BriefCost, BriefText, Summarizer
 from tests.actors.fakes import PATIENCE, ROSTER, Watched
@@ -54,14 +54,14 @@ class Scene:
 
     watched: Watched
     model: Model
-    address: trio.MemorySendChannel[ToSummarizer]
+    address: trio.MemorySendChannel[WriteBrief]
     summarizer: Summarizer
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def hear(self, text: str) -> None:
         """Let the caller say something, as a session would report it."""
         self.watched.state.conversation.add_caller(text)
-        await self.address.send(RefreshBrief("second"))
+        await self.address.send(WriteBrief("second"))
         await wait_all_tasks_blocked()
 
     async def ask(self, reader: str = "second") -> PreparedBrief:
@@ -235,7 +235,7 @@ async def test_what_was_said_within_the_gap_is_summarised_when_it_is_over(autoju
 async def test_the_brief_for_another_agent_waits_for_no_gap(autojump_clock: MockClock) -> None:
     async with a_summarizer() as scene:
         await ask_with_turns(scene, "I want a pension.", NEWS, every=0.1)
-        await scene.address.send(RefreshBrief("first"))
+        await scene.address.send(WriteBrief("first"))
         await wait_all_tasks_blocked()
 
         assert [fact.reader for fact in scene.watched.facts(SummaryStarted)] == ["second", "first"]
@@ -427,7 +427,7 @@ async def test_nobody_is_hurt_when_the_handoff_is_over_before_its_brief_is_writt
     async with a_summarizer(takes=1.0, policy=policy) as scene:
         send, receive = trio.open_memory_channel[PreparedBrief](1)
         scene.watched.state.conversation.add_caller("One.")
-        await scene.address.send(RefreshBrief("second"))
+        await scene.address.send(WriteBrief("second"))
         await scene.address.send(WriteBrief("second", send))
         await trio.sleep(0.5)
         receive.close()

@@ -5,7 +5,7 @@ from trio.testing import MockClock
 
 from actors.call_state import CallState
 from actors.journal import Journal
-from actors.messages import PreparedBrief, RefreshBrief, WriteBrief
+from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy, Deadlines
 from actors.record.conversation import Conversation
 from actors.summarizer import Summarizer
@@ -26,7 +26,7 @@ async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autoju
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Summarizer(state, default_roster(), a_model_that_hangs).run)
         with state.mail.to_summarizer as to_summarizer:  # closing the mailbox is how an actor is told to stop
-            await to_summarizer.send(RefreshBrief("advisor"))
+            await to_summarizer.send(WriteBrief("advisor"))
             await to_summarizer.send(WriteBrief("advisor", reply_to))
             prepared = await replies.receive()
 
