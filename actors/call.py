@@ -97,7 +97,6 @@ def _record_builder_of(
 def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed: float) -> CallState:
     earlier, policy = plan.resumption, services.policy
     state = CallState(
-        call_sid=plan.call_sid,
         journal=journal,
         conversation=earlier.conversation() if earlier else Conversation(),
         policy=policy,

@@ -41,7 +41,6 @@ def _keypad_of(state: "CallState") -> Keypad:
 
 @attrs.frozen
 class CallState:
-    call_sid: str
     journal: Journal
     conversation: Conversation
     policy: CallPolicy

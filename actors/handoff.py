@@ -19,7 +19,6 @@ import trio
 from actors.call_state import CallState
 from actors.errors import AgentUnavailable
 from actors.facts import BriefReady, HandoffFailed, HandoffWithdrawn, SessionCrashed, SoftHandoffGivenUp
-from actors.facts.handoff import HandoffKind
 from actors.floor import Floor, FloorChange
 from actors.messages import AskHandoff, SessionOver, TakeFloor, WithdrawHandoff
 from actors.session.agent_session import AgentSession
@@ -175,12 +174,11 @@ class Handoff:
     async def _try_successors(self, sessions: trio.Nursery) -> None:
         policy, failures, asked = self.state.policy, 0, self.change.asked
         session, on_call = self.change.holder, self.change.on_call
-        how: HandoffKind = "back" if asked.how == "back" else "hard"
         deadline = max(policy.deadlines.handoff_start, policy.deadlines.summary + _FOR_SETTINGS)
         while failures < policy.numbers.handoff_attempts:
             until = trio.current_time() + deadline - _FOR_SETTINGS
             wait_brief = partial(_wait_brief, self.state, self._briefed, self._lost, until, on_call)
-            opening = self.openings.after_handoff(on_call, wait_brief, lambda: session.cursor, asked.at, how)
+            opening = self.openings.after_handoff(on_call, asked, wait_brief, lambda: session.cursor)
             self._live = live = self.floor.new_session(on_call, opening)
             try:
                 await self.floor.start(sessions, live, "handoff", deadline, self.change)

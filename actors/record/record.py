@@ -6,7 +6,7 @@ survived, the facts noted so far make a `CallRecord`. It raises nothing and owns
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import attrs
 
@@ -35,6 +35,7 @@ from store.records import (
 from store.redaction import CallRedaction
 
 T = TypeVar("T")
+_HandoffStep: TypeAlias = facts.HandoffAsked | facts.BriefReady | facts.HandoffGap | facts.HandoffCommitted
 _LONGEST_PAUSE = 5.0
 """Seconds between two words of one turn: Flux ends it by then."""
 
@@ -267,11 +268,7 @@ class RecordBuilder:
             case _:
                 pass  # an answer to nothing that was asked
 
-    def _on_handoff(
-        self,
-        fact: facts.HandoffAsked | facts.BriefReady | facts.HandoffGap | facts.HandoffCommitted,
-        at: float,
-    ) -> None:
+    def _on_handoff(self, fact: _HandoffStep, at: float) -> None:
         handoffs = self._known.handoffs
         match fact:
             case facts.HandoffAsked(agent=agent, to=to, reason=reason):

@@ -276,16 +276,8 @@ class FunctionRunner:
             if not asked.ended.is_set():
                 self.state.turn.put(RemarkMade(sentence, for_wait=True))
 
-        state = self.state
-        facts = dict(state.conversation.facts)
-        return attrs.evolve(
-            state.context,
-            call_sid=state.call_sid,
-            agent=self.agent.name,
-            before=self.session.before,
-            facts=facts,
-            say=say,
-        )
+        facts, before = dict(self.state.conversation.facts), self.session.before
+        return attrs.evolve(self.state.context, agent=self.agent.name, before=before, facts=facts, say=say)
 
     async def _refused(self, call: FunctionCall, result: FunctionResult) -> Failed | None:
         """Refuse what the caller has not agreed to: once what they say, or have just said, has been transcribed.

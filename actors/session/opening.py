@@ -14,6 +14,7 @@ import attrs
 from actors.commands import Amendments
 from actors.facts.handoff import HandoffKind
 from actors.line.tape import Tape
+from actors.messages import AskHandoff
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation, Stretch
 from actors.record.resumption import Resumption
@@ -210,25 +211,21 @@ class Openings:
         return self._opening(on_call, partial(self._first_words, on_call), start)
 
     def after_handoff(
-        self,
-        on_call: AgentOnCall,
-        wait_brief: Callable[[], Awaitable[None]],
-        cursor: Callable[[], int],
-        promised_at: float,
-        how: HandoffKind,
+        self, on_call: AgentOnCall, asked: AskHandoff, wait: Callable[[], Awaitable[None]], cursor: Callable[[], int]
     ) -> Opening:
-        """Open the next agent's session, once its Brief is there; `cursor` is where the last one stopped reading.
+        """Open the next agent's session, behind `wait` for its Brief; `cursor` is where the last one stopped reading.
 
         An agent that gets the caller back ("back") goes on with its own conversation; the Brief says what it missed.
         """
 
         async def settings() -> Settings:
-            await wait_brief()
+            await wait()
             on_call.begin(self.conversation.length)
             return self._first_words(on_call)
 
         start, prompt = lambda: self.tape.resume_point(cursor()), self._prompt_of(on_call)
-        return Opening(settings, start, promised_at=promised_at, prompt=prompt, how=how)
+        how: HandoffKind = "back" if asked.how == "back" else "hard"
+        return Opening(settings, start, promised_at=asked.at, prompt=prompt, how=how)
 
     def _first_words(self, on_call: AgentOnCall) -> Settings:
         """Have the agent greet the caller, or take them back into its own conversation."""

@@ -151,7 +151,7 @@ class Watched:
     def __attrs_post_init__(self) -> None:
         journal = Journal([self.entries.append])
         talk = Conversation(caller_turns=self.caller_turns)
-        self.state = CallState(CALL_SID, journal, talk, self.policy)
+        self.state = CallState(journal, talk, self.policy, CallContext(CALL_SID, ""))
 
     def facts(self, kind: type[F]) -> list[F]:
         return facts_in(self.entries, kind)

@@ -39,7 +39,7 @@ class Line:
 
 def state_with(line: Line | None, entries: list[Entry]) -> CallState:
     journal = Journal([entries.append])
-    state = CallState("CA1", journal, Conversation(), POLICY, switch=Switch("CA1", line))
+    state = CallState(journal, Conversation(), POLICY, switch=Switch("CA1", line))
     state.conversation.add_caller("My name is Ada.")
     return state
 

@@ -19,7 +19,7 @@ async def a_model_that_hangs(_messages: list[dict[str, str]]) -> str:
 
 async def test_a_language_model_that_hangs_costs_its_deadline_and_no_more(autojump_clock: MockClock) -> None:
     journal = Journal()
-    state = CallState("CA1", journal, Conversation(), CallPolicy(deadlines=Deadlines(summary=3.0)))
+    state = CallState(journal, Conversation(), CallPolicy(deadlines=Deadlines(summary=3.0)))
     state.conversation.add_caller("My name is John and I want to retire.")
     reply_to, replies = trio.open_memory_channel[PreparedBrief](1)
 
