@@ -104,10 +104,10 @@ class AnsweringMachine:
         conversation, told_at = self.state.conversation, trio.current_time()
         deadlines = self.state.policy.deadlines
         while self._who() is None:
-            due = self._quiet_for(deadlines.machine_breath if conversation.is_caller_heard else deadlines.machine_quiet)
+            due = self._quiet_for(deadlines.machine_breath if conversation.caller_turns else deadlines.machine_quiet)
             if any(map(is_doubtful, conversation.answers())):
                 due = self._quiet_for(deadlines.first_word)
-            if not (self.state.activity.last or conversation.is_caller_heard):
+            if not (self.state.activity.last or conversation.caller_turns):
                 due = max(due, told_at + deadlines.first_word)
             if trio.current_time() >= due:
                 return

@@ -1,7 +1,7 @@
 """The agents' side of the line: what was sent to the caller, what was heard, and what never will be.
 
 `Ledger` queues the audio of the session on the floor, hands it to the bridge with a lead of some hundred milliseconds,
-and follows the marks that Twilio echoes (`actors/line/marks.py`). Each reply is a generation of its own; audio of one
+and follows the marks that Twilio echoes (`actors/line/reply.py`). Each reply is a generation of its own; audio of one
 that was flushed, or of a voice without the floor, has no way in. It owns no task; `next_work` is awaited by the bridge,
 the only one to write to the line.
 """
@@ -14,8 +14,7 @@ import attrs
 
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
 from actors.journal import Journal
-from actors.line.marks import Marks
-from actors.line.reply import AsideAudio, Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
+from actors.line.reply import AsideAudio, Marks, Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper, next_round, time_reader
 from actors.turn.effects import Gate
 from protocol.audio import BYTES_PER_SECOND

@@ -203,10 +203,6 @@ class Conversation:
         return next((said.text for said in self._newest_first(since) if isinstance(said, CallerTurn)), None)
 
     @property
-    def is_caller_heard(self) -> bool:
-        return self.caller_turns > 0
-
-    @property
     def is_heard_since_handoff(self) -> bool:
         """Whether the caller has said anything since the call was last handed on, or since it began."""
         return self.caller_turns > self._turns_handed_on

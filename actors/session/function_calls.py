@@ -146,7 +146,7 @@ def lacks_consent(name: str, result: FunctionResult, conversation: Conversation)
     """
     if not isinstance(result, HandOff | EndCall | TransferToHuman):
         return None
-    if not conversation.is_caller_heard:
+    if not conversation.caller_turns:
         excepted = isinstance(result, EndCall) and conversation.is_with_machine
         return None if excepted else Failed(_UNHEARD.format(name=name), "the caller has not spoken")
     if isinstance(result, EndCall) or conversation.is_heard_since_handoff:

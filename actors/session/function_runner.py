@@ -123,7 +123,7 @@ class FunctionRunner:
     def _is_one_too_many(self, call: FunctionCall) -> bool:
         """Whether the model has called too many functions since the caller's last turn; it may always end the call."""
         conversation, spec = self.state.conversation, self.agent.function(call.name)
-        may_end = spec is not None and spec.ends_call and conversation.is_caller_heard
+        may_end = spec is not None and spec.ends_call and conversation.caller_turns
         return conversation.functions_in_turn > self.state.policy.numbers.functions_per_turn and not may_end
 
     def withdraw(self, calls: Sequence[CancelledCall]) -> None:
