@@ -169,9 +169,8 @@ class Checkpoints:
         return kept
 
     async def _adopt_log(self, left: RunningLog) -> int:
-        found = await self._in_thread(left.read)
-        kept, refused = 0, list(found.refused)
-        for record in found.records:
+        kept, (records, refused) = 0, await self._in_thread(left.read)
+        for record in records:
             try:
                 kept += await keep_news(self.records, record)
             except ValueError as exc:

@@ -35,14 +35,6 @@ OVER_SECONDS = 30.0
 
 
 @attrs.frozen
-class Found:
-    """The calls that a dead process has left: the records of its calls, and why some of it is no record."""
-
-    records: tuple[CallRecord, ...]
-    refused: tuple[str, ...]
-
-
-@attrs.frozen
 class _LoggedCall:
     """A call as the log has it, and how many of its turns no later line has to repeat: those that are packed."""
 
@@ -177,8 +169,8 @@ class RunningLog:
             with suppress(OSError):  # what it could not write, the next round does
                 file.close()
 
-    def read(self) -> Found:
-        """Return the newest record of each call that is not over."""
+    def read(self) -> tuple[list[CallRecord], list[str]]:
+        """Return the newest record of each call that is not over, and why some of the log is no record."""
         records, refused = dict[str, CallRecord](), list[str]()
         *whole, _ = self.path.read_bytes().split(b"\n") if self.path.exists() else [b""]
         for number, line in enumerate(whole, 1):
@@ -186,7 +178,7 @@ class RunningLog:
                 _take(orjson.loads(line), records)
             except (ValueError, KeyError, TypeError) as exc:
                 refused.append(f"{self.path.name}, line {number}: {exc}")
-        return Found(tuple(records.values()), tuple(refused))
+        return list(records.values()), refused
 
     def remove(self, *, refused: bool) -> None:
         """Remove everything of a dead process; what could not be read is set aside."""

@@ -7,7 +7,7 @@ for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,9 @@ async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     return Finding(well=True, says="gives the fillers in every voice")
 
 
+_IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
+
+
 async def check_records(settings: Settings) -> Finding:
     if settings.database_url == "memory:":
         return Finding(well=True, says="forgotten at the end of the server: DATABASE_URL is memory:")
@@ -127,23 +130,13 @@ async def check_records(settings: Settings) -> Finding:
         await records.list(1)
         if isinstance(records.database, SqliteOrders):
             records.database.close()
-        else:
-            await _check_shared(settings.database_url)
+        elif (await records.database.ask(_IS_READ_ONLY, {}))[0][0]:
+            raise OSError("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")  # noqa: TRY301
     except (OSError, ValueError) as exc:
         fix = "Check DATABASE_URL; until it answers, records wait on this machine's disk."
         fix = CHANGE_VERSION if isinstance(exc, DatabaseRefused) else fix
         return Finding(well=False, says=str(exc), fix=fix)
     return Finding(well=True, says="the database answers")
-
-
-async def _check_shared(url: str) -> None:
-    """See whether a PostgreSQL takes what workers write, and is of this version. Raises: `OSError`."""
-    # psycopg and its libraries are 9 MB, which one process with SQLite does without
-    from store.fleet.driver import Database  # noqa: PLC0415
-    from store.fleet.migrations import check_writable  # noqa: PLC0415
-
-    with closing(Database(url)) as database:
-        await check_writable(database)
 
 
 async def check_recordings(url: str) -> Finding:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.calls import DatabaseRefused
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.pages import PERSONAL, unsampled
 from store.orders import schema
@@ -164,14 +164,6 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
         told = f"the database was made ready by a newer switchboard: {why}. Update this one."
         raise database.refuse(DatabaseRefused(told))
     return number
-
-
-async def check_writable(database: Database) -> None:
-    """Check that the database belongs to this program and takes writes. Raises: `DatabaseUnavailable`."""
-    ((is_read_only,),) = await database.ask("SELECT current_setting('transaction_read_only')::boolean", even_away=True)
-    if is_read_only:
-        raise DatabaseUnavailable("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")
-    await check_step(database)
 
 
 async def _found(database: Database) -> tuple[int, int]:

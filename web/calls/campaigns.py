@@ -6,6 +6,7 @@ as the end of the call, so that no attempt is made twice or left out.
 """
 
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any, Final
 
 import attrs
@@ -87,9 +88,9 @@ def _problems(rules: Mapping[str, object]) -> Iterator[OrderProblem]:
         CallingHours.read(str(rules["hours"]), str(rules["days"]))
     except ValueError as wanted:
         yield OrderProblem("hours" if "hours as" in str(wanted) else "days", "is not understood", f"Write {wanted}.")
-    yield from _number_problems(rules, "most_calls", MOST_CALLS, whole=True)
-    yield from _number_problems(rules, "at_once", 100_000, whole=True)
-    yield from _number_problems(rules, "per_minute", MOST_PER_MINUTE, whole=False)
+    yield from _number_problems("most_calls", rules["most_calls"], 1, MOST_CALLS)
+    yield from _number_problems("at_once", rules["at_once"], 1, 100_000)
+    yield from _number_problems("per_minute", rules["per_minute"], 0.01, MOST_PER_MINUTE, int | float)
     retry = rules["retry"]
     if not isinstance(retry, dict):
         yield OrderProblem("retry", "is not an object", 'Write {"busy": {"times": 2, "minutes": 15}}.')
@@ -104,21 +105,16 @@ def _retry_problems(field: str, rule: object) -> Iterator[OrderProblem]:
     if not isinstance(rule, dict) or set(rule) != {"times", "minutes"}:
         yield OrderProblem(field, "is not times and minutes", 'Write {"times": 2, "minutes": 15}.')
         return
-    if not _is_number(rule["times"], MOST_TIMES, least=0) or not isinstance(rule["times"], int):
-        yield OrderProblem(f"{field}.times", f"is not a whole number from 0 to {MOST_TIMES}", "Write 2.")
-    if not _is_number(rule["minutes"], MOST_MINUTES, least=1):
-        yield OrderProblem(f"{field}.minutes", f"is not a number from 1 to {MOST_MINUTES}, two weeks", "Write 15.")
+    yield from _number_problems(f"{field}.times", rule["times"], 0, MOST_TIMES)
+    yield from _number_problems(f"{field}.minutes", rule["minutes"], 1, MOST_MINUTES, int | float)
 
 
-def _number_problems(rules: Mapping[str, object], name: str, most: float, *, whole: bool) -> Iterator[OrderProblem]:
-    value = rules[name]
-    if not _is_number(value, most, least=1 if whole else 0.01) or (whole and not isinstance(value, int)):
-        kind, least = ("whole number", 1) if whole else ("number", 0.01)
-        yield OrderProblem(name, f"is not a {kind} from {least} to {most:g}", "Write a number, or leave it out.")
-
-
-def _is_number(value: object, most: float, *, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+def _number_problems(
+    field: str, value: object, least: float, most: float, kind: type[int] | UnionType = int
+) -> Iterator[OrderProblem]:
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+        named = "whole number" if kind is int else "number"
+        yield OrderProblem(field, f"is not a {named} from {least:g} to {most:g}", "Write one, or leave it out.")
 
 
 async def settle(orders: OrderQueue, order: KeptOrder, outcome: str, why: str = "") -> None:
