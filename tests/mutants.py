@@ -615,17 +615,17 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: deleted rows stay in the free pages of the database",
-        "store/sqlite.py",
-        'connection.execute("VACUUM")',
-        'connection.execute("SELECT 1")',
+        "store/orders/databases.py",
+        'self.ask("VACUUM", {})',
+        'self.ask("SELECT 1", {})',
         ("tests/store/test_forgetting.py",),
     ),
     Mutant(
         14,
         "what is forgotten is gone: it stays in the write-ahead log",
-        "store/sqlite.py",
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-        "PRAGMA wal_checkpoint(PASSIVE)",
+        "store/orders/databases.py",
+        'ask("PRAGMA wal_checkpoint(TRUNCATE)", {})',
+        'ask("PRAGMA wal_checkpoint(PASSIVE)", {})',
         ("tests/store/test_forgetting.py",),
     ),
     Mutant(

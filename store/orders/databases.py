@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
@@ -24,8 +25,7 @@ import trio
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.orders.schema import PROGRAM, SQLITE_STEPS
-from store.private import make_folders
-from store.sqlite import is_damaged, open_sqlite, overwrite_erased
+from store.private import keep_private, make_folders, narrow_file
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[Any]]
@@ -33,6 +33,8 @@ Rows = Sequence[Sequence[Any]]
 IN_MEMORY = ":memory:"
 MOST = 1000
 """Rows that one statement changes."""
+BUSY_SECONDS = 2.0
+"""How long a statement waits for another process that writes to a file."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -169,11 +171,14 @@ class SqliteOrders:
         )
 
     async def overwrite(self) -> None:
-        """Leave no byte of deleted rows in the file, nor in the log beside it. Raises: `OSError`."""
-        if self.file == IN_MEMORY:
-            await trio.lowlevel.checkpoint()
-            return
-        await trio.to_thread.run_sync(overwrite_erased, self.file, limiter=self._threads, abandon_on_cancel=True)
+        """Leave no byte of deleted rows in the file, nor in the log beside it.
+
+        Raises: `DatabaseUnavailable`, where another process reads or writes for longer than two seconds.
+        """
+        await self.ask("VACUUM", {})
+        ((is_busy, *_),) = await self.ask("PRAGMA wal_checkpoint(TRUNCATE)", {})
+        if is_busy:
+            raise DatabaseUnavailable("what was erased cannot be overwritten yet: the write-ahead log is being read")
 
     def _ask(self, sql: str, given: Arguments) -> Rows:
         with self._one:
@@ -185,7 +190,7 @@ class SqliteOrders:
             except DatabaseRefused as exc:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
-                if is_damaged(exc):
+                if _is_damaged(exc):
                     raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
@@ -217,7 +222,7 @@ class SqliteOrders:
         connection = self._connection = (
             sqlite3.connect(IN_MEMORY, isolation_level=None, check_same_thread=False)
             if self.file == IN_MEMORY
-            else open_sqlite(self.file, synchronous=self.synchronous)
+            else _open_file(self.file, self.synchronous)
         )
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
@@ -233,6 +238,49 @@ class SqliteOrders:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _open_file(file: str, synchronous: str) -> sqlite3.Connection:
+    """Open a file, for any thread; a transaction begins with BEGIN. Raises: `sqlite3.Error`.
+
+    It is its owner's to read, has a write-ahead log, and what is erased in it is overwritten with zeros. A folder in
+    which nothing can be made, or a file that cannot be written to, is SQLite's to tell of.
+    """
+    with suppress(OSError):
+        keep_private(Path(file))
+    connection = sqlite3.connect(
+        file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=200
+    )
+    try:
+        _ask_for_log(connection)
+        connection.execute("PRAGMA secure_delete=ON")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        with suppress(OSError):
+            for suffix in ("-wal", "-shm"):
+                narrow_file(Path(file + suffix))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _ask_for_log(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log: a new file has to be turned over to it, and SQLite does not wait for that lock."""
+    last_try = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > last_try:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _is_damaged(error: BaseException) -> bool:
+    """Tell whether SQLite says of a file that it is no database, or a broken one: that does not pass."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _identity(file: str) -> tuple[int, int] | None:

@@ -12,7 +12,6 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from store import sqlite
 from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.orders.databases import SqliteOrders, ThreadLimit
 from store.orders.queue import OrderQueue
@@ -175,7 +174,7 @@ async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path)
 async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.01)
     file = str(tmp_path / "calls.db")
     database = SqliteOrders(file)
     queue = OrderQueue(database)

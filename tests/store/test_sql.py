@@ -41,7 +41,7 @@ Impatient: TypeAlias = Callable[[Path], SqlRecords]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
     """Open records that wait for no lock."""
-    monkeypatch.setattr("store.sqlite.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.02)
     return lambda file: SqlRecords(f"sqlite:///{file}")
 
 
