@@ -6,7 +6,6 @@ as the end of the call, so that no attempt is made twice or left out.
 """
 
 from collections.abc import Iterator, Mapping
-from types import UnionType
 from typing import Any, Final
 
 import attrs
@@ -90,7 +89,7 @@ def _problems(rules: Mapping[str, object]) -> Iterator[OrderProblem]:
         yield OrderProblem("hours" if "hours as" in str(wanted) else "days", "is not understood", f"Write {wanted}.")
     yield from _number_problems("most_calls", rules["most_calls"], 1, MOST_CALLS)
     yield from _number_problems("at_once", rules["at_once"], 1, 100_000)
-    yield from _number_problems("per_minute", rules["per_minute"], 0.01, MOST_PER_MINUTE, int | float)
+    yield from _number_problems("per_minute", rules["per_minute"], 0.01, MOST_PER_MINUTE, whole=False)
     retry = rules["retry"]
     if not isinstance(retry, dict):
         yield OrderProblem("retry", "is not an object", 'Write {"busy": {"times": 2, "minutes": 15}}.')
@@ -106,14 +105,15 @@ def _retry_problems(field: str, rule: object) -> Iterator[OrderProblem]:
         yield OrderProblem(field, "is not times and minutes", 'Write {"times": 2, "minutes": 15}.')
         return
     yield from _number_problems(f"{field}.times", rule["times"], 0, MOST_TIMES)
-    yield from _number_problems(f"{field}.minutes", rule["minutes"], 1, MOST_MINUTES, int | float)
+    yield from _number_problems(f"{field}.minutes", rule["minutes"], 1, MOST_MINUTES, whole=False)
 
 
 def _number_problems(
-    field: str, value: object, least: float, most: float, kind: type[int] | UnionType = int
+    field: str, value: object, least: float, most: float, *, whole: bool = True
 ) -> Iterator[OrderProblem]:
-    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
-        named = "whole number" if kind is int else "number"
+    is_of_kind = isinstance(value, int) or not whole
+    if not isinstance(value, int | float) or isinstance(value, bool) or not (is_of_kind and least <= value <= most):
+        named = "whole number" if whole else "number"
         yield OrderProblem(field, f"is not a {named} from {least:g} to {most:g}", "Write one, or leave it out.")
 
 
