@@ -6,7 +6,7 @@ a journal cannot give is in `notes`.
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -14,13 +14,14 @@ import attrs
 
 from actors import facts
 from actors.journal import Entry, facts_of
-from actors.policy import CallPolicy
+from actors.policy import CallPolicy, describe_keys
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
 from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
 from testkit.recording import RecordedCall
+from testkit.witness import is_of_keypad, keys_in
 from web.picture.speech import joined
 
 USUAL_ANSWER: Final = 0.5
@@ -35,6 +36,8 @@ CUT_AT: Final = 0.1
 """A reply that ended so shortly before the caller spoke was cut by them."""
 A_BREATH: Final = 0.15
 """The ends of a reply are quiet: a pause between two is so much longer for who listens."""
+QUIET_END: Final = 0.1
+"""About so much of it: who waits for a pause has waited longer than since the end of the sound."""
 ONSET: Final = 0.02
 """The first frame of a line is quiet: a voice is noticed so much later."""
 _ONE_UTTERANCE: Final = 0.8
@@ -127,11 +130,34 @@ def _caller_lines(
 
 
 def _keys(entries: Sequence[Entry], notes: list[str]) -> Iterator[tuple[float, str]]:
+    pressed = list[tuple[float, str]]()
     for entry in entries:
-        if isinstance(entry.fact, facts.DigitPressed):
-            if not entry.fact.digit:
-                notes.append(f"the key pressed at {entry.at:.2f} s is not kept (KEEP_DIGITS): 0 is pressed")
-            yield entry.at, entry.fact.digit or "0"
+        match entry.fact:
+            case facts.DigitPressed(digit=digit):
+                pressed.append((entry.at, digit))
+            case facts.KeysPressed(count=count) if pressed and not pressed[-1][1] and count < len(pressed):
+                yield from _unkept(pressed[:-1], notes)
+                yield pressed[-1][0], "#"  # it ends an entry, and is none of its keys
+                pressed.clear()
+            case facts.KeysPressed():
+                yield from _unkept(pressed, notes)
+                pressed.clear()
+            case _:
+                pass
+    yield from _unkept(pressed, notes)
+
+
+def _unkept(pressed: Sequence[tuple[float, str]], notes: list[str]) -> Iterator[tuple[float, str]]:
+    for at, digit in pressed:
+        if not digit:
+            notes.append(f"the key pressed at {at:.2f} s is not kept (KEEP_DIGITS): 0 is pressed")
+        yield at, digit or "0"
+
+
+def _told_of(text: str) -> str:
+    """Return what the service is told of a turn of the caller's: of keys that are not kept, as they are pressed now."""
+    count = keys_in(text)
+    return describe_keys(("0" * count,)) if count else text
 
 
 def _hung_up(entries: Sequence[Entry]) -> float | None:
@@ -147,14 +173,15 @@ def _cue(at: float, since: float, agents: Sequence[tuple[float, float]]) -> Call
     gaps = [later - earlier for (_, earlier), (later, _) in pairwise(heard)]
     is_answered = bool(heard) and heard[0][0] >= since
     if is_answered and pause > CUT_AT and not any(gap > pause - A_BREATH for gap in gaps):
-        return CallerLine(pause=round(pause, 3))
+        return CallerLine(pause=round(pause + QUIET_END, 3))
     return CallerLine(after=max(0.0, round(at - since - (0.0 if since else ONSET), 3)))
 
 
 def _utterances(entries: Sequence[Entry], notes: list[str]) -> list[_Said]:
     """Put the words that were understood to the stretches of sound in which they were said."""
     sounds = joined(((fact.start, fact.end) for fact in facts_of(entries, facts.CallerSpoke)), _ONE_UTTERANCE)
-    turns = [(entry.at, entry.fact.text) for entry in entries if isinstance(entry.fact, facts.TurnHeard)]
+    heard = ((entry.at, entry.fact) for entry in entries)
+    turns = [(at, it.text) for at, it in heard if isinstance(it, facts.TurnHeard) and not is_of_keypad(it.text)]
     said, free = list[_Said](), list(sounds)
     for number, (at, text) in enumerate(turns):
         before = [sound for sound in free if sound[0] < at]
@@ -208,8 +235,10 @@ class _Turn:
     """When the session took that for words of the caller's."""
     unasked_slow: float = attrs.field(default=0.0, init=False)
     """How late the answer came."""
+    said_ours: bool = attrs.field(default=False, init=False)
+    """Whether what was said last was the switchboard's."""
 
-    def read(self, entry: Entry, ours: Collection[str]) -> None:
+    def read(self, entry: Entry, ours: Mapping[str, bool]) -> None:
         """Take what the agent did next; `ours` is what the switchboard has it say."""
         match entry.fact:
             case facts.FloorTaken() if self.ready is None:
@@ -218,7 +247,7 @@ class _Turn:
                 self.generation = None
             case facts.UserStartedSpeaking():
                 self.told_at = entry.at
-            case facts.ReplyText(text=text, generation=generation) if text not in ours:
+            case facts.ReplyText(text=text, generation=generation) if not self._is_ours(text, ours):
                 self.add_text(text, entry.at, generation)
             case facts.FunctionCalled(name=name, arguments=arguments):
                 self.add_call(ScriptedCall(name, _json(arguments)), entry.at)
@@ -228,6 +257,10 @@ class _Turn:
                 self.failed = True
             case _:
                 pass
+
+    def _is_ours(self, text: str, ours: Mapping[str, bool]) -> bool:
+        self.said_ours = text in ours and (ours[text] or self.said_ours)
+        return self.said_ours
 
     def add_text(self, text: str, at: float, generation: int) -> None:
         """Add a sentence where it belongs: to the functions, or behind what they have answered."""
@@ -283,10 +316,10 @@ class _Turn:
 
 
 def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedAgent]:
-    ours, turns = frozenset(_sentences_of(policy)), list[_Turn]()
+    ours, turns = _sentences_of(policy), list[_Turn]()
     for entry in entries:
         if isinstance(entry.fact, facts.TurnHeard):
-            turns.append(_Turn(entry.fact.agent, entry.fact.text, entry.at))
+            turns.append(_Turn(entry.fact.agent, _told_of(entry.fact.text), entry.at))
         elif turns and getattr(entry.fact, "agent", "") == turns[-1].agent:
             turns[-1].read(entry, ours)
     scripts: dict[str, list[ScriptedTurn]] = {}
@@ -307,13 +340,15 @@ def _agent(name: str, scripts: Sequence[ScriptedTurn], turns: Sequence[_Turn]) -
     )
 
 
-def _sentences_of(policy: CallPolicy) -> Iterator[str]:
-    """Yield what the switchboard has agents say."""
+def _sentences_of(policy: CallPolicy) -> dict[str, bool]:
+    """Return what the switchboard has agents say, by sentences: whether they begin it, or only go on with it."""
+    found = dict[str, bool]()
     for value in attrs.astuple(policy.wording):
         for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else []:
             if isinstance(text, str):
-                yield text
-                yield from (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
+                first, *others = (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
+                found = dict.fromkeys(others, False) | found | {text: True, first: True}
+    return found
 
 
 def _json(arguments: str) -> Mapping[str, JSON]:

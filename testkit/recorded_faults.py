@@ -1,7 +1,7 @@
 """What failed in a recorded call: a fault line for each session that was slow, lost, or fell silent."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from actors import facts
@@ -29,12 +29,12 @@ def recorded_faults(entries: Sequence[Entry]) -> Iterator[str]:
 def _faults(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield a fault line for each session that failed, was slow to start, or was lost."""
     connection, ready, alive = 0, dict[int, tuple[int, float]](), dict[int, float]()
-    of_incarnation, agents = dict[int, int](), dict[int, str]()
+    of_incarnation, agents = dict[int, int](), _agents_of(entries)
     for entry in entries:
         match entry.fact:
-            case facts.SessionConnecting(agent=agent, incarnation=incarnation):
+            case facts.SessionConnecting(incarnation=incarnation):
                 connection += 1
-                of_incarnation[incarnation], agents[incarnation] = connection, agent
+                of_incarnation[incarnation] = connection
             case facts.SessionFailed(incarnation=incarnation, error=error):
                 yield _failure(of_incarnation.get(incarnation, connection), error)
             case facts.SessionReady(incarnation=incarnation, took=took):
@@ -48,8 +48,23 @@ def _faults(entries: Sequence[Entry]) -> Iterator[str]:
                 yield from _loss(number, error, max(0.0, entry.at - began), max(0.0, sign - began))
             case _:
                 pass
-        if ready and _is_sign_of_life(entry.fact) and getattr(entry.fact, "agent", "") == agents[max(ready)]:
+        if ready and _is_sign_of_life(entry.fact) and getattr(entry.fact, "agent", "") in agents[max(ready)]:
             alive[max(ready)] = entry.at
+
+
+def _agents_of(entries: Sequence[Entry]) -> Mapping[int, Collection[str]]:
+    """Return the agents of each session: a soft handoff connects none."""
+    agents: dict[int, list[str]] = {}
+    for entry in entries:
+        match entry.fact:
+            case (
+                facts.SessionConnecting(agent=agent, incarnation=number)
+                | facts.FloorTaken(agent=agent, incarnation=number)
+            ):
+                agents.setdefault(number, []).append(agent)
+            case _:
+                pass
+    return agents
 
 
 def _left_goodbye(entries: Sequence[Entry]) -> Iterator[str]:
@@ -97,20 +112,22 @@ def _without_doubt(lines: Sequence[str]) -> Iterator[str]:
 
 def _mute(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield a fault line for each session that has heard a turn and never said or did anything again."""
-    connection, ready, heard, agent = 0, 0.0, 0.0, ""
+    connection, ready, heard = 0, 0.0, 0.0
+    agents = _agents_of(entries)
+    known: Collection[str] = ()
     for entry in (*entries, Entry(0, entries[-1].at, facts.SessionConnecting("", 0, "over"))):
         match entry.fact:
             case facts.TurnHeard() if not heard:
                 heard = entry.at
-            case facts.ReplyText(agent=speaks) | facts.FunctionCalled(agent=speaks) if speaks == agent:
+            case facts.ReplyText(agent=speaks) | facts.FunctionCalled(agent=speaks) if speaks in known:
                 heard = 0.0
             case facts.SessionCrashed() | facts.SessionConnecting(why="over") if heard:
                 if entry.at - heard > AN_AGE:
                     at = max(0.0, heard - ready - JUST_BEFORE)
                     yield f"deepgram: mute after {at:.3f} s on connection {connection}"
                 heard = 0.0
-            case facts.SessionConnecting(agent=connecting):
-                connection, agent = connection + 1, connecting
+            case facts.SessionConnecting(incarnation=incarnation):
+                connection, known = connection + 1, agents.get(incarnation, ())
             case facts.SessionReady():
                 ready, heard = entry.at, 0.0
             case _:

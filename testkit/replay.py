@@ -22,6 +22,7 @@ from actors.call_services import CallPlan
 from actors.errors import BriefUnavailable
 from actors.journal import Entry, facts_of
 from actors.policy import CallPolicy
+from agents.arguments import json_of
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
 from model_settings import AGENTS
@@ -50,21 +51,19 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
 
     *Raises* `ReplayRefused` for a call of agents that the roster does not have.
     """
-    policy = CallPolicy()
+    policy = CallPolicy(keep_digits=any(one.digit for one in facts_of(recording.entries, facts.DigitPressed)))
     rebuilt = rebuild(recording, policy)
     strangers = [name for name in rebuilt.scenario.agents if name not in roster.agents]
     if strangers:
         raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
-    agents = with_doubles(
-        attrs.evolve(roster, first=facts_of(recording.entries, facts.SessionConnecting)[0].agent),
-        _doubles(rebuilt, roster),
-    )
+    agents = with_doubles(roster, _doubles(rebuilt, roster))
+    began = [one.agent for one in facts_of(recording.entries, facts.SessionConnecting)]
     call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=1, slice_ms=harness.KNOBS.slice_ms)
     with structlog.testing.capture_logs(), trio.fail_after(LONGEST):
         await harness.play(
             rebuilt.scenario,
             rebuilt.faults,
-            plan=CallPlan("", "", rebuilt.direction),
+            plan=CallPlan("", "", rebuilt.direction, agents="".join(began[:1])),
             roster=agents,
             policy=policy,
             bundle=1,
@@ -100,7 +99,8 @@ def _doubles(rebuilt: Rebuilt, roster: Roster) -> dict[str, Double]:
 
 def _as_recorded(left: list[RecordedAnswer]) -> Double:
     async def double(arguments: Any, context: CallContext) -> Outcome:  # noqa: ANN401, ARG001 - of whatever class
-        given = attrs.asdict(arguments)
+        given = json_of(arguments)
+        assert isinstance(given, dict)
         asked = [one for one in left if all(given.get(name) == value for name, value in one.arguments.items())]
         one = (asked or left)[0]
         if len(left) > 1:

@@ -148,13 +148,15 @@ def spoken_lines(played: Witnessed) -> list[SpokenLine]:
     return lines
 
 
-_KEYS = re.compile(r"\(pressed \d+ keys?\)")
-"""As `actors/line/keypad.py` writes it where keys are not kept."""
+def keys_in(text: str) -> int:
+    """Return how many keys a turn of the caller's stands for, where it does not say which; 0 for any other."""
+    found = re.fullmatch(r"\(pressed (\d+) keys?\)", text)  # as `actors/line/keypad.py` writes it
+    return int(found[1]) if found else 0
 
 
 def is_of_keypad(text: str) -> bool:
     """Say whether a turn of the caller's is keys that they pressed, and no words."""
-    return is_of_keys(text) or _KEYS.fullmatch(text) is not None
+    return is_of_keys(text) or keys_in(text) > 0
 
 
 def has_bad_line(played: Witnessed) -> bool:

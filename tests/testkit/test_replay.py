@@ -3,24 +3,28 @@
 from functools import partial
 from pathlib import Path
 
+import attrs
 import orjson
 import pytest
 import trio
 from trio.testing import MockClock
 from typer.testing import CliRunner
 
+from actors.call_services import CallPlan
 from actors.policy import CallPolicy
-from agents.roster import Roster, default_roster
+from agents.extras import Extras
+from agents.roster import Roster, default_roster, load_roster
 from agents.spec import soft
 from cli import commands
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, shipped_scenarios
-from testkit import harness
+from testkit import answers, conversation, harness, says
 from testkit.play import filler_clips
 from testkit.rebuild import rebuild
 from testkit.recording import ReplayRefused, anonymise, read_journal
 from testkit.replay import Replayed, compare, replay
-from tests.testkit.mistakes import GOOD, roster
+from tests.testkit.mistakes import ENDS, GOOD, roster
+from tests.testkit.test_survey import ROSTER, SURVEY
 
 FAULTS = (
     "",
@@ -44,12 +48,19 @@ def whole(**entry: object) -> str:
     return f"{LINE}\n{orjson.dumps({'seq': 1, 'at': 1.5, **entry}).decode()}\n{END}"
 
 
-async def record(scenario: str | Scenario, fault: str = "", agents: Roster | None = None) -> str:
+async def record(
+    scenario: str | Scenario,
+    fault: str = "",
+    agents: Roster | None = None,
+    policy: CallPolicy | None = None,
+    plan: CallPlan | None = None,
+) -> str:
     """Play a call as a server records it, frame by frame, and return its journal."""
-    agents, policy = agents or default_roster(), CallPolicy()
+    agents, policy = agents or default_roster(), policy or CallPolicy()
     played = await harness.play(
         scenario,
         [fault] if fault else [],
+        plan=plan or CallPlan("", "", "outbound"),
         roster=agents,
         policy=policy,
         bundle=1,
@@ -93,6 +104,45 @@ async def test_a_soft_handoff_plays_the_same_again(autojump_clock: MockClock) ->
 
     assert () == replayed.differences
     assert ["desk", "returns"] == list(replayed.rebuilt.scenario.agents)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_keys_are_pressed_again_and_are_no_words(autojump_clock: MockClock, keeps: bool) -> None:
+    agents = load_roster(ROSTER)
+    journal = await record(SURVEY, agents=agents, policy=CallPolicy(keep_digits=keeps))
+
+    replayed = await replay(read_journal(journal), agents)
+
+    pressed = [line.digits for line in replayed.rebuilt.scenario.caller.lines if line.digits]
+    assert () == replayed.differences
+    assert pressed == (["1", "3", "#"] if keeps else ["0", "0", "#"])
+
+
+async def test_words_of_an_agents_own_that_the_switchboard_might_have_it_say_are_said_again(
+    autojump_clock: MockClock,
+) -> None:
+    """A wording ends with "Goodbye.", and between two sentences of one breath a caller does not begin to speak."""
+    call = conversation(
+        says("Where is my order?"),
+        answers("desk", "It is on its way to you. It will be there on Tuesday. Anything else?"),
+        says("No, thank you. Goodbye."),
+        answers("desk", "Goodbye.", calls=ENDS),
+    )
+
+    replayed = await replay(read_journal(await record(call, agents=roster())), roster())
+
+    assert () == replayed.differences
+
+
+async def test_the_agent_that_an_order_had_begin_begins_again(autojump_clock: MockClock) -> None:
+    """Though calls to this number begin with another one."""
+    agents = attrs.evolve(roster(), extras=Extras(inbound={"": "returns"}))
+    call = conversation(says("Goodbye."), answers("desk", "Thank you, goodbye.", calls=ENDS))
+    journal = await record(call, agents=agents, plan=CallPlan("", "", "inbound", agents="desk"))
+
+    replayed = await replay(read_journal(journal), agents)
+
+    assert () == replayed.differences
 
 
 def test_every_difference_is_told() -> None:
