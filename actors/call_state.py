@@ -13,9 +13,8 @@ import trio
 from actors.commands import Amendments, CommandBook
 from actors.facts import ActorCrashed, HandoffAsked
 from actors.journal import Journal
-from actors.line.keypad import Keypad
 from actors.line.ledger import Ledger
-from actors.line.line_watch import VoiceActivity
+from actors.line.line_watch import Keypad, VoiceActivity
 from actors.line.switch import Switch
 from actors.line.tape import Tape
 from actors.messages import AskHandoff, Mailboxes

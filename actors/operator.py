@@ -292,7 +292,7 @@ class CommandRunner:
             (TAKEN_OVER, "") if isinstance(wanted, TakeOver) else (wanted.reason or BY_OPERATOR, wanted.notes)
         )
         person = TransferToHuman(reason, notes, wanted.number)
-        ordered = Wish(session.agent, person, command_id=command_id, way=switch.by_operator, comes_back=comes_back)
+        ordered = Wish(session.agent, person, command_id=command_id, comes_back=comes_back)
         switch.ordered = ordered
         self._driver.put(Signal.PERSON_WANTED)
         ended = await guard(partial(self._wait_refused, ordered))

@@ -271,7 +271,7 @@ MUTANTS = (
     Mutant(
         10,
         "no key in the journal: the caller's secret is noted",
-        "actors/line/keypad.py",
+        "actors/line/line_watch.py",
         'DigitPressed(key if self.policy.keep_digits else "")',
         "DigitPressed(key)",
         ("tests/actors/test_keypad.py",),

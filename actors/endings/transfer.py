@@ -35,7 +35,7 @@ async def _carry_out_wishes(state: CallState) -> None:
     switch = state.switch
     while True:
         wish = await switch.next_wish()
-        way = wish.way or switch.transfers
+        way = switch.by_operator if wish.command_id else switch.transfers
         if way is None:
             wish.refuse(state.policy.wording.nobody)
             state.turn.put(PutThroughFailed(state.policy.wording.nobody))

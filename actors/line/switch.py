@@ -44,8 +44,7 @@ class Transfers(Protocol):
 class Wish:
     """A person is wanted: by a function of this agent's or, without a `call`, by a key or an operator.
 
-    `number` is our own of the call, and `command_id` is the operator's. `way` is the line's way to that person, where
-    it is not the usual one.
+    `number` is our own of the call, and `command_id` is the operator's, whose way to that person is another one.
     """
 
     agent: AgentSpec
@@ -53,7 +52,6 @@ class Wish:
     call: FunctionCall | None = None
     number: int = 0
     command_id: str = attrs.field(default="", kw_only=True)
-    way: Transfers | None = attrs.field(default=None, kw_only=True)
     comes_back: bool = attrs.field(default=False, kw_only=True)
     is_told: bool = attrs.field(default=False, init=False)
     """Whether the caller is told that they are put through."""

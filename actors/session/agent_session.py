@@ -24,7 +24,7 @@ from actors.facts import (
     UserStartedSpeaking,
     WarningReported,
 )
-from actors.line.keypad import masked
+from actors.line.line_watch import masked
 from actors.line.reply import Voice
 from actors.line.tape import TapeReader
 from actors.messages import AskHandoff, WriteBrief

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.facts import DigitPressed, KeysPressed, TurnHeard, UserStartedSpeaking
-from actors.line.keypad import LONGEST_ENTRY, masked
+from actors.line.line_watch import LONGEST_ENTRY, masked
 from actors.policy import CallPolicy, describe_keys
 from actors.turn.events import KeysEntered
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectUserMessage
