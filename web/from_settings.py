@@ -106,13 +106,6 @@ def records_of(settings: Settings) -> CallRecords:
     return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
 
 
-def checkpoints_of(records: CallRecords) -> Checkpoints | None:
-    """Return where calls are written down while they last: beside their records, if those are in a database."""
-    if not isinstance(records, SpillingRecords):
-        return None
-    return Checkpoints(records.folder.running, records)
-
-
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
     """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
@@ -173,8 +166,9 @@ class CallStores:
         if (sqlite := sqlite_of(records)) is not None:
             make_folder(Path(sqlite.file).parent, "DATABASE_URL")
         fleet, tokens, orders = fleet_of(settings, records)
-        checkpoints = checkpoints_of(records)
-        if checkpoints is not None:
+        checkpoints = None
+        if isinstance(records, SpillingRecords):  # calls are written down beside their records, while they last
+            checkpoints = Checkpoints(records.folder.running, records)
             checkpoints.note = fleet.note
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
         return cls(records, checkpoints, fleet, tokens, orders, objects)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from store.fleet.shared import LiveCall
-from store.records import CallRecord
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 
@@ -49,13 +48,9 @@ async def _seen(call: KnownCall, context: AppContext) -> Mapping[str, object]:
     if here is not None and here.now is not None:
         return _moment(here.floor, here.now, *here.last_words)
     noted = await context.fleet.noted(call.call_sid) if call.streamed else None
-    return _moment("", _age(call), "", "") if noted is None else _of_note(noted, _age(call))
-
-
-def _of_note(record: CallRecord, age: float) -> Mapping[str, object]:
-    last = record.transcript[-1] if record.transcript else None
-    floor = record.agents[-1].agent if record.agents else ""
-    return _moment(floor, age, last.speaker if last is not None else "", last.text if last is not None else "")
+    floor = noted.agents[-1].agent if noted is not None and noted.agents else ""
+    said = [(turn.speaker, turn.text) for turn in noted.transcript[-1:]] if noted is not None else []
+    return _moment(floor, _age(call), *(said or [("", "")])[0])
 
 
 def _moment(floor: str, seconds: float, speaker: str, words: str) -> Mapping[str, object]:
