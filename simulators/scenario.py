@@ -258,6 +258,11 @@ def _human(table: Table) -> Human:
     return human
 
 
+def has_words(text: str) -> bool:
+    """Tell whether anything of a text can be spoken."""
+    return any(map(str.isalnum, text))
+
+
 def _line(table: Table) -> CallerLine:
     line = table.read(CallerLine)
     deeds = [key for key in ("says", "digits", "silent", "hangs_up") if key in table.content]
@@ -270,6 +275,8 @@ def _line(table: Table) -> CallerLine:
         raise table.wrong("after", "goes with hangs_up = true only; write pause for a line that is said")
     if line.digits is not None and not re.fullmatch(r"[0-9*#]+", line.digits):
         raise table.wrong("digits", f"is {line.digits!r}; a phone has 0 to 9, * and #")
+    if line.says is not None and not has_words(line.says):
+        raise table.wrong("says", f"is {line.says!r}, which nobody can speak; write words, or silent = 2.0")
     return line
 
 

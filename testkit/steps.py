@@ -11,7 +11,7 @@ import attrs
 
 from actors.policy import describe_keys
 from protocol.fields import JSON
-from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
+from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn, has_words
 from simulators.toml_reader import ScenarioError
 
 __all__ = ["answers", "calls", "conversation", "hangs_up", "presses", "says", "waits"]
@@ -31,7 +31,12 @@ Calls: TypeAlias = ScriptedCall | Sequence[ScriptedCall]
 
 
 def says(text: str, *, pause: float = 0.6, barge_in: float | None = None) -> CallerLine:
-    """Have the caller say something, `pause` seconds after the agents, or `barge_in` seconds into their reply."""
+    """Have the caller say something, `pause` seconds after the agents, or `barge_in` seconds into their reply.
+
+    *Raises* `ScenarioError` for a text without words.
+    """
+    if not has_words(text):
+        raise ScenarioError(f"says({text!r}): nobody can speak that; write words, or waits(seconds)")
     return CallerLine(says=text, pause=pause, barge_in=barge_in)
 
 

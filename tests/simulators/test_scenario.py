@@ -118,6 +118,8 @@ def test_an_empty_scenario_is_a_caller_who_says_nothing() -> None:
         ("[caller]\nanswers = 'bussy'", "caller.answers is 'bussy'; did you mean 'busy'?"),
         ("[caller]\nline = 'Hello'", "caller.line is not a list of tables; write [[caller.line]]"),
         ("[[caller.line]]\nsays = ''", "caller.line[1].says is ''"),
+        ("[[caller.line]]\nsays = '...'", "caller.line[1].says is '...', which nobody can speak; write words"),
+        ("[[caller.line]]\nsays = '👍'", "caller.line[1].says is '👍', which nobody can speak; write words"),
         ("[[caller.line]]\nsay = 'Hi'", "caller.line[1].say is not a key that is known here; did you mean 'says'?"),
         ("[[caller.line]]\npause = 1.0", "caller.line[1] does nothing; write exactly one of says, digits, silent"),
         ("[[caller.line]]\nsays = 'a'\ndigits = '1'", "does says and digits; write exactly one"),

@@ -504,6 +504,12 @@ async def test_a_caller_who_hangs_up_ends_the_call(autojump_clock: MockClock) ->
     call.expect_outcome("caller_hung_up").expect_no_handoff()
 
 
+@pytest.mark.parametrize("text", ["", "...", "👍"])
+def test_a_line_of_the_callers_has_words(text: str) -> None:
+    with pytest.raises(ScenarioError, match="nobody can speak that"):
+        says(text)
+
+
 def test_an_answer_to_nothing_is_refused() -> None:
     with pytest.raises(ScenarioError, match="the caller has said nothing"):
         conversation(answers("desk", "Hello?"))
