@@ -173,10 +173,7 @@ def simulate(  # noqa: PLR0917 - one for each option
 
     serve = partial(serve_simulator, SimulateOptions(**given), environment_here(), partial(out.print, soft_wrap=True))
     taken = f"Cannot listen on port {port}: {{}}"
-
-    def run() -> bool:
-        return run_or_fail(lambda: trio.run(until_stopped, serve), OSError, says=taken)
-
+    run = partial(run_or_fail, lambda: trio.run(until_stopped, serve), OSError, says=taken)
     if run_or_fail(run, SimulateError, TlsError, FaultError, ScenarioError, SpeechError, status=2):
         err.print("stopped")
 
