@@ -155,7 +155,7 @@ class Talk:
     async def run(self) -> None:
         """Serve the phone.
 
-        Raises: `SettingsError`, `OptionsError`, `SpeechError`, `RosterError`, or `OSError` for a port that is taken.
+        Raises: `SettingsError`, `OptionsError`, `SpeechError` or `RosterError`.
         """
         given, is_typed = self.options.scenario, not self.environ.get(KEY, "").strip()
         roster = roster_from(read_one(self.environ, AGENTS), human=True)
@@ -199,7 +199,10 @@ class Talk:
 def _door(options: TalkOptions, environ: Mapping[str, str]) -> Door:
     """Take the port that was asked for; else the one of the settings, or any other if that is taken."""
     if options.port is not None:
-        return Door(options.port)
+        try:
+            return Door(options.port)
+        except OSError as exc:
+            raise OptionsError(f"--port {options.port}: {exc.strerror}; leave it out, and a free one is taken") from exc
     try:
         return Door(read_one(environ, LEAD_SERVER_PORT))
     except OSError:

@@ -13,6 +13,7 @@ import trio
 from rich.console import Console
 
 from demo import talk
+from demo.options import OptionsError
 from demo.stage import Door
 from demo.talk import Talk, TalkOptions, TypedVoice, open_browser, talk_settings
 from protocol.audio import FRAME_BYTES, silence
@@ -101,7 +102,7 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one_unless_it_was_asked_for() 
         port = taken.url.rpartition(":")[2]
         other = talk._door(TalkOptions(), {"LEAD_SERVER_PORT": port})
         assert other.url != taken.url
-        with pytest.raises(OSError, match="use"):
+        with pytest.raises(OptionsError, match=f"--port {port}: Address already in use; leave it out"):
             talk._door(TalkOptions(port=int(port)), {})
     other.close()
 
