@@ -68,13 +68,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """Say what the next questions are answered, here and now: an autojump clock does not wait for threads."""
     coming: list[Callable[[], object]] = []
 
-    async def run_sync(look_up: Callable[[], object], *, limiter: object, abandon_on_cancel: bool) -> object:
+    async def run_sync(_look_up: object, *, limiter: object, abandon_on_cancel: bool) -> object:
         await trio.sleep(0.1)
         if (answer := coming.pop(0)) is None:
             await trio.sleep_forever()
-        with monkeypatch.context() as system:
-            system.setattr(socket, "getaddrinfo", lambda *_: answer())
-            return look_up()
+        return answer()
 
     monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
     return coming
@@ -218,25 +216,3 @@ async def test_trio_has_its_own_resolver_back_afterwards(autojump_clock: MockClo
         pass
 
     assert trio.socket.set_custom_hostname_resolver(None) is None
-
-
-async def test_an_answer_that_comes_too_late_is_kept_for_those_who_ask_next(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    asked, over, resolver = list[object](), threading.Event(), Resolver()
-
-    def late(*question: object) -> list[object]:
-        asked.append(question)
-        over.wait(30)
-        return [ADDRESS]
-
-    monkeypatch.setattr(socket, "getaddrinfo", late)
-    async with resolving(resolver):
-        with pytest.raises(socket.gaierror):
-            await resolver.getaddrinfo(b"deepgram.test", 443)
-        over.set()
-        while not resolver._kept:
-            await trio.lowlevel.checkpoint()  # its thread is on the machine's clock
-
-        assert await resolver.getaddrinfo(b"deepgram.test", 443) == [ADDRESS]
-        assert len(asked) == 1

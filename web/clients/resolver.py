@@ -2,9 +2,9 @@
 
 `resolving` puts a `Resolver` in the place of trio's own for as long as it lasts. The system's resolver blocks a thread
 for each question, half a minute and more where no nameserver answers. So questions have threads of their own, and few;
-of all calls that wait for the same one, one asks; an answer is kept for half a minute. Who waits is told after
+one question is asked once, however many calls wait for it; an answer is kept for half a minute. Who waits is told after
 `ANSWER_SECONDS` that there is no answer (`EAI_AGAIN`). While no nameserver answers, addresses that were good within the
-last hour are used again. An answer that comes too late is kept for those who ask next.
+last hour are used again.
 """
 
 import socket
@@ -12,21 +12,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
-from weakref import WeakValueDictionary
 
 import attrs
 import structlog
 import trio
 
+from actors.supervision import in_background
+
 ANSWER_SECONDS = 4.0
 """For an answer: less than `CONNECT_SECONDS` (`web/clients/deepgram.py`), so that the reason is known."""
+LONGEST_SECONDS = ANSWER_SECONDS + 0.5
+"""Should nobody look the question up: the lookup itself ends before."""
 FRESH_SECONDS = 30.0
 STALE_SECONDS = 3600.0
 PATIENCE_SECONDS = 0.5
 """For a new answer, where there is an old one."""
 THREADS = 8
 QUESTIONS = 64
-"""Kept."""
+"""Asked at once, and kept; the rest of them fails."""
 
 Addresses: TypeAlias = list[Any]
 """What `socket.getaddrinfo` returns."""
@@ -37,10 +40,32 @@ _log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
+class _Lookup:
+    """A question on its way, and what came of it: addresses, or an error; neither if nobody answered."""
+
+    question: Question
+    addresses: Addresses | None = None
+    refused: socket.gaierror | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
 class Resolver(trio.abc.HostnameResolver):
+    """Looks names up, while `run` runs."""
+
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _kept: dict[Question, tuple[float, Addresses]] = attrs.field(factory=dict, init=False)
-    _asking: WeakValueDictionary[Question, trio.Lock] = attrs.field(factory=WeakValueDictionary, init=False)
+    _under_way: dict[Question, _Lookup] = attrs.field(factory=dict, init=False)
+    _ask: trio.MemorySendChannel[_Lookup] = attrs.field(init=False)
+    _asked: trio.MemoryReceiveChannel[_Lookup] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ask, self._asked = trio.open_memory_channel[_Lookup](QUESTIONS)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            async for lookup in self._asked:
+                nursery.start_soon(self._carry_out, lookup)
 
     async def getaddrinfo(  # noqa: PLR0917 - the interface is trio's
         self,
@@ -53,52 +78,67 @@ class Resolver(trio.abc.HostnameResolver):
     ) -> Addresses:
         """Return the addresses of a host. *Raises* `socket.gaierror`."""
         question = (host, port, family, type, proto, flags)
-        usable, lock = self._known(question, STALE_SECONDS), self._asking.setdefault(question, trio.Lock())
-        name = (host or b"").decode("ascii", "backslashreplace")
-        try:
-            with trio.move_on_after(PATIENCE_SECONDS if usable else ANSWER_SECONDS):
-                async with lock:
-                    return self._known(question, FRESH_SECONDS) or [*await self._look_up(question)]
-            _log.warning("dns_silent", host=name)
-        except socket.gaierror as exc:
-            if not usable or exc.errno != socket.EAI_AGAIN:
-                raise
-        if not usable:
-            raise socket.gaierror(socket.EAI_AGAIN, f"no nameserver has said where {name} is")
-        return usable
+        now = trio.current_time()
+        since, known = self._kept.get(question, (-STALE_SECONDS, []))
+        if known and now < since + FRESH_SECONDS:
+            await trio.lowlevel.checkpoint()
+            return [*known]
+        usable = known if now < since + STALE_SECONDS else []
+        lookup = self._under_way.get(question) or self._begin(question)
+        with trio.move_on_after(PATIENCE_SECONDS if usable else LONGEST_SECONDS):
+            await lookup.over.wait()
+        if lookup.addresses is not None:
+            return [*lookup.addresses]  # who dials sorts them
+        if usable and (lookup.refused is None or lookup.refused.errno == socket.EAI_AGAIN):
+            return [*usable]
+        raise _refusal(lookup)
 
     async def getnameinfo(self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int) -> tuple[str, str]:
         """Return the name of an address. *Raises* `socket.gaierror`."""
         ask = partial(socket.getnameinfo, sockaddr, flags)
         return await trio.to_thread.run_sync(ask, limiter=self._threads, abandon_on_cancel=True)
 
-    def _known(self, question: Question, seconds: float) -> Addresses:
-        """Return what was answered within the last so many seconds: a new list, which trio sorts."""
-        since, found = self._kept.get(question, (-STALE_SECONDS, []))
-        return [*found] if trio.current_time() < since + seconds else []
-
-    async def _look_up(self, question: Question) -> Addresses:
-        soon, now = trio.lowlevel.current_trio_token().run_sync_soon, trio.current_time()
-
-        def look_up() -> Addresses:
-            found = socket.getaddrinfo(*question)
-            soon(self._keep, question, now, found)  # also where nobody waits any more
-            return found
-
+    def _begin(self, question: Question) -> _Lookup:
+        lookup = _Lookup(question)
         try:
-            found = await trio.to_thread.run_sync(look_up, limiter=self._threads, abandon_on_cancel=True)
-        except socket.gaierror:
-            raise
-        except (OSError, UnicodeError) as exc:
-            raise socket.gaierror(socket.EAI_NONAME, f"{type(exc).__name__}: {exc}") from exc
-        self._keep(question, now, found)
-        return found
+            self._ask.send_nowait(lookup)
+        except trio.WouldBlock:
+            raise _refusal(lookup) from None
+        self._under_way[question] = lookup
+        return lookup
 
-    def _keep(self, question: Question, now: float, found: Addresses) -> None:
+    async def _carry_out(self, lookup: _Lookup) -> None:
+        look_up = partial(socket.getaddrinfo, *lookup.question)
+        try:
+            with trio.move_on_after(ANSWER_SECONDS) as late:
+                found = await trio.to_thread.run_sync(look_up, limiter=self._threads, abandon_on_cancel=True)
+                lookup.addresses = found
+                self._keep(lookup.question, found)
+            if late.cancelled_caught:
+                _log.warning("dns_silent", host=_name(lookup.question), seconds=ANSWER_SECONDS)
+        except socket.gaierror as exc:
+            lookup.refused = exc
+        except (OSError, UnicodeError) as exc:
+            lookup.refused = socket.gaierror(socket.EAI_NONAME, f"{type(exc).__name__}: {exc}")
+        finally:
+            del self._under_way[lookup.question]
+            lookup.over.set()
+
+    def _keep(self, question: Question, found: Addresses) -> None:
         self._kept.pop(question, None)
-        self._kept[question] = (now, found)
+        self._kept[question] = (trio.current_time(), found)
         while len(self._kept) > QUESTIONS:
             del self._kept[next(iter(self._kept))]
+
+
+def _name(question: Question) -> str:
+    return (question[0] or b"").decode("ascii", "backslashreplace")
+
+
+def _refusal(lookup: _Lookup) -> socket.gaierror:
+    if lookup.refused is not None:
+        return socket.gaierror(*lookup.refused.args)  # an exception belongs to one task
+    return socket.gaierror(socket.EAI_AGAIN, f"no nameserver has said where {_name(lookup.question)} is")
 
 
 @asynccontextmanager
@@ -106,6 +146,7 @@ async def resolving(resolver: Resolver) -> AsyncIterator[None]:
     """Have names looked up by `resolver`, for as long as the `async with` lasts."""
     before = trio.socket.set_custom_hostname_resolver(resolver)
     try:
-        yield
+        async with in_background(resolver.run):
+            yield
     finally:
         trio.socket.set_custom_hostname_resolver(before)
