@@ -118,6 +118,8 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 wait_until(page, lambda: page.locator("ul.live li").count() == 1)
                 page.locator("ul.live a").focus()
                 page.evaluate("document.querySelector('ul.live li').title = 'the same'")
+                seconds = page.locator("ul.live .now").inner_text()
+                wait_until(page, lambda: page.locator("ul.live .now").inner_text() > seconds)
                 name = page.locator("ul.live a").get_attribute("href")
                 trio.from_thread.run_sync(come)
                 wait_until(page, lambda: page.locator("ul.live li").count() == 2)

@@ -3,6 +3,7 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -17,7 +18,7 @@ from web.calls.call_files import RECORDING
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
-from web.calls.shown_live import everywhere, find_elsewhere
+from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
 from web.console.afterwards import retold
 from web.console.campaigns import CampaignPages
 from web.console.english import OUTCOMES, TEXT
@@ -97,7 +98,7 @@ class Console:
         return await render(
             "calls.html",
             asked=asked,
-            live=await everywhere(self.context),
+            live=await self._live(),
             rows=found[:PAGE],
             older=asked.address(before="~".join(found[PAGE - 1].key)) if len(found) > PAGE else "",
             outcomes=OUTCOMES,
@@ -105,7 +106,12 @@ class Console:
 
     async def live(self) -> ResponseReturnValue:
         """Return the rows of the calls that go on, for the module of the list."""
-        return await render("live_calls.html", live=await everywhere(self.context))
+        return await render("live_calls.html", live=await self._live())
+
+    async def _live(self) -> Sequence[Mapping[str, object]]:
+        """Return the calls that go on; the first of them with the floor, its seconds and the last words."""
+        calls = await everywhere(self.context)
+        return [*await shown_live(calls[:PAGE], self.context), *map(known_as_json, calls[PAGE:])]
 
     async def call(self, name: str) -> ResponseReturnValue:
         call_sid = await self.views.call_sid(name)

@@ -3,12 +3,16 @@
 import re
 
 import pytest
+import trio
+from markupsafe import escape
 from trio.testing import MockClock
 
+from actors.facts import FloorTaken
 from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.orders.campaigns import NewContact
 from store.search import CallQuery, CallSummary
+from tests.web.console.test_watching import Running
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import CampaignRules
@@ -51,6 +55,24 @@ async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockCl
     assert LEAD not in (await visitor.ask("GET", "/")).text + (await visitor.ask("GET", "/console/live")).text
     assert LEAD in (await visitor.ask("GET", "/?numbers=shown")).text
     assert LEAD in (await visitor.ask("GET", "/console/live?numbers=shown")).text
+
+
+@pytest.mark.parametrize("target", ["/", "/console/live"])
+async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str, autojump_clock: MockClock) -> None:
+    """Of the first of many; the others are listed, too."""
+    there = exchange(records=await kept(0))
+    context = context_of(there)
+    for index in range(PAGE + 1):
+        context.live_calls.add(KnownCall(f"CA{index}", "inbound", LEAD, "", "in-progress", f"CA{index}"))
+    call = Running.of(context.watched.watch(f"CA{PAGE}"))
+    call.journal.note(FloorTaken("advisor", 1, 0))
+    call.says(HOSTILE)
+    await trio.sleep(75)
+    page = (await signed_in(there).ask("GET", target)).text
+    rows = re.findall(r'href="/console/calls/(CA[0-9]+)".*?class="now"[^>]*>(.*?)</span>', page, re.DOTALL)
+
+    assert rows[0] == (f"CA{PAGE}", f"1:15 · advisor · qualifier: <q>{escape(HOSTILE)}</q>")
+    assert (len(rows), rows[-1]) == (PAGE + 1, ("CA0", ""))
 
 
 @pytest.mark.parametrize("target", ["/", "/console/live", f"/console/calls/CA{0:032}", "/console/campaigns"])
