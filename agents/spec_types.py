@@ -55,9 +55,8 @@ def _fits(value: object, hint: Hint) -> bool:
     if hint in (int, float):
         is_number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
         return is_number and not (isinstance(value, float) and math.isnan(value))
-    is_known = (
-        isinstance(hint, type) and get_origin(hint) is None
-    )  # a field that a user's subclass adds may be anything
+    # a field that a user's subclass adds may be anything
+    is_known = isinstance(hint, type) and get_origin(hint) is None and hint not in (Any, object)
     if hint is date and isinstance(value, datetime):
         return False
     return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value)))
@@ -90,7 +89,7 @@ def _problem(value: object, name: str, hint: Hint) -> str:
     while origin in (Union, UnionType, Annotated):
         hint = next(each for each in get_args(hint) if each is not NoneType)
         origin = get_origin(hint)
-    if origin is tuple and isinstance(value, tuple | list):
+    if (origin is tuple and isinstance(value, tuple | list)) or (origin is list and isinstance(value, list)):
         inner = get_args(hint)[0]
         odd = next(each for each in value if not _fits(each, inner))
         return f"has {_shown(odd)} in it; write {_wanted(name, inner)}"

@@ -6,6 +6,8 @@ place. A turn is a turn of the caller's, counted from 1: "after turn 3" is any t
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, time
+from enum import Enum
 from typing import Final, Self
 
 import attrs
@@ -194,7 +196,7 @@ class PlayedCall(Witnessed):
         """Expect the model to have called a function with these arguments among others, so many times."""
         self._refuse_unknown("function", [name])
         found = [called for called in self.calls if called.name == name]
-        sent = {key: json_of(value) for key, value in arguments.items()}  # an enum, a date: as the model sends it
+        sent = {key: _sent(value) for key, value in arguments.items()}
         matching = [called for called in found if all(called.arguments.get(key) == sent[key] for key in sent)]
         wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
         if not found and times != 0:
@@ -275,6 +277,13 @@ class PlayedCall(Witnessed):
 def _read(arguments: str) -> Mapping[str, object]:
     read = json_or(arguments or "{}", arguments)
     return read if isinstance(read, dict) else {"": read}
+
+
+def _sent(value: object) -> object:
+    """Return a value as the model sends it; what is no argument's value, such as `pytest.approx(…)`, as it is."""
+    if isinstance(value, list | tuple):
+        return [_sent(each) for each in value]
+    return json_of(value) if isinstance(value, Enum | date | time) or attrs.has(type(value)) else value
 
 
 def _between(after: int | None, before: int | None) -> str:

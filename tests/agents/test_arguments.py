@@ -398,6 +398,7 @@ def with_default(annotation: object, default: object) -> type:
         (tuple[str, ...], "cheese", "its default is 'cheese'; write size=(…,)"),
         (tuple[str, ...], attrs.Factory(list), "its default is a list; write a tuple"),
         (tuple[int, ...], ("5",), "its default has '5' in it; write a whole number"),
+        (list[str], ["cheese", 5], "its default has 5 in it; write some text in quotes"),
         (list[str], [], "has the default [], one list for all calls: write attrs.field(factory=list)"),
         (Lowered, attrs.Factory(dict), "its default is {}; write Lowered(…)"),
     ],

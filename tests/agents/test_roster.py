@@ -1,5 +1,6 @@
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, cast
@@ -210,6 +211,18 @@ def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], proble
     assert f"agent {changes.get('name', 'alone')!r}: {problem}" in refusal(
         AgentSpec(**{**attrs.asdict(ALONE, recurse=False), **changes})
     )
+
+
+@attrs.frozen(kw_only=True)
+class Noted(AgentSpec):
+    notes: list[Any]
+    limits: Mapping[str, Any]
+
+
+def test_an_agent_of_a_class_of_ones_own_may_have_anything_beside() -> None:
+    own = Noted(**attrs.asdict(ALONE, recurse=False), notes=["call back"], limits={"EUR": 5})
+
+    assert load_roster([own]).agents["alone"] == own
 
 
 @attrs.frozen

@@ -75,6 +75,7 @@ async def test_an_argument_may_have_any_name_and_a_value_of_its_own_type(autojum
     call = await play(ROSTER, SURVEY)
 
     call.expect_called("note_score", name="Ann", to="Ben", day=date(2027, 3, 24))
+    call.expect_called("note_score", score=pytest.approx(2.9, abs=0.2))
     with pytest.raises(ExpectationFailed, match=r"with score=<Score.BAD: '1'>; it was called at"):
         call.expect_called("note_score", score=Score.BAD)
 
