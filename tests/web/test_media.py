@@ -1,5 +1,7 @@
 """Who gets onto the media stream, and who does not: no refused upgrade ever reaches an actor."""
 
+from weakref import WeakSet
+
 import attrs
 import pytest
 import trio
@@ -371,6 +373,38 @@ async def test_frames_before_the_start_are_one_line_in_the_log(
     (line,) = [line for line in lines if line["event"] in {"frame_refused", "frames_refused"}]
     assert (line["count"], line["stream_sid"]) == (frames, STREAM_SID)
     assert len(there.calls.plans) == starts
+
+
+class _Frame(str):
+    """A frame that can be seen to be kept."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def test_a_stranger_who_sends_frames_and_no_start_has_none_of_them_kept(autojump_clock: MockClock) -> None:
+    there, peer, kept = exchange(), Peer(), WeakSet[_Frame]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.visit, there.app)
+        for number in range(50):
+            frame = _Frame(f'{{"event": "media", "streamSid": "{number}"}}')
+            kept.add(frame)
+            peer.says(frame)
+            del frame
+            await wait_all_tasks_blocked()
+        most = len(kept)
+
+    assert most <= 1
+
+
+async def test_refused_frames_that_name_no_stream_are_those_of_the_stream_that_starts(
+    autojump_clock: MockClock,
+) -> None:
+    there = exchange()
+    with capture_logs() as lines:
+        await Peer().says("?").starts(await token_of(there)).says("hello").visit(there.app)
+
+    (line,) = [line for line in lines if line["event"] == "frames_refused"]
+    assert line["stream_sid"] == STREAM_SID
 
 
 # One call, two streams

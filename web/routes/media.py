@@ -228,7 +228,7 @@ async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> 
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
     if not pending.available_tokens:
         return NotAdmitted("too many streams have not started yet")
-    refused = list[tuple[str | bytes, str]]()
+    refused = _RefusedFrames()
     pending.acquire_nowait()
     try:
         with trio.move_on_after(START_SECONDS):
@@ -236,18 +236,10 @@ async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> 
         return NotAdmitted("did not start in time")
     finally:
         pending.release()
-        if refused:  # one line in the log for all of them
-            sid = next(filter(None, (_stream_of(frame) for frame, _ in refused)), "")
-            _log.warning("frames_refused", count=len(refused), stream_sid=sid, why=refused[0][1])
+        refused.log()
 
 
-def _stream_of(frame: str | bytes) -> str:
-    with suppress(RemoteProtocolError):
-        return decode_addressed(frame)[1][:LONGEST_SID]
-    return ""
-
-
-async def _read_start(socket: PacedWebSocket, refused: list[tuple[str | bytes, str]]) -> StreamStarted | NotAdmitted:
+async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | NotAdmitted:
     dialogue = MediaStreamDialogue()
     while True:
         try:
@@ -257,9 +249,30 @@ async def _read_start(socket: PacedWebSocket, refused: list[tuple[str | bytes, s
         try:
             event = dialogue.receive(frame)
         except RemoteProtocolError as exc:
-            refused.append((frame, exc.reason))
+            refused.note(frame, exc.reason)
             continue
         if isinstance(event, StreamStarted):
+            refused.stream_sid = event.stream_sid
             return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
         if isinstance(event, StreamStopped):
             return NotAdmitted("stopped before it started")
+
+
+@attrs.define
+class _RefusedFrames:
+    """The frames of one socket that could not be read before its `start`: counted, for one line in the log."""
+
+    count: int = 0
+    first: str = ""
+    stream_sid: str = ""
+
+    def note(self, frame: str | bytes, why: str) -> None:
+        self.count += 1
+        self.first = self.first or why
+        if not self.stream_sid:
+            with suppress(RemoteProtocolError):
+                self.stream_sid = decode_addressed(frame)[1][:LONGEST_SID]
+
+    def log(self) -> None:
+        if self.count:
+            _log.warning("frames_refused", count=self.count, stream_sid=self.stream_sid, why=self.first)
