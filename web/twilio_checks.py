@@ -120,7 +120,7 @@ def _address_of(text: str) -> tuple[object, ...]:
         url = httpx.URL(str(httpx.URL(text.strip())))  # twice: with a scheme in capitals it keeps a usual port
     except httpx.InvalidURL:
         return (text,)
-    return url.scheme, url.username, url.host.rstrip("."), url.port, url.path
+    return url.scheme, url.username, url.raw_host.rstrip(b"."), url.port, url.path
 
 
 def _host_of(text: str) -> object:
