@@ -86,9 +86,9 @@ class RemoteStream(Stream):
         """Take the piece that was asked for, or the end."""
         match message:
             case {"n": int(number), "piece": str(piece)} if number == self._count and not self.ended:
-                self._count += 1
                 with suppress(trio.WouldBlock):  # nobody has asked for it
                     self._put.send_nowait(piece)
+                    self._count += 1
             case {"end": str(why)}:
                 self.ended = self.ended or why
                 self._put.close()

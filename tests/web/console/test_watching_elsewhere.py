@@ -349,6 +349,25 @@ async def test_a_listener_elsewhere_hears_both_sides_and_is_noted(autojump_clock
         assert book.record().listeners == 2
 
 
+async def test_a_piece_that_finds_no_place_has_not_come(autojump_clock: MockClock) -> None:
+    """A worker of the version before sends them unasked: with a gap that nobody knows of, the rest is nonsense."""
+    asks = list[object]()
+
+    def note(message: dict[str, object]) -> bool:
+        asks.append(message.get("n"))
+        return False
+
+    async with account() as there:
+        stream = await there.watch()
+        for number in range(1, 4):
+            stream.take({"n": number, "piece": f"unasked {number}"})
+        there.fleet.passes = note
+        pieces = [await stream.next_piece(QUIET_SECONDS) for _ in range(2)]
+
+    assert pieces == ["unasked 1", ""]
+    assert set(asks) == {2}
+
+
 @pytest.mark.parametrize("why", [NONE, MANY])
 async def test_a_worker_that_cannot_says_why_at_once(why: str, autojump_clock: MockClock) -> None:
     async with account() as there:
