@@ -18,14 +18,14 @@ from agents.kinds import Between
 from store.memory import MemoryRecords
 from store.private import write_whole
 from store.records import CallRecord, TurnRecord, decode_record, encode_record
-from tests.web.fakes import CALL_SID, record
+from tests.web.fakes import CALL_SID, OTHER_CALL_SID, record
 from web.calls.call_files import CallFiles
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.live_calls import LiveCalls
 from web.calls.roster_hooks import HOOK_SECONDS, AfterCalls
 from web.calls.slots import Slots
-from web.calls.work_queue import LAST_SECONDS
+from web.calls.work_queue import LAST_SECONDS, WorkQueue
 
 ENDED = record(transcript=(TurnRecord(1.0, "caller", "It was lovely.", "It was lovely."),), facts={"name": "Ann"})
 
@@ -228,3 +228,17 @@ async def test_a_server_that_closes_waits_a_moment_and_no_longer(autojump_clock:
         await calls.queue.finish()
         assert trio.current_time() - began == LAST_SECONDS
         nursery.cancel_scope.cancel()
+
+
+async def test_what_finds_no_place_and_what_crashes_is_told_with_its_call(autojump_clock: MockClock) -> None:
+    queue = WorkQueue[CallRecord]("ends", Hook(raises), 1, 1)
+    with capture_logs() as lines:
+        async with trio.open_nursery() as nursery:
+            queue.put(ENDED)
+            queue.put(record(OTHER_CALL_SID))
+            nursery.start_soon(queue.run)
+            await queue.finish()
+            nursery.cancel_scope.cancel()
+
+    told = [(line["event"], line["call_sid"]) for line in lines]
+    assert told == [("ends_dropped", OTHER_CALL_SID), ("ends_crashed", CALL_SID)]

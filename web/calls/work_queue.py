@@ -37,7 +37,7 @@ class WorkQueue(Generic[T]):
 
     def put(self, item: T) -> None:
         if len(self.waiting) >= self.places:
-            _log.error(f"{self.name}_dropped", why=f"{self.places} wait already")
+            _log.error(f"{self.name}_dropped", call_sid=_call_of(item), why=f"{self.places} wait already")
             return
         self.waiting.append(item)
         self._news.unpark_all()
@@ -53,7 +53,8 @@ class WorkQueue(Generic[T]):
                 await self._news.park()
             self._under_way += 1
             try:
-                await unharmed(partial(self.work, self.waiting.popleft()), f"{self.name}_crashed")
+                item = self.waiting.popleft()
+                await unharmed(partial(self.work, item), f"{self.name}_crashed", call_sid=_call_of(item))
             finally:
                 self._under_way -= 1
                 self._news.unpark_all()
@@ -69,3 +70,8 @@ class WorkQueue(Generic[T]):
     @property
     def _left(self) -> int:
         return len(self.waiting) + self._under_way
+
+
+def _call_of(item: object) -> str:
+    """Return the CallSid of what is to be done: it is one, or has one."""
+    return str(getattr(item, "call_sid", item))
