@@ -63,6 +63,14 @@ async def test_the_page_shows_what_was_said_and_what_was_heard(tmp_path: Path) -
     assert "<dt>Hello</dt><dd>Hello</dd>" in page
 
 
+async def test_what_was_heard_but_for_a_space_was_heard(tmp_path: Path) -> None:
+    kept = record(transcript=(TurnRecord(1.0, "qualifier", "Hello there. ", "Hello there."),))
+    page = (await (await with_files(tmp_path, kept)).ask("GET", PAGE)).text
+
+    assert "Hello there." in page
+    assert ("<del>" in page, TEXT["not_heard"] in page) == (False, False)
+
+
 async def test_what_a_caller_says_is_text_and_never_markup(tmp_path: Path) -> None:
     visitor = await with_files(tmp_path, whole_call(HOSTILE))
     page = (await visitor.ask("GET", PAGE)).text
