@@ -12,8 +12,8 @@ export function renew(address, every, show) {
   asked.responseType = "document";
   asked.addEventListener("loadend", () => {
     if (asked.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
+    again(); // where the server is away, or tells what cannot be shown, the next try tells
     if (asked.status === 200) show(asked.response);
-    again(); // where the server is away, the next try tells
   });
   asked.open("GET", wanted);
   asked.send();
