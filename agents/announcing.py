@@ -80,7 +80,7 @@ _AROUND_POLITE: Final = word_set(
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = re.compile(
-    r"(?:while|please|ill|im|thanks?|ok|okay|i (?:need|have|want|am going) to"
+    r"(?:while|please|ill|im|thanks?|ok|okay|i (?:need|have|want|am going) to(?! (?:ask|hear|know|tell)\b)"
     r"|(?:this|it)(?:ll| will)? takes? (?:just |only )?(?:a (?:while|moment|second|minute|bit|few)|some time))\b"
 )
 """How the words behind a request to wait go on with it: others may be what was looked for."""
