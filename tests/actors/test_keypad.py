@@ -163,7 +163,7 @@ async def test_keys_wait_until_the_greeting_was_heard(autojump_clock: MockClock)
 
 
 async def test_an_agent_that_is_handing_over_is_told_nothing(autojump_clock: MockClock) -> None:
-    """They are the next agent's: `tests/calls/test_keys.py`."""
+    """They are the next agent's: `tests/calls/test_in_call.py`."""
     async with on_the_floor() as scene:
         await scene.far.greet()
         await trio.sleep(2)
