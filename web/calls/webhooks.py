@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -20,7 +19,7 @@ import trio
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader
-from actors.supervision import UnharmedAgain, keep_running
+from actors.supervision import keep_running
 from store.calls import CallRecords
 from store.outbox import LAST, Event, Outbox, event_id
 from store.records import TRANSFERRING, CallRecord, RecordError
@@ -110,7 +109,8 @@ class Webhooks:
     records: CallRecords
     post: PostWebhook
     _to_keep: WorkQueue[News] = attrs.field(init=False)
-    _kept: UnharmedAgain = attrs.field(factory=lambda: UnharmedAgain("webhook_not_kept_yet"), init=False)
+    _away: str = attrs.field(default="", init=False)
+    """Why the database does not keep news now, as it was told."""
     _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -132,9 +132,17 @@ class Webhooks:
                 nursery.start_soon(self._send, await self._next(), places)
 
     async def _keep(self, one: News) -> None:
-        keep = partial(self.outbox.put, one.call_sid, one.kind, one.ordinal, one.body)
-        while not await self._kept(keep):  # noqa: ASYNC110 - nobody tells when the database is back
-            await trio.sleep(1)
+        """Keep one piece of news, however long the database is away; what can never be kept crashes."""
+        while True:
+            try:
+                await self.outbox.put(one.call_sid, one.kind, one.ordinal, one.body)
+                break
+            except OSError as exc:
+                if str(exc) != self._away:
+                    _log.warning("webhook_not_kept_yet", call_sid=one.call_sid, kind=one.kind, why=str(exc))
+                self._away = str(exc)
+                await trio.sleep(1)
+        self._away = ""
         self._wake.set()
 
     async def _next(self) -> Event:
