@@ -35,12 +35,13 @@ _PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, t
     ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
 _PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
 _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
-_EXCHANGE = f"""{{first}}INSERT INTO tokens (name, content, expires)
-    SELECT CAST(:into AS {{bytes}}), CAST(:empty AS {{bytes}}), to_timestamp({{now}} + :seconds)
-        FROM tokens WHERE name = :name AND expires > to_timestamp({{now}})
-    ON CONFLICT (name) DO UPDATE SET expires = excluded.expires
-    {{then}}{_TAKE}"""  # noqa: S608 - constants
-"""Both or neither. Of several that exchange one name at once, one gets it."""
+_EXCHANGE = """{first}INSERT INTO tokens (name, content, expires)
+    SELECT CAST(:into AS {bytes}), CAST(:empty AS {bytes}), to_timestamp({now} + :seconds)
+        FROM tokens WHERE name = :name AND expires > to_timestamp({now}) {skip}
+    ON CONFLICT (name) DO UPDATE SET expires = excluded.expires RETURNING name
+    {then}DELETE FROM tokens WHERE name = :name AND {if_first} AND expires > to_timestamp({now})
+    RETURNING content"""
+"""Both or neither. Of several that exchange one name at once, one gets it, and the others leave nothing."""
 _ALL = "SELECT name, content FROM tokens"
 _FORGET = f"DELETE FROM tokens WHERE {_THESE} AND expires <= to_timestamp({{now}} - :kept)"  # noqa: S608 - constants
 _ERASE = f"DELETE FROM tokens WHERE {_THESE}"  # noqa: S608 - constants

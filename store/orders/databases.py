@@ -1,11 +1,11 @@
 """The two databases that keep records, orders and small texts, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}`, `{bytes}`, `{label}`
-(text that is compared byte by byte), `{find}` (where a text begins in another) and `{first}`, `{then}` (two in one) for
-what the two databases say differently. Each is one transaction, and short: one that changes many rows does so
-`MOST` at a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the time is the server's, asked for once in a
-statement, so that an index is searched by it; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are
-there too.
+(text that is compared byte by byte), `{find}` (where a text begins in another), `{first}`, `{then}` (two in one) and
+`{if_first}` (whether the first returned a row) for what the two databases say differently. Each is one transaction, and
+short: one that changes many rows does so `MOST` at a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the
+time is the server's, asked for once in a statement, so that an index is searched by it; on SQLite it is `now`, and
+PostgreSQL's `to_timestamp` and `decode` are there too.
 """
 
 import os
@@ -77,6 +77,7 @@ def for_sqlite(sql: str) -> str:
         find="instr",
         first="",
         then=";",
+        if_first="TRUE",  # it has the lock of the only one who writes
     )
 
 
@@ -92,6 +93,7 @@ def for_postgres(sql: str) -> str:
         find="strpos",
         first="WITH first AS (",
         then=")",
+        if_first="EXISTS (SELECT FROM first)",
     )
     return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", plain)
 

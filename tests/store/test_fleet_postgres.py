@@ -770,6 +770,31 @@ async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(worke
     assert await stores[1].peek_all([*names, "streamed"]) == {"streamed": b""}
 
 
+async def test_a_worker_that_exchanges_a_token_too_late_leaves_nothing(workers: Workers) -> None:
+    databases = [workers.database() for _ in range(2)]
+    await migrate(databases[0])
+    first, second = (TokenStore(PostgresOrders(database)) for database in databases)
+    await first.put("token", b"who calls", 60)
+    await first.put("by first", b"", 60)
+    taken = dict[str, bytes | None]()
+
+    async def exchange(store: TokenStore, into: str) -> None:
+        taken[into] = await store.exchange("token", into, 60)
+
+    with psycopg.connect(workers.url) as locking:
+        locking.execute("SELECT FROM tokens WHERE name = sha256('by first') FOR UPDATE")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange, first, "by first")
+            while not execute(workers.url, WAITING):  # noqa: ASYNC110 - another process
+                await trio.sleep(0.01)
+            nursery.start_soon(exchange, second, "by second")
+            await trio.sleep(0.1)
+            locking.rollback()
+
+    assert taken == {"by first": b"who calls", "by second": None}
+    assert await first.peek_all(["token", "by first", "by second"]) == {"by first": b""}
+
+
 @pytest.mark.parametrize("content", [b"who calls", b""], ids=["a token", "an empty text"])
 async def test_a_token_that_is_taken_while_an_exchange_waits_is_got_once(workers: Workers, content: bytes) -> None:
     databases = [workers.database() for _ in range(2)]
@@ -782,13 +807,17 @@ async def test_a_token_that_is_taken_while_an_exchange_waits_is_got_once(workers
     async def exchange() -> None:
         taken.append(await second.exchange("token", "streamed", 60))
 
+    async def take() -> None:
+        taken.append(await first.take("token"))
+
     with psycopg.connect(workers.url) as locking:
         locking.execute("SELECT FROM tokens WHERE name = sha256('streamed') FOR UPDATE")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(exchange)
             while not execute(workers.url, WAITING):  # noqa: ASYNC110 - another process
                 await trio.sleep(0.01)
-            taken.append(await first.take("token"))
+            nursery.start_soon(take)
+            await trio.sleep(0.1)
             locking.rollback()
 
     assert (Counter(taken), await first.peek("token")) == (Counter([content, None]), None)  # either may be first
