@@ -45,6 +45,8 @@ _USELESS = (
     errors.UndefinedColumn,
 )
 """Answers of a replica, or of a database that is not ours: it counts as away."""
+_NOT_NOW = (errors.QueryCanceled, psycopg.ProgrammingError, psycopg.InternalError, psycopg.NotSupportedError)
+"""It is there, and this was too much, or is locked, broken, or refused by a trigger of the operator's."""
 
 CONNECT_SECONDS = 3
 _STRAY = re.compile(r" |%(?![0-9A-Fa-f]{2})")
@@ -59,6 +61,12 @@ _PATIENCE = {
 """A way that has gone silently is noticed ten seconds later, and not, as the kernel would, after two hours."""
 
 _log = structlog.stdlib.get_logger()
+
+
+def told(error: BaseException) -> str:
+    """Write an exception on one line, without PostgreSQL's details: they quote the row, and words of a call with it."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {primary}" if primary else one_line(error)
 
 
 def _plain(url: str) -> str:
@@ -217,7 +225,8 @@ class Database:
     async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
         """Run one statement and return its rows.
 
-        Raises: `DatabaseUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint.
+        Raises: `DatabaseUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint;
+        `psycopg.DataError`.
         """
         if not even_away and (self.is_away or not self.is_ready):
             raise self._absence
@@ -226,14 +235,14 @@ class Database:
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
-            raise self.refuse(DatabaseUnavailable(one_line(exc))) from exc
-        except errors.QueryCanceled as exc:  # it is there, and this was too much, or is locked
-            raise DatabaseUnavailable(one_line(exc)) from exc
+            raise self.refuse(DatabaseUnavailable(told(exc))) from exc
+        except _NOT_NOW as exc:
+            raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             if not self.is_away:
-                _log.warning("database_away", why=one_line(exc))
+                _log.warning("database_away", why=told(exc))
             self.is_away = True
-            raise DatabaseUnavailable(one_line(exc)) from exc
+            raise DatabaseUnavailable(told(exc)) from exc
         if self.is_away:
             _log.info("database_back")
         self.is_away = False
@@ -349,4 +358,4 @@ class PostgresOrders:
         try:
             return await self.database.ask(for_postgres(sql), arguments)
         except (psycopg.IntegrityError, psycopg.DataError) as exc:
-            raise Conflict(str(exc)) from exc
+            raise Conflict(told(exc)) from None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from store.calls import DatabaseRefused
+from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.pages import PERSONAL, unsampled
 from store.orders import schema
@@ -187,8 +187,11 @@ class PostgresRecords(PostgresOrders):
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         try:
-            if self.database.is_away or not self.database.is_ready:
+            if not self.database.is_ready:
                 await migrate(self.database)
             return await super().ask(sql, arguments)
+        except DatabaseUnavailable:
+            self.database.is_ready = False  # it may come back as another one, without tables
+            raise
         finally:
             self.database.close()

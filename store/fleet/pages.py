@@ -23,7 +23,7 @@ import psycopg
 import psycopg.rows
 import structlog
 
-from store.fleet.driver import conninfo_of
+from store.fleet.driver import conninfo_of, told
 
 PERSONAL: Mapping[str, tuple[str, ...]] = {
     "calls": ("call_sid", "record"),
@@ -137,7 +137,7 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
                 tables.clean(_SAMPLES, 0, full=True)
             left = [*_renew_queue(connection), *_renew_log(connection, math.inf if full else MOST_SEGMENTS)]
     except psycopg.Error as exc:
-        raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {' '.join(str(exc).split())}") from exc
+        raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {told(exc)}") from exc
     return Vacuumed(took, [*(say(where) for say, where in tables.left.items()), *left, COPIES])
 
 
@@ -242,7 +242,7 @@ def _renew_log(connection: Connection, most: float) -> Sequence[str]:
     except psycopg.errors.InsufficientPrivilege:
         return [LOG_NOT_OURS]
     except psycopg.Error as exc:
-        return [f"PostgreSQL's write-ahead log, until its files are used again: {' '.join(str(exc).split())}"]
+        return [f"PostgreSQL's write-ahead log, until its files are used again: {told(exc)}"]
     if kept or ready:
         held = f"{kept} that replication, archiving or wal_keep_size holds back, and {ready} that wait to be used again"
         return [f"files of PostgreSQL's write-ahead log: {held}"]

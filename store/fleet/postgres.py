@@ -31,7 +31,7 @@ from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_on, close_dead, erase_rows
-from store.fleet.driver import Database
+from store.fleet.driver import Database, told
 from store.fleet.migrations import migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
@@ -272,7 +272,7 @@ class PostgresFleet(Fleet):
         try:
             await self.database.ask(statements.LEAVE, {"worker": self.worker})
         except (DatabaseUnavailable, psycopg.Error) as exc:
-            _log.warning("worker_not_signed_off", why=str(exc))
+            _log.warning("worker_not_signed_off", why=told(exc))
 
     async def _beat_on(self) -> None:
         due = trio.current_time()

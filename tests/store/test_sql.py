@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 from urllib.parse import quote, unquote
 
 import attrs
+import psycopg
 import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict
@@ -280,6 +281,49 @@ async def test_a_call_that_cannot_be_a_key_is_refused_for_good(url: str, call_si
 async def test_a_row_that_the_database_will_never_take_is_refused_for_good(url: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         await SqlRecords(url).save(attrs.evolve(FULL, duration=None))  # type: ignore[arg-type]  # NULL is what is tried
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        ("ALTER TABLE calls ADD CHECK (duration < 0)", ValueError),
+        ("CREATE UNIQUE INDEX ON call_summaries (caller)", ValueError),
+        (
+            """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no room' USING DETAIL = new.record; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON calls FOR EACH ROW EXECUTE FUNCTION refuse()""",
+            DatabaseUnavailable,
+        ),
+    ],
+)
+async def test_what_postgres_refuses_is_told_without_its_row(
+    postgres: str, refusal: str, error: type[Exception]
+) -> None:
+    """PostgreSQL quotes the row that it refuses: not even in the stack that a log would show."""
+    records = SqlRecords(postgres)
+    said = (TurnRecord(0.0, "caller", SECRET),)
+    await records.save(attrs.evolve(FULL, call_sid="CA0", duration=-1.0))
+    with psycopg.connect(postgres) as connection:
+        connection.execute(refusal.encode())
+
+    with pytest.raises(error, match=r"constraint|no room") as caught:
+        await records.save(attrs.evolve(FULL, transcript=said))
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert not [word for word in (SECRET, FULL.caller) if word in told]
+
+
+async def test_tables_that_are_gone_from_postgres_are_made_anew(postgres: str) -> None:
+    records = SqlRecords(postgres)
+    await records.save(FULL)
+    with psycopg.connect(postgres) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    with pytest.raises(DatabaseUnavailable):
+        await records.save(FULL)
+    await records.save(FULL)
+
+    assert await records.get(FULL.call_sid) == FULL
 
 
 @pytest.mark.parametrize("url", ["mysql://db/calls", "memory:", "", "sqlite://"])
