@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
@@ -175,12 +175,14 @@ class SqliteOrders:
     async def overwrite(self) -> None:
         """Leave no byte of deleted rows in the file, nor in the log beside it.
 
-        Raises: `DatabaseUnavailable`, where another process reads or writes for longer than two seconds.
+        Meanwhile others read, and wait for two seconds to write, as for another process.
+
+        Raises: `DatabaseUnavailable`, where others read or write for longer than that.
         """
-        await self.ask("VACUUM", {})
-        ((is_busy, *_),) = await self.ask("PRAGMA wal_checkpoint(TRUNCATE)", {})
-        if is_busy:
-            raise DatabaseUnavailable("what was erased cannot be overwritten yet: the write-ahead log is being read")
+        if self.file == IN_MEMORY:
+            await trio.lowlevel.checkpoint()
+            return
+        await trio.to_thread.run_sync(_overwrite, self.file, limiter=self._threads, abandon_on_cancel=True)
 
     def _ask(self, sql: str, given: Arguments) -> Rows:
         with self._one:
@@ -264,6 +266,17 @@ def _open_file(file: str, synchronous: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _overwrite(file: str) -> None:
+    try:
+        with closing(_open_file(file, "FULL")) as connection:
+            connection.execute("VACUUM")
+            (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as exc:
+        raise DatabaseUnavailable(f"what was erased cannot be overwritten yet: {exc}") from exc
+    if is_busy:
+        raise DatabaseUnavailable("what was erased cannot be overwritten yet: the write-ahead log is being read")
 
 
 def _ask_for_log(connection: sqlite3.Connection) -> None:
