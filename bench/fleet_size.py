@@ -177,8 +177,10 @@ class Size:
     ) -> None:
         """Take the commands of a worker when they are announced."""
         async for _ in news:
-            for _sid, body in await database.ask(statements.HEAR, {"worker": worker}):
+            rows = await database.ask(statements.HEAR, {"worker": worker})
+            for _number, _sid, body in rows:
                 self.took["command heard"].append((time.perf_counter() - sent[body]) * 1000)
+            await database.ask(statements.HEARD, {"ids": [number for number, _sid, _body in rows]})
 
     async def lists(self, database: Database) -> None:
         """List the live calls, as pages do."""
