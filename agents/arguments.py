@@ -23,7 +23,7 @@ from typing import TypeVar, cast
 import attrs
 import orjson
 
-from agents.kinds import Choice, Kind, Several, Text, UnfitValue, as_words, kind_for, plain_type
+from agents.kinds import Choice, Kind, Several, Text, UnfitValue, as_words, kind_for, plain_type, said_back
 from agents.spec_types import problem_with
 from protocol.fields import JSON, json_or, kind
 
@@ -177,7 +177,7 @@ def _object(text: str) -> Mapping[str, JSON]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ArgumentsRefused([f"The arguments must be one JSON object, not {kind(value)}."])
+        raise ArgumentsRefused([f"The arguments must be one JSON object, not {said_back(value)}."])
     return value
 
 

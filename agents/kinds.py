@@ -55,7 +55,7 @@ class Text:
 
     def read(self, value: JSON) -> str:
         if not isinstance(value, str):
-            raise UnfitValue(f"must be text, not {_shown(value)}")
+            raise UnfitValue(f"must be text, not {said_back(value)}")
         if len(value) > TEXT_LIMIT:
             raise UnfitValue(f"must be at most {TEXT_LIMIT} characters; send the short version")
         return value.strip()
@@ -77,7 +77,7 @@ class Numeric:
     def read(self, value: JSON) -> int | float:
         number = self.exact(value)
         if number is None or (self.limits and not self.limits.minimum <= number <= self.limits.maximum):
-            raise UnfitValue(f"must be {self._wanted()} written in digits, not {_shown(value)}; never guess it")
+            raise UnfitValue(f"must be {self._wanted()} written in digits, not {said_back(value)}; never guess it")
         return number
 
     def exact(self, value: JSON) -> int | float | None:
@@ -104,7 +104,7 @@ class YesNo:
         if isinstance(value, str):
             value = {"true": True, "false": False}.get(value.strip().casefold(), value)
         if not isinstance(value, bool):
-            raise UnfitValue(f"must be true or false, not {_shown(value)}")
+            raise UnfitValue(f"must be true or false, not {said_back(value)}")
         return value
 
 
@@ -128,7 +128,7 @@ class Choice:
         for each, meant in self.values.items():
             if said == each.strip().casefold() if isinstance(each, str) else number == each:
                 return meant
-        raise UnfitValue(f"must be one of {', '.join(map(str, self.values))}; not {_shown(value)}")
+        raise UnfitValue(f"must be one of {', '.join(map(str, self.values))}; not {said_back(value)}")
 
 
 @attrs.frozen
@@ -147,7 +147,7 @@ class Moment:
         try:
             return self.kind.fromisoformat(said)
         except ValueError:
-            wanted = f"must be {_MOMENTS[self.kind][1]}, not {_shown(value)}; never guess it"
+            wanted = f"must be {_MOMENTS[self.kind][1]}, not {said_back(value)}; never guess it"
             raise UnfitValue(wanted) from None
 
 
@@ -170,7 +170,7 @@ class Several:
 
     def read(self, value: JSON) -> list[object] | tuple[object, ...]:
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise UnfitValue(f"must be a list, not {_shown(value)}")
+            raise UnfitValue(f"must be a list, not {said_back(value)}")
         return self.container(self.each.read(one) for one in value)
 
 
@@ -250,7 +250,7 @@ def _item(annotation: object, nested: Callable[[type], Kind]) -> Kind:
     return kind_for(plain, marks, nested)
 
 
-def _shown(value: JSON) -> str:
+def said_back(value: JSON) -> str:
     """Say back what was sent, briefly: a container only by its kind, however deep it is."""
     if isinstance(value, Mapping) or not isinstance(value, str | int | float):
         return kind(value)

@@ -199,6 +199,11 @@ def test_arguments_that_are_no_object_are_refused(text: str) -> None:
         read_strictly(FollowupArguments, text)
 
 
+def test_of_arguments_that_the_codec_has_not_read_the_model_is_told_why() -> None:
+    with pytest.raises(ArgumentsRefused, match='must be one JSON object, not "too long"'):
+        read_strictly(FollowupArguments, '"too long"')
+
+
 @pytest.mark.parametrize("text", ["{", "{'reason': 1}", "\ud800", "[" * 5000])
 def test_arguments_that_are_no_json_are_refused(text: str) -> None:
     with pytest.raises(ArgumentsRefused, match="not JSON"):
