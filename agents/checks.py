@@ -136,8 +136,9 @@ def _together(options: AgentOptions, voice: str) -> Found:
         yield "options.eager_eot_threshold", f"is {eager}, above eot_threshold: write at most {sure}"
     if options.listen_model and (why := why_unheard(options.listen_model, options.listen_language or ())):
         yield "options.listen_language", why
-    if voice.startswith("aura-") and speed is not None and speed < AURA_SLOWEST:
-        text = f"is {speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {voice}"
+    aura = next((each for each in (voice, *(options.speak_fallback or ())) if each.startswith("aura-")), None)
+    if aura is not None and speed is not None and speed < AURA_SLOWEST:
+        text = f"is {speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {aura}"
         yield "options.speak_speed", f"{text}: write {AURA_SLOWEST} or more"
 
 

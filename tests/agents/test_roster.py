@@ -160,6 +160,10 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9.0; write a number from 0 to 2"),
         ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
         ({"options": AgentOptions(speak_speed=10**400)}, "options.speak_speed: is 1000"),
+        (
+            {"voice": "flux-kit-en", "options": AgentOptions(speak_speed=0.6, speak_fallback=("aura-2-luna-en",))},
+            "options.speak_speed: is 0.6 (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice aura-2",
+        ),
         *(({"voice": name}, f"voice: {name!r} is not a voice of Deepgram's") for name in NO_VOICES),
         *(
             ({"options": AgentOptions(speak_fallback=(name,))}, f"options.speak_fallback: {name!r} is")
