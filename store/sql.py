@@ -47,7 +47,7 @@ _GET = "SELECT record FROM calls WHERE call_sid = :call_sid"
 _NEWEST = "ORDER BY started_at DESC, call_sid DESC LIMIT :limit"
 _LIST = f"SELECT call_sid, record FROM calls {_NEWEST}"  # noqa: S608 - constants
 _READ_AT_ONCE = 1000
-"""Whole records that one statement reads through: a server has five seconds for it."""
+"""Whole records that one statement reads through: a server has four seconds for it."""
 _NEXT = f"""SELECT max(call_sid) FROM
     (SELECT call_sid FROM calls WHERE call_sid > :after ORDER BY call_sid LIMIT {_READ_AT_ONCE}) AS part"""  # noqa: S608
 _SOME = f"""SELECT call_sid, record || '' AS record FROM calls

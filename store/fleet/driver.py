@@ -349,7 +349,7 @@ async def _answered(connection: TrioConnection, sql: str) -> None:
 
 @attrs.frozen
 class PostgresOrders:
-    """Orders in the PostgreSQL that workers share (`store.orders.databases`); the fleet makes the tables."""
+    """What workers keep in the PostgreSQL that they share (`store.orders.databases`); the fleet makes the tables."""
 
     database: Database
 

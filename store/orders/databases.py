@@ -132,7 +132,7 @@ class ThreadLimit:
 
 @attrs.define(eq=False)
 class SqliteOrders:
-    """Orders in a file of SQLite, or in this process's memory.
+    """Records, orders and small texts in a file of SQLite, or in this process's memory.
 
     A file that is taken away, or replaced, while it is open is opened anew: other processes see the new one only.
 
@@ -332,6 +332,6 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
 def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
     ((oldest,),) = connection.execute("PRAGMA user_version")
     if oldest > PROGRAM:
-        raise DatabaseRefused("its tables of orders were made by a newer switchboard. Update this one.")
+        raise DatabaseRefused("its tables were made by a newer switchboard. Update this one.")
     if not made and connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone():
         raise DatabaseRefused("it has tables of another program. Name another: DATABASE_URL.")
