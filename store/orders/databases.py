@@ -317,16 +317,27 @@ def _carry_out(connection: sqlite3.Connection, sql: str, given: Arguments) -> Ro
 
 
 def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
-    """Create missing tables, one step at a time, under SQLite's own lock."""
+    """Create missing tables, one step at a time, under SQLite's own lock; where none is missing, no lock is wanted."""
+    if (made := _made(connection)) >= len(steps):
+        _refuse_foreign(connection, made)
+        return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
-        ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
+        made = _made(connection)
         _refuse_foreign(connection, made)
+        connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
         for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
                 connection.execute(for_sqlite(statement))
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))
+
+
+def _made(connection: sqlite3.Connection) -> int:
+    """Return how many steps were made."""
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'orders_schema'").fetchone() is None:
+        return 0
+    ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
+    return int(made)
 
 
 def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:

@@ -355,6 +355,7 @@ async def test_a_save_that_is_cancelled_keeps_its_record(folder: Path) -> None:
 async def test_a_locked_sqlite_delays_nothing_and_has_the_record_when_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What a connection that is opened meanwhile reads is read, too."""
     monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.01)
     database = SqlRecords(f"sqlite:///{tmp_path}/calls.db")
     await database.save(at(1))
@@ -367,6 +368,7 @@ async def test_a_locked_sqlite_delays_nothing_and_has_the_record_when_it_is_free
             await records.save(at(2))
             took = trio.current_time() - began
             assert list(await records.list()) == [at(2), at(1)]
+            assert list(await SqlRecords(database.url).list()) == [at(1)]
         await wait_until(lambda: not waiting(tmp_path / "spill"))
         nursery.cancel_scope.cancel(reason="sent")
 
