@@ -49,7 +49,7 @@ _FIRST_WORDS: Final = 5
 
 
 def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
-    """A caller who is handed on has said yes to it, pressed a key, or asked for it, in the last turn before."""
+    """Before each handoff, the caller agrees to it, presses a key, or asks for it, in their last turn."""
     said, heard_at = "", 0.0
     for entry in call.entries:
         match entry.fact:

@@ -55,7 +55,7 @@ class Meter:
             case (
                 facts.SessionConnecting(agent=agent, incarnation=number)
                 | facts.FloorTaken(agent=agent, incarnation=number)
-            ) if number:  # a person who has taken over has no session, and a soft handoff connects none
+            ) if number:  # an operator on the line has no session, and a soft handoff connects none
                 self._open.setdefault(number, (agent, entry.at))
             case facts.SessionFailed(incarnation=number) | facts.FloorLeft(incarnation=number):
                 self._close(number, entry.at)

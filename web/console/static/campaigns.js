@@ -11,7 +11,7 @@ function address() {
 renew(address, 5000, (told) => {
   for (const fresh of told.querySelectorAll("article")) {
     const card = section.querySelector(`article[data-name="${CSS.escape(fresh.dataset.name)}"]`);
-    // another state has other buttons; somebody who is about to cancel is not disturbed
+    // another state has other buttons; an operator in the middle of canceling keeps theirs
     if (fresh.dataset.state !== card.dataset.state && !section.querySelector("details[open]")) location.reload();
     card.querySelector("[data-progress]").replaceWith(fresh.querySelector("[data-progress]"));
   }
