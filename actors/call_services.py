@@ -18,7 +18,7 @@ from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import Watch, nameless
+from actors.record.watching import Watch
 from actors.session.agent_session import Connect
 from actors.session.opening import VoiceAgentOptions
 from actors.summarizer import AskBrief
@@ -96,9 +96,9 @@ class CallServices:
     writer: str = ""
     """The name under which they do."""
     watch: Watch = lambda _: None
-    trace_id: Callable[[str], str] = nameless
+    trace_id: Callable[[str], str] = lambda _: ""
     """Names the trace of a call, by its CallSid; empty where there is none."""
-    recording_at: Callable[[str], str] = nameless
+    recording_at: Callable[[str], str] = lambda _: ""
     """Says where the audio of a call will be, by its CallSid; empty where it stays in `recordings`."""
     followers: tuple[Callable[[CallPlan], JournalReader], ...] = ()
     """Make what else reads the Journal of a call: it must neither block nor raise."""

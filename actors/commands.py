@@ -10,13 +10,14 @@ owns a task, carries anything out (`actors/operator.py` does) or raises anything
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
-from typing import Final, Protocol, TypeAlias, get_args
+from typing import Final, TypeAlias
 
 import attrs
 import trio
 
 from actors.facts import CommandAnswered
 from actors.journal import Journal
+from actors.supervision import Request
 from agents.spec import PROMPT_LIMIT, AgentSpec
 from store.records import CallRecord, CommandRecord
 
@@ -107,12 +108,6 @@ KINDS: Final[Mapping[str, type[Action]]] = {
     "give-back": GiveBack,
 }
 """By the name under which operators, the journal and other workers know them."""
-_NAMES: Final = {kind: name for name, kind in KINDS.items()}
-assert set(_NAMES) == set(get_args(Action))  # noqa: S101 - a kind without a name could not be asked for
-
-
-def name_of(action: Action) -> str:
-    return _NAMES[type(action)]
 
 
 @attrs.frozen
@@ -122,6 +117,17 @@ class Command:
     id: str
     by: str
     action: Action
+
+    @property
+    def name(self) -> str:
+        """The name of its action, as in `KINDS`."""
+        return next(name for name, kind in KINDS.items() if isinstance(self.action, kind))
+
+    @property
+    def wanted(self) -> tuple[str, Mapping[str, str]]:
+        """Its name and its fields as they are kept under its id, and in the journal: all but phone numbers."""
+        fields = attrs.asdict(self.action).items()
+        return self.name, {name: str(value) for name, value in fields if value and name != "number"}
 
 
 class Outcome(Enum):
@@ -160,31 +166,14 @@ def failed(why: str) -> CommandAnswer:
 ReplyTo: TypeAlias = trio.MemorySendChannel[CommandAnswer]
 
 
-class PersonOnLine(Protocol):
-    """The page's phone of an operator (`actors/operator.py`)."""
-
-    def refuse(self, why: str) -> None:
-        """Say that the operator does not get the floor."""
-
-
 @attrs.frozen(eq=False)
 class CommandGiven:
     """From an operator: carry this out, and answer on `reply_to`, which has room for one and is closed by the asker."""
 
     command: Command
     reply_to: ReplyTo
-    phone: PersonOnLine | None = None
-    """The page's phone on which the operator takes the call over."""
-
-
-def fields_of(action: Action) -> dict[str, str]:
-    """Return what a journal may have of a command: everything but phone numbers."""
-    return {name: str(value) for name, value in attrs.asdict(action).items() if value and name != "number"}
-
-
-def wanted_by(command: Command) -> tuple[str, Mapping[str, str]]:
-    """Return what is kept of a command under its id: its name, and what it asks for."""
-    return name_of(command.action), fields_of(command.action)
+    phone: Request | None = None
+    """The page's phone on which the operator takes the call over (`actors/operator.py`)."""
 
 
 def answer_of(record: CommandRecord) -> CommandAnswer:
@@ -231,11 +220,10 @@ class CommandBook:
         return False
 
     def _answer_at_once(self, command: Command, known: Undecided | None) -> CommandAnswer | None:
-        wanted = wanted_by(command)
         if (decided := self._decided.get(command.id)) is not None:
-            return decided[1] if decided[0] == wanted else _OTHER
+            return decided[1] if decided[0] == command.wanted else _OTHER
         if known is not None:
-            return None if wanted_by(known.command) == wanted else _OTHER
+            return None if known.command.wanted == command.wanted else _OTHER
         if len(self._decided) >= MOST_COMMANDS:
             return _FULL
         return _TOO_MANY if len(self._undecided) >= MOST_UNDECIDED else None
@@ -245,7 +233,7 @@ class CommandBook:
         undecided = self._undecided.pop(command_id, None)
         if undecided is None:
             return
-        command, wanted = undecided.command, wanted_by(undecided.command)
+        command, wanted = undecided.command, undecided.command.wanted
         self._decided[command_id] = wanted, answer
         took = round(trio.current_time() - undecided.since, 6)
         told = answer.outcome.value, answer.why

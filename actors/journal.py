@@ -110,8 +110,8 @@ def facts_of(entries: Iterable[Entry], kind: type[F]) -> list[F]:
 JournalReader: TypeAlias = Callable[[Entry], None]
 
 
-def ignore(_: Entry) -> None:
-    """Read nothing: the default where nobody watches a call."""
+def ignore(*_: object) -> None:
+    """Take no notice: the default where nobody watches, or waits."""
 
 
 _WORDY = frozenset({

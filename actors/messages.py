@@ -12,7 +12,7 @@ import trio
 
 from actors.commands import CommandGiven
 from actors.facts.handoff import HandoffKind
-from actors.supervision import Crashed, Standby
+from actors.supervision import Crashed, Request, Standby
 from agents.brief import Brief
 from agents.functions import HandOff
 from protocol.deepgram import FunctionCall
@@ -61,7 +61,7 @@ ToCall: TypeAlias = CloseCall | EndCallNow | MachineAnswered | NoteCallOver | No
 
 
 @attrs.define(eq=False)
-class AskHandoff:
+class AskHandoff(Request):
     """From the session on the floor at t0 (`at`, trio time): it has stopped speaking and listening.
 
     An operator asks in the place of the session, without the `call` of a function. It is `decided` when the next agent
@@ -76,18 +76,6 @@ class AskHandoff:
     number: int = 0
     """Our own number of the function call (`FunctionCalled.number`)."""
     at: float = attrs.field(factory=trio.current_time)
-    why: str | None = attrs.field(default=None, init=False)
-    decided: trio.Event = attrs.field(factory=trio.Event, init=False)
-
-    def refuse(self, why: str) -> None:
-        """Leave the floor where it is."""
-        self.why = why
-        self.decided.set()
-
-    async def wait_refused(self) -> str:
-        """Wait until it is refused; return why. A handoff that succeeds cancels what waits for this."""
-        await self.decided.wait()
-        return self.why if self.why is not None else await trio.sleep_forever()
 
 
 @attrs.frozen

@@ -23,7 +23,6 @@ from actors.commands import (
     CommandAnswer,
     GiveBack,
     HandoffTo,
-    PersonOnLine,
     RestartAgent,
     Say,
     TakeOver,
@@ -38,7 +37,7 @@ from actors.line.reply import Voice
 from actors.line.switch import Wish
 from actors.line.tape import TapeReader
 from actors.messages import AskHandoff, TakeFloor
-from actors.supervision import Crashed, guard
+from actors.supervision import Crashed, Request, guard
 from actors.turn.events import FunctionCancelled, HandoffWanted, RemarkMade, Signal
 from actors.turn.state import Phase
 from actors.turn_driver import SessionOnFloor, TurnDriver
@@ -67,7 +66,7 @@ _BUSY: Final[Mapping[Phase, str]] = {
 
 
 @attrs.define(eq=False)
-class PersonOnPhone:
+class PersonOnPhone(Request):
     """One operator on one call, by the page's media stream, which speaks as Twilio's does. `converse` once.
 
     That is one turn of the Supervisor's loop: no session is there meanwhile, and nobody transcribes. It ends when the
@@ -76,16 +75,12 @@ class PersonOnPhone:
 
     socket: PacedWebSocket
     stream_sid: str
-    why_refused: str = attrs.field(default="", init=False)
-    began: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Set when the operator has the floor, or is refused it."""
     over: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when the operator is on the call no longer."""
     _left: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def refuse(self, why: str) -> None:
-        self.why_refused = why
-        self.began.set()
+        super().refuse(why)
         self.over.set()
 
     def give_back(self) -> None:
@@ -105,7 +100,7 @@ class PersonOnPhone:
         reader = TapeReader(tape, tape.end, numbers.chunk_frames, numbers.replay_rate)
         state.ledger.grant(voice)
         state.journal.note(FloorTaken(OPERATOR, 0, reader.cursor))
-        self.began.set()
+        self.decided.set()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear_caller, reader, state.policy.deadlines.send_stall)
@@ -170,7 +165,7 @@ class CommandRunner:
     def _driver(self) -> TurnDriver:
         return self.state.turn
 
-    async def carry_out(self, command: Command, phone: PersonOnLine | None = None) -> None:
+    async def carry_out(self, command: Command, phone: Request | None = None) -> None:
         ended = await guard(lambda: self._act(command, phone if isinstance(phone, PersonOnPhone) else None))
         if isinstance(ended, Crashed):
             self.state.note_crash("operator", ended.reason)
@@ -324,8 +319,8 @@ class CommandRunner:
         self._phone = phone
         taken = TakeFloor(session.number, partial(phone.converse, self.state), phone.refuse)
         await self.state.mail.to_supervisor.send(taken)
-        await phone.began.wait()
-        return refused(phone.why_refused) if phone.why_refused else DONE
+        await phone.decided.wait()
+        return DONE if phone.why is None else refused(phone.why)
 
     async def _give_back(self) -> CommandAnswer:
         """Have the agent take the caller back; it is done when a session has the floor."""

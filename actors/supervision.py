@@ -191,6 +191,23 @@ class Standby:
             begin()
 
 
+@attrs.define(eq=False)
+class Request:
+    """A request that may be refused; it is `decided` once it is known `why` it is, or that it is not."""
+
+    why: str | None = attrs.field(default=None, init=False)
+    decided: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def refuse(self, why: str) -> None:
+        self.why = why
+        self.decided.set()
+
+    async def wait_refused(self) -> str:
+        """Wait until it is refused; return why. What grants it cancels the task that waits for this."""
+        await self.decided.wait()
+        return self.why if self.why is not None else await trio.sleep_forever()
+
+
 @asynccontextmanager
 async def in_background(*runs: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run tasks for as long as the `async with` lasts; they are cancelled at the end."""

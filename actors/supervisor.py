@@ -40,18 +40,16 @@ class Supervisor:
     _restarts: list[float] = attrs.field(factory=list[float], init=False)
     """When agents of this call were restarted."""
 
-    async def run(self) -> str:
-        """Start one agent after the other, until none can carry on; return why."""
+    async def run(self) -> None:
+        """Start one agent after the other, until none can carry on: the journal says why."""
         async with trio.open_nursery() as sessions:
             try:
                 live = await self._start_first(sessions)
                 while True:
                     message = await self.state.mail.next_from(live.number, self.state.policy.wording.session_lost)
                     live = await self._on_message(message, sessions, live)
-            except NoRestartLeft as exhausted:
-                why = str(exhausted)
-            sessions.cancel_scope.cancel(reason="no agent is left")
-        return why
+            except NoRestartLeft:
+                sessions.cancel_scope.cancel(reason="no agent is left")
 
     async def _on_message(self, message: ToSupervisor, sessions: trio.Nursery, holder: AgentSession) -> AgentSession:
         match message:

@@ -14,7 +14,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.facts import CallClosing, CallerSilent, ClosingUnsaid, GoodbyeHeard, GoodbyeStarted, SilenceMet
-from actors.journal import Journal
+from actors.journal import Journal, ignore
 from actors.line.ledger import SWITCHBOARD, Ledger
 from actors.line.reply import Voice
 from actors.line.switch import Switch
@@ -83,10 +83,6 @@ _LAST_WORDS = frozenset({Phase.TRANSFERRING, Phase.ENDING, Phase.CLOSING})
 """The words of these phases are heard to the last one."""
 
 
-def _nothing() -> None:
-    """No function has ended the conversation."""
-
-
 @attrs.define(eq=False)
 class TurnDriver:
     turn: Turn
@@ -97,7 +93,7 @@ class TurnDriver:
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     """On the floor: it is set with `FloorGiven`, and reset with `FLOOR_VACATED`."""
-    on_concluded: Callable[[], None] = attrs.field(default=_nothing, init=False)
+    on_concluded: Callable[[], None] = attrs.field(default=ignore, init=False)
     """Called when the conversation is over as a function has asked for, whatever became of its session."""
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
     """The agent whose turn it is, with a session or with one on its way: a clip has its voice."""
@@ -133,7 +129,7 @@ class TurnDriver:
                 for effect in wanted:
                     self._perform(effect)
                 if not self.turn.ended_by:  # or no longer
-                    self.on_concluded = _nothing
+                    self.on_concluded = ignore
                 self._note_closing()
         finally:
             self._is_taking = False
@@ -186,7 +182,7 @@ class TurnDriver:
         finally:
             self.on_concluded()  # unless it has been: a caller may hang up in the goodbye
             # each knows the other: they would outlive the call until a full collection
-            self.session, self.on_concluded = None, _nothing
+            self.session, self.on_concluded = None, ignore
 
     async def _tell_times(self) -> None:
         while True:

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from actors.call_state import CallState
-from actors.commands import CommandAnswer, CommandGiven, name_of
+from actors.commands import CommandAnswer, CommandGiven
 from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
@@ -111,7 +111,7 @@ class Attendant:
                 state.journal.note(StreamFailed(why))
             case CommandGiven(command=command):
                 if state.commands.take(message):
-                    name = f"command {name_of(command.action)}"
+                    name = f"command {command.name}"
                     nursery.start_soon(self.runner.carry_out, command, message.phone, name=name)
             case _:
                 assert_never(message)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import attrs
 
 from actors.facts import AgentSpoke, BargeIn, HandoffGap, ReplyEnded, ReplyResumed, ReplyStarted, ReplyText
-from actors.journal import Journal
+from actors.journal import Journal, ignore
 from actors.line.reply import AsideAudio, Marks, Piece, Reply, SendAudio, SendClear, SendMarkAlone, Voice, Work
 from actors.ticks import Sleeper, next_round, time_reader
 from actors.turn.effects import Gate
@@ -32,10 +32,6 @@ _SCRAP = BYTES_PER_SECOND // 10
 """A tenth of a second: less is worth a message only while the caller has no more than that left to hear."""
 
 
-def _ignore(*_: object) -> None:
-    """Keep no recording, or send nothing at once."""
-
-
 @attrs.define
 class Ledger:
     """The outgoing audio of one call. All but `wait_…` and `next_work` is synchronous and never blocks."""
@@ -45,15 +41,14 @@ class Ledger:
     """Seconds of audio the caller's line is kept ahead by: less makes barge-in exact, more survives a stall."""
     piece: float = 0.4
     """Seconds of audio in one message once the lead is there."""
-    on_heard: Callable[[float, bytes], None] = _ignore
+    on_heard: Callable[[float, bytes], None] = ignore
     """Called with audio that was played, and the second of the call at which it began."""
-    _send_due: Callable[[], None] = attrs.field(default=_ignore, init=False)
+    _send_due: Callable[[], None] = attrs.field(default=ignore, init=False)
     floor: Voice | None = attrs.field(default=None, init=False)
     gate: Gate = attrs.field(default=Gate.OPEN, init=False)
     received: int = attrs.field(default=0, init=False)
     sent: int = attrs.field(default=0, init=False)
-    """Bytes sent to the line; what is resumed after a cut is sent a second time, and counted in `resent` too."""
-    resent: int = attrs.field(default=0, init=False)
+    """Bytes sent to the line; what is resumed after a cut is sent a second time."""
     dropped: int = attrs.field(default=0, init=False)
     generation: int = attrs.field(default=0, init=False)
     _queue: list[tuple[Reply, bytes]] = attrs.field(factory=list, init=False)
@@ -197,7 +192,6 @@ class Ledger:
     def resume(self) -> list[Reply]:
         """Play what is aside, from where the caller stopped hearing it; return its replies."""
         self._queued += self._aside.size
-        self.resent += self._aside.sent
         for reply, text, at in self._aside.take_texts():
             reply.add_text(text, at)
             self.journal.note(ReplyText(reply.agent, reply.generation, text))
@@ -319,7 +313,7 @@ class Ledger:
         try:
             yield
         finally:
-            self._send_due = _ignore
+            self._send_due = ignore
 
     def put_back(self, work: Work) -> None:
         """Take back work that could not be sent at once: it is the next there is."""

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.facts import FunctionAnswered
-from actors.supervision import Crashed, Standby, guard
+from actors.supervision import Crashed, Request, Standby, guard
 from agents.brief import Brief
 from agents.functions import TransferToHuman
 from agents.spec import AgentSpec
@@ -41,8 +41,10 @@ class Transfers(Protocol):
 
 
 @attrs.define(eq=False)
-class Wish:
+class Wish(Request):
     """A person is wanted: by a function of this agent's or, without a `call`, by a key or an operator.
+
+    Refused where nobody could be reached; where somebody was, the call is over.
 
     `number` is our own of the call, and `command_id` is the operator's, whose way to that person is another one.
     """
@@ -60,23 +62,11 @@ class Wish:
     since: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     allowed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _refused: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _why: str = attrs.field(default="", init=False)
 
     @property
     def id(self) -> str:
         """The name under which `Turn` knows it: "" for a key."""
         return "" if self.call is None else str(self.number)
-
-    def refuse(self, why: str) -> None:
-        """Tell the model, if it waits, why nobody was reached."""
-        self._why = why
-        self._refused.set()
-
-    async def wait_refused(self) -> str:
-        """Wait until nobody could be reached; return why. Where somebody was, the call is over before that."""
-        await self._refused.wait()
-        return self._why
 
 
 @attrs.define(eq=False)

@@ -159,11 +159,6 @@ class Tape:
             self._frames.popleft()
 
 
-def _later(_: bytes) -> bool:
-    """Deliver nothing at once."""
-    return False
-
-
 @attrs.define(eq=False)
 class TapeReader:
     """Reads the tape for one session: from `cursor` on, in chunks, and silence while it is held.
@@ -182,7 +177,7 @@ class TapeReader:
     rate: float = 4.0
     starved_after: float = 2.0
     """Seconds without caller audio after which silence stands in for it."""
-    deliver: Callable[[bytes], bool] = _later
+    deliver: Callable[[bytes], bool] = lambda _: False
     """Takes a live chunk the moment it is complete, if it can at once; else `next_chunk` returns it."""
     _released: trio.Event | None = attrs.field(default=None, init=False)
     _has_cut: bool = attrs.field(default=False, init=False)

@@ -53,8 +53,3 @@ def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
             tap(*args, **kwargs)
 
     return taps[0] if len(taps) == 1 else call
-
-
-def nameless(_call_sid: str) -> str:
-    """Name no trace, and no place in an object store."""
-    return ""

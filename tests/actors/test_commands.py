@@ -1,5 +1,7 @@
 """Every command is noted once and answered once, to everyone who has sent it."""
 
+from typing import get_args
+
 import attrs
 import pytest
 import trio
@@ -159,6 +161,8 @@ async def test_a_command_of_an_earlier_stream_is_not_carried_out_again() -> None
     ]
 
 
-def test_no_phone_number_is_kept() -> None:
-    for action in commands.KINDS.values():
-        assert "number" not in commands.fields_of(action(**dict.fromkeys(attrs.fields_dict(action), "+15550001111")))
+def test_each_has_a_name_and_no_phone_number_is_kept() -> None:
+    assert set(commands.KINDS.values()) == set(get_args(commands.Action))
+    for name, kind in commands.KINDS.items():
+        command = Command("k1", "Sam", kind(**dict.fromkeys(attrs.fields_dict(kind), "+15550001111")))
+        assert (command.wanted[0], "number" in command.wanted[1]) == (name, False)

@@ -82,7 +82,8 @@ class Scene:
     async def run(self) -> None:
         turn = self.watched.state.turn
         with turn.talk:
-            self.outcome = await self.supervisor.run()
+            await self.supervisor.run()
+            self.outcome = self.watched.facts(RestartsExhausted)[-1].error
         self.outcome = self.outcome or turn.conclusion
         self.over.set()
 

@@ -19,13 +19,14 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.commands import Action, Command, CommandAnswer, CommandGiven, PersonOnLine
+from actors.commands import Action, Command, CommandAnswer, CommandGiven
 from actors.endings.intercom import Intercom
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
+from actors.supervision import Request
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND, silence
 from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, ServerMessage, UserStartedSpeaking
@@ -180,7 +181,7 @@ class HandCall:
         await self.far.say(*sentence(0, text, 1.0))
         await self.far.hear_for(1.5)
 
-    async def command(self, action: Action, phone: PersonOnLine | None = None) -> CommandAnswer:
+    async def command(self, action: Action, phone: Request | None = None) -> CommandAnswer:
         """Have an operator command something, and wait for the answer."""
         send, receive = trio.open_memory_channel[CommandAnswer](1)
         with send, receive:

@@ -16,9 +16,10 @@ import orjson
 import structlog
 import trio
 
-from actors.commands import KINDS, OVER, Command, CommandAnswer, CommandGiven, Outcome, PersonOnLine, name_of, refused
+from actors.commands import KINDS, OVER, Command, CommandAnswer, CommandGiven, Outcome, refused
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
+from actors.supervision import Request
 from protocol.fields import json_or
 from store.fleet import shared
 from store.fleet.shared import Fleet, Later
@@ -68,7 +69,7 @@ class Letter:
 
     def written(self) -> str:
         command = self.command
-        plain = {"id": command.id, "by": command.by, "do": name_of(command.action)}
+        plain = {"id": command.id, "by": command.by, "do": command.name}
         return orjson.dumps(
             {"kind": _ASKED, **plain, "fields": attrs.asdict(command.action), "from": self.worker, "token": self.token}
         ).decode()
@@ -102,7 +103,7 @@ class Commands:
         return await self._ask_elsewhere(call_sid, command, within) if isinstance(here, NotHere) else here
 
     async def ask_here(
-        self, call_sid: str, command: Command, within: float = ANSWER_SECONDS, phone: PersonOnLine | None = None
+        self, call_sid: str, command: Command, within: float = ANSWER_SECONDS, phone: Request | None = None
     ) -> Asked:
         """Give a command to a call of this worker; `phone` is the page's, on which the operator takes it over."""
         send, receive = trio.open_memory_channel[CommandAnswer](1)

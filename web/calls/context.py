@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from actors.call_services import CallServices
-from actors.record.watching import each_of, nameless
+from actors.record.watching import each_of
 from settings import Settings
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore
@@ -114,7 +114,7 @@ def build_context(settings: Settings, opened: Opened) -> AppContext:
         services=attrs.evolve(
             _observed(services, counts, watched, webhooks),
             save=announced.save,
-            recording_at=objects.address if objects is not None else nameless,
+            recording_at=objects.address if objects is not None else lambda _: "",
         ),
         admissions=admissions,
         signatures=TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token),

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused, wanted_by
+from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused
 from actors.endings.transfer import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from agents.context import LONGEST_SENTENCE
@@ -124,7 +124,7 @@ async def _call_back(context: AppContext, record: CallRecord, command: Command) 
 
 def _afterwards(record: CallRecord, command: Command) -> CommandAnswer | Pending:
     """Answer for a call that is over: as it did itself, if it had this command."""
-    wanted = wanted_by(command)
+    wanted = command.wanted
     known = next((one for one in record.commands if one.id == command.id), None)
     return answer_of(known) if known is not None and (known.command, known.fields) == wanted else OVER
 

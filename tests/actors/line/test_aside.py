@@ -50,7 +50,7 @@ async def test_a_resumed_reply_goes_on_where_the_caller_stopped_hearing_it(autoj
     assert audio_of(after) == speech(2.0)[round(0.7 * 8000) :]
     assert [(spoke.start, spoke.end) for spoke in notebook.of(AgentSpoke)] == [(0.0, 0.7), (1.7, 3.0)]
     assert notebook.of(ReplyEnded) == [ReplyEnded("qualifier", 1, "one two three four", "one two three four", True)]
-    assert (ledger.received + ledger.resent, ledger.resent) == (ledger.sent + ledger.dropped, 4000)
+    assert ledger.sent + ledger.dropped == ledger.received + 4000  # half a second twice
 
 
 async def test_what_is_still_coming_of_a_cut_reply_is_resumed_with_it(autojump_clock: MockClock) -> None:
@@ -239,7 +239,7 @@ def test_a_reply_that_is_cut_and_resumed_is_heard_whole_and_once(
             await bridge_for(said.ledger, 60.0)
             said.ledger.close()
             assert bytes(said.heard) == said.put
-            assert said.ledger.received + said.ledger.resent == said.ledger.sent
+            assert (said.ledger.dropped, said.ledger.sent >= said.ledger.received) == (0, True)
 
     trio.run(run, clock=MockClock(autojump_threshold=0))
 
