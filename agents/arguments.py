@@ -25,6 +25,7 @@ import orjson
 
 from agents.kinds import Choice, Kind, Several, Text, UnfitValue, as_words, kind_for, plain_type, said_back
 from agents.spec_types import problem_with
+from protocol.deepgram import TOO_DEEP, TOO_LONG
 from protocol.fields import JSON, json_or, kind
 
 ArgumentsT = TypeVar("ArgumentsT")
@@ -163,7 +164,8 @@ def _forgiving_object(text: str, inside: Sequence[_Argument]) -> tuple[Mapping[s
     try:
         return _object(text), ()
     except ArgumentsRefused as refused:
-        first = next((each.name for each in inside if each.is_words), None)
+        unread = text in {TOO_LONG, TOO_DEEP}
+        first = next((each.name for each in inside if each.is_words and not unread), None)
         return {} if first is None else {first: as_words(json_or(text, text))}, refused.problems
 
 

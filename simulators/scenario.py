@@ -136,6 +136,13 @@ class Human:
     """Name of a synthesised voice."""
 
 
+ENDINGS: Final = (
+    *("completed", "caller_hung_up", "caller_silent", "max_length", "no_agent", "line_dead", "crashed", "cut"),
+    *("machine", "voicemail_left", "transferring", "transferred", "transfer_unknown", "ended_by_operator", "drained"),
+)
+"""Outcomes of calls that were answered: a scenario can end with one of them."""
+
+
 @attrs.frozen
 class Scenario:
     """One conversation: the caller, the agents' scripts, the person they may ask for, and what goes wrong."""
@@ -228,7 +235,7 @@ def parse_scenario(text: str, *, where: str = "scenario", name: str = "scenario"
         agents={name: _agent(agents.table(name)) for name in agents.content},
         faults=tuple(_fault(table, line) for line in table.texts("faults")),
         human=_human(table.table("human")) if "human" in table.content else None,
-        ends=table.text("ends", "completed"),
+        ends=table.optional_choice("ends", ENDINGS) or "completed",
     )
     table.done()
     return scenario

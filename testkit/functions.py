@@ -20,6 +20,7 @@ from trio.testing import MockClock
 
 from actors.session.function_results import UnfitOutcome, checked
 from actors.supervision import describe
+from agents.arguments import json_of
 from agents.functions import (
     JSON,
     Answer,
@@ -242,6 +243,15 @@ def _raising(at: float, function: str, failures: list[HandlerFailed]) -> Iterato
         error = sys.exception()
         if noted and error is not None:
             failures.append(HandlerFailed(at, function, f"it raised {describe(error)}", place_in(error.__traceback__)))
+
+
+def arguments_read(spec: FunctionSpec, arguments: Mapping[str, object]) -> Mapping[str, JSON]:
+    """Return what a function makes of arguments, as JSON: "3" may be a number, and what was left out a default."""
+    try:
+        read = json_of(spec.parse(orjson.dumps(arguments).decode()))
+    except ArgumentsRefused:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _unfit(outcome: object) -> str:

@@ -23,6 +23,7 @@ from simulators.deepgram.brain import words_of
 from simulators.speech import synthesise
 from simulators.toml_reader import nearest
 from store.records import OPERATOR
+from testkit.functions import arguments_read
 from testkit.silence import silences
 from testkit.transcript import ExpectationFailed, Transcript, transcript_of
 from testkit.witness import Witnessed
@@ -197,7 +198,7 @@ class PlayedCall(Witnessed):
         self._refuse_unknown("function", [name])
         found = [called for called in self.calls if called.name == name]
         sent = {key: _sent(value) for key, value in arguments.items()}
-        matching = [called for called in found if all(called.arguments.get(key) == sent[key] for key in sent)]
+        matching = [called for called in found if self._has(called, sent)]
         wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
         if not found and times != 0:
             others = sorted({called.name for called in self.calls})
@@ -257,6 +258,12 @@ class PlayedCall(Witnessed):
                     f"expected the Brief for {to} to say {text!r} in {field!r}; it says {dict(told)}", at
                 )
         return self
+
+    def _has(self, called: Called, sent: Mapping[str, object]) -> bool:
+        """Say whether a call has these arguments: as the model wrote them, or as its function reads them."""
+        spec = self.roster.agents[called.agent].function(called.name) if called.agent in self.roster.agents else None
+        read = arguments_read(spec, called.arguments) if spec is not None else {}
+        return all(value in (called.arguments.get(name), read.get(name)) for name, value in sent.items())
 
     def _refuse_unknown(self, kind: str, names: Iterable[str]) -> None:
         """Refuse a misspelt name: that nobody called it, or handed the call to it, is true of any."""

@@ -154,10 +154,16 @@ def _unkept(pressed: Sequence[tuple[float, str]], notes: list[str]) -> Iterator[
         yield at, digit or "0"
 
 
-def _told_of(text: str) -> str:
-    """Return what the service is told of a turn of the caller's: of keys that are not kept, as they are pressed now."""
-    count = keys_in(text)
-    return describe_keys(("0" * count,)) if count else text
+def _told_of(text: str, pressed: list[int]) -> str:
+    """Return what the service is told of a turn of the caller's: of keys that are not kept, as they are pressed now.
+
+    `pressed` are the keys in each entry that no agent was told of yet; those of this turn are taken out.
+    """
+    left, told = keys_in(text), list[str]()
+    while left > 0 and pressed:
+        told.append("0" * min(left, pressed.pop(0)))
+        left -= len(told[-1])
+    return describe_keys((*told, *["0" * left][: left > 0])) if keys_in(text) else text
 
 
 def _hung_up(entries: Sequence[Entry]) -> float | None:
@@ -316,10 +322,12 @@ class _Turn:
 
 
 def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedAgent]:
-    ours, turns = _sentences_of(policy), list[_Turn]()
+    ours, turns, pressed = _sentences_of(policy), list[_Turn](), list[int]()
     for entry in entries:
-        if isinstance(entry.fact, facts.TurnHeard):
-            turns.append(_Turn(entry.fact.agent, _told_of(entry.fact.text), entry.at))
+        if isinstance(entry.fact, facts.KeysPressed) and entry.fact.taken:
+            pressed.append(entry.fact.count)
+        elif isinstance(entry.fact, facts.TurnHeard):
+            turns.append(_Turn(entry.fact.agent, _told_of(entry.fact.text, pressed), entry.at))
         elif turns and getattr(entry.fact, "agent", "") == turns[-1].agent:
             turns[-1].read(entry, ours)
     scripts: dict[str, list[ScriptedTurn]] = {}

@@ -11,8 +11,17 @@ import attrs
 
 from actors.policy import describe_keys
 from protocol.fields import JSON
-from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn, has_words
-from simulators.toml_reader import ScenarioError
+from simulators.scenario import (
+    ENDINGS,
+    Caller,
+    CallerLine,
+    Scenario,
+    ScriptedAgent,
+    ScriptedCall,
+    ScriptedTurn,
+    has_words,
+)
+from simulators.toml_reader import ScenarioError, nearest
 
 __all__ = ["answers", "calls", "conversation", "hangs_up", "presses", "says", "waits"]
 
@@ -90,8 +99,10 @@ def conversation(
     The caller hangs up after the last answer if `hangs_up`; else the agents have to. `fallback` is what an agent says
     to words that no step answers.
 
-    *Raises* `ScenarioError` for an answer to nothing.
+    *Raises* `ScenarioError` for an answer to nothing, and for an outcome that there is not.
     """
+    if ends not in ENDINGS:
+        raise ScenarioError(f"ends is {ends!r}{nearest(ends, ENDINGS)}; write one of {', '.join(ENDINGS)}")
     heard, agents = "", dict[str, list[ScriptedTurn]]()
     for number_of_step, step in enumerate(steps, 1):
         if isinstance(step, CallerLine):

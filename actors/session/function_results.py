@@ -1,9 +1,9 @@
 """Checks what a handler returned, before anything is done with it.
 
 `checked` copies an outcome into plain values: JSON of a bounded size for the model, short texts for the facts, nothing
-that a record or a socket cannot take. What does not fit is `UnfitOutcome`; its message names the field and the fix, for
-the author of the handler. A handler may return sub-classes, cycles or endless mappings: the copy reads no further than
-there is room for.
+that a record or a socket cannot take. None says nothing where words belong: it is no fault. What does not fit is
+`UnfitOutcome`; its message names the field and the fix, for the author of the handler. A handler may return
+sub-classes, cycles or endless mappings: the copy reads no further than there is room for.
 """
 
 import math
@@ -40,7 +40,7 @@ def checked(outcome: object) -> Outcome:
         case Answer(content=content, facts=facts):
             return Answer(_content(content), _facts(facts))
         case HandOff(to=to, reason=reason, notes=notes, back=back):
-            return HandOff(_short("to", to), _short("reason", reason), _short("notes", notes), back is True)
+            return HandOff(_short("to", to), _said("reason", reason), _said("notes", notes), back is True)
         case EndCall():
             return _texts(EndCall, outcome)
         case TransferToHuman():
@@ -82,10 +82,14 @@ def _measure(text: bytes) -> None:
 
 
 def _facts(facts: object) -> Mapping[str, str]:
+    if facts is None:
+        return {}
     if not isinstance(facts, Mapping):
         raise UnfitOutcome(f"facts is {_a(facts)}: return a mapping of names to texts")
     plain: dict[str, str] = {}
     for name, value in facts.items():
+        if value is None:
+            continue  # it is not known
         if len(plain) == MOST_FACTS:
             raise UnfitOutcome(f"facts has more than {MOST_FACTS} names: keep what the next agent has to know")
         plain[_short("the name of a fact", name)] = _short(f"facts[{_excerpt(name)}]", value)
@@ -94,7 +98,12 @@ def _facts(facts: object) -> Mapping[str, str]:
 
 def _texts(kind: type[T], outcome: T) -> T:
     names = [field.name for field in attrs.fields(kind)]
-    return kind(**{name: _short(name, getattr(outcome, name)) for name in names})
+    return kind(**{name: _said(name, getattr(outcome, name)) for name in names})
+
+
+def _said(where: str, value: object) -> str:
+    """Check words that need not be there: None says nothing."""
+    return "" if value is None else _short(where, value)
 
 
 def _short(where: str, value: object) -> str:

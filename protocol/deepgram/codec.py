@@ -26,6 +26,9 @@ LONGEST_REMARK = 500
 LONGEST_TEXT = 20_000
 """Characters of what was said, or of arguments, a quarter of an hour of them: a megabyte keeps all calls waiting."""
 
+TOO_LONG, TOO_DEEP = '"too long"', '"too many levels"'
+"""In the place of arguments that are not read: the model is told why, and no function takes it for words."""
+
 OTHER_NAMES: Mapping[type, str] = {
     HistoryText: "History",
     HistoryCalls: "History",
@@ -95,8 +98,8 @@ def _arguments(call: Fields) -> str:
     try:
         text = value if isinstance(value, str) else "" if value is None else fields.dump(value)
     except LocalProtocolError:
-        return '"too many levels"'
-    return '"too long"' if len(text) > LONGEST_TEXT else text or "{}"
+        return TOO_DEEP
+    return TOO_LONG if len(text) > LONGEST_TEXT else text or "{}"
 
 
 def _read_conversation_text(message: Fields) -> messages.ConversationText:

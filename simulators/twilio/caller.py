@@ -173,7 +173,7 @@ class CallerTurns:
             self._reply_began = None
             return self._finish_line()
         digit, self._digits = self._digits[0], self._digits[1:]
-        self._until = self._now + frames(BETWEEN_DIGITS)
+        self._until = self._now + (frames(BETWEEN_DIGITS) if self._digits else 0)
         return PressesKey(digit)
 
     def _finish_line(self) -> CallerAct:

@@ -15,6 +15,7 @@ import attrs
 from agents.arguments import ArgumentsRefused
 from agents.roster import Roster
 from protocol.fields import json_or
+from testkit.functions import arguments_read
 from testkit.probe.cases import Case
 from testkit.probe.cassettes import Cassette, Cassettes, Run
 
@@ -71,8 +72,9 @@ def _wrong_arguments(case: Case, made: str, roster: Roster) -> str:
         return f"it called {case.function} with arguments that are refused: {refused}"
     read = json_or(made, None)
     given = read if isinstance(read, dict) else {}  # a handoff is done with that, too
+    meant = arguments_read(spec, given) if spec is not None else {}
     for name, value in case.arguments.items():
-        if given.get(name) != value:
+        if value not in (given.get(name), meant.get(name)):
             return f"it called {case.function} with {name}={given.get(name)!r} in the place of {value!r}"
     return ""
 

@@ -163,7 +163,7 @@ async def test_what_is_json_or_a_kind_of_it_is_sent_as_plain_values(value: objec
     assert orjson.loads(result.text()) == {"x": json.loads(json.dumps(value, default=list))}
 
 
-@pytest.mark.parametrize("value", [5, 1.5, None, True, object(), b"five", ["a"], HALF, "x" * 5_000, Decimal(5)])
+@pytest.mark.parametrize("value", [5, 1.5, True, object(), b"five", ["a"], HALF, "x" * 5_000, Decimal(5)])
 async def test_a_fact_is_a_text_of_bounded_length(value: object) -> None:
     result = await returned(Answer({"ok": True}, facts={"rating": cast("str", value)}))
 
@@ -171,12 +171,29 @@ async def test_a_fact_is_a_text_of_bounded_length(value: object) -> None:
     assert "facts['rating']" in result.cause
 
 
-@pytest.mark.parametrize("facts", [None, 5, ["a"], {5: "a"}, {HALF: "a"}, {str(n): "a" for n in range(100)}, Broken()])
+@pytest.mark.parametrize("facts", [5, ["a"], {5: "a"}, {HALF: "a"}, {str(n): "a" for n in range(100)}, Broken()])
 async def test_facts_are_a_mapping_of_names(facts: object) -> None:
     assert isinstance(await returned(Answer({"ok": True}, cast("dict[str, str]", facts))), Failed)
 
 
-@pytest.mark.parametrize("text", [5, None, HALF, "x" * 5_000, b"why"])
+@pytest.mark.parametrize(
+    ("facts", "kept"), [(None, {}), ({"x": None}, {}), ({"x": None, "y": "", "z": "1"}, {"y": "", "z": "1"})]
+)
+async def test_a_fact_that_is_none_is_not_known_and_costs_no_answer(facts: object, kept: dict[str, str]) -> None:
+    """As `facts={"email": row.get("email")}` has it."""
+    assert await returned(Answer({"ok": True}, cast("dict[str, str]", facts))) == Answer({"ok": True}, kept)
+
+
+async def test_words_that_are_none_are_none_but_where_a_call_goes_is_said() -> None:
+    nothing = cast("str", None)
+
+    assert await returned(HandOff("advisor", nothing, nothing)) == HandOff("advisor", "", "")
+    assert await returned(EndCall(nothing)) == EndCall("")
+    assert await returned(TransferToHuman(nothing, nothing, nothing)) == TransferToHuman("", "", "")
+    assert isinstance(await returned(HandOff(nothing, "why")), Failed)
+
+
+@pytest.mark.parametrize("text", [5, HALF, "x" * 5_000, b"why"])
 async def test_the_words_of_the_other_outcomes_are_checked_as_well(text: object) -> None:
     words = cast("str", text)
     outcomes = HandOff("advisor", words), HandOff(words, "why"), EndCall(words), TransferToHuman("why", words)

@@ -15,7 +15,9 @@ from agents.functions import (
     Outcome,
     handoff_to_next_agent,
     no_handler,
+    transfer_to_human,
 )
+from protocol.deepgram import TOO_DEEP, TOO_LONG
 
 CONTEXT = CallContext(call_sid="CA1", agent="closer")
 
@@ -111,3 +113,13 @@ def test_an_object_with_an_async_call_is_a_handler() -> None:
             return Answer("counted")
 
     assert FunctionSpec("count", "Counts.", HandoffArguments, Counting()).has_handler()
+
+
+@pytest.mark.parametrize("unread", [TOO_LONG, TOO_DEEP])
+@pytest.mark.parametrize("function", [handoff_to_next_agent("advisor"), END_CONVERSATION, transfer_to_human()])
+def test_arguments_that_were_not_read_are_no_words_of_the_agents(function: FunctionSpec, unread: str) -> None:
+    """The call is handed on, without a reason that nobody gave."""
+    made, odd = function.read(unread)
+
+    assert getattr(made, "reason", None) == ""
+    assert unread in odd[0]

@@ -8,6 +8,7 @@ import pytest
 from agents.functions import ArgumentsRefused
 from agents.roster import default_roster
 from simulators.scenario import (
+    ENDINGS,
     CallerLine,
     Human,
     Scenario,
@@ -18,6 +19,7 @@ from simulators.scenario import (
     shipped_scenarios,
 )
 from simulators.speech import synthesise
+from testkit import conversation, hangs_up
 
 WHOLE = """
 name = "small"
@@ -66,6 +68,23 @@ then = ["Goodbye!"]
 then_calls = [{ name = "end_conversation", arguments = { reason = "task_complete" } }]
 on_error = ["Sorry."]
 """
+
+
+@pytest.mark.parametrize("ends", ENDINGS)
+def test_a_scenario_may_end_as_any_answered_call(ends: str) -> None:
+    assert parse_scenario(f'ends = "{ends}"\n{WHOLE}').ends == ends
+    assert conversation(hangs_up(), ends=ends).ends == ends
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [("complete", "did you mean 'completed'"), ("caller_hangs_up", "'caller_hung_up'"), ("busy", "; write one of")],
+)
+def test_a_scenario_ends_as_no_call_would(ends: str, told: str) -> None:
+    with pytest.raises(ScenarioError, match=f"ends is '{ends}'.*{told}"):
+        parse_scenario(f'ends = "{ends}"\n{WHOLE}')
+    with pytest.raises(ScenarioError, match=f"ends is '{ends}'.*{told}"):
+        conversation(hangs_up(), ends=ends)
 
 
 def test_every_key_is_read() -> None:

@@ -1,5 +1,6 @@
 """A recorded call, played again."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from agents.spec import soft
 from cli import commands
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, shipped_scenarios
-from testkit import answers, conversation, harness, says
+from testkit import answers, conversation, harness, presses, says
 from testkit.play import filler_clips
 from testkit.rebuild import rebuild
 from testkit.recording import ReplayRefused, anonymise, read_journal
 from testkit.replay import Replayed, compare, replay
 from tests.testkit.mistakes import ENDS, GOOD, roster
-from tests.testkit.test_survey import ROSTER, SURVEY
+from tests.testkit.test_survey import GOODBYE, ON, ROSTER, SCORE, SURVEY
 
 FAULTS = (
     "",
@@ -118,6 +119,28 @@ async def test_keys_are_pressed_again_and_are_no_words(autojump_clock: MockClock
     assert pressed == (["1", "3", "#"] if keeps else ["0", "0", "#"])
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("keys", ["3#1#", "12#3", "3#", "1#2#13#"])
+async def test_several_entries_in_a_row_are_told_as_several(autojump_clock: MockClock, keys: str, keeps: bool) -> None:
+    """How many keys were pressed does not say in how many entries: the agents hear of each."""
+    agents = load_roster(ROSTER)
+    call = conversation(
+        presses("1"),
+        answers("opener", calls=ON),
+        presses(keys),
+        answers("asker", "Thank you. Shall we leave it at that?", calls=SCORE),
+        says("Yes."),
+        answers("asker", calls=ON),
+        *GOODBYE,
+    )
+
+    replayed = await replay(
+        read_journal(await record(call, agents=agents, policy=CallPolicy(keep_digits=keeps))), agents
+    )
+
+    assert () == replayed.differences
+
+
 async def test_words_of_an_agents_own_that_the_switchboard_might_have_it_say_are_said_again(
     autojump_clock: MockClock,
 ) -> None:
@@ -191,6 +214,30 @@ def test_sounds_that_nobody_understood_and_keys_that_are_not_kept_are_told() -> 
     assert "a sound at 1.00 s, which nobody understood" in rebuilt.notes
     assert "the key pressed at 2.20 s is not kept (KEEP_DIGITS): 0 is pressed" in rebuilt.notes
     assert [line.digits for line in rebuilt.scenario.caller.lines] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("entered", "told"),
+    [
+        ([3], "The caller pressed 0 0 0 on the keypad."),
+        ([1, 2], "The caller pressed 0, then 0 0 on the keypad."),
+        ([1, 1, 1], "The caller pressed 0, then 0, then 0 on the keypad."),
+        ([1], "The caller pressed 0, then 0 0 on the keypad."),
+    ],
+)
+def test_entries_that_one_turn_tells_of_are_told_one_by_one(entered: list[int], told: str) -> None:
+    keys = [{"event": "keys_pressed", "count": count, "taken": True} for count in entered]
+    turn = {"event": "turn_heard", "agent": "desk", "text": "(pressed 3 keys)"}
+    said = {"event": "reply_text", "agent": "desk", "generation": 1, "text": "Thank you."}
+    floor = {"event": "floor_taken", "agent": "desk", "incarnation": 1, "offset": 0}
+    refused = {"event": "keys_pressed", "count": 2, "taken": False}
+    facts: list[Mapping[str, object]] = [floor, refused, *keys, turn, said]
+    entries = [{"seq": n, "at": 1.0, **one} for n, one in enumerate(facts, 1)]
+    lines = "\n".join(orjson.dumps(entry).decode() for entry in entries)
+
+    rebuilt = rebuild(read_journal(f"{LINE}\n{lines}\n{END}"), CallPolicy())
+
+    assert [turn.hears for turn in rebuilt.scenario.agents["desk"].turns] == [told]
 
 
 async def test_a_call_of_other_agents_is_refused(autojump_clock: MockClock, journal: str) -> None:

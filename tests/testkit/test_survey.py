@@ -1,7 +1,9 @@
 """A survey by telephone, as somebody else would test it: keys, soft handoffs, arguments of any name."""
 
+from collections.abc import Mapping
 from datetime import date
 from enum import Enum
+from typing import Literal
 
 import attrs
 import pytest
@@ -10,6 +12,7 @@ from trio.testing import MockClock
 from actors.policy import CallPolicy, Numbers
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.spec import AgentSpec, soft
+from protocol.fields import JSON
 from simulators.scenario import Scenario
 from testkit import ExpectationFailed, answers, calls, conversation, play, presses, says
 from testkit.functions import NoSuchFunction
@@ -78,6 +81,49 @@ async def test_an_argument_may_have_any_name_and_a_value_of_its_own_type(autojum
     call.expect_called("note_score", score=pytest.approx(2.9, abs=0.2))
     with pytest.raises(ExpectationFailed, match=r"with score=<Score.BAD: '1'>; it was called at"):
         call.expect_called("note_score", score=Score.BAD)
+
+
+class Stars(Enum):
+    ONE = 1
+    THREE = 3
+
+
+@attrs.frozen
+class Rated:
+    stars: Stars
+    day: Literal["Monday", "Friday"] = "Friday"
+    sure: bool = False
+    guests: int = 2
+
+
+async def rated(arguments: Rated, context: CallContext) -> Outcome:
+    return Answer({"noted": arguments.stars.value})
+
+
+@pytest.mark.parametrize("sent", [{"stars": "3"}, {"stars": 3.0, "day": "friday"}, {"stars": " 3 ", "sure": "false"}])
+async def test_arguments_are_expected_as_the_function_reads_them(
+    autojump_clock: MockClock, sent: Mapping[str, JSON]
+) -> None:
+    """A model may write a number as text, a word in another case, and leave out what has a default."""
+    agents = (
+        AgentSpec(
+            "desk", "clerk", "You rate.", "How was it?", "aura-2-luna-en",
+            (FunctionSpec("rate", "Rates.", Rated, rated), END_CONVERSATION),
+        ),
+    )  # fmt: skip
+    call = await play(
+        agents,
+        conversation(
+            says("It was good."), answers("desk", "Noted.", calls=calls("rate", **sent)),
+            says("Goodbye."), answers("desk", "Goodbye.", calls=ENDS),
+        ),
+    )  # fmt: skip
+
+    call.expect_called("rate", stars=Stars.THREE, day="Friday", sure=False, guests=2)
+    call.expect_called("rate", None, **sent)
+    for wrong in ({"stars": Stars.ONE}, {"day": "Monday"}, {"guests": 3}):
+        with pytest.raises(ExpectationFailed, match="expected rate to be called with"):
+            call.expect_called("rate", None, **wrong)
 
 
 def test_an_answer_to_keys_is_given_when_the_agent_is_told_of_them() -> None:

@@ -1,6 +1,6 @@
 """The services are asked which models there are, beside the calls, and what is missing is told once."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -60,10 +60,13 @@ class Services:
 
 @asynccontextmanager
 async def asking(
-    services: Services, refusals: Refusals | None = None
+    services: Services,
+    refusals: Refusals | None = None,
+    answer: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]] | None = None,
 ) -> AsyncIterator[tuple[Offered, BriefClient, Sequence[EventDict]]]:
     chosen, offered = settings(), Offered()
-    async with httpx.AsyncClient(transport=httpx.MockTransport(services)) as http, trio.open_nursery() as nursery:
+    transport = httpx.MockTransport(answer or services)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport) as http, trio.open_nursery() as nursery:
         client = brief_client_of(chosen, http)
         assert client is not None
         wanted = wanted_of(chosen, default_roster())
@@ -135,6 +138,47 @@ async def test_settings_that_are_refused_are_a_reason_to_ask_at_once(
 
         assert (before, offered.best([MINI, HAIKU])) == ((MINI, HAIKU), (HAIKU,))
         assert [entry.seq for entry in seen] == [1, 2]
+
+
+@attrs.define
+class SlowServices(Services):
+    """Takes five seconds for each answer."""
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        answer = self(request)
+        await trio.sleep(5)
+        return answer
+
+
+REFUSED = Entry(2, 0.0, SessionFailed("qualifier", 1, "INVALID_SETTINGS: model not available", False))
+
+
+async def test_a_doubt_that_comes_while_the_service_is_asked_is_asked_about_afterwards(
+    autojump_clock: MockClock,
+) -> None:
+    services, refusals = SlowServices(), Refusals()
+    async with asking(services, refusals, services.answer) as (offered, _, _):  # it has been asked for a second
+        services.think = [HAIKU]
+        refusals.notice(REFUSED)
+        await trio.sleep(15)
+
+        assert offered.best([MINI, HAIKU]) == (HAIKU,)
+
+
+@pytest.mark.parametrize(
+    "failed_for", [0.0, 2 * LONGEST_PAUSE], ids=["until then it answered", "it has failed for long"]
+)
+async def test_a_doubt_outlasts_a_question_that_fails(autojump_clock: MockClock, failed_for: float) -> None:
+    services, refusals = Services(), Refusals()
+    async with asking(services, refusals) as (offered, _, _):
+        services.think, services.status = [HAIKU], 503
+        await trio.sleep(failed_for)
+        refusals.notice(REFUSED)
+        await trio.sleep(1)
+        services.status = 200
+        await trio.sleep(FIRST_PAUSE)
+
+        assert offered.best([MINI, HAIKU]) == (HAIKU,)
 
 
 @pytest.mark.parametrize("status", [401, 404, 503])

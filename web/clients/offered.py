@@ -140,11 +140,13 @@ class Refusals:
     """Settings that the Voice Agent API has refused: a model may have gone since it was asked. Passes journals on."""
 
     observe: Callable[[Entry], None] = ignore
+    count: int = attrs.field(default=0, init=False)
     news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def notice(self, entry: Entry) -> None:
         match entry.fact:
             case SessionFailed(error=why) | SessionCrashed(error=why) if "INVALID_SETTINGS" in why:
+                self.count += 1
                 self.news.unpark_all()
             case _:
                 pass  # nothing that a list of models could explain
@@ -171,19 +173,23 @@ async def keep_asking(
         return missing_summary(summary_setting(settings), client)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_asking, "deepgram", think, refusals.news)
+        nursery.start_soon(_keep_asking, "deepgram", think, refusals)
         if client is not None:
-            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), ParkingLot())
+            nursery.start_soon(_keep_asking, "summary", lambda: summary(client), Refusals())
 
 
 def summary_setting(settings: Settings) -> str:
     return "SUMMARY_MODEL" if settings.summary_model else "GROQ_LLM"
 
 
-async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]], doubts: ParkingLot) -> None:
-    """Ask at growing intervals until an answer comes, then every ten minutes or when in doubt; log changes."""
+async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]], doubts: Refusals) -> None:
+    """Ask at growing intervals until an answer comes, then every ten minutes or when in doubt; log changes.
+
+    A doubt is settled by an answer to what was asked after it.
+    """
     pause, told = FIRST_PAUSE, ""
     while True:
+        known = doubts.count
         try:
             line = await ask()
         except NotTold as why:
@@ -195,4 +201,6 @@ async def _keep_asking(service: str, ask: Callable[[], Awaitable[str]], doubts: 
                 _log.warning("models_missing", service=service, says=line)
             rest, pause, told = LONGEST_PAUSE, FIRST_PAUSE, line
         with trio.move_on_after(rest):
-            await doubts.park()
+            while doubts.count == known:
+                await doubts.news.park()
+            pause = FIRST_PAUSE
