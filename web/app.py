@@ -20,9 +20,11 @@ from actors.call import run_call
 from actors.supervision import keep_running
 from settings import Settings
 from web.calls.campaign_runner import CampaignRunner
+from web.calls.commands import COMMAND
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdicts, settle_unheard, settle_unused
+from web.calls.forgetting import ERASE
 from web.calls.rate_limits import harden
 from web.calls.repeats import RepeatedOrders
 from web.calls.unfinished import UnfinishedOrders
@@ -40,7 +42,7 @@ from web.routes.people import PeopleRoutes
 from web.routes.problems import Misrouted
 from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
-from web.routes.watch_elsewhere import CallsElsewhere
+from web.routes.watch_elsewhere import WATCH, CallsElsewhere
 from web.sockets.asgi_events import MESSAGES
 from web.worker.retention import Removal
 from web.worker.watchdog import Watchdog
@@ -150,7 +152,6 @@ def create_app(
     `voice` says what is typed on the phone's page, where that is how visitors speak.
     """
     context = build_context(settings, opened)
-    context.fleet.on_erase(context.forgetting.erase_here)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
     credentials = Credentials(context)
@@ -159,6 +160,11 @@ def create_app(
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
+    context.fleet.answering |= {
+        COMMAND: context.commands.answer,
+        ERASE: context.forgetting.answer,
+        WATCH: views.elsewhere.answer,
+    }
     calls = CallRoutes(context, dispatcher, RepeatedOrders(context), views)
     for blueprint in _routes_of(context, calls):
         app.register_blueprint(blueprint)

@@ -6,7 +6,7 @@ and its teller learns so. `Attendant` is the call's, and reads what it is told. 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import assert_never
 
 import attrs
@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from actors.call_state import CallState
-from actors.commands import CommandAnswer, CommandGiven
+from actors.commands import CommandGiven
 from actors.endings.machine import AnsweringMachine
 from actors.facts import StreamFailed
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
@@ -31,8 +31,6 @@ log = structlog.stdlib.get_logger()
 @attrs.define(eq=False)
 class Intercom:
     _calls: dict[str, tuple[trio.MemorySendChannel[ToCall], Standby]] = attrs.field(factory=dict, init=False)
-    _expected: dict[str, trio.MemorySendChannel[CommandAnswer]] = attrs.field(factory=dict, init=False)
-    """Answers of calls on other workers that somebody waits for, by token."""
 
     @contextmanager
     def open(self, call_sid: str, reader: Standby | None = None) -> Iterator[trio.MemoryReceiveChannel[ToCall]]:
@@ -58,24 +56,6 @@ class Intercom:
             log.warning("call_not_told", call_sid=call_sid, what=type(message).__name__)
             return False
         return True
-
-    @contextmanager
-    def expecting(self, token: str) -> Iterator[trio.MemoryReceiveChannel[CommandAnswer]]:
-        """Take the answer of a call on another worker, which comes under this token, as long as the `with` lasts."""
-        send, receive = trio.open_memory_channel[CommandAnswer](1)
-        with send, receive:
-            self._expected[token] = send
-            try:
-                yield receive
-            finally:
-                del self._expected[token]
-
-    def answer(self, token: str, answer: CommandAnswer) -> None:
-        """Pass on an answer; one that nobody waits for any more, or that comes twice, is dropped."""
-        expected = self._expected.get(token)
-        if expected is not None:
-            with suppress(trio.WouldBlock):
-                expected.send_nowait(answer)
 
     def tell_all(self, message: ToCall) -> int:
         """Tell every call something; return how many were told."""

@@ -1,14 +1,18 @@
-"""Messages between workers, by NOTIFY on a channel of each of them.
+"""Messages between workers: rows of `commands` that NOTIFY announces.
 
-Commands to calls are rows that NOTIFY announces: they are read at once, and each second all the same. A row goes once
-it was passed on, not as it is read: an answer of the database that is lost would take the command with it. What is
-posted is the notification itself, and is lost where nobody listens. A worker that erases somebody asks every other one
-to do the same, by rows that go with its asking, and waits for their answers.
+They are read at once, and each second all the same. A row goes once it was passed on, not as it is read: an answer of
+the database that is lost would take the message with it. One is a command to a call, a question, or the answer to one:
+
+    {"kind": "watch", "about": {…}, "from": "w1", "token": "…"}        {"answer": …, "token": "…"}
+
+A question is answered in a task of its own, by what has undertaken to answer its kind. One of a kind that this version
+does not know, or whose answer cannot be sent, has no answer.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import attrs
 import orjson
@@ -17,24 +21,16 @@ import structlog
 import trio
 
 from protocol.errors import one_line
+from protocol.fields import json_or
 from store.calls import DatabaseUnavailable
-from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import Erase, ErasedElsewhere, Inbox, Later, Listener, WorkerMessage
+from store.fleet.shared import Answering, Answers, Listener, Question, WorkerMessage
 
 LOOK_SECONDS = 1.0
-ANSWER_SECONDS = 30.0
-"""For the others to search their folders."""
 _WORKERS = 1000
-_POSTED, _ASKED, _DONE = "post ", "erase ", "erased "
 
 _log = structlog.stdlib.get_logger()
-
-
-async def _nothing(_subject: Subject) -> int:
-    await trio.lowlevel.checkpoint()
-    return 0
 
 
 @attrs.define(eq=False)
@@ -43,11 +39,8 @@ class OtherWorkers:
 
     database: Database
     name: Callable[[], str]
-    inbox: Inbox = lambda _: None
-    """Takes what is posted."""
-    erase_here: Erase = _nothing
-    """Does what another worker asks for."""
-    _awaited: dict[str, trio.MemorySendChannel[int]] = attrs.field(factory=dict, init=False)
+    answering: Mapping[str, Answering] = attrs.field(factory=dict)
+    _awaited: dict[str, trio.MemorySendChannel[object]] = attrs.field(factory=dict, init=False)
     """By the token of a question: where its answers go."""
     _passed_on: set[int] = attrs.field(factory=set, init=False)
     """Rows that may be there still."""
@@ -57,10 +50,7 @@ class OtherWorkers:
         """Pass on what comes for this worker, until cancelled."""
         news, announced = trio.open_memory_channel[None](1)
 
-        def tell(text: str) -> None:
-            if text.startswith(_POSTED):
-                self.inbox(text.removeprefix(_POSTED))
-                return
+        def tell(_: str) -> None:
             with suppress(trio.WouldBlock):  # the table is read soon, and all of it then
                 news.send_nowait(None)
 
@@ -70,20 +60,25 @@ class OtherWorkers:
                 with trio.move_on_after(LOOK_SECONDS):
                     await announced.receive()
                 with suppress(DatabaseUnavailable):  # the beat finds out, and tells
-                    await self.hear(listener, nursery.start_soon)
+                    await self.hear(listener, nursery)
 
-    async def hear(self, listener: Listener, start: Callable[[Later], object]) -> int:
-        """Pass each command on once, and `start` what takes time about it; return how many commands that were.
+    async def hear(self, listener: Listener, nursery: trio.Nursery) -> int:
+        """Pass each message on once, and answer questions in `nursery`; return how many messages that were.
 
         Raises: `DatabaseUnavailable`.
         """
         rows = await self.database.ask(statements.HEAR, {"worker": self.name()})
         before, self._passed_on = self._passed_on, {row for row, _, _ in rows}
-        fresh = [WorkerMessage(call_sid, body) for row, call_sid, body in rows if row not in before]
-        for message in fresh:
-            later = self._take_erasing(message.body) if message.body.startswith((_ASKED, _DONE)) else listener(message)
-            if later is not None:
-                start(later)
+        fresh = [(call_sid, body) for row, call_sid, body in rows if row not in before]
+        for call_sid, body in fresh:
+            match json_or(body, None):
+                case {"kind": str(kind), "about": about, "from": str(worker), "token": str(token)}:
+                    nursery.start_soon(partial(self._answer, Question(kind, about, call_sid, worker), token))
+                case {"answer": answer, "token": str(token)}:
+                    if (send := self._awaited.get(token)) is not None:
+                        send.send_nowait(answer)
+                case _:
+                    listener(WorkerMessage(call_sid, body))
         if rows:
             await self.database.ask(statements.HEARD, {"ids": list(self._passed_on)})
         return len(fresh)
@@ -103,40 +98,37 @@ class OtherWorkers:
                     _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
                 await trio.sleep(LOOK_SECONDS)
 
-    async def erase(self, subject: Subject) -> ErasedElsewhere:
-        """Have the others erase. Raises: `DatabaseUnavailable`."""
+    async def ask(self, question: Question, within: float) -> Answers:
+        """Ask, as `Fleet.ask` says. Raises: `DatabaseUnavailable`."""
         token = secrets.token_hex(8)
-        about = {"from": self.name(), "token": token, "number": subject.number, "calls": sorted(subject.calls)}
-        body = _ASKED + orjson.dumps(about).decode()
-        send, answers = trio.open_memory_channel[int](_WORKERS)
+        plain = {"kind": question.kind, "about": question.about, "from": self.name(), "token": token}
+        body = orjson.dumps(plain).decode()
+        tell = statements.TELL_OTHERS
+        if question.call or question.worker:
+            tell = statements.TELL if question.call else statements.TELL_WORKER
+        name = question.call or question.worker or self.name()
+        send, receive = trio.open_memory_channel[object](_WORKERS)
         self._awaited[token] = send
-        with send, answers:
+        with send, receive:
             try:
-                asked = {"worker": self.name(), "body": body}
-                waiting, found = len(await self.database.ask(statements.TELL_OTHERS, asked)), 0
-                with trio.move_on_after(ANSWER_SECONDS):
-                    while waiting:
-                        found += await answers.receive()
-                        waiting -= 1
-                return ErasedElsewhere(found, waiting)
+                asked = len(await self.database.ask(tell, {"name": name, "body": body}))
+                given = list[object]()
+                with trio.move_on_after(within):
+                    while len(given) < asked:
+                        given.append(await receive.receive())
+                if len(given) < asked:
+                    await self.database.ask(statements.TAKE_BACK, {"body": body})
+                return Answers(given, asked - len(given))
             finally:
                 del self._awaited[token]
-                with trio.move_on_after(1, shield=True):
-                    await self.database.ask(statements.UNTELL, {"body": body})
 
-    def _take_erasing(self, body: str) -> Later | None:
-        if body.startswith(_ASKED):
-            return lambda: self._answer(body.removeprefix(_ASKED))
-        token, _, count = body.removeprefix(_DONE).partition(" ")
-        if (send := self._awaited.get(token)) is not None and count.isdigit():
-            send.send_nowait(int(count))
-        return None
-
-    async def _answer(self, body: str) -> None:
+    async def _answer(self, question: Question, token: str) -> None:
+        if (answering := self.answering.get(question.kind)) is None:
+            _log.warning("question_unknown", kind=question.kind)
+            return
         try:
-            asked = orjson.loads(body)
-            count = await self.erase_here(Subject(str(asked["number"]), frozenset(asked["calls"])))
-            answer = {"worker": asked["from"], "body": f"{_DONE}{asked['token']} {count}"}
-            await self.database.ask(statements.ANSWER, answer)
+            answer = {"answer": await answering(question.call, question.about), "token": token}
+            body = orjson.dumps(answer).decode()
+            await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body})
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            _log.warning("not_erased_here", why=one_line(exc))
+            _log.warning("question_not_answered", kind=question.kind, why=one_line(exc))

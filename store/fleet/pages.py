@@ -6,9 +6,8 @@ asks for it. Neither takes away a row that a transaction which began before its 
 another worker's, an ANALYZE, a backup; so the end of such transactions is waited for, and if it does not come, that is
 said. Samples of columns, which ANALYZE takes for the planner, stay in `pg_statistic` for as long as the table is
 there: so none are taken of columns that are about a person. The write-ahead log has everything until its files
-(segments) are used again: after a checkpoint they may be, and then something else is written into each. What workers
-post to each other (`pg_notify`) is in files of a queue, which go when all who listen have read on by one file. All of
-it blocks.
+(segments) are used again: after a checkpoint they may be, and then something else is written into each. All of it
+blocks.
 """
 
 import math
@@ -73,11 +72,6 @@ _SEGMENTS = """SELECT count(*) FILTER (WHERE name < redo_wal_file),
     count(*) FILTER (WHERE name > pg_walfile_name(pg_current_wal_insert_lsn()))
     FROM pg_ls_waldir(), pg_control_checkpoint() WHERE name ~ '^[0-9A-F]{24}$'"""
 """How many are kept though no longer needed after a crash, and how many are ready to be used again."""
-_READ_ON = "SELECT pg_notify('switchboard', rpad(n::text, 7999)) FROM generate_series(1, 40) n"
-"""A file of notifications and more (32 pages of 8 kB), for nobody."""
-_IS_READ = "SELECT pg_notification_queue_usage() = 0"
-"""Has everybody read everything? To ask takes away the files that are read."""
-UNREAD = "PostgreSQL's queue of notifications (pg_notify), until a session that listens has ended its transaction"
 _log = structlog.stdlib.get_logger()
 
 
@@ -135,7 +129,7 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
                 raise OSError("this role can see no table of ours")
             if full:  # old samples are the database owner's to take away
                 tables.clean(_SAMPLES, 0, full=True)
-            left = [*_renew_queue(connection), *_renew_log(connection, math.inf if full else MOST_SEGMENTS)]
+            left = _renew_log(connection, math.inf if full else MOST_SEGMENTS)
     except psycopg.Error as exc:
         raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {told(exc)}") from exc
     return Vacuumed(took, [*(say(where) for say, where in tables.left.items()), *left, COPIES])
@@ -220,13 +214,6 @@ def _is_written_anew(connection: Connection, table: str, size: int, *, full: boo
     connection.execute(f"SET statement_timeout = '{PLAIN_SECONDS}s'".encode())
     connection.execute(f"VACUUM {table}".encode())
     return False
-
-
-def _renew_queue(connection: Connection) -> Sequence[str]:
-    """Have everybody who listens read on, and the files of what was notified taken away; return what is left of it."""
-    connection.execute(_READ_ON)
-    looks = _looks(time.monotonic() + SEEN_SECONDS)
-    return [] if any(connection.execute(_IS_READ).fetchall() == [(True,)] for _ in looks) else [UNREAD]
 
 
 def _renew_log(connection: Connection, most: float) -> Sequence[str]:

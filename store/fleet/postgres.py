@@ -39,12 +39,11 @@ from store.fleet.shared import (
     DEAD_SECONDS,
     START_SECONDS,
     Adopt,
-    Erase,
-    ErasedElsewhere,
+    Answers,
     Fleet,
-    Inbox,
     Listener,
     LiveCall,
+    Question,
     State,
     fresh_name,
     skew,
@@ -70,7 +69,9 @@ class PostgresFleet(Fleet):
     patience: float = attrs.field(default=RETURN_SECONDS, kw_only=True)
     state: State = attrs.field(default=State.AWAY, init=False)
     _others: OtherWorkers = attrs.field(
-        default=attrs.Factory(lambda self: OtherWorkers(self.database, lambda: self.worker), takes_self=True),
+        default=attrs.Factory(
+            lambda self: OtherWorkers(self.database, lambda: self.worker, self.answering), takes_self=True
+        ),
         init=False,
     )
     _is_known: bool = attrs.field(default=False, init=False)
@@ -214,36 +215,20 @@ class PostgresFleet(Fleet):
             return await super().find(name)
         return next((live_call(about, worker) for about, worker in rows), None)
 
-    async def post(self, worker: str, body: str) -> bool:
-        return await self._reaches(statements.POST, {"worker": worker, "body": body})
-
-    def on_post(self, inbox: Inbox) -> None:
-        self._others.inbox = inbox
-
     async def tell(self, name: str, body: str) -> bool:
-        return await self._reaches(statements.TELL, {"name": name, "body": body})
-
-    async def answer(self, worker: str, body: str) -> bool:
-        return await self._reaches(statements.ANSWER, {"worker": worker, "body": body})
-
-    async def _reaches(self, sql: str, message: Arguments) -> bool:
-        """Send a message; False where the statement finds nobody for it, and without the database."""
         try:
-            return bool(await self.database.ask(sql, message))
+            return bool(await self.database.ask(statements.TELL, {"name": name, "body": body}))
         except DatabaseUnavailable:
             return False
+
+    async def ask(self, question: Question, within: float) -> Answers:
+        return await self._others.ask(question, within)
 
     async def erase(self, subject: Subject) -> int:
         async with self._noting:  # a beat that is on its way would bring a note back
             for call_sid in subject.calls:
                 self._notes.pop(call_sid, None)
             return await erase_rows(self.database, subject)
-
-    def on_erase(self, erase: Erase) -> None:
-        self._others.erase_here = erase
-
-    async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:
-        return await self._others.erase(subject)
 
     # The task
 

@@ -57,30 +57,39 @@ class WorkerMessage:
     body: str
 
 
-Later: TypeAlias = Callable[[], Awaitable[None]]
-Listener: TypeAlias = Callable[[WorkerMessage], Later | None]
-"""Takes a command at once, and returns what takes time about it: it is run beside the hearing of others."""
-Inbox: TypeAlias = Callable[[str], None]
-"""Takes a message that another worker has posted; it returns at once."""
-
-LONGEST_POST = 7900
-"""Bytes of one message: PostgreSQL notifies of fewer than 8,000."""
-
-
-Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
-"""Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
-
-
-Erase: TypeAlias = Callable[[Subject], Awaitable[int]]
-"""Erases what this worker has of somebody; returns how many things that were. Raises: `OSError`."""
+Listener: TypeAlias = Callable[[WorkerMessage], None]
+"""Takes a command at once."""
 
 
 @attrs.frozen
-class ErasedElsewhere:
-    """What the other workers have erased: how many things, and how many workers did not answer."""
+class Question:
+    """A question to another worker: `about` is plain JSON, `kind` says which part of that worker answers.
 
-    found: int = 0
+    It goes to the worker that carries `call` (a key or a CallSid), to `worker`, or, with neither, to every other one.
+    """
+
+    kind: str
+    about: object
+    call: str = ""
+    worker: str = ""
+
+
+@attrs.frozen
+class Answers:
+    """The answers of the workers that were asked, as plain JSON, and how many of them did not answer in time."""
+
+    given: Sequence[object] = ()
     silent: int = 0
+
+
+Answering: TypeAlias = Callable[[str, object], Awaitable[object]]
+"""Answers a question, of a CallSid (or "") and about something, with plain JSON; it runs beside the hearing of others.
+
+Raises: `OSError`, `ValueError`, `KeyError`, `TypeError`: then this worker does not answer.
+"""
+
+Adopt: TypeAlias = Callable[[CallRecord], Awaitable[None]]
+"""Keeps the record of a call that a dead worker has cut. Raises: `OSError` when another try may succeed."""
 
 
 @attrs.define(eq=False)
@@ -89,7 +98,9 @@ class Fleet:
 
     max_calls: int
     worker: str = attrs.field(default="", kw_only=True)
-    """The name by which another worker can answer this one; empty where there are no others."""
+    """The name by which another worker can ask this one; empty where there are no others."""
+    answering: dict[str, Answering] = attrs.field(factory=dict, init=False)
+    """What answers the questions of other workers, by their kind."""
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
@@ -183,18 +194,6 @@ class Fleet:
         """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
         return next((call for call in await self.live() if name in {call.key, call.call_sid}), None)
 
-    async def post(self, worker: str, body: str) -> bool:  # noqa: ARG002 - to nobody
-        """Send a worker a message that arrives at once or never; False without the database.
-
-        `body` has no null character, and at most `LONGEST_POST` bytes. Messages of one worker to another arrive in
-        their order. None arrives while the other is not listening, as behind PgBouncer in transaction mode.
-        """
-        await trio.lowlevel.checkpoint()
-        return False
-
-    def on_post(self, inbox: Inbox) -> None:
-        """Have `inbox` take what other workers post from now on."""
-
     async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - to nobody
         """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
 
@@ -203,13 +202,17 @@ class Fleet:
         await trio.lowlevel.checkpoint()
         return False
 
-    async def answer(self, worker: str, body: str) -> bool:  # noqa: ARG002 - to nobody
-        """Send something to a worker itself, as a command to no call. False if it is not there any more.
+    async def ask(self, question: Question, within: float) -> Answers:  # noqa: ARG002 - nobody
+        """Ask other workers, and wait for their answers, `within` seconds at most.
 
-        Without the database: False.
+        Neither answers nor silent workers: nobody is there to be asked. A question is answered once, and at once, or
+        within a second where a notification is lost; one that was not heard in time is taken back. Cancellation: it is
+        answered all the same.
+
+        Raises: `DatabaseUnavailable`.
         """
         await trio.lowlevel.checkpoint()
-        return False
+        return Answers()
 
     async def erase(self, subject: Subject) -> int:  # noqa: ARG002 - there are no notes
         """Forget the notes of calls that are over and that mention somebody; return how many calls that were.
@@ -218,17 +221,6 @@ class Fleet:
         """
         await trio.lowlevel.checkpoint()
         return 0
-
-    def on_erase(self, erase: Erase) -> None:
-        """Have `erase` do here what another worker asks for."""
-
-    async def erase_elsewhere(self, subject: Subject) -> ErasedElsewhere:  # noqa: ARG002 - of nobody
-        """Have every other living worker erase what it has on its disk and in its memory, and wait for their answers.
-
-        Raises: `DatabaseUnavailable`.
-        """
-        await trio.lowlevel.checkpoint()
-        return ErasedElsewhere()
 
     async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - nobody tells anything
         """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""

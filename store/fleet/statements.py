@@ -155,11 +155,10 @@ _TELL = """WITH told AS (INSERT INTO commands (worker, call_sid, body) {} RETURN
 SELECT pg_notify('worker ' || worker, id::text) FROM told"""
 TELL = _TELL.format(f"""SELECT worker, call_sid, %(body)s FROM live_calls JOIN workers USING (worker)
     WHERE (key = %(name)s OR call_sid = %(name)s) AND {_LIVES} LIMIT 1""")  # noqa: S608 - constants
-ANSWER = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker = %(worker)s AND {_LIVES}")  # noqa: S608
-TELL_OTHERS = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker <> %(worker)s AND {_LIVES}")  # noqa: S608
-UNTELL = "DELETE FROM commands WHERE body = %(body)s"
-POST = "SELECT pg_notify('worker ' || %(worker)s, 'post ' || %(body)s)"
-"""A message itself, and no row: who does not listen at this moment does not get it."""
+TELL_WORKER = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker = %(name)s AND {_LIVES}")  # noqa: S608
+TELL_OTHERS = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker <> %(name)s AND {_LIVES}")  # noqa: S608
+TAKE_BACK = "DELETE FROM commands WHERE body = %(body)s"
+"""A question of which nobody has heard in time."""
 HEAR = "SELECT id, call_sid, body FROM commands WHERE worker = %(worker)s ORDER BY id"
 HEARD = "DELETE FROM commands WHERE id = ANY(%(ids)s)"
 

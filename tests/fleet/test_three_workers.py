@@ -39,7 +39,7 @@ from tests.web.fakes import (
 )
 from tests.web.test_media import token_in, token_of
 from web.app import BackgroundTasks, create_app
-from web.calls.commands import Commands, Letter, read, written
+from web.calls.commands import Commands, plain_command, read, read_command, written
 from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.from_settings import roster_of
@@ -275,7 +275,7 @@ async def test_all_that_can_be_asked_of_a_call_can_be_asked_at_any_worker(worker
             async with trio.open_nursery() as watching:
                 for stream in STREAMS:
                     watching.start_soon(ask, "GET", stream)
-                while sum(one._count > 0 for one in pages._reading.values()) < len(STREAMS):  # noqa: ASYNC110
+                while sum(bool(one.first) for one in pages._reading.values()) < len(STREAMS):  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 call.ends()
             await ask("DELETE", "")
@@ -311,12 +311,13 @@ def hidden_from(intercom: Intercom, call_sid: str) -> Iterator[None]:
 
 
 def test_a_command_that_this_version_does_not_know_is_refused() -> None:
-    fields = {"id": "k1", "by": "ana", "do": "sing", "fields": {}, "from": "w1", "token": "t"}
-    letter = Letter(Command("k1", "ana", Say("Hello.")), "w1", "t")
+    command = Command("k1", "ana", Say("Hello."))
+    plain = plain_command(command)
 
-    assert isinstance(Letter.read(fields), CommandAnswer)
-    assert isinstance(Letter.read({**fields, "do": "say", "fields": {"words": "Hello."}}), CommandAnswer)
-    assert Letter.read(orjson.loads(letter.written())) == letter
+    assert isinstance(read_command({**plain, "do": "sing", "fields": {}}), CommandAnswer)
+    assert isinstance(read_command({**plain, "fields": {"words": "Hello."}}), CommandAnswer)
+    assert isinstance(read_command(None), CommandAnswer)
+    assert read_command(orjson.loads(orjson.dumps(plain))) == command
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import math
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -24,7 +25,7 @@ from store.fleet.cut_calls import adopt_cut, close_dead
 from store.fleet.driver import Database, PostgresOrders
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
-from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, LONGEST_POST, State, WorkerMessage, skew
+from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Answers, Question, State, WorkerMessage, skew
 from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
@@ -527,8 +528,9 @@ async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: 
     heard: list[WorkerMessage] = []
 
     assert await one.tell(name, '{"do": "hang up"}')
-    assert await OtherWorkers(one.database, lambda: "one").hear(heard.append, lambda _: None) == 0
-    assert await OtherWorkers(other.database, lambda: "other").hear(heard.append, lambda _: None) == 1
+    async with trio.open_nursery() as nursery:
+        assert await OtherWorkers(one.database, lambda: "one").hear(heard.append, nursery) == 0
+        assert await OtherWorkers(other.database, lambda: "other").hear(heard.append, nursery) == 1
     assert heard == [WorkerMessage("CA1", '{"do": "hang up"}')]
 
 
@@ -565,11 +567,12 @@ async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_l
     await one.tell("CA1", "1")
     await one.tell("CA1", "2")
 
-    with pytest.raises(DatabaseUnavailable):
-        await rows.hear(heard.append, lambda _: None)
-    await one.tell("CA1", "3")
-    for _ in range(2):
-        await rows.hear(heard.append, lambda _: None)
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(DatabaseUnavailable):
+            await rows.hear(heard.append, nursery)
+        await one.tell("CA1", "3")
+        for _ in range(2):
+            await rows.hear(heard.append, nursery)
 
     assert [message.body for message in heard] == ["1", "2", "3"]
     assert execute(workers.url, "SELECT * FROM commands") == []
@@ -639,50 +642,110 @@ def peeked(descriptor: int) -> bytes:
 
 @pytest.mark.real_time
 async def test_a_worker_with_a_new_name_is_heard_under_it_in_a_second(workers: Workers) -> None:
-    one, name, came = await workers.join(2, "one"), "old", list[str]()
-    others = OtherWorkers(workers.database(), lambda: name, came.append)
+    one, other, heard = await workers.join(2, "one"), await workers.join(2, "new"), trio.Event()
+    name = "old"
+    await other.admit(call("CA1"))
+    others = OtherWorkers(workers.database(), lambda: name)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(others.hear_on, lambda _: None)
+        nursery.start_soon(others.hear_on, lambda _: heard.set())
         await wait_listening(workers.url)
         name = "new"
         others.listen_anew()
         with trio.fail_after(1.7):
-            while not came:
-                await one.post("new", "hello")
-                await trio.sleep(0.05)
+            await one.tell("CA1", "hello")
+            await heard.wait()
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_posted_arrives_in_its_order_and_at_its_worker_only(workers: Workers) -> None:
-    one, other = await workers.join(2, "one"), await workers.join(2, "other")
-    sent = ["", "first", "null", "post 1", "it's 100 %s", "é" * (LONGEST_POST // 2)]
-    came, all_here = list[str](), trio.Event()
+async def twice(call_sid: str, about: object) -> object:
+    """Answer with what was asked, and of which call."""
+    await trio.lowlevel.checkpoint()
+    return [call_sid, about]
 
-    def take(body: str) -> None:
-        came.append(body)
-        if len(came) == len(sent):
-            all_here.set()
 
+@asynccontextmanager
+async def hearing(*fleets: PostgresFleet) -> AsyncIterator[None]:
+    """Have workers hear and answer, and refuse what is told."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(OtherWorkers(other.database, lambda: "other", take).hear_on, lambda _: None)
-        await wait_listening(workers.url)
-        for body in sent:
-            assert await one.post("other", body)
-        assert await one.post("third", "for somebody else")
-        with trio.fail_after(30):
-            await all_here.wait()
+        for fleet in fleets:
+            nursery.start_soon(fleet._others.hear_on, lambda _: None)
+        yield
         nursery.cancel_scope.cancel()
 
-    assert came == sent
+
+SAID = ["", {"text": 'it\'s 100 %s \0 é "quoted"'}, None, list(range(9000))]
 
 
-async def test_without_the_database_nothing_is_posted_and_only_our_own_calls_are_found(workers: Workers) -> None:
+@pytest.mark.parametrize("about", SAID, ids=["empty", "any text", "null", "long"])
+async def test_a_question_is_answered_by_the_worker_that_is_asked(workers: Workers, about: object) -> None:
+    one, other, third = [await workers.join(3, name) for name in ("one", "other", "third")]
+    await other.admit(call("OR1", call_sid="CA1"))
+    for fleet in (one, other, third):
+        fleet.answering["echo"] = twice
+    async with hearing(one, other, third):
+        with trio.fail_after(30):
+            by_call = await one.ask(Question("echo", about, call="OR1"), 30)
+            by_name = await one.ask(Question("echo", about, worker="third"), 30)
+            all_others = await one.ask(Question("echo", about), 30)
+
+    assert by_call == Answers([["CA1", about]])
+    assert by_name == Answers([["", about]])
+    assert all_others == Answers([["", about]] * 2)
+
+
+async def refuses(_call_sid: str, _about: object) -> object:
+    await trio.lowlevel.checkpoint()
+    raise OSError("the disk is away")
+
+
+@pytest.mark.parametrize("kind", ["unheard of", "refused"])
+async def test_a_worker_that_does_not_answer_is_counted(workers: Workers, kind: str) -> None:
+    """One of another version, one that cannot, and one that hears nothing."""
+    one, other, _ = [await workers.join(3, name) for name in ("one", "other", "deaf")]
+    other.answering["refused"] = refuses
+    async with hearing(one, other):
+        with trio.fail_after(30), capture_logs() as logs:
+            answers = await one.ask(Question(kind, "x"), 1.0)
+
+    assert answers == Answers([], silent=2)
+    assert {line["event"] for line in logs} & {"question_unknown", "question_not_answered"}
+
+
+async def test_nobody_is_asked_where_there_is_no_such_call_or_worker(workers: Workers) -> None:
+    one = await workers.join(2, "one")
+
+    assert await one.ask(Question("echo", "x", call="CA1"), 30) == Answers([])
+    assert await one.ask(Question("echo", "x", worker="two"), 30) == Answers([])
+    assert await one.ask(Question("echo", "x"), 30) == Answers([])
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    may_answer = trio.Event()
+
+    async def late(_call_sid: str, _about: object) -> object:
+        await may_answer.wait()
+        return "late"
+
+    other.answering["echo"] = late
+    async with hearing(one, other):
+        with trio.fail_after(30):
+            assert await one.ask(Question("echo", "x", worker="other"), 0.05) == Answers([], silent=1)
+            may_answer.set()
+            other.answering["echo"] = twice
+            assert await one.ask(Question("echo", "y", worker="other"), 30) == Answers([["", "y"]])
+            while execute(workers.url, "SELECT * FROM commands"):  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+
+
+async def test_without_the_database_nobody_is_asked_and_only_our_own_calls_are_found(workers: Workers) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
     await one.admit(call("CA1"))
     await other.admit(call("CA2"))
     with hidden(one.database):
-        assert not await one.post("other", "x")
+        with pytest.raises(DatabaseUnavailable):
+            await one.ask(Question("echo", "x"), 30)
         assert [await one.find(name) for name in ("CA1", "CA2")] == [call("CA1", worker="one"), None]
 
 

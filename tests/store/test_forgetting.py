@@ -29,14 +29,12 @@ from store.fleet.pages import (
     COPIES,
     LOG_NOT_OURS,
     PERSONAL,
-    UNREAD,
     free_space,
     let_overwrite,
     still_seen,
     unsampled,
     vacuum,
 )
-from store.fleet.statements import POST
 from store.memory import MemoryRecords
 from store.orders.databases import SqliteOrders
 from store.orders.queue import NewOrder
@@ -434,33 +432,6 @@ async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_busy", [False, True], ids=["a listener that reads on", "one in a transaction"])
-async def test_what_workers_posted_to_each_other_is_gone_from_the_files_of_the_queue(
-    cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch, is_busy: bool
-) -> None:
-    monkeypatch.setattr("store.fleet.pages.SEEN_SECONDS", 0.2 if is_busy else 60.0)
-    with psycopg.connect(workers.url, autocommit=True) as other, psycopg.connect(workers.url) as connection:
-        connection.execute("CREATE TABLE slots (key text)")
-        other.execute('LISTEN "worker w1"')
-        for number in range(20):  # the first of them are in memory no more then
-            connection.execute(POST, {"worker": "w1", "body": f"{NAME} {number} ".ljust(7000)})
-        connection.commit()
-        other.execute("SELECT")
-        before = found_in(everything_of(cluster), [NAME])
-        if is_busy:
-            other.execute("BEGIN")
-        left = await trio.to_thread.run_sync(let_overwrite, workers.url)
-        if is_busy:
-            assert left == [UNREAD, COPIES]
-            other.execute("COMMIT")
-            left = await trio.to_thread.run_sync(let_overwrite, workers.url)
-        after = found_in(everything_of(cluster), [NAME])
-
-    assert before == {("pg_notify", NAME)}
-    assert (left, after) == ([COPIES], set())
-
-
-@pytest.mark.slow
 async def test_the_end_of_a_statement_that_can_see_deleted_rows_is_waited_for(
     cluster: Cluster, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,7 +556,7 @@ async def test_what_another_worker_has_on_its_own_disk_is_gone_when_it_is_said_t
 async def test_a_worker_that_does_not_answer_is_told_of(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.fleet.commands.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("web.calls.forgetting.ANSWER_SECONDS", 0.05)
     silent = await workers.join(50, "silent")
     async with whole(tmp_path, workers.url) as there:
         answer = await there.ask("/forget", number=LEAD)

@@ -114,7 +114,7 @@ async def test_who_listens_on_a_connection_that_died_silently_listens_again(
     monkeypatch.setattr(driver, "PATIENCE", 1.0)
     told = list[str]()
     async with open_way(cluster) as way, trio.open_nursery() as nursery:
-        nursery.start_soon(OtherWorkers(database_at(way.url), lambda: "w1", told.append).hear_on, lambda _: None)
+        nursery.start_soon(OtherWorkers(database_at(way.url), lambda: "w1")._listen_on, told.append)
         with trio.fail_after(20):
             await wait_posted(cluster.url, told, "first")
             way.forget()
@@ -123,10 +123,10 @@ async def test_who_listens_on_a_connection_that_died_silently_listens_again(
 
 
 async def wait_posted(url: str, told: Sequence[str], body: str) -> None:
-    """Post something until it is heard."""
+    """Notify of something until it is heard."""
     while body not in told:
         with psycopg.connect(url) as connection:
-            connection.execute("SELECT pg_notify('worker w1', %s)", [f"post {body}"])
+            connection.execute("SELECT pg_notify('worker w1', %s)", [body])
         await trio.sleep(0.05)
 
 

@@ -2,13 +2,11 @@
 
 `Commands.tell` tells a call here by the intercom, and a call elsewhere by the fleet: its worker hears it at once, or
 within a second where a notification is lost. `Commands.ask` does the same with an operator's command, and waits for the
-answer, which comes back the same way. A message of a newer server that this one does not know is logged and does
-nothing; a command that it does not know is refused.
+answer; `Commands.answer` is the other worker's part of it. A message of a newer server that this one does not know is
+logged and does nothing; a command that it does not know is refused.
 """
 
-import secrets
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, TypeAlias, cast, get_args
 
 import attrs
@@ -20,15 +18,16 @@ from actors.commands import KINDS, OVER, Command, CommandAnswer, CommandGiven, O
 from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from actors.supervision import Request
-from protocol.fields import json_or
+from store.calls import DatabaseUnavailable
 from store.fleet import shared
-from store.fleet.shared import Fleet, Later
+from store.fleet.shared import Fleet, Question
 
 ANSWER_SECONDS = 60.0
 """For a call to decide a command: longer than any command of `actors/operator.py` takes."""
 
 _KINDS: Mapping[str, type[ToCall]] = {kind.__name__: kind for kind in get_args(ToCall) if kind is not CommandGiven}
-_ASKED, _ANSWERED = "AskCommand", "AnswerCommand"
+COMMAND = "command"
+"""The kind of question that a command to a call of another worker is."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -59,31 +58,28 @@ def read(body: str) -> ToCall:
         raise ValueError(f"no message that this version knows: {exc}") from exc
 
 
-@attrs.frozen
-class Letter:
-    """A command on its way to another worker: `worker` waits for the answer under `token`."""
+def plain_command(command: Command) -> Mapping[str, object]:
+    fields = attrs.asdict(command.action)
+    return {"id": command.id, "by": command.by, "do": command.name, "fields": fields}
 
-    command: Command
-    worker: str
-    token: str
 
-    def written(self) -> str:
-        command = self.command
-        plain = {"id": command.id, "by": command.by, "do": command.name}
-        return orjson.dumps(
-            {"kind": _ASKED, **plain, "fields": attrs.asdict(command.action), "from": self.worker, "token": self.token}
-        ).decode()
+def read_command(about: object) -> Command | CommandAnswer:
+    """Read what `plain_command` of any version has made; the answer where this version does not know it."""
+    try:
+        plain = cast("Mapping[str, Any]", about)
+        return Command(str(plain["id"]), str(plain["by"]), KINDS[str(plain["do"])](**plain["fields"]))
+    except (KeyError, TypeError, ValueError):
+        return refused("the worker that carries the call has another version, and does not know this command")
 
-    @classmethod
-    def read(cls, fields: Mapping[str, object]) -> "Letter | CommandAnswer":
-        """Read a command; the answer where this version does not know it."""
-        try:
-            given = cast("Mapping[str, Any]", fields["fields"])
-            action = KINDS[str(fields["do"])](**given)
-            command = Command(str(fields["id"]), str(fields["by"]), action)
-            return cls(command, str(fields["from"]), str(fields["token"]))
-        except (KeyError, TypeError, ValueError):
-            return refused("the worker that carries the call has another version, and does not know this command")
+
+def _read_answer(answer: object) -> CommandAnswer | Pending:
+    if answer is None:
+        return Pending()
+    try:
+        told = cast("Mapping[str, Any]", answer)
+        return CommandAnswer(Outcome(told["outcome"]), str(told["why"]))
+    except (KeyError, TypeError, ValueError):
+        return CommandAnswer(Outcome.FAILED, f"another version answered: {answer}")
 
 
 @attrs.frozen
@@ -115,26 +111,25 @@ class Commands:
         return Pending()
 
     async def _ask_elsewhere(self, call_sid: str, command: Command, within: float) -> Asked:
-        letter = Letter(command, self.fleet.worker, secrets.token_hex(8))
-        with self.intercom.expecting(letter.token) as answered:
-            if not (call_sid and await self.fleet.tell(call_sid, letter.written())):
-                return NotHere()
-            with trio.move_on_after(within):
-                return await answered.receive()
-        return Pending()
+        if not call_sid:
+            return NotHere()
+        try:
+            answers = await self.fleet.ask(Question(COMMAND, plain_command(command), call_sid), within)
+        except DatabaseUnavailable:
+            return NotHere()
+        if not answers.given:
+            return Pending() if answers.silent else NotHere()
+        return _read_answer(answers.given[0])
 
-    def hear(self, heard: shared.WorkerMessage) -> Later | None:
-        fields = json_or(heard.body, None)
-        kind = fields.get("kind") if isinstance(fields, dict) else None
-        if kind == _ASKED:
-            return partial(self._answer, heard.call_sid, fields)
-        if kind == _ANSWERED:
-            self._take_answer(fields)
-        else:
-            self._pass_on(heard)
-        return None
+    async def answer(self, call_sid: str, about: object) -> object:
+        """Carry out a command that came from another worker; return the answer, or None while it is not decided."""
+        command = read_command(about)
+        answer = await self.ask_here(call_sid, command) if isinstance(command, Command) else command
+        if isinstance(answer, NotHere):
+            answer = OVER
+        return None if isinstance(answer, Pending) else {"outcome": answer.outcome.value, "why": answer.why}
 
-    def _pass_on(self, heard: shared.WorkerMessage) -> None:
+    def hear(self, heard: shared.WorkerMessage) -> None:
         try:
             message = read(heard.body)
         except ValueError as exc:
@@ -142,21 +137,3 @@ class Commands:
             return
         if not self.intercom.tell(heard.call_sid, message):
             _log.info("command_too_late", call_sid=heard.call_sid, what=type(message).__name__)
-
-    async def _answer(self, call_sid: str, fields: Mapping[str, object]) -> None:
-        """Carry out a command that came from another worker, and answer it."""
-        letter = Letter.read(fields)
-        answer = letter if isinstance(letter, CommandAnswer) else await self.ask_here(call_sid, letter.command)
-        if isinstance(answer, NotHere):
-            answer = OVER
-        if isinstance(answer, CommandAnswer):
-            told = {"outcome": answer.outcome.value, "why": answer.why}
-            plain = {"kind": _ANSWERED, "token": fields.get("token"), **told}
-            await self.fleet.answer(str(fields.get("from")), orjson.dumps(plain).decode())
-
-    def _take_answer(self, fields: Mapping[str, object]) -> None:
-        try:
-            answer = CommandAnswer(Outcome(fields.get("outcome")), str(fields.get("why", "")))
-        except ValueError:
-            answer = CommandAnswer(Outcome.FAILED, f"another version answered: {fields.get('outcome')}")
-        self.intercom.answer(str(fields.get("token")), answer)

@@ -26,7 +26,7 @@ import trio
 from protocol.phone_numbers import is_phone_number
 from store.calls import CallRecords, readable_record
 from store.erasing import AUDIO, Subject, files_with, remove_all, scrub
-from store.fleet.shared import Fleet
+from store.fleet.shared import Fleet, Question
 from store.orders.queue import OrderQueue
 from store.records import TRANSFERRING, RecordError, encode_record, record_as_json, record_from_json
 from web.calls.call_files import RECORD, RECORDING, CallFiles
@@ -36,6 +36,10 @@ from web.calls.watching import WatchedCalls
 
 EXPORT_SECONDS = 600.0
 """For the recordings of one person to come from the object store."""
+ANSWER_SECONDS = 30.0
+"""For the other workers to search their folders."""
+ERASE = "erase"
+"""The kind of question that asks another worker to erase."""
 _PASSES = 2
 """Searches after the first one; the proof is the last one, which finds nothing."""
 SILENT = "workers that do not answer"
@@ -184,14 +188,23 @@ class Forgetting:
             return True
         return await self.files.is_written(call_sid) and not await self._has_record(call_sid)
 
-    async def erase_here(self, subject: Subject) -> int:
-        """Erase what this worker has, for another one that asks; return how many things. Raises: `OSError`."""
-        return sum((await self._erase_own(subject)).values())
+    async def answer(self, _: str, about: object) -> object:
+        """Erase what this worker has, for another one that asks; return how many things that were.
+
+        Raises: `OSError`; `ValueError` for a question of another version.
+        """
+        match about:
+            case {"number": str(number), "calls": list(calls)}:
+                return sum((await self._erase_own(Subject(number, frozenset(calls)))).values())
+            case _:
+                raise ValueError("no number, or no calls, to erase")
 
     async def _erase_all(self, subject: Subject) -> dict[str, int]:
         found = await self._erase_own(subject)
-        others = await self.fleet.erase_elsewhere(subject)
-        return {**found, "other workers": others.found, SILENT: others.silent}
+        about = {"number": subject.number, "calls": sorted(subject.calls)}
+        others = await self.fleet.ask(Question(ERASE, about), ANSWER_SECONDS)
+        erased = sum(count for count in others.given if isinstance(count, int))
+        return {**found, "other workers": erased, SILENT: others.silent}
 
     async def _erase_own(self, subject: Subject) -> dict[str, int]:
         self._forget_here(subject)

@@ -77,7 +77,7 @@ class Stream(ResponseBody):
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _coming: AsyncGenerator[bytes, None] = attrs.field(init=False)
 
-    def _parts(self) -> AsyncGenerator[bytes, None]:
+    def parts(self) -> AsyncGenerator[bytes, None]:
         raise NotImplementedError
 
     def leave(self) -> None:
@@ -85,7 +85,7 @@ class Stream(ResponseBody):
 
     async def __aenter__(self) -> Self:
         self._held.enter_context(self._scope)
-        self._coming = self._parts()
+        self._coming = self.parts()
         return self
 
     async def __aexit__(  # type: ignore[override]  # a peer that was dropped is no error
@@ -153,7 +153,7 @@ class EventStream(Stream):
     """The tasks that the client knows of."""
     _told_at: float = attrs.field(default=-math.inf, init=False)
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         call, place = self.call, _place(self.last_event_id, self.call.epoch)
         journal = JournalOnDisk(call.files, call.call_sid)
         index = place if place is not None and place <= call.count else 0
@@ -204,7 +204,7 @@ class DiskStream(Stream):
     is_kept: Callable[[], Awaitable[bool]]
     """Tells whether its record is in the database: one of a call that was cut has no file."""
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         place, journal = _place(self.last_event_id, DISK), JournalOnDisk(self.files, self.call_sid)
         yield b"retry: 1000\n\n" + (event_of("reset", {}) if place is None else b"")
         index = place or 0
@@ -226,7 +226,7 @@ class TreeStream(Stream):
 
     call: WatchedCall
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         yield orjson.dumps([attrs.asdict(node) for node in self.call.tasks()])
 
 
@@ -236,7 +236,7 @@ class ListenStream(Stream):
 
     call: WatchedCall
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         size, start = round(STEP * BYTES_PER_SECOND), -1
         with self.call.listened():
             while (now := self.call.now) is not None:

@@ -1,118 +1,98 @@
-"""Watching a call that another worker carries: its events, audio and tasks, as messages between the two workers.
+"""Watching a call that another worker carries: its events, audio and tasks, piece by piece.
 
-The worker with the page asks the worker with the call for one numbered piece after the other. That one reads the call
-as for a page of its own (`stream_of`), compresses what comes, and posts a piece when it is asked for. A message is lost
-where nobody listens at that moment (a worker that has just begun, or has just lost its database): so an ask is repeated
-until its piece is there, and the piece is posted again each time. Where none comes for `QUIET_SECONDS`, the answer to
-the browser ends, which comes back with its `Last-Event-ID`. A watcher that takes nothing is dropped on both sides as
-one here is; the call waits for none.
+The worker with the page asks the worker with the call for one piece after the other (`Fleet.ask`). That one reads the
+call as for a page of its own (`stream_of`), and compresses what comes. Where no answer comes for `QUIET_SECONDS`, the
+answer to the browser ends, which comes back with its `Last-Event-ID`. A watcher that has asked for nothing for
+`STALL_SECONDS` has left, or takes nothing, and is forgotten; the call waits for none.
 
-    page ─▶ worker of the page ──ask n, left──▶ worker of the call
-                              ◀──piece n, end──
+    page ─▶ worker of the page ──next piece?──▶ worker of the call
+                              ◀──piece, or why there is none──
 """
 
+import math
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from functools import partial
 from secrets import token_hex
-from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import attrs
-import orjson
 import structlog
 import trio
 
-from actors.supervision import unharmed
-from protocol.fields import json_or
-from store.fleet.shared import Fleet
+from actors.supervision import Crashed, guard
+from store.fleet.shared import Fleet, Question
 from web.calls.watching import WatchedCalls
-from web.routes.watch import EVENTS, MOST_WATCHERS, Stream, stream_of
+from web.routes.watch import MOST_WATCHERS, STALL_SECONDS, Stream, stream_of
 
+WATCH = "watch"
+"""The kind of question that asks for a piece of a call."""
 ANSWER_SECONDS = 3.0
-"""For the first piece: then the other worker is of an older version, or hears no notification."""
-AGAIN_SECONDS = 0.9
-"""After these a piece is asked for again: a message was lost, or the other worker is slow and sends it twice."""
+"""For the first piece: then the other worker is of an older version, or stands still."""
 QUIET_SECONDS = 5.0
 """A call that goes on tells four times a second that it does."""
-PIECE_BYTES = 5700
-"""Of compressed stream, before base64: a post has 7,900 bytes at most."""
 REST_SECONDS = 0.1
-"""Between two posts of facts: what comes meanwhile goes together."""
-AHEAD = 4
-"""Asks of one watcher that wait to be read: all but one are repetitions."""
+"""Between two questions: what comes meanwhile goes together …"""
+LARGE = 4096
+"""… but behind a piece of so many bytes more is waiting."""
 OVER, NONE, MANY, NO_ANSWER = "over", "none", "many", "no answer"
 """Why a stream ends, or there is none."""
-
-Message: TypeAlias = Mapping[str, object]
-Job: TypeAlias = Callable[[], Awaitable[object]]
 
 _log = structlog.stdlib.get_logger()
 
 
-@attrs.frozen
-class Ask:
-    """One watcher's wish: `what` of a call, sent to worker `to` under `id`; `since` is a `Last-Event-ID`."""
-
-    ask: str
-    id: str
-    to: str
-    call: str
-    since: str
-    n: int = 0
-    """The piece that is wanted."""
-
-
 @attrs.define(eq=False)
 class RemoteStream(Stream):
-    """The events or the audio of a call that another worker carries."""
+    """The events or the audio of a call that another worker carries: `what` of it, under `name`."""
 
     elsewhere: "CallsElsewhere"
     worker: str
-    ask: Ask
-    ended: str = attrs.field(default="", init=False)
-    _count: int = attrs.field(default=0, init=False)
-    """Pieces that have come."""
-    first: str = attrs.field(default="", init=False)
-    _put: trio.MemorySendChannel[str] = attrs.field(init=False)
-    _pieces: trio.MemoryReceiveChannel[str] = attrs.field(init=False)
+    name: str
+    asked: Mapping[str, object]
+    first: bytes = attrs.field(default=b"", init=False)
+    why: str = attrs.field(default=NO_ANSWER, init=False)
+    """Why there are no more pieces."""
 
-    def __attrs_post_init__(self) -> None:
-        self._put, self._pieces = trio.open_memory_channel[str](1)
-
-    def take(self, message: Message) -> None:
-        """Take the piece that was asked for, or the end."""
-        match message:
-            case {"n": int(number), "piece": str(piece)} if number == self._count and not self.ended:
-                with suppress(trio.WouldBlock):  # nobody has asked for it
-                    self._put.send_nowait(piece)
-                    self._count += 1
-            case {"end": str(why)}:
-                self.ended = self.ended or why
-                self._put.close()
-            case _:
-                pass  # it is here already, or of another version
-
-    async def next_piece(self, seconds: float) -> str:
-        """Ask for the next piece until it is there, for so long; return nothing at the end, or where none comes."""
-        with trio.move_on_after(seconds), suppress(trio.EndOfChannel):
-            while not self.ended and await self.elsewhere.say(self.worker, attrs.asdict(self.ask) | {"n": self._count}):
-                with trio.move_on_after(AGAIN_SECONDS):
-                    return await self._pieces.receive()
-        return ""
+    async def next_piece(self, seconds: float) -> bytes:
+        """Return the next piece; nothing at the end, or where none comes in so many seconds."""
+        about = {**self.asked, "id": self.name, "is_first": not self.first}
+        with suppress(OSError, ValueError):  # the database is away; a piece that nobody can read
+            answers = await self.elsewhere.fleet.ask(Question(WATCH, about, worker=self.worker), seconds)
+            match answers.given:
+                case [{"piece": str(piece)}]:
+                    return b64decode(piece, validate=True)
+                case [{"end": str(why)}]:
+                    self.why = why
+                case _:
+                    pass  # nobody has answered, or another version has
+        return b""
 
     def leave(self) -> None:
         self.elsewhere.leave(self)
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
         unpack, piece = zlib.decompressobj(), self.first
-        with suppress(ValueError, zlib.error):  # nothing follows a piece that cannot be read
+        with suppress(zlib.error):  # nothing follows a piece that cannot be read
             while piece:
-                if part := unpack.decompress(b64decode(piece, validate=True)):
+                if part := unpack.decompress(piece):
                     yield part
+                await trio.sleep(REST_SECONDS if len(piece) < LARGE else 0)
                 piece = await self.next_piece(QUIET_SECONDS)
+
+
+@attrs.define(eq=False)
+class _Sent:
+    """A stream of a call here, as a watcher elsewhere goes through it."""
+
+    parts: AsyncGenerator[bytes, None]
+    asked_at: float = attrs.field(factory=trio.current_time, init=False)
+    _pack: "zlib._Compress" = attrs.field(factory=lambda: zlib.compressobj(1), init=False)
+
+    async def next_piece(self) -> bytes:
+        """Return what comes next, compressed; nothing at the end."""
+        part = await anext(self.parts, b"")
+        return self._pack.compress(part) + self._pack.flush(zlib.Z_SYNC_FLUSH) if part else b""
 
 
 @attrs.define(eq=False)
@@ -123,14 +103,7 @@ class CallsElsewhere:
     watched: WatchedCalls
     _reading: WeakValueDictionary[str, RemoteStream] = attrs.field(factory=WeakValueDictionary, init=False)
     """A stream whose browser has gone before the answer began is forgotten by all."""
-    _asks: dict[str, trio.MemorySendChannel[int]] = attrs.field(factory=dict, init=False)
-    """For each watcher elsewhere: the numbers of the pieces that it asks for."""
-    _later: trio.MemorySendChannel[Job] = attrs.field(init=False)
-    _jobs: trio.MemoryReceiveChannel[Job] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._later, self._jobs = trio.open_memory_channel[Job](2 * MOST_WATCHERS)
-        self.fleet.on_post(self.take)
+    _sent: dict[str, _Sent] = attrs.field(factory=dict, init=False)
 
     @property
     def watchers(self) -> int:
@@ -138,82 +111,56 @@ class CallsElsewhere:
 
     async def watch(self, worker: str, call: str, what: str, since: str = "") -> RemoteStream | str:
         """Return a stream of a call that another worker carries, or why there is none."""
-        stream = RemoteStream(self, worker, Ask(what, token_hex(8), self.fleet.worker, call, since))
-        self._reading[stream.ask.id] = stream
+        stream = RemoteStream(self, worker, token_hex(8), {"watch": what, "call": call, "since": since})
+        self._reading[stream.name] = stream
         stream.first = await stream.next_piece(ANSWER_SECONDS)
         if stream.first:
             return stream
         self.leave(stream)
-        return stream.ended or NO_ANSWER
+        return stream.why
 
     def leave(self, stream: RemoteStream) -> None:
-        """Want no more of a stream; its worker is told soon."""
-        name = stream.ask.id
-        if self._reading.pop(name, None) is not None:
-            with suppress(trio.WouldBlock):  # it finds out by itself that nothing is taken
-                self._later.send_nowait(partial(self.say, stream.worker, {"id": name, "left": True}))
+        self._reading.pop(stream.name, None)
 
-    async def say(self, worker: str, message: Message) -> bool:
-        """Post a message; False where the database is away."""
-        return await self.fleet.post(worker, orjson.dumps(message).decode())
-
-    def take(self, body: str) -> None:
-        """Take what another worker has posted; what this version does not know is logged, and does nothing."""
-        match message := json_or(body, None):
-            case {"ask": str(), "id": str(), "to": str(), "call": str(), "since": str(), "n": int()}:
-                self._asked(Ask(**{field.name: message[field.name] for field in attrs.fields(Ask)}))
-            case {"id": str(name), "left": True}:
-                if (asks := self._asks.get(name)) is not None:
-                    asks.close()
-            case {"id": str(name)}:
-                if (stream := self._reading.get(name)) is not None:
-                    stream.take(message)
+    async def answer(self, _: str, about: object) -> object:
+        """Give a watcher elsewhere the next piece of a call here. Raises: `ValueError` for one of another version."""
+        match about:
+            case {"id": str(name), "watch": str(what), "call": str(call), "since": str(since), "is_first": is_first}:
+                why = self._begin(name, stream_of(self.watched.find(call), what, since)) if is_first else ""
+                piece = b"" if why else await self._next_piece(name)
+                return {"piece": b64encode(piece).decode()} if piece else {"end": why or OVER}
             case _:
-                _log.warning("post_unknown", excerpt=body[:80])
+                raise ValueError("another version wants to watch something")
 
-    def _asked(self, ask: Ask) -> None:
-        with suppress(trio.WouldBlock, trio.ClosedResourceError):  # the page asks again, or has left
-            if ask.id not in self._asks:
-                asks, numbers = trio.open_memory_channel[int](AHEAD)
-                self._later.send_nowait(partial(self._send, ask, numbers))
-                self._asks[ask.id] = asks
-            self._asks[ask.id].send_nowait(ask.n)
+    def _begin(self, name: str, stream: Stream | None) -> str:
+        """Begin to send a stream; return why there is none, or nothing."""
+        if stream is None:
+            return NONE
+        if self.watched.watchers >= MOST_WATCHERS:
+            return MANY
+        self._sent[name] = _Sent(stream.parts())
+        return ""
+
+    async def _next_piece(self, name: str) -> bytes:
+        if (sent := self._sent.get(name)) is None:
+            return b""
+        piece: bytes | Crashed = b""
+        with trio.move_on_after(QUIET_SECONDS):
+            piece = await guard(sent.next_piece)
+        if isinstance(piece, Crashed):
+            _log.error("watching_crashed", error=piece.reason)
+            piece = b""
+        sent.asked_at = trio.current_time() if piece else -math.inf
+        return piece
 
     async def run(self) -> None:
-        """Send calls of this worker to watchers elsewhere, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            async for job in self._jobs:
-                nursery.start_soon(unharmed, job, "watching_crashed")
-
-    async def _send(self, ask: Ask, numbers: trio.MemoryReceiveChannel[int]) -> None:
-        stream, why = stream_of(self.watched.find(ask.call), ask.ask, ask.since), NONE
-        try:
-            if ask.n:
-                why = OVER  # and its end was lost on the way
-            elif stream is not None:
-                is_room = self.watched.watchers < MOST_WATCHERS
-                why = await self._pump(stream, ask, numbers) if is_room else MANY
-        finally:
-            del self._asks[ask.id]
-        await self.say(ask.to, {"id": ask.id, "end": why})
-
-    async def _pump(self, stream: Stream, ask: Ask, numbers: trio.MemoryReceiveChannel[int]) -> str:
-        pack, pieces, sent = zlib.compressobj(1), [b""], -1
-        async with stream:
-            async for number in numbers:  # no longer than the stream waits for its peer
-                if number > sent:
-                    sent, pieces = number, pieces[1:] or _packed(pack, await anext(stream, b""))
-                message = {"id": ask.id, "n": number, "piece": b64encode(pieces[0]).decode()}
-                if not (pieces[0] and await self.say(ask.to, message)):
-                    break
-                if ask.ask == EVENTS:
-                    await trio.sleep(REST_SECONDS)
-        return OVER
-
-
-def _packed(pack: "zlib._Compress", part: bytes) -> list[bytes]:
-    packed = pack.compress(part) + pack.flush(zlib.Z_SYNC_FLUSH) if part else b""
-    return [packed[at : at + PIECE_BYTES] for at in range(0, len(packed) or 1, PIECE_BYTES)]
+        """Forget watchers that have left, until cancelled."""
+        while True:
+            await trio.sleep(1)
+            for name, sent in [*self._sent.items()]:
+                if sent.asked_at + STALL_SECONDS <= trio.current_time():
+                    del self._sent[name]
+                    await sent.parts.aclose()
 
 
 async def read_tree(stream: Stream) -> bytes | None:

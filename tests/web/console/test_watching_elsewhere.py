@@ -1,18 +1,24 @@
 """Watching a call of another worker: the same as at its own, each entry once, and the call waits for nobody."""
 
+import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MethodType
+from typing import cast
 
 import attrs
 import orjson
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallParked
 from actors.record.record import RecordBuilder
-from store.fleet.shared import LONGEST_POST, Fleet, Inbox, LiveCall
+from store.calls import DatabaseUnavailable
+from store.fleet.shared import Answers, Fleet, LiveCall, Question
 from store.memory import MemoryRecords
 from tests.store.samples import begun
 from tests.web.console.test_phone import started
@@ -25,13 +31,14 @@ from web.calls.page_calls import new_admission
 from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
 from web.console.session import Sessions
-from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, TICK, EventStream, ListenStream
+from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, EventStream, ListenStream
 from web.routes.watch_elsewhere import (
-    AGAIN_SECONDS,
     ANSWER_SECONDS,
     MANY,
     NONE,
+    OVER,
     QUIET_SECONDS,
+    WATCH,
     CallsElsewhere,
     RemoteStream,
     read_tree,
@@ -40,18 +47,20 @@ from web.routes.watch_elsewhere import (
 DELAY = 0.02
 
 
-def delivered(_: dict[str, object]) -> bool:
+def delivered(_: object) -> bool:
     return True
 
 
 @attrs.define(eq=False)
 class Joined(Fleet):
-    """One worker of an account, whose messages take some milliseconds; `passes` says which of them arrive."""
+    """One worker of an account, whose messages take some milliseconds; `passes` says which questions arrive."""
 
     others: dict[str, "Joined"] = attrs.field(factory=dict)
-    passes: Callable[[dict[str, object]], bool] = delivered
-    sizes: list[int] = attrs.field(factory=list)
-    inbox: Inbox = print
+    passes: Callable[[object], bool] = delivered
+    changes: Callable[[object], object] = lambda answer: answer
+    """What becomes of an answer of this worker's on its way."""
+    answers: list[object] = attrs.field(factory=list)
+    """Those that were given to this worker."""
     asked: list[str] = attrs.field(factory=list)
     is_down: bool = False
     delay: float = DELAY
@@ -63,17 +72,22 @@ class Joined(Fleet):
                 return attrs.evolve(found, worker=fleet.worker)
         return None
 
-    async def post(self, worker: str, body: str) -> bool:
+    async def ask(self, question: Question, within: float) -> Answers:
         if self.is_down:
-            return False
-        await trio.sleep(self.delay)
-        self.sizes.append(len(body.encode()))
-        if worker in self.others and self.passes(orjson.loads(body)):
-            self.others[worker].inbox(body)
-        return True
-
-    def on_post(self, inbox: Inbox) -> None:
-        self.inbox = inbox
+            raise DatabaseUnavailable("away")
+        with trio.move_on_after(within):
+            await trio.sleep(self.delay)
+            there = self.others[question.worker]
+            if not self.passes(question.about):
+                await trio.sleep_forever()
+            try:
+                answer = await there.answering[question.kind](question.call, orjson.loads(orjson.dumps(question.about)))
+            except ValueError:
+                await trio.sleep_forever()
+            await trio.sleep(there.delay)
+            self.answers.append(there.changes(orjson.loads(orjson.dumps(answer))))
+            return Answers([self.answers[-1]])
+        return Answers(silent=1)
 
 
 def two_fleets() -> tuple[Joined, Joined]:
@@ -102,8 +116,8 @@ async def account() -> AsyncIterator[Account]:
     ours, theirs = two_fleets()
     calls = WatchedCalls()
     page, far = CallsElsewhere(ours, WatchedCalls()), CallsElsewhere(theirs, calls)
+    theirs.answering[WATCH] = far.answer
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(page.run)
         nursery.start_soon(far.run)
         yield Account(page, ours, theirs, Running.of(calls.watch(CALL_SID)))
         nursery.cancel_scope.cancel()
@@ -146,122 +160,18 @@ async def test_a_page_gets_what_a_page_at_the_calls_own_worker_gets(autojump_clo
         assert facts(far) == facts(near)
         assert words(far) == ALL
         assert len([event for event in far if event.name == "now"]) > 10
-        assert max(there.theirs.sizes + there.fleet.sizes) <= LONGEST_POST
 
 
-@pytest.mark.parametrize("lost", ["ask", "piece"])
-async def test_a_message_that_is_lost_costs_a_second_and_no_entry(lost: str, autojump_clock: MockClock) -> None:
-    async with account() as there:
-        there.call.says(*ALL[:50])
-        deaf = Deaf(lambda message: message.get("n") == 3 and lost in message, 1)
-        there.theirs.passes = there.fleet.passes = deaf
-        seen, began = list[Event](), trio.current_time()
-
-        async def watch() -> None:
-            seen.extend(await read(await there.watch(), is_over))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            for word in ALL[50:100]:
-                there.call.says(word)
-                await trio.sleep(0.05)
-            there.call.ends()
-
-        assert deaf.lost == 1
-        assert words(seen) == ALL[:100]
-        assert "reset" not in [event.name for event in seen]
-        assert trio.current_time() - began < 50 * 0.05 + AGAIN_SECONDS + 1
-
-
-async def test_an_end_that_is_lost_is_told_again(autojump_clock: MockClock) -> None:
-    async with account() as there:
-        there.call.says(*ALL[:3])
-        there.call.ends()
-        there.theirs.passes = deaf = Deaf(lambda message: "end" in message, 1)
-        events = await read(await there.watch(), lambda _: False)
-
-        assert deaf.lost == 1
-        assert words(events) == ALL[:3]
-
-
-@attrs.define
-class Deaf:
-    """Loses messages of a kind: the first ones, as a worker that does not listen yet."""
-
-    of_kind: Callable[[dict[str, object]], bool]
-    most: int
-    lost: int = 0
-
-    def __call__(self, message: dict[str, object]) -> bool:
-        is_lost = self.of_kind(message) and self.lost < self.most
-        self.lost += is_lost
-        return not is_lost
-
-
-def is_any(_: dict[str, object]) -> bool:
-    return True
-
-
-def is_first_piece(message: dict[str, object]) -> bool:
-    return message.get("n") == 0
-
-
-@pytest.mark.parametrize("most", [1, 2])
-@pytest.mark.parametrize("what", [EVENTS, AUDIO])
-@pytest.mark.parametrize("of_kind", [is_any, is_first_piece])
-@pytest.mark.parametrize("is_page", [True, False])
-async def test_a_wish_or_an_answer_that_nobody_heard_is_posted_again(
-    is_page: bool, of_kind: Callable[[dict[str, object]], bool], what: str, most: int, autojump_clock: MockClock
-) -> None:
-    """A worker that has just begun, or has just lost its database, hears nothing for a moment."""
-    async with account() as there:
-        deaf = Deaf(of_kind, most)
-        (there.theirs if is_page else there.fleet).passes = deaf
-        there.call.says(*ALL[:3])
-        stream = await there.watch(what)
-        if what == EVENTS:
-            assert words(await read(stream, lambda events: len(words(events)) == 3)) == ALL[:3]
-        else:
-            stream.leave()
-        await trio.sleep(ANSWER_SECONDS)
-
-        assert deaf.lost == most
-        assert there.page.watchers == 0
-        assert there.call.watch.watchers + there.call.watch.listeners == 0
-
-
-@pytest.mark.parametrize("of_kind", [is_any, is_first_piece])
-async def test_a_tree_of_tasks_that_nobody_heard_is_asked_for_again(
-    of_kind: Callable[[dict[str, object]], bool], autojump_clock: MockClock
-) -> None:
-    async with account() as there:
-        there.theirs.passes = Deaf(of_kind, 1)
-
-        assert await read_tree(await there.watch(TASKS)) is not None
-        assert there.page.watchers == 0
-
-
-async def test_a_wish_that_is_repeated_while_the_answer_is_slow_has_each_entry_once(autojump_clock: MockClock) -> None:
+async def test_a_piece_that_is_slow_to_come_comes_once(autojump_clock: MockClock) -> None:
     async with account() as there:
         there.theirs.delay = 1.2
         there.call.says(*ALL[:3])
         there.call.ends()
         events = await read(await there.watch(), is_over)
-        await trio.sleep(5 * there.theirs.delay)
+        await trio.sleep(STALL_SECONDS + 1)
 
         assert words(events) == ALL[:3]
         assert there.call.watch.watchers == 0
-
-
-async def test_a_watcher_that_has_left_before_its_wish_is_begun_is_sent_nothing(autojump_clock: MockClock) -> None:
-    async with account() as there:
-        ask = {"ask": EVENTS, "id": "x", "to": "page", "call": CALL_SID, "since": "", "n": 0}
-        for message in (ask, {"id": "x", "left": True}):
-            there.theirs.inbox(orjson.dumps(message).decode())
-        await trio.sleep(1)
-
-        assert there.call.watch.watchers == 0
-        assert len(there.theirs.sizes) <= 2
 
 
 async def test_a_watcher_that_takes_nothing_is_dropped_and_the_call_does_not_notice(autojump_clock: MockClock) -> None:
@@ -277,17 +187,18 @@ async def test_a_watcher_that_takes_nothing_is_dropped_and_the_call_does_not_not
         await trio.sleep(5 * DELAY)
 
         assert trio.current_time() - began == pytest.approx(STALL_SECONDS, abs=0.5)
+        assert len(there.fleet.answers) <= 3
+        await trio.sleep(STALL_SECONDS)
         assert there.call.watch.watchers == 0
-        assert len(there.theirs.sizes) <= 3
 
 
-async def test_a_page_that_leaves_is_gone_at_the_call_at_once(autojump_clock: MockClock) -> None:
+async def test_a_page_that_leaves_is_gone_at_the_call_in_seconds(autojump_clock: MockClock) -> None:
     async with account() as there:
         await read(await there.watch(), lambda events: len(events) > 3)
-        await trio.sleep(TICK + 5 * DELAY)
+        assert there.page.watchers == 0
+        await trio.sleep(STALL_SECONDS + 1)
 
         assert there.call.watch.watchers == 0
-        assert there.page.watchers == 0
 
 
 async def test_a_worker_that_dies_with_its_pages_is_noticed(autojump_clock: MockClock) -> None:
@@ -304,7 +215,7 @@ async def test_a_worker_that_dies_with_its_call_ends_the_answer(autojump_clock: 
     async with account() as there:
         async with await there.watch() as stream:
             assert await anext(stream)
-            there.theirs.passes = lambda _: False
+            there.fleet.passes = lambda _: False
             began = trio.current_time()
             assert [part async for part in stream] == []
             assert trio.current_time() - began <= QUIET_SECONDS + 1
@@ -349,25 +260,6 @@ async def test_a_listener_elsewhere_hears_both_sides_and_is_noted(autojump_clock
         assert book.record().listeners == 2
 
 
-async def test_a_piece_that_finds_no_place_has_not_come(autojump_clock: MockClock) -> None:
-    """A worker of the version before sends them unasked: with a gap that nobody knows of, the rest is nonsense."""
-    asks = list[object]()
-
-    def note(message: dict[str, object]) -> bool:
-        asks.append(message.get("n"))
-        return False
-
-    async with account() as there:
-        stream = await there.watch()
-        for number in range(1, 4):
-            stream.take({"n": number, "piece": f"unasked {number}"})
-        there.fleet.passes = note
-        pieces = [await stream.next_piece(QUIET_SECONDS) for _ in range(2)]
-
-    assert pieces == ["unasked 1", ""]
-    assert set(asks) == {2}
-
-
 @pytest.mark.parametrize("why", [NONE, MANY])
 async def test_a_worker_that_cannot_says_why_at_once(why: str, autojump_clock: MockClock) -> None:
     async with account() as there:
@@ -378,30 +270,46 @@ async def test_a_worker_that_cannot_says_why_at_once(why: str, autojump_clock: M
         assert trio.current_time() - began < 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "", "[]", "{}", "null", "{", '{"ask": 1}', '{"id": "x", "n": 0, "piece": "?"}', '{"id": "x", "end": "over"}',
-        '{"id": "x", "taken": "all"}', '{"ask": "money", "id": "x", "to": "call", "call": "c", "since": "", "n": 0}',
-        '{"ask": "events", "id": "x", "to": "call", "call": "c", "since": ""}',
-    ],
-)  # fmt: skip
-async def test_a_post_of_another_version_does_nothing(body: str, autojump_clock: MockClock) -> None:
+WISH = {"id": "x", "watch": EVENTS, "call": CALL_SID, "since": "", "is_first": True}
+
+
+@pytest.mark.parametrize("about", [None, [], {}, "", 1, {**WISH, "since": 1}, {**WISH, "id": None}])
+async def test_a_wish_of_another_version_is_not_answered(about: object, autojump_clock: MockClock) -> None:
     async with account() as there:
-        there.page.take(body)
-        await trio.sleep(1)
+        with pytest.raises(ValueError, match="another version"):
+            await there.theirs.answering[WATCH]("", about)
 
-        assert there.page.watchers == 0
+        assert there.call.watch.watchers == 0
 
 
-@pytest.mark.parametrize("piece", ["?", "A", "é", "AAAA", "////"])
-async def test_a_piece_that_is_none_ends_the_answer(piece: str, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("about", [{**WISH, "watch": "money"}, {**WISH, "call": "CA0"}, {**WISH, "is_first": False}])
+async def test_a_wish_for_what_is_not_there_is_told_so(about: object, autojump_clock: MockClock) -> None:
+    async with account() as there:
+        answer = await there.theirs.answering[WATCH]("", about)
+
+        assert answer in [{"end": NONE}, {"end": OVER}]
+        assert there.call.watch.watchers == 0
+
+
+@pytest.mark.parametrize("answer", [{"piece": text} for text in ("?", "A", "é", "AAAA", "////")] + [{}, None, "", 1])
+async def test_an_answer_that_is_no_piece_ends_the_stream(answer: object, autojump_clock: MockClock) -> None:
     async with account() as there, await there.watch() as stream:
-        there.fleet.inbox(orjson.dumps({"id": stream.ask.id, "n": 1, "piece": piece}).decode())
+        there.theirs.changes = lambda _: answer
         while await anext(stream, b""):
             pass
 
         assert trio.current_time() < 2
+
+
+async def test_a_stream_that_crashes_ends_and_is_logged(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        stream = await there.watch()
+        there.call.says("Hello")
+        there.call.watch.first = "x"  # type: ignore[assignment]
+        with capture_logs() as logs:
+            await read(stream, lambda _: False)
+
+        assert [line["event"] for line in logs] == ["watching_crashed"]
 
 
 # Pages
@@ -417,8 +325,7 @@ async def pages(**changes: str) -> AsyncIterator[tuple[Exchange, Exchange]]:
             offered = services(line, records)
             app = create_app(chosen, Opened(offered, line, slots), run_call=FakeCalls())
             whole.append(Exchange(app, line, FakeCalls(), records, slots, chosen, offered.intercom))
-            inbox = fleet.inbox
-            nursery.start_soon(inbox.__self__.run)  # type: ignore[attr-defined]  # as the application's lifespan does
+            nursery.start_soon(elsewhere_of(fleet).run)  # as the application's lifespan does
         await whole[1].slots.fleet.admit(LiveCall("order", CALL_SID, direction="inbound", caller="+15557650000"))
         yield whole[0], whole[1]
         nursery.cancel_scope.cancel()
@@ -459,9 +366,9 @@ async def test_who_asks_for_the_headers_alone_or_leaves_before_the_answer_is_soo
 ) -> None:
     async with pages() as (here, there):
         call = Running.of(context_of(there).watched.watch(CALL_SID)).watch
-        page = cast_fleet(here).inbox.__self__  # type: ignore[attr-defined]
+        page = elsewhere_of(cast_fleet(here))
         answer = await here.operator("HEAD", f"/calls/{CALL_SID}/{view}")
-        await trio.sleep(TICK + 5 * DELAY)
+        await trio.sleep(STALL_SECONDS + 1)
         seen = (answer.status_code, page.watchers, call.watchers, call.listeners)
         streams = list[object]()
 
@@ -512,19 +419,11 @@ async def test_the_tasks_of_a_call_of_another_worker_are_those_that_its_own_show
 
 
 async def test_a_worker_that_sends_something_else_has_no_tree(autojump_clock: MockClock) -> None:
-    """One of an earlier version takes any other word for a wish to listen."""
     async with account() as there:
-
-        def as_audio(message: dict[str, object]) -> bool:
-            if "ask" in message:
-                there.theirs.inbox(orjson.dumps({**message, "ask": AUDIO}).decode())
-            return "ask" not in message
-
-        there.fleet.passes = as_audio
+        there.theirs.changes = lambda _: {"piece": b64encode(zlib.compress(b"audio")).decode()}
 
         assert await read_tree(await there.watch(TASKS)) is None
-        await trio.sleep(STALL_SECONDS + 1)
-        assert (there.call.watch.listeners, there.page.watchers) == (0, 0)
+        assert there.page.watchers == 0
 
 
 async def test_a_page_is_told_who_carries_the_call_that_its_phone_would_take_over(autojump_clock: MockClock) -> None:
@@ -550,8 +449,8 @@ async def test_a_page_is_told_who_carries_the_call_that_its_phone_would_take_ove
 
 @pytest.mark.parametrize("view", ["events", "audio", "tasks"])
 async def test_a_worker_that_does_not_answer_is_named(view: str, autojump_clock: MockClock) -> None:
-    async with pages() as (here, there):
-        cast_fleet(there).passes = lambda _: False
+    async with pages() as (here, _):
+        cast_fleet(here).passes = lambda _: False
         began = trio.current_time()
         answer = await here.operator("GET", f"/calls/{CALL_SID}/{view}")
 
@@ -615,3 +514,7 @@ def cast_fleet(there: Exchange) -> Joined:
     fleet = there.slots.fleet
     assert isinstance(fleet, Joined)
     return fleet
+
+
+def elsewhere_of(fleet: Joined) -> CallsElsewhere:
+    return cast("CallsElsewhere", cast("MethodType", fleet.answering[WATCH]).__self__)
