@@ -76,6 +76,36 @@ class PacedWebSocket(WebSocket, Protocol):
         """Have `take` take what comes while a task waits for it, if that saves work; the task is given the rest."""
 
 
+@attrs.frozen
+class PlainSocket:
+    """A socket of trio-websocket as one of a call's own: it has its reader's pace, whatever is asked."""
+
+    _socket: WebSocket
+
+    async def get_message(self) -> str | bytes:
+        return await self._socket.get_message()
+
+    async def get_messages(self) -> list[str | bytes]:
+        """Return one message: what has come with it waits in the channel of a task of the library's."""
+        return [await self._socket.get_message()]
+
+    async def send_message(self, message: str | bytes) -> None:
+        await self._socket.send_message(message)
+
+    async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
+        await self._socket.aclose(code, reason)
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        """Send nothing: the library always waits."""
+        return False
+
+    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
+        """Do nothing: the library reads when it likes."""
+
+    def deliver(self, _take: Take | None, /) -> None:
+        """Do nothing: the library wakes its reader."""
+
+
 async def pump(socket: PacedWebSocket, take: Take) -> NoReturn:
     """Have `take` take all messages, those that come together at once, until it raises.
 

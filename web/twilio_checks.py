@@ -127,7 +127,7 @@ def _host_of(text: str) -> object:
     return _address_of(text)[2:3]
 
 
-async def _upgrade(url: str, headers: Mapping[str, str], context: ssl.SSLContext) -> str:
+async def _upgrade(url: str, headers: list[tuple[bytes, bytes]], context: ssl.SSLContext) -> str:
     try:
         async with open_socket(url, headers, TlsClient(context)):
             return "accepted"
@@ -139,12 +139,12 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     """Ask our public address as Twilio does, and once without a signature."""
     url = TwilioSignatures(settings.lead_server_external_url, settings.twilio_auth_token).socket_origin + STREAM_PATH
     signature = RequestValidator(settings.newest_auth_token).compute_signature(url, {})
-    invited = await _upgrade(url, {SIGNATURE: signature}, context)
+    invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
         fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
         fix = " ".join(filter(None, [fix, _port_fix(settings)]))
         return Finding(well=False, says=f"{url}: {invited}", fix=fix)
-    unsigned = await _upgrade(url, {}, context)
+    unsigned = await _upgrade(url, [], context)
     if not unsigned.startswith("HTTP 403"):
         return Finding(well=False, says=f"{url}: an unsigned upgrade got {unsigned}", fix="Is this our server?")
     if (refused := await _ask_webhooks(settings, context)) is not None:

@@ -1,15 +1,15 @@
 """A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio.
 
-It is played with the frame layer, and without it: on a hypercorn of another version than the one that the layer was
-written for, and over HTTP/2.
+It is played with the frame layer, and without it: on a hypercorn or a trio-websocket of another version than the one
+that the layer was written for, and over HTTP/2.
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import attrs
 import httpx
@@ -23,7 +23,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Framework, W
 from structlog.testing import capture_logs
 
 from demo.stage import Door
-from protocol.wire import WebSocket
+from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from simulators.deepgram import SpeakSimulator, serve_deepgram
 from simulators.faults import FaultPlan
@@ -38,11 +38,12 @@ from store.records import CallRecord
 from tests.conftest import FAST_RATE
 from tests.e2e.http2 import dial_http2
 from web.app import create_app
+from web.clients.deepgram import open_socket
 from web.services import open_services
 from web.serving import server_config
 from web.sockets.asgi_events import accept
 from web.sockets.open_socket import Carrier
-from web.sockets.versions import WRITTEN_FOR, install
+from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
 
 pytestmark = pytest.mark.real_time
 
@@ -107,27 +108,31 @@ def settings_for(deepgram: str, urls: Sequence[str], recordings: Path) -> Settin
 
 @attrs.frozen
 class Case:
-    """For which hypercorn the frame layer was written, and how Twilio's stream comes."""
+    """Which libraries are of another version, and how Twilio's stream comes."""
 
-    written_for: str = WRITTEN_FOR
+    unknown: tuple[str, ...] = ()
     dial: Dial = dial_stream
     http_version: str = "1.1"
     carrier: str = "FrameStream"
+    agents: str = "OpenSocket"
 
 
 CASES = {
     "as it is": Case(),
-    "another hypercorn": Case("0.0.1", carrier="AsgiEvents"),
-    "another hypercorn, over HTTP/2": Case("0.0.1", dial_http2, "2", carrier="AsgiEvents"),
-    "our connection, over HTTP/2": Case(WRITTEN_FOR, dial_http2, "2", carrier="AsgiEvents"),
+    "others": Case((HYPERCORN, TRIO_WEBSOCKET), carrier="AsgiEvents", agents="PlainSocket"),
+    "another hypercorn": Case((HYPERCORN,), carrier="AsgiEvents"),
+    "another hypercorn, over HTTP/2": Case((HYPERCORN,), dial_http2, "2", carrier="AsgiEvents"),
+    "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
+    "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
 }
 
 
 @attrs.define
 class Seen:
-    """What carried the messages to the caller, by HTTP version and kind."""
+    """What carried the messages of the call: to the caller by HTTP version and kind, and to each agent by kind."""
 
     caller: set[tuple[str, str]] = attrs.field(factory=set)
+    agents: set[str] = attrs.field(factory=set)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -135,15 +140,15 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
     authority, case, seen = Authority(tmp_path), CASES[name], Seen()
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
-    monkeypatch.setattr("web.sockets.versions.WRITTEN_FOR", case.written_for)
+    monkeypatch.setattr("web.sockets.versions.WRITTEN_FOR", {**WRITTEN_FOR, **dict.fromkeys(case.unknown, "0.0.1")})
     watch(seen, monkeypatch)
 
     with capture_logs() as lines:
         record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=PacedClock(FAST_RATE / 2))
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
-    assert told == ([] if case.written_for == WRITTEN_FOR else ["hypercorn"])
-    assert seen == Seen({(case.http_version, case.carrier)})
+    assert sorted(told) == sorted(case.unknown)
+    assert seen == Seen({(case.http_version, case.carrier)}, {case.agents})
     assert record is not None
     assert record.outcome == "completed"
     assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
@@ -157,7 +162,14 @@ def watch(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
         seen.caller.add((scope["http_version"], type(carrier).__name__))
         return carrier
 
+    @asynccontextmanager
+    async def opened(*args: Any) -> AsyncIterator[PacedWebSocket]:  # noqa: ANN401 - as it is called
+        async with open_socket(*args) as socket:
+            seen.agents.add(type(socket).__name__)
+            yield socket
+
     monkeypatch.setattr("web.routes.media.accept", accepted)
+    monkeypatch.setattr("web.clients.deepgram.open_socket", opened)
 
 
 async def wait_record(records: CallRecords, call_sid: str) -> CallRecord | None:

@@ -3,6 +3,7 @@
 import gc
 import socket
 import ssl
+import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
@@ -11,9 +12,9 @@ from functools import partial
 import pytest
 import trio
 import trustme
+from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
-from websockets.client import ClientProtocol
 from wsproto.utilities import generate_accept_token
 
 from actors.errors import AgentUnavailable
@@ -21,12 +22,24 @@ from protocol.frames import FrameReader, message_frame
 from protocol.wire import PacedWebSocket
 from web.clients.deepgram import voice_agent_connector
 from web.sockets.frame_stream import FrameStream
+from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import TlsClient
-from web.sockets.versions import is_known
+from web.sockets.versions import WRITTEN_FOR, is_known
 
 PATH = "/v1/agent/converse"
 Service = Callable[[WebSocketRequest], Awaitable[None]]
 LONG = b"x" * (2**20 + 1)
+# an unknown version reads by a stream of trio's, whose errors hold themselves since Python 3.12
+freeing = ["0.12.2"] if sys.version_info >= (3, 12) else ["0.12.2", "0.13.0"]
+freeing_version = pytest.mark.parametrize("library", freeing, indirect=True)
+known_version = pytest.mark.parametrize("library", ["0.12.2"], indirect=True)
+
+
+@pytest.fixture(autouse=True, params=["0.12.2", "0.13.0"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The version of trio-websocket that is installed, as far as the client knows."""
+    monkeypatch.setattr("web.sockets.versions._installed", lambda _: request.param)
+    return str(request.param)
 
 
 async def greet(request: WebSocketRequest) -> None:
@@ -94,6 +107,7 @@ def clients_of_tls() -> int:
     return sum(isinstance(each, ssl.SSLObject) and not each.server_side for each in gc.get_objects())
 
 
+@freeing_version
 @pytest.mark.parametrize(("service", "is_trusted"), [(greet, True), (partial(refuse, 429), True), (greet, False)])
 async def test_a_connection_that_is_over_takes_its_tls_with_it(
     service: Service, is_trusted: bool, server_context: ssl.SSLContext, client_context: ssl.SSLContext
@@ -117,6 +131,7 @@ class User:
     """Holds one connection open."""
 
 
+@freeing_version
 async def test_a_connection_that_is_left_by_a_cancellation_keeps_nothing_of_its_user() -> None:
     """Since Python 3.12 the frame of a generator that has ended leads to the frames that called it."""
     gc.collect()
@@ -148,6 +163,7 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
+@known_version
 @pytest.mark.parametrize(
     ("forgets_before", "resumed"),
     [((), [0, 1, 2, 3, 4]), ((2,), [0, 1, 1, 2, 3]), ((2, 4), [0, 1, 1, 2, 2]), ((1, 2), [0, 0, 0, 0, 0])],
@@ -179,6 +195,7 @@ async def test_a_connection_goes_on_from_the_session_of_an_earlier_one_unless_th
     assert hits == resumed
 
 
+@known_version
 async def test_a_session_that_a_handshake_has_failed_with_is_offered_no_more(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
@@ -283,6 +300,7 @@ async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.Monk
             await opened(listeners[0].socket.getsockname()[1])
 
 
+@known_version
 async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_at_once() -> None:
     async def hang_up(stream: trio.SocketStream) -> None:
         await stream.receive_some()
@@ -352,13 +370,14 @@ async def test_what_is_raised_inside_comes_out_as_it_is(error: Exception) -> Non
     assert raised.value is error
 
 
+@known_version
 async def test_a_library_that_crashes_in_the_upgrade_is_an_agent_that_is_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(client: object, data: bytes) -> None:
+    async def broken(wire: object, max_bytes: int | None = None) -> bytes:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("web.clients.deepgram.ClientProtocol.receive_data", broken)
+    monkeypatch.setattr("web.clients.deepgram._Handshake.receive_some", broken)
     async with serving(greet) as port:
         with pytest.raises(AgentUnavailable, match="a bug"):
             await opened(port)
@@ -446,18 +465,20 @@ def _accepting(request: bytes) -> bytes:
     return head + generate_accept_token(key) + b"\r\n\r\n"
 
 
-async def test_an_open_connection_keeps_nothing_of_its_upgrade() -> None:
-    """websockets' client and its parser refer to each other: both would stay until a full collection."""
-    gc.collect()
-    gc.disable()
-    try:
-        async with serving(greet) as port:
+async def test_another_version_of_the_library_is_told_once_and_reads_its_frames_itself(library: str) -> None:
+    async with serving(greet) as port:
+        with capture_logs() as lines:
             connect = voice_agent_connector(f"ws://127.0.0.1:{port}{PATH}", "key", ssl.create_default_context())
-            async with connect():
-                assert not any(isinstance(each, ClientProtocol) for each in gc.get_objects())
-    finally:
-        gc.enable()
+            for _ in range(2):
+                async with connect() as socket:
+                    assert await socket.get_message() == f"Token key {PATH}"
+
+    is_known = library == "0.12.2"
+    assert isinstance(socket, OpenSocket) is is_known
+    assert [line["event"] for line in lines] == ([] if is_known else ["library_not_known"])
 
 
-def test_the_version_we_know_is_the_one_that_is_installed() -> None:
-    assert is_known()
+def test_the_versions_we_know_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    assert [is_known(one) for one in WRITTEN_FOR] == [True, True]

@@ -87,7 +87,7 @@ async def serving(
 
 
 def dial(port: int) -> AbstractAsyncContextManager[PacedWebSocket]:
-    return open_socket(f"ws://127.0.0.1:{port}/", {}, TlsClient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
+    return open_socket(f"ws://127.0.0.1:{port}/", [], TlsClient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
 
 
 async def accepted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
@@ -138,7 +138,7 @@ async def test_messages_go_both_ways_over_tls(known: str, monkeypatch: pytest.Mo
     authority.configure_trust(trusting)
     async with serving(echo, monkeypatch, certificate=certificate) as port:
         for _ in range(10):
-            async with open_socket(f"wss://127.0.0.1:{port}/", {}, TlsClient(trusting)) as peer:
+            async with open_socket(f"wss://127.0.0.1:{port}/", [], TlsClient(trusting)) as peer:
                 await peer.send_message("text")
                 assert await peer.get_message() == "text"
 

@@ -69,7 +69,7 @@ async def listening(there: Exchange, port: int = 0) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def stream(at: str, signature: str = SIGNATURE) -> AsyncIterator[PacedWebSocket]:
-    headers = {"x-twilio-signature": signature}
+    headers = [(b"x-twilio-signature", signature.encode())]
     async with open_socket(f"ws://{at}/twilio", headers, TlsClient(ssl.create_default_context())) as media:
         yield media
 

@@ -5,29 +5,33 @@ building one costs 25 ms of CPU and half a megabyte, and go on from one session.
 `AgentUnavailable` here and nowhere else; once the socket is open, what its user raises passes through untouched and
 alone.
 
-A `FrameStream` makes the handshake of TLS, and websockets' Sans-I/O client the upgrade: it says what to send, and what
-an answer means, and reads nothing by itself. The same `FrameStream` reads the frames then: it needs no task, no queue
-and no event objects, which would be most of what a message costs.
+trio-websocket opens every connection, on a stream that is dialled here: its `open_websocket` (0.12.2) waits for its
+whole timeout when the peer hangs up in the middle of the upgrade or when the TLS handshake fails, and calls both a
+timeout; five seconds are more than a caller should wait in silence. If the version is the one we know, a `FrameStream`
+makes the handshake of TLS, and reads the stream once it is upgraded: trio-websocket's reader task, its queue and
+wsproto's event objects are most of what a message would cost. With any other version, its own connection is used as it
+comes, and each has a whole handshake (`web.sockets.versions`).
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
+import attrs
 import trio
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus
-from websockets.protocol import State
-from websockets.uri import WebSocketURI, parse_uri
+from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
+from wsproto import ConnectionType, WSConnection
 
 from actors.errors import AgentUnavailable
 from actors.supervision import root_cause
 from protocol.frames import FrameReader
-from protocol.wire import PacedWebSocket, opening
+from protocol.wire import PacedWebSocket, PlainSocket, opening
 from web.sockets.frame_stream import FrameStream
 from web.sockets.open_socket import OpenSocket
-from web.sockets.tls import Tls, TlsClient
+from web.sockets.tls import Tls, TlsClient, let_go
+from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
@@ -38,14 +42,71 @@ _PASSING = frozenset({408, 425, TOO_MANY})
 
 _LONGEST_WHY = 300
 """Bytes of what a refusal says for itself: Deepgram's error as JSON, or a proxy's page."""
-_END_OF_HEAD = b"\r\n\r\n"
+_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
+_TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError)
+
+
+class _Upgraded(Exception):
+    """The library has read the answer that upgrades a connection, and is to read no further."""
+
+
+class _Handshake(trio.abc.Stream):
+    """A connection up to the end of a successful upgrade."""
+
+    def __init__(self, inner: FrameStream) -> None:
+        self._inner = inner
+        self._head = b""
+        self._is_over = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._inner.write(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Do not wait: what is sent waits for room."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the interface is trio's
+        if self._is_over:
+            raise _Upgraded
+        received = bytes(await self._inner.read())
+        self._head += received
+        head, end, rest = self._head.partition(_END_OF_HEAD)
+        if end and head.startswith(_SWITCHING):
+            self._is_over = True
+            self._inner.unread(rest)
+            return received[: len(received) - len(rest)]
+        return received
+
+    async def aclose(self) -> None:
+        """Leave that to the stream's owner."""
+
+
+@attrs.frozen
+class _Address:
+    """Where a Voice Agent URL leads."""
+
+    host: str
+    port: int
+    resource: str
+    secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> "_Address":
+        parts = urlsplit(url)
+        secure = parts.scheme == "wss"
+        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(parts.hostname or "", parts.port or (443 if secure else 80), resource, secure)
+
+    @property
+    def header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port in {80, 443} else f"{host}:{self.port}"
 
 
 def _unavailable(trouble: Exception) -> AgentUnavailable:
-    if isinstance(trouble, InvalidStatus):
-        status = trouble.response.status_code
+    if isinstance(trouble, ConnectionRejected):
+        status = trouble.status_code
         passes = status in _PASSING or status >= 500
-        body = trouble.response.body[:_LONGEST_WHY].decode(errors="replace")
+        body = (trouble.body or b"")[:_LONGEST_WHY].decode(errors="replace")
         why = " ".join(f"HTTP {status} {body}".split())
         return AgentUnavailable(why, retryable=passes, is_busy=status == TOO_MANY)
     if isinstance(trouble, trio.TooSlowError):
@@ -56,11 +117,21 @@ def _unavailable(trouble: Exception) -> AgentUnavailable:
     return AgentUnavailable(f"{type(cause).__name__}: {cause}", retryable=not unmendable)
 
 
-async def _dial(at: WebSocketURI, deadline: float) -> trio.SocketStream:
+def _raise_trouble(group: BaseExceptionGroup) -> None:
+    """Raise what ended the library's nursery, in our words; nothing if it was only a cancellation.
+
+    A function that kept it while it raises it would be kept by it, and with it the connection.
+    """
+    trouble = group.split(trio.Cancelled)[1]
+    if isinstance(trouble, ExceptionGroup):
+        raise _unavailable(root_cause(trouble)) from group
+
+
+async def _dial(address: _Address, deadline: float) -> trio.SocketStream:
     try:
         with trio.move_on_at(deadline):
-            return await trio.open_tcp_stream(at.host, at.port)
-    except OSError as exc:
+            return await trio.open_tcp_stream(address.host, address.port)
+    except _TROUBLE as exc:
         raise _unavailable(exc) from exc
     raise _unavailable(trio.TooSlowError())
 
@@ -75,71 +146,108 @@ async def _secure(stream: FrameStream, host: str, client: TlsClient) -> Tls:
     return tls
 
 
-async def _shake_hands(stream: FrameStream, client: ClientProtocol, headers: Mapping[str, str]) -> Exception | None:
-    """Upgrade a connection; return why it is refused, if it is. What comes behind the answer is read as frames."""
-    request = client.connect()
-    request.headers.update(headers)
-    client.send_request(request)
-    await stream.write(b"".join(client.data_to_send()))
-    received = b""
-    while _END_OF_HEAD not in received:
-        if not (more := await stream.read()):
-            raise ConnectionResetError("the peer hung up during the upgrade")
-        received += more
-    head, end, rest = received.partition(_END_OF_HEAD)
-    client.receive_data(head + end)
-    if client.state is State.OPEN:
-        stream.unread(rest)
-        return None
-    client.receive_data(rest)
-    while client.handshake_exc is None:  # the body says why
-        if more := await stream.read():
-            client.receive_data(more)
-        else:
-            client.receive_eof()
-    return client.handshake_exc
-
-
 async def _upgrade(
-    tcp: trio.SocketStream, at: WebSocketURI, headers: Mapping[str, str], tls_client: TlsClient, deadline: float
+    tcp: trio.SocketStream,
+    address: _Address,
+    headers: list[tuple[bytes, bytes]],
+    client: TlsClient,
+    deadline: float,
 ) -> OpenSocket:
+    """Upgrade a connection. The library's reader, which raises if the peer says no, runs in this task, and ends."""
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
-    stream, client, tls = FrameStream(tcp, reader), ClientProtocol(at), None
-    refused: Exception | None = trio.TooSlowError()
+    stream, tls = FrameStream(tcp, reader), None
+    connection = WebSocketConnection(
+        _Handshake(stream),
+        WSConnection(ConnectionType.CLIENT),
+        host=address.header,
+        path=address.resource,
+        client_extra_headers=headers,
+    )
     try:
-        with trio.move_on_at(deadline):
-            if at.secure:
-                tls = await _secure(stream, at.host, tls_client)
-            refused = await _shake_hands(stream, client, headers)
+        with trio.move_on_at(deadline) as patience:
+            if address.secure:
+                tls = await _secure(stream, address.host, client)
+            await connection._reader_task()
+    except _Upgraded:
+        if tls is not None:
+            client.note(tls)
+        return OpenSocket(stream)
     except Exception as exc:  # a fault of the library's is one of the connection
         raise _unavailable(exc) from exc
-    finally:
-        client.parser.close()  # it refers to the client, which refers to it
-    if refused is not None:
-        raise _unavailable(refused) from refused
-    if tls is not None:
-        tls_client.note(tls)
-    return OpenSocket(stream)
+    if patience.cancelled_caught:
+        raise _unavailable(trio.TooSlowError())
+    raise _unavailable(HandshakeError("the peer hung up during the upgrade"))
 
 
-@opening
-async def open_socket(url: str, headers: Mapping[str, str], tls_client: TlsClient) -> AsyncIterator[PacedWebSocket]:
+def open_socket(
+    url: str, headers: list[tuple[bytes, bytes]], client: TlsClient
+) -> AbstractAsyncContextManager[PacedWebSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
     Raises: entering raises `AgentUnavailable`, within `CONNECT_SECONDS`.
 
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
-    at, deadline = parse_uri(url), trio.current_time() + CONNECT_SECONDS
-    async with await _dial(at, deadline) as tcp:
-        socket = await _upgrade(tcp, at, headers, tls_client, deadline)
+    opens = _open_fast if is_known(TRIO_WEBSOCKET) else _open_plain
+    return opens(url, headers, client)
+
+
+@opening
+async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    async with await _dial(address, deadline) as tcp:
+        socket = await _upgrade(tcp, address, headers, client, deadline)
         yield socket
         with trio.move_on_after(DISCONNECT_SECONDS):
             await socket.aclose()
+
+
+async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClient) -> trio.abc.Stream:
+    if not address.secure:
+        return tcp
+    tls = trio.SSLStream(tcp, client.context, server_hostname=address.host, https_compatible=True)
+    try:
+        await tls.do_handshake()
+    finally:
+        let_go(tls)  # its handshake is over, or never
+    return tls
+
+
+@asynccontextmanager
+async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
+    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+    failed: Exception | None = None
+    async with await _dial(address, deadline) as tcp:
+        try:
+            async with trio.open_nursery() as library:
+                with trio.fail_at(deadline):
+                    connection = await wrap_client_stream(
+                        library,
+                        await _stream_of(tcp, address, client),  # type: ignore[arg-type]  # any stream will do
+                        address.header,
+                        address.resource,
+                        extra_headers=headers,
+                        max_message_size=MAX_MESSAGE_BYTES,
+                    )
+                try:
+                    yield PlainSocket(connection)
+                except Exception as exc:
+                    failed = exc
+                    raise
+                finally:
+                    with trio.move_on_after(DISCONNECT_SECONDS):
+                        await connection.aclose()
+                library.cancel_scope.cancel(reason="closed")
+        except BaseExceptionGroup as group:
+            if failed is not None:
+                raise failed from failed.__cause__  # alone, and not in the nursery's group
+            _raise_trouble(group)
+            raise
 
 
 def voice_agent_connector(
     url: str, api_key: str, ssl_context: ssl.SSLContext
 ) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
-    return partial(open_socket, url, {"Authorization": f"Token {api_key}"}, TlsClient(ssl_context))
+    tell_unknown(TRIO_WEBSOCKET)
+    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], TlsClient(ssl_context))
