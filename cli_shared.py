@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from actors.supervision import root_cause
-from setting_reader import SettingsError, read_one
+from setting_reader import SettingsError, read_one, text_of_file
 from setting_values import http_url, is_loopback
 from settings import (
     API_TOKEN,
@@ -136,11 +136,9 @@ def ask_server(server: str | None, ask: Callable[[Operator], Awaitable[T]]) -> T
 def text_in(file: Path) -> str:
     """Return what a file says; end the command if it cannot be read."""
     try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as exc:
-        fail(f"{file} cannot be read: {exc.strerror}.", 2)
-    except UnicodeDecodeError:
-        fail(f"{file} is not UTF-8. Save it as UTF-8.", 2)
+        return text_of_file(file)
+    except ValueError as exc:
+        fail(f"{file} {exc}.", 2)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from protocol.fields import split_url
 from protocol.phone_numbers import is_phone_number
-from setting_reader import Parse
+from setting_reader import Parse, text_of_file
 from store.prices import Prices, read_prices
 
 T = TypeVar("T")
@@ -262,11 +262,7 @@ def price_table(value: str) -> Prices | None:
     if not value:
         return None
     try:
-        return read_prices(_path(value).read_text(encoding="utf-8-sig"))
-    except OSError as exc:
-        raise ValueError(f"a file that can be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ValueError("a file in UTF-8") from exc
+        return read_prices(text_of_file(_path(value)))
     except ValueError as exc:
         raise ValueError(f"a table of prices: {exc}") from exc
 

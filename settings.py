@@ -30,6 +30,7 @@ from setting_reader import (
     optional,
     optional_setting,
     setting,
+    text_of_file,
     variable_of,
     variables_of,
 )
@@ -98,15 +99,9 @@ def _repeated(dotenv: Path, statements: Sequence[Binding]) -> Iterator[str]:
 
 def _text_of(dotenv: Path) -> str:
     try:
-        text = dotenv.read_bytes().decode("utf-8-sig")
-    except OSError as exc:
-        raise SettingsError(
-            (f"{dotenv} cannot be read: {exc.strerror}. Make it a text file that this user can read.",)
-        ) from exc
-    except UnicodeDecodeError as exc:
-        line = exc.object[: exc.start].count(b"\n") + 1
-        problem = f"{dotenv} is not UTF-8 (line {line}). Save it as UTF-8: in most editors, Save with Encoding."
-        raise SettingsError((problem,)) from exc
+        text = text_of_file(dotenv)
+    except ValueError as exc:
+        raise SettingsError((f"{dotenv} {exc}.",)) from exc
     if "\0" in text:
         raise SettingsError((f"{dotenv} has NUL characters, as UTF-16 has. Save it as UTF-8.",))
     return text

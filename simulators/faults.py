@@ -79,7 +79,7 @@ class Form:
     """Unless the line says another."""
 
 
-_SECONDS: Final = r"(?P<seconds>\d+(?:\.\d+)?) ?(?P<unit>s|ms)"
+_SECONDS: Final = r"(?P<seconds>\d{1,9}(?:\.\d{1,9})?) ?(?P<unit>s|ms)"
 _CONNECTION: Final = frozenset({"on connection", "every", "times"})
 _LATER: Final = _CONNECTION | {"after"}
 _REQUEST: Final = frozenset({"on request", "times"})
@@ -88,7 +88,9 @@ _CLOSES: Final = (1000, 1005, 1011)
 
 
 _UPDATE: Final = r"(?P<code>think|speak|prompt|listen)"
-_REFUSE_WORDS: Final = rf"refuse connect (?P<first>[1-9]\d*)(?: with (?P<number>{'|'.join(map(str, _REFUSALS))}))?"
+_REFUSE_WORDS: Final = (
+    rf"refuse connect (?P<first>[1-9]\d{{0,8}})(?: with (?P<number>{'|'.join(map(str, _REFUSALS))}))?"
+)
 _CLOSE_WORDS: Final = rf"close (?P<number>{'|'.join(map(str, _CLOSES))})"
 
 FORMS: Final = (
@@ -133,7 +135,7 @@ FORMS: Final = (
          "TCP drop when UpdateSpeak comes, which is between ThinkUpdated and SpeakUpdated",
          words=f"drop at update {_UPDATE}", modifiers=_CONNECTION),
     Form("twilio", "jitter", "jitter 60 ms", "media frames leave up to 60 ms late, in order",
-         words=r"jitter (?P<seconds>\d+)(?: ?(?P<unit>ms))?"),
+         words=r"jitter (?P<seconds>\d{1,9})(?: ?(?P<unit>ms))?"),
     Form("twilio", "stop without close", "stop without close", "`stop` is sent, the socket stays open"),
     Form("twilio", "close without stop", "close without stop", "the socket is dropped, no `stop` before it"),
     Form("twilio", "stalled reader", "stalled reader after 5 s",
@@ -142,7 +144,7 @@ FORMS: Final = (
          "the stream carries no frame any more 5 s after `start`; all else goes on", modifiers=frozenset({"after"})),
     Form("twilio", "duplicate start", "duplicate start", "`start` is sent twice"),
     Form("twilio", "bad frames", "bad frames 3", "three unreadable text frames between the media frames",
-         words=r"bad frames(?: (?P<number>\d+))?", number=1),
+         words=r"bad frames(?: (?P<number>\d{1,9}))?", number=1),
     Form("groq", "429", "429", "HTTP 429 with retry-after", modifiers=_REQUEST),
     Form("groq", "500", "500", "HTTP 500", modifiers=_REQUEST),
     Form("groq", "model_not_found", "model_not_found", "HTTP 404, as for a model that was shut down",
@@ -171,10 +173,10 @@ OF_LINES: Final[tuple[Kind, ...]] = tuple(form.kind for form in FORMS if form.ta
 
 _MODIFIERS: Final[Mapping[str, re.Pattern[str]]] = {
     "after": re.compile(rf" after {_SECONDS}$"),
-    "on connection": re.compile(r" on connection (?P<n>[1-9]\d*)$"),
-    "on request": re.compile(r" on request (?P<n>[1-9]\d*)$"),
+    "on connection": re.compile(r" on connection (?P<n>[1-9]\d{0,8})$"),
+    "on request": re.compile(r" on request (?P<n>[1-9]\d{0,8})$"),
     "every": re.compile(r" (?:on )?every(?: connection)?$"),
-    "times": re.compile(r" times (?P<n>[1-9]\d*)$"),
+    "times": re.compile(r" times (?P<n>[1-9]\d{0,8})$"),
 }
 
 

@@ -20,6 +20,7 @@ from protocol.fields import JSON
 T = TypeVar("T")
 
 _TOP: Final = ("name", "description", "faults")
+MOST_BYTES: Final = 2**24
 
 
 class ScenarioError(Exception):
@@ -35,7 +36,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def text_of(path: Path) -> str:
     """Read a file of UTF-8 text; the byte order mark of some editors is no part of it. *Raises* `ScenarioError`."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            found = file.read(MOST_BYTES + 1)
+        if len(found) > MOST_BYTES:
+            raise ScenarioError(f"{path}: is longer than {MOST_BYTES // 2**20} MiB")
+        return found.decode("utf-8-sig")
     except OSError as problem:
         raise ScenarioError(f"{path}: cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:

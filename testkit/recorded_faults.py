@@ -36,8 +36,8 @@ def _faults(entries: Sequence[Entry]) -> Iterator[str]:
                 connection += 1
                 of_incarnation[incarnation] = connection
             case facts.SessionFailed(incarnation=incarnation, error=error):
-                yield _failure(of_incarnation.get(incarnation, connection), error)
-            case facts.SessionReady(incarnation=incarnation, took=took):
+                yield _failure(of_incarnation.get(incarnation, connection or 1), error)
+            case facts.SessionReady(incarnation=incarnation, took=took) if incarnation in of_incarnation:
                 number = of_incarnation[incarnation]
                 ready[incarnation] = (number, entry.at)
                 if took - USUAL_START > NOTICEABLE:

@@ -27,7 +27,7 @@ from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
 from model_settings import AGENTS
 from protocol.fields import JSON, json_or
-from setting_reader import read_one
+from setting_reader import read_one, text_of_file
 from settings import RECORDINGS_DIR
 from testkit import harness
 from testkit.functions import Double, with_doubles
@@ -53,7 +53,8 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
     """
     policy = CallPolicy(keep_digits=any(one.digit for one in facts_of(recording.entries, facts.DigitPressed)))
     rebuilt = rebuild(recording, policy)
-    strangers = [name for name in rebuilt.scenario.agents if name not in roster.agents]
+    named = dict.fromkeys([*rebuilt.scenario.agents, *(agent for agent, _ in rebuilt.answers)])
+    strangers = [name for name in named if name not in roster.agents]
     if strangers:
         raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
     agents = with_doubles(roster, _doubles(rebuilt, roster))
@@ -201,16 +202,17 @@ def replay_call(name: str, anonymous: Path | None, environ: Mapping[str, str]) -
     """
     folder: Path | None = read_one(environ, RECORDINGS_DIR)
     try:
-        text = find_journal(name, folder).read_text(encoding="utf-8")
+        text = text_of_file(find_journal(name, folder))
+        recording = read_journal(text)
         if anonymous is not None:
-            text = anonymise(text)
-            anonymous.write_text(text, encoding="utf-8")
+            anonymous.write_text(text := anonymise(text), encoding="utf-8")
+            recording = read_journal(text)
     except OSError as exc:
         raise ReplayRefused(f"{exc.filename or name}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ReplayRefused(f"{name}: is no journal: it is not text in UTF-8") from exc
+    except ValueError as exc:
+        raise ReplayRefused(f"{name} is no journal: it {exc}") from exc
     roster = chosen_roster(environ)
-    replayed = trio.run(partial(replay, read_journal(text), roster), clock=MockClock(autojump_threshold=0))
+    replayed = trio.run(partial(replay, recording, roster), clock=MockClock(autojump_threshold=0))
     return list(report(replayed)), not replayed.differences
 
 

@@ -5,7 +5,9 @@ one connection and direction is one entry with the range of bytes it covers, wri
 frame costs next to nothing. It never decides anything and never raises.
 """
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -136,9 +138,9 @@ P = ParamSpec("P")
 
 @attrs.define
 class ExchangeLog:
-    """Everything that happened on every connection."""
+    """The last 100,000 things that happened, on all connections."""
 
-    entries: list[LogEntry] = attrs.field(factory=list, init=False)
+    entries: deque[LogEntry] = attrs.field(factory=partial(deque, maxlen=100_000), init=False)
 
     def put(self, entry: LogEntry) -> None:
         self.entries.append(entry)

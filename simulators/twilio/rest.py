@@ -34,6 +34,8 @@ from simulators.twilio.webhooks import WebhookSender
 
 VERSION = "2010-04-01"
 QUEUE = 64
+KEPT, HEARD = 10_000, 100
+"""Calls that are over: how many there are still, and of how many the audio."""
 
 
 class SidMint:
@@ -212,7 +214,15 @@ class TwilioSimulator:
         except trio.WouldBlock:
             raise ApiError(20429, "Too Many Requests", 429) from None
         self.calls[sid] = call
+        self._forget()
         return call
+
+    def _forget(self) -> None:
+        over = [call for call in self.calls.values() if call.is_over]
+        for call in over[:-HEARD]:
+            call.heard = None
+        for call in over[:-KEPT]:
+            del self.calls[call.sid]
 
     def _answer_by_hand(self, request: Request) -> Response:
         match request.method, *request.path.removeprefix("/simulator/").split("/"):

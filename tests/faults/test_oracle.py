@@ -1,5 +1,6 @@
 """The oracle itself: a whole call passes, and each thing that is wrong with what a call left behind is named."""
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def leave_a_task(played: Witnessed) -> None:
 def leave_a_connection_open(played: Witnessed) -> None:
     assert played.exchange is not None
     log = played.exchange.log
-    log.entries = [entry for entry in log.entries if not isinstance(entry, Closed) or entry.connection != 1]
+    log.entries = deque(entry for entry in log.entries if not isinstance(entry, Closed) or entry.connection != 1)
 
 
 def lose_a_word(played: Witnessed) -> None:

@@ -140,6 +140,10 @@ def test_no_faults_are_no_faults() -> None:
         ("deepgram: drop every connection times 2", "leave one out"),
         ("twilio: bad frame", "did you mean 'twilio: bad frames 3'"),
         ("groq: 404", "groq has no fault '404'"),
+        ("groq: 429 times " + "9" * 5000, "groq has no fault '429 times 999"),
+        ("twilio: bad frames " + "9" * 5000, "did you mean 'twilio: bad frames 3'"),
+        ("deepgram: drop after " + "9" * 400 + " s", "did you mean 'deepgram: drop after 8 s'"),
+        ("deepgram: refuse connect " + "9" * 5000, "did you mean 'deepgram: refuse connect 2'"),
     ],
 )
 def test_a_bad_line_says_what_is_wrong_and_offers_the_nearest_form(line: str, says: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from agents.functions import ArgumentsRefused
 from agents.roster import default_roster
+from simulators import toml_reader
 from simulators.scenario import (
     ENDINGS,
     CallerLine,
@@ -197,6 +198,13 @@ def test_a_file_in_another_encoding_says_what_to_do(written: bytes, tmp_path: Pa
 
     with pytest.raises(ScenarioError, match=r"mine\.toml: is not UTF-8: save it as UTF-8$"):
         load_scenario(tmp_path / "mine.toml")
+
+
+def test_a_file_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toml_reader, "MOST_BYTES", 2**20)
+
+    with pytest.raises(ScenarioError, match=r"^/dev/zero: is longer than 1 MiB$"):
+        load_scenario("/dev/zero")
 
 
 def test_an_agent_is_found_by_its_tag_then_by_its_prompt() -> None:

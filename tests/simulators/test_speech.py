@@ -138,6 +138,13 @@ def test_a_text_without_words_is_no_audio(text: str) -> None:
     assert (utterance.audio, utterance.words, utterance.seconds) == (b"", (), 0.0)
 
 
+@pytest.mark.usefixtures("synthesiser")
+def test_of_a_text_without_end_only_the_beginning_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "LONGEST", 12)
+
+    assert say("Hello there, and so on and so on.", "caller-1") == say("Hello there,", "caller-1")
+
+
 def test_a_voice_that_is_not_there_is_an_error() -> None:
     with pytest.raises(SpeechError, match="no voice 'xx-nowhere'"):
         speak("Hello.", Voice("xx-nowhere"))

@@ -22,6 +22,7 @@ from simulators.scenario import Scenario, shipped_scenarios
 from testkit import answers, conversation, harness, presses, says
 from testkit.play import filler_clips
 from testkit.rebuild import rebuild
+from testkit.recorded_faults import recorded_faults
 from testkit.recording import ReplayRefused, anonymise, read_journal
 from testkit.replay import Replayed, compare, replay
 from tests.testkit.mistakes import ENDS, GOOD, roster
@@ -245,6 +246,38 @@ async def test_a_call_of_other_agents_is_refused(autojump_clock: MockClock, jour
         await replay(read_journal(journal), roster())
 
 
+def test_a_call_of_functions_of_another_agent_is_refused(journal: str) -> None:
+    lines = [orjson.loads(line) for line in journal.splitlines()]
+    others = [{**line, "agent": "nobody"} if line["event"] == "function_answered" else line for line in lines]
+    text = "\n".join(orjson.dumps(line).decode() for line in others)
+
+    with pytest.raises(ReplayRefused, match="the roster has no agent nobody"):
+        trio.run(replay, read_journal(text), default_roster(), clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize(
+    ("of_session", "faults"),
+    [
+        ({"event": "session_ready", "request_id": "1", "took": 4.0}, []),
+        ({"event": "session_failed", "error": "lost", "retryable": True}, ["deepgram: drop on connection 1"]),
+    ],
+)
+def test_a_session_whose_beginning_is_not_in_the_journal_is_no_reason_not_to_play(
+    of_session: dict[str, object], faults: list[str]
+) -> None:
+    journal = read_journal(whole(agent="a", incarnation=7, **of_session))
+
+    assert list(recorded_faults(journal.entries)) == faults
+
+
+@pytest.mark.parametrize("text", ["no journal", '{"a": 1}', "[" * 9000, END])
+def test_what_is_no_journal_is_told_before_its_names_are_replaced(text: str, tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text(text)
+    ran = CliRunner().invoke(commands, ["replay", str(tmp_path), "--anonymise", str(tmp_path / "other.jsonl")])
+
+    assert (ran.exit_code, "journal" in ran.output, (tmp_path / "other.jsonl").exists()) == (2, True, False)
+
+
 SAID = (
     "My name is Maria Lopez.",
     "This is Maria, my number is +1 555 123 4567.",
@@ -313,4 +346,4 @@ def test_the_command_refuses_what_is_not_there(tmp_path: Path, monkeypatch: pyte
 
     assert (ran.exit_code, unreadable.exit_code) == (2, 2)
     assert "there is no journal of this call" in ran.output
-    assert "call.mp3: is no journal: it is not text in UTF-8" in " ".join(unreadable.output.split())
+    assert "call.mp3 is no journal: it is not UTF-8" in " ".join(unreadable.output.split())

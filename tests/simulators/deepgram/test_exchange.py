@@ -4,7 +4,7 @@ from trio.testing import MockClock
 
 from protocol.deepgram import AgentAudioDone, KeepAlive, Welcome, encode_client
 from simulators.deepgram import DeepgramExchange, DeepgramKnobs, converse
-from simulators.deepgram.log import AudioReceived, AudioSent, Closed, Connected, Received, Sent
+from simulators.deepgram.log import AudioReceived, AudioSent, Closed, Connected, ExchangeLog, Received, Sent
 from simulators.memory import memory_websocket_pair
 from tests.simulators.deepgram.client import GREETING, calling, reply_seconds, settings_for, small_scenario
 
@@ -38,6 +38,14 @@ async def test_the_end_of_a_connection_is_logged_with_its_code(autojump_clock: M
         await trio.testing.wait_all_tasks_blocked()
 
         assert [(entry.code, entry.how) for entry in exchange.log.of(Closed)] == [(1001, "client")]
+
+
+def test_of_a_log_without_end_the_newest_is_kept() -> None:
+    log = ExchangeLog()
+    for number in range(100_002):
+        log.put(Connected(0.0, number))
+
+    assert (len(log.entries), log.entries[0].connection, log.entries[-1].connection) == (100_000, 2, 100_001)
 
 
 async def test_audio_is_counted_to_the_last_byte(autojump_clock: MockClock) -> None:

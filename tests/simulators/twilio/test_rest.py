@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from simulators.twilio import rest
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
 from simulators.twilio.serving import serve_twilio
@@ -241,6 +242,23 @@ async def test_a_hand_can_ring_the_server_and_look_at_the_call(autojump_clock: M
     assert {"entry": "VerbExecuted", "verb": "Say", "detail": "Hi."}.items() <= log[3].items()
     assert wav.content[:4] == b"RIFF"
     assert nothing.status_code == 404
+
+
+async def test_of_calls_long_over_the_audio_goes_first_and_then_the_calls(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "HEARD", 1)
+    monkeypatch.setattr(rest, "KEPT", 2)
+    async with line_open(FarEnd({"/voice": SAY}), plot(hangs_up=False)) as line:
+        first, *_ = [await line.order() for _ in range(4)]
+        assert len(line.simulator.calls) == 4, "all of them go on"
+        for call in tuple(line.simulator.calls.values()):
+            await call.wait_over()
+        last = await line.order()
+        left = list(line.simulator.calls.values())
+
+    assert [call.heard is None for call in left] == [True, False, True]
+    assert (first in left, left[-1]) == (False, last)
 
 
 async def test_an_observer_sees_every_entry_with_its_call(autojump_clock: MockClock) -> None:

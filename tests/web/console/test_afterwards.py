@@ -253,8 +253,8 @@ def test_the_line_is_paid_while_a_person_talks_and_so_is_theirs_and_a_page_has_n
         (TABLE + "brief = " + "9" * 400, "brief is no price"),
         ("currency = " + "[" * 9000, "too many brackets"),
         ("currency =", "table of prices"),
-        ("\udcff\udcfe", "which is not a file in UTF-8"),
-        (None, "can be read"),
+        ("\udcff\udcfe", "which is not a table of prices: is not UTF-8"),
+        (None, "cannot be read"),
     ],
 )
 def test_a_table_that_is_none_is_told_when_the_server_starts(table: str | None, why: str, tmp_path: Path) -> None:
