@@ -46,7 +46,8 @@ class Entry:
         return event_name(type(self.fact))
 
     def as_json(self) -> dict[str, JSON]:
-        return {"seq": self.seq, "at": round(self.at, 3), "event": self.event, **attrs.asdict(self.fact)}
+        fields = {name: getattr(self.fact, name) for name, _, _ in _FIELDS[type(self.fact)]}  # none is an object
+        return {"seq": self.seq, "at": round(self.at, 3), "event": self.event, **fields}
 
     @cached_property
     def line(self) -> bytes:

@@ -49,6 +49,8 @@ class Meter:
 
     _used: Usage = attrs.field(factory=Usage)
     _open: dict[int, tuple[str, float]] = attrs.field(factory=dict, init=False)
+    _characters: int = attrs.field(default=0, init=False)
+    """Of this stream's replies: there are too many for a new `Usage` each."""
 
     def read(self, entry: Entry) -> None:
         match entry.fact:
@@ -63,7 +65,7 @@ class Meter:
                 for number in [number for number, (who, _) in self._open.items() if who == agent]:
                     self._close(number, entry.at)
             case facts.ReplyText(text=text):
-                self._used = attrs.evolve(self._used, spoken_characters=self._used.spoken_characters + len(text))
+                self._characters += len(text)
             case facts.SummaryStarted():
                 self._used = attrs.evolve(self._used, summaries=self._used.summaries + 1)
             case facts.SummaryWritten() | facts.SummaryFailed() as told:
@@ -81,7 +83,8 @@ class Meter:
         seconds = dict(self._used.agent_seconds)
         for agent, since in self._open.values():
             seconds[agent] = round(seconds.get(agent, 0.0) + now - since, 3)
-        return attrs.evolve(self._used, agent_seconds=seconds)
+        spoken = self._used.spoken_characters + self._characters
+        return attrs.evolve(self._used, agent_seconds=seconds, spoken_characters=spoken)
 
     def _close(self, number: int, at: float) -> None:
         agent, since = self._open.pop(number, ("", at))
