@@ -16,8 +16,10 @@ import attrs
 import trio
 
 TICK_SECONDS = 0.02
-FINE_SECONDS = 0.002
-"""A shorter tick, for what cannot wait that long: those of different calls still meet on some of them."""
+NO_TICK = 0.0
+"""For what cannot wait that long …"""
+SLACK_SECONDS = 0.002
+"""… and is woken so much later at most, with all that has become due meanwhile: each turn of the clock costs."""
 ROUND_TICKS = 4
 ROUND_SECONDS = ROUND_TICKS * TICK_SECONDS
 """What may gather for so long is read on one tick of four …"""
@@ -46,6 +48,8 @@ class Sleeper:
     parked: float = math.inf
     """Until when the clock takes it to sleep: never later than it does. Minus infinity: its tick has come."""
     _tick: float = TICK_SECONDS
+    slack: float = 0.0
+    """How much later than `parked` the clock may come to it."""
     _look: Callable[[], float] | None = None
     _faults: list[BaseException] = attrs.field(factory=list)
     """What the look has raised, until the task takes it. It stands here because a local name in the task would
@@ -56,9 +60,10 @@ class Sleeper:
     ) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
 
-        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn. `look` is called when
-        the tick comes, in the task's context and before any task runs: it returns until when to sleep on, or a moment
-        that is past, and only then the task is woken. What it raises, the task raises, also one that it has woken or
+        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn; `NO_TICK`: a moment
+        between two ticks is that of the sleeper, who is woken within `SLACK_SECONDS` of it. `look` is called when the
+        clock comes, in the task's context and before any task runs: it returns until when to sleep on, or a moment that
+        is past, and only then the task is woken. What it raises, the task raises, also one that it has woken or
         cancelled before.
         *Cancellation* costs nobody else anything.
         """
@@ -118,14 +123,17 @@ class Sleeper:
         """Have the clock wake it on the first tick that is not before its moment, which may be infinite."""
         self.parked = until = self._until
         if until < math.inf:
-            tick = math.ceil((until - _ROUNDING) / self._tick) * self._tick
-            self.parked = parked = tick if tick > until else until
-            clock.add(self, parked)
+            size = self._tick or TICK_SECONDS
+            tick = math.ceil((until - _ROUNDING) / size) * size
+            self.slack = SLACK_SECONDS if self._tick == NO_TICK and tick > until + _ROUNDING else 0.0
+            if tick > until and not self.slack:
+                self.parked = until = tick
+            clock.add(self, until)
 
     def _leave(self) -> None:
         left, self.parked = self.parked, math.inf
         if -math.inf < left < math.inf and self._clock is not None:
-            self._clock.remove(left)
+            self._clock.remove(left + self.slack)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -151,6 +159,7 @@ class _Clock(trio.abc.Instrument):
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
         heapq.heappush(self._due, (moment, id(sleeper), sleeper))
+        moment += sleeper.slack
         if self._nap is None:
             self._nap, self._first = trio.CancelScope(deadline=moment), moment
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
@@ -158,7 +167,7 @@ class _Clock(trio.abc.Instrument):
             self._sleep_until(moment)
 
     def remove(self, moment: float) -> None:
-        """Let go of one who was parked until this moment, and is no more."""
+        """Let go of one for whom the clock would have come at this moment at the latest."""
         self.asleep -= 1
         if len(self._due) > 2 * self.asleep + _MOST_LEFT:
             self._due[:] = {entry for entry in self._due if entry[2].parked == entry[0]}  # one may be there twice
@@ -192,7 +201,7 @@ class _Clock(trio.abc.Instrument):
             self._first = self._nap.deadline = moment
 
     def _next(self) -> float:
-        """Return the first moment to which somebody sleeps, one that is past if nobody does.
+        """Return when the first to be due has waited long enough, a moment that is past if nobody sleeps.
 
         For a moment that all have left, nobody wakes.
         """
@@ -200,7 +209,7 @@ class _Clock(trio.abc.Instrument):
             return -math.inf
         while self._due[0][2].parked != self._due[0][0]:
             heapq.heappop(self._due)
-        return self._due[0][0]
+        return self._due[0][0] + self._due[0][2].slack
 
     def _wake_due(self, now: float) -> None:
         due = self._due

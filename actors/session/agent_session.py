@@ -32,7 +32,7 @@ from actors.policy import is_of_keys
 from actors.session.function_runner import FunctionRunner
 from actors.session.opening import AgentOnCall, Opening, Takeover
 from actors.session.wire import AgentWire, LatencyMeter, ServiceActivity, ServiceOutbox
-from actors.ticks import FINE_SECONDS
+from actors.ticks import SLACK_SECONDS
 from actors.turn.effects import (
     AnswerFunction,
     EndSession,
@@ -240,7 +240,7 @@ class AgentSession:
         lead = self.state.ledger.surely_unplayed
         hold = deadlines.hold_for(lead, flow.piece, flow.late(now))
         if hold and not flow.pairs_at(now + hold):
-            hold = max(hold - deadlines.hold - FINE_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did
+            hold = max(hold - deadlines.hold - SLACK_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did
         stride = hold or deadlines.stride_for(lead, turn.since_voice(now))
         is_close = not hold and turn.may_interrupt(now)
         wire.socket.gather(min(stride, _CLOSELY) if is_close else stride, exactly=hold > 0.0)

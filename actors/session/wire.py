@@ -19,7 +19,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import LatencyReported
 from actors.journal import Journal
 from actors.line.reply import Voice
-from actors.ticks import FINE_SECONDS, Sleeper, time_reader
+from actors.ticks import SLACK_SECONDS, Sleeper, time_reader
 from protocol import deepgram
 from protocol.audio import BYTES_PER_SECOND
 from protocol.errors import RemoteProtocolError
@@ -70,7 +70,7 @@ class Flow:
         if waited_for_two and self._waits_for_two:
             self._missed = math.inf
         elif has_flowed and not waited_for_two:
-            began -= FINE_SECONDS  # it has come since the tick before
+            began -= SLACK_SECONDS  # it has come since the tick before
             if self._missed < math.inf:
                 self._began = max(self._began, min(self._missed, began))
             self._missed = began

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors import ticks
-from actors.ticks import FINE_SECONDS, TICK_SECONDS, Sleeper
+from actors.ticks import NO_TICK, SLACK_SECONDS, TICK_SECONDS, Sleeper
 
 
 async def wait_tick(number: int) -> None:
@@ -95,10 +95,34 @@ async def test_a_moment_between_two_ticks_is_the_later_one(autojump_clock: MockC
     assert round(trio.current_time(), 6) == 0.04
 
 
-async def test_a_fine_tick_is_two_milliseconds(autojump_clock: MockClock) -> None:
-    await Sleeper().sleep_until(0.02241, FINE_SECONDS)
+async def test_who_cannot_wait_for_a_tick_is_woken_soon_with_those_that_become_due_meanwhile(
+    autojump_clock: MockClock,
+) -> None:
+    woken = list[tuple[float, float]]()
 
-    assert round(trio.current_time(), 6) == 0.024
+    async def sleep(moment: float) -> None:
+        await Sleeper().sleep_until(moment, NO_TICK)
+        woken.append((moment, round(trio.current_time() - SLACK_SECONDS, 6)))
+
+    async with trio.open_nursery() as nursery:
+        for moment in (0.0255, 0.0231, 0.0224, 0.0243, 0.0245):
+            nursery.start_soon(sleep, moment)
+
+    assert sorted(woken) == [(0.0224, 0.0224), (0.0231, 0.0224), (0.0243, 0.0224), (0.0245, 0.0245), (0.0255, 0.0245)]
+
+
+async def test_a_tick_that_comes_serves_those_that_wait_for_none(autojump_clock: MockClock) -> None:
+    woken = list[float]()
+
+    async def sleep(moment: float, tick: float) -> None:
+        await Sleeper().sleep_until(moment, tick)
+        woken.append(round(trio.current_time(), 6))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep, 0.0185, NO_TICK)
+        nursery.start_soon(sleep, 0.01, TICK_SECONDS)
+
+    assert woken == [0.02, 0.02]
 
 
 async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_clock: MockClock) -> None:
@@ -389,7 +413,7 @@ def test_a_moment_between_our_look_at_the_time_and_trios_is_not_missed() -> None
     async def sleep_often() -> None:
         for _ in range(50):
             moment = trio.current_time() + 0.02
-            await Sleeper().sleep_until(moment, FINE_SECONDS)
+            await Sleeper().sleep_until(moment, NO_TICK)
             assert moment <= trio.current_time() < moment + 0.01
 
     trio.run(sleep_often, clock=CreepingClock())
@@ -403,14 +427,14 @@ async def test_a_tick_that_comes_while_others_are_woken_wakes_no_task_of_the_clo
         return -math.inf
 
     async def sleep(moment: float, look: Callable[[], float] | None = None) -> None:
-        await Sleeper().sleep_until(moment, FINE_SECONDS, look)
+        await Sleeper().sleep_until(moment, NO_TICK, look)
         woken.append(round(trio.current_time(), 3))
 
     trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(sleep, 0.02, work)
+        nursery.start_soon(sleep, 0.018, work)
         nursery.start_soon(sleep, 0.022)
-        nursery.start_soon(sleep, 0.03)
+        nursery.start_soon(sleep, 0.028)
     await trio.sleep(1.0)
     trio.lowlevel.remove_instrument(steps)
 

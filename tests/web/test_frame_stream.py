@@ -209,12 +209,12 @@ async def test_what_gathers_for_less_than_a_tick_is_read_on_the_next_one(autojum
 
 
 @pytest.mark.parametrize(
-    ("exactly", "expected"), [(False, [0.001, 0.04, 0.04, 0.06]), (True, [0.001, 0.036, 0.036, 0.072])]
+    ("exactly", "expected"), [(False, [0.001, 0.04, 0.04, 0.06]), (True, [0.001, 0.038, 0.038, 0.075])]
 )
 async def test_what_is_gathered_exactly_keeps_to_no_tick_of_all_calls(
     exactly: bool, expected: list[float], autojump_clock: MockClock
 ) -> None:
-    """To a fine tick after it was asked for, and not up to a tick of 20 ms after the last read."""
+    """Within 2 ms of the moment that was asked for, and not up to a tick of 20 ms after the last read."""
     came = []
     async with connected() as (server, other), trio.open_nursery() as nursery:
 
@@ -234,7 +234,7 @@ async def test_what_is_gathered_exactly_keeps_to_no_tick_of_all_calls(
 
 
 @pytest.mark.parametrize(("comes", "read"), [(0.031, 0.032), (0.0495, 0.05), (0.0513, 0.0513)])
-async def test_what_is_late_is_looked_for_on_fine_ticks_for_a_while_and_then_read_as_it_comes(
+async def test_what_is_late_is_looked_for_each_two_milliseconds_for_a_while_and_then_read_as_it_comes(
     comes: float, read: float, autojump_clock: MockClock
 ) -> None:
     """To look costs less than to wake the task, and less than twice so much if nothing comes at all."""
@@ -245,7 +245,7 @@ async def test_what_is_late_is_looked_for_on_fine_ticks_for_a_while_and_then_rea
             await trio.sleep_until(comes)
             await other.send("late")
 
-        assert trio.current_time() == pytest.approx(read)
+        assert trio.current_time() == pytest.approx(read, abs=1e-5)
 
 
 @pytest.mark.parametrize("each", [0.02, 0.003])

@@ -17,7 +17,7 @@ from contextlib import suppress
 import attrs
 import trio
 
-from actors.ticks import FINE_SECONDS, ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
+from actors.ticks import NO_TICK, ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
@@ -140,7 +140,7 @@ class FrameStream:
         """Sleep until the next read is due; whether anything had come by then. False at once, if none is."""
         if self._socket is None or (due := self._due() * TICK_SECONDS) <= self._now():
             return False
-        await self._sleeper.sleep_until(due, FINE_SECONDS, self._look)
+        await self._sleeper.sleep_until(due, NO_TICK, self._look)
         return bool(self._reader.arrived) or self._gone is not None
 
     def _due(self) -> float:
@@ -169,7 +169,7 @@ class FrameStream:
         return -math.inf if self._reader.arrived else self._due() * TICK_SECONDS
 
     def _look_soon(self) -> float:
-        """Look again on the next fine tick for what was not there when it was due: ten looks cost less than a task."""
+        """Look again soon for what was not there when it was due: ten looks cost less than a task."""
         now = self._now()
         is_late = self._next_read is None or now >= (self._next_read + 1) * TICK_SECONDS
         return -math.inf if is_late else now + _ROUNDING
