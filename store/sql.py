@@ -54,6 +54,8 @@ _SOME = f"""SELECT call_sid, record || '' AS record FROM calls
     WHERE call_sid > :after AND call_sid <= :last LIMIT {2 * _READ_AT_ONCE}"""  # noqa: S608
 """PostgreSQL would unpack a record anew for each text that is looked for in it, if it were not made of two parts. The
 limit keeps it so, and has room for calls that are kept in between."""
+_MOST_TEXTS = 50
+"""Records that are taken out of the database at once: some megabytes."""
 _ERASE = """{first}DELETE FROM calls WHERE call_sid = :call_sid
     {then}DELETE FROM call_summaries WHERE call_sid = :call_sid"""
 _ASKED: Mapping[str, str] = {
@@ -185,16 +187,16 @@ class SqlRecords:
         """Read whole records: it takes its time."""
         hints = {f"hint{number}": hint for number, hint in enumerate(subject.hints)}
         hinted = " OR ".join(f"{{find}}(record, :{name}) > 0" for name in hints) or "1 = 0"
-        sql = f"SELECT call_sid, record FROM ({_SOME}) AS part WHERE {hinted}"  # noqa: S608 - constants
+        sql = f"SELECT call_sid, record FROM ({_SOME}) AS part WHERE {hinted} ORDER BY call_sid LIMIT {_MOST_TEXTS}"  # noqa: S608 - constants
 
         def among(rows: Rows) -> Sequence[str]:
-            return [sid for sid, record in rows if subject.is_in(record)]
+            return [sid for sid, record in leisurely(rows) if subject.is_in(record)]
 
         after, found = "", list[str]()
         while (last := (await self._ask(_NEXT, after=after))[0][0]) is not None:
             rows = await self._ask(sql, **hints, after=after, last=last)
             found += await trio.to_thread.run_sync(among, rows, limiter=self._threads, abandon_on_cancel=True)
-            after = last
+            after = rows[-1][0] if len(rows) == _MOST_TEXTS else last
         return found
 
     async def overwrite(self) -> Sequence[str]:

@@ -109,7 +109,9 @@ def records_of(settings: Settings) -> CallRecords:
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
     """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
-        return Fleet(settings.max_calls), token_store_of(settings), sqlite_of(records) or SqliteOrders()
+        sqlite = sqlite_of(records) or SqliteOrders()
+        apart = SqliteOrders(sqlite.file)  # an order does not wait for a search in the records
+        return Fleet(settings.max_calls), token_store_of(settings), apart
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
@@ -175,7 +177,7 @@ class CallStores:
 
     def close(self) -> None:
         """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""
-        for database in (self.tokens.database, self.orders):
+        for database in (self.tokens.database, self.orders, sqlite_of(self.records)):
             if isinstance(database, SqliteOrders):
                 database.close()
 

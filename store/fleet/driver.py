@@ -45,6 +45,10 @@ _USELESS = (
     errors.UndefinedColumn,
 )
 """Answers of a replica, or of a database that is not ours: it counts as away."""
+_RIGHTS = (
+    "Have the role that owns the tables run `switchboard migrate` (with its own DATABASE_URL),"
+    " and GRANT SELECT, INSERT, UPDATE, DELETE on them to this one"
+)
 _NOT_NOW = (errors.QueryCanceled, psycopg.ProgrammingError, psycopg.InternalError, psycopg.NotSupportedError)
 """It is there, and this was too much, or is locked, broken, or refused by a trigger of the operator's."""
 
@@ -235,7 +239,8 @@ class Database:
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
-            raise self.refuse(DatabaseUnavailable(told(exc))) from exc
+            why = f"{told(exc)}. {_RIGHTS}" if isinstance(exc, errors.InsufficientPrivilege) else told(exc)
+            raise self.refuse(DatabaseUnavailable(why)) from exc
         except _NOT_NOW as exc:
             raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:

@@ -10,9 +10,10 @@ next, and removed in the one after. Every time is the database's.
 from collections.abc import Sequence
 
 import attrs
+import psycopg
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.fleet.driver import Database, PostgresOrders
+from store.fleet.driver import Database, PostgresOrders, told
 from store.fleet.pages import PERSONAL, unsampled
 from store.orders import schema
 from store.orders.databases import Arguments, Rows, for_postgres
@@ -147,7 +148,10 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
     for step in steps:
         if step.number > found[0]:
             sql = _STEP.format(lock=_LOCK, number=step.number, oldest=step.oldest, sql=step.sql)
-            await database.ask(sql, even_away=True)
+            try:
+                await database.ask(sql, even_away=True)
+            except psycopg.errors.UniqueViolation as exc:  # in PostgreSQL's own catalogue
+                raise DatabaseUnavailable(f"somebody else makes tables at the same moment: {told(exc)}") from None
     number = await check_step(database, program)
     database.is_ready = True
     return number
@@ -161,8 +165,8 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
     number, oldest = await _found(database)
     if oldest > program:
         why = f"its tables are of step {number}, for programs from {oldest} on; this one is {program}"
-        told = f"the database was made ready by a newer switchboard: {why}. Update this one."
-        raise database.refuse(DatabaseRefused(told))
+        newer = f"the database was made ready by a newer switchboard: {why}. Update this one."
+        raise database.refuse(DatabaseRefused(newer))
     return number
 
 

@@ -1025,6 +1025,40 @@ async def test_a_database_that_only_lets_itself_be_read_is_found(workers: Worker
     assert (finding.well, "Write the primary into DATABASE_URL" in finding.says) == (False, True)
 
 
+async def test_a_program_that_makes_a_table_at_the_same_moment_costs_a_beat(workers: Workers) -> None:
+    """Earlier versions made the tables of call records by themselves, and without our lock."""
+    database = workers.database()
+    with psycopg.connect(workers.url) as older:
+        older.execute("CREATE TABLE calls (call_sid text PRIMARY KEY, started_at text, outcome text, record text)")
+        async with trio.open_nursery() as nursery:
+
+            async def make() -> None:
+                with pytest.raises(DatabaseUnavailable, match="at the same moment"):
+                    await migrate(database)
+
+            nursery.start_soon(make)
+            while not execute(workers.url, WAITING):  # noqa: ASYNC110 - another process
+                await trio.sleep(0.01)
+            older.commit()
+
+    assert (await workers.join(2)).state is State.UP
+
+
+async def test_a_role_that_does_not_own_the_tables_is_told_who_has_to_change_them(workers: Workers) -> None:
+    steps = [step for step in MIGRATIONS if step.number < 9]
+    await migrate(workers.database(), steps)
+    execute(workers.url, "CREATE TABLE calls (call_sid text PRIMARY KEY, started_at text, outcome text, record text)")
+    execute(workers.url, "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
+    execute(workers.url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO app")
+    database = Database(workers.url.replace("switchboard@", "app@"))
+    try:
+        with pytest.raises(DatabaseUnavailable, match=r"must be owner of table calls.*`switchboard migrate`.*GRANT"):
+            await migrate(database)
+    finally:
+        database.close()
+        execute(workers.url, "DROP OWNED BY app; DROP ROLE app")
+
+
 async def test_a_step_that_fails_leaves_nothing_of_it(workers: Workers) -> None:
     database = workers.database()
     broken = Migration(98, "CREATE TABLE half (id integer); SELECT 1 / 0;")

@@ -24,7 +24,7 @@ from store.erasing import Subject
 from store.fleet.driver import conninfo_of
 from store.fleet.migrations import PostgresRecords
 from store.memory import MemoryRecords
-from store.orders.databases import SqliteOrders, for_postgres, for_sqlite
+from store.orders.databases import Arguments, OrderDatabase, Rows, SqliteOrders, for_postgres, for_sqlite
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import _NEXT, SqlRecords, _search
@@ -341,15 +341,42 @@ def test_the_driver_is_ours_whatever_a_hosts_url_names(scheme: str) -> None:
     assert "hunter2" not in repr(database)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 50])
 async def test_who_is_mentioned_is_found_among_more_records_than_are_read_at_once(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    at_once: int, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.sql._NEXT", _NEXT.replace("1000", "2"))
+    monkeypatch.setattr("store.sql._NEXT", _NEXT.replace("1000", "4"))
+    monkeypatch.setattr("store.sql._MOST_TEXTS", at_once)
     records = SqlRecords(url)
-    for minute in range(7):
-        await records.save(attrs.evolve(at(minute), caller="+15557650001" if minute % 3 == 0 else "+15558880001"))
+    for minute in range(11):
+        await records.save(attrs.evolve(at(minute), caller="+15558880001" if minute % 3 == 1 else "+15557650001"))
 
-    assert await records.mentioning(Subject("+15557650001")) == [at(minute).call_sid for minute in (0, 3, 6)]
+    ours = [at(minute).call_sid for minute in range(11) if minute % 3 != 1]
+    assert await records.mentioning(Subject("+15557650001")) == ours
+
+
+@attrs.define
+class Counting:
+    """Another database, and the most rows that one statement had."""
+
+    inner: OrderDatabase
+    most: int = 0
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        rows = await self.inner.ask(sql, arguments)
+        self.most = max(self.most, len(rows))
+        return rows
+
+
+async def test_few_of_many_records_that_mention_somebody_are_in_memory_at_once(url: str) -> None:
+    """What PostgreSQL answers is read by the event loop."""
+    records = SqlRecords(url)
+    records.database = counting = Counting(records.database)
+    for minute in range(120):
+        await records.save(attrs.evolve(at(minute), caller="+15557650001"))
+
+    assert len(await records.mentioning(Subject("+15557650001"))) == 120
+    assert counting.most <= 50
 
 
 COMMON: Mapping[str, Any] = {

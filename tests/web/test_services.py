@@ -15,13 +15,14 @@ from trio.testing import MockClock
 from actors.policy import SummaryMode
 from store.memory import MemoryRecords
 from store.orders.databases import IN_MEMORY, SqliteOrders
+from store.orders.queue import NewOrder, OrderQueue
 from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.returning import TwilioTransfers
 from web.clients.http import http_client
-from web.from_settings import fleet_of, line_of, policy_of, records_of, roster_of, token_store_of
+from web.from_settings import CallStores, fleet_of, line_of, policy_of, records_of, roster_of, sqlite_of, token_store_of
 from web.services import open_services, writing
 
 
@@ -303,3 +304,16 @@ def test_every_client_spares_this_machine_the_proxy() -> None:
     ]
 
     assert [line for line in made if not re.search("transport=|trust_env=False|mounts=|CallContext", line)] == []
+
+
+async def test_an_order_is_kept_while_somebody_searches_the_records_in_the_same_file(tmp_path: Path) -> None:
+    stores = CallStores.of(settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db"))
+    records, orders = sqlite_of(stores.records), OrderQueue(stores.orders)
+    assert records is not None
+    order = NewOrder("OR1", "+15557650001", {})
+    with records._one, trio.fail_after(5):  # as for as long as a statement takes
+        await orders.put(order, "w1", lease=20, latest=900)
+    kept = await records.ask("SELECT order_id FROM orders", {})
+    stores.close()
+
+    assert kept == [("OR1",)]

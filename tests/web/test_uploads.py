@@ -103,7 +103,7 @@ async def test_a_store_that_fails_is_asked_again(tmp_path: Path, autojump_clock:
     times, whole = list[float](), recorded(tmp_path)
 
     def fail(operation: str) -> None:
-        if operation == "open wb" and len(times) < 3:
+        if operation == "open wb" and len(times) < 6:
             assert (tmp_path / SID / RECORDING).read_bytes() == whole
             times.append(trio.current_time())
             raise DriverFailed("no credentials")
@@ -113,9 +113,37 @@ async def test_a_store_that_fails_is_asked_again(tmp_path: Path, autojump_clock:
         await trio.sleep(4 * LOOK_SECONDS)
 
     rests = [later - before for before, later in pairwise(times)]
-    assert rests == [pytest.approx(LOOK_SECONDS, abs=1)] * 2
+    assert rests == [pytest.approx(seconds, abs=1) for seconds in (10, 30, 90, 270, LOOK_SECONDS)]
     assert system.kept == {f"{SID}/{RECORDING}": whole}
     assert not (tmp_path / SID / RECORDING).exists()
+
+
+async def test_many_that_fail_are_asked_again_together_and_the_first_that_arrives_makes_the_rests_short_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    is_down, asked = True, list[float]()
+    calls = [f"CA{number:032x}" for number in range(8)]
+    for call_sid in calls:
+        recorded(tmp_path, call_sid)
+
+    def fail(operation: str) -> None:
+        if operation == "open wb":
+            asked.append(trio.current_time())
+            if is_down:
+                raise DriverFailed("away")
+
+    system = FaultyObjects(fail)
+    async with uploading(tmp_path, system) as uploads:
+        await trio.sleep(50)
+        assert len(asked) == 3 * len(calls)
+        is_down = False
+        await trio.sleep(100)
+        assert len(system.kept) == len(calls)
+        is_down = True
+        recorded(tmp_path)
+        uploads.put(record(SID))
+        await trio.sleep(11)
+        assert len(asked) == 4 * len(calls) + 2
 
 
 @pytest.mark.parametrize("fault", ["adds_to_size", "spoils"])

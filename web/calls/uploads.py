@@ -1,8 +1,9 @@
 """Recordings go to the object store after their calls: uploaded, checked, and only then removed here.
 
 `Uploads` takes the CallSid of each call that is over, and looks through the recordings folder at the start and every
-ten minutes: for what has failed, and what an earlier process has left, or another worker. The file stays here
-meanwhile. A call that comes back later is recorded here again, and both recordings become one in the store.
+ten minutes: for what an earlier process has left, or another worker; for what has failed sooner, ten seconds later, and
+then ever less often. The file stays here meanwhile. A call that comes back later is recorded here again, and both
+recordings become one in the store.
 """
 
 import fcntl
@@ -15,9 +16,10 @@ from pathlib import Path
 import attrs
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from actors.record.recording import add_earlier, alone_in, is_left
-from actors.supervision import Crashed, guard, keep_running
+from actors.supervision import Crashed, guard, unharmed
 from store.objects import ObjectStore
 from store.private import open_private
 from store.records import CallRecord
@@ -28,6 +30,8 @@ AT_ONCE = 4
 SECONDS = 600.0
 """For one upload: an hour of a call is 115 MB."""
 LOOK_SECONDS = 600.0
+FIRST_SECONDS = 10.0
+"""From a failure to the next try; three times as long after each further one, and `LOOK_SECONDS` at the most."""
 GROWING_SECONDS, GROWING_LOOKS = 2.0, 5
 """Between looks at a recording that is being written: the record of a call may be kept before it."""
 MOST = 10_000
@@ -43,6 +47,10 @@ class Uploads:
     queue: WorkQueue[str] = attrs.field(init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(AT_ONCE), init=False)
     _looking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+    _again_in: float = attrs.field(default=FIRST_SECONDS, init=False)
+    _has_failed: bool = attrs.field(default=False, init=False)
+    """Whether something has failed since the last look."""
+    _failed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.queue = WorkQueue("recordings", self._upload, AT_ONCE, MOST)
@@ -54,7 +62,14 @@ class Uploads:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.queue.run)
-            await keep_running(self._find, "recordings_not_looked_for", LOOK_SECONDS)
+            while True:
+                self._has_failed = False
+                await unharmed(self._find, "recordings_not_looked_for")
+                with trio.move_on_after(LOOK_SECONDS):
+                    while not self._has_failed:
+                        await self._failed.park()
+                    rest, self._again_in = self._again_in, min(3 * self._again_in, LOOK_SECONDS)
+                    await trio.sleep(rest)
 
     async def _find(self) -> None:
         if (folder := self.files.folder) is not None:
@@ -76,7 +91,11 @@ class Uploads:
                 await trio.sleep(GROWING_SECONDS)
             why = ended.reason if isinstance(ended, Crashed) else ""
         if why:
-            _log.error("recording_not_uploaded", call_sid=call_sid, why=why, again_in=LOOK_SECONDS)
+            _log.error("recording_not_uploaded", call_sid=call_sid, why=why, again_in=self._again_in)
+            self._has_failed = True
+            self._failed.unpark_all()
+        elif ended:
+            self._again_in = FIRST_SECONDS
 
 
 def _waiting(folder: Path) -> list[str]:
