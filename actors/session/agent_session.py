@@ -33,14 +33,7 @@ from actors.session.function_runner import FunctionRunner
 from actors.session.opening import AgentOnCall, Opening, Takeover
 from actors.session.wire import AgentWire, LatencyMeter, ServiceActivity, ServiceOutbox
 from actors.ticks import SLACK_SECONDS
-from actors.turn.effects import (
-    AnswerFunction,
-    EndSession,
-    Listening,
-    SayAsAgent,
-    SpeechKind,
-    TellAsCaller,
-)
+from actors.turn import effects
 from actors.turn.events import AgentSaid, CallerSaid, Event, Signal, TurnToldLate
 from actors.turn.parts import words_of
 from actors.turn.state import Phase
@@ -353,7 +346,7 @@ class AgentSession:
         name, takes_leave = promised[0].name if promised else "", any(each.ends_call for each in promised)
         self.put(AgentSaid(text, name, asks_to_wait(text) or not is_answer, is_question(text), takes_leave))
         reply = self.state.ledger.add_text(self.voice, text)
-        if reply is not None and self.state.turn.turn.reply.kind is SpeechKind.FILLER:
+        if reply is not None and self.state.turn.turn.reply.kind is effects.SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))
         elif reply is not None:
             self.has_acted = True
@@ -391,17 +384,17 @@ class AgentSession:
 
     def perform(self, effect: ForSession) -> None:
         match effect:
-            case SayAsAgent(text=text, interrupts=interrupts):
+            case effects.SayAsAgent(text=text, interrupts=interrupts):
                 self.post(deepgram.InjectAgentMessage(text, "interrupt" if interrupts else "queue"))
-            case TellAsCaller():
+            case effects.TellAsCaller():
                 self._tell(effect)
-            case Listening():
+            case effects.Listening():
                 self._perform_by_ear(effect)
-            case AnswerFunction(id=call_id, text=text):
+            case effects.AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
-            case EndSession(why=""):
+            case effects.EndSession(why=""):
                 self._over.set()
-            case EndSession(why=why):
+            case effects.EndSession(why=why):
                 self._fail(f"{self.agent.name}: {why}")
             case _:
                 assert_never(effect)
@@ -414,16 +407,16 @@ class AgentSession:
             self._amending.append(version)
             self.post(deepgram.UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 
-    def _perform_by_ear(self, effect: Listening) -> None:
+    def _perform_by_ear(self, effect: effects.Listening) -> None:
         match effect:
-            case Listening.END_CALLERS_TURN if self._is_flux:
+            case effects.Listening.END_CALLERS_TURN if self._is_flux:
                 self._forces_end = True  # older deployments end the session over it
                 self.post(deepgram.ForceEndTurn())
-            case Listening.HOLD_TAPE if self._reader is not None:
+            case effects.Listening.HOLD_TAPE if self._reader is not None:
                 if not self._reader.is_held:
                     self.service.has_heard = False
                 self._reader.hold()
-            case Listening.FREE_TAPE if self._reader is not None:
+            case effects.Listening.FREE_TAPE if self._reader is not None:
                 self._reader.resume()
             case _:
                 pass  # nothing is read yet, or the recogniser is none of Flux's
@@ -432,7 +425,7 @@ class AgentSession:
         if self._runner is not None:
             self._runner.answer(call_id, text)
 
-    def _tell(self, effect: TellAsCaller) -> None:
+    def _tell(self, effect: effects.TellAsCaller) -> None:
         if effect.keys:  # else it is no turn of the caller's
             self._note_turn(effect.text, effect.text if self.state.policy.keep_digits else masked(effect.keys))
         is_theirs = effect.text == self.state.conversation.last_turn() and not is_of_keys(effect.text)

@@ -35,16 +35,7 @@ from actors.session.function_calls import (
     run_function,
     spoken_again,
 )
-from actors.turn.events import (
-    EndWanted,
-    Event,
-    FunctionCancelled,
-    FunctionDone,
-    FunctionsAsked,
-    HandoffWanted,
-    RemarkMade,
-    TransferWanted,
-)
+from actors.turn import events
 from actors.turn.machine import Turn
 from actors.turn.state import CallerState
 from actors.turn_driver import SessionOnFloor
@@ -63,7 +54,7 @@ class SpeakingSession(SessionOnFloor, Protocol):
     @property
     def before(self) -> str: ...
 
-    def put(self, event: Event) -> None: ...
+    def put(self, event: events.Event) -> None: ...
 
     def post(self, message: ClientMessage) -> None: ...
 
@@ -97,7 +88,7 @@ class FunctionRunner:
         asked = [self._note_asked(call) for call in calls if call.client_side and call not in running]
         if asked:
             lasting = tuple(one.id for one in asked if self._is_lasting(one))
-            self.session.put(FunctionsAsked(tuple(one.id for one in asked), lasting))
+            self.session.put(events.FunctionsAsked(tuple(one.id for one in asked), lasting))
         for one in asked:
             self.children.start_soon(self._carry_out, one)
 
@@ -135,7 +126,7 @@ class FunctionRunner:
     def _withdraw(self, asked: Running) -> None:
         asked.is_withdrawn = True
         asked.scope.cancel(reason="cancelled by the service")
-        self.session.put(FunctionCancelled(asked.id))
+        self.session.put(events.FunctionCancelled(asked.id))
         if self._end is not None and asked is self._end[0]:
             self._end = None
             self._close(asked, None)
@@ -274,7 +265,7 @@ class FunctionRunner:
     def _context_of(self, asked: Running) -> CallContext:
         def say(sentence: str) -> None:
             if not asked.ended.is_set():
-                self.state.turn.put(RemarkMade(sentence, for_wait=True))
+                self.state.turn.put(events.RemarkMade(sentence, for_wait=True))
 
         facts, before = dict(self.state.conversation.facts), self.session.before
         return attrs.evolve(self.state.context, agent=self.agent.name, before=before, facts=facts, say=say)
@@ -296,9 +287,9 @@ class FunctionRunner:
         self._post_answer(asked, answer)
         self.session.has_acted = True
         if asked.refusal is None:  # else the turn has answered it itself
-            self.session.put(FunctionDone(asked.id))
+            self.session.put(events.FunctionDone(asked.id))
 
-    def _decide(self, asked: Running, event: HandoffWanted | TransferWanted | EndWanted) -> None:
+    def _decide(self, asked: Running, event: events.HandoffWanted | events.TransferWanted | events.EndWanted) -> None:
         self.session.put(event)
         asked.decided.set()
 
@@ -335,21 +326,21 @@ class FunctionRunner:
 
     async def _hand_off(self, asked: Running, handoff: HandOff) -> str:
         """Fall silent and ask for the next agent. The only answer is a refusal: a handoff cancels this task."""
-        self._decide(asked, HandoffWanted(asked.id))
+        self._decide(asked, events.HandoffWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
         how: HandoffKind = "back" if handoff.back else "soft" if self.agent.hands_softly_to(handoff.to) else "hard"
         wish = AskHandoff(self.session.number, handoff, how, asked.call, asked.number)
         await self.state.ask_handoff(self.session, wish)
         why = await wish.wait_refused()
-        self.session.put(FunctionCancelled(asked.id))
+        self.session.put(events.FunctionCancelled(asked.id))
         return error_text(why)
 
     async def _put_through(self, asked: Running, wanted: TransferToHuman) -> str:
         """Have the caller told that they are put through, and the line asked. The only answer says why it failed."""
         if self.state.switch.transfers is None:
             return error_text(self.state.policy.wording.nobody)
-        self._decide(asked, TransferWanted(asked.id))
+        self._decide(asked, events.TransferWanted(asked.id))
         if asked.refusal is not None:
             return asked.refusal
         wish = self.state.switch.want(Wish(self.agent, wanted, asked.call, asked.number))
@@ -357,7 +348,7 @@ class FunctionRunner:
 
     def _end_conversation(self, asked: Running, end: EndCall) -> str | None:
         """Have the caller hear the goodbye, which may be on its way still, or not yet asked for."""
-        self._decide(asked, EndWanted(asked.id, end.reason))
+        self._decide(asked, events.EndWanted(asked.id, end.reason))
         if self.state.turn.turn.ended_by != asked.id:
             return asked.refusal
         self.state.journal.note(GoodbyeStarted(self.agent.name, end.reason))
