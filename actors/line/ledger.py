@@ -55,6 +55,8 @@ class Ledger:
     _queued: int = attrs.field(default=0, init=False)
     _aside: AsideAudio = attrs.field(factory=AsideAudio, init=False)
     _out: list[Piece] = attrs.field(factory=list, init=False)
+    _under_way: dict[int, Reply] = attrs.field(factory=dict, init=False)
+    """The replies that are not over, by generation."""
     marks: Marks = attrs.field(factory=Marks, init=False)
     _confirmed: int = attrs.field(default=0, init=False)
     _play_end: float = attrs.field(default=-math.inf, init=False)
@@ -171,7 +173,7 @@ class Ledger:
             self._clear_due = self._clear_due or self.marks.oldest is not None
             if coming is None or coming.whole or coming.closed:
                 return
-        left = self._play_until(now)
+        self._play_until(now)
         if unheard:
             speaking = next((piece.reply for piece in self._out if piece.stop > now), None) or self._queue[0][0]
             heard = round(speaking.played / BYTES_PER_SECOND, 3)
@@ -180,7 +182,7 @@ class Ledger:
         unplayed, unsent = [(piece.reply, piece.unplayed(now)) for piece in self._out], [*self._queue]
         self._queued = 0
         self._reset(now)
-        for reply in left:
+        for reply in self.under_way:
             self._hold(reply, now)
         for reply, audio in unplayed:
             self._aside.put(reply, audio, was_sent=True)
@@ -252,17 +254,14 @@ class Ledger:
     @property
     def under_way(self) -> list[Reply]:
         """The replies that are being played, are still coming, or are aside."""
-        replies = [piece.reply for piece in self._out] + [reply for reply, _ in self._queue] + self._aside.replies
-        if self.floor is not None and self.floor.reply is not None:
-            replies.append(self.floor.reply)
-        return list({reply.generation: reply for reply in replies if not reply.is_over}.values())
+        return list(self._under_way.values())
 
     def close(self) -> None:
         """End the ledger: what was not heard by now will not be."""
         self.forget()
-        left = self._play_until(now := self._now())
+        self._play_until(now := self._now())
         self._reset(now)
-        for reply in left:
+        for reply in self.under_way:
             reply.cut = not reply.complete
             reply.cut_spoken(now)
             self._end(reply)
@@ -393,19 +392,14 @@ class Ledger:
         if voice.reply is None or voice.reply.closed or voice.reply.whole:
             self.generation += 1
             voice.reply = Reply(voice.agent, self.generation, self.journal.now)
+            self._under_way[self.generation] = voice.reply
         return voice.reply
 
-    def _play_until(self, now: float) -> list[Reply]:
-        """Count what has been played up to `now`; return the replies that have audio left."""
-        left: dict[int, Reply] = {}
+    def _play_until(self, now: float) -> None:
+        """Count what has been played up to `now`."""
         for piece in self._out:
             if played := piece.played(now):
                 self._heard(piece, piece.audio[:played])
-            left[piece.reply.generation] = piece.reply
-        left |= {reply.generation: reply for reply, _ in self._queue}
-        if self.floor is not None and self.floor.reply is not None and not self.floor.reply.is_over:
-            left[self.floor.reply.generation] = self.floor.reply
-        return list(left.values())
 
     def _reset(self, now: float) -> None:
         self.dropped += self._queued
@@ -433,6 +427,7 @@ class Ledger:
 
     def _end(self, reply: Reply) -> None:
         started = self.journal.started
+        self._under_way.pop(reply.generation, None)
         for start, stop in reply.end():
             span = round(start - started, 3), round(stop - started, 3)
             self.journal.note(AgentSpoke(reply.agent, reply.generation, *span))

@@ -114,6 +114,7 @@ async def test_a_second_cut_forgets_what_the_first_has_set_aside(autojump_clock:
     ledger, voice = ledger_with(notebook)
     ledger.put(voice, speech(1.0))
     ledger.cut()
+    ledger.end_reply(voice)
     ledger.put(voice, speech(2.0)[8000:])
     ledger.audio_done(voice)
 
