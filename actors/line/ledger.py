@@ -193,31 +193,31 @@ class Ledger:
 
     def resume(self) -> list[Reply]:
         """Play what is aside, from where the caller stopped hearing it; return its replies."""
-        self._queued += self._aside.size
-        for reply, text, at in self._aside.take_texts():
+        aside, self._aside = self._aside, AsideAudio()
+        for reply, text, at in aside.texts:
             reply.add_text(text, at)
             self.journal.note(ReplyText(reply.agent, reply.generation, text))
-        replies, pieces = self._aside.take()
-        for reply, _ in pieces:
+        for reply, _ in aside.pieces:
             if not reply.is_started:
                 self._start(reply)
-        self._queue.extend(pieces)
-        for reply in replies:
-            rest = sum(len(audio) for of, audio in pieces if of is reply)
+        self._queued += aside.size
+        self._queue.extend(aside.pieces)
+        for reply in aside.replies:
+            rest = sum(len(audio) for of, audio in aside.pieces if of is reply)
             self.journal.note(ReplyResumed(reply.agent, reply.generation, round(rest / BYTES_PER_SECOND, 3)))
             self._settle(reply)
         self._wake()
-        return replies
+        return aside.replies
 
     def forget(self) -> None:
         """Drop what is aside: the caller will not hear the rest of it."""
-        self.dropped += self._aside.size - self._aside.sent
-        replies, _ = self._aside.take()
-        for reply in replies:
+        aside, self._aside = self._aside, AsideAudio()
+        self.dropped += aside.size - aside.sent
+        for reply in aside.replies:
             if not reply.is_over:
                 reply.cut = True
                 self._end(reply)
-        if replies:
+        if aside.replies:
             self._wake()
 
     def _hold(self, reply: Reply, now: float) -> None:

@@ -153,9 +153,10 @@ class AsideAudio:
     size: int = 0
     sent: int = 0
     """How many of these bytes were sent to the line before they were cut."""
-    _pieces: list[tuple[Reply, bytes]] = attrs.field(factory=list, init=False)
+    pieces: list[tuple[Reply, bytes]] = attrs.field(factory=list, init=False)
+    texts: list[tuple[Reply, str, int]] = attrs.field(factory=list, init=False)
+    """The sentences that came behind a cut, each with how much of its reply's audio had come before it."""
     _held: dict[int, Reply] = attrs.field(factory=dict, init=False)
-    _texts: list[tuple[Reply, str, int]] = attrs.field(factory=list, init=False)
 
     @property
     def replies(self) -> list[Reply]:
@@ -171,7 +172,7 @@ class AsideAudio:
         if reply.generation not in self._held:
             return False
         if audio:
-            self._pieces.append((reply, audio))
+            self.pieces.append((reply, audio))
             self.size += len(audio)
             self.sent += len(audio) if was_sent else 0
         return True
@@ -179,21 +180,7 @@ class AsideAudio:
     def put_text(self, reply: Reply, text: str) -> None:
         """Keep a sentence that arrives behind the cut: it is said only if the reply is resumed."""
         self.hold(reply)
-        self._texts.append((reply, text, reply.received))
-
-    def take_texts(self) -> list[tuple[Reply, str, int]]:
-        """Return these sentences, each with how much of its reply's audio had come before it."""
-        texts, self._texts = self._texts, []
-        return texts
-
-    def take(self) -> tuple[list[Reply], list[tuple[Reply, bytes]]]:
-        """Return replies and audio, and keep nothing."""
-        replies, pieces = self.replies, list(self._pieces)
-        self._held.clear()
-        self._pieces.clear()
-        self._texts.clear()
-        self.size = self.sent = 0
-        return replies, pieces
+        self.texts.append((reply, text, reply.received))
 
 
 @attrs.define
