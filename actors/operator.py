@@ -7,6 +7,7 @@ is an answer, too; a call that ends cancels it, and the book answers what is lef
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, assert_never
 
@@ -115,36 +116,30 @@ class PersonOnPhone(Request):
         return reader.cursor
 
     async def _hear_caller(self, reader: TapeReader, stall: float) -> None:
-        with trio.CancelScope() as reading:
-            while True:
+        with suppress(ConnectionClosed):
+            patience = trio.CancelScope()
+            while not patience.cancelled_caught:
                 chunk = await reader.next_chunk()
-                reading.deadline = trio.current_time() + stall
-                try:
+                with trio.move_on_after(stall) as patience:
                     await self.socket.send_message(twilio.encode_media(self.stream_sid, chunk))
-                except ConnectionClosed:
-                    break
-                reading.deadline = float("inf")
         self._left.set()
 
     async def _listen(self, take: Callable[[bytes], object]) -> None:
         """Have `take` take what the operator says, until they leave."""
         dialogue, refused = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid), 0
-        while refused < _NONSENSE:
-            try:
-                frames = await self.socket.get_messages()
-            except ConnectionClosed:
-                break
-            for frame in frames:
-                try:
-                    event = dialogue.receive(frame)
-                except RemoteProtocolError:
-                    refused += 1
-                    continue
-                refused = 0
-                if isinstance(event, twilio.StreamStopped):
-                    self._left.set()
-                elif isinstance(event, twilio.MediaArrived):
-                    take(event.payload)
+        with suppress(ConnectionClosed):
+            while refused < _NONSENSE:
+                for frame in await self.socket.get_messages():
+                    try:
+                        event = dialogue.receive(frame)
+                    except RemoteProtocolError:
+                        refused += 1
+                        continue
+                    refused = 0
+                    if isinstance(event, twilio.StreamStopped):
+                        self._left.set()
+                    elif isinstance(event, twilio.MediaArrived):
+                        take(event.payload)
         self._left.set()
 
 
@@ -243,20 +238,13 @@ class CommandRunner:
         asked = AskHandoff(session.number, HandOff(wanted.to, wanted.reason or BY_OPERATOR, wanted.notes), how)
         name = f"operator {command_id}"  # for the turn: it is no function's
         driver.put(HandoffWanted(name))  # the agent is heard no further, as with its own function
-        why = await guard(partial(self._wait_handoff, session, asked))
-        if why is None:
-            return DONE
-        if driver.session is session:
-            driver.put(FunctionCancelled(name))
-        if isinstance(why, Crashed):
-            raise why.error
-        return failed(why)
-
-    async def _wait_handoff(self, session: SessionOnFloor, asked: AskHandoff) -> str | None:
-        """Return why there was no handoff; None if there was."""
-        await self.state.ask_handoff(session, asked)
-        await asked.decided.wait()
-        return asked.why
+        try:
+            await self.state.ask_handoff(session, asked)
+            await asked.decided.wait()
+        finally:
+            if driver.session is session and not (asked.decided.is_set() and asked.why is None):
+                driver.put(FunctionCancelled(name))
+        return DONE if asked.why is None else failed(asked.why)
 
     async def _restart(self) -> CommandAnswer:
         """Open another session for the agent on the floor; it is done when that has the floor, and goes on."""
