@@ -54,6 +54,7 @@ TAKEN_OVER: Final = "An operator takes the call over."
 _TRIES: Final = 3
 _NONSENSE: Final = 250
 """Frames in a row that cannot be read: five seconds of them."""
+_NO_SESSION: Final = "no session has taken the floor {limit}"
 _BUSY: Final[Mapping[Phase, str]] = {
     Phase.HANDING_OVER: "a handoff is under way",
     Phase.TRANSFERRING: "the caller is being put through",
@@ -253,9 +254,7 @@ class CommandRunner:
         session = self._session()
         driver.put(Signal.RESTART_WANTED)
         return await self._done_once(
-            lambda: driver.session is not None and driver.session is not session,
-            limit,
-            "no session has taken the floor {limit}",
+            lambda: driver.session is not None and driver.session is not session, limit, _NO_SESSION
         )
 
     async def _transfer(self, wanted: TransferTo | TakeOver, command_id: str) -> CommandAnswer:
@@ -316,11 +315,7 @@ class CommandRunner:
         if phone is None or phone.over.is_set():
             return refused("nobody has taken this call over")
         phone.give_back()
-        with trio.move_on_after(limit):
-            await phone.over.wait()
-            await self._wait_until(lambda: driver.session is not None)
-            return DONE
-        return failed(f"no session has taken the floor within {limit:g} s")
+        return await self._done_once(lambda: phone.over.is_set() and driver.session is not None, limit, _NO_SESSION)
 
     # Words
 
