@@ -371,7 +371,6 @@ class AgentSession:
         agent, self.on_call = on_call.agent, on_call
         self._runner.hand_over(asked.number, self.state.policy.wording.handed_over.format(agent=agent.name))
         self.began, self.has_acted, self.is_changing = trio.current_time(), False, False
-        self.opening = attrs.evolve(self.opening, prompt=takeover.prompt)
         self._think, self.amended = _without_prompt(takeover.agent.think), takeover.amended
         self.voice = Voice(agent.name, asked.at, how="soft")
         self._latency = LatencyMeter(self.state.journal, self.voice)
@@ -403,7 +402,7 @@ class AgentSession:
         if self.is_changing:
             return  # its prompt is about to be another agent's
         version, told = self.state.amendments.version, self._amending[-1] if self._amending else self.amended
-        if version > told and self._runner is not None and (prompt := self.opening.prompt()):
+        if version > told and self._runner is not None and (prompt := self.opening.prompt(self.on_call)):
             self._amending.append(version)
             self.post(deepgram.UpdateThink(tuple(attrs.evolve(each, prompt=prompt) for each in self._think)))
 

@@ -65,12 +65,11 @@ class VoiceAgentOptions:
 class Takeover:
     """The settings that make an open session another agent's: its mind, its voice, its first words.
 
-    `amended` is the version of the operator's amendments in it; `prompt` writes the prompt anew, with later ones.
+    `amended` is the version of the operator's amendments in it.
     """
 
     agent: deepgram.AgentSettings
     amended: int
-    prompt: Callable[[], str]
 
 
 @attrs.frozen
@@ -186,8 +185,8 @@ class Opening:
     ask: str | None = None
     greets: bool = True
     promised_at: float | None = None
-    prompt: Callable[[], str] = str
-    """Writes the agent's prompt anew, with what an operator has changed meanwhile; empty: it cannot be changed."""
+    prompt: Callable[[AgentOnCall], str] = lambda _: ""
+    """Writes an agent's prompt anew, with what an operator has changed meanwhile; empty: it cannot be changed."""
     how: HandoffKind = "hard"
 
     @property
@@ -208,7 +207,7 @@ class Openings:
 
     def greeting(self, on_call: AgentOnCall, start: int = 0) -> Opening:
         """Open the first session of an agent's, or one that had not got beyond its greeting."""
-        return self._opening(on_call, partial(self._first_words, on_call), start)
+        return self._opening(partial(self._first_words, on_call), start)
 
     def after_handoff(
         self, on_call: AgentOnCall, asked: AskHandoff, wait: Callable[[], Awaitable[None]], cursor: Callable[[], int]
@@ -223,9 +222,11 @@ class Openings:
             on_call.begin(self.conversation.length)
             return self._first_words(on_call)
 
-        start, prompt = lambda: self.tape.resume_point(cursor()), self._prompt_of(on_call)
+        def start() -> int:
+            return self.tape.resume_point(cursor())
+
         how: HandoffKind = "back" if asked.how == "back" else "hard"
-        return Opening(settings, start, promised_at=asked.at, prompt=prompt, how=how)
+        return Opening(settings, start, promised_at=asked.at, prompt=self.prompt, how=how)
 
     def _first_words(self, on_call: AgentOnCall) -> Settings:
         """Have the agent greet the caller, or take them back into its own conversation."""
@@ -242,7 +243,7 @@ class Openings:
         """Return what makes the session that is open this agent's, which has its Brief and greets."""
         agent, brief, form = on_call.agent, on_call.brief, self.form
         settings = form.of(agent, brief, (), agent.greeting_with(brief, form.direction))
-        return Takeover(settings, form.amendments.version, self._prompt_of(on_call))
+        return Takeover(settings, form.amendments.version)
 
     def after_loss(self, on_call: AgentOnCall, cursor: int, *, asks_again: bool = False) -> Opening:
         """Go on where the lost session broke off; if it had not got beyond its greeting, greet again.
@@ -259,7 +260,7 @@ class Openings:
         asked = conversation.last_turn(on_call.since) if asks_again else conversation.unanswered(on_call.since)
         goes_on = asked is not None and not asks_again and conversation.is_answer_begun(on_call.since)
         write = partial(self._resumed, on_call, asks_again=asked is not None and not goes_on)
-        return self._opening(on_call, write, cursor, self.policy.wording.go_on if goes_on else asked, greets=False)
+        return self._opening(write, cursor, self.policy.wording.go_on if goes_on else asked, greets=False)
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
@@ -268,33 +269,23 @@ class Openings:
         after_person = wording.unreached if before.unreached else wording.handed_back
         word = after_person if is_from_person else "" if unanswered else wording.reconnected
         write = partial(self._resumed, on_call, word, asks_again=unanswered is not None)
-        return self._opening(on_call, write, start, unanswered, greets=bool(word))
+        return self._opening(write, start, unanswered, greets=bool(word))
 
     def after_person(self, on_call: AgentOnCall, start: int) -> Opening:
         """Take the caller back from an operator: with what was said before, and a word about it."""
-        return self._opening(on_call, partial(self._resumed, on_call, self.policy.wording.handed_back), start)
+        return self._opening(partial(self._resumed, on_call, self.policy.wording.handed_back), start)
 
     def _opening(
-        self,
-        on_call: AgentOnCall,
-        write: Callable[[], Settings],
-        start: int,
-        ask: str | None = None,
-        greets: bool = True,
+        self, write: Callable[[], Settings], start: int, ask: str | None = None, greets: bool = True
     ) -> Opening:
         """Listen from frame `start` on, with Settings that are written when the service has welcomed us."""
 
         async def settings() -> Settings:
             return write()
 
-        prompt = self._prompt_of(on_call)
-        return Opening(settings, lambda: self.tape.resume_point(start), ask, greets=greets, prompt=prompt)
+        return Opening(settings, lambda: self.tape.resume_point(start), ask, greets=greets, prompt=self.prompt)
 
-    def _prompt_of(self, on_call: AgentOnCall) -> Callable[[], str]:
-        """Return what writes the agent's prompt anew: with the last words, should the service forget its history."""
-
-        def prompt() -> str:
-            brief = (on_call.brief or Brief()).with_recent(self.conversation.turns())
-            return self.form.prompt(on_call.agent, brief)
-
-        return prompt
+    def prompt(self, on_call: AgentOnCall) -> str:
+        """Write the agent's prompt anew: with the last words, should the service forget its history."""
+        brief = (on_call.brief or Brief()).with_recent(self.conversation.turns())
+        return self.form.prompt(on_call.agent, brief)

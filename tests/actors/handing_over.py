@@ -68,7 +68,7 @@ def is_of(outcome: AgentSession | Lost | None, agent: str) -> TypeGuard[AgentSes
 
 
 async def start_first(
-    watched: Watched, service: Service, floor: Floor, sessions: trio.Nursery, agent: AgentSpec
+    openings: Openings, service: Service, floor: Floor, sessions: trio.Nursery, agent: AgentSpec
 ) -> tuple[AgentSession, FarEnd]:
 
     async def settings() -> Settings:
@@ -76,7 +76,7 @@ async def start_first(
         return SettingsForm("CA1").fresh(agent, None)
 
     on_call = AgentOnCall(agent, RestartBudget(RestartPolicy(), Random(0)))
-    live = floor.new_session(on_call, Opening(settings, lambda: 0))
+    live = floor.new_session(on_call, Opening(settings, lambda: 0, prompt=openings.prompt))
     sessions.start_soon(floor.start, sessions, live, "first", 5.0)
     return live, await service.live()
 
@@ -98,6 +98,7 @@ async def a_handoff_asked_for(
     `tail` is what the caller says then, and the service has heard; `before` is what it says before the request."""
     watched, service = Watched(policy or CallPolicy(), caller_turns=1), Service()
     state = watched.state
+    openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
     floor, clerk = Floor(state, service.connect), Clerk(state.mail.summarizer, brief_takes or 0.0)
     async with trio.open_nursery() as sessions:
         sessions.start_soon(Line(state.ledger, state.turn).run)
@@ -106,7 +107,7 @@ async def a_handoff_asked_for(
             state.mail.summarizer.close()
         else:
             sessions.start_soon(clerk.run)
-        live, first = await start_first(watched, service, floor, sessions, roster.agents["first"])
+        live, first = await start_first(openings, service, floor, sessions, roster.agents["first"])
         watched.state.tape.append(speech(8) + silence(12))
         await first.hear_audio(20)
         await first.take_turn("Yes, please.")
@@ -119,7 +120,6 @@ async def a_handoff_asked_for(
         asked = await state.mail.supervisor.receive()
         assert isinstance(asked, AskHandoff)
         on_call = AgentOnCall(roster.agents["second"], RestartBudget(RestartPolicy(), Random(0)))
-        openings = Openings(SettingsForm("CA1"), state.tape, state.conversation, state.policy)
         handoff = Handoff(state, floor, openings, FirstChoice(), FloorChange(live, asked, on_call))
         scene = Scene(watched, service, floor, handoff, first, clerk, sessions, state.mail.to_supervisor)
         sessions.start_soon(scene.run)
