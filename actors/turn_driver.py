@@ -105,7 +105,8 @@ class TurnDriver:
     """Set once the conversation is over."""
     _closing: CloseAsked | None = attrs.field(default=None, init=False)
     """The closing that is noted."""
-    _says_goodbye: bool = attrs.field(default=False, init=False)
+    _goodbye: CloseAsked | None = attrs.field(default=None, init=False)
+    """The closing whose last sentence is noted."""
     _inbox: list[Event] = attrs.field(factory=list, init=False)
     _is_taking: bool = attrs.field(default=False, init=False)
     _changed: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -297,9 +298,9 @@ class TurnDriver:
                 self.journal.note(CallerSilent(self._name, round(effect.silence, 3), self.turn.times_asked + 1))
             case SpeechKind.TRANSFER if self.speaker is not None:  # a key, or an operator, has asked for a person
                 self.switch.want_announced(self.speaker)
-            case SpeechKind.CLOSING if not self._says_goodbye and self.turn.closing is not None:
-                self._says_goodbye = True
-                self.journal.note(GoodbyeStarted(self._name, self.turn.closing.outcome))
+            case SpeechKind.CLOSING if (closing := self.turn.closing) is not None and closing is not self._goodbye:
+                self._goodbye = closing
+                self.journal.note(GoodbyeStarted(self._name, closing.outcome))
             case _:
                 pass  # the words themselves are noted when they come
 
@@ -317,7 +318,5 @@ class TurnDriver:
 
     def _note_closing(self) -> None:
         before, self._closing = self._closing, self.turn.closing
-        if self._closing is None:
-            self._says_goodbye = False
-        elif self._closing is not before:
+        if self._closing is not None and self._closing is not before:
             self.journal.note(CallClosing(self._closing.outcome))

@@ -65,20 +65,12 @@ def words_of_failure(failed: FunctionFailed) -> tuple[str, str]:
 
 
 def _content(content: object) -> JSON:
-    room = _Room()
-    if isinstance(content, str):
-        text = room.text("content", content)
-        _measure(text.encode())
-        return text
-    plain = room.value("content", content, DEEPEST)
-    _measure(orjson.dumps(plain))
-    return plain
-
-
-def _measure(text: bytes) -> None:
-    if len(text) > LARGEST_ANSWER:
-        room = f"content takes {len(text):,} bytes, of {LARGEST_ANSWER:,}"
+    plain = _Room().value("content", content, DEEPEST)
+    size = len(plain.encode() if isinstance(plain, str) else orjson.dumps(plain))
+    if size > LARGEST_ANSWER:
+        room = f"content takes {size:,} bytes, of {LARGEST_ANSWER:,}"
         raise UnfitOutcome(f"{room}: return what the model is to say, no more")
+    return plain
 
 
 def _facts(facts: object) -> Mapping[str, str]:
@@ -119,25 +111,22 @@ class _Room:
     left: int = LARGEST_ANSWER
 
     def value(self, where: str, value: object, depth: int) -> JSON:
+        if isinstance(value, str):
+            return self.text(where, value)
+        self.take(where, 1)
         match value:
             case None | bool():
-                self.take(where, 1)
                 return value
-            case str():
-                return self.text(where, value)
             case int() | float():
-                self.take(where, 1)
                 return _number(where, value)
             case Mapping():
                 return self.mapping(where, value, depth)
             case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
-                self.take(where, 1)
                 return [self.value(f"{where}[{index}]", one, _below(where, depth)) for index, one in enumerate(value)]
             case _:
                 raise UnfitOutcome(f"{where} is {_a(value)}, which JSON cannot say: write it as text or as a number")
 
     def mapping(self, where: str, value: Mapping[object, object], depth: int) -> dict[str, JSON]:
-        self.take(where, 1)
         plain: dict[str, JSON] = {}
         for name, inner in value.items():
             if not isinstance(name, str):
