@@ -37,11 +37,7 @@ _BYTES_PER_MS = BYTES_PER_SECOND // 1000
 
 
 class _Over(Exception):
-    """The stream is over, though the socket is not closed."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__(how)
-        self.how = how
+    """The stream is over, though the socket is not closed; the message says how."""
 
 
 @attrs.define(eq=False)
@@ -103,7 +99,7 @@ class TwilioBridge:
         except ConnectionClosed:
             return CallerHungUp("disconnect")
         except _Over as over:
-            return CallerHungUp(over.how)
+            return CallerHungUp(str(over))
 
     def _take(self, dialogue: MediaStreamDialogue, frames: list[str | bytes]) -> None:
         """Take what has come together, its audio in one piece. *Raises* `_Over` behind the last of it."""

@@ -86,6 +86,8 @@ class Running:
     is_posted: bool = attrs.field(default=False, init=False)
     """The model has had its answer."""
     is_withdrawn: bool = attrs.field(default=False, init=False)
+    has_ended_call: bool = attrs.field(default=False, init=False)
+    """It has ended the conversation, and its goodbye is heard, or was."""
     outcome: Answer | Failed | None = attrs.field(default=None, init=False)
     decided: trio.Event = attrs.field(factory=trio.Event, init=False)
     """The turn knows what it asks for, or it has asked for nothing."""

@@ -6,6 +6,7 @@ model in words where it may not. What a function is, and how it runs, is in `act
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -68,8 +69,6 @@ class FunctionRunner:
     session: SpeakingSession
     children: trio.Nursery
     _running: dict[str, Running] = attrs.field(factory=dict, init=False)
-    _end: tuple[Running, EndCall] | None = attrs.field(default=None, init=False)
-    """The function that has ended the conversation, whose goodbye is being heard."""
     _requests: int = attrs.field(default=0, init=False)
     _told_to_speak: int | None = attrs.field(default=None, init=False)
     """In which turn of the caller the model was told to speak, if it was."""
@@ -127,8 +126,7 @@ class FunctionRunner:
         asked.is_withdrawn = True
         asked.scope.cancel(reason="cancelled by the service")
         self.session.put(events.FunctionCancelled(asked.id))
-        if self._end is not None and asked is self._end[0]:
-            self._end = None
+        if asked.has_ended_call:
             self._close(asked, None)
             self._note_withdrawal(asked)
 
@@ -139,21 +137,17 @@ class FunctionRunner:
         asked = self._running.get(call_id)
         if asked is None:
             return
-        is_end = self._end is not None and asked is self._end[0]
-        if is_end and self.state.turn.turn.ended_by == asked.id:  # it has not said a word yet
+        if asked.has_ended_call and self.state.turn.turn.ended_by == asked.id:  # it has not said a word yet
             self._post_answer(asked, text)
             return
         asked.refusal = text
         asked.scope.cancel(reason="the turn has answered it")
-        if is_end:  # the conversation goes on
-            self._end = None
+        if asked.has_ended_call:  # the conversation goes on
             self._finish(asked, None, text)
 
-    def conclude(self) -> None:
+    def _conclude(self, asked: Running, end: EndCall) -> None:
         """Note that the conversation is over, as a function has asked for."""
-        if self._end is not None:
-            asked, end = self._end
-            self._end = None
+        if asked.id in self._running:
             self._close(asked, Answer(_ENDED))
             self._note_answer(asked, end, _ENDED)
 
@@ -187,7 +181,7 @@ class FunctionRunner:
                 asked.done.set()
                 result = await self._wait_for_others(asked) or result
             answer = await self._answer_to(asked, result)
-        if asked.ended.is_set() or (self._end is not None and asked is self._end[0]):
+        if asked.ended.is_set() or asked.has_ended_call:
             return  # it was handed over; or the turn ends it, with the call or with words
         if answer is None and not asked.is_withdrawn:
             answer = asked.refusal
@@ -352,7 +346,7 @@ class FunctionRunner:
         if self.state.turn.turn.ended_by != asked.id:
             return asked.refusal
         self.state.journal.note(GoodbyeStarted(self.agent.name, end.reason))
-        self._end, self.state.turn.on_concluded = (asked, end), self.conclude
+        asked.has_ended_call, self.state.turn.on_concluded = True, partial(self._conclude, asked, end)
         if asked.refusal is not None:  # it has not said a word yet
             self._post_answer(asked, asked.refusal)
             asked.refusal = None
