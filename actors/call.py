@@ -15,7 +15,7 @@ import attrs
 import structlog
 import trio
 
-from actors.call_services import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices, CallUnderWay, CallWatch, each_of
 from actors.call_state import CallState
 from actors.commands import DONE
 from actors.endings.intercom import Attendant, mind_length
@@ -31,7 +31,6 @@ from actors.operator import CommandRunner
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
 from actors.record.scribe import Scribe
-from actors.record.watching import CallUnderWay, CallWatch, each_of
 from actors.session.opening import Openings, SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, Standby, describe, guard, root_cause

@@ -4,30 +4,73 @@
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeAlias
 
 import attrs
 import httpx
+import trio
 
 from actors.endings.intercom import Intercom
-from actors.journal import Entry, JournalReader, ignore
+from actors.journal import Entry, Journal, JournalReader, ignore
 from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
-from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import Watch
+from actors.record.scribe import Scribe, ScribeThreads, Written
 from actors.session.agent_session import Connect
 from actors.session.opening import VoiceAgentOptions
 from actors.summarizer import AskBrief
+from actors.turn.machine import Turn
 from agents.brief import Brief
 from agents.context import CallContext
 from agents.roster import Roster
 from store.calls import CallRecords, Save
 from store.checkpoints import Checkpoints
 from store.redaction import WHOLE, Redaction
+
+P = ParamSpec("P")
+
+
+@attrs.frozen
+class CallUnderWay:
+    """A call as a watcher sees it: its journal, its turn, and the task at the root of its tree."""
+
+    journal: Journal
+    turn: Turn
+    task: trio.lowlevel.Task
+
+
+class CallWatch(Protocol):
+    """Lets the console watch a call: each fact, both sides of its audio, its turn and the tree of its tasks.
+
+    The call waits for none of it: every method returns at once, keeps a bounded amount, and raises nothing.
+    """
+
+    def begin(self, call: CallUnderWay) -> Written:
+        """The call begins, or goes on with another stream; return what is to be told of this stream's facts on disk."""
+        ...
+
+    def read(self, entry: Entry) -> None:
+        """A fact was noted."""
+
+    def hear_caller(self, audio: bytes) -> None:
+        """The caller's line has sent audio."""
+
+    def hear_agents(self, start: float, audio: bytes) -> None:
+        """The caller has heard audio of the agents from second `start` of the call on."""
+
+
+Watch: TypeAlias = Callable[[str], CallWatch | None]
+
+
+def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        for tap in taps:
+            tap(*args, **kwargs)
+
+    return taps[0] if len(taps) == 1 else call
 
 
 class PhoneLine(Protocol):

@@ -14,14 +14,13 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from actors.call import run_call
-from actors.call_services import CallPlan, CallServices
+from actors.call_services import CallPlan, CallServices, Watch
 from actors.endings.intercom import Intercom
 from actors.errors import AgentUnavailable
 from actors.facts import Fact
 from actors.journal import Entry
 from actors.line.switch import TransferOrder, Transfers
 from actors.policy import CallPolicy
-from actors.record.watching import Watch
 from actors.summarizer import AskBrief
 from agents.extras import Demo
 from agents.roster import Roster, default_roster

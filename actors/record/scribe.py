@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -17,7 +18,6 @@ from outcome import Error, Outcome, Value, capture
 
 from actors.journal import Entry
 from actors.record.recording import Recording, Taken
-from actors.record.watching import Written
 from actors.supervision import describe
 from actors.ticks import Sleeper
 from store.json_text import json_text
@@ -25,6 +25,8 @@ from store.leisure import leisurely
 from store.private import append_private, own_folder, write_whole
 from store.records import CallRecord, record_as_json
 
+Written: TypeAlias = Callable[[int, int], None]
+"""Told that so many facts of a stream are in the call's journal on disk, from such a line of it on."""
 _LONGEST_BUFFER = 10_000
 _EVERY = 1.0
 THREADS = 16

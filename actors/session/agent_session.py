@@ -224,17 +224,8 @@ class AgentSession:
                 self._runner.start(calls)
             case deepgram.FunctionCallCancelled(functions=cancelled) if self._runner is not None:
                 self._runner.withdraw(cancelled)
-            case deepgram.UserStartedSpeaking():
-                self.service.note_caller()
-                self.state.journal.note(UserStartedSpeaking(self.agent.name))
-                if not reader.is_behind:  # else the caller spoke long ago
-                    self.put(Signal.CALLER_STARTED_SPEAKING)
-            case deepgram.AgentAudioDone():
-                self._on_audio_done()
-            case deepgram.EndOfTurn() | deepgram.AgentThinking():
-                self.put(Signal.THINKING_BEGAN)
             case _:
-                self._on_remark(message)
+                self._on_event(message, reader)
 
     def _pace(self, wire: AgentWire) -> None:
         """Let what comes next gather, as far as the caller has something to hear meanwhile."""
@@ -251,6 +242,20 @@ class AgentSession:
         """Tell the turn, as long as this session has the floor."""
         if self.state.turn.session is self:
             self.state.turn.put(event)
+
+    def _on_event(self, message: deepgram.ServerMessage, reader: TapeReader) -> None:
+        match message:
+            case deepgram.UserStartedSpeaking():
+                self.service.note_caller()
+                self.state.journal.note(UserStartedSpeaking(self.agent.name))
+                if not reader.is_behind:  # else the caller spoke long ago
+                    self.put(Signal.CALLER_STARTED_SPEAKING)
+            case deepgram.AgentAudioDone():
+                self._on_audio_done()
+            case deepgram.EndOfTurn() | deepgram.AgentThinking():
+                self.put(Signal.THINKING_BEGAN)
+            case _:
+                self._on_remark(message)
 
     def _on_remark(self, message: deepgram.ServerMessage) -> None:
         match message:

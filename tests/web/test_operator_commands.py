@@ -10,6 +10,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.call_services import CallUnderWay
 from actors.commands import (
     DONE,
     OVER,
@@ -31,7 +32,6 @@ from actors.commands import (
 from actors.facts import Fact, FloorTaken, ReplyText, TurnHeard
 from actors.journal import Entry, Journal
 from actors.policy import CallPolicy
-from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from agents.context import LONGEST_SENTENCE
 from store.records import CommandRecord

@@ -9,8 +9,7 @@ from functools import partial
 import attrs
 import trio
 
-from actors.call_services import CallServices
-from actors.record.watching import each_of
+from actors.call_services import CallServices, each_of
 from settings import Settings
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore

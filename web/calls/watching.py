@@ -16,6 +16,7 @@ import attrs
 import trio
 from trio.lowlevel import ParkingLot
 
+from actors.call_services import CallUnderWay
 from actors.facts import (
     CallEnded,
     CallParked,
@@ -29,7 +30,7 @@ from actors.facts import (
 )
 from actors.journal import Entry
 from actors.record.packed import VOLUME, PackedList
-from actors.record.watching import CallUnderWay, Written
+from actors.record.scribe import Written
 from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from store.records import CallRecord

@@ -7,11 +7,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.call_services import CallUnderWay
 from actors.commands import DONE, CommandGiven, TakeOver, refused
 from actors.journal import Journal
 from actors.operator import PersonOnPhone
 from actors.policy import CallPolicy
-from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from tests.web.console.test_phone import page, started
 from tests.web.console.visitors import Visitor, signed_in

@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.call_services import CallUnderWay
 from actors.facts import CallEnded, CallStarted, ReplyText
 from actors.journal import Journal
 from actors.policy import CallPolicy
 from actors.record.packed import BLOCK, VOLUME
 from actors.record.record import RecordBuilder
-from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from actors.turn.state import CallerState, Debt
 from tests.store.samples import begun

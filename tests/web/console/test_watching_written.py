@@ -11,13 +11,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.call_services import CallUnderWay
 from actors.facts import CallEnded, CallParked, ReplyText
 from actors.journal import Journal
 from actors.policy import CallPolicy
 from actors.record import scribe as module
 from actors.record.packed import BLOCK, VOLUME
 from actors.record.scribe import Scribe, ScribeThreads
-from actors.record.watching import CallUnderWay
 from actors.turn.machine import Turn
 from store.records import CallRecord
 from tests.web.console.test_watching import Event, after, is_over, parsed, read, words
