@@ -8,28 +8,18 @@ wrong with settings only beside each other; nothing here asks anybody.
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
-import orjson
 
-from protocol.deepgram import (
-    LANGUAGE,
-    LIMITS,
-    MANAGED,
-    MODEL_NAME,
-    MOST_KEYTERMS,
-    OWN_ENDPOINT,
-    REASONING_MODES,
-    VOICE_NAME,
-    VOICE_WANTED,
-    why_unheard,
-)
-from protocol.fields import split_url, why_no_headers
-from setting_reader import Parse, Reading, optional_setting, setting, variable_of
+from agents.checks import problems_of_options
+from agents.spec import AgentOptions, ThinkModel
+from agents.spec_types import wrong_types
+from protocol.deepgram import LIMITS, MANAGED, MODEL_NAME, OWN_ENDPOINT, REASONING_MODES, Endpoint, why_no_endpoint
+from protocol.fields import json_or
+from setting_reader import Reading, optional, optional_setting, setting, variable_of
 from setting_values import agent_sources, http_url, key, number, one_of, whole, written_as, yes_or_no
 
-USUAL_EOT_THRESHOLD = 0.7
 USUAL_PROVIDER = "open_ai"
 
 VOICE = "_VOICE_MODEL"
@@ -38,14 +28,6 @@ REFERENCE_VOICES = ("QUALIFIER_VOICE_MODEL", "ADVISOR_VOICE_MODEL", "CLOSER_VOIC
 """Names of the reference app: they are no mistake where there is no such agent."""
 
 OFF: Final = "none"
-
-
-@attrs.frozen
-class ThinkEndpoint:
-    """Where the models of THINK_PROVIDER are reached, if not at Deepgram's own provider."""
-
-    url: str
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 def names(value: str) -> tuple[str, ...]:
@@ -59,21 +41,18 @@ def names(value: str) -> tuple[str, ...]:
 model = written_as(MODEL_NAME, "the name of one model")
 
 
-def listed(form: re.Pattern[str], wanted: str, *, least: int = 0, may_be_none: bool = False) -> Parse[tuple[str, ...]]:
-    """Read a list of what has this form; with `may_be_none`, the word "none" is an empty one."""
-
-    def parse(value: str) -> tuple[str, ...]:
-        found = () if may_be_none and value.lower() == OFF else names(value)
-        if len(found) < least or not all(map(form.fullmatch, found)):
-            raise ValueError(wanted)
-        return found
-
-    return parse
+def models(value: str) -> tuple[str, ...]:
+    found = names(value)
+    if not found or not all(map(MODEL_NAME.fullmatch, found)):
+        raise ValueError("the name of a model, or several with commas between them, the best first")
+    return found
 
 
-models = listed(MODEL_NAME, "the name of a model, or several with commas between them, the best first", least=1)
-fallback_voices = listed(VOICE_NAME, f"{VOICE_WANTED}, or none", may_be_none=True)
-languages = listed(LANGUAGE, "a language such as en or es-419, or several with commas between them")
+def names_or_none(value: str) -> tuple[str, ...]:
+    """Read a list; the word "none" is an empty one."""
+    return () if value.lower() == OFF else names(value)
+
+
 provider = one_of(
     (*MANAGED, *OWN_ENDPOINT), f"one of {', '.join(MANAGED)}, or with THINK_ENDPOINT {' or '.join(OWN_ENDPOINT)}"
 )
@@ -93,48 +72,19 @@ def _pair(name: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def own_endpoint(value: str) -> ThinkEndpoint:
+def own_endpoint(value: str) -> Endpoint:
     """Read a URL, or a JSON object with a URL and headers."""
+    given: Any = json_or(value, {}) if value.startswith("{") else {"url": value}
     try:
-        found = _endpoint(orjson.loads(value) if value.startswith("{") else {"url": value})
-    except ValueError:
+        endpoint = Endpoint(**given)
+    except TypeError:  # without a URL, or with more
+        endpoint = None
+    if endpoint is None or any(wrong_types(endpoint)):
         example = '{"url": "https://…", "headers": {"authorization": "Bearer …"}}'
-        raise ValueError(f"an https:// URL, or JSON with a URL and headers: {example}") from None
-    if why := why_no_headers(found.headers):
+        raise ValueError(f"an https:// URL, or JSON with a URL and headers: {example}")
+    if why := why_no_endpoint(endpoint):
         raise ValueError(f"an endpoint: {why}")
-    return found
-
-
-def _endpoint(given: object) -> ThinkEndpoint:
-    match given:
-        case {"url": str(url), **rest} if rest.keys() <= {"headers"}:
-            split_url(url, ("https",), "no URL")
-            return ThinkEndpoint(url, _headers(rest.get("headers", {})))
-        case _:
-            raise ValueError("no URL")
-
-
-def _headers(given: object) -> dict[str, str]:
-    if not isinstance(given, dict) or not all(isinstance(each, str) for pair in given.items() for each in pair):
-        raise ValueError("headers")
-    return given
-
-
-def keyterms(value: str) -> tuple[str, ...]:
-    found = names(value)
-    if len(found) > MOST_KEYTERMS:
-        raise ValueError(f"a list of at most {MOST_KEYTERMS} words")
-    return found
-
-
-def speed(value: str) -> float | None:
-    """Read a speed in the steps that a Flux voice takes."""
-    if not value:
-        return None
-    read = number(*LIMITS["speak_speed"])(value)
-    if abs(read * 20 - round(read * 20)) > 1e-6:
-        raise ValueError("a number from 0.5 to 1.5 in steps of 0.05")
-    return round(read, 2)
+    return endpoint
 
 
 def base_url(value: str) -> str:
@@ -158,12 +108,12 @@ class ModelSettings:
     speak_fallback: tuple[str, ...] = setting(
         "voices for when an agent's own fails, the best first, from another vendor if possible: voices of"
         " Deepgram's, or cartesia/MODEL/VOICE; none for no other voice",
-        fallback_voices,
+        names_or_none,
         "cartesia/sonic-2/a167e0f3-df7e-4d52-a9c3-f949145efdab",
     )
     speak_speed: float | None = setting(
         "speed of the voices, as a multiple of their own: 0.7 to 1.5 for Aura, 0.5 to 1.5 for Flux, in steps of 0.05",
-        speed,
+        optional(number(*LIMITS["speak_speed"])),
         "",
         "1.1",
     )
@@ -171,12 +121,12 @@ class ModelSettings:
     listen_language: tuple[str, ...] = setting(
         "language that callers speak: one for Nova, several as hints for flux-general-multi; flux-general-en"
         " hears English",
-        languages,
+        names,
         "",
         "es",
     )
     listen_keyterms: tuple[str, ...] = setting(
-        "words to listen for, such as names of products, with commas between them", keyterms, "", "Roth IRA,Acme"
+        "words to listen for, such as names of products, with commas between them", names, "", "Roth IRA,Acme"
     )
     listen_eot_threshold: float | None = optional_setting(
         "how sure Flux must be that a turn has ended, 0.5 to 1; Deepgram's own is 0.7",
@@ -203,7 +153,7 @@ class ModelSettings:
         "anthropic/claude-haiku-4-5, open_ai/gpt-5.4-mini",
         "anthropic/claude-haiku-4-5",
     )
-    think_endpoint: ThinkEndpoint | None = optional_setting(
+    think_endpoint: Endpoint | None = optional_setting(
         "address at which Deepgram reaches the LLM of THINK_PROVIDER: a URL, or JSON with url and headers. groq and"
         " aws_bedrock need it",
         own_endpoint,
@@ -249,11 +199,32 @@ class ModelSettings:
     )
 
     @property
+    def options(self) -> AgentOptions:
+        """The options of an agent that leaves them all open."""
+        chosen = {option: getattr(self, name.lower()) for option, name in _SETTING_OF.items()}
+        return AgentOptions(**{**chosen, "think": self._think})
+
+    @property
+    def _think(self) -> tuple[ThinkModel, ...]:
+        """The models of THINK_PROVIDER, then the fallbacks: those of other vendors first."""
+        ours = [ThinkModel(self.think_provider, name, self.think_endpoint) for name in self.think_model]
+        fallbacks = sorted(self.think_fallback, key=lambda pair: pair[0] == self.think_provider)
+        others = [ThinkModel(provider, name) for provider, name in fallbacks]
+        return (*ours, *(each for each in others if str(each) not in map(str, ours)))
+
+    @property
     def summary_key(self) -> str | None:
         return self.summary_api_key or self.groq_api_key
 
 
 AGENTS = variable_of(attrs.fields(ModelSettings).agents)
+_SETTING_OF: Final = {
+    option: name.upper()
+    for option in attrs.fields_dict(AgentOptions)
+    for name in attrs.fields_dict(ModelSettings)
+    if name in {option, f"listen_{option}", f"think_{option}"}
+} | {"think": "THINK_MODEL"}
+"""By the option of an agent of which it is the default."""
 
 
 def voices_in(environ: Mapping[str, str]) -> dict[str, str]:
@@ -276,30 +247,15 @@ def _no_agent(setting: str, agents: Sequence[str]) -> str:
 
 
 def check_models(chosen: ModelSettings, read: Reading) -> None:
-    """Refuse settings that contradict each other; a malformed one reads as None, and was refused."""
-    _check_think(chosen, read)
-    _check_listen(chosen, read)
-
-
-def _check_think(chosen: ModelSettings, read: Reading) -> None:
+    """Refuse settings that contradict each other, or what the service takes; a malformed one was refused."""
     name = chosen.think_provider
     if name in OWN_ENDPOINT and not read.given("THINK_ENDPOINT"):
         read.refuse("THINK_ENDPOINT", f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
-    if name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
+    elif name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
         read.refuse("THINK_MODEL", f"THINK_MODEL is missing: which model of {name}'s?")
-    if name == "anthropic" and (chosen.think_temperature or 0.0) > 1.0:
-        read.refuse("THINK_TEMPERATURE", "THINK_TEMPERATURE is more than 1, the most that anthropic takes.")
-
-
-def _check_listen(chosen: ModelSettings, read: Reading) -> None:
-    model = chosen.listen_model or ""
-    is_flux = model.startswith("flux-")
-    for name in ("LISTEN_EOT_THRESHOLD", "LISTEN_EAGER_EOT_THRESHOLD", "LISTEN_EOT_TIMEOUT_MS"):
-        if read.given(name) and not is_flux:
-            read.refuse(name, f"{name} is set, and LISTEN_MODEL={model} is no Flux model: only Flux has it.")
-    eager = chosen.listen_eager_eot_threshold
-    if eager is not None and eager > (chosen.listen_eot_threshold or USUAL_EOT_THRESHOLD):
-        read.refuse("LISTEN_EAGER_EOT_THRESHOLD", "LISTEN_EAGER_EOT_THRESHOLD is above LISTEN_EOT_THRESHOLD.")
-    spoken = chosen.listen_language or ()
-    if why := why_unheard(model, spoken):
-        read.refuse("LISTEN_LANGUAGE", f"LISTEN_LANGUAGE is {', '.join(spoken)}, and LISTEN_MODEL={why}.")
+    elif read.malformed.isdisjoint({*_SETTING_OF.values(), "THINK_PROVIDER", "THINK_ENDPOINT", "THINK_FALLBACK"}):
+        found = list(problems_of_options(chosen.options, voice=""))
+        for option, problem in dict(reversed(found)).items():  # the first of each
+            setting_name = _SETTING_OF[option.removeprefix("options.")]
+            colon = "" if problem.startswith(("is ", "are ")) else ":"
+            read.refuse(setting_name, f"{setting_name}{colon} {problem}.")

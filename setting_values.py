@@ -27,7 +27,8 @@ _PRIVATE_ZONES = (
     "invalid", "onion", "alt",
 )  # fmt: skip
 """Names that the public DNS keeps free: RFC 2606, 6761, 6762, 7686, 8375 and 9476, and ICANN's list of collisions."""
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+$|0x[0-9a-f]*$){_LABEL}")
 
 
 def is_loopback(host: str) -> bool:
@@ -107,9 +108,11 @@ def origin(value: str) -> str:
     host = url.hostname or ""
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
-    why = _why_no_host(host)
-    if why is not None:
-        raise ValueError(f"an origin that Twilio can call: {why}")
+    if not _is_host(host):
+        raise ValueError(
+            "an origin that Twilio can call: its host is a name in ASCII letters, digits and hyphens, such as"
+            " agent.example.com, or an address, and none to bind"
+        )
     if url.scheme == "http" and not is_loopback(host):
         raise ValueError(wanted)
     spelled = f"[{host}]" if ":" in host else host
@@ -118,36 +121,13 @@ def origin(value: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
-def _why_no_host(host: str) -> str | None:
-    """Say why no client can call `host`, wherever it runs; None if one may."""
-    if not host.isascii():
-        return f"write its name in ASCII{_in_ascii(host)}"
-    if "_" in host:
-        return "a host's name has no underscore"
-    if host.endswith("."):
-        return "leave the dot at its end out"
+def _is_host(host: str) -> bool:
+    """Tell whether a client anywhere could call `host`."""
     try:
         address = ip_address(host)
     except ValueError:
-        return _why_no_name(host)
-    if getattr(address, "scope_id", None):
-        return f"{host} has a meaning on this machine only"
-    return f"{host} is an address to bind, which nobody can call" if address.is_unspecified else None
-
-
-def _why_no_name(host: str) -> str | None:
-    labels = host.split(".")
-    if len(host) > 253 or any(_LABEL.fullmatch(label) is None for label in labels):
-        return f"{host} is no name of a host"
-    is_number = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) is not None
-    return f"write {host} as an address of four numbers from 0 to 255" if is_number else None
-
-
-def _in_ascii(host: str) -> str:
-    try:
-        return f", {host.encode('idna').decode()}"
-    except UnicodeError:
-        return ""
+        return _HOST.fullmatch(host) is not None
+    return not address.is_unspecified and getattr(address, "scope_id", None) is None
 
 
 def bound_host(value: str) -> str:

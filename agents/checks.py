@@ -26,12 +26,13 @@ from protocol.deepgram import (
     MOST_KEYTERMS,
     OWN_ENDPOINT,
     REASONING_MODES,
+    USUAL_EOT_THRESHOLD,
     VOICE_NAME,
     VOICE_WANTED,
-    Endpoint,
+    why_no_endpoint,
     why_unheard,
 )
-from protocol.fields import JSON, split_url, why_no_headers
+from protocol.fields import JSON
 from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -62,7 +63,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
             yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
     yield from _prompt(agent)
     yield from _words(agent)
-    yield from problems_of_options(agent.options, agent.voice)
+    yield from problems_of_options(agent.options, agent.voice, is_all=False)
     yield from _edges(agent, names)
     yield from _functions(agent)
     for function in agent.functions:
@@ -113,8 +114,8 @@ _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 """What Deepgram takes, as the settings of the same names."""
 
 
-def problems_of_options(options: AgentOptions, voice: str) -> Found:
-    """Yield everything wrong with the options of an agent: its own, or those that they make with the server's."""
+def problems_of_options(options: AgentOptions, voice: str, *, is_all: bool = True) -> Found:
+    """Yield everything wrong with the options of an agent, which are `is_all` unless the server's are to come."""
     for name, (least, most) in LIMITS.items():
         number = getattr(options, name)
         if number is not None and not least <= number <= most:
@@ -125,21 +126,29 @@ def problems_of_options(options: AgentOptions, voice: str) -> Found:
             yield f"options.{name}", f"{odd!r} is not {wanted}"
     if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
         yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
-    yield from _together(options, voice)
+    usual = USUAL_EOT_THRESHOLD if is_all else math.inf
+    yield from _together(options, voice, options.eot_threshold or usual)
     yield from _think(options)
 
 
-def _together(options: AgentOptions, voice: str) -> Found:
+def _together(options: AgentOptions, voice: str, sure: float) -> Found:
     """Yield what does not go with something else."""
-    sure, eager, speed = options.eot_threshold, options.eager_eot_threshold, options.speak_speed
-    if sure is not None and eager is not None and eager > sure:
+    eager, speed = options.eager_eot_threshold, options.speak_speed
+    if eager is not None and eager > sure:
         yield "options.eager_eot_threshold", f"is {eager}, above eot_threshold: write at most {sure}"
     if options.listen_model and (why := why_unheard(options.listen_model, options.listen_language or ())):
         yield "options.listen_language", why
-    aura = next((each for each in (voice, *(options.speak_fallback or ())) if each.startswith("aura-")), None)
-    if aura is not None and speed is not None and speed < AURA_SLOWEST:
-        text = f"is {speed:g} (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice {aura}"
-        yield "options.speak_speed", f"{text}: write {AURA_SLOWEST} or more"
+    voices = (voice, *(options.speak_fallback or ())) if speed is not None else ()
+    for why in filter(None, (_why_no_speed(speed or 0.0, each) for each in voices)):
+        yield "options.speak_speed", f"is {speed:g} (SPEAK_SPEED, if not the agent's own), {why}"
+
+
+def _why_no_speed(speed: float, voice: str) -> str:
+    if voice.startswith("aura-") and speed < AURA_SLOWEST:
+        return f"too slow for the Aura voice {voice}: write {AURA_SLOWEST} or more"
+    if voice.startswith("flux-") and abs(speed * 20 - round(speed * 20)) > 1e-6:
+        return f"and the Flux voice {voice} takes steps of 0.05: write {round(speed * 20) / 20:g}"
+    return ""
 
 
 def _think(options: AgentOptions) -> Found:
@@ -152,19 +161,10 @@ def _think(options: AgentOptions) -> Found:
             yield "options.think", f"{model.name!r} is not the name of a model"
         if model.provider in OWN_ENDPOINT and model.endpoint is None:
             yield "options.think", f"{model.provider} needs an endpoint: ThinkModel({model.provider!r}, …, Endpoint(…))"
-        if model.endpoint is not None:
-            yield from _endpoint(model.endpoint)
+        if model.endpoint is not None and (why := why_no_endpoint(model.endpoint)):
+            yield "options.think", why
         if options.mip_opt_out and (model.provider, model.name) == ("deepgram", "think-fast"):
             yield "options.think", "think-fast cannot be had with mip_opt_out: name another model"
-
-
-def _endpoint(endpoint: Endpoint) -> Found:
-    if why := why_no_headers(endpoint.headers):
-        yield "options.think", f"headers: {why}"
-    try:
-        split_url(endpoint.url, ("https",), f"{endpoint.url!r} is not an https:// URL")
-    except ValueError as wanted:
-        yield "options.think", str(wanted)
 
 
 def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:

@@ -11,11 +11,11 @@ import attrs
 
 from agents import ROSTER
 from agents.brief import brief_schema
-from agents.checks import problems_of_agent, problems_of_soft_edges
+from agents.checks import problems_of_agent, problems_of_options, problems_of_soft_edges
 from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
 from agents.loading import Named, RosterError, RosterProblem, Source, agents_of, import_roster, load_agent, refuse
-from agents.spec import INBOUND, AgentSpec, SoftEdge
+from agents.spec import INBOUND, AgentOptions, AgentSpec, SoftEdge
 from agents.spec_types import wrong_types
 from protocol.fields import JSON
 
@@ -95,6 +95,15 @@ def load_roster(sources: Sequence[Source], *, human: bool = False) -> Roster:
     *Raises* `RosterError`.
     """
     return _checked([load_agent(source) for source in sources], {}, human=human)
+
+
+def refuse_options(roster: Roster, defaults: AgentOptions) -> None:
+    """Refuse a roster whose options, with those of the server, cannot work. *Raises* `RosterError`."""
+    refuse(
+        RosterProblem(f"agent {name!r}", field, text)
+        for name, agent in roster.agents.items()
+        for field, text in problems_of_options(agent.options.over(defaults), agent.voice)
+    )
 
 
 def _checked(

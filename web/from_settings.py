@@ -18,7 +18,7 @@ import structlog
 
 from actors.call_services import CallServices
 from actors.policy import CallPolicy, Deadlines, Wording
-from agents.roster import SHIPPED, Roster, roster_from
+from agents.roster import SHIPPED, Roster, refuse_options, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
@@ -38,7 +38,6 @@ from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.returning import TwilioTransfers
 from web.calls.slots import Slots
 from web.calls.webhooks import PostWebhook
-from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import GROQ_PATH, BriefClient
 from web.clients.clips import SpeechClient
 from web.clients.deepgram import voice_agent_connector
@@ -52,7 +51,7 @@ _log = structlog.stdlib.get_logger()
 def roster_of(settings: Settings) -> Roster:
     """Load the agents that AGENTS names, and see whether their options can work. Raises: `RosterError`."""
     roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
-    refuse_options(roster, options_of(settings))
+    refuse_options(roster, settings.options)
     return roster
 
 

@@ -32,7 +32,6 @@ from store.records import CallRecord, prepare_records
 from store.spill import SpillingRecords
 from web.calls.commands import Commands
 from web.calls.context import Opened
-from web.clients.agent_options import options_of
 from web.clients.briefs import BriefClient
 from web.clients.clips import keep_fetching
 from web.clients.http import http_client
@@ -76,7 +75,7 @@ async def open_services(
     prepare_records()
     warn_of_misspelt_voices(settings, roster)
     context, rng = httpx.create_ssl_context(), random.Random()
-    clips, voice_agent, refusals = dict[str, bytes](), VoiceAgentOptions(options_of(settings)), Refusals(observe)
+    clips, voice_agent, refusals = dict[str, bytes](), VoiceAgentOptions(settings.options), Refusals(observe)
     async with (
         closing_at_end(stores),
         joining(settings.recordings_dir) as writer,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import attrs
 
 from protocol.audio import SAMPLE_RATE
-from protocol.fields import JSON
+from protocol.fields import JSON, split_url, why_no_headers
 
 ONE_OR_MANY = {"one_or_many": True}
 """Marks a fallback chain: a chain of one travels as an object, a longer one as an array."""
@@ -83,7 +83,7 @@ class Endpoint:
     """Somebody else's model or voice that Deepgram is to use. It stands beside `provider`, never inside."""
 
     url: str
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
 
 
 @attrs.frozen
@@ -242,11 +242,23 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "eot_timeout_ms": (500, 10_000),
 }
 """The least and the most of a number that the service takes, by the name of the option of an agent."""
+USUAL_EOT_THRESHOLD = 0.7
+"""How sure of the end of a turn Flux must be where nobody says."""
 AURA_SLOWEST = 0.7
 """The least speed of an Aura voice, as a multiple of its own."""
 TEMPERATURE_LIMITS: Mapping[str, float] = {"anthropic": 1.0}
 HIGHEST_TEMPERATURE = LIMITS["temperature"][1]
 CARTESIA = "cartesia/"
+
+
+def why_no_endpoint(endpoint: Endpoint) -> str:
+    """Say why Deepgram cannot be sent to an address; empty where it can. Nothing of it is repeated: it has keys."""
+    try:
+        split_url(endpoint.url, ("https",), "the URL is not an https:// URL")
+    except ValueError as wanted:
+        return str(wanted)
+    why = why_no_headers(endpoint.headers)
+    return f"headers: {why}" if why else ""
 
 
 def listen_with(

@@ -161,6 +161,10 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
         ({"options": AgentOptions(speak_speed=10**400)}, "options.speak_speed: is 1000"),
         (
+            {"voice": "flux-kit-en", "options": AgentOptions(speak_speed=1.03)},
+            "options.speak_speed: is 1.03 (SPEAK_SPEED, if not the agent's own), and the Flux voice flux-kit-en takes",
+        ),
+        (
             {"voice": "flux-kit-en", "options": AgentOptions(speak_speed=0.6, speak_fallback=("aura-2-luna-en",))},
             "options.speak_speed: is 0.6 (SPEAK_SPEED, if not the agent's own), too slow for the Aura voice aura-2",
         ),
@@ -185,12 +189,12 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"options": AgentOptions(think=(ThinkModel("open_ai", ""),))}, "options.think: '' is not the name of a model"),
         (
             {"options": AgentOptions(think=(ThinkModel("groq", "gpt-oss", Endpoint("http://groq.test/v1")),))},
-            "options.think: 'http://groq.test/v1' is not an https:// URL",
+            "options.think: the URL is not an https:// URL",
         ),
         *(
             ({"options": AgentOptions(think=(ThinkModel("groq", "gpt-oss", endpoint),))}, f"options.think: {problem}")
             for endpoint, problem in (
-                (Endpoint("https://groq test"), "'https://groq test' is not an https:// URL"),
+                (Endpoint("https://groq test"), "the URL is not an https:// URL"),
                 (Endpoint("https://groq.test", {"api key": "x"}), "headers: 'api key' is no name of a header"),
                 (Endpoint("https://groq.test", {"key": "x\n"}), "headers: the value of key has a letter beyond"),
             )

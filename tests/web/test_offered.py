@@ -15,11 +15,10 @@ from trio.testing import MockClock
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry
 from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
-from agents.roster import Roster, RosterError, default_roster
+from agents.roster import Roster, RosterError, default_roster, refuse_options
 from agents.spec import AgentOptions, ThinkModel
 from protocol.deepgram import AgentSettings
 from tests.web.fakes import settings
-from web.clients.agent_options import options_of, refuse_options
 from web.clients.briefs import BriefClient
 from web.clients.offered import (
     FIRST_PAUSE,
@@ -259,12 +258,12 @@ def test_options_of_an_agent_that_cannot_work_are_refused_at_the_start(options: 
     roster = changed(lambda given: attrs.evolve(given, **options))  # type: ignore[arg-type]
 
     with pytest.raises(RosterError, match=says):
-        refuse_options(roster, options_of(settings()))
+        refuse_options(roster, settings().options)
 
 
 async def test_what_is_offered_reaches_the_settings_of_the_next_session(autojump_clock: MockClock) -> None:
     async with asking(Services(think=[HAIKU])) as (offered, _, _):
-        form = SettingsForm("CA1", VoiceAgentOptions(options_of(settings()), offered))
+        form = SettingsForm("CA1", VoiceAgentOptions(settings().options, offered))
         written = form.fresh(default_roster().agents["qualifier"], None)
 
     assert isinstance(written.agent, AgentSettings)

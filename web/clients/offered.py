@@ -23,7 +23,6 @@ from actors.session.opening import Offered
 from agents.roster import Roster
 from agents.spec import ThinkModel
 from settings import Settings
-from web.clients.agent_options import options_of
 from web.clients.briefs import BriefClient
 
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0
@@ -54,7 +53,7 @@ class WantedModels:
 def wanted_of(settings: Settings, roster: Roster) -> tuple[WantedModels, ...]:
     """List the LLMs that agents may think with, in the order of preference."""
     first = len(settings.think_model)
-    ours = options_of(settings).think or ()
+    ours = settings.options.think or ()
     listed = [
         WantedModels("THINK_MODEL" if place < first else "THINK_FALLBACK", model) for place, model in enumerate(ours)
     ]
