@@ -19,7 +19,7 @@ TICK_SECONDS = 0.02
 NO_TICK = 0.0
 """For what cannot wait that long …"""
 SLACK_SECONDS = 0.002
-"""… and is woken so much later at most, with all that has become due meanwhile: each turn of the clock costs."""
+"""… and is woken so much later at most, with all that has become due meanwhile: each of the clock's turns costs."""
 ROUND_TICKS = 4
 ROUND_SECONDS = ROUND_TICKS * TICK_SECONDS
 """What may gather for so long is read on one tick of four …"""
@@ -48,8 +48,6 @@ class Sleeper:
     parked: float = math.inf
     """Until when the clock takes it to sleep: never later than it does. Minus infinity: its tick has come."""
     _tick: float = TICK_SECONDS
-    slack: float = 0.0
-    """How much later than `parked` the clock may come to it."""
     _look: Callable[[], float] | None = None
     _faults: list[BaseException] = attrs.field(factory=list)
     """What the look has raised, until the task takes it. It stands here because a local name in the task would
@@ -125,15 +123,17 @@ class Sleeper:
         if until < math.inf:
             size = self._tick or TICK_SECONDS
             tick = math.ceil((until - _ROUNDING) / size) * size
-            self.slack = SLACK_SECONDS if self._tick == NO_TICK and tick > until + _ROUNDING else 0.0
-            if tick > until and not self.slack:
+            is_between = self._tick == NO_TICK and tick > until + _ROUNDING
+            if is_between:
+                clock.last_between = max(clock.last_between, until)
+            elif tick > until:
                 self.parked = until = tick
             clock.add(self, until)
 
     def _leave(self) -> None:
         left, self.parked = self.parked, math.inf
         if -math.inf < left < math.inf and self._clock is not None:
-            self._clock.remove(left + self.slack)
+            self._clock.remove(left)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._leave()
@@ -153,26 +153,28 @@ class _Clock(trio.abc.Instrument):
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
     _first: float = math.inf
     """That deadline: a scope's own is a property of many steps."""
+    last_between: float = -math.inf
+    """The last moment between two ticks to which somebody sleeps, or has slept."""
     streams: int = 0
     """How many have been given a place."""
 
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
         heapq.heappush(self._due, (moment, id(sleeper), sleeper))
-        moment += sleeper.slack
+        latest = self._latest(moment)
         if self._nap is None:
-            self._nap, self._first = trio.CancelScope(deadline=moment), moment
+            self._nap, self._first = trio.CancelScope(deadline=latest), latest
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
-        elif moment < self._first:
-            self._sleep_until(moment)
+        elif latest < self._first:
+            self._sleep_until(latest)
 
     def remove(self, moment: float) -> None:
-        """Let go of one for whom the clock would have come at this moment at the latest."""
+        """Let go of one who was parked until this moment, and is no more."""
         self.asleep -= 1
         if len(self._due) > 2 * self.asleep + _MOST_LEFT:
             self._due[:] = {entry for entry in self._due if entry[2].parked == entry[0]}  # one may be there twice
             heapq.heapify(self._due)
-        if not self.asleep or moment == self._first:
+        if not self.asleep or self._latest(moment) == self._first:
             self._sleep_until(self._next())
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface is trio's
@@ -209,7 +211,11 @@ class _Clock(trio.abc.Instrument):
             return -math.inf
         while self._due[0][2].parked != self._due[0][0]:
             heapq.heappop(self._due)
-        return self._due[0][0] + self._due[0][2].slack
+        return self._latest(self._due[0][0])
+
+    def _latest(self, moment: float) -> float:
+        """Return when the clock comes for a moment: while some lie between two ticks, a tick is in no hurry either."""
+        return moment + SLACK_SECONDS if moment <= self.last_between else moment
 
     def _wake_due(self, now: float) -> None:
         due = self._due

@@ -111,18 +111,32 @@ async def test_who_cannot_wait_for_a_tick_is_woken_soon_with_those_that_become_d
     assert sorted(woken) == [(0.0224, 0.0224), (0.0231, 0.0224), (0.0243, 0.0224), (0.0245, 0.0245), (0.0255, 0.0245)]
 
 
-async def test_a_tick_that_comes_serves_those_that_wait_for_none(autojump_clock: MockClock) -> None:
-    woken = list[float]()
+@pytest.mark.parametrize(
+    ("between", "woken"),
+    [
+        ([0.0185], [0.02, 0.02, 0.06]),
+        ([0.0215], [0.022, 0.022, 0.06]),
+        ([0.031], [0.022, 0.033, 0.06]),
+        ([], [0.02, 0.06]),
+    ],
+)
+async def test_a_tick_is_served_with_what_is_due_about_then(
+    between: list[float], woken: list[float], autojump_clock: MockClock
+) -> None:
+    found = list[float]()
 
     async def sleep(moment: float, tick: float) -> None:
         await Sleeper().sleep_until(moment, tick)
-        woken.append(round(trio.current_time(), 6))
+        found.append(round(trio.current_time(), 6))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(sleep, 0.0185, NO_TICK)
-        nursery.start_soon(sleep, 0.01, TICK_SECONDS)
+        for moment in between:
+            nursery.start_soon(sleep, moment, NO_TICK)
+        await wait_all_tasks_blocked()
+        for moment in (0.01, 0.05):
+            nursery.start_soon(sleep, moment, TICK_SECONDS)
 
-    assert woken == [0.02, 0.02]
+    assert found == woken
 
 
 async def test_a_moment_that_is_past_costs_a_tick_and_never_a_loop(autojump_clock: MockClock) -> None:
