@@ -16,10 +16,8 @@ import attrs
 import trio
 
 TICK_SECONDS = 0.02
-NO_TICK = 0.0
-"""For what cannot wait that long …"""
 SLACK_SECONDS = 0.002
-"""… and is woken so much later at most, with all that has become due meanwhile: each of the clock's turns costs."""
+"""What cannot wait for a tick waits so long, for all that becomes due meanwhile: each turn of the clock costs."""
 ROUND_TICKS = 4
 ROUND_SECONDS = ROUND_TICKS * TICK_SECONDS
 """What may gather for so long is read on one tick of four …"""
@@ -47,26 +45,24 @@ class Sleeper:
     _until: float = math.inf
     parked: float = math.inf
     """Until when the clock takes it to sleep: never later than it does. Minus infinity: its tick has come."""
-    _tick: float = TICK_SECONDS
+    _is_exact: bool = False
     _look: Callable[[], float] | None = None
     _faults: list[BaseException] = attrs.field(factory=list)
     """What the look has raised, until the task takes it. It stands here because a local name in the task would
     tie it to its own frame, and keep both until a full collection."""
 
     async def sleep_until(
-        self, moment: float, tick: float = TICK_SECONDS, look: Callable[[], float] | None = None
+        self, moment: float, look: Callable[[], float] | None = None, *, exactly: bool = False
     ) -> None:
         """Sleep until the first tick after a moment that is not past yet, or for ever if that is `math.inf`.
 
-        `tick`: the fewer ticks there are in a second, the more sleepers share the clock's turn; `NO_TICK`: a moment
-        between two ticks is that of the sleeper, who is woken within `SLACK_SECONDS` of it. `look` is called when the
-        clock comes, in the task's context and before any task runs: it returns until when to sleep on, or a moment that
-        is past, and only then the task is woken. What it raises, the task raises, also one that it has woken or
-        cancelled before.
+        `look` is called when the clock comes, in the task's context and before any task runs: it returns until when to
+        sleep on, or a moment that is past, and only then the task is woken. What it raises, the task raises, also one
+        that it has woken or cancelled before. `exactly`: to no tick, but until within `SLACK_SECONDS` of a moment.
         *Cancellation* costs nobody else anything.
         """
         self._clock = clock = self._clock or _clock()
-        self._task, self._tick, self._look = trio.lowlevel.current_task(), tick, look
+        self._task, self._look, self._is_exact = trio.lowlevel.current_task(), look, exactly
         self._until = max(moment, clock.now() + 2 * _ROUNDING)
         self._park(clock)
         try:
@@ -121,10 +117,8 @@ class Sleeper:
         """Have the clock wake it on the first tick that is not before its moment, which may be infinite."""
         self.parked = until = self._until
         if until < math.inf:
-            size = self._tick or TICK_SECONDS
-            tick = math.ceil((until - _ROUNDING) / size) * size
-            is_between = self._tick == NO_TICK and tick > until + _ROUNDING
-            if is_between:
+            tick = math.ceil((until - _ROUNDING) / TICK_SECONDS) * TICK_SECONDS
+            if self._is_exact and tick > until + _ROUNDING:
                 clock.last_between = max(clock.last_between, until)
             elif tick > until:
                 self.parked = until = tick

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from actors.ticks import ROUND_SECONDS, Sleeper
+from actors.ticks import Sleeper
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 KEPT_FRAMES = 1500
@@ -252,7 +252,7 @@ class TapeReader:
         self.tape.call_at(self.cursor + self.chunk_frames, self._look)
         try:
             while not self._has_news and trio.current_time() < self._starves_at():
-                await self._nap.sleep_until(self._starves_at(), ROUND_SECONDS, self._starves_at)
+                await self._nap.sleep_until(self._starves_at(), self._starves_at)
         finally:
             self.tape.call_off(self._look)
         return self._has_news

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors import ticks
-from actors.ticks import NO_TICK, SLACK_SECONDS, TICK_SECONDS, Sleeper
+from actors.ticks import SLACK_SECONDS, TICK_SECONDS, Sleeper
 
 
 async def wait_tick(number: int) -> None:
@@ -101,7 +101,7 @@ async def test_who_cannot_wait_for_a_tick_is_woken_soon_with_those_that_become_d
     woken = list[tuple[float, float]]()
 
     async def sleep(moment: float) -> None:
-        await Sleeper().sleep_until(moment, NO_TICK)
+        await Sleeper().sleep_until(moment, exactly=True)
         woken.append((moment, round(trio.current_time() - SLACK_SECONDS, 6)))
 
     async with trio.open_nursery() as nursery:
@@ -125,16 +125,16 @@ async def test_a_tick_is_served_with_what_is_due_about_then(
 ) -> None:
     found = list[float]()
 
-    async def sleep(moment: float, tick: float) -> None:
-        await Sleeper().sleep_until(moment, tick)
+    async def sleep(moment: float, exactly: bool) -> None:
+        await Sleeper().sleep_until(moment, exactly=exactly)
         found.append(round(trio.current_time(), 6))
 
     async with trio.open_nursery() as nursery:
         for moment in between:
-            nursery.start_soon(sleep, moment, NO_TICK)
+            nursery.start_soon(sleep, moment, True)
         await wait_all_tasks_blocked()
         for moment in (0.01, 0.05):
-            nursery.start_soon(sleep, moment, TICK_SECONDS)
+            nursery.start_soon(sleep, moment, False)
 
     assert found == woken
 
@@ -274,7 +274,7 @@ async def test_one_that_looks_sleeps_on_until_it_says_otherwise_and_no_task_is_w
         return trio.current_time() + 0.02 if len(looked) < 5 else -math.inf
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Sleeper().sleep_until, 0.02, TICK_SECONDS, look)
+        nursery.start_soon(Sleeper().sleep_until, 0.02, look)
         await trio.sleep(0.01)
         trio.lowlevel.add_instrument(steps)
     trio.lowlevel.remove_instrument(steps)
@@ -382,7 +382,7 @@ async def test_a_look_may_wake_move_or_cancel_those_that_are_due_with_it(
 
     with trio.move_on_after(0.09):
         async with trio.open_nursery() as nursery, trio.open_nursery() as sleeping:
-            nursery.start_soon(Sleeper().sleep_until, 0.02, TICK_SECONDS, look)
+            nursery.start_soon(Sleeper().sleep_until, 0.02, look)
             for sleeper in sleepers:
                 sleeping.start_soon(sleep, sleeper)
 
@@ -399,7 +399,7 @@ async def test_one_that_is_moved_does_not_look_before(autojump_clock: MockClock)
         return -math.inf
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(sleeper.sleep_until, 0.02, TICK_SECONDS, look)
+        nursery.start_soon(sleeper.sleep_until, 0.02, look)
         await wait_all_tasks_blocked()
         sleeper.move(0.06)
 
@@ -427,7 +427,7 @@ def test_a_moment_between_our_look_at_the_time_and_trios_is_not_missed() -> None
     async def sleep_often() -> None:
         for _ in range(50):
             moment = trio.current_time() + 0.02
-            await Sleeper().sleep_until(moment, NO_TICK)
+            await Sleeper().sleep_until(moment, exactly=True)
             assert moment <= trio.current_time() < moment + 0.01
 
     trio.run(sleep_often, clock=CreepingClock())
@@ -441,7 +441,7 @@ async def test_a_tick_that_comes_while_others_are_woken_wakes_no_task_of_the_clo
         return -math.inf
 
     async def sleep(moment: float, look: Callable[[], float] | None = None) -> None:
-        await Sleeper().sleep_until(moment, NO_TICK, look)
+        await Sleeper().sleep_until(moment, look, exactly=True)
         woken.append(round(trio.current_time(), 3))
 
     trio.lowlevel.add_instrument(steps)

@@ -17,7 +17,7 @@ from contextlib import suppress
 import attrs
 import trio
 
-from actors.ticks import NO_TICK, ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
+from actors.ticks import ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
@@ -140,7 +140,7 @@ class FrameStream:
         """Sleep until the next read is due; whether anything had come by then. False at once, if none is."""
         if self._socket is None or (due := self._due() * TICK_SECONDS) <= self._now():
             return False
-        await self._sleeper.sleep_until(due, NO_TICK, self._look)
+        await self._sleeper.sleep_until(due, self._look, exactly=True)
         return bool(self._reader.arrived) or self._gone is not None
 
     def _due(self) -> float:
