@@ -1,7 +1,7 @@
 """Small texts that one request leaves for the next, on whichever worker: stream tokens, and news of a call.
 
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
-PostgreSQL that workers share, in a file of SQLite that those of one machine see, or in memory, for one worker. Taking
+database that keeps orders: the PostgreSQL that workers share, a file of SQLite, or this process's memory. Taking
 one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in
 its own memory: a call whose stream comes to the worker of its webhook is let in all the same.
 To look at a text, or to drop it, is for news of a call, which goes on without: what cannot be looked up is not there,
@@ -59,28 +59,13 @@ def _listed(keys: Sequence[bytes]) -> str:
 
 
 @attrs.define(eq=False)
-class SqliteTokens(SqliteOrders):
-    """Small texts in a file of SQLite, or in this process's memory. PostgreSQL's table is one of the fleet's."""
-
-    steps = (
-        (
-            """CREATE TABLE tokens (name blob PRIMARY KEY, content blob NOT NULL, expires double precision NOT NULL)
-                WITHOUT ROWID""",
-        ),
-    )
-    """One tree, so that a call writes few pages; a file that has more of them, as earlier versions made it, will do."""
-    synchronous = "NORMAL"  # they are gone in minutes
-    remedy = "Remove it: it is made anew, and holds what calls need for some minutes."
-
-
-@attrs.define(eq=False)
 class TokenStore:
     """Keeps a text under a name until it is taken or too old.
 
     `take`, `exchange` and `erase` raise `OSError` where the texts of all workers cannot be asked.
     """
 
-    database: OrderDatabase = attrs.field(factory=SqliteTokens)
+    database: OrderDatabase = attrs.field(factory=SqliteOrders)
     _own: "TokenStore | None" = attrs.field(default=None, init=False)
     """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
@@ -174,8 +159,6 @@ class TokenStore:
         kept = await self._ask(_ALL)
         keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
         await self._ask(_ERASE, texts=_listed(keys))
-        if isinstance(self.database, SqliteOrders):  # what was taken may have left something, too
-            await self.database.overwrite()
         return own + len(keys)
 
     async def sweep_on(self, unused: Callable[[bytes], Awaitable[object]]) -> None:

@@ -4,11 +4,11 @@ Nothing here runs a task or asks the network. `web.services` opens what these fu
 checks before a start (`web.checkup`) ask them too.
 """
 
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
+from shutil import rmtree
 from ssl import SSLContext
 from tempfile import TemporaryFile
 
@@ -32,7 +32,7 @@ from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from store.tokens import SqliteTokens, TokenStore
+from store.tokens import TokenStore
 from web.calls.context import Opened
 from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.returning import TwilioTransfers
@@ -105,27 +105,18 @@ def records_of(settings: Settings) -> CallRecords:
     return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
 
 
-def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, TokenStore, OrderDatabase]:
-    """Return what workers share, and where tokens and orders are kept: a PostgreSQL, else this process and its disk."""
+def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, OrderDatabase]:
+    """Return what workers share, and where orders and tokens are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
         sqlite = sqlite_of(records) or SqliteOrders()
         apart = SqliteOrders(sqlite.file)  # an order does not wait for a search in the records
-        return Fleet(settings.max_calls), token_store_of(settings), apart
+        return Fleet(settings.max_calls), apart
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
     from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
 
     database = Database(settings.database_url)
-    orders = PostgresOrders(database)
-    return PostgresFleet(settings.max_calls, database), TokenStore(orders), orders
-
-
-def token_store_of(settings: Settings) -> TokenStore:
-    """Return a token store that every worker of this machine sees, if there is a folder for it."""
-    if settings.recordings_dir is None:
-        return TokenStore()
-    shutil.rmtree(settings.recordings_dir / ".pending", ignore_errors=True)  # an earlier version's, with people in it
-    return TokenStore(SqliteTokens(str(settings.recordings_dir / ".tokens.db")))
+    return PostgresFleet(settings.max_calls, database), PostgresOrders(database)
 
 
 def sqlite_of(records: CallRecords) -> SqliteOrders | None:
@@ -154,8 +145,8 @@ class CallStores:
     records: CallRecords
     checkpoints: Checkpoints | None
     fleet: Fleet
-    tokens: TokenStore
     orders: OrderDatabase
+    tokens: TokenStore
     objects: ObjectStore | None
 
     @classmethod
@@ -163,20 +154,21 @@ class CallStores:
         """Decide it by the settings, and make the folders. Blocks. Raises: `OSError`, with the setting of a folder."""
         if settings.recordings_dir is not None:
             make_folder(settings.recordings_dir, "RECORDINGS_DIR")
+            rmtree(settings.recordings_dir / ".pending", ignore_errors=True)  # an earlier version's, with people in it
         records = records_of(settings)
         if (sqlite := sqlite_of(records)) is not None:
             make_folder(Path(sqlite.file).parent, "DATABASE_URL")
-        fleet, tokens, orders = fleet_of(settings, records)
+        fleet, orders = fleet_of(settings, records)
         checkpoints = None
         if isinstance(records, SpillingRecords):  # calls are written down beside their records, while they last
             checkpoints = Checkpoints(records.folder.running, records)
             checkpoints.note = fleet.note
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
-        return cls(records, checkpoints, fleet, tokens, orders, objects)
+        return cls(records, checkpoints, fleet, orders, TokenStore(orders), objects)
 
     def close(self) -> None:
         """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""
-        for database in (self.tokens.database, self.orders, sqlite_of(self.records)):
+        for database in (self.orders, sqlite_of(self.records)):
             if isinstance(database, SqliteOrders):
                 database.close()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, Protocol
 
 import attrs
 import structlog
@@ -111,26 +111,6 @@ def moving_wall() -> Callable[[], float]:
 
 
 @attrs.define(eq=False)
-class ThreadLimit:
-    """At most so many threads at once, as trio limits them, but without a turn of the scheduler while there is room."""
-
-    _limiter: trio.CapacityLimiter
-
-    async def acquire_on_behalf_of(self, borrower: object) -> None:
-        try:
-            self._limiter.acquire_on_behalf_of_nowait(borrower)
-        except trio.WouldBlock:
-            await self._limiter.acquire_on_behalf_of(borrower)
-
-    def release_on_behalf_of(self, borrower: object) -> None:
-        self._limiter.release_on_behalf_of(borrower)
-
-    @classmethod
-    def of(cls, threads: int) -> trio.CapacityLimiter:
-        return cast("trio.CapacityLimiter", cls(trio.CapacityLimiter(threads)))  # trio asks for these two methods
-
-
-@attrs.define(eq=False)
 class SqliteOrders:
     """Records, orders and small texts in a file of SQLite, or in this process's memory.
 
@@ -139,11 +119,6 @@ class SqliteOrders:
     Closes: `close` closes the connection; the next statement opens it again.
     """
 
-    steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
-    synchronous: ClassVar[str] = "FULL"
-    """An order that was answered is on the disk, whatever becomes of the power."""
-    remedy: ClassVar[str] = "Restore it, or name another: DATABASE_URL."
-    """What helps where the file is damaged."""
     file: str = IN_MEMORY
     now: Callable[[], float] = attrs.field(
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
@@ -157,7 +132,7 @@ class SqliteOrders:
     """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
     _refused: str = attrs.field(default="", init=False)
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: ThreadLimit.of(2), init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows; in a thread, unless it is in memory.
@@ -195,7 +170,7 @@ class SqliteOrders:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
                 if _is_damaged(exc):
-                    raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
+                    raise self._refuse(DatabaseRefused(f"{exc}. Restore it, or name another: DATABASE_URL.")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise DatabaseUnavailable(f"{self.file}: {exc}") from exc
@@ -226,11 +201,11 @@ class SqliteOrders:
         connection = self._connection = (
             sqlite3.connect(IN_MEMORY, isolation_level=None, check_same_thread=False)
             if self.file == IN_MEMORY
-            else _open_file(self.file, self.synchronous)
+            else _open_file(self.file)
         )
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
-        _make_tables(connection, self.steps)
+        _make_tables(connection)
         self._opened, self._log_opened, self._refused = _identity(self.file), _identity(f"{self.file}-wal"), ""
         return connection
 
@@ -244,11 +219,12 @@ class SqliteOrders:
             self._connection = None
 
 
-def _open_file(file: str, synchronous: str) -> sqlite3.Connection:
+def _open_file(file: str) -> sqlite3.Connection:
     """Open a file, for any thread; a transaction begins with BEGIN. Raises: `sqlite3.Error`.
 
-    It is its owner's to read, has a write-ahead log, and what is erased in it is overwritten with zeros. A folder in
-    which nothing can be made, or a file that cannot be written to, is SQLite's to tell of.
+    It is its owner's to read, has a write-ahead log, and what is erased in it is overwritten with zeros; an order that
+    was answered is on the disk, whatever becomes of the power. A folder in which nothing can be made, or a file that
+    cannot be written to, is SQLite's to tell of.
     """
     with suppress(OSError):
         keep_private(Path(file))
@@ -258,7 +234,7 @@ def _open_file(file: str, synchronous: str) -> sqlite3.Connection:
     try:
         _ask_for_log(connection)
         connection.execute("PRAGMA secure_delete=ON")
-        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA synchronous=FULL")
         with suppress(OSError):
             for suffix in ("-wal", "-shm"):
                 narrow_file(Path(file + suffix))
@@ -270,7 +246,7 @@ def _open_file(file: str, synchronous: str) -> sqlite3.Connection:
 
 def _overwrite(file: str) -> None:
     try:
-        with closing(_open_file(file, "FULL")) as connection:
+        with closing(_open_file(file)) as connection:
             connection.execute("VACUUM")
             (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as exc:
@@ -316,9 +292,9 @@ def _carry_out(connection: sqlite3.Connection, sql: str, given: Arguments) -> Ro
         return connection.execute(last, given).fetchall()
 
 
-def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
+def _make_tables(connection: sqlite3.Connection) -> None:
     """Create missing tables, one step at a time, under SQLite's own lock; where none is missing, no lock is wanted."""
-    if (made := _made(connection)) >= len(steps):
+    if (made := _made(connection)) >= len(SQLITE_STEPS):
         _refuse_foreign(connection, made)
         return
     with connection:
@@ -326,7 +302,7 @@ def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]])
         made = _made(connection)
         _refuse_foreign(connection, made)
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
-        for number, step in enumerate(steps[made:], made + 1):
+        for number, step in enumerate(SQLITE_STEPS[made:], made + 1):
             for statement in step:
                 connection.execute(for_sqlite(statement))
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))

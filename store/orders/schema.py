@@ -126,8 +126,18 @@ CREATE TABLE IF NOT EXISTS call_summaries (
 )
 """Call records (`store/sql.py`): earlier versions made these tables by themselves."""
 
+STEP_7: Sequence[str] = (
+    """
+CREATE TABLE tokens (
+    name blob PRIMARY KEY,
+    content blob NOT NULL,
+    expires double precision NOT NULL
+) WITHOUT ROWID""",
+)
+"""Small texts (`store/tokens.py`), in one tree, so that a call writes few pages; PostgreSQL's are the fleet's."""
+
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that cannot work with its tables."""
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6)
+SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7)
 """By number, from 1 on: forward only. A step with which older programs cannot work sets `user_version` to the number of
 the oldest that can."""

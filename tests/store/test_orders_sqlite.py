@@ -13,8 +13,9 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.orders.databases import SqliteOrders, ThreadLimit
+from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
+from store.orders.schema import SQLITE_STEPS
 from store.private import own_folder
 from store.sql import SqlRecords
 from tests.store.samples import FULL, newer_tables
@@ -53,13 +54,15 @@ async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp
     assert [(line["event"], "Update" in line["why"]) for line in lines] == [("database_refused", True)]
 
 
-async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(tmp_path: Path) -> None:
-    class Newer(SqliteOrders):
-        steps = (*SqliteOrders.steps, ("ALTER TABLE orders ADD later text NOT NULL DEFAULT ''",))
-
-    opened = [kind(str(tmp_path / "calls.db")) for kind in (Newer, SqliteOrders)]
+async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = [SqliteOrders(str(tmp_path / "calls.db")) for _ in range(2)]
     newer, older = map(OrderQueue, opened)
-    await put(newer, "OR1")
+    with monkeypatch.context() as later:
+        steps = (*SQLITE_STEPS, ("ALTER TABLE orders ADD later text",))
+        later.setattr("store.orders.databases.SQLITE_STEPS", steps)
+        await put(newer, "OR1")
 
     assert await state_of(older, "OR1") == "waiting"
     assert await older.cancel("OR1", "by hand")
@@ -230,16 +233,3 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await OrderQueue(SqliteOrders(str(tmp_path / "none" / "calls.db"))).find("OR1")
-
-
-async def test_a_thread_needs_no_turn_of_the_scheduler_while_there_is_room_and_waits_when_there_is_none() -> None:
-    limit = ThreadLimit.of(1)
-    with trio.testing.assert_no_checkpoints():
-        await limit.acquire_on_behalf_of("one")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(limit.acquire_on_behalf_of, "other")
-        await trio.testing.wait_all_tasks_blocked()
-        limit.release_on_behalf_of("one")
-
-    with pytest.raises(RuntimeError, match="isn't holding"):
-        limit.release_on_behalf_of("one")

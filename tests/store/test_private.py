@@ -18,6 +18,7 @@ from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
 from store.erasing import Subject, scrub
+from store.orders.databases import SqliteOrders
 from store.private import (
     append_private,
     keep_private,
@@ -31,7 +32,7 @@ from store.records import RunningRecord
 from store.running_log import RunningLog
 from store.spill_folder import SpillFolder
 from store.sql import SqlRecords
-from store.tokens import SqliteTokens, TokenStore
+from store.tokens import TokenStore
 from tests.store.samples import FULL, full_disk
 from tests.web.fakes import settings
 from web.services import open_services
@@ -73,7 +74,7 @@ async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> No
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
     own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
     own.update(1, {FULL.call_sid: RunningRecord(FULL)})
-    await TokenStore(SqliteTokens(str(tmp_path / "a" / ".tokens.db"))).put("token", b"secret", 60)
+    await TokenStore(SqliteOrders(str(tmp_path / "a" / ".tokens.db"))).put("token", b"secret", 60)
 
     assert_private(tmp_path / "a")
     own.let_go()

@@ -14,7 +14,6 @@ from trio.testing import MockClock
 
 from actors.policy import SummaryMode
 from store.memory import MemoryRecords
-from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.orders.queue import NewOrder, OrderQueue
 from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder
@@ -22,7 +21,7 @@ from store.sql import SqlRecords
 from tests.web.fakes import CALL_SID, record, settings
 from web.calls.returning import TwilioTransfers
 from web.clients.http import http_client
-from web.from_settings import CallStores, fleet_of, line_of, policy_of, records_of, roster_of, sqlite_of, token_store_of
+from web.from_settings import CallStores, fleet_of, line_of, policy_of, records_of, roster_of, sqlite_of
 from web.services import open_services, writing
 
 
@@ -85,7 +84,7 @@ async def test_at_the_end_every_file_of_sqlite_is_closed(tmp_path: Path) -> None
         await opened.orders.now()
         there = logs_in(tmp_path)
 
-    assert (there, logs_in(tmp_path)) == ({".tokens.db-wal", "calls.db-wal"}, set())
+    assert (there, logs_in(tmp_path)) == ({"calls.db-wal"}, set())
 
 
 async def test_a_call_that_ends_is_in_the_database(tmp_path: Path) -> None:
@@ -121,20 +120,11 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
     assert records.crashes == 0
 
 
-def test_tokens_are_shared_when_there_is_a_folder_for_them() -> None:
-    databases = [token_store_of(settings(**chosen)).database for chosen in ({}, {"RECORDINGS_DIR": "here"})]
-
-    assert [database.file for database in databases if isinstance(database, SqliteOrders)] == [
-        IN_MEMORY,
-        "here/.tokens.db",
-    ]
-
-
 def test_what_an_earlier_version_kept_of_people_beside_its_tokens_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".pending").mkdir()
     (tmp_path / ".pending" / "text").write_bytes(b"+15557650000")
 
-    token_store_of(settings(RECORDINGS_DIR=str(tmp_path)))
+    CallStores.of(settings(RECORDINGS_DIR=str(tmp_path), DATABASE_URL="memory:"))
 
     assert not (tmp_path / ".pending").exists()
 

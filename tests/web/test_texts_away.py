@@ -10,9 +10,9 @@ from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
-from store.orders.databases import Rows
+from store.orders.databases import Rows, SqliteOrders
 from store.records import CallRecord, TransferRecord
-from store.tokens import SWEEP_SECONDS, SqliteTokens, TokenStore
+from store.tokens import SWEEP_SECONDS, TokenStore
 from tests.web.fakes import (
     CALL_SID,
     LEAD,
@@ -32,7 +32,7 @@ from web.calls.follow_up import FollowUp
 from web.calls.returning import Returns, TwilioTransfers
 
 
-class NoTexts(SqliteTokens):
+class NoTexts(SqliteOrders):
     """A database that is away."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
@@ -159,7 +159,7 @@ async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_cl
 
 
 @attrs.define(eq=False)
-class BrokenTexts(SqliteTokens):
+class BrokenTexts(SqliteOrders):
     """A database that answers with an error that nobody planned for."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
