@@ -9,6 +9,7 @@ owns a task, carries anything out (`actors/operator.py` does) or raises anything
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -306,8 +307,7 @@ class Amendments:
 
     def has_room_for(self, agent: AgentSpec, *, note: str = "", prompt: str = "") -> bool:
         """Whether an agent's prompt is short enough for the service with this note, or this prompt."""
-        draft = Amendments()
-        draft._notes, draft._prompts = list(self._notes), dict(self._prompts)
+        draft = deepcopy(self)
         draft.amend(agent.name, note=note, prompt=prompt)
         amended = draft.amended(agent)
         return max(len(amended.prompt), len(amended.inbound_prompt)) <= PROMPT_LIMIT - _SPARE

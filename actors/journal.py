@@ -67,10 +67,10 @@ def read_entries(journal: bytes) -> list[Entry]:
     """
     plain = (json_or(line, None) for line in journal.splitlines())
     known = ((one, KINDS.get(str(one.get("event")))) for one in plain if isinstance(one, dict))
-    return [_read(one, kind) for one, kind in known if kind is not None]
+    return [_read_entry(one, kind) for one, kind in known if kind is not None]
 
 
-def _read(plain: Mapping[str, Any], kind: type[Fact]) -> Entry:
+def _read_entry(plain: Mapping[str, Any], kind: type[Fact]) -> Entry:
     values, at = dict[str, Any](), plain.get("at")
     for name, type_, empty in _FIELDS[kind]:
         value: object = plain.get(name)
@@ -93,14 +93,14 @@ _IN_JSON: Final[Mapping[Any, tuple[Any, object]]] = {
 """Of the types that facts have besides text."""
 
 
-def _fields(kind: type[Fact]) -> Sequence[tuple[str, Any, object]]:
+def _json_fields(kind: type[Fact]) -> Sequence[tuple[str, Any, object]]:
     """Return the fields, each with its type in JSON and what it is where nothing is written; NOTHING: as by default."""
     kinds = ((field, *_IN_JSON.get(cast("Any", field.type), (str, ""))) for field in attrs.fields(kind))
     return [(one.name, type_, empty if one.default is attrs.NOTHING else attrs.NOTHING) for one, type_, empty in kinds]
 
 
 _FIELDS: Final[Mapping[type[object], Sequence[tuple[str, Any, object]]]] = {
-    kind: _fields(kind) for kind in KINDS.values()
+    kind: _json_fields(kind) for kind in KINDS.values()
 }
 
 
@@ -122,7 +122,7 @@ _WORDY = frozenset({
 """The fields of facts in which there may be words of the call."""
 
 
-def _redacted(fact: Fact, redaction: CallRedaction) -> Fact:
+def _redacted_fact(fact: Fact, redaction: CallRedaction) -> Fact:
     if not redaction.rule.rules:
         return fact
     match fact:
@@ -156,7 +156,7 @@ class Journal:
         return trio.current_time() - self.started
 
     def note(self, fact: Fact) -> None:
-        entry = Entry(self.count, self.now, _redacted(fact, self.redaction))
+        entry = Entry(self.count, self.now, _redacted_fact(fact, self.redaction))
         self.count += 1
         for read in self._readers:
             read(entry)

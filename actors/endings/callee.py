@@ -103,13 +103,13 @@ _ASKS_BACK: Final = _any_of(r"\b(did|do|have|are|would) you\b", r"\bshould i\b")
 
 def is_greeting(text: str) -> bool:
     """Tell whether these are the words of a recording."""
-    words = _plain(text)
+    words = _plain_words(text)
     return _GREETS.search(words) is not None or _ABSENT.search(words) is not None
 
 
 def takes_no_message(turns: Sequence[SpokenTurn]) -> bool:
     """Tell whether a recording has said that no message can be left: the mailbox is full, or there is none."""
-    return _TAKES_NOTHING.search(_plain(_heard(turns))) is not None
+    return _TAKES_NOTHING.search(_plain_words(_heard(turns))) is not None
 
 
 def _heard(turns: Sequence[SpokenTurn], without: Collection[str] = ()) -> str:
@@ -118,18 +118,18 @@ def _heard(turns: Sequence[SpokenTurn], without: Collection[str] = ()) -> str:
 
 def asks_who_calls(text: str) -> bool:
     """Tell whether the callee asks for a name and a reason before taking the call."""
-    words = _plain(text)
+    words = _plain_words(text)
     if _SCREENS.search(words) is not None:
         return True
     if _ASKS.search(words) is None:
         return False
     is_no_recording = _CONNECTS.search(words) is not None or _GREETS.search(words) is None
-    return is_no_recording or (is_question(text) and _ASKS.search(_plain(sentences_of(text)[-1])) is not None)
+    return is_no_recording or (is_question(text) and _ASKS.search(_plain_words(sentences_of(text)[-1])) is not None)
 
 
 def may_connect(text: str) -> bool:
     """Tell whether these words of a call screen, behind its question, leave it open who comes to the phone."""
-    words = _plain(text)
+    words = _plain_words(text)
     waits = _CONNECTS.search(words) is not None or _QUEUES.search(words) is not None
     return waits or is_doubtful(text) or asks_who_calls(text)
 
@@ -138,7 +138,7 @@ def is_answer(text: str) -> bool:
     """Tell whether these words, said after an agent was heard out, are a person's: a few, and no recording's."""
     if not _is_short(text):
         return False
-    words = _plain(text)
+    words = _plain_words(text)
     if "?" in text and _ASKS_BACK.search(words) is not None:
         return True
     if _GREETS.search(words) is not None or _QUEUES.search(words) is not None:
@@ -148,7 +148,7 @@ def is_answer(text: str) -> bool:
 
 def is_doubtful(text: str) -> bool:
     """Tell whether these words, said after an agent was heard out, are as well a person's as a recording's."""
-    return _is_short(text) and not is_answer(text) and _GREETS.search(_plain(text)) is None
+    return _is_short(text) and not is_answer(text) and _GREETS.search(_plain_words(text)) is None
 
 
 def _is_short(text: str) -> bool:
@@ -165,5 +165,5 @@ def judge(turns: Sequence[SpokenTurn], answers: Sequence[str]) -> Callee | None:
     return Callee.MACHINE if is_greeting(heard) else None
 
 
-def _plain(text: str) -> str:
+def _plain_words(text: str) -> str:
     return " ".join(re.sub(r"[^\w' ]", " ", text.replace("’", "'").lower()).split())

@@ -58,7 +58,7 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
         await wish.allowed.wait()
     brief = brief.with_facts(conversation.facts)  # of what was done meanwhile, too
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
-    order = _redacted(TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back), state)
+    order = _redacted_order(TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back), state)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))
@@ -66,7 +66,7 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
     wish.refuse(state.policy.wording.not_put_through)
 
 
-def _redacted(order: TransferOrder, state: CallState) -> TransferOrder:
+def _redacted_order(order: TransferOrder, state: CallState) -> TransferOrder:
     """Leave out of the order's words what the call's rules leave out: they are kept until the person has heard them."""
     redaction = state.journal.redaction
     words = {name: text for name, text in attrs.asdict(order.brief, recurse=False).items() if isinstance(text, str)}

@@ -264,7 +264,7 @@ class RecordBuilder:
         key = f"{fact.number}" if fact.number else f"{fact.agent}/{fact.id}"
         match fact:
             case facts.FunctionCalled(agent=agent, name=name, arguments=arguments, thought_signature=thought):
-                self._functions[key] = FunctionRecord(at, agent, name, _arguments(arguments), "", False, thought)
+                self._functions[key] = FunctionRecord(at, agent, name, _read_arguments(arguments), "", False, thought)
             case facts.FunctionAnswered(result=result, ok=ok) if key in self._functions:
                 self._known = attrs.evolve(self._known, facts={**self._known.facts, **fact.facts})
                 self._functions[key] = attrs.evolve(self._functions[key], result=_as_object(result, result), ok=ok)
@@ -321,7 +321,7 @@ class RecordBuilder:
         )
 
     def _on_fault(self, fact: facts.Fact) -> None:
-        if (fault := _fault(fact)) is not None:
+        if (fault := _fault_of(fact)) is not None:
             self._known = attrs.evolve(self._known, faults=(*self._known.faults, fault))
 
 
@@ -337,7 +337,7 @@ _FAULTS: Mapping[type[facts.Fact], str] = {
 }
 
 
-def _fault(fact: facts.Fact) -> str | None:
+def _fault_of(fact: facts.Fact) -> str | None:
     match fact:
         case facts.StreamFailed(why=why):
             return stream_fault(why)
@@ -380,7 +380,7 @@ def _sum(one: FrameCounts, other: FrameCounts) -> FrameCounts:
     return FrameCounts(*(getattr(one, name) + getattr(other, name) for name in _COUNTS))
 
 
-def _arguments(text: str) -> dict[str, object]:
+def _read_arguments(text: str) -> dict[str, object]:
     """Read the model's arguments; anything but an object is kept under the empty name."""
     unread: dict[str, object] = {"": text}
     return _as_object(text, unread)

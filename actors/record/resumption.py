@@ -102,9 +102,9 @@ class Resumption:
         turns = (turn.at for turn in self.record.transcript if turn.speaker == CALLER)
         last = max(turns, default=0.0)
         for function in self.record.functions:
-            answer = _text(function.result)
+            answer = _as_text(function.result)
             if function.agent == self.agent and function.at >= last and (function.ok or not answer):
-                conversation.recall_work(function.name, _text(function.arguments), answer)
+                conversation.recall_work(function.name, _as_text(function.arguments), answer)
 
     @property
     def _handed_on(self) -> float | None:
@@ -142,12 +142,12 @@ class Resumption:
         asked = self.record.transfers[-1].asked_at if self.record.transfers and self.unreached else -1.0
         transfers = [one for one in self.record.functions if one.at <= asked and one.agent == self.agent]
         if transfers and function is transfers[-1]:
-            return _text({"error": _UNREACHED.format(why=self.unreached)})
-        return _text(function.result)
+            return _as_text({"error": _UNREACHED.format(why=self.unreached)})
+        return _as_text(function.result)
 
 
 _ENTRIES = frozenset({*BRIEF_NAMES, "reason", "notes"})
 
 
-def _text(result: Mapping[str, object] | str) -> str:
+def _as_text(result: Mapping[str, object] | str) -> str:
     return result if isinstance(result, str) else orjson.dumps(dict(result)).decode()

@@ -118,7 +118,7 @@ class _Room:
             case None | bool():
                 return value
             case int() | float():
-                return _number(where, value)
+                return _plain_number(where, value)
             case Mapping():
                 return self.mapping(where, value, depth)
             case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
@@ -154,7 +154,7 @@ def _below(where: str, depth: int) -> int:
     return depth - 1
 
 
-def _number(where: str, value: float) -> float:
+def _plain_number(where: str, value: float) -> float:
     if isinstance(value, int):
         if not -_INT64 <= value < 2 * _INT64:
             raise UnfitOutcome(f"{where} has more than 64 bits: write it as text")

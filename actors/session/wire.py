@@ -155,7 +155,7 @@ class AgentWire:
             return None
         self.last_heard = self._now()
         if isinstance(message, deepgram.ErrorReported):
-            raise _unavailable(message, is_conversing=was is _CONVERSING)
+            raise _failure_of(message, is_conversing=was is _CONVERSING)
         if isinstance(message, deepgram.AgentAudio):
             self.flow.note(len(message.data), self.last_heard)
         return message
@@ -299,7 +299,7 @@ class LatencyMeter:
             self._parts.clear()
 
 
-def _unavailable(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
+def _failure_of(error: deepgram.ErrorReported, *, is_conversing: bool) -> AgentUnavailable:
     reason = ": ".join(part for part in (error.code, error.description) if part) or "an error without a code"
     retryable = deepgram.is_retryable(error.code, is_conversing=is_conversing)
     return AgentUnavailable(reason, retryable=retryable, is_slip=error.code in deepgram.MODEL_SLIPS)
