@@ -117,18 +117,16 @@ class Handoff:
         """
         if self.change.asked.how != "soft" or self._crash is not None:
             return False
+        why = "the session is lost"
         try:
             with self._soft_scope:
                 await self._take_over()
                 return True
-            self._note_given_up("the session is lost")
         except _GivenUp as given_up:
-            self._note_given_up(str(given_up))
-        return False
-
-    def _note_given_up(self, why: str) -> None:
+            why = str(given_up)
         agent, to = self.change.holder.agent.name, self.change.asked.wanted.to
         self.state.journal.note(SoftHandoffGivenUp(agent, to, self._step, why, self.change.took))
+        return False
 
     async def _take_over(self) -> None:
         self._check()

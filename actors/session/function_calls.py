@@ -180,17 +180,14 @@ async def run_function(
         known = ", ".join(function.name for function in agent.functions)
         return Failed(f"There is no function {call.name[:_LONGEST_NAME]!r}. You have: {known}.")
 
-    async def read() -> tuple[object, tuple[str, ...]] | Failed:
-        try:
-            return spec.read(call.arguments)
-        except ArgumentsRefused as refused:
-            return Failed(str(refused))
+    async def read() -> tuple[object, tuple[str, ...]]:
+        return spec.read(call.arguments)
 
     ended = await guard(read)
-    if isinstance(ended, Crashed):  # a validator of the argument class
-        return _did_not_work(spec, ended.reason)
-    if isinstance(ended, Failed):
-        return ended
+    if isinstance(ended, Crashed):
+        if isinstance(ended.error, ArgumentsRefused):
+            return Failed(str(ended.error))
+        return _did_not_work(spec, ended.reason)  # a validator of the argument class
     arguments, forgiven = ended
     if forgiven:
         on_forgiven(forgiven)
