@@ -65,6 +65,11 @@ class SessionOnFloor(Protocol):
         ...
 
     @property
+    def owes_report_since(self) -> float:
+        """Since when (trio time) its service owes a report, if it reports all the time; infinity: it owes none."""
+        ...
+
+    @property
     def amended(self) -> int:
         """Which version of the operator's amendments its service has."""
         ...
@@ -160,6 +165,12 @@ class TurnDriver:
         """Tell whether the caller's line has begun to carry voice just now."""
         return self.turn.is_loud and now < self.turn.at.voiced + self.turn.policy.deadlines.shortest_word
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has been heard on the line just now, of ours or of the caller's."""
+        is_heard = self.turn.sounding or self.turn.is_loud
+        return not is_heard and trio.current_time() > self.turn.last_sound + _JUST_NOW
+
     def since_voice(self, now: float) -> float:
         """Return for how many seconds the caller's line has been silent."""
         return 0.0 if self.turn.is_loud else now - self.turn.at.voiced
@@ -195,13 +206,15 @@ class TurnDriver:
                 self.put(Signal.PLAYED)
             elif now >= self.turn.deadline():
                 self.put(Signal.SERVICE_THERE if self._is_service_there() else Signal.TIME_PASSED)
+            elif now >= self._silent_at():
+                self.put(Signal.SERVICE_SILENT)
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _look(self) -> float:
         """Return when something is due: if that is later, more audio has come, and no faster than it is played."""
-        self._has_no_lead = self._has_no_lead or self._next_due() > trio.current_time()
         self._due = self._next_due()
+        self._has_no_lead = self._has_no_lead or (self.turn.sounding and self._due > trio.current_time())
         return self._due
 
     def _is_service_there(self) -> bool:
@@ -210,7 +223,14 @@ class TurnDriver:
         return self.session is not None and self.session.last_heard > since
 
     def _next_due(self) -> float:
-        return min(self.turn.deadline(), self._all_played_at())
+        return min(self.turn.deadline(), self._all_played_at(), self._silent_at())
+
+    def _silent_at(self) -> float:
+        """Return when the service is gone, if nothing comes of it until then."""
+        since = self.turn.minds_silence_since
+        if self.session is None or since == math.inf:
+            return math.inf
+        return max(since, self.session.owes_report_since) + self.turn.policy.deadlines.silent_service
 
     def _all_played_at(self) -> float:
         late = _NO_LEAD if self._has_no_lead and not self.ledger.is_whole else 0.0

@@ -123,6 +123,13 @@ class AgentSession:
     def reads_tape(self) -> bool:
         return self._reader is not None and not self._reader.is_held
 
+    @property
+    def owes_report_since(self) -> float:
+        wire = self._wire
+        if wire is None or not self._latency.is_steady(wire.last_heard):
+            return math.inf
+        return max(wire.last_heard, wire.fed_since)
+
     def listen_closely(self) -> None:
         """Read what the service says as it comes, from now on: it may say at any moment that the caller speaks."""
         if self._wire is not None:
@@ -268,7 +275,7 @@ class AgentSession:
                 self.amended = self._amending.pop(0)
                 self.state.turn.wake()
             case deepgram.LatencyReport():
-                self._latency.take(message)
+                self._latency.take(message, in_silence=self.state.turn.is_silent)
             case deepgram.ThinkUpdated() | deepgram.SpeakUpdated():
                 self.service.note_acknowledged(type(message))
             case deepgram.UnknownMessage(type=name) if name not in deepgram.IGNORED:

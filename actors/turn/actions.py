@@ -55,6 +55,12 @@ class Actions(TurnState):
         self.emit(effects.EndSession(why))
         self.lose_session()
 
+    def lose_silent(self) -> None:
+        """The service is gone: what the caller has said last, if it was a word, is for the next session."""
+        self.times_silent += 1
+        self.is_unread = True
+        self.end_session("it has ceased to report")
+
     # The caller speaks, or seems to
 
     def notice(self) -> None:
@@ -112,7 +118,7 @@ class Actions(TurnState):
         is_own = self.reply.has_own_words and self.reply.kind is SpeechKind.ANSWER
         if is_own and self.at.said >= self.at.wanted:  # they may have come meanwhile
             self.at.answered, self.has_spoken = self.at.said, True
-        if self.is_answered:
+        if self.is_answered and not self.is_unended:  # else it is the caller's word that is owed, until more is heard
             self.settle()
         self.emit(effects.Aside.RESUME)
 

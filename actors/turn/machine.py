@@ -274,6 +274,9 @@ class Turn(Actions):
                 self.withholds_end = self.is_unended = False
                 self.end_closing()
             case Signal.PLAYED:
+                is_rest = self.is_resumed and self.now >= self.at.resumed + self.deadlines.shortest_word
+                if self.is_unended and is_rest and self.is_answered:
+                    self.settle()
                 self.fall_quiet()
                 self.transcript = "" if self.voice is VoiceState.IDLE else self.transcript
             case Signal.SERVICE_THERE:

@@ -13,7 +13,7 @@ from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wordin
 from actors.turn import effects
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
 from actors.turn.events import CallerSaid, CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
-from actors.turn.parts import LONG_AGO, NEVER, Clocks, LastReply, Session, is_from, words_of
+from actors.turn.parts import LONG_AGO, MOST_SILENT, NEVER, Clocks, LastReply, Session, is_from, words_of
 
 NO_END = EndWanted("", "")
 SILENT, MACHINE = "caller_silent", "machine"
@@ -99,6 +99,7 @@ class TurnState:
     transcript: str = ""  # the words of the caller's last turn, until they may have been said again
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
     deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
+    times_silent: int = 0  # how many sessions were lost because their service had ceased to report
     owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
     is_unread: bool = False  # the caller has spoken to a session that is lost, or to none
     is_away: bool = False  # the caller has asked for time
@@ -160,6 +161,18 @@ class TurnState:
         if not self.is_unended:
             return silent
         return NEVER if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
+
+    @property
+    def minds_silence_since(self) -> float:
+        """Since when a service that reports all the time must have sent something; infinity: it need not have.
+
+        The caller has made a sound, perhaps a short word, and the agent has said nothing since. Where an answer is
+        owed, the rules of silences say what becomes of it.
+        """
+        is_theirs = (self.debt is Debt.SETTLED or self.is_unended) and self.at.voiced > self.at.said
+        is_there = self.phase is Phase.CONVERSING and self.voice is not VoiceState.ABSENT
+        is_minded = is_theirs and is_there and not self.sounding and self.times_silent < MOST_SILENT
+        return self.last_sound if is_minded else NEVER
 
     @property
     def last_sound(self) -> float:

@@ -265,6 +265,7 @@ PHASE = Table("phase", Phase, {
     },
     Signal.FLOOR_VACATED: each((TRANSFERRING, ENDING), to(CONVERSING, when="it leaves something")),
     Signal.BEEP_HEARD: {HUSHED: to(CLOSING, Actions.say_closing)},
+    Signal.SERVICE_SILENT: {CONVERSING: do(Actions.lose_silent)},
     Signal.RESTART_WANTED: {CONVERSING: do(Actions.end_session, when="a session is there")},
     Signal.TAKEN_OVER: {CONVERSING: to(TAKEN_OVER)},
 })  # fmt: skip

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from random import Random
 from typing import TypeVar
 
@@ -355,6 +356,7 @@ class Speaker:
     agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
     last_heard: float = 0.0
     reads_tape: bool = True
+    owes_report_since: float = inf
     number: int = 1
     cursor: int = 0
     voice: Voice = attrs.field(factory=lambda: Voice("first"))

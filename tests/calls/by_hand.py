@@ -61,6 +61,8 @@ class Telephone:
 
     socket: MemoryWebSocket
     is_loud: bool = False
+    is_away: bool = False
+    """Whether it sends nothing."""
     echoes_at_once: bool = False
     """Whether marks come back as soon as they are there, and not when they are played."""
     loses: int = 0
@@ -82,6 +84,8 @@ class Telephone:
             with suppress(ConnectionClosed):
                 while True:
                     await trio.sleep(0.02 * BUNDLE)
+                    if self.is_away:
+                        continue
                     audio = BUNDLE * VOICED if self.is_loud else silence(BUNDLE)
                     await self._send("media", media={"payload": b64encode(audio).decode()})
             nursery.cancel_scope.cancel()

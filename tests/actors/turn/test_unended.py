@@ -1,10 +1,12 @@
 """A reply that stops without AgentAudioDone: it is over, or the service has broken it off, and nobody says which."""
 
+import math
+
 import pytest
 
 from actors.turn.effects import EndSession, NoteSilence
-from actors.turn.events import AgentSaid, CallerSaid, FloorGiven, Signal, VoiceEnded
-from actors.turn.state import Debt
+from actors.turn.events import AgentSaid, CallerSaid, FloorGiven, HandoffWanted, Signal, VoiceEnded
+from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
     SECOND,
@@ -14,9 +16,11 @@ from tests.actors.turn.script import (
     clip,
     effects_of,
     filler_asked,
+    lost,
     new_turn,
     on_floor,
     play,
+    prepared_turn,
     question_asked,
     reply,
     without_notes,
@@ -153,3 +157,72 @@ def test_a_question_that_is_not_said_is_asked_by_the_next_session_and_then_nothi
     assert lost == [(10, question_asked()), (14, GIVES_UP), (14, clip())]
     assert without_notes(got) == [(18.2, question_asked(0.0))]
     assert turn.debt is Debt.SETTLED
+
+
+# A service that reports all the time, and has ceased to
+
+SHORT: list[Step] = [(8, Signal.VOICE_BEGAN), (8.3, VoiceEnded(8.3))]
+ANSWERED: list[Step] = [*caller_says(1), *reply(3)]
+"""A turn at 1 s, and its answer until 5 s."""
+
+
+def minded(*steps: Step) -> float:
+    """Return since when the silence of such a service is minded."""
+    turn = on_floor()
+    play(turn, [*ANSWERED, *steps])
+    return turn.minds_silence_since
+
+
+@pytest.mark.parametrize(
+    ("steps", "since"),
+    [
+        ([], math.inf),
+        (SHORT, 8.3),
+        (SHORT[:1], 8.0),
+        ([*SHORT, (8.5, Signal.CALLER_STARTED_SPEAKING)], 8.3),
+        ([(4, Signal.VOICE_BEGAN), (4.3, VoiceEnded(4.3))], 5.0),
+        ([*SHORT, (8.9, CallerSaid("Yes."))], math.inf),
+        ([*SHORT, *reply(8.9)], math.inf),
+        ([*SHORT, (8.4, Signal.AUDIO_BEGAN)], math.inf),
+        ([*SHORT, (9, Signal.FLOOR_VACATED)], math.inf),
+        ([*SHORT, (9, HandoffWanted("h"))], math.inf),
+        ([(8, Signal.VOICE_BEGAN), (9, VoiceEnded(9, deaf=True))], 9.0),
+        ([(7, Signal.SERVICE_SILENT), *lost(7.1), *SHORT], 8.3),
+        ([(7, Signal.SERVICE_SILENT), *lost(7.1), (7.5, Signal.SERVICE_SILENT), *lost(7.6), *SHORT], math.inf),
+    ],
+)
+def test_the_silence_of_a_service_that_reports_is_minded_behind_a_sound_of_the_callers(
+    steps: list[Step], since: float
+) -> None:
+    """Not where an answer is owed, nor while ours sounds; and in two sessions of a call at most."""
+    assert minded(*steps) == since
+
+
+def test_a_service_that_has_ceased_to_report_is_lost_and_the_next_session_asks_for_a_moment() -> None:
+    got = play(on_floor(), [*ANSWERED, *SHORT, (10.3, Signal.SERVICE_SILENT), *lost(10.4)], 11.5)
+
+    assert got == [(10.3, EndSession("it has ceased to report")), (11.3, filler_asked())]
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.CONVERSING])
+def test_no_session_is_lost_so_but_one_that_converses(phase: Phase) -> None:
+    turn, _ = prepared_turn(phase=phase)
+
+    assert turn.on(Signal.SERVICE_SILENT, 10.0) == []
+
+
+# A word that nobody has heard, into a reply that is cut and resumed
+
+
+@pytest.mark.parametrize(("rest", "asked"), [(0.1, True), (0.5, False)])
+def test_a_remnant_of_a_reply_does_not_answer_a_word_that_nobody_has_heard(rest: float, asked: bool) -> None:
+    """Half a second of it does: the caller has heard the agent since."""
+    word: list[Step] = [
+        (6, Signal.VOICE_BEGAN),
+        (6.1, Signal.CALLER_STARTED_SPEAKING),
+        (7, VoiceEnded(7, deaf=True)),
+        (9.5 + rest, Signal.PLAYED),
+    ]
+    got = effects_of(play(on_floor(), [*caller_says(1), *reply(3, played=20), *word], 13.5))
+
+    assert (question_asked(0.0) in got) is asked

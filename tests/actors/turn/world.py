@@ -166,7 +166,7 @@ class World:
         self.later(3.0, self.caller_acts, session=False)
         self.later(15.0, self.operator_acts, session=False)
         while not self.is_over and self.now < self.until:
-            due = self.turn.deadline()
+            due = self.next_due()
             if due < self._heap[0][0]:
                 assert due > self.now - 1e-9, "a deadline in the past"
                 self.now = max(self.now, due)
@@ -178,6 +178,9 @@ class World:
                     act(*arguments)
             if not self.is_over:
                 self.judge.look(self.now, self.line.end, quiet=self.is_quiet(), loud=self.is_loud, heard=self.hears)
+
+    def next_due(self) -> float:
+        return self.turn.deadline()
 
     def time_passed(self) -> Event:
         return Signal.TIME_PASSED

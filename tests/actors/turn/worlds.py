@@ -7,6 +7,7 @@ import attrs
 
 from actors.turn.effects import Aside, Effect, Gate, Listening, PlayClip, SayAsAgent
 from actors.turn.events import AgentSaid, CallerSaid, Event, FunctionsAsked, KeysEntered, RemarkMade, Signal, kind_of
+from actors.turn.parts import MOST_SILENT
 from tests.actors.turn.script import POLICY
 from tests.actors.turn.world import Reply, World
 
@@ -419,6 +420,41 @@ class LaxServices(World):
 
 
 @attrs.define(eq=False)
+class FallenSilent(World):
+    """Services that report all the time, and die without a word at any moment; or seem to, as the network stalls."""
+
+    died_at: float = 0.0
+    lost: int = 0
+
+    def operator_acts(self) -> None:
+        self.later(self.rng.uniform(2, 12), self.operator_acts, session=False)
+        if self.is_there and not self.is_dead and self.lost < MOST_SILENT and self.rng.random() < 0.5:
+            self.is_dead, self.hears, self.died_at = True, False, self.now
+        elif self.turn.minds_silence_since <= self.now - POLICY.deadlines.silent_service:
+            self.feed(Signal.SERVICE_SILENT)
+
+    def caller_stops(self) -> None:
+        super().caller_stops()
+        if self.is_there and self.is_dead and not self.is_held and self.lost < MOST_SILENT:
+            self.judge.caller_stops(self.now - 0.4, deaf=True)  # however short the sound was
+
+    def service_hears_no_more(self) -> None:
+        if not self.is_dead:
+            super().service_hears_no_more()
+
+    def next_due(self) -> float:
+        silent_at = max(self.turn.minds_silence_since, self.died_at) + POLICY.deadlines.silent_service
+        return min(super().next_due(), max(self.now, silent_at) if self.is_there and self.is_dead else math.inf)
+
+    def time_passed(self) -> Event:
+        return super().time_passed() if self.turn.deadline() <= self.now else Signal.SERVICE_SILENT
+
+    def feed(self, event: Event) -> list[Effect]:
+        self.lost += event is Signal.SERVICE_SILENT
+        return super().feed(event)
+
+
+@attrs.define(eq=False)
 class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
     """All of it at once."""
 
@@ -426,5 +462,5 @@ class Everything(ManyHandoffs, SlowModels, LostSessions, Echoes):
 KINDS = (
     ManyFunctions, ManyHandoffs, ManyTransfers, SlowModels, LostSessions, ManyKeys, SilentCallers, Echoes,
     OwnEchoes, PoliteCallers, LostCallers, Doubled, Whisperers, PausingCallers, StaleReplies, ReadersBack, Televisions,
-    MidSentence, Interrupters, SlowSpeakers, LaxServices, Everything,
+    MidSentence, Interrupters, SlowSpeakers, LaxServices, FallenSilent, Everything,
 )  # fmt: skip
