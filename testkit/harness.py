@@ -43,7 +43,7 @@ from web.clients.briefs import BriefClient
 F = TypeVar("F")
 GROQ_KEY: Final = "gsk_test"
 OUTBOUND_CALL: Final = CallPlan("", "", OUTBOUND)
-KNOBS: Final = DeepgramKnobs(slice_ms=160)
+KNOBS: Final = DeepgramKnobs(slice_ms=160, stt_reports_per_second=4)
 
 
 @attrs.define

@@ -350,6 +350,7 @@ class AgentSession:
         self.service.is_speaking = True
         done = self.state.conversation.done
         promised = [function for function in announced(text, self.agent.functions) if function.name not in done]
+        promised.sort(key=lambda function: function.ends_call)  # what else is announced comes before the end
         name, takes_leave = promised[0].name if promised else "", any(each.ends_call for each in promised)
         self.put(AgentSaid(text, name, asks_to_wait(text) or not is_answer, is_question(text), takes_leave))
         reply = self.state.ledger.add_text(self.voice, text)

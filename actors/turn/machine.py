@@ -244,7 +244,8 @@ class Turn(Actions):
         else:
             self.aside = SpeechKind.ANSWER  # some of its audio may be there already
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
-            self.promise = event.announces or self.promise or ("" if event.asks_to_wait else None)
+            first, second = (self.promise, event.announces) if event.takes_leave else (event.announces, self.promise)
+            self.promise = first or second or ("" if event.asks_to_wait else None)  # a goodbye hides nothing else
 
     def _note_injection(self, event: events.InjectionBegan) -> None:
         begun, kind = event.begun, event.begun.kind
@@ -274,8 +275,8 @@ class Turn(Actions):
                 self.withholds_end = self.is_unended = False
                 self.end_closing()
             case Signal.PLAYED:
-                is_rest = self.is_resumed and self.now >= self.at.resumed + self.deadlines.shortest_word
-                if self.is_unended and is_rest and self.is_answered:
+                is_heard = self.is_resumed and self.now >= self.at.resumed + self.deadlines.shortest_word
+                if is_heard and self.is_answered:
                     self.settle()
                 self.fall_quiet()
                 self.transcript = "" if self.voice is VoiceState.IDLE else self.transcript

@@ -308,6 +308,27 @@ async def test_an_announced_function_that_is_not_called_is_asked_for_once(
         assert [fact.text for fact in call.facts(TurnHeard)] == ["May I speak to the next one?"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("I'll put you through now.", "Goodbye!"),
+        ("I'll put you through now, goodbye!",),
+        ("Goodbye!", "I'll put you through now."),
+    ],
+)
+async def test_a_goodbye_hides_no_other_function_that_is_announced_with_it(
+    said: tuple[str, ...], autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("May I speak to the next one?")
+        for number, text in enumerate(said, 1):
+            await call.far.say(*sentence(number, text, 1.0, done=number == len(said)))
+        reminded = await call.far.hear(InjectUserMessage)
+
+        assert "handoff_to_next_agent" in reminded.content
+
+
 @pytest.mark.parametrize("echoes", [True, False])
 @pytest.mark.parametrize(
     "words",

@@ -56,6 +56,8 @@ REFUSALS = tuple(
     for status in ("", " with 429", " with 401")
     for times in ("", " times 1", " times 2")
 )
+REPORTING = attrs.evolve(KNOBS, stt_reports_per_second=4)
+"""A service that reports all the time how well it hears, as Deepgram does."""
 LOST = "deepgram: drop{caller speaking}"
 EAGER = attrs.evolve(POLICY, summary_mode=SummaryMode.EAGER)
 REPEATED = ("drop", "silent drop", "stall", "mute", "garbage", "error INTERNAL_SERVER_ERROR", "error INVALID_SETTINGS")
@@ -85,7 +87,8 @@ def in_each_phase() -> Iterator[Case]:
     for row, step in enumerate(STEPS):
         for column, phase in enumerate(PHASES):
             if is_played(row, column):
-                yield Case(f"{step} while {phase}", (f"deepgram: {step}{{{phase}}}",))
+                fault = f"deepgram: {step}{{{phase}}}"
+                yield Case(f"{step} while {phase}", (fault,), knobs=REPORTING if row % 2 else KNOBS)
 
 
 def again_and_again() -> Iterator[Case]:

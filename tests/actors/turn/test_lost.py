@@ -442,6 +442,14 @@ def test_a_reminder_that_the_model_ignores_costs_one_filler() -> None:
     assert turn.debt is Debt.SETTLED
 
 
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_goodbye_hides_no_function_that_is_announced_with_it(is_last: bool) -> None:
+    goodbye = AgentSaid("Goodbye!", "end_call", takes_leave=True)
+    script = [*caller_says(1), *reply(3, "I look it up.", announces="look_up"), (3.3 if is_last else 3.01, goodbye)]
+
+    assert effects_of(play(on_floor(), script, 7))[0] == TellAsCaller(REMINDER)
+
+
 LEFT: list[Step] = [*caller_says(1), *reply(3, "Goodbye!", announces="end_call")]
 OVER = EndConversation("completed", heard=True)
 

@@ -5,7 +5,16 @@ import math
 import pytest
 
 from actors.turn.effects import EndSession, NoteSilence
-from actors.turn.events import AgentSaid, CallerSaid, FloorGiven, HandoffWanted, Signal, VoiceEnded
+from actors.turn.events import (
+    AgentSaid,
+    CallerSaid,
+    EndWanted,
+    FloorGiven,
+    FunctionsAsked,
+    HandoffWanted,
+    Signal,
+    VoiceEnded,
+)
 from actors.turn.state import Debt, Phase
 from tests.actors.turn.script import (
     ASK,
@@ -186,6 +195,7 @@ def minded(*steps: Step) -> float:
         ([*SHORT, (8.4, Signal.AUDIO_BEGAN)], math.inf),
         ([*SHORT, (9, Signal.FLOOR_VACATED)], math.inf),
         ([*SHORT, (9, HandoffWanted("h"))], math.inf),
+        ([(5.5, FunctionsAsked(("end",))), (5.5, EndWanted("end", "done")), (5.7, Signal.VOICE_BEGAN)], math.inf),
         ([(8, Signal.VOICE_BEGAN), (9, VoiceEnded(9, deaf=True))], 9.0),
         ([(7, Signal.SERVICE_SILENT), *lost(7.1), *SHORT], 8.3),
         ([(7, Signal.SERVICE_SILENT), *lost(7.1), (7.5, Signal.SERVICE_SILENT), *lost(7.6), *SHORT], math.inf),
@@ -214,15 +224,27 @@ def test_no_session_is_lost_so_but_one_that_converses(phase: Phase) -> None:
 # A word that nobody has heard, into a reply that is cut and resumed
 
 
+WORD: list[Step] = [(6, Signal.VOICE_BEGAN), (7, VoiceEnded(7, deaf=True))]
+CUTS: Step = (6.1, Signal.CALLER_STARTED_SPEAKING)
+
+
 @pytest.mark.parametrize(("rest", "asked"), [(0.1, True), (0.5, False)])
 def test_a_remnant_of_a_reply_does_not_answer_a_word_that_nobody_has_heard(rest: float, asked: bool) -> None:
     """Half a second of it does: the caller has heard the agent since."""
-    word: list[Step] = [
-        (6, Signal.VOICE_BEGAN),
-        (6.1, Signal.CALLER_STARTED_SPEAKING),
-        (7, VoiceEnded(7, deaf=True)),
-        (9.5 + rest, Signal.PLAYED),
-    ]
-    got = effects_of(play(on_floor(), [*caller_says(1), *reply(3, played=20), *word], 13.5))
+    script = [*caller_says(1), *reply(3, played=20), *WORD, CUTS, (9.5 + rest, Signal.PLAYED)]
 
-    assert (question_asked(0.0) in got) is asked
+    assert (question_asked(0.0) in effects_of(play(on_floor(), script, 13.5))) is asked
+
+
+def test_the_end_of_a_reply_that_no_word_has_cut_does_not_answer_it() -> None:
+    script = [*caller_says(1), *reply(3, played=7), *WORD]
+
+    assert effects_of(play(on_floor(), script, 13.5))[0] == question_asked(0.0)
+
+
+def test_what_had_come_of_a_torn_reply_does_not_answer_it() -> None:
+    """The model is asked for the rest of it."""
+    turn = on_floor()
+    play(turn, [*caller_says(1), *reply(3)[:2], *WORD, CUTS, (10.5, Signal.PLAYED)])
+
+    assert turn.debt is Debt.OWED
