@@ -176,8 +176,8 @@ MUTANTS = (
         4,
         "the clock of the turn runs: nobody tells it that time has passed",
         "actors/turn_driver.py",
-        "return min(self.turn.deadline(), self._all_played_at())",
-        "return self._all_played_at()",
+        "return min(self.turn.deadline(), self._all_played_at(), self._silent_at())",
+        "return min(self._all_played_at(), self._silent_at())",
         ("tests/calls/test_silence.py",),
     ),
     Mutant(
