@@ -213,8 +213,9 @@ class TurnDriver:
 
     def _look(self) -> float:
         """Return when something is due: if that is later, more audio has come, and no faster than it is played."""
+        is_later = self._silent_at() == math.inf and self._next_due() > trio.current_time()  # else the service reports
+        self._has_no_lead = self._has_no_lead or is_later
         self._due = self._next_due()
-        self._has_no_lead = self._has_no_lead or (self.turn.sounding and self._due > trio.current_time())
         return self._due
 
     def _is_service_there(self) -> bool:
