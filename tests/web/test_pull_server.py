@@ -65,7 +65,7 @@ async def serving(
 ) -> AsyncIterator[int]:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", partial(PullServer, connections=connections))
     config = Config()
-    config.bind, config.loglevel, config.graceful_timeout = ["127.0.0.1:0"], "CRITICAL", 0.1
+    config.bind, config.errorlog, config.graceful_timeout = ["127.0.0.1:0"], None, 0.1
     config.websocket_max_message_size = limit
     config.certfile = config.keyfile = str(certificate) if certificate else None
     closing = trio.Event()
