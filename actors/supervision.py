@@ -152,9 +152,10 @@ async def unharmed(run: Callable[[], Awaitable[object]], crashed: str, **facts: 
 
 
 async def keep_running(run: Callable[[], Awaitable[object]], crashed: str, rest: float = REST_SECONDS) -> None:
-    """Run `run()` again and again, with so many seconds in between, until cancelled; it may crash, as in `unharmed`."""
+    """Run `run()` again and again, with so many seconds in between, until cancelled; it may crash (`UnharmedAgain`)."""
+    unharmed_again = UnharmedAgain(crashed)
     while True:
-        await unharmed(run, crashed)
+        await unharmed_again(run)
         await trio.sleep(rest)
 
 

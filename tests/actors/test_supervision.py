@@ -17,6 +17,7 @@ from actors.supervision import (
     contain,
     describe,
     guard,
+    keep_running,
     root_cause,
 )
 
@@ -256,3 +257,17 @@ async def test_what_fails_again_and_again_is_logged_when_it_begins_and_when_it_c
 
     assert well == [False, False, False, False, True, False]
     assert [line["error"] for line in lines] == ["OSError: away", "OSError: locked", "OSError: locked"]
+
+
+async def test_what_is_run_again_and_again_tells_one_crash_once_as_long_as_it_lasts(autojump_clock: MockClock) -> None:
+    answers = ["read-only", "read-only", "", "read-only"]
+
+    async def look() -> None:
+        await trio.lowlevel.checkpoint()
+        if why := answers.pop(0):
+            raise OSError(why)
+
+    with capture_logs() as lines, trio.move_on_after(3.5):
+        await keep_running(look, "not_looked_for", 1.0)
+
+    assert (answers, [line["error"] for line in lines]) == ([], ["OSError: read-only"] * 2)
