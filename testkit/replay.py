@@ -212,7 +212,10 @@ def replay_call(name: str, anonymous: Path | None, environ: Mapping[str, str]) -
     except ValueError as exc:
         raise ReplayRefused(f"{name} is no journal: it {exc}") from exc
     roster = chosen_roster(environ)
-    replayed = trio.run(partial(replay, recording, roster), clock=MockClock(autojump_threshold=0))
+    try:
+        replayed = trio.run(partial(replay, recording, roster), clock=MockClock(autojump_threshold=0))
+    except trio.TooSlowError as exc:
+        raise ReplayRefused(f"{name} is longer than an hour, or would never end") from exc
     return list(report(replayed)), not replayed.differences
 
 

@@ -278,6 +278,14 @@ def test_what_is_no_journal_is_told_before_its_names_are_replaced(text: str, tmp
     assert (ran.exit_code, "journal" in ran.output, (tmp_path / "other.jsonl").exists()) == (2, True, False)
 
 
+def test_a_call_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: str) -> None:
+    monkeypatch.setattr("testkit.replay.LONGEST", 1.0)
+    (tmp_path / "journal.jsonl").write_text(journal)
+    ran = CliRunner().invoke(commands, ["replay", str(tmp_path)])
+
+    assert (ran.exit_code, "is longer than an hour" in " ".join(ran.output.split())) == (2, True), ran.output
+
+
 SAID = (
     "My name is Maria Lopez.",
     "This is Maria, my number is +1 555 123 4567.",
