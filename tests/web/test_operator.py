@@ -128,3 +128,23 @@ async def test_what_is_not_utf_8_is_said_to_be_so(autojump_clock: MockClock) -> 
         await asked.show(HALF)
     with pytest.raises(OperatorError, match="not UTF-8"):
         await Operator(asked.http).create_campaign({"name": HALF})
+
+
+@pytest.mark.parametrize("body", ["null", "[]", "5", '{"calls": 5}', '{"calls": [5]}', '{"calls": null}'])
+async def test_json_that_is_no_answer_of_ours_is_told(body: str) -> None:
+    with pytest.raises(OperatorError, match="Is this a switchboard"):
+        await answering(httpx.Response(200, text=body)).recent(5)
+
+
+async def test_a_body_that_cannot_be_unpacked_is_told() -> None:
+    broken = httpx.DecodingError("no gzip")
+
+    with pytest.raises(OperatorError, match="No answer"):
+        await answering(broken).recent(5)
+
+
+async def test_a_list_whose_pages_are_all_the_same_is_read_no_further(autojump_clock: MockClock) -> None:
+    page = httpx.Response(200, json={"numbers": [{"number": LEAD}, {"number": LINE}]})
+
+    with pytest.raises(OperatorError, match="Every page of the list is the same"), trio.fail_after(1):
+        await answering(page).refused_numbers()

@@ -6,7 +6,7 @@ person at the keyboard, with what to do about it.
 
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeAlias, cast
 from urllib.parse import quote
 
@@ -80,7 +80,7 @@ def _explaining(http: httpx.AsyncClient) -> Iterator[None]:
         yield
     except UnicodeEncodeError as exc:
         raise OperatorError(NOT_UTF8) from exc
-    except httpx.TransportError as exc:
+    except httpx.RequestError as exc:
         fix = "Is the server running? Start it with: switchboard serve"
         raise OperatorError(f"No answer from {http.base_url} ({type(exc).__name__}).\n{fix}") from exc
 
@@ -104,11 +104,11 @@ async def ask(
 
 
 def shown_by(response: httpx.Response) -> Shown:
-    """Return the JSON of an answer. Raises: `OperatorError`."""
-    try:
-        return cast("Shown", response.json())
-    except ValueError as exc:
-        raise OperatorError(why_refused(response)) from exc
+    """Return the JSON object of an answer. Raises: `OperatorError`."""
+    with suppress(ValueError):
+        if isinstance(shown := response.json(), dict):
+            return shown
+    raise OperatorError(why_refused(response))
 
 
 def _named(name: str) -> Mapping[str, object]:
@@ -200,8 +200,11 @@ class Operator:
         """Return the do-not-call list, page by page."""
         found, after = list[Shown](), ""
         while page := await self._listed(f"/do-not-call?after={in_address(after)}", "numbers"):
-            found += page
-            after = str(page[-1]["number"])
+            if (last := str(page[-1].get("number"))) == after:  # a proxy may have made the + of the number a space
+                raise OperatorError(
+                    f"Every page of the list is the same. Ask the server itself, not {self.http.base_url}"
+                )
+            found, after = [*found, *page], last
         return found
 
     async def follow(self, name: str) -> AsyncIterator[Shown]:
@@ -222,7 +225,10 @@ class Operator:
             await trio.sleep(POLL_SECONDS)
 
     async def _listed(self, target: str, key: str) -> Sequence[Shown]:
-        return cast("Sequence[Shown]", (await self._ask("GET", target)).get(key, ()))
+        found = (await self._ask("GET", target)).get(key, [])
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise OperatorError(f"The answer has no {key} in it. Is this a switchboard? {self.http.base_url}{target}")
+        return cast("Sequence[Shown]", found)
 
     async def _ask(self, method: str, target: str, order: object = None, within: float | None = None) -> Shown:
         return shown_by(await ask(self.http, method, target, order, within=within))
