@@ -19,7 +19,8 @@ import orjson
 from agents.caller_words import said_name, said_need, said_place, said_timeline
 from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
-from protocol.fields import JSON
+from protocol.errors import RemoteProtocolError
+from protocol.fields import JSON, load_object_leniently
 
 LineT = TypeVar("LineT", str, tuple[str, str])
 
@@ -228,8 +229,8 @@ def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
     *Raises* `BriefRefused` when there is no object, an entry is not text, or there is no summary.
     """
     try:
-        entries: Mapping[str, JSON] = orjson.loads(object_in(text, ("summary",)))  # what parses between braces
-    except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+        entries = load_object_leniently(object_in(text, ("summary",)))
+    except (RemoteProtocolError, UnicodeEncodeError) as error:
         raise BriefRefused("no JSON object in the reply") from error
     more = ((name, _entry_text(name, entries.get(name))) for name in added or {})
     known = {name: _entry_text(name, entries.get(name)) for name in BRIEF_NAMES}
@@ -289,7 +290,7 @@ def object_in(text: str, entries: Collection[str]) -> str:
     return found
 
 
-_DECODER: Final = JSONDecoder()
+_DECODER: Final = JSONDecoder(strict=False)
 _MOST_BRACES: Final = 100
 
 

@@ -80,13 +80,13 @@ def load_object(frame: str | bytes) -> dict[str, JSON]:
 def load_object_leniently(frame: str | bytes) -> dict[str, JSON]:
     """Read one JSON object from a peer whose JSON need not be JSON.
 
-    NaN and a number beyond all measure are null, half a character is U+FFFD.
+    NaN and a number beyond all measure are null, half a character is U+FFFD, and a line break may be in a string.
     """
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         try:
-            read = json.loads(frame, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
+            read = json.loads(frame, strict=False, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
             value = _with_whole_characters(read)
         except ValueError:
             raise RemoteProtocolError.about(frame, f"not JSON: {error.msg}") from None

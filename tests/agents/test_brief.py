@@ -58,6 +58,10 @@ def test_habits_of_language_models_are_forgiven(text: str) -> None:
     assert parse_brief(text) == WHOLE
 
 
+def test_a_line_break_in_an_entry_is_a_space() -> None:
+    assert parse_brief('```json\n{"summary": "Ada wants\na pension."}\n```').summary == "Ada wants a pension."
+
+
 def test_the_name_of_a_function_call_is_no_entry() -> None:
     assert object_in('{"name": "fill_in", "arguments": {"name": "Ada"}}', ("name", "need")) == '{"name": "Ada"}'
 
