@@ -115,11 +115,11 @@ def webhooks(
 
 async def _make_tables(url: str) -> str:
     """Make what is missing in the database of a URL, or change it for this version; return what there is now."""
-    from store.orders.databases import SqliteOrders
+    from store.databases import SqliteDatabase
     from store.orders.queue import OrderQueue
     from store.sql import database_of
 
-    if isinstance(database := database_of(url), SqliteOrders):
+    if isinstance(database := database_of(url), SqliteDatabase):
         with closing(database):
             await OrderQueue(database).now()
         return f"sqlite:///{database.file}: ready"

@@ -25,7 +25,7 @@ import trio
 
 from store.calls import DatabaseUnavailable
 from store.fleet import statements
-from store.fleet.driver import Database, PostgresOrders, listen
+from store.fleet.driver import Database, PostgresDatabase, listen
 from store.fleet.migrations import migrate
 from store.tokens import TokenStore
 from tests.store.throw_away_postgres import Cluster, throw_away_postgres
@@ -138,7 +138,7 @@ class Size:
 
     async def call(self, database: Database, key: str, worker: str) -> None:
         """Let a call in, by a webhook on one worker and a stream on another; end it some seconds later."""
-        tokens, other = TokenStore(PostgresOrders(database)), f"w{self.rng.randrange(self.workers)}"
+        tokens, other = TokenStore(PostgresDatabase(database)), f"w{self.rng.randrange(self.workers)}"
         reserve = {"key": key, "worker": other, "seconds": 10, "careful": False, "left": None}
         with self.timed("reserve (webhook)"):
             self.refused += not await database.ask(statements.RESERVE, reserve)

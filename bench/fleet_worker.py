@@ -23,7 +23,7 @@ import trio
 from bench.fleet_twilio import SocketLine
 from bench.fleet_verdict import WHY_CUT
 from store.checkpoints import Checkpoints, keep_news
-from store.fleet.driver import Database, PostgresOrders
+from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall
 from store.memory import MemoryRecords
@@ -169,8 +169,8 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
             services(FakeLine(), MemoryRecords()),
             line,
             Slots(max_calls, fleet),
-            TokenStore(PostgresOrders(database)),
-            OrderQueue(PostgresOrders(database)),
+            TokenStore(PostgresDatabase(database)),
+            OrderQueue(PostgresDatabase(database)),
         ),
     )
     dispatcher = Dispatcher(context)

@@ -5,7 +5,7 @@
 
 A worker *leases* an event while it sends it; one that dies leaves it to the next. An event waits while an earlier one
 of its call does. Ids are made of call, kind and place, so the same news kept twice is one event. The rows are in the
-database that keeps orders (`store/orders/databases.py`); every method raises `OSError`.
+database that keeps orders (`store/databases.py`); every method raises `OSError`.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from typing import Final, cast
 import attrs
 import orjson
 
+from store.databases import MOST, SqlDatabase, ask_for_all
 from store.erasing import Subject
-from store.orders.databases import MOST, OrderDatabase, ask_for_all
 
 DAY: Final = 86_400.0
 KEPT_SECONDS: Final = 2 * DAY
@@ -80,7 +80,7 @@ def event_id(call_sid: str, kind: str, ordinal: int) -> str:
 
 @attrs.frozen
 class Outbox:
-    database: OrderDatabase
+    database: SqlDatabase
 
     async def put(self, call_sid: str, kind: str, ordinal: int, body: Mapping[str, object]) -> bool:
         """Keep an event; False if it is known."""

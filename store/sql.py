@@ -17,9 +17,9 @@ import attrs
 import structlog
 import trio
 
+from store.databases import Conflict, Rows, SqlDatabase, SqliteDatabase
 from store.erasing import Subject
 from store.leisure import leisurely
-from store.orders.databases import Conflict, OrderDatabase, Rows, SqliteOrders
 from store.records import CallRecord, RecordError, decode_record, encode_record
 from store.search import CallQuery, CallSummary, summary_of
 
@@ -116,7 +116,7 @@ def _readable(call_sid: str, kept: str) -> CallRecord | None:
         return None
 
 
-def database_of(url: str) -> OrderDatabase:
+def database_of(url: str) -> SqlDatabase:
     """Return the database of a URL. Raises: `ValueError` for a URL of anything else; `OSError`."""
     parsed = _URL.fullmatch(url)
     if parsed is None:
@@ -131,7 +131,7 @@ def database_of(url: str) -> OrderDatabase:
         raise ValueError(f"{kind} is not a database this store knows: sqlite or postgresql")
     if not rest.startswith("/") or rest == "/" or "?" in rest:
         raise ValueError("an SQLite database needs a file: sqlite:///FILE")
-    return SqliteOrders(unquote(rest[1:]))
+    return SqliteDatabase(unquote(rest[1:]))
 
 
 @attrs.define(eq=False)
@@ -144,7 +144,7 @@ class SqlRecords:
     """
 
     url: str = attrs.field(repr=False)
-    database: OrderDatabase = attrs.field(
+    database: SqlDatabase = attrs.field(
         default=attrs.Factory(lambda self: database_of(self.url), takes_self=True), init=False
     )
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
@@ -152,7 +152,7 @@ class SqlRecords:
     @property
     def file(self) -> str | None:
         """The file of an SQLite database."""
-        return self.database.file if isinstance(self.database, SqliteOrders) else None
+        return self.database.file if isinstance(self.database, SqliteDatabase) else None
 
     async def save(self, record: CallRecord) -> None:
         try:
@@ -206,7 +206,7 @@ class SqlRecords:
 
         Raises: `OSError`: it is busy, and another try may succeed.
         """
-        if isinstance(self.database, SqliteOrders):
+        if isinstance(self.database, SqliteDatabase):
             await self.database.overwrite()
             return ()
         # SQLite does without psycopg

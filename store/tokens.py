@@ -20,8 +20,8 @@ import orjson
 import structlog
 import trio
 
+from store.databases import Rows, SqlDatabase, SqliteDatabase
 from store.erasing import Subject
-from store.orders.databases import OrderDatabase, Rows, SqliteOrders
 
 ANSWER_SECONDS = 2.0
 """For the database to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
@@ -65,7 +65,7 @@ class TokenStore:
     `take`, `exchange` and `erase` raise `OSError` where the texts of all workers cannot be asked.
     """
 
-    database: OrderDatabase = attrs.field(factory=SqliteOrders)
+    database: SqlDatabase = attrs.field(factory=SqliteDatabase)
     _own: "TokenStore | None" = attrs.field(default=None, init=False)
     """What the database did not take, in this worker's memory."""
     _failing: bool = attrs.field(default=False, init=False)
@@ -171,7 +171,7 @@ class TokenStore:
         swept = -math.inf
         self._note_expiry(SWEEP_SECONDS)  # what an earlier process has put last
         while True:
-            if swept <= self._last + KEPT_SECONDS or not isinstance(self.database, SqliteOrders):
+            if swept <= self._last + KEPT_SECONDS or not isinstance(self.database, SqliteDatabase):
                 swept = trio.current_time()
                 await self._sweep(unused)
             await trio.sleep(SWEEP_SECONDS)
@@ -201,7 +201,7 @@ class TokenStore:
             for _, content in rows:
                 await unused(content)
             await self._ask(_FORGET, texts=_listed([key for key, _ in rows]), kept=KEPT_SECONDS)
-            if isinstance(self.database, SqliteOrders):  # leave nothing of them in the log beside the file
+            if isinstance(self.database, SqliteDatabase):  # leave nothing of them in the log beside the file
                 await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -607,7 +607,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: deleted rows stay in the free pages of the database",
-        "store/orders/databases.py",
+        "store/databases.py",
         'connection.execute("VACUUM")',
         'connection.execute("SELECT 1")',
         ("tests/store/test_forgetting.py",),
@@ -615,7 +615,7 @@ MUTANTS = (
     Mutant(
         14,
         "what is forgotten is gone: it stays in the write-ahead log",
-        "store/orders/databases.py",
+        "store/databases.py",
         'execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()',
         'execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()',
         ("tests/store/test_forgetting.py",),

@@ -25,8 +25,8 @@ from actors.session.wire import AgentWire
 from protocol import deepgram
 from settings import Settings
 from store.calls import DatabaseRefused
+from store.databases import SqliteDatabase
 from store.objects import open_objects
-from store.orders.databases import SqliteOrders
 from store.sql import SqlRecords
 from web.calls.call_files import CallFiles
 from web.clients.clips import ClipRefused
@@ -127,7 +127,7 @@ async def check_records(settings: Settings) -> Finding:
     try:
         records = SqlRecords(settings.database_url)
         await records.list(1)
-        if isinstance(records.database, SqliteOrders):
+        if isinstance(records.database, SqliteDatabase):
             records.database.close()
         elif (await records.database.ask(_IS_READ_ONLY, {}))[0][0]:
             raise OSError("it only lets itself be read: a replica? Write the primary into DATABASE_URL.")  # noqa: TRY301

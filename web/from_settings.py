@@ -24,10 +24,10 @@ from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
+from store.databases import SqlDatabase, SqliteDatabase
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.objects import ObjectStore, open_objects
-from store.orders.databases import OrderDatabase, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
@@ -105,24 +105,24 @@ def records_of(settings: Settings) -> CallRecords:
     return SpillingRecords(database, folder / ".waiting" if folder is not None else Path("switchboard.waiting"))
 
 
-def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, OrderDatabase]:
+def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, SqlDatabase]:
     """Return what workers share, and where orders and tokens are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
-        sqlite = sqlite_of(records) or SqliteOrders()
-        apart = SqliteOrders(sqlite.file)  # an order does not wait for a search in the records
+        sqlite = sqlite_of(records) or SqliteDatabase()
+        apart = SqliteDatabase(sqlite.file)  # an order does not wait for a search in the records
         return Fleet(settings.max_calls), apart
     # psycopg and its libraries are 9 MB, which one process with SQLite does without
-    from store.fleet.driver import Database, PostgresOrders  # noqa: PLC0415
+    from store.fleet.driver import Database, PostgresDatabase  # noqa: PLC0415
     from store.fleet.postgres import PostgresFleet  # noqa: PLC0415
 
     database = Database(settings.database_url)
-    return PostgresFleet(settings.max_calls, database), PostgresOrders(database)
+    return PostgresFleet(settings.max_calls, database), PostgresDatabase(database)
 
 
-def sqlite_of(records: CallRecords) -> SqliteOrders | None:
+def sqlite_of(records: CallRecords) -> SqliteDatabase | None:
     """Return the file of SQLite in which records are kept; orders are kept there, too."""
     match records:
-        case SpillingRecords(inner=SqlRecords(database=SqliteOrders() as database)):
+        case SpillingRecords(inner=SqlRecords(database=SqliteDatabase() as database)):
             return database
         case _:
             return None
@@ -145,7 +145,7 @@ class CallStores:
     records: CallRecords
     checkpoints: Checkpoints | None
     fleet: Fleet
-    orders: OrderDatabase
+    orders: SqlDatabase
     tokens: TokenStore
     objects: ObjectStore | None
 
@@ -169,7 +169,7 @@ class CallStores:
     def close(self) -> None:
         """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""
         for database in (self.orders, sqlite_of(self.records)):
-            if isinstance(database, SqliteOrders):
+            if isinstance(database, SqliteDatabase):
                 database.close()
 
     def opened(self, settings: Settings, services: CallServices, line: Line, post: PostWebhook | None) -> Opened:

@@ -25,7 +25,7 @@ from trio.lowlevel import ParkingLot, wait_readable, wait_writable
 
 from protocol.errors import one_line
 from store.calls import DatabaseUnavailable
-from store.orders.databases import Arguments, Conflict, Rows, for_postgres
+from store.databases import Arguments, Conflict, Rows, for_postgres
 
 T = TypeVar("T")
 
@@ -353,8 +353,8 @@ async def _answered(connection: TrioConnection, sql: str) -> None:
 
 
 @attrs.frozen
-class PostgresOrders:
-    """What workers keep in the PostgreSQL that they share (`store.orders.databases`); the fleet makes the tables."""
+class PostgresDatabase:
+    """What workers keep in the PostgreSQL that they share (`store.databases`); the fleet makes the tables."""
 
     database: Database
 

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import attrs
 import psycopg
 
+from store import schema
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.fleet.driver import Database, PostgresOrders, told
+from store.databases import Arguments, Rows, for_postgres
+from store.fleet.driver import Database, PostgresDatabase, told
 from store.fleet.pages import PERSONAL, unsampled
-from store.orders import schema
-from store.orders.databases import Arguments, Rows, for_postgres
-from store.orders.schema import PROGRAM
+from store.schema import PROGRAM
 
 RECORD_SECONDS = 5.0
 """For one statement about call records."""
@@ -179,7 +179,7 @@ async def _found(database: Database) -> tuple[int, int]:
 
 
 @attrs.frozen
-class PostgresRecords(PostgresOrders):
+class PostgresRecords(PostgresDatabase):
     """Call records in a PostgreSQL: their tables are made when they are needed, and no connection stays open.
 
     Searches take longer than what workers share may, and calls end seconds apart: so these connections are apart, too.

@@ -27,6 +27,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from store.calls import DatabaseUnavailable
+from store.databases import Arguments, Rows
 from store.erasing import Subject
 from store.fleet import statements
 from store.fleet.commands import OtherWorkers
@@ -49,7 +50,6 @@ from store.fleet.shared import (
     skew,
 )
 from store.fleet.statements import about_of, ask_for_slot, ask_once, free_lapsed, live_call, seat
-from store.orders.databases import Arguments, Rows
 from store.records import CallRecord, RecordError, RunningRecord, decode_record, encode_running
 
 COMPARE_SECONDS = 6.0

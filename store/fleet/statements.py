@@ -12,10 +12,10 @@ import orjson
 import psycopg
 import trio
 
+from store.databases import Arguments
 from store.fleet.driver import Database
 from store.fleet.shared import DEAD_SECONDS, LiveCall
 from store.json_text import known_fields
-from store.orders.databases import Arguments
 
 _LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
     CASE WHEN EXISTS (SELECT FROM workers w

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import attrs
 import orjson
 
-from store.orders.databases import MOST, Conflict, OrderDatabase, Rows, ask_for_all
+from store.databases import MOST, Conflict, Rows, SqlDatabase, ask_for_all
 from store.orders.queue import KeptOrder, json_object
-from store.orders.schema import NEVER
 from store.orders.statements import FIELDS
+from store.schema import NEVER
 
 LEFT_SECONDS = 3600.0
 """How long the numbers of an import that was cut off stay."""
@@ -127,7 +127,7 @@ class Count:
 class CampaignStore:
     """The campaigns in one database. Every method raises `OSError`."""
 
-    database: OrderDatabase
+    database: SqlDatabase
 
     async def create(
         self, campaign: str, name: str, contacts: Sequence[NewContact], rules: Mapping[str, object], state: str

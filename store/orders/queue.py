@@ -1,8 +1,8 @@
 """The queue of orders: each is kept before it is answered, placed once, and known until its call is over.
 
-`OrderQueue` has the transitions of an order (see `schema`), each a single statement. A worker *leases* an order while
-it looks after it: nobody else takes it meanwhile, and somebody else does when the lease has run out. It owns no task
-and asks Twilio nothing.
+`OrderQueue` has the transitions of an order (`store/schema.py`), each a single statement. A worker *leases* an order
+while it looks after it: nobody else takes it meanwhile, and somebody else does when the lease has run out. It owns no
+task and asks Twilio nothing.
 """
 
 import math
@@ -12,9 +12,9 @@ from typing import TypeAlias, cast
 import attrs
 import orjson
 
+from store.databases import Conflict, Rows, SqlDatabase, ask_for_all
 from store.orders import statements
-from store.orders.databases import Conflict, OrderDatabase, Rows, ask_for_all
-from store.orders.schema import NEVER
+from store.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
 """The record of one attempt to reach a number of a campaign."""
@@ -111,7 +111,7 @@ class RefusedNumber:
 class OrderQueue:
     """The orders in one database, and the numbers that must not be called. Every method raises `OSError`."""
 
-    database: OrderDatabase
+    database: SqlDatabase
 
     async def put(self, new: NewOrder, worker: str, *, lease: float, latest: float) -> Put:
         """Keep an order that `worker` looks after for `lease` seconds; nobody places it later than in `latest`.

@@ -4,8 +4,8 @@ On PostgreSQL a worker that looks for work passes over rows that another one is 
 one writes at a time.
 """
 
-from store.orders.databases import MOST
-from store.orders.schema import NEVER
+from store.databases import MOST
+from store.schema import NEVER
 
 FIELDS = (
     "order_id, number, body, state, worker, CASE WHEN abs(latest) < {now} THEN 1 ELSE 0 END, created, asked, looks,"

@@ -16,7 +16,7 @@ from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
 from store.checkpoints import keep_news
-from store.fleet.driver import PostgresOrders
+from store.fleet.driver import PostgresDatabase
 from store.fleet.postgres import PostgresFleet
 from store.memory import MemoryRecords
 from store.records import CallRecord
@@ -100,7 +100,7 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
 
     for name in "abc":
         fleet = PostgresFleet(int(changes.get("MAX_CALLS", "50")), workers.database(), worker=name)
-        tokens = TokenStore(PostgresOrders(fleet.database))
+        tokens = TokenStore(PostgresDatabase(fleet.database))
         slots = Slots(50, fleet)
         chosen, offered = settings(**changes), attrs.evolve(services(line, records), roster=roster_of(settings()))
         app = create_app(chosen, Opened(offered, line, slots, tokens), run_call=call)

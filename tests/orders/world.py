@@ -18,9 +18,9 @@ import trio
 from simulators.scenario import Answers, Caller, Scenario
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
+from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.calls.exchange import Door
 from tests.faults.ringing import at_work
@@ -64,7 +64,7 @@ class Life:
 class MortalOrders:
     """The database as a process sees it that may die."""
 
-    database: SqliteOrders
+    database: SqliteDatabase
     life: Life
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
@@ -102,7 +102,7 @@ class World(httpx.AsyncBaseTransport):
     hears: bool = True
     """Whether webhooks arrive."""
     changes: Mapping[str, str] = attrs.field(factory=dict)
-    database: SqliteOrders = attrs.field(factory=SqliteOrders)
+    database: SqliteDatabase = attrs.field(factory=SqliteDatabase)
     records: MemoryRecords = attrs.field(factory=MemoryRecords)
     calls: RunCall = attrs.field(factory=FakeCalls)
     door: Door = attrs.field(init=False)

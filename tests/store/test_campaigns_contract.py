@@ -6,9 +6,9 @@ from contextlib import suppress
 import attrs
 import pytest
 
-from store.fleet.driver import PostgresOrders
+from store.databases import IN_MEMORY, MOST, Arguments, Rows, SqlDatabase, SqliteDatabase
+from store.fleet.driver import PostgresDatabase
 from store.orders.campaigns import Campaign, CampaignStore, NewContact
-from store.orders.databases import IN_MEMORY, MOST, Arguments, OrderDatabase, Rows, SqliteOrders
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
@@ -19,9 +19,9 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[CampaignStore]:
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")
         await workers.join(1)
-        yield CampaignStore(PostgresOrders(workers.database()))
+        yield CampaignStore(PostgresDatabase(workers.database()))
     else:
-        yield CampaignStore(SqliteOrders(IN_MEMORY))
+        yield CampaignStore(SqliteDatabase(IN_MEMORY))
 
 
 def contacts(count: int, first: int = 1, not_before: float = 0.0) -> list[NewContact]:
@@ -35,7 +35,7 @@ def contacts(count: int, first: int = 1, not_before: float = 0.0) -> list[NewCon
 class Asked:
     """Counts the rows of each answer."""
 
-    inner: OrderDatabase
+    inner: SqlDatabase
     rows: list[int] = attrs.field(factory=list)
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
@@ -129,7 +129,7 @@ async def test_a_number_that_was_not_to_be_had_is_called_off_if_its_campaign_was
 class BreaksOff:
     """A database that is away behind so many statements."""
 
-    database: OrderDatabase
+    database: SqlDatabase
     most: int
     _asked: list[str] = attrs.field(factory=list, init=False)
 

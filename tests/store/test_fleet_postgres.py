@@ -19,17 +19,17 @@ from trio.testing import wait_all_tasks_blocked
 from store import outbox, tokens
 from store.calls import DatabaseUnavailable
 from store.checkpoints import keep_news
+from store.databases import Arguments, Rows, for_postgres
 from store.fleet import driver, statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_cut, close_dead
-from store.fleet.driver import Database, PostgresOrders
+from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Answers, Question, State, WorkerMessage, skew
 from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
-from store.orders.databases import Arguments, Rows, for_postgres
 from store.records import CallRecord, RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden
@@ -780,11 +780,11 @@ async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_whe
 async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Workers) -> None:
     databases = [workers.database() for _ in range(3)]
     await migrate(databases[0])
-    await TokenStore(PostgresOrders(databases[0])).put("token 1", b"who calls", 60)
+    await TokenStore(PostgresDatabase(databases[0])).put("token 1", b"who calls", 60)
     taken: list[bytes | None] = []
 
     async def take(database: Database) -> None:
-        taken.append(await TokenStore(PostgresOrders(database)).take("token 1"))
+        taken.append(await TokenStore(PostgresDatabase(database)).take("token 1"))
 
     async with trio.open_nursery() as nursery:
         for database in databases:
@@ -796,7 +796,7 @@ async def test_a_token_left_with_one_worker_is_taken_once_by_any(workers: Worker
 async def test_tokens_expire_and_are_replaced(workers: Workers) -> None:
     database = workers.database()
     await migrate(database)
-    tokens = TokenStore(PostgresOrders(database))
+    tokens = TokenStore(PostgresDatabase(database))
     await tokens.put("old", b"1", 0)
     await tokens.put("new", b"1", 60)
     await tokens.put("new", b"2", 60)
@@ -807,7 +807,7 @@ async def test_tokens_expire_and_are_replaced(workers: Workers) -> None:
 async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(workers: Workers) -> None:
     databases = [workers.database() for _ in range(2)]
     await migrate(databases[0])
-    tokens, others = (TokenStore(PostgresOrders(database)) for database in databases)
+    tokens, others = (TokenStore(PostgresDatabase(database)) for database in databases)
     await tokens.put("token", b"who calls", 60)
     taken = [await one.exchange("token", "streamed", 60) for one in (others, tokens)]
 
@@ -817,7 +817,7 @@ async def test_a_token_that_is_exchanged_is_taken_once_and_leaves_an_empty_text(
 async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(workers: Workers) -> None:
     databases = [workers.database() for _ in range(3)]
     await migrate(databases[0])
-    stores = [TokenStore(PostgresOrders(database)) for database in databases]
+    stores = [TokenStore(PostgresDatabase(database)) for database in databases]
     names, taken = [f"token {number}" for number in range(20)], list[str]()
     for name in names:
         await stores[0].put(name, name.encode(), 60)
@@ -836,7 +836,7 @@ async def test_of_workers_that_exchange_the_same_token_at_once_one_gets_it(worke
 async def test_a_worker_that_exchanges_a_token_too_late_leaves_nothing(workers: Workers) -> None:
     databases = [workers.database() for _ in range(2)]
     await migrate(databases[0])
-    first, second = (TokenStore(PostgresOrders(database)) for database in databases)
+    first, second = (TokenStore(PostgresDatabase(database)) for database in databases)
     await first.put("token", b"who calls", 60)
     await first.put("by first", b"", 60)
     taken = dict[str, bytes | None]()
@@ -862,7 +862,7 @@ async def test_a_worker_that_exchanges_a_token_too_late_leaves_nothing(workers: 
 async def test_a_token_that_is_taken_while_an_exchange_waits_is_got_once(workers: Workers, content: bytes) -> None:
     databases = [workers.database() for _ in range(2)]
     await migrate(databases[0])
-    first, second = (TokenStore(PostgresOrders(database)) for database in databases)
+    first, second = (TokenStore(PostgresDatabase(database)) for database in databases)
     await first.put("token", content, 60)
     await first.put("streamed", b"", 60)
     taken: list[bytes | None] = []
@@ -887,7 +887,7 @@ async def test_a_token_that_is_taken_while_an_exchange_waits_is_got_once(workers
 
 
 async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Workers) -> None:
-    tokens = TokenStore(PostgresOrders(Database(workers.url)))
+    tokens = TokenStore(PostgresDatabase(Database(workers.url)))
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"
@@ -896,7 +896,7 @@ async def test_before_there_are_tables_a_token_is_the_workers_own(workers: Worke
 
 
 async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say_of_others() -> None:
-    tokens = TokenStore(PostgresOrders(Database(AWAY)))
+    tokens = TokenStore(PostgresDatabase(Database(AWAY)))
     await tokens.put("mine", b"1", 60)
 
     assert await tokens.take("mine") == b"1"

@@ -24,6 +24,7 @@ from actors.facts import FunctionAnswered, TurnHeard
 from actors.journal import Journal
 from actors.record.scribe import Scribe
 from store.checkpoints import Checkpoints
+from store.databases import SqliteDatabase
 from store.erasing import ERASED, Subject
 from store.fleet.pages import (
     COPIES,
@@ -36,7 +37,6 @@ from store.fleet.pages import (
     vacuum,
 )
 from store.memory import MemoryRecords
-from store.orders.databases import SqliteOrders
 from store.orders.queue import NewOrder
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog
@@ -278,7 +278,7 @@ async def test_an_sqlite_file_that_somebody_reads_is_refused_and_is_overwritten_
     mode: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "calls.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as other, closing(SqliteOrders(str(file))) as database:
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, closing(SqliteDatabase(str(file))) as database:
         other.execute(f"PRAGMA journal_mode={mode}")
         leave_old_pages(file)()
         other.execute("BEGIN")
@@ -296,7 +296,7 @@ async def test_an_sqlite_file_that_somebody_reads_is_refused_and_is_overwritten_
 async def test_nobody_waits_to_read_a_file_that_is_written_anew(tmp_path: Path) -> None:
     """A file of 700 MB takes nine seconds."""
     file, over = tmp_path / "calls.db", list[str]()
-    with closing(SqliteOrders(str(file))) as database, closing(sqlite3.connect(file, isolation_level=None)) as other:
+    with closing(SqliteDatabase(str(file))) as database, closing(sqlite3.connect(file, isolation_level=None)) as other:
         await database.ask("SELECT 1", {})
         other.execute("BEGIN")
         other.execute("SELECT * FROM orders").fetchall()

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from store.fleet.driver import PostgresOrders
-from store.orders.databases import IN_MEMORY, SqliteOrders
+from store.databases import IN_MEMORY, SqliteDatabase
+from store.fleet.driver import PostgresDatabase
 from store.orders.queue import LONGEST_LEASE, DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
-from store.orders.schema import NEVER
+from store.schema import NEVER
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
@@ -22,9 +22,9 @@ async def queue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")
         await workers.join(1)
-        yield OrderQueue(PostgresOrders(workers.database()))
+        yield OrderQueue(PostgresDatabase(workers.database()))
         return
-    database = SqliteOrders(IN_MEMORY if request.param == "memory" else str(tmp_path / "calls.db"))
+    database = SqliteDatabase(IN_MEMORY if request.param == "memory" else str(tmp_path / "calls.db"))
     yield OrderQueue(database)
     database.close()
 

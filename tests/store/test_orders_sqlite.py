@@ -13,10 +13,10 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.orders.databases import SqliteOrders
+from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
-from store.orders.schema import SQLITE_STEPS
 from store.private import own_folder
+from store.schema import SQLITE_STEPS
 from store.sql import SqlRecords
 from tests.store.samples import FULL, newer_tables
 from tests.store.test_orders_contract import put, state_of
@@ -33,11 +33,11 @@ def take_away(file: Path, *beside: str) -> None:
 
 async def test_an_order_survives_its_process_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
-    database = SqliteOrders(str(file))
+    database = SqliteDatabase(str(file))
     await put(OrderQueue(database), "OR1")
     database.close()
 
-    later = SqliteOrders(str(file))
+    later = SqliteDatabase(str(file))
 
     assert await state_of(OrderQueue(later), "OR1") == "waiting"
     assert modes(tmp_path) == {0o600}
@@ -45,7 +45,7 @@ async def test_an_order_survives_its_process_and_only_its_owner_reads_it(tmp_pat
 
 
 async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp_path: Path) -> None:
-    queue = OrderQueue(SqliteOrders(newer_tables(tmp_path / "calls.db")))
+    queue = OrderQueue(SqliteDatabase(newer_tables(tmp_path / "calls.db")))
     with capture_logs() as lines:
         for _ in range(3):
             with pytest.raises(DatabaseRefused, match="newer switchboard"):
@@ -57,11 +57,11 @@ async def test_tables_of_a_newer_program_are_refused_and_the_log_has_it_once(tmp
 async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = [SqliteOrders(str(tmp_path / "calls.db")) for _ in range(2)]
+    opened = [SqliteDatabase(str(tmp_path / "calls.db")) for _ in range(2)]
     newer, older = map(OrderQueue, opened)
     with monkeypatch.context() as later:
         steps = (*SQLITE_STEPS, ("ALTER TABLE orders ADD later text",))
-        later.setattr("store.orders.databases.SQLITE_STEPS", steps)
+        later.setattr("store.databases.SQLITE_STEPS", steps)
         await put(newer, "OR1")
 
     assert await state_of(older, "OR1") == "waiting"
@@ -79,11 +79,11 @@ async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what:
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("CREATE TABLE orders (article text)")
     else:
-        database = SqliteOrders(str(file))
+        database = SqliteDatabase(str(file))
         await put(OrderQueue(database), "OR1")
         database.close()
         spoil(file, 0 if what == "no database" else 4096)
-    queue = OrderQueue(SqliteOrders(str(file)))
+    queue = OrderQueue(SqliteDatabase(str(file)))
     with capture_logs() as lines:
         for _ in range(3):
             with pytest.raises(DatabaseRefused, match=r"calls.db: .*DATABASE_URL"):
@@ -101,7 +101,7 @@ def spoil(file: Path, begin: int) -> None:
 @pytest.mark.parametrize("what", ["taken away", "with all beside it", "replaced"])
 async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: str, tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
-    databases = [SqliteOrders(str(file)) for _ in range(3)]
+    databases = [SqliteDatabase(str(file)) for _ in range(3)]
     one, other, later = (OrderQueue(database) for database in databases)
     await put(one, "OR1")
     await other.find("OR1")
@@ -126,7 +126,7 @@ async def test_processes_whose_file_is_lost_go_on_with_the_same_new_one(what: st
 
 async def test_a_log_that_is_taken_away_costs_nothing_that_was_kept(tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
-    orders, records = SqliteOrders(str(file)), SqlRecords(f"sqlite:///{file}")
+    orders, records = SqliteDatabase(str(file)), SqlRecords(f"sqlite:///{file}")
     await records.save(FULL)
     await put(OrderQueue(orders), "OR1")
     take_away(Path(f"{file}-wal"))
@@ -146,7 +146,7 @@ async def test_a_statement_adds_nothing_to_the_interned_strings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each takes a place in their table, once it is free again, too: then the table is made anew, a megabyte larger."""
-    database, added = SqliteOrders(str(tmp_path / "calls.db")), list[str]()
+    database, added = SqliteDatabase(str(tmp_path / "calls.db")), list[str]()
     await put(OrderQueue(database), "OR1")
 
     def intern(text: str) -> str:
@@ -164,7 +164,7 @@ async def test_a_statement_adds_nothing_to_the_interned_strings(
 async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path) -> None:
     file = tmp_path / "kept" / "calls.db"
     own_folder(file.parent)
-    database = SqliteOrders(str(file))
+    database = SqliteDatabase(str(file))
     await put(OrderQueue(database), "OR1")
     take_away(file, "-wal", "-shm")
     file.parent.rmdir()
@@ -177,9 +177,9 @@ async def test_a_folder_that_is_lost_with_its_file_is_made_again(tmp_path: Path)
 async def test_a_file_that_another_process_holds_is_unavailable_and_then_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("store.databases.BUSY_SECONDS", 0.01)
     file = str(tmp_path / "calls.db")
-    database = SqliteOrders(file)
+    database = SqliteDatabase(file)
     queue = OrderQueue(database)
     await queue.find("OR1")
     other = sqlite3.connect(file, isolation_level=None)
@@ -214,7 +214,7 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
     file = tmp_path / "calls.db"
     if is_made:
         file.touch()
-    orders, records = SqliteOrders(str(file)), SqlRecords(f"sqlite:///{file}")
+    orders, records = SqliteDatabase(str(file)), SqlRecords(f"sqlite:///{file}")
     await put(OrderQueue(orders), "OR1")
     await records.save(FULL)
     if had_trouble:
@@ -232,4 +232,4 @@ async def test_the_log_of_a_file_in_use_stays_when_another_process_has_looked_in
 
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
-        await OrderQueue(SqliteOrders(str(tmp_path / "none" / "calls.db"))).find("OR1")
+        await OrderQueue(SqliteDatabase(str(tmp_path / "none" / "calls.db"))).find("OR1")

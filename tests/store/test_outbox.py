@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from store.databases import IN_MEMORY, MOST, SqliteDatabase
 from store.erasing import Subject
-from store.fleet.driver import PostgresOrders
-from store.orders.databases import IN_MEMORY, MOST, SqliteOrders
+from store.fleet.driver import PostgresDatabase
 from store.outbox import DAY, LAST, Event, Outbox, event_id
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
@@ -25,9 +25,9 @@ async def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "postgres":
         workers: Workers = request.getfixturevalue("workers")
         await workers.join(1)
-        yield Outbox(PostgresOrders(workers.database()))
+        yield Outbox(PostgresDatabase(workers.database()))
         return
-    database = SqliteOrders(IN_MEMORY if request.param == "memory" else str(tmp_path / "calls.db"))
+    database = SqliteDatabase(IN_MEMORY if request.param == "memory" else str(tmp_path / "calls.db"))
     yield Outbox(database)
     database.close()
 

@@ -17,8 +17,8 @@ from actors.journal import Journal
 from actors.record.recording import add_earlier
 from actors.record.scribe import Scribe
 from protocol.audio import FRAME_BYTES
+from store.databases import SqliteDatabase
 from store.erasing import Subject, scrub
-from store.orders.databases import SqliteOrders
 from store.private import (
     append_private,
     keep_private,
@@ -74,7 +74,7 @@ async def test_records_and_what_waits_for_them(umask: int, tmp_path: Path) -> No
     SpillFolder(tmp_path / "a" / "calls.db.waiting").put(FULL)
     own = RunningLog(tmp_path / "a" / "calls.db.running", "0123")
     own.update(1, {FULL.call_sid: RunningRecord(FULL)})
-    await TokenStore(SqliteOrders(str(tmp_path / "a" / ".tokens.db"))).put("token", b"secret", 60)
+    await TokenStore(SqliteDatabase(str(tmp_path / "a" / ".tokens.db"))).put("token", b"secret", 60)
 
     assert_private(tmp_path / "a")
     own.let_go()

@@ -356,7 +356,7 @@ async def test_a_locked_sqlite_delays_nothing_and_has_the_record_when_it_is_free
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a connection that is opened meanwhile reads is read, too."""
-    monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("store.databases.BUSY_SECONDS", 0.01)
     database = SqlRecords(f"sqlite:///{tmp_path}/calls.db")
     await database.save(at(1))
     records = SpillingRecords(database, tmp_path / "spill", BRISK)

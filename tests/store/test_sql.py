@@ -20,11 +20,11 @@ import trio
 from psycopg.conninfo import conninfo_to_dict
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, for_postgres, for_sqlite
 from store.erasing import Subject
 from store.fleet.driver import conninfo_of
 from store.fleet.migrations import PostgresRecords
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, OrderDatabase, Rows, SqliteOrders, for_postgres, for_sqlite
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import _NEXT, SqlRecords, _search
@@ -42,7 +42,7 @@ Impatient: TypeAlias = Callable[[Path], SqlRecords]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
     """Open records that wait for no lock."""
-    monkeypatch.setattr("store.orders.databases.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("store.databases.BUSY_SECONDS", 0.02)
     return lambda file: SqlRecords(f"sqlite:///{file}")
 
 
@@ -160,7 +160,7 @@ async def test_a_full_disk_keeps_what_was_there(file: Path) -> None:
     await records.save(at(1))
     long = attrs.evolve(at(1), transcript=(TurnRecord(0.0, "caller", SECRET * 10_000),))
 
-    cast("SqliteOrders", records.database).close()
+    cast("SqliteDatabase", records.database).close()
     with at_most(60), pytest.raises(DatabaseUnavailable, match="disk is full"):
         await records.save(long)
 
@@ -359,7 +359,7 @@ async def test_who_is_mentioned_is_found_among_more_records_than_are_read_at_onc
 class Counting:
     """Another database, and the most rows that one statement had."""
 
-    inner: OrderDatabase
+    inner: SqlDatabase
     most: int = 0
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:

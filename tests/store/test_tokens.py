@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
+from store.databases import IN_MEMORY, SqliteDatabase
 from store.erasing import Subject
-from store.orders.databases import IN_MEMORY, SqliteOrders
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore
 
 
@@ -35,13 +35,13 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def tokens(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[TokenStore]:
-    database = SqliteOrders(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
+    database = SqliteDatabase(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
     yield TokenStore(database)
     database.close()
 
 
 @attrs.define(eq=False)
-class Full(SqliteOrders):
+class Full(SqliteDatabase):
     """A file on a disk that is full, for as long as it is."""
 
     is_full: bool = True
@@ -53,7 +53,7 @@ class Full(SqliteOrders):
 
 
 @attrs.define(eq=False)
-class Mute(SqliteOrders):
+class Mute(SqliteDatabase):
     """A file that takes what is put, and says that it did not."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
@@ -92,13 +92,13 @@ async def test_however_many_names_are_looked_at_the_database_is_asked_once(
 ) -> None:
     asked: list[str] = []
 
-    async def ask(_: SqliteOrders, sql: str, __: object) -> Sequence[Sequence[object]]:
+    async def ask(_: SqliteDatabase, sql: str, __: object) -> Sequence[Sequence[object]]:
         await trio.lowlevel.checkpoint()
         asked.append(sql)
         return ()
 
-    monkeypatch.setattr(SqliteOrders, "ask", ask)
-    await TokenStore(SqliteOrders(now=clock)).peek_all([f"ended {call}" for call in range(100)])
+    monkeypatch.setattr(SqliteDatabase, "ask", ask)
+    await TokenStore(SqliteDatabase(now=clock)).peek_all([f"ended {call}" for call in range(100)])
 
     assert len(asked) == 1
 
@@ -129,7 +129,7 @@ async def test_only_one_of_many_takers_wins(tokens: TokenStore) -> None:
 
 
 async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> None:
-    one, other = (SqliteOrders(str(tmp_path / "tokens.db")) for _ in range(2))
+    one, other = (SqliteDatabase(str(tmp_path / "tokens.db")) for _ in range(2))
     await TokenStore(one).put("name", b"content", 60)
 
     assert await TokenStore(other).take("name") == b"content"
@@ -138,7 +138,7 @@ async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> 
 
 
 async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
-    databases = {content: SqliteOrders(str(tmp_path / "tokens.db")) for content in (b"1", b"2", b"3")}
+    databases = {content: SqliteDatabase(str(tmp_path / "tokens.db")) for content in (b"1", b"2", b"3")}
 
     async def put(content: bytes) -> None:
         for _ in range(20):
@@ -167,7 +167,7 @@ async def test_what_the_database_does_not_take_is_kept_by_this_worker() -> None:
 
 
 @attrs.define(eq=False)
-class Away(SqliteOrders):
+class Away(SqliteDatabase):
     """A database that nobody reaches."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
@@ -245,7 +245,7 @@ async def test_a_second_exchange_into_the_same_name_prolongs_it(tokens: TokenSto
 
 
 @attrs.define(eq=False)
-class Killed(SqliteOrders):
+class Killed(SqliteDatabase):
     """A file that a process is killed at, behind so many statements."""
 
     left: int = 0
@@ -264,7 +264,7 @@ class Cut(BaseException):
 async def test_wherever_an_exchange_is_cut_off_it_did_both_or_neither(tmp_path: Path) -> None:
     file, both = str(tmp_path / "tokens.db"), []
     for statements in range(4):
-        kept = SqliteOrders(file)
+        kept = SqliteDatabase(file)
         await TokenStore(kept).put(f"token {statements}", b"content", 60)
         cut = Killed(file, left=statements)
         with suppress(Cut):
@@ -308,7 +308,7 @@ async def ignore(_text: bytes) -> None:
 
 
 @attrs.define(eq=False)
-class Watched(SqliteOrders):
+class Watched(SqliteDatabase):
     """A file whose log is always read by somebody, and never shortened."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
@@ -317,9 +317,9 @@ class Watched(SqliteOrders):
         return await super().ask(sql, arguments)
 
 
-@pytest.mark.parametrize("database", [SqliteOrders, Watched])
+@pytest.mark.parametrize("database", [SqliteDatabase, Watched])
 async def test_what_nobody_took_is_told_as_it_goes_a_minute_after_it_has_expired(
-    database: type[SqliteOrders], autojump_clock: MockClock
+    database: type[SqliteDatabase], autojump_clock: MockClock
 ) -> None:
     tokens, told = TokenStore(database()), list[tuple[float, bytes]]()
 
@@ -340,7 +340,7 @@ async def test_what_nobody_took_is_told_as_it_goes_a_minute_after_it_has_expired
 
 
 @attrs.define(eq=False)
-class Late(SqliteOrders):
+class Late(SqliteDatabase):
     """A file whose answer to one removal is lost."""
 
     is_late: bool = False
@@ -377,7 +377,7 @@ async def test_what_nobody_took_is_told_whatever_removes_it(way: str, autojump_c
 
 
 async def test_what_has_expired_goes_also_when_nobody_puts_anything_more(autojump_clock: MockClock) -> None:
-    database = SqliteOrders()
+    database = SqliteDatabase()
     tokens = TokenStore(database)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tokens.sweep_on, ignore)
@@ -392,7 +392,7 @@ async def test_what_has_expired_goes_also_when_nobody_puts_anything_more(autojum
 
 
 async def test_what_one_worker_leaves_for_another_s_text_goes_without_calls(autojump_clock: MockClock) -> None:
-    database = SqliteOrders()
+    database = SqliteDatabase()
     ours, theirs = TokenStore(database), TokenStore(database)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ours.sweep_on, ignore)
@@ -406,7 +406,7 @@ async def test_what_one_worker_leaves_for_another_s_text_goes_without_calls(auto
 
 
 async def test_what_an_earlier_process_left_goes_without_a_word(autojump_clock: MockClock) -> None:
-    database = SqliteOrders()
+    database = SqliteDatabase()
     await TokenStore(database).put("hers", b"from +15557650000", 10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(TokenStore(database).sweep_on, ignore)
@@ -417,7 +417,7 @@ async def test_what_an_earlier_process_left_goes_without_a_word(autojump_clock: 
 
 
 @attrs.define(eq=False)
-class Counting(SqliteOrders):
+class Counting(SqliteDatabase):
     """Notes what it is asked."""
 
     asked: list[str] = attrs.field(factory=list)
@@ -433,7 +433,7 @@ def _files_in(folder: Path) -> list[tuple[int, bytes]]:
 
 async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path) -> None:
     clock = Clock()
-    database = SqliteOrders(str(tmp_path / ".tokens.db"), now=clock)
+    database = SqliteDatabase(str(tmp_path / ".tokens.db"), now=clock)
     await TokenStore(database).put("hers", b"from +15557650000", 60)
     clock.time += 121
     told = list[bytes]()
@@ -451,7 +451,7 @@ async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path) -> None:
 
 
 async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: Path) -> None:
-    database = SqliteOrders(str(tmp_path / ".tokens.db"))
+    database = SqliteDatabase(str(tmp_path / ".tokens.db"))
     await TokenStore(database).put("token secret", b"content", 60)
 
     files = _files_in(tmp_path)
@@ -461,7 +461,7 @@ async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: 
 
 
 async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path) -> None:
-    database = SqliteOrders(str(tmp_path / ".tokens.db"))
+    database = SqliteDatabase(str(tmp_path / ".tokens.db"))
     tokens = TokenStore(database)
     for name, number in (("hers", b"+15557650000"), ("another's", b"+15558880000")):
         await tokens.put(name, b"from " + number, 60)
@@ -481,7 +481,7 @@ async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path)
 
 
 async def test_what_this_worker_keeps_alone_is_erased_while_the_database_is_away(tmp_path: Path) -> None:
-    tokens = TokenStore(SqliteOrders(str(tmp_path / "missing" / "tokens.db")))
+    tokens = TokenStore(SqliteDatabase(str(tmp_path / "missing" / "tokens.db")))
     await tokens.put("hers", b"from +15557650000", 60)
     with pytest.raises(OSError, match="missing"):
         await tokens.erase(Subject("+15557650000"))
@@ -494,13 +494,13 @@ async def test_a_disk_that_hangs_keeps_no_webhook_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """This worker keeps each text that is put; taking one is the caller's `OSError`."""
-    over, ask = threading.Event(), SqliteOrders._ask
+    over, ask = threading.Event(), SqliteDatabase._ask
 
-    def hang(database: SqliteOrders, sql: str, given: Mapping[str, object]) -> object:
+    def hang(database: SqliteDatabase, sql: str, given: Mapping[str, object]) -> object:
         return ask(database, sql, given) if database.file == IN_MEMORY else over.wait(30)
 
-    monkeypatch.setattr(SqliteOrders, "_ask", hang)
-    tokens = TokenStore(SqliteOrders(str(tmp_path / "tokens.db")))
+    monkeypatch.setattr(SqliteDatabase, "_ask", hang)
+    tokens = TokenStore(SqliteDatabase(str(tmp_path / "tokens.db")))
 
     await tokens.put("token", b"mine", 60)
     with pytest.raises(OSError, match="did not answer in time"):
@@ -531,7 +531,7 @@ async def test_where_there_is_nothing_to_take_nothing_is_left(tokens: TokenStore
 
 async def test_a_damaged_file_is_to_be_restored_and_each_time_the_log_says_so(tmp_path: Path) -> None:
     file, logged = tmp_path / ".tokens.db", list[str]()
-    database = SqliteOrders(str(file))
+    database = SqliteDatabase(str(file))
     tokens = TokenStore(database)
 
     for name in ("first", "second"):

@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from store.orders.databases import SqliteOrders
+from store.databases import SqliteDatabase
 from store.tokens import TokenStore
 from tests.web.fakes import (
     API_TOKEN,
@@ -203,7 +203,7 @@ async def closed_with(at: str, tokens: Sequence[str]) -> list[int]:
 async def test_a_signed_stream_without_a_good_token_is_closed_and_reaches_no_actor() -> None:
     """No token, one nobody gave out, one that is too old, one of another call, and that one again."""
     now = 1000.0
-    there = exchange(tokens=TokenStore(SqliteOrders(now=lambda: now)))
+    there = exchange(tokens=TokenStore(SqliteDatabase(now=lambda: now)))
     async with listening(there) as at:
         late = await token_of(there)
         now += 61

@@ -2,8 +2,8 @@
 
 import pytest
 
+from store.databases import SqliteDatabase
 from store.orders.campaigns import CampaignStore, NewContact
-from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from web.calls.campaigns import USUAL, CampaignRules, read_rules, rules_of, settle
 
@@ -14,7 +14,7 @@ ALWAYS: dict[str, object] = {"hours": "00:00-24:00", "days": "mon-sun"}
 
 async def called(outcomes: list[str], rules: dict[str, object], state: str = "running") -> list[tuple[str, float]]:
     """Let calls to one number end so; return how its order stands after each, and in how many seconds it is due."""
-    queue = OrderQueue(SqliteOrders(now=lambda: NOON))
+    queue = OrderQueue(SqliteDatabase(now=lambda: NOON))
     store = CampaignStore(queue.database)
     one = NewContact("OR1", 2, "+12125550123", ("America/New_York",), 0.0, {})
     await store.create("c1", "spring", [one], rules, state)

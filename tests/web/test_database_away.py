@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
-from store.fleet.driver import Database, PostgresOrders
+from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.postgres import PostgresFleet
 from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue
@@ -70,7 +70,9 @@ def nowhere(**changes: str) -> Exchange:
     database = Database("postgresql://me@/calls?host=/nowhere/at/all")
     line, records, calls, chosen = FakeLine(), NoRecords(), FakeCalls(), settings(**changes)
     slots, offered = Slots(50, PostgresFleet(50, database, worker="w1")), services(line, records)
-    opened = Opened(offered, line, slots, TokenStore(PostgresOrders(database)), OrderQueue(PostgresOrders(database)))
+    opened = Opened(
+        offered, line, slots, TokenStore(PostgresDatabase(database)), OrderQueue(PostgresDatabase(database))
+    )
     return Exchange(create_app(chosen, opened, run_call=calls), line, calls, records, slots, chosen, offered.intercom)
 
 

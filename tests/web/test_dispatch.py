@@ -9,10 +9,10 @@ import trio
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
+from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, moving_wall
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.orders import statements
-from store.orders.databases import Arguments, OrderDatabase, Rows, SqliteOrders, moving_wall
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
@@ -71,13 +71,13 @@ class World:
 async def world(
     line: FakeLine | None = None,
     tokens: TokenStore | None = None,
-    orders: OrderDatabase | None = None,
+    orders: SqlDatabase | None = None,
     **changes: str,
 ) -> AsyncIterator[World]:
     line, records = line or FakeLine(), MemoryRecords()
     chosen = settings(**changes)
     slots = Slots(chosen.calls_per_worker, Fleet(chosen.max_calls))
-    queue = OrderQueue(orders or SqliteOrders())
+    queue = OrderQueue(orders or SqliteDatabase())
     context = build_context(chosen, Opened(services(line, records), line, slots, tokens or TokenStore(), queue))
     dispatcher = Dispatcher(context)
     async with trio.open_nursery() as nursery:
@@ -245,7 +245,7 @@ async def test_a_call_is_placed_once_whatever_the_clock_is_set_to_meanwhile(
     jump: float, fails: int, autojump_clock: MockClock
 ) -> None:
     wall, ahead = moving_wall(), 0.0
-    database = SqliteOrders(now=lambda: wall() + ahead)
+    database = SqliteDatabase(now=lambda: wall() + ahead)
     async with world(Slow(lists_after=fails), orders=database) as there, trio.open_nursery() as nursery:
         nursery.start_soon(there.dispatcher.take, ORDER)
         await trio.sleep(1)
@@ -346,7 +346,7 @@ class Lacking:
     """A database that is away whenever it is asked for this."""
 
     lacks: str
-    database: SqliteOrders = attrs.field(factory=SqliteOrders)
+    database: SqliteDatabase = attrs.field(factory=SqliteDatabase)
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         if sql == self.lacks:
@@ -411,7 +411,7 @@ async def test_an_order_that_was_refused_is_not_placed_because_its_end_could_not
 
 
 @attrs.define
-class LateAnswer(SqliteOrders):
+class LateAnswer(SqliteDatabase):
     """A database that keeps an order some seconds after it was lost, or before, and does not say so."""
 
     seconds: float = 0.0
@@ -577,7 +577,7 @@ async def test_an_order_that_is_called_off_has_a_record_also_where_that_is_seen_
 
 
 @attrs.define(eq=False)
-class SlowToTell(SqliteOrders):
+class SlowToTell(SqliteDatabase):
     """A database that tells late that an order is called off."""
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:

@@ -13,9 +13,9 @@ from werkzeug.datastructures import MultiDict
 
 from actors.supervision import in_background
 from store.calls import DatabaseUnavailable
+from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore
@@ -71,7 +71,7 @@ class Slow(MemoryRecords):
 
 
 @attrs.define(eq=False)
-class Away(SqliteOrders):
+class Away(SqliteDatabase):
     """A database that does not answer until it is back."""
 
     is_away: bool = True
@@ -177,7 +177,7 @@ async def test_a_caller_who_comes_while_another_one_is_looked_after_is_shown(
 
 
 @attrs.define(eq=False)
-class Late(SqliteOrders):
+class Late(SqliteDatabase):
     """A database that takes nearly as long to write as it may."""
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:

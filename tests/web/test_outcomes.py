@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
+from store.databases import SqliteDatabase
 from store.memory import MemoryRecords
-from store.orders.databases import SqliteOrders
 from store.orders.queue import NewOrder, OrderQueue
 from store.records import CallRecord
 from store.tokens import TokenStore
@@ -49,7 +49,7 @@ class Full(MemoryRecords):
 
 
 def outcomes_in(records: MemoryRecords) -> Outcomes:
-    return Outcomes(records, records.save, Admissions(TokenStore()), OrderEnds(OrderQueue(SqliteOrders()), settle))
+    return Outcomes(records, records.save, Admissions(TokenStore()), OrderEnds(OrderQueue(SqliteDatabase()), settle))
 
 
 def a_call() -> KnownCall:
@@ -98,7 +98,7 @@ async def test_an_end_that_cannot_be_settled_ends_nothing_else(autojump_clock: M
     async def confused(*_: object) -> None:
         raise ValueError("hours as 09:00-20:00, from and to, on one day")
 
-    queue = OrderQueue(SqliteOrders())
+    queue = OrderQueue(SqliteDatabase())
     await queue.put(NewOrder("OR1", LEAD, {}), "worker", lease=20, latest=900)
     with capture_logs() as lines:
         await OrderEnds(queue, confused).note("OR1", "busy")

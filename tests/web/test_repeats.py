@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from store.orders.databases import SqliteOrders
+from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
 from web.calls.repeats import key_of
@@ -175,9 +175,9 @@ async def test_an_order_that_was_refused_may_be_tried_again(refusal: str, autoju
 
 async def test_a_key_is_known_to_other_workers_and_after_a_restart(tmp_path: Path) -> None:
     file, line = str(tmp_path / "calls.db"), FakeLine(statuses={f"CA{1:032x}": "completed"})
-    first = await order_again(exchange(orders=OrderQueue(SqliteOrders(file)), line=line), {"to": LEAD})
+    first = await order_again(exchange(orders=OrderQueue(SqliteDatabase(file)), line=line), {"to": LEAD})
 
-    later = exchange(orders=OrderQueue(SqliteOrders(file)), line=line)
+    later = exchange(orders=OrderQueue(SqliteDatabase(file)), line=line)
     second, other = await order_again(later, {"to": LEAD}), await order_again(later, {"to": OTHER_LEAD})
 
     assert (second.status_code, second.json()) == (201, {**first.json(), "status": "completed"})
@@ -186,7 +186,7 @@ async def test_a_key_is_known_to_other_workers_and_after_a_restart(tmp_path: Pat
 
 async def test_a_key_is_kept_for_a_day(autojump_clock: MockClock) -> None:
     passed = [0.0]
-    there = exchange(orders=OrderQueue(SqliteOrders(now=lambda: passed[0])))
+    there = exchange(orders=OrderQueue(SqliteDatabase(now=lambda: passed[0])))
     first = await order_again(there, {"to": LEAD})
     over = voice_form(first.json()["call_sid"], outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
     await there.twilio(f"/twilio/status?order={first.json()['id']}", over)

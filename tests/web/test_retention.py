@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock
 
 from keeping_settings import Retention
+from store.databases import SqliteDatabase
 from store.memory import MemoryRecords
-from store.orders.databases import SqliteOrders
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary
@@ -165,7 +165,7 @@ def test_nothing_that_was_said_is_in_a_record_without_words() -> None:
 
 
 async def test_news_of_a_call_that_did_not_arrive_go_with_its_record(autojump_clock: MockClock) -> None:
-    database, now = SqliteOrders(now=lambda: now[0]), [1_800_000_000.0]
+    database, now = SqliteDatabase(now=lambda: now[0]), [1_800_000_000.0]
     outbox, left = Outbox(database), []
     await outbox.put("CA1", "call.ended", 1, {"caller": "+15557650000"})
     now[0] += 3 * 86_400

@@ -13,8 +13,8 @@ from trio.testing import MockClock
 from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
 from store.calls import DatabaseUnavailable
+from store.databases import Rows, SqliteDatabase
 from store.memory import MemoryRecords
-from store.orders.databases import Rows, SqliteOrders
 from store.orders.queue import OrderQueue
 from store.records import CallRecord, TurnRecord
 from tests.store.samples import newer_tables
@@ -274,7 +274,7 @@ async def test_an_order_that_cannot_be_kept_is_not_taken(autojump_clock: MockClo
 async def test_a_database_of_a_newer_version_says_what_helps(
     method: str, target: str, tmp_path: Path, fast_clock: MockClock
 ) -> None:
-    there = exchange(orders=OrderQueue(SqliteOrders(newer_tables(tmp_path / "calls.db"))))
+    there = exchange(orders=OrderQueue(SqliteDatabase(newer_tables(tmp_path / "calls.db"))))
 
     answer = await there.operator(method, target, {"to": LEAD} if method == "POST" else None)
 
@@ -283,7 +283,7 @@ async def test_a_database_of_a_newer_version_says_what_helps(
 
 
 async def test_an_order_is_shown_by_a_process_that_never_saw_it(autojump_clock: MockClock) -> None:
-    orders = OrderQueue(SqliteOrders())
+    orders = OrderQueue(SqliteDatabase())
     first = exchange(orders=orders, MAX_CALLS="2", CALLS_PER_SECOND="0.05")
     await first.operator("POST", "/calls", {"to": LEAD})
     waiting = (await first.operator("POST", "/calls", {"to": OTHER_LEAD})).json()
@@ -454,7 +454,7 @@ async def test_a_call_of_another_worker_is_known_by_what_twilio_says(autojump_cl
 
 
 async def test_workers_that_share_their_orders_know_each_others(autojump_clock: MockClock) -> None:
-    orders = OrderQueue(SqliteOrders())
+    orders = OrderQueue(SqliteDatabase())
     first, second = (
         exchange(orders=orders),
         exchange(orders=orders, line=FakeLine(statuses={f"CA{1:032x}": "in-progress"})),

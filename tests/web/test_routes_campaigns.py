@@ -11,7 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
-from store.orders.databases import Rows, SqliteOrders
+from store.databases import Rows, SqliteDatabase
 from store.orders.queue import OrderQueue
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import settle
@@ -179,7 +179,7 @@ class Gone:
         raise DatabaseUnavailable("calls.db: database is locked")
 
 
-class Strict(SqliteOrders):
+class Strict(SqliteDatabase):
     """A database that refuses null characters, as PostgreSQL does."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable
+from store.databases import Rows, SqliteDatabase
 from store.memory import MemoryRecords
-from store.orders.databases import Rows, SqliteOrders
 from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, TokenStore
 from tests.web.fakes import (
@@ -32,7 +32,7 @@ from web.calls.follow_up import FollowUp
 from web.calls.returning import Returns, TwilioTransfers
 
 
-class NoTexts(SqliteOrders):
+class NoTexts(SqliteDatabase):
     """A database that is away."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
@@ -159,7 +159,7 @@ async def test_parked_calls_are_looked_after_and_the_log_has_it_once(autojump_cl
 
 
 @attrs.define(eq=False)
-class BrokenTexts(SqliteOrders):
+class BrokenTexts(SqliteDatabase):
     """A database that answers with an error that nobody planned for."""
 
     async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:

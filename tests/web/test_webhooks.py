@@ -14,8 +14,8 @@ from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Journal
 from store.calls import DatabaseUnavailable
+from store.databases import Arguments, Rows, SqliteDatabase
 from store.memory import MemoryRecords
-from store.orders.databases import Arguments, Rows, SqliteOrders
 from store.outbox import Outbox
 from store.records import TRANSFERRING, CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, STREAM_SID, context_of, exchange, record
@@ -50,7 +50,7 @@ class Receiver:
 class Flaky:
     """A database that can go away."""
 
-    inner: SqliteOrders = attrs.field(factory=SqliteOrders)
+    inner: SqliteDatabase = attrs.field(factory=SqliteDatabase)
     is_away: bool = False
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:

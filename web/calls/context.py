@@ -11,10 +11,10 @@ import trio
 
 from actors.call_services import CallServices, each_of
 from settings import Settings
+from store.databases import SqliteDatabase
 from store.fleet.shared import Fleet
 from store.objects import ObjectStore
 from store.orders.campaigns import CampaignStore
-from store.orders.databases import SqliteOrders
 from store.orders.queue import OrderQueue
 from store.outbox import Outbox
 from store.tokens import TokenStore
@@ -47,7 +47,7 @@ class Opened:
     slots: Slots
     """The server's drain has them too."""
     tokens: TokenStore = attrs.field(factory=TokenStore)
-    orders: OrderQueue = attrs.field(factory=lambda: OrderQueue(SqliteOrders()))
+    orders: OrderQueue = attrs.field(factory=lambda: OrderQueue(SqliteDatabase()))
     places: Mapping[str, EraseFrom] = attrs.field(factory=dict[str, EraseFrom])
     """Where else something of a call may lie, by name."""
     post_webhook: PostWebhook | None = None

@@ -21,7 +21,7 @@ import structlog
 from actors.supervision import keep_running
 from keeping_settings import Retention
 from store.calls import CallRecords
-from store.orders.databases import SqliteOrders
+from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, RecordError
@@ -43,7 +43,7 @@ class Removal:
     retention: Retention
     records: CallRecords
     files: CallFiles
-    outbox: Outbox = attrs.field(factory=lambda: Outbox(SqliteOrders()))
+    outbox: Outbox = attrs.field(factory=lambda: Outbox(SqliteDatabase()))
     _now: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
     _worded_since: str = attrs.field(default="", init=False)
     """Calls that started before are without words, as far as this process has seen to it."""

@@ -24,8 +24,8 @@ import structlog
 import trio
 
 from store.calls import DatabaseRefused, DatabaseUnavailable
-from store.orders.schema import PROGRAM, SQLITE_STEPS
 from store.private import keep_private, make_folders, narrow_file
+from store.schema import PROGRAM, SQLITE_STEPS
 
 Arguments = Mapping[str, object]
 Rows = Sequence[Sequence[Any]]
@@ -43,7 +43,7 @@ class Conflict(Exception):
     """A statement met a constraint: somebody else was faster, or the database never takes such a row."""
 
 
-class OrderDatabase(Protocol):
+class SqlDatabase(Protocol):
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         """Run one statement, as one transaction, and return its rows.
 
@@ -54,7 +54,7 @@ class OrderDatabase(Protocol):
         ...
 
 
-async def ask_for_all(database: OrderDatabase, sql: str, arguments: Arguments) -> int:
+async def ask_for_all(database: SqlDatabase, sql: str, arguments: Arguments) -> int:
     """Repeat a statement that changes at most `MOST` rows, and returns them, until there are none; return how many.
 
     Raises: `OSError`: what was changed stays so.
@@ -111,7 +111,7 @@ def moving_wall() -> Callable[[], float]:
 
 
 @attrs.define(eq=False)
-class SqliteOrders:
+class SqliteDatabase:
     """Records, orders and small texts in a file of SQLite, or in this process's memory.
 
     A file that is taken away, or replaced, while it is open is opened anew: other processes see the new one only.
