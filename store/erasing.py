@@ -71,7 +71,7 @@ class Subject:
                 return value
 
 
-def _text(path: Path) -> str:
+def _text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "replace")
 
 
@@ -85,7 +85,7 @@ def _mentions(path: Path, subject: Subject) -> bool:
     if any(call in str(path) for call in subject.ids):
         return True
     try:
-        return path.suffix not in AUDIO and subject.is_in(_text(path))
+        return path.suffix not in AUDIO and subject.is_in(_text_of(path))
     except FileNotFoundError:  # it was sent, or swept, in between
         return False
 
@@ -98,4 +98,4 @@ def remove_all(paths: Collection[Path]) -> int:
 
 
 def scrub(path: Path, subject: Subject) -> None:
-    write_whole(path, subject.scrubbed(_text(path)).encode())
+    write_whole(path, subject.scrubbed(_text_of(path)).encode())

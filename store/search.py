@@ -59,10 +59,10 @@ class CallQuery:
 
     @property
     def words(self) -> Sequence[str]:
-        return [_plain(word) for word in self.text.split()[:8] if _plain(word)]
+        return [_searchable(word) for word in self.text.split()[:8] if _searchable(word)]
 
 
-def _plain(text: str) -> str:
+def _searchable(text: str) -> str:
     return text.lower().replace("\0", "")
 
 
@@ -75,7 +75,7 @@ def summary_of(record: CallRecord) -> CallSummary:
         agents=agents,
         transfers=len(record.transfers) + (record.outcome == TRANSFERRING and not record.transfers),
         faults=len(record.faults),
-        words=_plain(" ".join(words))[:_LONGEST_WORDS],
+        words=_searchable(" ".join(words))[:_LONGEST_WORDS],
     )
 
 

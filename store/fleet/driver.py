@@ -73,14 +73,14 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {primary}" if primary else one_line(error)
 
 
-def _plain(url: str) -> str:
+def _libpq_url(url: str) -> str:
     rest = _STRAY.sub(lambda stray: f"%{ord(stray[0]):02X}", url.partition(":")[2])
     return f"postgresql:{rest}"
 
 
 def conninfo_of(url: str) -> str:
     """Return what libpq takes for a `DATABASE_URL`, whatever driver the URL names. Raises: `OSError`."""
-    plain = _plain(url)
+    plain = _libpq_url(url)
     try:
         given = conninfo_to_dict(plain)
     except psycopg.ProgrammingError as exc:
@@ -333,7 +333,7 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
         connection = await TrioConnection.open(conninfo, PATIENCE)
     try:
         connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with an answer
-        await _answered(connection, f'LISTEN "{channel}"')
+        await _carried_out(connection, f'LISTEN "{channel}"')
         tell("")
         while True:
             while (notified := connection.pgconn.notifies()) is not None:
@@ -341,13 +341,13 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
             with trio.move_on_after(QUIET_SECONDS) as quiet:
                 await wait_readable(connection.pgconn.socket)
             if quiet.cancelled_caught:
-                await _answered(connection, "SELECT 1")
+                await _carried_out(connection, "SELECT 1")
             connection.pgconn.consume_input()
     finally:
         connection.pgconn.finish()
 
 
-async def _answered(connection: TrioConnection, sql: str) -> None:
+async def _carried_out(connection: TrioConnection, sql: str) -> None:
     with trio.fail_after(PATIENCE):
         await connection.execute(sql.encode())
 
