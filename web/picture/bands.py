@@ -4,12 +4,15 @@ A long call is written like music: row under row, all to the same scale, broken 
 under way if there is such a moment. A band shows only the lanes on which something happens in it.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 import attrs
 
-from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag
-from web.picture.svg import ELLIPSIS, MONO_ADVANCE
+from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag, Mark, MarkKind
+from web.picture.letters import ELLIPSIS, MONO_ADVANCE, wrapped
+from web.picture.speech import Speech, joined
 
 GUTTER = 104.0
 MARGIN = 28.0
@@ -30,6 +33,12 @@ QUIET_SECONDS = 0.2
 SHORTEST = 0.62
 STRETCH = 1.06
 FLAG_ROOM_SECONDS = 3.5
+TEXT_SIZE = 10.5
+ROW_HEIGHT = 12.4
+PADDING, TIGHT = 6.0, 3.5
+SILENCE_WORTH_SAYING = 0.45
+GLYPH_WIDTH = 19.0
+NO_WORDS = "…"
 
 
 @attrs.frozen
@@ -68,19 +77,40 @@ class Lane:
     flags: tuple[PlacedFlag, ...] = ()
 
     @property
+    def is_agents(self) -> bool:
+        return self.name not in {CALLER, LINE, SUMMARIZER, SWITCHBOARD}
+
+    @property
     def rail(self) -> float:
         """The height at which an agent's session is drawn."""
         return self.top + SPEECH_HEIGHT + RAIL_HEIGHT / 2
 
 
 @attrs.frozen
+class PlacedWords:
+    """The words of a speech: their lines, what is free on either side of them, and how wide they stand."""
+
+    rows: Sequence[str]
+    padding: float
+    width: float
+
+
+@attrs.frozen
 class Band:
+    chart: Chart
     start: float
     end: float
     top: float
-    height: float
-    lanes: tuple[Lane, ...]
     scale: Scale
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def height(self) -> float:
+        return self.lanes[-1].top + self.lanes[-1].height + LANE_GAP - self.top
+
+    @property
+    def is_last(self) -> bool:
+        return self.end >= self.chart.duration
 
     def x(self, when: float) -> float:
         """Say where a moment stands; one outside this band stands at its edge."""
@@ -90,12 +120,55 @@ class Band:
     def shows(self, start: float, end: float) -> bool:
         return start < self.end and end > self.start
 
-    def holds(self, when: float, *, last: bool) -> bool:
-        """Say whether a moment belongs to this band and no other."""
-        return self.start <= when < self.end or (last and when >= self.end)
+    def holds(self, when: float) -> bool:
+        """Say whether a moment belongs to this band and no other; the last one has what happened at the very end."""
+        return self.start <= when < self.end or (self.is_last and when >= self.end)
 
     def lane(self, name: str) -> Lane | None:
         return next((lane for lane in self.lanes if lane.name == name), None)
+
+    @property
+    def speech(self) -> Sequence[Speech]:
+        return [one for one in self.chart.speech if self.shows(one.start, one.end)]
+
+    @property
+    def silences(self) -> Iterator[tuple[float, float]]:
+        """Go through the spans in which nobody speaks, where half of one stands here, or half of this band is of it."""
+        over, least = 0.0, (self.end - self.start) / 2
+        for start, end in (*((one.start, one.end) for one in self.chart.speech), (self.chart.duration, math.inf)):
+            here = min(start, self.end) - max(over, self.start)
+            if start - over >= SILENCE_WORTH_SAYING and here >= min((start - over) / 2, least):
+                yield over, start
+            over = max(over, end)
+
+    def words(self, speech: Speech, height: float) -> PlacedWords:
+        """Place words that do not fit into the box of their sound beyond its edge, no further than they must."""
+        width, room = self.x(speech.end) - self.x(speech.start), max(0.0, self._room_beside(speech))
+        said, most = speech.words or NO_WORDS, int(height // ROW_HEIGHT)
+        placed = PlacedWords(wrapped(said, width - 2 * PADDING, TEXT_SIZE, most), PADDING, width)
+        for step in (*range(0, int(room), int(TEXT_SIZE)), room):
+            if "".join(placed.rows).replace(" ", "") == "".join(said.split()):
+                break
+            rows = wrapped(said, width + step - 2 * TIGHT, TEXT_SIZE, most)
+            placed = PlacedWords(rows, TIGHT, width + step)
+        return placed
+
+    def _room_beside(self, speech: Speech) -> float:
+        """Return the width from a speech to what its speaker says next."""
+        others = (other for other in self.chart.speech if other.speaker == speech.speaker)
+        later = (other.start for other in others if other.start >= speech.end)
+        return self.x(min(later, default=self.end)) - self.x(speech.end)
+
+    @property
+    def marks(self) -> Iterator[tuple[Mark, Lane, float]]:
+        """Go through the signs with the lane and the place of each: beside one another where they are of one moment."""
+        taken: dict[tuple[str, bool], float] = {}
+        for mark in self.chart.marks:
+            lane = self.lane(mark.lane) or self.lane(LINE)
+            if lane is not None and self.holds(mark.at):
+                row = (mark.lane, mark.kind is MarkKind.BARGE_IN)
+                x = taken[row] = max(self.x(mark.at), taken.get(row, 0.0) + GLYPH_WIDTH)
+                yield mark, lane, x - GLYPH_WIDTH / 2 * (mark.kind is MarkKind.SILENCE)  # not on what ended it
 
 
 LARGE, SMALL = Scale(seconds=23.0, pixels_per_second=46.0), Scale(seconds=38.0, pixels_per_second=28.0)
@@ -103,22 +176,21 @@ LARGE, SMALL = Scale(seconds=23.0, pixels_per_second=46.0), Scale(seconds=38.0, 
 
 
 def laid_out(chart: Chart, top: float) -> tuple[Band, ...]:
-    bands, scale = [], LARGE if chart.duration <= 240.0 else SMALL
+    bands, scale = list[Band](), LARGE if chart.duration <= 240.0 else SMALL
     spans = list(_breaks(chart, scale.seconds))
     longest = max(end - start for start, end in spans)
     scale = attrs.evolve(scale, seconds=max(longest, scale.seconds * SHORTEST))
     for start, end in spans:
-        lanes = tuple(_lanes(chart, Band(start, end, top, 0.0, (), scale), last=end == spans[-1][1]))
-        height = lanes[-1].top + lanes[-1].height + LANE_GAP - top
-        bands.append(Band(start, end, top, height, lanes, scale))
-        top += height + STAVE_GAP
+        bare = Band(chart, start, end, top, scale)
+        bands.append(attrs.evolve(bare, lanes=tuple(_lanes(bare))))
+        top += bands[-1].height + STAVE_GAP
     return tuple(bands)
 
 
 def _breaks(chart: Chart, longest: float) -> Iterator[tuple[float, float]]:
     spacious, tight = _quiet(chart, FLAG_ROOM_SECONDS), _quiet(chart, QUIET_SECONDS)
     start, end = 0.0, max(chart.duration, 1.0)
-    while end - start > longest:
+    while end - start > longest * STRETCH:
         choices = ((spacious, SHORTEST), (tight, SHORTEST), (spacious, SHORTEST / 2), (tight, SHORTEST / 2))
         stop = start + longest
         for quiet, shortest in choices:
@@ -132,9 +204,12 @@ def _breaks(chart: Chart, longest: float) -> Iterator[tuple[float, float]]:
 
 
 def _quiet(chart: Chart, room: float) -> list[float]:
+    """Return the edges of what is going on that lie in nothing else that is."""
     busy = list(_busy(chart, room))
     edges = [end for _, end in busy] + [start - QUIET_SECONDS for start, _ in busy]
-    return [when for when in edges if not any(start < when < end for start, end in busy)]
+    spans = joined(busy, gap=0.0)
+    before = (spans[: bisect_left(spans, (when,))][-1:] for when in edges)
+    return [when for when, span in zip(edges, before, strict=True) if not any(end > when for _, end in span)]
 
 
 def _busy(chart: Chart, room: float) -> Iterator[tuple[float, float]]:
@@ -144,15 +219,15 @@ def _busy(chart: Chart, room: float) -> Iterator[tuple[float, float]]:
     yield from ((flag.at - QUIET_SECONDS, flag.at + QUIET_SECONDS) for flag in chart.flags)
 
 
-def _lanes(chart: Chart, bare: Band, *, last: bool) -> Iterator[Lane]:
-    top = bare.top + AXIS_HEIGHT
+def _lanes(bare: Band) -> Iterator[Lane]:
+    chart, top = bare.chart, bare.top + AXIS_HEIGHT
     yield Lane(CALLER, top, SPEECH_HEIGHT)
     top += SPEECH_HEIGHT + LANE_GAP
     yield Lane(LINE, top, LINE_HEIGHT)
     top += LINE_HEIGHT + LANE_GAP
     for agent in chart.agents:
         if _present(chart, agent, bare):
-            own = [flag for flag in chart.flags if flag.agent == agent and bare.holds(flag.at, last=last)]
+            own = [flag for flag in chart.flags if flag.agent == agent and bare.holds(flag.at)]
             flags = tuple(_placed(own, bare))
             rows = max((flag.row + 1 for flag in flags), default=0)
             lane = Lane(agent, top, SPEECH_HEIGHT + RAIL_HEIGHT + rows * FLAG_HEIGHT, flags)

@@ -118,6 +118,7 @@ class Chart:
     outcome: str
     agents: tuple[str, ...]
     speech: Sequence[Speech]
+    """In the order of time."""
     sessions: list[SessionSpan] = attrs.field(factory=list, init=False)
     flags: list[FunctionFlag] = attrs.field(factory=list, init=False)
     handoffs: list[HandoffSpan] = attrs.field(factory=list, init=False)
@@ -220,7 +221,7 @@ class Chart:
 
 
 def read_chart(entries: Sequence[Entry]) -> Chart:
-    speech = (*caller_speech(entries), *agent_speech(entries))
+    speech = sorted((*caller_speech(entries), *agent_speech(entries)), key=lambda one: (one.start, one.end))
     ends = (one.fact for one in reversed(entries) if isinstance(one.fact, facts.CallEnded | facts.CallParked))
     ended = next(ends, facts.CallEnded("", 0.0, {}))
     latest = max((entry.at for entry in entries), default=0.0)

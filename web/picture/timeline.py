@@ -1,36 +1,94 @@
 """A call as a picture: bands of lanes, one lane for each party, to one scale of time.
 
-Owns how a `Chart` looks. It reads a journal and returns a standalone SVG document: no scripts, no fonts, no links, and
-every word escaped. It never fails on a strange journal; what it does not know it leaves out.
+It reads a journal and returns a standalone SVG document: no scripts, no fonts, no links, and every word escaped. How it
+looks stands in `call.svg`, its colours, signs and the key of its lines in `sheet.svg`, with which every picture begins.
+It never fails on a strange journal; what it does not know it leaves out.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from actors.journal import Entry
 from store.records import OPERATOR
-from web.picture.bands import MARGIN, laid_out
+from web.picture.bands import GUTTER, MARGIN, RAIL_HEIGHT, ROW_HEIGHT, SPEECH_HEIGHT, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
-from web.picture.drawing import draw_band, draw_glyph
-from web.picture.svg import Canvas, document, fitted, paper, text_width
+from web.picture.letters import fitted, text_width
 from web.picture.words import milliseconds
 
 HEADER_HEIGHT = 84.0
 FOOTER_HEIGHT = 64.0
+SILENCE_TOO_LONG = 4.3
+"""The budget that the server has unless told otherwise, and what it takes until a sound is heard."""
+TONES = 5
+_FOLDER = Path(__file__).parent
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets)."""
+
+
+def written(value: object) -> object:
+    """Write a value of the template: numbers to a hundredth of a pixel, and no character that XML has no place for."""
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _templates() -> Environment:
+    loader = FileSystemLoader(_FOLDER)
+    templates = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, finalize=written)
+    templates.filters.update(fitted=fitted, width=text_width, milliseconds=milliseconds)
+    templates.globals.update(
+        margin=MARGIN,
+        gutter=GUTTER,
+        footer=FOOTER_HEIGHT,
+        speech_height=SPEECH_HEIGHT,
+        rail_height=RAIL_HEIGHT,
+        row_height=ROW_HEIGHT,
+        too_long=SILENCE_TOO_LONG,
+    )
+    return templates
+
+
+def stylesheet() -> str:
+    return (_FOLDER / "sheet.svg").read_text().partition("<style>")[2].partition("</style>")[0]
 
 
 def render_timeline(entries: Sequence[Entry], *, title: str) -> str:
     chart = read_chart(entries)
     bands = laid_out(chart, HEADER_HEIGHT)
-    bottom = bands[-1].top + bands[-1].height
-    width = bands[0].scale.width
-    told, room = synopsis(chart), width - 2 * MARGIN
-    canvas = paper(width, bottom + FOOTER_HEIGHT, title, told)
-    canvas.write(fitted(title, room, 20.0), "ink title", x=MARGIN, y=40)
-    canvas.write(fitted(told, room, 12.5), "soft sub", x=MARGIN, y=62)
-    for index, band in enumerate(bands):
-        draw_band(canvas, chart, band, last=index == len(bands) - 1)
-    _draw_footer(canvas, chart, bottom + 24)
-    return document(canvas)
+    return (
+        _templates()
+        .get_template("call.svg")
+        .render(
+            chart=chart,
+            bands=bands,
+            bottom=bands[-1].top + bands[-1].height,
+            width=bands[0].scale.width,
+            title=title,
+            told=synopsis(chart),
+            tone=partial(_tone, chart),
+            legend=list(_legend(chart)),
+        )
+    )
+
+
+def _tone(chart: Chart, name: str) -> str:
+    """Name the colours of a lane; a sixth agent shares those of the first."""
+    return f"a{chart.agents.index(name) % TONES}" if name in chart.agents else "c"
+
+
+def _legend(chart: Chart) -> Iterator[tuple[MarkKind, float]]:
+    """Go through the signs that are used, with the place where each is explained."""
+    x, used = MARGIN, {mark.kind for mark in chart.marks}
+    for kind in MarkKind:
+        if kind in used:
+            yield kind, x
+            x += 41 + text_width(kind.value, 10.5)
 
 
 def time_map(chart: Chart) -> Mapping[str, object]:
@@ -63,14 +121,3 @@ def synopsis(chart: Chart) -> str:
 
 def _counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
-
-
-def _draw_footer(canvas: Canvas, chart: Chart, y: float) -> None:
-    """Explain the signs that are used, and the lines."""
-    x = MARGIN
-    for kind in MarkKind:
-        if any(mark.kind is kind for mark in chart.marks):
-            draw_glyph(canvas, kind, "5", x + 8, y)
-            canvas.write(kind.value, "soft", x=x + 21, y=y + 3.8)
-            x += 41 + text_width(kind.value, 10.5)
-    canvas.draw("use", href="#key", x=MARGIN, y=y if x == MARGIN else y + 24)

@@ -22,8 +22,7 @@ from store.calls import readable_record
 from store.records import TRANSFERRING
 from web.calls.call_files import JOURNAL
 from web.calls.context import AppContext
-from web.picture.svg import stylesheet
-from web.picture.timeline import render_timeline
+from web.picture.timeline import render_timeline, stylesheet
 from web.routes.problems import is_call_sid, problem
 from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, TASKS, DiskStream, Stream, stream_of
 from web.routes.watch_elsewhere import MANY, NONE, CallsElsewhere, read_tree

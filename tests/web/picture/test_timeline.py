@@ -9,10 +9,9 @@ import pytest
 from actors import facts
 from tests.demo.sample import JournalWriter, read, sample_journal
 from tests.faults.short import SOFT, throw
-from web.picture.bands import GUTTER, MARGIN
+from web.picture.bands import GUTTER, MARGIN, laid_out
 from web.picture.chart import MarkKind, read_chart
-from web.picture.drawing import VERDICTS
-from web.picture.svg import text_width
+from web.picture.letters import text_width, wrapped
 from web.picture.timeline import render_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -95,9 +94,19 @@ def test_legend_names_only_the_signs_that_are_used() -> None:
 
 
 def test_every_sign_and_verdict_has_its_shape_on_the_sheet() -> None:
-    shapes = {shape.attrib["id"] for shape in drawn(sample_journal()).iterfind(f"{SVG}defs/*")}
+    call = JournalWriter()
+    call.starts("qualifier")
+    for number, ok in enumerate((True, False)):
+        about = {"agent": "qualifier", "id": str(number), "name": "f"}
+        call.note("function_called", after=0.1, arguments="{}", **about)
+        call.note("function_answered", after=0.1, result="", ok=ok, took=0.1, **about)
+    call.note("function_called", after=0.1, agent="qualifier", id="open", name="f", arguments="{}")
+    picture = drawn(call.entries)
+    shapes = {shape.attrib["id"] for shape in picture.iterfind(f"{SVG}defs/*")}
+    used = {use.attrib["href"] for use in picture.iter(SVG + "use")}
 
-    assert {kind.name.lower() for kind in MarkKind} | {href.removeprefix("#") for href in VERDICTS.values()} <= shapes
+    assert {"#done", "#failed", "#unanswered"} <= used
+    assert {kind.name.lower() for kind in MarkKind} | {href.removeprefix("#") for href in used} <= shapes
 
 
 def test_the_key_of_the_lines_fits_under_the_shortest_call() -> None:
@@ -109,6 +118,44 @@ def test_the_key_of_the_lines_fits_under_the_shortest_call() -> None:
 
     end = MARGIN + float(last.attrib["x"]) + text_width(str(last.text), 10.5)
     assert end <= float(picture.attrib["width"])
+
+
+@pytest.mark.parametrize("seconds", [5.0, 23.5, 24.0, 40.0, 60.0])
+def test_a_handoff_that_was_asked_for_at_the_very_end_is_drawn_once(seconds: float) -> None:
+    call = JournalWriter()
+    call.starts("qualifier")
+    call.says("qualifier", "Hello?")
+    call.note("digit_pressed", after=seconds, digit="1")
+    call.note("handoff_asked", agent="qualifier", to="advisor", reason="agreed", notes="", offset=50)
+
+    assert words(drawn(call.entries)).count("refused: never committed") == 1
+
+
+def test_every_band_has_some_of_the_call_in_it() -> None:
+    """However long the call is: the last pause in which it may be broken can lie behind its end."""
+    empty = []
+    for tenths in range(200, 520, 3):
+        ends = [at / 10 for at in range(30, tenths, 40)]
+        spoken = [{"event": "caller_spoke", "at": end, "start": end - 2, "end": end} for end in ends]
+        bands = laid_out(read_chart(read([*spoken, {"event": "caller_hung_up", "at": tenths / 10}])), 0.0)
+        empty += [(tenths, band.start, band.end) for band in bands if band.start >= band.end]
+
+    assert empty == []
+
+
+@pytest.mark.parametrize(
+    ("said", "rows"),
+    [
+        ("My name is John Smith.", ["My name", "is John", "Smith."]),
+        ("我想了解你们的服务", ["我想了解你", "们的服务"]),
+        ("我想了解你们的服务,请问现在可以办理吗", ["我想了解你", "们的服务,", "请问现在…"]),
+        ("Hello, 世界", ["Hello, 世", "界"]),
+        ("unbreakable-as-it-is", ["unbreak…"]),
+    ],
+)
+def test_a_line_breaks_at_spaces_and_before_any_character_of_a_script_without_them(said: str, rows: list[str]) -> None:
+    assert wrapped(said, 55.0, 10.5, 3) == rows
+    assert [row for row in rows if text_width(row, 10.5) > 55.0] == []
 
 
 def test_refused_handoff_says_why() -> None:
