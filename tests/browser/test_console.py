@@ -45,7 +45,7 @@ from web.calls.campaigns import CampaignRules
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
-from web.console.english import OPERATE
+from web.console.rendering import OPERATE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -31,7 +31,7 @@ from tests.faults.short import SOFT, throw
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of, exchange
 from tests.web.test_serving import listening
 from web.calls.live_calls import KnownCall
-from web.console.english import LIVE, TEXT
+from web.console.rendering import LIVE, TEXT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route

@@ -13,7 +13,7 @@ from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit,
 from tests.browser.lab import PAGE, Bench, on_the_bench
 from tests.browser.talking import talking
 from tests.browser.test_console import requests_of, shoot, violations
-from web.console.english import PHONE, PHONE_TOLD
+from web.console.rendering import PHONE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

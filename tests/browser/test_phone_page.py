@@ -11,7 +11,7 @@ from tests.browser.chromium import ALLOWED, REFUSED, needs_chromium, open_browse
 from tests.browser.lab import PAGE, Bench, idle, on_the_bench
 from tests.browser.talking import talking
 from tests.web.fakes import API_TOKEN
-from web.console.english import PHONE, PHONE_TOLD
+from web.console.rendering import PHONE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,7 +11,7 @@ from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit,
 from tests.browser.lab import PAGE, Bench, idle, on_the_bench
 from tests.browser.network import network_to
 from tests.browser.test_phone_audio import payload_of
-from web.console.english import PHONE_TOLD
+from web.console.rendering import PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route

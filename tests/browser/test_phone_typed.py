@@ -11,7 +11,7 @@ import pytest
 from tests.browser.chromium import needs_chromium, open_browser, visit, wait_text, wait_until, watch
 from tests.browser.lab import PAGE, Heard, begin, tapped
 from tests.browser.talking import talking
-from web.console.english import PHONE_TOLD
+from web.console.rendering import PHONE_TOLD
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 

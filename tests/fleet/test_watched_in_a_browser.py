@@ -11,7 +11,7 @@ from tests.store.fleets import Workers
 from tests.web.console.test_watching import Running
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of
 from tests.web.test_serving import listening
-from web.console.english import LIVE, TEXT
+from web.console.rendering import LIVE, TEXT
 
 pytestmark = [pytest.mark.real_time, needs_chromium()]
 

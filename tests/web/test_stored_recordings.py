@@ -15,7 +15,7 @@ from tests.store.object_stores import DriverFailed, FaultyObjects
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, LEAD, context_of, exchange, record, settings
 from web.calls.call_files import RECORDING, CallFiles
-from web.console.english import TEXT
+from web.console.rendering import TEXT
 from web.serving import started
 from web.worker.retention import Removal
 

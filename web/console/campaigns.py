@@ -12,8 +12,7 @@ from quart.typing import ResponseReturnValue
 
 from store.orders.campaigns import Campaign
 from web.calls.campaigns import rules_of
-from web.console.english import CAMPAIGNS
-from web.console.rendering import message_page, render
+from web.console.rendering import CAMPAIGNS, message_page, render
 from web.routes.campaigns import STATES, CampaignRoutes
 
 PAGE = "/console/campaigns"

@@ -21,10 +21,9 @@ from web.calls.live_calls import KnownCall
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
 from web.console.afterwards import retold
 from web.console.campaigns import CampaignPages
-from web.console.english import OUTCOMES, TEXT
-from web.console.lists import PAGE, asked_by
+from web.console.lists import OUTCOMES, PAGE, asked_by
 from web.console.phone import PHONE_STREAM, PhoneRoutes
-from web.console.rendering import message_page, prepare, read_files, render, static_file
+from web.console.rendering import TEXT, message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
 from web.routes.calls import CallRoutes
 from web.routes.problems import is_name

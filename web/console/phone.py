@@ -22,8 +22,7 @@ from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
 from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
 from web.calls.returning import ARRIVAL_SECONDS
-from web.console.english import OPERATE, PHONE_KEYS, PHONE_TOLD
-from web.console.rendering import render
+from web.console.rendering import OPERATE, PHONE_KEYS, PHONE_TOLD, render
 from web.console.session import SignInCheck, current_session
 from web.routes.credentials import is_here
 from web.routes.problems import json_answer, problem

@@ -4,10 +4,13 @@ The framework would compile a template when it is first asked for, which blocks 
 a second, and run a function of its own in a thread for each page. `prepare` compiles all of them before anything is
 served, once a process. A long page is made in pieces, between which the calls go on.
 
+Every English text of the pages stands in `english.toml`; a page's module gets its own as JSON.
+
 Files are read once, and served from memory: the framework would open one in a thread for each request. A browser asks
 again each time, and gets 304 while the file is what it has.
 """
 
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -18,11 +21,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response, g, request
 
 from web.clients.operator import time_left
-from web.console.english import CAMPAIGNS, LIVE, OPERATE, PHONE, PHONE_TOLD, TEXT
 from web.picture.words import arguments_text, result_text
 from web.routes.problems import problem
 from web.worker.logs import mask
 
+_TEXTS: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name("english.toml").read_text("utf-8"))
+TEXT, LIVE, OPERATE, CAMPAIGNS = (_TEXTS[table] for table in ("pages", "live", "operate", "campaigns"))
+PHONE, PHONE_KEYS, PHONE_TOLD = (_TEXTS[table] for table in ("phone", "phone_keys", "phone_told"))
 _PIECES = 200
 """Of a page, made in one go: less than a millisecond."""
 

@@ -24,8 +24,7 @@ from werkzeug.http import parse_cookie
 from setting_values import is_loopback
 from settings import Settings
 from web.calls.context import AppContext
-from web.console.english import PHONE_TOLD
-from web.console.rendering import render
+from web.console.rendering import PHONE_TOLD, render
 from web.routes.credentials import is_here, is_token
 from web.routes.problems import problem
 from web.sockets.connections import vouch

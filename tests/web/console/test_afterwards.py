@@ -18,7 +18,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
 from web.calls.live_calls import KnownCall
 from web.console.afterwards import retold
-from web.console.english import TEXT
+from web.console.rendering import TEXT
 
 HOSTILE = "</script><script>alert(1)</script>\"'><svg onload=alert(1)>{{ 7 * 7 }}"
 PAGE = f"/console/calls/{CALL_SID}"

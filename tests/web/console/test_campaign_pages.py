@@ -11,7 +11,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import Exchange, context_of, exchange
 from web.calls.campaigns import CampaignRules
 from web.console.campaigns import PAGE
-from web.console.english import CAMPAIGNS
+from web.console.rendering import CAMPAIGNS
 
 HOSTILE = "<script>alert(1)</script>\"'>"
 

@@ -9,11 +9,11 @@ import pytest
 from actors.facts import SessionConnecting
 from tests.web.console.visitors import signed_in
 from tests.web.fakes import exchange
-from web.console import english
-from web.console.english import TEXT
+from web.console import rendering
+from web.console.rendering import TEXT
 
-PAGES = Path(english.__file__).parent
-TABLES = {name: table for name, table in vars(english).items() if isinstance(table, Mapping) and name.isupper()}
+PAGES = Path(rendering.__file__).parent
+TABLES = {name: table for name, table in vars(rendering).items() if isinstance(table, Mapping) and name.isupper()}
 IN_TEMPLATES = re.compile(r"{%.*?%}|{{.*?}}|{#.*?#}|<!doctype html>|<[^>]*>", re.DOTALL)
 READ_ALOUD = re.compile(r'\b(?:aria-label|alt|title|placeholder)="([^"{]*)"')
 IN_MODULES = re.compile(r"//[^\n]*|/\*.*?\*/|\"use strict\"", re.DOTALL)
@@ -53,4 +53,4 @@ def test_every_reason_for_a_session_has_its_words_on_the_live_page() -> None:
     reasons = re.findall(r"[a-z]+", str(SessionConnecting.__doc__).partition("`why`:")[2])
 
     assert len(reasons) > 3
-    assert set(reasons) - {"or"} <= set(english.LIVE)
+    assert set(reasons) - {"or"} <= set(rendering.LIVE)
