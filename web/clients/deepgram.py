@@ -17,9 +17,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from urllib.parse import urlsplit
 
-import attrs
+import httpx
 import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto import ConnectionType, WSConnection
@@ -80,28 +79,6 @@ class _Handshake(trio.abc.Stream):
         """Leave that to the stream's owner."""
 
 
-@attrs.frozen
-class _Address:
-    """Where a Voice Agent URL leads."""
-
-    host: str
-    port: int
-    resource: str
-    secure: bool
-
-    @classmethod
-    def of(cls, url: str) -> "_Address":
-        parts = urlsplit(url)
-        secure = parts.scheme == "wss"
-        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(parts.hostname or "", parts.port or (443 if secure else 80), resource, secure)
-
-    @property
-    def header(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port in {80, 443} else f"{host}:{self.port}"
-
-
 def _unavailable(trouble: Exception) -> AgentUnavailable:
     if isinstance(trouble, ConnectionRejected):
         status = trouble.status_code
@@ -127,10 +104,10 @@ def _raise_trouble(group: BaseExceptionGroup) -> None:
         raise _unavailable(root_cause(trouble)) from group
 
 
-async def _dial(address: _Address, deadline: float) -> trio.SocketStream:
+async def _dial(url: httpx.URL, deadline: float) -> trio.SocketStream:
     try:
         with trio.move_on_at(deadline):
-            return await trio.open_tcp_stream(address.host, address.port)
+            return await trio.open_tcp_stream(url.raw_host, url.port or (443 if url.scheme == "wss" else 80))
     except _TROUBLE as exc:
         raise _unavailable(exc) from exc
     raise _unavailable(trio.TooSlowError())
@@ -148,7 +125,7 @@ async def _secure(stream: FrameStream, host: str, client: TlsClient) -> Tls:
 
 async def _upgrade(
     tcp: trio.SocketStream,
-    address: _Address,
+    url: httpx.URL,
     headers: list[tuple[bytes, bytes]],
     client: TlsClient,
     deadline: float,
@@ -159,14 +136,14 @@ async def _upgrade(
     connection = WebSocketConnection(
         _Handshake(stream),
         WSConnection(ConnectionType.CLIENT),
-        host=address.header,
-        path=address.resource,
+        host=url.netloc.decode(),
+        path=url.raw_path.decode(),
         client_extra_headers=headers,
     )
     try:
         with trio.move_on_at(deadline) as patience:
-            if address.secure:
-                tls = await _secure(stream, address.host, client)
+            if url.scheme == "wss":
+                tls = await _secure(stream, url.raw_host.decode(), client)
             await connection._reader_task()
     except _Upgraded:
         if tls is not None:
@@ -189,23 +166,25 @@ def open_socket(
     Closes: leaving says goodbye and waits `DISCONNECT_SECONDS` for the answer; a cancelled one hangs up.
     """
     opens = _open_fast if is_known(TRIO_WEBSOCKET) else _open_plain
-    return opens(url, headers, client)
+    return opens(httpx.URL(url), headers, client)
 
 
 @opening
-async def _open_fast(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
-    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
-    async with await _dial(address, deadline) as tcp:
-        socket = await _upgrade(tcp, address, headers, client, deadline)
+async def _open_fast(
+    url: httpx.URL, headers: list[tuple[bytes, bytes]], client: TlsClient
+) -> AsyncIterator[PacedWebSocket]:
+    deadline = trio.current_time() + CONNECT_SECONDS
+    async with await _dial(url, deadline) as tcp:
+        socket = await _upgrade(tcp, url, headers, client, deadline)
         yield socket
         with trio.move_on_after(DISCONNECT_SECONDS):
             await socket.aclose()
 
 
-async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClient) -> trio.abc.Stream:
-    if not address.secure:
+async def _stream_of(tcp: trio.SocketStream, url: httpx.URL, client: TlsClient) -> trio.abc.Stream:
+    if url.scheme != "wss":
         return tcp
-    tls = trio.SSLStream(tcp, client.context, server_hostname=address.host, https_compatible=True)
+    tls = trio.SSLStream(tcp, client.context, server_hostname=url.raw_host.decode(), https_compatible=True)
     try:
         await tls.do_handshake()
     finally:
@@ -214,18 +193,20 @@ async def _stream_of(tcp: trio.SocketStream, address: _Address, client: TlsClien
 
 
 @asynccontextmanager
-async def _open_plain(url: str, headers: list[tuple[bytes, bytes]], client: TlsClient) -> AsyncIterator[PacedWebSocket]:
-    address, deadline = _Address.of(url), trio.current_time() + CONNECT_SECONDS
+async def _open_plain(
+    url: httpx.URL, headers: list[tuple[bytes, bytes]], client: TlsClient
+) -> AsyncIterator[PacedWebSocket]:
+    deadline = trio.current_time() + CONNECT_SECONDS
     failed: Exception | None = None
-    async with await _dial(address, deadline) as tcp:
+    async with await _dial(url, deadline) as tcp:
         try:
             async with trio.open_nursery() as library:
                 with trio.fail_at(deadline):
                     connection = await wrap_client_stream(
                         library,
-                        await _stream_of(tcp, address, client),  # type: ignore[arg-type]  # any stream will do
-                        address.header,
-                        address.resource,
+                        await _stream_of(tcp, url, client),  # type: ignore[arg-type]  # any stream will do
+                        url.netloc.decode(),
+                        url.raw_path.decode(),
                         extra_headers=headers,
                         max_message_size=MAX_MESSAGE_BYTES,
                     )

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag, Mark, MarkKind
-from web.picture.letters import ELLIPSIS, MONO_ADVANCE, wrapped
 from web.picture.speech import Speech, joined
+from web.picture.words import ELLIPSIS, MONO_ADVANCE, wrapped
 
 GUTTER = 104.0
 MARGIN = 28.0

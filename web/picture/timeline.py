@@ -17,8 +17,7 @@ from actors.journal import Entry
 from store.records import OPERATOR
 from web.picture.bands import GUTTER, MARGIN, RAIL_HEIGHT, ROW_HEIGHT, SPEECH_HEIGHT, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
-from web.picture.letters import fitted, text_width
-from web.picture.words import milliseconds
+from web.picture.words import fitted, milliseconds, text_width
 
 HEADER_HEIGHT = 84.0
 FOOTER_HEIGHT = 64.0

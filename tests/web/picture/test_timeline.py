@@ -11,8 +11,8 @@ from tests.demo.sample import JournalWriter, read, sample_journal
 from tests.faults.short import SOFT, throw
 from web.picture.bands import GUTTER, MARGIN, laid_out
 from web.picture.chart import MarkKind, read_chart
-from web.picture.letters import text_width, wrapped
 from web.picture.timeline import render_timeline
+from web.picture.words import text_width, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
 
