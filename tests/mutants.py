@@ -448,7 +448,7 @@ MUTANTS = (
         11,
         "a call that was taken over comes back: nobody remembers that it does",
         "web/calls/returning.py",
-        'await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)',
+        "await self.texts.put(call_sid, CallText.TAKE_OVER)",
         "pass",
         ("tests/calls/test_take_over.py",),
     ),

@@ -19,8 +19,8 @@ from store.records import CallRecord, TransferRecord
 from store.search import CallQuery, CallSummary
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, LEAD, LINE, Exchange, FakeLine, context_of, exchange, record, voice_form
-from web.calls.admission import CallNews
-from web.calls.ending import LONGEST_TALK, LOST_SECONDS
+from web.calls.admission import LONGEST_TALK, CallText
+from web.calls.ending import LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
@@ -62,7 +62,7 @@ async def put_through(there: Exchange) -> tuple[KnownCall, WatchedCall]:
 async def resume(there: Exchange) -> None:
     """Tell that the call has come back to this worker, as its stream does."""
     admissions = context_of(there).admissions
-    await admissions.tell(CALL_SID, CallNews.RESUMED, admissions.worker)
+    await admissions.put(CALL_SID, CallText.RESUMED, admissions.worker)
 
 
 @asynccontextmanager
@@ -105,12 +105,12 @@ async def test_a_call_that_another_worker_carries_is_not_taken_up_at_the_start(a
     context = context_of(there)
     await save(there, PUT_THROUGH)
     context.announced.leave(CALL_SID)
-    await context.admissions.tell(CALL_SID, CallNews.RESUMED, "another worker")
+    await context.admissions.put(CALL_SID, CallText.RESUMED, "another worker")
     await context.fleet.admit(LiveCall(CALL_SID, CALL_SID))
 
     await FollowUp(context).recall()
 
-    assert await context.admissions.told(CallNews.RESUMED, [CALL_SID]) == {CALL_SID: "another worker"}
+    assert await context.admissions.told(CallText.RESUMED, [CALL_SID]) == {CALL_SID: "another worker"}
     assert context.announced.parked == {}
 
 

@@ -31,7 +31,8 @@ from tests.web.fakes import (
     exchange,
     record,
 )
-from web.calls.returning import Returns, TwilioTransfers, person_token, whispered
+from web.calls.admission import CallText
+from web.calls.returning import Returns, TwilioTransfers, whispered
 from web.clients.twilio_api import LineError
 
 PERSON = "+15559870000"
@@ -309,7 +310,7 @@ async def test_a_person_who_was_asked_for_the_key_by_a_worker_of_an_older_versio
     autojump_clock: MockClock,
 ) -> None:
     there = await parked()
-    await context_of(there).admissions.tokens.put(person_token(CALL_SID), b"", 60)
+    await context_of(there).admissions.put(CALL_SID, CallText.PERSON)
 
     assert "<Stream" in (await there.twilio("/twilio/dialled", dialled_form("completed"))).text
 
@@ -349,9 +350,8 @@ async def test_the_network_knows_best_whether_a_person_had_the_call_that_was_hun
     """A cold transfer: nobody is asked for a key, and Twilio tells of the talk when it is over, sooner or later."""
     there = await parked()
     told = dialled_form("completed", bridged="true", call_status="completed")
-    returns = Returns(context_of(there))
     if first == "dialled":
-        await returns.note_ended_by(CALL_SID, "ended_by_operator")
+        await context_of(there).admissions.put(CALL_SID, CallText.ENDED_BY, "ended_by_operator")
         await there.twilio("/twilio/dialled", told)
     else:
         there.line.statuses[CALL_SID] = "in-progress"

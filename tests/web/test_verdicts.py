@@ -15,7 +15,7 @@ from protocol.wire import WebSocket
 from store.tokens import TokenStore
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, Peer, exchange, voice_form
 from tests.web.test_media import token_in
-from web.calls.admission import CallNews
+from web.calls.admission import CallText
 from web.calls.context import AppContext
 from web.calls.follow_up import VERDICT_LOOK_SECONDS, look_for_verdicts
 from web.calls.streams import VERDICT_SECONDS
@@ -67,7 +67,7 @@ async def test_a_worker_that_sees_nothing_of_the_others_hangs_nobody_up(autojump
 
 async def test_a_verdict_that_comes_before_the_call_reads_is_kept_for_it(autojump_clock: MockClock) -> None:
     context = context_of(exchange())
-    await context.admissions.tell(CALL_SID, CallNews.VERDICT, "machine_start")
+    await context.admissions.put(CALL_SID, CallText.VERDICT, "machine_start")
     with context.streams.carry(CALL_SID, expects_verdict=True):
         await look_for_verdicts(context)
         with context.services.intercom.open(CALL_SID) as mailbox:

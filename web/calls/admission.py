@@ -22,25 +22,52 @@ from web.calls.live_calls import wall_time
 from web.calls.orders import OrderNote
 
 TOKEN_SECONDS = 60.0
-STREAMED_SECONDS = 4 * 3600.0
-"""As long as a call can last: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
-
-MOST_STREAM_ERRORS = 20
+LONGEST_TALK = 4 * 3600.0
+"""Twilio ends a call after four hours: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
 NEWS_SECONDS = 60.0
 """For a worker to find what another one has heard of its call: it looks every few seconds."""
+KEPT_SECONDS = 120.0
+"""From the redirect to the last thing that the person may ask for."""
+BACK_SECONDS = 20.0
+"""For a call that is given back to have its next stream."""
+MOST_STREAM_ERRORS = 20
 
 
-class CallNews(Enum):
-    """What a worker tells the others of a call."""
+class CallText(Enum):
+    """A text about a call that one request leaves for another one, on whichever worker, and for how many seconds."""
 
-    VERDICT = "verdict"
+    STREAMED = "streamed", LONGEST_TALK
+    """The call has had its stream."""
+    STREAM_ERRORS = "stream-errors", LONGEST_TALK
+    VERDICT = "verdict", NEWS_SECONDS
     """Twilio's `AnsweredBy`, which is the text."""
-    RESUMED = "resumed-by"
+    RESUMED = "resumed-by", NEWS_SECONDS
     """The call has come back to one of our workers; the text is its `Admissions.worker`."""
-    OVER = "over"
+    OVER = "over", NEWS_SECONDS
     """The call does not come back."""
-    ENDED = "ended"
+    ENDED = "ended", NEWS_SECONDS
     """Twilio has said that the call is over."""
+    ENDED_BY = "ended-by", NEWS_SECONDS
+    """How the call has ended, for webhooks that only say that it is over."""
+    TRANSFER = "transfer", KEPT_SECONDS
+    """The document that puts the call through."""
+    WHISPER = "whisper", KEPT_SECONDS
+    """What the person hears first."""
+    PICKED_UP = "picked-up", LONGEST_TALK
+    """The person's phone was picked up, and they were asked for the key."""
+    PERSON = "person", LONGEST_TALK
+    """The person has taken the call; the text says when."""
+    TAKE_OVER = "take-over", LONGEST_TALK
+    """An operator has taken the call over: it comes back."""
+    GIVE_BACK = "give-back", BACK_SECONDS
+    """The document that connects a call again which an operator gives back."""
+
+    def __init__(self, title: str, seconds: float) -> None:
+        self.title = title
+        self.seconds = seconds
+
+    def of(self, call_sid: str) -> str:
+        return f"{self.title} {call_sid}"
 
 
 @attrs.frozen
@@ -75,11 +102,6 @@ class Admission:
     """When its webhook came."""
 
 
-def streamed_text(call_sid: str) -> str:
-    """Name the text that tells all workers that a call has had its stream."""
-    return f"streamed {call_sid}"
-
-
 def arrival_of(form: MultiDict[str, str], order: str) -> Admission:
     """Read caller and callee from a signed webhook. The key is the one of its reservation, if there is one."""
     outbound = form.get("Direction", "inbound").startswith("outbound")
@@ -104,12 +126,34 @@ class NotAdmitted:
 
 
 @attrs.frozen
-class Admissions:
-    """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
+class CallTexts:
+    """The texts about calls that go on: what cannot be looked up now is not there."""
 
     tokens: TokenStore
+
+    async def put(self, call_sid: str, what: CallText, text: str = "") -> None:
+        await self.tokens.put(what.of(call_sid), text.encode(), what.seconds)
+
+    async def drop(self, call_sid: str, what: CallText) -> bool:
+        """Forget a text; whether it was there."""
+        return await self.tokens.drop(what.of(call_sid)) is not None
+
+    async def peek(self, call_sid: str, what: CallText) -> str | None:
+        return (await self.told(what, [call_sid])).get(call_sid)
+
+    async def told(self, what: CallText, call_sids: Sequence[str]) -> Mapping[str, str]:
+        """Return the texts of those calls of which there is such a one."""
+        names = {call_sid: what.of(call_sid) for call_sid in call_sids}
+        kept = await self.tokens.peek_all([*names.values()])
+        return {call_sid: kept[name].decode() for call_sid, name in names.items() if name in kept}
+
+
+@attrs.frozen
+class Admissions(CallTexts):
+    """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
+
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
-    """A name of this process in such news."""
+    """A name of this process in such texts."""
 
     async def mint(self, admission: Admission) -> str:
         """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
@@ -124,9 +168,9 @@ class Admissions:
         """
         if not token:
             return NotAdmitted("no token")
-        name, streamed = f"token {token}", streamed_text(call_sid)
+        name, streamed = f"token {token}", CallText.STREAMED.of(call_sid)
         try:
-            kept = await (self.tokens.take(name) if visitor else self.tokens.exchange(name, streamed, STREAMED_SECONDS))
+            kept = await (self.tokens.take(name) if visitor else self.tokens.exchange(name, streamed, LONGEST_TALK))
         except OSError as exc:
             return NotAdmitted(f"its token cannot be looked up now: {exc}")
         if kept is None:
@@ -153,30 +197,16 @@ class Admissions:
         if [stream_sid, why] in known:
             return False
         errors = orjson.dumps([*known, [stream_sid, why]][-MOST_STREAM_ERRORS:])
-        await self.tokens.put(f"stream-errors {call_sid}", errors, STREAMED_SECONDS)
+        await self.put(call_sid, CallText.STREAM_ERRORS, errors.decode())
         return True
 
     async def stream_errors(self, call_sid: str) -> tuple[str, ...]:
         return tuple(why for _, why in await self._stream_errors(call_sid))
 
     async def _stream_errors(self, call_sid: str) -> list[list[str]]:
-        kept = await self.tokens.peek(f"stream-errors {call_sid}")
-        errors: list[list[str]] = orjson.loads(kept) if kept is not None else []
+        errors: list[list[str]] = orjson.loads(await self.peek(call_sid, CallText.STREAM_ERRORS) or "[]")
         return errors
-
-    async def tell(self, call_sid: str, news: CallNews, text: str = "") -> None:
-        """Keep news of a call for the worker that carries it, and for webhooks that come late."""
-        await self.tokens.put(f"{news.value} {call_sid}", text.encode(), NEWS_SECONDS)
-
-    async def forget(self, call_sid: str, news: CallNews) -> None:
-        await self.tokens.drop(f"{news.value} {call_sid}")
-
-    async def told(self, news: CallNews, call_sids: Sequence[str]) -> Mapping[str, str]:
-        """Return the texts of those calls of which a worker has lately told such news."""
-        names = {call_sid: f"{news.value} {call_sid}" for call_sid in call_sids}
-        kept = await self.tokens.peek_all([*names.values()])
-        return {call_sid: kept[name].decode() for call_sid, name in names.items() if name in kept}
 
     async def is_streamed(self, call_sid: str, *, if_unknown: bool = False) -> bool:
         """Whether a call of ours has had its stream; `if_unknown` where that cannot be looked up now."""
-        return await self.tokens.peek(streamed_text(call_sid), b"" if if_unknown else None) is not None
+        return await self.tokens.peek(CallText.STREAMED.of(call_sid), b"" if if_unknown else None) is not None

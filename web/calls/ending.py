@@ -16,11 +16,10 @@ import trio
 
 from store.calls import CallRecords
 from store.records import TRANSFERRING, CallRecord
+from web.calls.admission import LONGEST_TALK
 from web.calls.counts import Counts
 from web.calls.live_calls import LiveCalls
 
-LONGEST_TALK = 4 * 3600.0
-"""Twilio ends a call after four hours: https://www.twilio.com/docs/voice/api/call-resource#timelimit."""
 LONGEST_SECONDS = LONGEST_TALK + 600.0
 LOST_SECONDS = 90.0
 """Twilio may notice 45 s after us that a stream is lost, and its next stream has ten to come."""

@@ -21,9 +21,9 @@ from store.calls import readable_record
 from store.json_text import known_fields
 from store.records import NEVER_RAN, TRANSFERRING, UNANSWERED
 from store.search import CallQuery
-from web.calls.admission import TOKEN_SECONDS, Admission, CallNews
+from web.calls.admission import LONGEST_TALK, TOKEN_SECONDS, Admission, CallText
 from web.calls.context import AppContext
-from web.calls.ending import LONGEST_TALK, ParkedCall
+from web.calls.ending import ParkedCall
 from web.calls.live_calls import KnownCall, wall_time
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.clients.twilio import ask_status
@@ -71,7 +71,7 @@ class FollowUp:
         known = {*self.context.streams.running(), *running, *announced.parked}
         for record in read:
             if record is not None and record.call_sid not in known:
-                await self.context.admissions.forget(record.call_sid, CallNews.RESUMED)  # it came back before
+                await self.context.admissions.drop(record.call_sid, CallText.RESUMED)  # it came back before
                 announced.park(record)
         self._has_recalled = True
 
@@ -80,11 +80,11 @@ class FollowUp:
         announced, admissions = self.context.announced, self.context.admissions
         if not self._has_recalled:
             await self.recall()
-        for call_sid in await admissions.told(CallNews.ENDED, self.context.streams.running()):
+        for call_sid in await admissions.told(CallText.ENDED, self.context.streams.running()):
             self.context.services.intercom.tell(call_sid, NoteCallOver())
         parked = dict(announced.parked)
-        resumed = await admissions.told(CallNews.RESUMED, [*parked])
-        over = await admissions.told(CallNews.OVER, [*parked])
+        resumed = await admissions.told(CallText.RESUMED, [*parked])
+        over = await admissions.told(CallText.OVER, [*parked])
         for call_sid, each in parked.items():
             if resumed.get(call_sid, admissions.worker) != admissions.worker:
                 announced.leave(call_sid)  # another worker has it now, and will tell of its end
@@ -117,7 +117,7 @@ class FollowUp:
 
 async def look_for_verdicts(context: AppContext) -> None:
     """Tell each call here its verdict (a person, or a machine), once."""
-    verdicts = await context.admissions.told(CallNews.VERDICT, context.streams.expecting_verdicts())
+    verdicts = await context.admissions.told(CallText.VERDICT, context.streams.expecting_verdicts())
     for call_sid in verdicts.keys() & {*context.streams.expecting_verdicts()}:
         if context.services.intercom.tell(call_sid, MachineAnswered(verdicts[call_sid])):
             context.streams.expect_no_verdict(call_sid)

@@ -18,18 +18,16 @@ from agents.context import LONGEST_SENTENCE
 from protocol.phone_numbers import is_phone_number
 from store.calls import readable_record
 from store.records import TRANSFERRING, CallRecord
+from web.calls.admission import BACK_SECONDS, CallText
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
-from web.calls.ending import LONGEST_TALK
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.calls.page_calls import is_page_call
-from web.calls.returning import Returns, give_back_token, take_over_token
+from web.calls.returning import Returns
 from web.clients.twilio_api import LineError
 
 LONGEST_FACT: Final = 1000
 LONGEST_PROMPT: Final = 20_000
-BACK_SECONDS: Final = 20.0
-"""For a call that is given back to have its next stream."""
 LOOK_SECONDS: Final = 0.25
 LONGEST_BY: Final = 100
 
@@ -101,17 +99,17 @@ async def operate(context: AppContext, call_sid: str, command: Command) -> Asked
 
 async def _call_back(context: AppContext, record: CallRecord, command: Command) -> Asked:
     """Have the line connect a call that an operator has taken over; its next stream answers the command."""
-    call_sid, texts = record.call_sid, context.admissions.tokens
-    if await texts.take(take_over_token(call_sid)) is None:
+    call_sid, texts = record.call_sid, context.admissions
+    if await texts.tokens.take(CallText.TAKE_OVER.of(call_sid)) is None:
         return refused("nobody has taken this call over, or somebody gives it back already")
-    await texts.drop(f"transfer {call_sid}")
+    await texts.drop(call_sid, CallText.TRANSFER)
     document = await Returns(context).call_back(record, command)
-    await texts.put(give_back_token(call_sid), document.encode(), BACK_SECONDS)
+    await texts.put(call_sid, CallText.GIVE_BACK, document)
     try:
         await context.line.redirect(call_sid, document)
     except LineError as exc:
-        await texts.drop(give_back_token(call_sid))
-        await texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
+        await texts.drop(call_sid, CallText.GIVE_BACK)
+        await texts.put(call_sid, CallText.TAKE_OVER)
         return failed(f"the line did not connect the call: {exc.reason}")
     with trio.move_on_after(BACK_SECONDS):
         while True:

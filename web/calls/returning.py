@@ -21,10 +21,8 @@ from actors.messages import NoteStreamError
 from agents.quoting import neutral
 from store.json_text import OtherVersion, known_fields
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from store.tokens import TokenStore
-from web.calls.admission import NEWS_SECONDS, Admission, CallNews, arrival_of
+from web.calls.admission import Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
-from web.calls.ending import LONGEST_TALK
 from web.calls.orders import Order, OrderNote
 from web.clients import twiml
 from web.clients.twilio import Line
@@ -40,32 +38,10 @@ STREAM_PATH = "/twilio"
 ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
 
-KEPT_SECONDS = 120.0
-"""From the redirect to the last thing that the person may ask for."""
 LONGEST_WHISPER = 400
 A_CALLER = "A caller for you."
 
 _log = structlog.stdlib.get_logger()
-
-
-def take_over_token(call_sid: str) -> str:
-    """Name the token that tells that an operator has taken the call over: it comes back."""
-    return f"take-over {call_sid}"
-
-
-def give_back_token(call_sid: str) -> str:
-    """Name the token with the document that connects a call again which an operator gives back."""
-    return f"give-back {call_sid}"
-
-
-def person_token(call_sid: str) -> str:
-    """Name the token that tells that a person has taken the call, and when."""
-    return f"person {call_sid}"
-
-
-def picked_up_token(call_sid: str) -> str:
-    """Name the token that tells that a person's phone was picked up, and that they were asked for the key."""
-    return f"picked-up {call_sid}"
 
 
 @attrs.frozen
@@ -118,21 +94,13 @@ class Returns:
         transfers = [attrs.evolve(one, outcome=transfer, talked=talked) for one in record.transfers[-1:]]
         settled = attrs.evolve(record, transfers=(*record.transfers[:-1], *transfers))
         if record.outcome == TRANSFERRING:
-            ended_by = await self.context.admissions.tokens.peek(f"ended-by {call_sid}")
-            told = ended_by.decode() if ended_by is not None else outcome
-            concluded = attrs.evolve(settled, outcome=told)
+            ended_by = await self.context.admissions.peek(call_sid, CallText.ENDED_BY)
+            concluded = attrs.evolve(settled, outcome=ended_by or outcome)
             await self.context.services.save(concluded)
             await self.context.files.rewrite(concluded)
         elif transfer == ANSWERED and record.transfers and record.transfers[-1].outcome in _UNTAKEN:
             told = outcome if record.outcome in {UNHEARD, "caller_hung_up"} else record.outcome
             await self._amend(attrs.evolve(settled, outcome=told))
-
-    async def note_ended_by(self, call_sid: str, outcome: str) -> None:
-        """Keep how a call has ended, for webhooks that only say that it is over; empty: it has not."""
-        if outcome:
-            await self.context.admissions.tokens.put(f"ended-by {call_sid}", outcome.encode(), NEWS_SECONDS)
-        else:
-            await self.context.admissions.tokens.drop(f"ended-by {call_sid}")
 
     async def conclude_left(self, call_sid: str, outcome: str, transfer: str) -> None:
         """Conclude a call that ended while it was put through; if the person had taken it, as transferred."""
@@ -144,14 +112,13 @@ class Returns:
 
     async def talked(self, call_sid: str) -> float | None:
         """Return how long ago the person pressed the key; None if they have not, as far as is known."""
-        taken = await self.context.admissions.tokens.peek(person_token(call_sid))
+        taken = await self.context.admissions.peek(call_sid, CallText.PERSON)
         return round(max(0.0, await self._now() - float(taken)), 3) if taken else None
 
     async def note_taken(self, call_sid: str) -> None:
         """Keep when the person pressed the key, the first time."""
-        tokens, name = self.context.admissions.tokens, person_token(call_sid)
-        if not await tokens.peek(name):
-            await tokens.put(name, repr(await self._now()).encode(), LONGEST_TALK)
+        if not await self.context.admissions.peek(call_sid, CallText.PERSON):
+            await self.context.admissions.put(call_sid, CallText.PERSON, repr(await self._now()))
 
     async def _now(self) -> float:
         """Return the time that all workers have, whatever their clocks say; ours while the database is away."""
@@ -191,7 +158,7 @@ class Returns:
         await self.context.streams.settle(call_sid)
         call = self.context.live_calls.find(call_sid)
         if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
-            await self.context.admissions.tell(call_sid, CallNews.OVER)
+            await self.context.admissions.put(call_sid, CallText.OVER)
 
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database is away."""
@@ -219,7 +186,8 @@ class TwilioTransfers:
     """Puts calls through to `number`, unless a call asks for another; `whispers` before they are connected."""
 
     line: Line
-    texts: TokenStore
+    texts: CallTexts = attrs.field(converter=CallTexts)
+    """Is given as the `TokenStore` that keeps them."""
     origin: str
     our_number: str
     number: str = ""
@@ -227,9 +195,9 @@ class TwilioTransfers:
 
     async def _note_take_over(self, call_sid: str, order: TransferOrder) -> None:
         if order.comes_back:
-            await self.texts.put(take_over_token(call_sid), b"", LONGEST_TALK)
+            await self.texts.put(call_sid, CallText.TAKE_OVER)
         else:
-            await self.texts.drop(take_over_token(call_sid))  # of an earlier one
+            await self.texts.drop(call_sid, CallText.TAKE_OVER)  # of an earlier one
 
     async def put_through(self, call_sid: str, order: TransferOrder) -> None:
         """Have Twilio dial the person; it stops the call's stream. Raises: `LineError`."""
@@ -241,15 +209,15 @@ class TwilioTransfers:
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
         document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
         await self._note_take_over(call_sid, order)
-        for name in (picked_up_token(call_sid), person_token(call_sid)):  # of an earlier transfer of this call
-            await self.texts.drop(name)
-        await self.texts.put(f"whisper {call_sid}", whispered(order).encode(), KEPT_SECONDS)
-        await self.texts.put(f"transfer {call_sid}", document.encode(), KEPT_SECONDS)
+        for earlier in (CallText.PICKED_UP, CallText.PERSON):  # of an earlier transfer of this call
+            await self.texts.drop(call_sid, earlier)
+        await self.texts.put(call_sid, CallText.WHISPER, whispered(order))
+        await self.texts.put(call_sid, CallText.TRANSFER, document)
         try:
             await self.line.redirect(call_sid, document)
         except LineError as exc:
             refusal = exc
         else:
             return
-        await self.texts.drop(f"transfer {call_sid}")
+        await self.texts.drop(call_sid, CallText.TRANSFER)
         raise refusal

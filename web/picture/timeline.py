@@ -11,7 +11,6 @@ from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from actors.journal import Entry
 from store.records import OPERATOR
@@ -33,7 +32,7 @@ def written(value: object) -> object:
     """Write a value of the template: numbers to a hundredth of a pixel, and no character that XML has no place for."""
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
-    return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return _UNPRINTABLE.sub("\ufffd", value) if type(value) is str else value  # not markup: a `str` of its own kind
 
 
 @cache

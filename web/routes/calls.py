@@ -24,6 +24,7 @@ from actors.commands import KINDS, OVER, Command, CommandAnswer, Outcome
 from settings import TransferMode
 from store.orders.queue import DoNotCall, KeptOrder, SameKey
 from store.records import TRANSFERRING, UNANSWERED, RecordError, record_as_json
+from web.calls.admission import CallText
 from web.calls.commands import NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.dispatch import Dispatcher
@@ -274,17 +275,16 @@ class CallRoutes:
         if not is_call_sid(call_sid):
             return no_such_call() if call is None else self._without_sid(name, call)
         end = hang_up_politely if request.args.get("goodbye") == "yes" else hang_up_at_once
-        returns = Returns(self.context)
-        await returns.note_ended_by(call_sid, BY_OPERATOR)
+        await self.context.admissions.put(call_sid, CallText.ENDED_BY, BY_OPERATOR)
         try:
             status = await end(self.context, call_sid)
         except LineError as exc:
-            await returns.note_ended_by(call_sid, "")
+            await self.context.admissions.drop(call_sid, CallText.ENDED_BY)
             return problem(502, f"Twilio did not hang up: {exc.reason}", code=exc.code, fix=exc.fix)
         self.context.slots.release(call.id if call is not None else name)
         if call is None or call.outcome == TRANSFERRING:  # no stream of ours ends with it
             is_warm = self.context.settings.transfer_mode is TransferMode.WARM  # else no key tells that it was taken
-            await returns.conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
+            await Returns(self.context).conclude_left(call_sid, BY_OPERATOR, "canceled" if is_warm else "unknown")
         _log.info("call_hung_up", call_sid=call_sid, by=by)
         return _accepted(name, call_sid, call, status)
 

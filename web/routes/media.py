@@ -34,7 +34,7 @@ from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
-from web.calls.admission import Admission, CallNews, NotAdmitted, streamed_text
+from web.calls.admission import Admission, CallText, NotAdmitted
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall, wall_time
@@ -126,13 +126,13 @@ class MediaStreams:
                 await (self._carry_page if visitor else self._carry)(socket, started, admitted)
                 return
         if not admitted.resumes and started.call_sid not in self.context.streams.running():
-            await self.context.admissions.tokens.drop(streamed_text(started.call_sid))  # it has had none
+            await self.context.admissions.drop(started.call_sid, CallText.STREAMED)  # it has had none
         await self._refuse(socket, NotAdmitted("no free line"), TRY_AGAIN_LATER, started.call_sid)
 
     async def _carry(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         plan, call_sid, context = _plan(started, admitted), started.call_sid, self.context
         if admitted.resumes:
-            await context.admissions.tell(call_sid, CallNews.RESUMED, context.admissions.worker)
+            await context.admissions.put(call_sid, CallText.RESUMED, context.admissions.worker)
             context.announced.leave(call_sid)
             left = await Returns(context).record_of(call_sid) or await context.fleet.noted(call_sid)  # by a dead worker
             plan = attrs.evolve(plan, resumption=None if left is None else _resumption(left, admitted))

@@ -11,20 +11,10 @@ import structlog
 from quart import Blueprint, Response, request
 
 from protocol.twilio import FINAL_STATUSES
-from web.calls.admission import CallNews
+from web.calls.admission import CallText
 from web.calls.context import AppContext
-from web.calls.ending import LONGEST_TALK
 from web.calls.outcomes import why
-from web.calls.returning import (
-    A_CALLER,
-    ANSWERED,
-    TRANSFERRED,
-    Returns,
-    give_back_token,
-    person_token,
-    picked_up_token,
-    take_over_token,
-)
+from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns
 from web.clients import twiml
 from web.routes.problems import count_of, xml
 
@@ -48,11 +38,10 @@ class TransferRoutes:
 
     async def whisper(self) -> Response:
         call_sid = request.args.get("call", "")
-        texts = self.context.admissions.tokens
-        await texts.put(picked_up_token(call_sid), b"", LONGEST_TALK)
-        words = await texts.peek(f"whisper {call_sid}")
-        origin = self.context.signatures.origin
-        return xml(twiml.whisper(origin, call_sid, words.decode() if words is not None else A_CALLER))
+        texts = self.context.admissions
+        await texts.put(call_sid, CallText.PICKED_UP)
+        words = await texts.peek(call_sid, CallText.WHISPER) or A_CALLER
+        return xml(twiml.whisper(self.context.signatures.origin, call_sid, words))
 
     async def accepted(self) -> Response:
         call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")
@@ -68,24 +57,24 @@ class TransferRoutes:
         """Say what follows the person: the end of the call, or the agent again, if nobody took it."""
         form, returns = await request.form, Returns(self.context)
         call_sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
-        texts = self.context.admissions.tokens
-        await texts.drop(f"transfer {call_sid}")
+        texts = self.context.admissions
+        await texts.drop(call_sid, CallText.TRANSFER)
         _log.info("person_dialled", call_sid=call_sid, status=status, bridged=form.get("DialBridged"))
-        if (given_back := await texts.peek(give_back_token(call_sid))) is not None:
-            return xml(given_back.decode())
+        if (given_back := await texts.peek(call_sid, CallText.GIVE_BACK)) is not None:
+            return xml(given_back)
         is_over = form.get("CallStatus", "") in FINAL_STATUSES
-        person = await texts.peek_all([picked_up_token(call_sid), person_token(call_sid)])
-        may_be = not person or bool(person.get(person_token(call_sid)))  # of an older version, it may be empty
-        has_talked = is_taken(form, may_be)
-        comes_back = await texts.drop(take_over_token(call_sid)) is not None and not is_over
+        picked_up, pressed = CallText.PICKED_UP.of(call_sid), CallText.PERSON.of(call_sid)
+        person = await texts.tokens.peek_all([picked_up, pressed])
+        has_talked = is_taken(form, not person or bool(person.get(pressed)))  # of an older version, it may be empty
+        comes_back = await texts.drop(call_sid, CallText.TAKE_OVER) and not is_over
         if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
             return xml(twiml.hang_up())
         if is_over:
-            await self.context.admissions.tell(call_sid, CallNews.ENDED)
+            await self.context.admissions.put(call_sid, CallText.ENDED)
             await returns.conclude(call_sid, "caller_hung_up", status if status in _NOBODY_THERE else "canceled")
             return xml(twiml.nothing())
-        if await self.context.admissions.told(CallNews.ENDED, [call_sid]):  # a late repetition
+        if await self.context.admissions.told(CallText.ENDED, [call_sid]):  # a late repetition
             return xml(twiml.nothing())
         await self.context.streams.settle(call_sid)
         why = "" if has_talked else unreached(form)

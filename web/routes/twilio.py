@@ -18,7 +18,7 @@ from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
 from protocol.twilio import FINAL_STATUSES
 from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord, RecordError
-from web.calls.admission import Admission, CallNews, arrival_of
+from web.calls.admission import Admission, CallText, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
@@ -139,7 +139,7 @@ class TwilioRoutes:
         _log.info("call_answered", call_sid=call_sid, answered_by=answered_by)
         if not await self.context.commands.tell(call_sid, MachineAnswered(answered_by)):
             # its stream may be late, or elsewhere
-            await self.context.admissions.tell(call_sid, CallNews.VERDICT, answered_by)
+            await self.context.admissions.put(call_sid, CallText.VERDICT, answered_by)
         return Response("", 204)
 
     async def stream(self) -> Response:
@@ -179,19 +179,18 @@ class TwilioRoutes:
             await returns.over(call_sid)
             await self._conclude_no_show(form)
             return twiml.nothing()
-        if await admissions.told(CallNews.ENDED, [call_sid]):  # a late repetition
+        if await admissions.told(CallText.ENDED, [call_sid]):  # a late repetition
             return twiml.nothing()
         if "again" not in request.args and self.context.streams.is_again(call_sid):  # a repetition, too
             return await returns.take_back(form, again=True)
         # where the stream was stopped by a transfer, that document has taken the place of ours
-        transfer = await admissions.tokens.peek(f"transfer {call_sid}")
-        return transfer.decode() if transfer is not None else None
+        return await admissions.peek(call_sid, CallText.TRANSFER)
 
     async def _note_ended(self, call_sid: str) -> None:
         """Take in that Twilio says of a call that it is over: tell it, wherever it runs."""
         await self.context.commands.tell(call_sid, NoteCallOver())
         if call_sid:
-            await self.context.admissions.tell(call_sid, CallNews.ENDED)
+            await self.context.admissions.put(call_sid, CallText.ENDED)
 
     async def _is_streamed(self, call_sid: str, status: str) -> bool:
         """Tell whether a call has had its stream; other workers need not be asked of one that nobody has answered."""
