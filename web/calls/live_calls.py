@@ -18,6 +18,8 @@ from store.records import TRANSFERRING
 
 _UNANSWERED = frozenset({"queued", "initiated", "ringing"})
 
+PAGE_CALLER = "client:page"
+"""The caller in the records of calls from the browser's phone; Twilio writes its own browser phones so, too."""
 STALE_SECONDS = 3.0
 """A call that is ringing is heard of again within about this time."""
 
@@ -84,6 +86,11 @@ class KnownCall:
     def live(self) -> bool:
         """Whether something may still happen to this call here."""
         return not self.over and not self.elsewhere
+
+    @property
+    def is_pages(self) -> bool:
+        """Whether no telephone network is behind it: closing its stream ends it."""
+        return self.caller == PAGE_CALLER
 
     @property
     def rings(self) -> bool:

@@ -22,7 +22,6 @@ from web.calls.admission import BACK_SECONDS, CallText
 from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
-from web.calls.page_calls import is_page_call
 from web.calls.returning import Returns
 from web.clients.twilio_api import LineError
 
@@ -139,7 +138,7 @@ async def hang_up_at_once(context: AppContext, call_sid: str) -> str:
     *Raises* `LineError`.
     """
     await context.commands.tell(call_sid, EndCallNow(BY_OPERATOR))
-    if not is_page_call(context.live_calls.find(call_sid)):
+    if not context.live_calls.news_of(call_sid).is_pages:
         await context.line.hang_up(call_sid)
     return "completed"
 
@@ -152,7 +151,7 @@ async def hang_up_politely(context: AppContext, call_sid: str) -> str:
     """
     if await context.commands.tell(call_sid, CloseCall(BY_OPERATOR)):
         return "in-progress"
-    if is_page_call(context.live_calls.find(call_sid)) or await context.line.status_of(call_sid) != "in-progress":
+    if context.live_calls.news_of(call_sid).is_pages or await context.line.status_of(call_sid) != "in-progress":
         return await hang_up_at_once(context, call_sid)  # nobody has picked up yet
     await context.line.redirect(call_sid, say_and_end(context.services.policy.wording.closing))
     return "in-progress"

@@ -9,6 +9,7 @@ whose gate has let the request in; the stream comes past `web.media`, which asks
 it says what a visitor types, and the page plays that down the line.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from quart.typing import ResponseReturnValue
 
 from web.calls.admission import Admission, NotAdmitted
 from web.calls.context import AppContext
-from web.calls.page_calls import PAGE_ACCOUNT, new_admission, new_stream_sid
+from web.calls.live_calls import PAGE_CALLER
 from web.calls.returning import ARRIVAL_SECONDS
 from web.console.rendering import OPERATE, PHONE_KEYS, PHONE_TOLD, render
 from web.console.session import SignInCheck, current_session
@@ -29,9 +30,16 @@ from web.routes.problems import json_answer, problem
 from web.sockets.asgi_events import headers_of
 
 PHONE_STREAM = "/phone"
+PAGE_ACCOUNT = "AC" + "0" * 32
 LONGEST_TYPED = 300
 
 _log = structlog.stdlib.get_logger()
+
+
+def new_admission(visitor: str, takes_over: str = "") -> Admission:
+    """Return what is known of a new stream from the page of this visitor: a call, or the operator's side of one."""
+    call_sid = f"CA{secrets.token_hex(16)}"
+    return Admission(call_sid, "inbound", PAGE_CALLER, "", key=call_sid, visitor=visitor, takes_over=takes_over)
 
 
 class SpeechFailed(Exception):
@@ -120,7 +128,7 @@ class PhoneRoutes:
 
     async def _ticket(self, admission: Admission) -> Response:
         token = await self.context.admissions.mint(admission)
-        ids = {"accountSid": PAGE_ACCOUNT, "callSid": admission.call_sid, "streamSid": new_stream_sid()}
+        ids = {"accountSid": PAGE_ACCOUNT, "callSid": admission.call_sid, "streamSid": f"MZ{secrets.token_hex(16)}"}
         return json_answer({**ids, "token": token})
 
     async def say(self) -> Response:

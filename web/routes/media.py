@@ -37,8 +37,7 @@ from store.records import TRANSFERRING, CallRecord
 from web.calls.admission import Admission, CallText, NotAdmitted
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
-from web.calls.live_calls import KnownCall, wall_time
-from web.calls.page_calls import PAGE_CALLER, services_for_page
+from web.calls.live_calls import PAGE_CALLER, KnownCall, wall_time
 from web.calls.returning import STREAM_PATH, Returns
 from web.routes.problems import is_call_sid, is_stream_sid
 from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
@@ -150,7 +149,7 @@ class MediaStreams:
         """Carry a call from a page: nobody else knows of it, and its stream's end is its own."""
         call_sid, context = started.call_sid, self.context
         context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid).carried())
-        services = services_for_page(context.services)
+        services = attrs.evolve(context.services, line=PageLine(), transfers=None, operator_transfers=None)
         try:
             with (
                 bound_contextvars(**_logged(started, context.services)),
@@ -182,6 +181,16 @@ class MediaStreams:
         self.context.counts.refused("stream")
         _log.warning("stream_refused", why=refusal.why, call_sid=call_sid or None)
         await socket.aclose(code)
+
+
+class PageLine:
+    """The telephone network of a call from a page, which has none: it is over when its stream is closed."""
+
+    async def hang_up(self, call_sid: str) -> None:
+        """Leave it to the stream's end."""
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Say nothing: no network speaks for us. The page tells how the call has ended."""
 
 
 def _logged(started: StreamStarted, services: CallServices) -> dict[str, str]:

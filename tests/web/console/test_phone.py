@@ -16,9 +16,10 @@ from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import STREAM_SID, Exchange, FakeCalls, Peer, at_home, context_of, exchange, record, voice_form
-from web.calls.page_calls import PAGE_CALLER, PageLine
+from web.calls.live_calls import PAGE_CALLER
 from web.console.phone import LONGEST_TYPED, SpeechFailed
 from web.console.rendering import PHONE_TOLD, read_files
+from web.routes.media import PageLine
 
 ORIGIN = "https://agent.example.com"
 HOST = "agent.example.com"

@@ -27,9 +27,9 @@ from tests.web.console.visitors import signed_in
 from tests.web.fakes import CALL_SID, Exchange, FakeCalls, FakeLine, context_of, services, settings
 from web.app import create_app
 from web.calls.context import Opened
-from web.calls.page_calls import new_admission
 from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
+from web.console.phone import new_admission
 from web.console.session import Sessions
 from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, EventStream, ListenStream
 from web.routes.watch_elsewhere import (
