@@ -19,6 +19,7 @@ from tests.browser.network import network_to
 from tests.browser.test_console import (
     PAGES,
     Entries,
+    Running,
     many_records,
     requests_of,
     sample_record,
@@ -603,3 +604,32 @@ async def test_a_campaign_is_followed_paused_and_canceled_on_its_page(tmp_path: 
                 return [*seen, trio.from_thread.run(state)]
 
         assert await visit(drive) == ["running", "paused", "canceled"]
+
+
+@pytest.mark.parametrize("comes_back", [True, False], ids=["back", "over"])
+async def test_the_page_of_a_call_that_was_put_through_shows_what_becomes_of_it(
+    tmp_path: Path, comes_back: bool
+) -> None:
+    left = attrs.evolve(sample_record(), outcome="transferring")
+    async with served(tmp_path, left) as console:
+        context = context_of(console.there)
+
+        def come_back() -> None:
+            Running.of(context.watched.watch(left.call_sid))
+
+        async def end() -> None:
+            await context.services.records.save(attrs.evolve(left, outcome="transferred"))
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(f"{console.origin}/console/calls/{left.call_sid}")
+                assert page.locator(".badge").inner_text() == "transferring"
+                if comes_back:
+                    trio.from_thread.run_sync(come_back)
+                    wait_until(page, lambda: page.locator("#call #floor").count() == 1)
+                else:
+                    trio.from_thread.run(end)
+                    wait_until(page, lambda: page.locator(".badge").inner_text() == "transferred")
+
+        await visit(drive)

@@ -1,4 +1,6 @@
 // One cursor through picture and transcript, moved by the recording; a click on either moves the recording.
+import { renew } from "./renew.js";
+
 const audio = document.getElementById("audio");
 const picture = document.getElementById("picture");
 const cursor = document.getElementById("cursor");
@@ -97,3 +99,7 @@ if (audio) {
   });
   sides(document.getElementById("channels"));
 }
+
+// A call that was put through may come back to an agent: its live page, or what became of it, takes the place of this.
+const unsettled = (page) => page.querySelector("[data-unsettled]") !== null;
+if (unsettled(document)) renew(() => location.href, 3000, (told) => unsettled(told) || location.reload());
