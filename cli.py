@@ -119,7 +119,7 @@ async def _call_from_here(settings: Settings, address: str, number: str | None) 
         try:
             async with client_at(address, settings.api_token) as client:
                 await follow_call(Operator(client), number, {}, {})
-        except OperatorError as exc:
+        except (OperatorError, OSError) as exc:
             err.print(str(exc), style="red", markup=False, soft_wrap=True)
         err.print("The server goes on; Ctrl-C ends it.")
 

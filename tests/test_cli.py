@@ -617,6 +617,20 @@ def test_a_call_that_cannot_be_ordered_does_not_end_the_server(monkeypatch: pyte
     assert (done.exit_code, "LEAD_PHONE_NUMBER is not set." in done.output) == (0, True)
 
 
+def test_a_call_that_cannot_be_ordered_for_the_machines_own_reasons_is_told_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def follow(operator: Operator, *_: object) -> int:
+        await operator.http.aclose()
+        raise OSError("the proxy that HTTP_PROXY names cannot be used")
+
+    monkeypatch.setattr("web.serving.serve_calls", _listen)
+    monkeypatch.setattr("cli.follow_call", follow)
+    done = run("serve", "--call")
+
+    assert (done.exit_code, "that HTTP_PROXY names" in done.output, "Ctrl-C" in done.output) == (0, True, True)
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), SystemExit(1)], ids=["full", "nobody reads: rich"]
 )
