@@ -20,7 +20,7 @@ from actors.call_state import CallState
 from actors.commands import DONE
 from actors.endings.intercom import Attendant, mind_length
 from actors.endings.machine import AnsweringMachine
-from actors.endings.transfer import mind_transfers, say_and_end
+from actors.endings.transfer import mind_transfers
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted, WritingRefused
 from actors.floor import Floor
 from actors.journal import Journal
@@ -39,6 +39,7 @@ from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
 from protocol.audio import FRAME_BYTES
+from protocol.twilio import twiml
 from protocol.wire import PacedWebSocket
 from store.records import TRANSFERRING, CallRecord, RunningRecord
 from store.redaction import CallRedaction
@@ -239,13 +240,13 @@ class Call:
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
             case EndConversation(outcome=name, unsaid=sentence):
                 self._end_as(name)
-                await self._redirect(say_and_end(sentence))
+                await self._redirect(twiml.say_and_end(sentence))
             case None:
                 self._end_as("no_agent")
                 policy = self.services.policy
                 await trio.sleep(min(self.state.ledger.unplayed, policy.deadlines.last_word))
                 apology = policy.wording.apology
-                await self._redirect(say_and_end(apology, dial=policy.fallback_number, line=policy.our_number))
+                await self._redirect(twiml.say_and_end(apology, dial=policy.fallback_number, line=policy.our_number))
             case _:
                 assert_never(outcome)
 

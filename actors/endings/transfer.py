@@ -9,7 +9,6 @@ from functools import partial
 
 import attrs
 import trio
-from twilio.twiml.voice_response import Dial, VoiceResponse
 
 from actors.call_state import CallState
 from actors.facts import TransferAsked, TransferFailed
@@ -18,8 +17,6 @@ from actors.summarizer import prepared_brief
 from actors.supervision import Crashed, guard
 from actors.turn.events import PutThroughFailed
 from agents.brief import Brief
-
-DIAL_SECONDS = 20
 
 
 async def mind_transfers(state: CallState) -> None:
@@ -73,19 +70,3 @@ def _redacted_order(order: TransferOrder, state: CallState) -> TransferOrder:
     # only fields that are texts, which mypy cannot see
     brief = attrs.evolve(order.brief, **{name: redaction.text(text) for name, text in words.items()})  # type: ignore[arg-type]
     return attrs.evolve(order, reason=redaction.text(order.reason), notes=redaction.text(order.notes), brief=brief)
-
-
-def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
-    """Build the TwiML that says something, then dials a number if there is one, from our own `line`, and ends the call.
-
-    Without a line the caller's own number would be shown, and the person dialled may refuse one that is withheld
-    (https://www.twilio.com/docs/api/errors/13214).
-    """
-    response = VoiceResponse()
-    response.say(words)
-    if dial:
-        dialling = Dial(caller_id=line or None, timeout=DIAL_SECONDS)
-        dialling.number(dial)
-        response.append(dialling)
-    response.hangup()
-    return str(response)

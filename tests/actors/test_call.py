@@ -15,7 +15,6 @@ from trio_websocket import ConnectionClosed
 
 from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
-from actors.endings.transfer import say_and_end
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
@@ -25,6 +24,7 @@ from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
 from protocol.twilio import FromTwilio, MarkReached, MediaArrived, StreamStopped
+from protocol.twilio.twiml import say_and_end
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.pacing import PacedClock
 from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, decode_command, encode_event

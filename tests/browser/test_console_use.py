@@ -19,7 +19,6 @@ from tests.browser.network import network_to
 from tests.browser.test_console import (
     PAGES,
     Entries,
-    Running,
     many_records,
     requests_of,
     sample_record,
@@ -29,6 +28,7 @@ from tests.browser.test_console import (
 )
 from tests.demo.sample import sample_journal
 from tests.faults.short import SOFT, throw
+from tests.web.console.test_watching import Running
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, LEAD, context_of, exchange
 from tests.web.test_serving import listening
 from web.calls.live_calls import KnownCall

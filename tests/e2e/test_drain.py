@@ -11,7 +11,7 @@ from simulators.pacing import PacedClock
 from simulators.scenario import Scenario
 from simulators.twilio.log import StreamOpened, VerbExecuted
 from tests.e2e.line import SHORT, Line, open_line
-from web.clients.twiml import CLOSING
+from web.routes.twilio import CLOSING
 
 pytestmark = pytest.mark.real_time
 

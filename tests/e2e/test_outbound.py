@@ -13,7 +13,7 @@ from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
 from tests.e2e.line import Line, open_line
-from web.clients.twiml import BUSY
+from web.routes.twilio import BUSY
 
 pytestmark = pytest.mark.real_time
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from twilio.twiml import voice_response as sdk
 
+from protocol.twilio import twiml
 from simulators.twilio.twiml import IgnoredVerb, parse_twiml
-from web.clients import twiml
 
 ORIGIN, CALL = "https://agent.example.com", "CA0123456789abcdef0123456789abcdef"
 OURS, HUMAN = "+15550009999", "+15551239999"
@@ -18,8 +18,8 @@ OURS, HUMAN = "+15550009999", "+15551239999"
 DOCUMENTS = {
     "stream": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", 'Zoë "Q" <&>'),
     "stream again": twiml.connect_stream(ORIGIN, "wss://agent.example.com/twilio", "abc", again=True),
-    "apology": twiml.apologise(HUMAN, OURS),
-    "apology without anybody": twiml.apologise(None, OURS),
+    "apology": twiml.say_and_end("Sorry.", dial=HUMAN, line=OURS),
+    "apology without anybody": twiml.say_and_end("Sorry."),
     "put through": twiml.put_through(ORIGIN, HUMAN, OURS, CALL, whispers=True),
     "put through silently": twiml.put_through(ORIGIN, HUMAN, OURS, CALL, whispers=False),
     "whisper": twiml.whisper(ORIGIN, CALL, "John, about a pension."),

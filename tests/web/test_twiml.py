@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.endings.transfer import say_and_end
-from web.clients import twiml
+from protocol.twilio import twiml
+from web.routes.twilio import BUSY
 
 ALLOWED = {
     "Response": set(),
@@ -23,9 +23,9 @@ ALLOWED = {
 
 DOCUMENTS = [
     twiml.connect_stream("https://a.example", "wss://a.example/twilio", "t"),
-    say_and_end(twiml.BUSY),
-    twiml.apologise("+15559870000", "+15551230000"),
-    twiml.apologise(None, "+15551230000"),
+    twiml.say_and_end(BUSY),
+    twiml.say_and_end("Sorry.", dial="+15559870000", line="+15551230000"),
+    twiml.say_and_end("Sorry."),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=True),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=False),
     twiml.whisper("https://a.example", "CA1", 'A call from Zoë "Q" <&>, about a pension.'),

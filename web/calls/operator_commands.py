@@ -12,10 +12,10 @@ import attrs
 import trio
 
 from actors.commands import KINDS, OVER, Action, Command, CommandAnswer, GiveBack, answer_of, failed, refused
-from actors.endings.transfer import say_and_end
 from actors.messages import CloseCall, EndCallNow
 from agents.context import LONGEST_SENTENCE
 from protocol.phone_numbers import is_phone_number
+from protocol.twilio import twiml
 from store.calls import readable_record
 from store.records import TRANSFERRING, CallRecord
 from web.calls.admission import BACK_SECONDS, CallText
@@ -153,5 +153,5 @@ async def hang_up_politely(context: AppContext, call_sid: str) -> str:
         return "in-progress"
     if context.live_calls.news_of(call_sid).is_pages or await context.line.status_of(call_sid) != "in-progress":
         return await hang_up_at_once(context, call_sid)  # nobody has picked up yet
-    await context.line.redirect(call_sid, say_and_end(context.services.policy.wording.closing))
+    await context.line.redirect(call_sid, twiml.say_and_end(context.services.policy.wording.closing))
     return "in-progress"

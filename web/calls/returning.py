@@ -19,12 +19,12 @@ from actors.commands import Command
 from actors.line.switch import TransferOrder
 from actors.messages import NoteStreamError
 from agents.quoting import neutral
+from protocol.twilio import twiml
 from store.json_text import OtherVersion, known_fields
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
 from web.calls.orders import Order, OrderNote
-from web.clients import twiml
 from web.clients.twilio import Line
 from web.clients.twilio_api import LineError
 

@@ -10,12 +10,11 @@ import attrs
 import structlog
 from quart import Blueprint, Response, request
 
-from protocol.twilio import FINAL_STATUSES
+from protocol.twilio import FINAL_STATUSES, twiml
 from web.calls.admission import CallText
 from web.calls.context import AppContext
 from web.calls.outcomes import why
 from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns
-from web.clients import twiml
 from web.routes.problems import count_of, xml
 
 TAKES = "1"

@@ -13,10 +13,9 @@ import trio
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
-from actors.endings.transfer import say_and_end
 from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
-from protocol.twilio import FINAL_STATUSES
+from protocol.twilio import FINAL_STATUSES, twiml
 from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord, RecordError
 from web.calls.admission import Admission, CallText, arrival_of
 from web.calls.context import AppContext
@@ -27,7 +26,6 @@ from web.calls.orders import OrderNote
 from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, STREAM_PATH, Returns
-from web.clients import twiml
 from web.routes.problems import body_of_request, count_of, malformed, xml
 from web.routes.transfer import TransferRoutes
 from web.sockets.asgi_events import target_of
@@ -46,6 +44,10 @@ _OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.a
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _TURNED_AWAY = {"draining": "the server was being shut down", "full": "every line was taken"}
+
+BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
+CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
+STREAM_LOST, GOODBYE = "I am sorry, we lost the connection on our side.", "Please call us again. Goodbye."
 
 _log = structlog.stdlib.get_logger()
 
@@ -167,8 +169,9 @@ class TwilioRoutes:
         if outcome == NEVER_RAN:
             await self._conclude_no_show(form)
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
-        settings = self.context.settings
-        return xml(twiml.apologise(settings.fallback_phone_number, settings.twilio_phone_number))
+        fallback, line = self.context.settings.fallback_phone_number, self.context.settings.twilio_phone_number
+        words = STREAM_LOST if fallback else f"{STREAM_LOST} {GOODBYE}"
+        return xml(twiml.say_and_end(words, dial=fallback or "", line=line))
 
     async def _settled(self, form: MultiDict[str, str], returns: Returns) -> str | None:
         """Return what follows where our stream has no say in it: the call is over, or has gone on since."""
@@ -256,7 +259,7 @@ class TwilioRoutes:
             parties = arrival.direction, arrival.caller, arrival.line
             record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
-        return xml(say_and_end(twiml.CLOSING if why == "draining" else twiml.BUSY))
+        return xml(twiml.say_and_end(CLOSING if why == "draining" else BUSY))
 
     async def _may_have_record(self, call_sid: str, status: str) -> bool:
         """Tell whether a call may have been here before; one that nobody has answered was not."""

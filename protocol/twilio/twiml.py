@@ -1,18 +1,12 @@
-"""TwiML documents of this server; the tests hold them against Twilio's own builder.
+"""TwiML: documents that tell Twilio what to do with a call; the tests hold them against Twilio's own builder.
 
-Pure: values in, XML text out. Words for the caller are plain spoken English. A document after `<Connect>` always ends
-in `<Hangup/>`: a `<Pause>` there leaves the caller on a dead line.
+Pure: values in, XML text out. A document after `<Connect>` always ends in `<Hangup/>`: a `<Pause>` there leaves the
+caller on a dead line.
 """
 
 from html import escape
 
-from actors.endings.transfer import DIAL_SECONDS, say_and_end
-
-BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
-CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
-LOST = "I am sorry, we lost the connection on our side."
-GOODBYE = "Please call us again. Goodbye."
-
+DIAL_SECONDS = 20
 KEY_SECONDS = 8
 PRESS = "Press 1 to take the call."
 _HANG_UP = "<Hangup />"
@@ -39,9 +33,15 @@ def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = Fa
     return _document(_verb("Say", escape(notice)) if notice else "", connect, _HANG_UP)
 
 
-def apologise(fallback: str | None, line: str) -> str:
-    """Say that we lost the caller, then dial the fallback number if there is one, else end the call."""
-    return say_and_end(LOST if fallback else f"{LOST} {GOODBYE}", dial=fallback or "", line=line)
+def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
+    """Say something, then dial a number if there is one, from our own `line`, and end the call.
+
+    Without a line the caller's own number would be shown, and the person dialled may refuse one that is withheld
+    (https://www.twilio.com/docs/api/errors/13214).
+    """
+    person = _verb("Number", escape(dial))
+    dialled = _verb("Dial", person, callerId=line or None, timeout=str(DIAL_SECONDS)) if dial else ""
+    return _document(_verb("Say", escape(words)), dialled, _HANG_UP)
 
 
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
