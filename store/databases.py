@@ -120,6 +120,8 @@ class SqliteDatabase:
     """
 
     file: str = IN_MEMORY
+    is_durable: bool = True
+    """What was answered is on the disk, whatever becomes of the power; if not, within seconds, and no answer waits."""
     now: Callable[[], float] = attrs.field(
         default=attrs.Factory(lambda self: moving_wall() if self.file == IN_MEMORY else time.time, takes_self=True)
     )
@@ -201,7 +203,7 @@ class SqliteDatabase:
         connection = self._connection = (
             sqlite3.connect(IN_MEMORY, isolation_level=None, check_same_thread=False)
             if self.file == IN_MEMORY
-            else _open_file(self.file)
+            else _open_file(self.file, self.is_durable)
         )
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
@@ -219,12 +221,11 @@ class SqliteDatabase:
             self._connection = None
 
 
-def _open_file(file: str) -> sqlite3.Connection:
+def _open_file(file: str, is_durable: bool = True) -> sqlite3.Connection:
     """Open a file, for any thread; a transaction begins with BEGIN. Raises: `sqlite3.Error`.
 
-    It is its owner's to read, has a write-ahead log, and what is erased in it is overwritten with zeros; an order that
-    was answered is on the disk, whatever becomes of the power. A folder in which nothing can be made, or a file that
-    cannot be written to, is SQLite's to tell of.
+    It is its owner's to read, has a write-ahead log, and what is erased in it is overwritten with zeros. A folder in
+    which nothing can be made, or a file that cannot be written to, is SQLite's to tell of.
     """
     with suppress(OSError):
         keep_private(Path(file))
@@ -234,7 +235,7 @@ def _open_file(file: str) -> sqlite3.Connection:
     try:
         _ask_for_log(connection)
         connection.execute("PRAGMA secure_delete=ON")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
         with suppress(OSError):
             for suffix in ("-wal", "-shm"):
                 narrow_file(Path(file + suffix))

@@ -164,11 +164,13 @@ class CallStores:
             checkpoints = Checkpoints(records.folder.running, records)
             checkpoints.note = fleet.note
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
-        return cls(records, checkpoints, fleet, orders, TokenStore(orders), objects)
+        # each call leaves texts, which are gone in minutes: none waits for the disk, nor for an order
+        texts = SqliteDatabase(orders.file, is_durable=False) if isinstance(orders, SqliteDatabase) else orders
+        return cls(records, checkpoints, fleet, orders, TokenStore(texts), objects)
 
     def close(self) -> None:
         """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""
-        for database in (self.orders, sqlite_of(self.records)):
+        for database in (self.orders, self.tokens.database, sqlite_of(self.records)):
             if isinstance(database, SqliteDatabase):
                 database.close()
 

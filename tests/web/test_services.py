@@ -307,3 +307,15 @@ async def test_an_order_is_kept_while_somebody_searches_the_records_in_the_same_
     stores.close()
 
     assert kept == [("OR1",)]
+
+
+async def test_an_order_is_on_the_disk_when_it_is_answered_and_the_texts_of_a_call_wait_for_no_disk(
+    tmp_path: Path,
+) -> None:
+    full, normal = 2, 1  # https://www.sqlite.org/pragma.html#pragma_synchronous
+    stores = CallStores.of(settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db"))
+
+    found = [await database.ask("PRAGMA synchronous", {}) for database in (stores.orders, stores.tokens.database)]
+    stores.close()
+
+    assert found == [[(full,)], [(normal,)]]
