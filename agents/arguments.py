@@ -76,6 +76,8 @@ class _Argument:
     kind: Kind
     required: bool
     description: str
+    absent: Mapping[str, object]
+    """What stands for it where it is not sent: None, if its type has it; else the class has a default."""
 
     def schema(self) -> dict[str, JSON]:
         return {**self.kind.schema(), "description": self.description}
@@ -85,7 +87,7 @@ class _Argument:
         if value is None and self.required:
             raise UnfitValue(f"is missing: {self.description or 'it is required'}")
         if value is None or (value == "" and not self.required):
-            return {}
+            return self.absent
         result = self.kind.read(value)
         if self.required and result in ("", (), []):
             raise UnfitValue("must not be empty")
@@ -147,7 +149,7 @@ def _made(
             values.update(each.taken(sent))
         except UnfitValue as unfit:
             if forgives and (each.is_words or not each.required):
-                values.update({each.name: as_words(sent)} if each.is_words else {})
+                values.update({each.name: as_words(sent)} if each.is_words else each.absent)
                 forgiven.append(f"`{each.name}` {unfit}.")
             else:
                 refused.append(f"`{each.name}` {unfit}.")
@@ -249,7 +251,7 @@ def _arguments(arguments: type, outer: tuple[type, ...] = ()) -> tuple[_Argument
 
 
 def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Argument:
-    name, required = field.alias or "", field.default is attrs.NOTHING
+    name, has_default = field.alias or "", field.default is not attrs.NOTHING
     if _NAME.fullmatch(name) is None:
         raise SchemaRefused(name, "is a name that not every LLM takes: write at most 64 ASCII letters, digits and _")
     try:
@@ -260,7 +262,10 @@ def _argument(field: "attrs.Attribute[object]", outer: tuple[type, ...]) -> _Arg
     except SchemaRefused as refused:  # of a class inside
         raise SchemaRefused(f"{name}.{refused.field}".rstrip("."), refused.problem) from refused
     _refuse_default(name, field, sort)
-    return _Argument(name, sort, required, " ".join(mark for mark in marks if isinstance(mark, str)))
+    takes_none = not problem_with(None, name, field.type)
+    absent = {name: None} if takes_none and not has_default else {}
+    description = " ".join(mark for mark in marks if isinstance(mark, str))
+    return _Argument(name, sort, not (has_default or takes_none), description, absent)
 
 
 def _refuse_default(name: str, field: "attrs.Attribute[object]", sort: Kind) -> None:

@@ -14,7 +14,9 @@ import orjson
 
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
+from agents.context import has_yield
 from agents.functions import FunctionSpec, no_handler
+from agents.quoting import SPEAKERS
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from protocol.deepgram import (
@@ -56,6 +58,8 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     """Yield everything wrong with one agent as a field and a sentence."""
     if not _NAME.fullmatch(agent.name):
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
+    if agent.name in SPEAKERS:
+        yield "name", f"{agent.name!r} is who speaks in transcripts where no agent does: choose another name"
     if not VOICE_NAME.fullmatch(agent.voice):
         yield "voice", f"{agent.voice!r} is not {VOICE_WANTED}"
     for name in agent.brief_entries:
@@ -238,13 +242,15 @@ def _arguments(function: FunctionSpec) -> Found:
 
 
 def _handler(function: FunctionSpec) -> Found:
-    handler = function.handler
-    example = f"async def {getattr(handler, '__name__', function.name)}(arguments, context)"
+    handler, name = function.handler, getattr(function.handler, "__name__", "")
+    example = f"async def {name if name.isidentifier() else function.name}(arguments, context)"
     if handler is no_handler:
         yield ".handler", f"there is no handler; write {example}, and give it here"
+    elif has_yield(handler):
+        yield ".handler", "has a yield in it: return one outcome; what is said meanwhile is for context.say()"
     elif not function.has_handler():
         yield ".handler", f"is no async function: write {example}, or put @blocking over it"
     else:
         taken = takes_other_than(handler, 2)
         if taken is not None:
-            yield ".handler", f"takes ({taken}), and is given two values: write {example}"
+            yield ".handler", f"takes {taken}, and is given two values: write {example}"

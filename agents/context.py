@@ -87,6 +87,12 @@ def _for_thread(argument: Any) -> Any:  # noqa: ANN401 - whatever a handler take
     return attrs.evolve(argument, say=say)
 
 
+def has_yield(handler: object) -> bool:
+    """Whether what a function returns is a generator, and nothing that is done."""
+    entries = (handler, type(handler).__call__)
+    return any(map(inspect.isgeneratorfunction, entries)) or any(map(inspect.isasyncgenfunction, entries))
+
+
 def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a blocking function a handler; a decorator, too. *Raises* `TypeError` for an `async` function."""
     name = getattr(handler, "__qualname__", repr(handler))
@@ -94,6 +100,8 @@ def blocking(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         raise TypeError(f"blocking() is for functions, and {name} is none")
     if any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__))):
         raise TypeError(f"blocking() is for plain functions: {name} is async, and needs none")
+    if has_yield(handler):
+        raise TypeError(f"blocking() is for functions that return one outcome, and {name} has a yield in it")
     threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar(f"threads of {name}")
 
     @wraps(handler)

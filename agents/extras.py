@@ -138,7 +138,7 @@ def _problems_of_hook(hook: object) -> Iterator[str]:
     if not inspect.iscoroutinefunction(hook):
         yield "is no async function: write async def on_call_ended(record), or use blocking()"
     elif (taken := takes_other_than(hook, 1)) is not None:
-        yield f"takes ({taken}), and is given one value: write async def on_call_ended(record)"
+        yield f"takes {taken}, and is given one value: write async def on_call_ended(record)"
 
 
 def _problems_of_extract(wanted: object) -> Iterator[str]:

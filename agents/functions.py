@@ -175,8 +175,8 @@ class FunctionSpec:
         return not (self.leads_to or self.leads_back or self.ends_call or self.human is not None)
 
     def has_handler(self) -> bool:
-        """Say whether there is something that can be awaited."""
-        entries = (self.handler, type(self.handler).__call__)
+        """Say whether there is something that can be awaited, in decorators that return what it returns, too."""
+        entries = (self.handler, inspect.unwrap(self.handler), type(self.handler).__call__)
         return self.handler is not no_handler and any(map(inspect.iscoroutinefunction, entries))
 
 

@@ -231,14 +231,14 @@ def _sensible(limits: Between | None) -> Between | None:
 
 
 def _composed(origin: object, inner: tuple[object, ...], nested: Callable[[type], Kind]) -> Kind:
-    if origin is Literal and all(isinstance(each, str) for each in inner):
-        return Choice({str(each): each for each in inner})
+    if origin is Literal and {type(each) for each in inner} in ({str}, {int}):
+        return Choice(dict(zip(inner, inner, strict=True)))  # type: ignore[arg-type]  # texts, or numbers
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
         return Several(_item(inner[0], nested))
     if origin is list:
         return Several(_item(inner[0], nested), list)
     raise UnfitValue(
-        "must be str, int, float, bool, date, time, datetime, an Enum, an attrs class, a Literal of words, "
+        "must be str, int, float, bool, date, time, datetime, an Enum, an attrs class, a Literal of words or numbers, "
         "a tuple[X, ...], a list[X] or X | None of these"
     )
 

@@ -83,7 +83,7 @@ def _file_at(path: Path, source: str) -> Path:
         raise RosterError([RosterProblem("AGENTS", source, f"there is no folder or file {path}")])
     places = (path, path / "agents", path / path.name / "agents", path / path.name)
     found = (place / "__init__.py" for place in places if (place / "__init__.py").is_file())
-    inner = next((one for one in found if re.search("ROSTER|AGENT", one.read_text("utf-8", errors="replace"))), None)
+    inner = next((one for one in found if re.search("ROSTER|AGENT|\0", one.read_text("utf-8", errors="replace"))), None)
     if inner is None:
         wanted = "in its __init__.py, list the agents as ROSTER = ('.front_desk', '.bookings')"
         raise RosterError([RosterProblem("AGENTS", source, f"there is no roster in {path}: {wanted}")])
@@ -147,6 +147,10 @@ def not_loaded(name: str, error: BaseException) -> RosterProblem:
     if isinstance(error, SyntaxError) and error.filename:
         return RosterProblem(in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
     what = f"{type(error).__name__}: {error}"
+    if "null bytes" in str(error):  # which Python tells without the file
+        spec = importlib.util.find_spec(name)
+        fix = "it has NUL characters, as UTF-16 has: save it as UTF-8"
+        return RosterProblem(in_project(spec.origin if spec and spec.origin else name), "import", fix)
     places = [
         place
         for place in traceback.extract_tb(error.__traceback__)

@@ -12,6 +12,8 @@ from typing import Final
 import attrs
 
 CALLER: Final = "caller"
+SPEAKERS: Final = frozenset({CALLER, "switchboard", "operator"})
+"""The speakers of a transcript that are no agents."""
 STRUCTURE: Final = "#`<>{}[]|*~\\^="
 
 

@@ -44,7 +44,8 @@ def takes_other_than(function: Callable[..., object], values: int) -> str | None
     try:
         signature.bind(*[None] * values)
     except TypeError:
-        return ", ".join(signature.parameters)
+        bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+        return str(inspect.Signature(bare))
     return None
 
 

@@ -434,3 +434,33 @@ def test_a_default_of_another_type_is_the_authors_error(annotation: object, defa
 )
 def test_a_default_of_its_type_is_taken(annotation: object, default: object) -> None:
     assert schema_of(with_default(annotation, default))["required"] == []
+
+
+@attrs.frozen
+class MaybeKnown:
+    guests: int | None
+    day: Annotated[date | None, "The day"]
+    table: Literal[1, 2, 12]
+    note: str | None = "none"
+
+
+@pytest.mark.parametrize("sent", [{}, {"guests": None, "day": None}, {"day": ""}])
+def test_an_argument_that_may_be_none_need_not_be_sent(sent: dict[str, object]) -> None:
+    """Its schema does not ask for it, and the handler gets None: no model has to make a value up."""
+    made = read_strictly(MaybeKnown, orjson.dumps({"table": "12", **sent}).decode())
+
+    assert made == MaybeKnown(None, None, 12, "none")
+    assert schema_of(MaybeKnown)["required"] == ["table"]
+
+
+@pytest.mark.parametrize("sent", [3, "three", 1.5, True])
+def test_a_literal_of_numbers_is_one_of_them(sent: object) -> None:
+    with pytest.raises(ArgumentsRefused, match="`table` must be one of 1, 2, 12"):
+        read_strictly(MaybeKnown, orjson.dumps({"table": sent}).decode())
+
+
+@pytest.mark.parametrize("odd", [Literal[1, "a"], Literal[True], Literal[b"a"]])
+def test_a_literal_of_anything_else_is_refused(odd: object) -> None:
+    kind = attrs.make_class("Odd", {"field": attrs.field(type=odd)})  # type: ignore[call-overload]
+    with pytest.raises(SchemaRefused, match="a Literal of words or numbers"):
+        schema_of(kind)

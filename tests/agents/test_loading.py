@@ -232,3 +232,18 @@ def test_voices_of_the_settings_are_for_any_roster_and_others_change_nothing(pro
         "desk": "aura-2-thalia-en",
         "back": "aura-2-luna-en",
     }
+
+
+@pytest.mark.parametrize("file", ["__init__.py", "desk.py"])
+@pytest.mark.parametrize("source", ["./shop", "shop.agents"])
+def test_a_file_in_utf_16_is_told(project: Path, source: str, file: str) -> None:
+    """As an editor of Windows saves it: Python tells no file."""
+    written = project / "shop" / "agents" / file
+    written.write_text(written.read_text(), encoding="utf-16")
+
+    with pytest.raises(RosterError) as told:
+        roster_from([source])
+
+    (problem,) = told.value.problems
+    assert problem.text == "it has NUL characters, as UTF-16 has: save it as UTF-8"
+    assert problem.file == f"shop/agents/{file}"

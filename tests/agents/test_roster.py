@@ -1,6 +1,7 @@
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, cast
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 import attrs
 import pytest
 
+from actors.line.ledger import SWITCHBOARD
 from agents import advisor
 from agents.functions import (
     END_CONVERSATION,
@@ -17,14 +19,17 @@ from agents.functions import (
     Handler,
     HandoffArguments,
     Outcome,
+    blocking,
     hand_back,
     handoff_to_next_agent,
     transfer_to_human,
 )
 from agents.http_function import http_function
+from agents.quoting import CALLER, SPEAKERS
 from agents.roster import ROSTER, SHIPPED, RosterError, default_roster, load_roster, roster_from
 from agents.spec import AgentOptions, AgentSpec, ThinkModel, soft
 from protocol.deepgram import Endpoint
+from store.records import OPERATOR
 
 NO_VOICES = (" ", "thalia", "aura-2-thalia-en ", "cartesia/sonic-2", "cartesia/", "elevenlabs/x", "{name}")
 ALONE = AgentSpec(
@@ -58,6 +63,61 @@ def not_awaitable(arguments: HandoffArguments, context: CallContext) -> Outcome:
 
 async def of_one_value(arguments: HandoffArguments) -> Outcome:
     return Answer("ok")
+
+
+async def of_names_only(*, arguments: HandoffArguments, context: CallContext) -> Outcome:
+    return Answer("ok")
+
+
+async def one_after_the_other(arguments: HandoffArguments, context: CallContext) -> AsyncIterator[Outcome]:
+    yield Answer("ok")
+
+
+def blocks_one_after_the_other(arguments: HandoffArguments, context: CallContext) -> Iterator[Outcome]:
+    yield Answer("ok")
+
+
+class Yielding:
+    async def __call__(self, arguments: HandoffArguments, context: CallContext) -> AsyncIterator[Outcome]:
+        yield Answer("ok")
+
+
+def logged(handler: Handler) -> Handler:
+    @wraps(handler)
+    def logging(*args: object) -> Awaitable[Outcome]:
+        return handler(*args)
+
+    return logging
+
+
+class Desk:
+    async def book(self, arguments: HandoffArguments, context: CallContext) -> Outcome:
+        return Answer("ok")
+
+
+@pytest.mark.parametrize(
+    "handler", [logged(answer), logged(logged(answer)), Desk().book, partial(of_names_only), partial(answer)]
+)
+def test_a_handler_may_be_whatever_can_be_awaited(handler: Handler) -> None:
+    function = FunctionSpec("act", "Acts.", HandoffArguments, handler)
+
+    assert function.has_handler()
+
+
+@pytest.mark.parametrize("yields", [blocks_one_after_the_other, one_after_the_other])
+def test_a_generator_cannot_be_a_blocking_handler(yields: object) -> None:
+    with pytest.raises(TypeError, match="one_after_the_other has a yield in it"):
+        blocking(cast("Any", yields))
+
+
+@pytest.mark.parametrize("name", sorted(SPEAKERS))
+def test_no_agent_has_the_name_of_another_speaker(name: str) -> None:
+    """In a transcript its words would be the caller's, the switchboard's or an operator's."""
+    assert f"agent {name!r}: name: {name!r} is who speaks in transcripts" in refusal(attrs.evolve(ALONE, name=name))
+
+
+def test_the_other_speakers_are_those_of_records() -> None:
+    assert {CALLER, SWITCHBOARD, OPERATOR} == SPEAKERS
 
 
 def test_the_shipped_roster_goes_from_qualifier_to_advisor_to_closer() -> None:
@@ -260,6 +320,21 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
         (
             attrs.evolve(FUNCTION, handler=of_one_value),
             "functions.act.handler: takes (arguments), and is given two values: write async def of_one_value(",
+        ),
+        (
+            attrs.evolve(FUNCTION, handler=of_names_only),
+            "functions.act.handler: takes (*, arguments, context), and is given two values: write async def of_names_",
+        ),
+        *(
+            (
+                attrs.evolve(FUNCTION, handler=cast("Any", yields)),
+                "functions.act.handler: has a yield in it: return one",
+            )
+            for yields in (one_after_the_other, blocks_one_after_the_other, Yielding(), partial(one_after_the_other))
+        ),
+        (
+            attrs.evolve(FUNCTION, handler=lambda _, context: answer(HandoffArguments("x"), context)),
+            "functions.act.handler: is no async function: write async def act(arguments, context), or put",
         ),
         (
             attrs.evolve(FUNCTION, handler=cast("Any", "act")),
