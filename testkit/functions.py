@@ -19,7 +19,7 @@ from outcome import Error
 from trio.testing import MockClock
 
 from actors.session.function_results import UnfitOutcome, checked
-from actors.supervision import describe
+from actors.supervision import describe, leaves
 from agents.arguments import json_of
 from agents.functions import (
     JSON,
@@ -231,18 +231,17 @@ def _driven(work: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
 
 @contextmanager
 def _raising(at: float, function: str, failures: list[HandlerFailed]) -> Iterator[None]:
-    """Note what a handler raises that none should, and let it go on."""
-    noted = True
+    """Note what a handler raises that none should, alone or in a nursery's group, and let it go on."""
+    has_returned = False
     try:
         yield
-        noted = False
-    except (FunctionFailed, ArgumentsRefused, trio.Cancelled):
-        noted = False
-        raise
+        has_returned = True
     finally:
-        error = sys.exception()
-        if noted and error is not None:
-            failures.append(HandlerFailed(at, function, f"it raised {describe(error)}", place_in(error.__traceback__)))
+        error = None if has_returned else sys.exception()
+        raised = [one for one in leaves(error) if not isinstance(one, trio.Cancelled)] if error is not None else []
+        if raised and not isinstance(raised[0], FunctionFailed | ArgumentsRefused):
+            place = place_in(raised[0].__traceback__)
+            failures.append(HandlerFailed(at, function, f"it raised {describe(raised[0])}", place))
 
 
 def arguments_read(spec: FunctionSpec, arguments: Mapping[str, object]) -> Mapping[str, JSON]:

@@ -2,7 +2,7 @@
 
 The promises of the oracle are the server's; these four are the roster's: its prompts, functions and handlers. Each rule
 reads what a call has left behind and yields a sentence for what is wrong; `testkit.roster_rules` has the others, and
-the table of all. Words are judged in English; a roster in another language excuses "consent" and "answer".
+the table of all. Words are judged in English: not those of a roster whose agents all listen for other languages.
 """
 
 import re

@@ -132,9 +132,16 @@ def judge(call: PlayedCall, excused: Excused) -> None:
     """Raise `PromiseBroken` if a promise, or the manners of a call, are broken and not excused."""
     numbers = {name for name in excused if isinstance(name, int)}
     words = {name for name in (*excused, *excused_by_faults(call)) if isinstance(name, str)}
+    words |= set() if speaks_english(call.roster) else OF_ENGLISH
     call.broken = [*check(call, excused=numbers), *find_bad_manners(call, excused=words)]
     if call.broken:
         raise PromiseBroken(call.broken, call.transcript, _how_to_excuse(call.broken))
+
+
+def speaks_english(roster: Roster) -> bool:
+    """Whether any agent listens for English: one that names no language may."""
+    spoken = (language for agent in roster.agents.values() for language in agent.options.listen_language or ("en",))
+    return any(language.lower().startswith(("en", "multi")) for language in spoken)
 
 
 def _how_to_excuse(broken: Iterable[str]) -> str:

@@ -311,7 +311,7 @@ class WithUnknownName:
 
 @attrs.frozen
 class WithNumberChoice:
-    level: Literal[1, 2]
+    level: Literal[1, "high"]
 
 
 class Plain:
@@ -358,7 +358,7 @@ class WithAWordInTheList:
             (attrs.make_class("Odd", {"day": attrs.field(type=cast("Any", text))}), "", "cannot be resolved")
             for text in UNREADABLE
         ),
-        (WithNumberChoice, "level", "a Literal of words"),
+        (WithNumberChoice, "level", "a Literal of words or numbers"),
         (Plain, "", "Plain is not an attrs class: write @attrs.frozen over it"),
         (WithTwistedLimits, "rating", "has the limits 5 and 1: write two numbers, the smaller one first"),
         (WithNoLimit, "share", "has the limits 0 and nan: write two numbers"),
