@@ -212,9 +212,9 @@ class TurnDriver:
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _look(self) -> float:
-        """Return when something is due: if that is later, more audio has come, and no faster than it is played."""
-        is_later = self._silent_at() == math.inf and self._next_due() > trio.current_time()  # else the service reports
-        self._has_no_lead = self._has_no_lead or is_later
+        """Return when something is due: if ours sounds and that is later, audio comes no faster than it is played."""
+        if self.turn.sounding and self._next_due() > trio.current_time():
+            self._has_no_lead = True
         self._due = self._next_due()
         return self._due
 

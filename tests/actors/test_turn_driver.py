@@ -1,5 +1,7 @@
 """The driver alone: when it tells the turn what, and what it does at once."""
 
+import math
+
 import attrs
 import pytest
 import trio
@@ -9,7 +11,7 @@ from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import SendAudio, Voice
 from actors.policy import CallPolicy
 from actors.turn.effects import Effect, EndConversation, Gate
-from actors.turn.events import AgentSaid, CloseAsked, Event, FloorGiven, Signal, kind_of
+from actors.turn.events import AgentSaid, CloseAsked, Event, FloorGiven, Signal, VoiceEnded, kind_of
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
 from actors.turn_driver import TurnDriver
@@ -206,3 +208,25 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
         nursery.cancel_scope.cancel()
 
     assert trio.current_time() == POLICY.deadlines.closing
+
+
+async def test_a_service_whose_reports_stay_away_is_no_line_without_a_lead(autojump_clock: MockClock) -> None:
+    """It reports all the time when the caller makes a sound, and behind that only now and then."""
+    watched, turn, speaker = driver()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        speaker.owes_report_since = trio.current_time()
+        turn.put(Signal.VOICE_BEGAN)
+        turn.put(VoiceEnded(trio.current_time()))
+        await trio.sleep(1)
+        speaker.owes_report_since = math.inf
+        await trio.sleep(2)
+        voice = Voice(speaker.agent.name)
+        watched.state.ledger.grant(voice)
+        turn.put_audio(voice, words(0.4).data)
+        assert isinstance(watched.state.ledger.work_now(), SendAudio)
+        await trio.sleep(0.45)
+        nursery.cancel_scope.cancel()
+
+    assert not turn.turn.sounding
