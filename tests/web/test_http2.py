@@ -99,3 +99,15 @@ async def test_a_request_that_is_none_ends_itself_alone(
         client.ask(ALIVE)
 
         assert await client.wait_answer(ALIVE) == "401"
+
+
+@pytest.mark.parametrize("fields", [{"method": b"CONNECT", "path": b"", "scheme": b""}, {"path": b"/\xff"}, {}])
+async def test_a_request_that_is_taken_back_at_once_ends_itself_alone(
+    fields: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with connected(monkeypatch, tmp_path) as client:
+        client.ask(ASKED, ends=False, **fields)
+        client.h2.reset_stream(ASKED)
+        client.ask(ALIVE)
+
+        assert await client.wait_answer(ALIVE) == "401"

@@ -33,6 +33,7 @@ import structlog
 import trio
 from h2.events import DataReceived, RequestReceived
 from h2.events import Event as Http2Event
+from h2.exceptions import ProtocolError
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
@@ -105,7 +106,8 @@ class Http2(H2Protocol):
                 self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
                 await self._flush()
             else:
-                await super()._handle_events([event])
+                with suppress(ProtocolError):  # the request is refused, and was taken back already
+                    await super()._handle_events([event])
 
     async def _create_stream(self, request: RequestReceived) -> None:
         asked = dict(request.headers)
