@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import attrs
 import structlog
@@ -119,6 +119,9 @@ class SqliteDatabase:
     Closes: `close` closes the connection; the next statement opens it again.
     """
 
+    steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
+    remedy: ClassVar[str] = "Restore it, or name another: DATABASE_URL."
+    """What helps where the file is damaged."""
     file: str = IN_MEMORY
     is_durable: bool = True
     """What was answered is on the disk, whatever becomes of the power; if not, within seconds, and no answer waits."""
@@ -172,7 +175,7 @@ class SqliteDatabase:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
                 if _is_damaged(exc):
-                    raise self._refuse(DatabaseRefused(f"{exc}. Restore it, or name another: DATABASE_URL.")) from exc
+                    raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise DatabaseUnavailable(f"{self.file}: {exc}") from exc
@@ -207,7 +210,7 @@ class SqliteDatabase:
         )
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
-        _make_tables(connection)
+        _make_tables(connection, self.steps)
         self._opened, self._log_opened, self._refused = _identity(self.file), _identity(f"{self.file}-wal"), ""
         return connection
 
@@ -293,9 +296,9 @@ def _carry_out(connection: sqlite3.Connection, sql: str, given: Arguments) -> Ro
         return connection.execute(last, given).fetchall()
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
     """Create missing tables, one step at a time, under SQLite's own lock; where none is missing, no lock is wanted."""
-    if (made := _made(connection)) >= len(SQLITE_STEPS):
+    if (made := _made(connection)) >= len(steps):
         _refuse_foreign(connection, made)
         return
     with connection:
@@ -303,7 +306,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         made = _made(connection)
         _refuse_foreign(connection, made)
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
-        for number, step in enumerate(SQLITE_STEPS[made:], made + 1):
+        for number, step in enumerate(steps[made:], made + 1):
             for statement in step:
                 connection.execute(for_sqlite(statement))
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))

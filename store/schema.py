@@ -134,7 +134,8 @@ CREATE TABLE tokens (
     expires double precision NOT NULL
 ) WITHOUT ROWID""",
 )
-"""Small texts (`store/tokens.py`), in one tree, so that a call writes few pages; PostgreSQL's are the fleet's."""
+"""Small texts (`store/tokens.py`), in one tree, so that a call writes few pages; PostgreSQL's are the fleet's.
+It is the only step of a file of their own, too."""
 
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that cannot work with its tables."""

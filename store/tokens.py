@@ -1,9 +1,9 @@
 """Small texts that one request leaves for the next, on whichever worker: stream tokens, and news of a call.
 
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
-database that keeps orders: the PostgreSQL that workers share, a file of SQLite, or this process's memory. Taking
-one is a `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in
-its own memory: a call whose stream comes to the worker of its webhook is let in all the same.
+PostgreSQL that workers share, in a file of SQLite of their own, or in this process's memory. Taking one is a
+`DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in its own
+memory: a call whose stream comes to the worker of its webhook is let in all the same.
 To look at a text, or to drop it, is for news of a call, which goes on without: what cannot be looked up is not there,
 and the log has that once. Where "not there" and "not known" are two answers (a stream's token), it is taken.
 """
@@ -22,6 +22,7 @@ import trio
 
 from store.databases import Rows, SqlDatabase, SqliteDatabase
 from store.erasing import Subject
+from store.schema import STEP_7
 
 ANSWER_SECONDS = 2.0
 """For the database to do one thing: Twilio waits 15 s for an answer, and a caller with it."""
@@ -56,6 +57,15 @@ def _key(name: str) -> bytes:
 
 def _listed(keys: Sequence[bytes]) -> str:
     return orjson.dumps([key.hex() for key in keys]).decode()
+
+
+@attrs.define(eq=False)
+class SqliteTokens(SqliteDatabase):
+    """Small texts in a file of their own: a call does not wait while the records are written anew (`overwrite`)."""
+
+    steps = (STEP_7,)
+    is_durable: bool = False
+    remedy = "Remove it: it is made anew, and holds what calls need for some minutes."
 
 
 @attrs.define(eq=False)
@@ -159,6 +169,8 @@ class TokenStore:
         kept = await self._ask(_ALL)
         keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
         await self._ask(_ERASE, texts=_listed(keys))
+        if isinstance(self.database, SqliteTokens):  # what was taken may have left something, too
+            await self.database.overwrite()
         return own + len(keys)
 
     async def sweep_on(self, unused: Callable[[bytes], Awaitable[object]]) -> None:

@@ -32,7 +32,7 @@ from store.orders.queue import OrderQueue
 from store.private import make_folders
 from store.spill import SpillingRecords
 from store.sql import SqlRecords
-from store.tokens import TokenStore
+from store.tokens import SqliteTokens, TokenStore
 from web.calls.context import Opened
 from web.calls.forgetting import EraseFrom, erase_left_files
 from web.calls.returning import TwilioTransfers
@@ -106,7 +106,7 @@ def records_of(settings: Settings) -> CallRecords:
 
 
 def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, SqlDatabase]:
-    """Return what workers share, and where orders and tokens are kept: a PostgreSQL, else this process and its disk."""
+    """Return what workers share, and where orders are kept: a PostgreSQL, else this process and its disk."""
     if not settings.database_url.startswith("postgres"):
         sqlite = sqlite_of(records) or SqliteDatabase()
         apart = SqliteDatabase(sqlite.file)  # an order does not wait for a search in the records
@@ -117,6 +117,15 @@ def fleet_of(settings: Settings, records: CallRecords) -> tuple[Fleet, SqlDataba
 
     database = Database(settings.database_url)
     return PostgresFleet(settings.max_calls, database), PostgresDatabase(database)
+
+
+def texts_of(settings: Settings, orders: SqlDatabase) -> SqlDatabase:
+    """Return where small texts are kept: a call leaves some, and waits for no disk, no order, and no erasure."""
+    if not isinstance(orders, SqliteDatabase):
+        return orders
+    if settings.recordings_dir is None:
+        return SqliteDatabase(orders.file, is_durable=False)
+    return SqliteTokens(str(settings.recordings_dir / ".tokens.db"))
 
 
 def sqlite_of(records: CallRecords) -> SqliteDatabase | None:
@@ -164,9 +173,7 @@ class CallStores:
             checkpoints = Checkpoints(records.folder.running, records)
             checkpoints.note = fleet.note
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
-        # each call leaves texts, which are gone in minutes: none waits for the disk, nor for an order
-        texts = SqliteDatabase(orders.file, is_durable=False) if isinstance(orders, SqliteDatabase) else orders
-        return cls(records, checkpoints, fleet, orders, TokenStore(texts), objects)
+        return cls(records, checkpoints, fleet, orders, TokenStore(texts_of(settings, orders)), objects)
 
     def close(self) -> None:
         """Close what is open of files of SQLite; a fleet closes its PostgreSQL. Blocks."""

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from store.calls import DatabaseUnavailable
 from store.databases import IN_MEMORY, SqliteDatabase
 from store.erasing import Subject
-from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore
+from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, SqliteTokens, TokenStore
 
 
 @attrs.define
@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def tokens(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[TokenStore]:
-    database = SqliteDatabase(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
+    database = SqliteTokens(IN_MEMORY if request.param == "memory" else str(tmp_path / "tokens.db"), now=clock)
     yield TokenStore(database)
     database.close()
 
@@ -433,7 +433,7 @@ def _files_in(folder: Path) -> list[tuple[int, bytes]]:
 
 async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path) -> None:
     clock = Clock()
-    database = SqliteDatabase(str(tmp_path / ".tokens.db"), now=clock)
+    database = SqliteTokens(str(tmp_path / ".tokens.db"), now=clock)
     await TokenStore(database).put("hers", b"from +15557650000", 60)
     clock.time += 121
     told = list[bytes]()
@@ -451,7 +451,7 @@ async def test_of_what_has_expired_no_byte_is_left(tmp_path: Path) -> None:
 
 
 async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: Path) -> None:
-    database = SqliteDatabase(str(tmp_path / ".tokens.db"))
+    database = SqliteTokens(str(tmp_path / ".tokens.db"))
     await TokenStore(database).put("token secret", b"content", 60)
 
     files = _files_in(tmp_path)
@@ -461,13 +461,12 @@ async def test_the_file_is_its_owners_only_and_does_not_tell_the_name(tmp_path: 
 
 
 async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path) -> None:
-    database = SqliteDatabase(str(tmp_path / ".tokens.db"))
+    database = SqliteTokens(str(tmp_path / ".tokens.db"))
     tokens = TokenStore(database)
     for name, number in (("hers", b"+15557650000"), ("another's", b"+15558880000")):
         await tokens.put(name, b"from " + number, 60)
     with closing(sqlite3.connect(database.file)):  # another worker
         erased = await tokens.erase(Subject("+15557650000"))
-        await database.overwrite()
 
         assert (erased, await tokens.peek("hers"), await tokens.peek("another's")) == (1, None, b"from +15558880000")
         assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
@@ -475,7 +474,6 @@ async def test_what_mentions_somebody_is_erased_to_the_last_byte(tmp_path: Path)
         await tokens.put("hers", b"from +15557650000", 60)
         await tokens.take("hers")
         assert await tokens.erase(Subject("+15557650000")) == 0
-        await database.overwrite()
         assert not any(b"5557650000" in content for _, content in _files_in(tmp_path))
     database.close()
 
@@ -529,14 +527,14 @@ async def test_where_there_is_nothing_to_take_nothing_is_left(tokens: TokenStore
     assert (taken, await tokens.peek("streamed")) == ([None, None], None)
 
 
-async def test_a_damaged_file_is_to_be_restored_and_each_time_the_log_says_so(tmp_path: Path) -> None:
+async def test_a_damaged_file_of_tokens_is_to_be_removed_and_each_time_the_log_says_so(tmp_path: Path) -> None:
     file, logged = tmp_path / ".tokens.db", list[str]()
-    database = SqliteDatabase(str(file))
+    database = SqliteTokens(str(file))
     tokens = TokenStore(database)
 
     for name in ("first", "second"):
         file.write_bytes(b"no database" * 1000)
-        with capture_logs() as lines, pytest.raises(OSError, match="Restore it"):
+        with capture_logs() as lines, pytest.raises(OSError, match="Remove it"):
             await tokens.take(name)
         logged += [line["event"] for line in lines]
         file.unlink()

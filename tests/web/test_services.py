@@ -1,7 +1,9 @@
 """Settings become the services of a call."""
 
 import re
+import sqlite3
 from base64 import b64encode
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.policy import SummaryMode
@@ -84,7 +87,7 @@ async def test_at_the_end_every_file_of_sqlite_is_closed(tmp_path: Path) -> None
         await opened.orders.now()
         there = logs_in(tmp_path)
 
-    assert (there, logs_in(tmp_path)) == ({"calls.db-wal"}, set())
+    assert (there, logs_in(tmp_path)) == ({".tokens.db-wal", "calls.db-wal"}, set())
 
 
 async def test_a_call_that_ends_is_in_the_database(tmp_path: Path) -> None:
@@ -118,6 +121,20 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
         await records.runs.wait()
 
     assert records.crashes == 0
+
+
+async def test_a_call_is_let_in_at_once_while_the_records_are_written_anew(tmp_path: Path) -> None:
+    """As an erasure does it: the file is locked for longer than a webhook may take."""
+    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", RECORDINGS_DIR=str(tmp_path / "recordings"))
+    async with open_services(chosen) as opened:
+        await opened.orders.now()
+        with closing(sqlite3.connect(tmp_path / "calls.db", isolation_level=None)) as written, capture_logs() as logs:
+            written.execute("BEGIN IMMEDIATE")
+            await opened.tokens.put("name", b"content", 60)
+            with closing(CallStores.of(chosen)) as another_process:
+                taken = await another_process.tokens.exchange("name", "streamed", 60)
+
+    assert (taken, logs) == (b"content", [])
 
 
 def test_what_an_earlier_version_kept_of_people_beside_its_tokens_is_removed(tmp_path: Path) -> None:
