@@ -207,8 +207,8 @@ class ModelSettings:
     @property
     def _think(self) -> tuple[ThinkModel, ...]:
         """The models of THINK_PROVIDER, then the fallbacks: those of other vendors first."""
-        ours = [ThinkModel(self.think_provider, name, self.think_endpoint) for name in self.think_model]
-        fallbacks = sorted(self.think_fallback, key=lambda pair: pair[0] == self.think_provider)
+        ours = [ThinkModel(self.think_provider, name, self.think_endpoint) for name in self.think_model or ()]
+        fallbacks = sorted(self.think_fallback or (), key=lambda pair: pair[0] == self.think_provider)
         others = [ThinkModel(provider, name) for provider, name in fallbacks]
         return (*ours, *(each for each in others if str(each) not in map(str, ours)))
 
@@ -248,14 +248,16 @@ def _no_agent(setting: str, agents: Sequence[str]) -> str:
 
 def check_models(chosen: ModelSettings, read: Reading) -> None:
     """Refuse settings that contradict each other, or what the service takes; a malformed one was refused."""
-    name = chosen.think_provider
-    if name in OWN_ENDPOINT and not read.given("THINK_ENDPOINT"):
+    name, unsure = chosen.think_provider, read.malformed & {"THINK_PROVIDER", "THINK_MODEL", "THINK_FALLBACK"}
+    if name in OWN_ENDPOINT and chosen.think_endpoint is None:
         read.refuse("THINK_ENDPOINT", f"THINK_ENDPOINT is missing, and THINK_PROVIDER={name} needs it.")
-    elif name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
+        unsure.add("THINK_ENDPOINT")
+    if name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
         read.refuse("THINK_MODEL", f"THINK_MODEL is missing: which model of {name}'s?")
-    elif read.malformed.isdisjoint({*_SETTING_OF.values(), "THINK_PROVIDER", "THINK_ENDPOINT", "THINK_FALLBACK"}):
-        found = list(problems_of_options(chosen.options, voice=""))
-        for option, problem in dict(reversed(found)).items():  # the first of each
-            setting_name = _SETTING_OF[option.removeprefix("options.")]
-            colon = "" if problem.startswith(("is ", "are ")) else ":"
+        unsure.add("THINK_MODEL")
+    found = list(problems_of_options(chosen.options, voice=""))
+    for option, problem in dict(reversed(found)).items():  # the first of each
+        setting_name = _SETTING_OF[option.removeprefix("options.")]
+        colon = "" if problem.startswith(("is ", "are ")) else ":"
+        if not (setting_name == "THINK_MODEL" and unsure):
             read.refuse(setting_name, f"{setting_name}{colon} {problem}.")

@@ -71,6 +71,21 @@ def test_everything_missing_is_reported_at_once() -> None:
     assert [problem.split()[0] for problem in caught.value.problems] == list(REQUIRED)
 
 
+@pytest.mark.parametrize("malformed", ["SPEAK_SPEED", "THINK_ENDPOINT", "THINK_MODEL", "THINK_PROVIDER", "MIP_OPT_OUT"])
+def test_what_deepgram_does_not_take_is_told_beside_what_is_malformed(malformed: str) -> None:
+    told = problems(**{malformed: "§ §", "LISTEN_LANGUAGE": "es", "SPEAK_FALLBACK": "no voice"})
+
+    assert sorted(problem.split()[0].rstrip(":") for problem in told) == sorted(
+        [malformed, "LISTEN_LANGUAGE", "SPEAK_FALLBACK"]
+    )
+
+
+def test_a_provider_without_a_model_and_an_endpoint_is_told_of_both_and_of_the_rest() -> None:
+    told = problems(THINK_PROVIDER="groq", LISTEN_LANGUAGE="es")
+
+    assert [problem.split()[0].rstrip(":") for problem in told] == ["THINK_ENDPOINT", "THINK_MODEL", "LISTEN_LANGUAGE"]
+
+
 def test_a_problem_says_what_the_setting_is_for_and_shows_one() -> None:
     (problem,) = problems(DEEPGRAM_API_KEY="")
 
