@@ -255,6 +255,8 @@ def check_models(chosen: ModelSettings, read: Reading) -> None:
     if name and name != USUAL_PROVIDER and not read.given("THINK_MODEL"):
         read.refuse("THINK_MODEL", f"THINK_MODEL is missing: which model of {name}'s?")
         unsure.add("THINK_MODEL")
+    if name == "anthropic" and (chosen.think_temperature or 0.0) > 1.0:
+        read.refuse("THINK_TEMPERATURE", "THINK_TEMPERATURE is more than 1, the most that anthropic takes.")
     found = list(problems_of_options(chosen.options, voice=""))
     for option, problem in dict(reversed(found)).items():  # the first of each
         setting_name = _SETTING_OF[option.removeprefix("options.")]

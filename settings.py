@@ -7,7 +7,8 @@ in a `repr`. Blank means unset. Settings of models and voices are in `model_sett
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from io import StringIO
 from itertools import permutations
@@ -68,8 +69,10 @@ class TransferMode(Enum):
     COLD = "cold"
 
 
-def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
+def environment(dotenv: Path = Path(".env"), tell: Callable[[str], object] = str) -> Mapping[str, str]:
     """Return the process environment over what a `.env` file says; neither is changed.
+
+    `tell` takes a line for each name that the file sets to several values; the last value counts.
 
     Raises: `SettingsError` when the file cannot be read.
     """
@@ -78,9 +81,20 @@ def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
     if odd:
         wanted = "Write NAME=VALUE, with quotes that are closed."
         raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
+    _refuse_unset(dotenv, statements)
+    for line in _repeated(dotenv, statements):
+        tell(line)
     pairs = [(statement.key, statement.value) for statement in statements if statement.key is not None]
     written = resolve_variables(pairs, override=False)
     return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
+
+
+def _repeated(dotenv: Path, statements: Sequence[Binding]) -> Iterator[str]:
+    named = {name: [one for one in statements if one.key == name] for name in dict.fromkeys(s.key for s in statements)}
+    for name, found in named.items():
+        if name is not None and len({one.value for one in found}) > 1:
+            lines = ", ".join(str(_first_line(one)) for one in found)
+            yield f"{name} is set in lines {lines} of {dotenv}, and only the last counts. Leave one."
 
 
 def _text_of(dotenv: Path) -> str:
@@ -96,6 +110,22 @@ def _text_of(dotenv: Path) -> str:
 def _is_unset(statement: Binding) -> bool:
     """Whether a line is a name of ours alone, which stands for a variable of the environment, and there is none."""
     return statement.value is None and statement.key in VARIABLES and statement.key not in os.environ
+
+
+_REFERENCE = re.compile(r"\$\{([^}:]*)\}")
+"""As python-dotenv reads it, in single quotes too: one that is not set would leave a hole in the value."""
+
+
+def _refuse_unset(dotenv: Path, statements: Sequence[Binding]) -> None:
+    """Refuse references to what is not set. Raises: `SettingsError`."""
+    known, problems = set(os.environ), []
+    for statement in statements:
+        unset = [name for name in _REFERENCE.findall(statement.value or "") if name not in known]
+        told = f"{dotenv} refers in line {_first_line(statement)} to"
+        problems += [f"{told} ${{{name}}}, which is set neither before it nor in the environment." for name in unset]
+        known.add(statement.key or "")
+    if problems:
+        raise SettingsError(tuple(problems))
 
 
 def _first_line(statement: Binding) -> int:

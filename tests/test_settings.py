@@ -570,6 +570,7 @@ def test_models_are_lists_in_the_order_of_preference() -> None:
         ({"LISTEN_MODEL": "nova-3", "LISTEN_LANGUAGE": "en, es"}, "LISTEN_LANGUAGE"),
         ({"LISTEN_EAGER_EOT_THRESHOLD": "0.8"}, "LISTEN_EAGER_EOT_THRESHOLD"),
         ({"LISTEN_EOT_THRESHOLD": "0.6", "LISTEN_EAGER_EOT_THRESHOLD": "0.65"}, "LISTEN_EAGER_EOT_THRESHOLD"),
+        ({"THINK_PROVIDER": "anthropic", "THINK_MODEL": "x", "THINK_TEMPERATURE": "1.5"}, "THINK_TEMPERATURE"),
         ({"THINK_PROVIDER": "deepgram", "THINK_MODEL": "think-fast", "MIP_OPT_OUT": "yes"}, "THINK_MODEL"),
     ],
 )
@@ -736,6 +737,16 @@ def test_the_example_file_works_once_its_secrets_are_ones_own(monkeypatch: pytes
     mine = {name: value for name, value in REQUIRED.items() if name != "LEAD_SERVER_EXTERNAL_URL"}
     chosen = Settings.from_environ({**environment(EXAMPLE), **mine})
     assert chosen.lead_server_external_url == "https://agent.example.com"
+
+
+def test_a_reference_to_what_is_not_set_leaves_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "word")
+    written = "A=${WORD}${B}\n\nB=${A:-none}\nC='${D:-}x${A}${E}'\nE=$F\n"
+    (tmp_path / ".env").write_text(written)
+    with pytest.raises(SettingsError) as caught:
+        environment(tmp_path / ".env")
+
+    assert [(line.split()[4], line.split()[6]) for line in caught.value.problems] == [("1", "${B},"), ("4", "${E},")]
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
