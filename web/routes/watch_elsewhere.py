@@ -145,6 +145,7 @@ class CallsElsewhere:
         if (sent := self._sent.get(name)) is None:
             return b""
         piece: bytes | Crashed = b""
+        sent.asked_at = math.inf  # a stream that is being read cannot be closed
         with trio.move_on_after(QUIET_SECONDS):
             piece = await guard(sent.next_piece)
         if isinstance(piece, Crashed):

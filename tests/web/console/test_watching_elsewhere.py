@@ -2,7 +2,7 @@
 
 import zlib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MethodType
@@ -31,7 +31,8 @@ from web.calls.slots import Slots
 from web.calls.watching import WatchedCalls
 from web.console.phone import new_admission
 from web.console.session import Sessions
-from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, EventStream, ListenStream
+from web.routes import watch_elsewhere
+from web.routes.watch import AUDIO, EVENTS, MOST_WATCHERS, STALL_SECONDS, TASKS, EventStream, ListenStream, Stream
 from web.routes.watch_elsewhere import (
     ANSWER_SECONDS,
     MANY,
@@ -199,6 +200,34 @@ async def test_a_page_that_leaves_is_gone_at_the_call_in_seconds(autojump_clock:
         await trio.sleep(STALL_SECONDS + 1)
 
         assert there.call.watch.watchers == 0
+
+
+async def test_a_watcher_is_not_forgotten_while_it_waits_for_what_it_asked_for_late(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Stream):
+        async def parts(self) -> AsyncGenerator[bytes, None]:
+            try:
+                yield b"first"
+                await trio.sleep(3)
+                yield b"second"
+            finally:
+                left.append(trio.current_time())
+
+    left = list[float]()
+    monkeypatch.setattr(watch_elsewhere, "stream_of", lambda *_: Slow())
+    async with account() as there:
+        answer, about = there.theirs.answering[WATCH], {"id": "late", "watch": EVENTS, "call": CALL_SID, "since": ""}
+        await answer("", {**about, "is_first": True})
+        await trio.sleep(STALL_SECONDS - 1)
+        second = await answer("", {**about, "is_first": False})
+        came_at = trio.current_time()
+        await trio.sleep(STALL_SECONDS + 1)
+
+    assert (list(cast("Mapping[str, object]", second)), left) == (
+        ["piece"],
+        [pytest.approx(came_at + STALL_SECONDS, abs=1)],
+    )
 
 
 async def test_a_worker_that_dies_with_its_pages_is_noticed(autojump_clock: MockClock) -> None:
