@@ -117,7 +117,8 @@ class OtherWorkers:
                     while len(given) < asked:
                         given.append(await receive.receive())
                 if len(given) < asked:
-                    await self.database.ask(statements.TAKE_BACK, {"body": body})
+                    with suppress(DatabaseUnavailable):  # who was asked may have heard it before
+                        await self.database.ask(statements.TAKE_BACK, {"body": body})
                 return Answers(given, asked - len(given))
             finally:
                 del self._awaited[token]

@@ -5,7 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -747,6 +747,24 @@ async def test_without_the_database_nobody_is_asked_and_only_our_own_calls_are_f
         with pytest.raises(DatabaseUnavailable):
             await one.ask(Question("echo", "x"), 30)
         assert [await one.find(name) for name in ("CA1", "CA2")] == [call("CA1", worker="one"), None]
+
+
+async def test_who_has_asked_and_loses_the_database_has_asked_all_the_same(workers: Workers) -> None:
+    """The other worker may do what was asked: a command to a call, say."""
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    answers = list[Answers]()
+
+    async def ask() -> None:
+        answers.append(await one.ask(Question("echo", "x", worker=other.worker), 0.5))
+
+    with trio.fail_after(30), ExitStack() as away:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            while not execute(workers.url, "SELECT * FROM commands"):  # noqa: ASYNC110 - far away
+                await trio.sleep(0.01)
+            away.enter_context(hidden(one.database))
+
+    assert answers == [Answers([], silent=1)]
 
 
 async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:
