@@ -105,12 +105,14 @@ cut AS (INSERT INTO cut_calls (call_sid, about, note, died)
     SELECT lost.call_sid, lost.about, notes.note, lost.beat FROM lost LEFT JOIN notes USING (call_sid)
     ON CONFLICT (call_sid) DO UPDATE SET note = coalesce(excluded.note, cut_calls.note) RETURNING 1),
 freed AS (UPDATE slots SET {_EMPTY} FROM dead WHERE slots.worker = dead.worker),
-unheard AS (DELETE FROM commands USING dead WHERE commands.worker = dead.worker),
+unheard AS (DELETE FROM commands WHERE worker IN (SELECT worker FROM dead)
+    OR NOT EXISTS (SELECT FROM workers WHERE workers.worker = commands.worker)),
 buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RETURNING workers.worker)
 SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
 """Close what the longest dead worker held: the worker that locks its row does it, and no other does it again.
 
-One whose beat is to come has not beaten since the clock was set back.
+One whose beat is to come has not beaten since the clock was set back. What was told to a worker while it left goes,
+too: there are words of calls in it.
 """
 
 LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),

@@ -767,6 +767,17 @@ async def test_who_has_asked_and_loses_the_database_has_asked_all_the_same(worke
     assert answers == [Answers([], silent=1)]
 
 
+async def test_what_was_told_to_a_worker_as_it_left_is_not_kept(workers: Workers) -> None:
+    """It was there when the other one looked, and gone when the answer was kept."""
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    for worker in ("gone", "other"):
+        execute(workers.url, f"INSERT INTO commands (worker, call_sid, body) VALUES ('{worker}', '', 'words')")  # noqa: S608
+
+    await close_dead(one.database, one.worker)
+
+    assert execute(workers.url, "SELECT worker FROM commands") == [(other.worker,)]
+
+
 async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
     await one.admit(call(FULL.call_sid))
