@@ -18,6 +18,7 @@ from web.sockets.pull_server import Http2
 
 ALIVE, ASKED = 101, 1
 """Streams: of the request that must be answered all the same, and of the odd one before it."""
+SOCKET = ((":method", b"CONNECT"), (":protocol", b"websocket"), ("sec-websocket-version", b"13"))
 
 
 async def hasty(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -87,8 +88,10 @@ async def test_a_body_behind_its_answer_ends_no_connection_and_fills_none(
         lambda client: client.ask(ASKED, method=b"CONNECT", path=b"", scheme=b"", ends=False),
         lambda client: client.ask(ASKED, path=b"/\xff"),
         lambda client: client.ask(ASKED, method=b"\xff"),
+        lambda client: client.ask(ASKED, *SOCKET, ("sec-websocket-extensions", b"\xff"), ends=False),
+        lambda client: client.ask(ASKED, *SOCKET, ("sec-websocket-protocol", b"\xff"), ends=False),
     ],
-    ids=["a CONNECT to another host", "a path in no known letters", "such a method"],
+    ids=["a CONNECT to another host", "a path in no known letters", "such a method", "extensions", "a protocol"],
 )
 async def test_a_request_that_is_none_ends_itself_alone(
     odd: Callable[[Client], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -69,6 +69,9 @@ CLOSE_SECONDS = 2.0
 VOUCHED_SECONDS = 75.0
 """Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
 
+_AS_ASCII = frozenset({b":method", b":path", b"sec-websocket-extensions", b"sec-websocket-protocol"})
+"""The fields of a request that hypercorn reads so."""
+
 _log = structlog.stdlib.get_logger()
 
 
@@ -110,8 +113,8 @@ class Http2(H2Protocol):
                     await super()._handle_events([event])
 
     async def _create_stream(self, request: RequestReceived) -> None:
-        asked = dict(request.headers)
-        if b":path" in asked and (asked[b":method"] + asked[b":path"]).isascii():
+        fields = [(bytes(name), bytes(value)) for name, value in request.headers]
+        if b":path" in dict(fields) and all(value.isascii() for name, value in fields if name in _AS_ASCII):
             await super()._create_stream(request)
         else:  # a CONNECT to another host, or bytes that no method and no path has
             self.connection.send_headers(request.stream_id, [(b":status", b"400")], end_stream=True)
