@@ -53,7 +53,7 @@ def _templates() -> Environment:
 
 
 def stylesheet() -> str:
-    return (_FOLDER / "sheet.svg").read_text().partition("<style>")[2].partition("</style>")[0]
+    return (_FOLDER / "sheet.svg").read_text("utf-8").partition("<style>")[2].partition("</style>")[0]
 
 
 def render_timeline(entries: Sequence[Entry], *, title: str) -> str:

@@ -1,5 +1,5 @@
 // One call from this page. Everything timed is in the audio threads and in the worker; this opens and closes them, and
-// turns errors into the names of sentences (`PHONE_TOLD` in web/console/english.py).
+// turns errors into the names of sentences (`phone_told` in web/console/english.toml).
 
 const HERE = new URL(".", import.meta.url);
 const LATENCY_EVERY = 500; // ms
