@@ -262,7 +262,7 @@ class PlayedCall(Witnessed):
     def _has(self, called: Called, sent: Mapping[str, object]) -> bool:
         """Say whether a call has these arguments: as the model wrote them, or as its function reads them."""
         spec = self.roster.agents[called.agent].function(called.name) if called.agent in self.roster.agents else None
-        read = arguments_read(spec, called.arguments) if spec is not None else {}
+        read = {**called.arguments, **(arguments_read(spec, called.arguments) if spec is not None else {})}
         return all(value in (called.arguments.get(name), read.get(name)) for name, value in sent.items())
 
     def _refuse_unknown(self, kind: str, names: Iterable[str]) -> None:

@@ -150,7 +150,7 @@ def spoken_lines(played: Witnessed) -> list[SpokenLine]:
 
 def keys_in(text: str) -> int:
     """Return how many keys a turn of the caller's stands for, where it does not say which; 0 for any other."""
-    found = re.fullmatch(r"\(pressed (\d+) keys?\)", text)  # as `actors/line/line_watch.py` writes it
+    found = re.fullmatch(r"\(pressed ([0-9]{1,5}) keys?\)", text)  # as `actors/line/line_watch.py` writes it
     return int(found[1]) if found else 0
 
 

@@ -25,6 +25,7 @@ from testkit.rebuild import rebuild
 from testkit.recorded_faults import recorded_faults
 from testkit.recording import ReplayRefused, anonymise, read_journal
 from testkit.replay import Replayed, compare, replay
+from testkit.witness import is_of_keypad, keys_in
 from tests.testkit.mistakes import ENDS, GOOD, roster
 from tests.testkit.test_survey import GOODBYE, ON, ROSTER, SCORE, SURVEY
 
@@ -239,6 +240,13 @@ def test_entries_that_one_turn_tells_of_are_told_one_by_one(entered: list[int], 
     rebuilt = rebuild(read_journal(f"{LINE}\n{lines}\n{END}"), CallPolicy())
 
     assert [turn.hears for turn in rebuilt.scenario.agents["desk"].turns] == [told]
+
+
+@pytest.mark.parametrize("digits", [9, 5000])
+def test_a_turn_of_more_keys_than_a_call_has_is_taken_for_words(digits: int) -> None:
+    text = f"(pressed {'9' * digits} keys)"
+
+    assert (keys_in(text), is_of_keypad(text)) == (0, False)
 
 
 async def test_a_call_of_other_agents_is_refused(autojump_clock: MockClock, journal: str) -> None:

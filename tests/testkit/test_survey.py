@@ -83,6 +83,16 @@ async def test_an_argument_may_have_any_name_and_a_value_of_its_own_type(autojum
         call.expect_called("note_score", score=Score.BAD)
 
 
+async def test_an_argument_that_the_function_does_not_have_is_not_taken_for_none(autojump_clock: MockClock) -> None:
+    odd = attrs.evolve(SCORE, arguments={**SCORE.arguments, "mood": True})
+    steps = (presses("1"), answers("opener", calls=ON), presses("3#"), answers("asker", "A three?", calls=odd))
+    call = await play(ROSTER, conversation(*steps, says("Yes."), answers("asker", calls=ON), *GOODBYE))
+
+    call.expect_called("note_score", mood=True, score=Score.GOOD)
+    with pytest.raises(ExpectationFailed, match="mood=None"):
+        call.expect_called("note_score", mood=None)
+
+
 class Stars(Enum):
     ONE = 1
     THREE = 3
