@@ -150,7 +150,7 @@ def _together(options: AgentOptions, voice: str, sure: float) -> Found:
 def _why_no_speed(speed: float, voice: str) -> str:
     if voice.startswith("aura-") and speed < AURA_SLOWEST:
         return f"too slow for the Aura voice {voice}: write {AURA_SLOWEST} or more"
-    if voice.startswith("flux-") and abs(speed * 20 - round(speed * 20)) > 1e-6:
+    if voice.startswith("flux-") and 0 < speed < 2 and abs(speed * 20 - round(speed * 20)) > 1e-6:
         return f"and the Flux voice {voice} takes steps of 0.05: write {round(speed * 20) / 20:g}"
     return ""
 

@@ -220,6 +220,8 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9.0; write a number from 0 to 2"),
         ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
         ({"options": AgentOptions(speak_speed=10**400)}, "options.speak_speed: is 1000"),
+        ({"voice": "flux-kit-en", "options": AgentOptions(speak_speed=float("inf"))}, "options.speak_speed: is inf;"),
+        ({"voice": "flux-kit-en", "options": AgentOptions(speak_speed=float("nan"))}, "options.speak_speed: is nan;"),
         (
             {"voice": "flux-kit-en", "options": AgentOptions(speak_speed=1.03)},
             "options.speak_speed: is 1.03 (SPEAK_SPEED, if not the agent's own), and the Flux voice flux-kit-en takes",
