@@ -126,13 +126,12 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
 async def test_a_call_is_let_in_at_once_while_the_records_are_written_anew(tmp_path: Path) -> None:
     """As an erasure does it: the file is locked for longer than a webhook may take."""
     chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", RECORDINGS_DIR=str(tmp_path / "recordings"))
-    async with open_services(chosen) as opened:
-        await opened.orders.now()
+    with closing(CallStores.of(chosen)) as stores, closing(CallStores.of(chosen)) as another_process:
+        await OrderQueue(stores.orders).now()
         with closing(sqlite3.connect(tmp_path / "calls.db", isolation_level=None)) as written, capture_logs() as logs:
             written.execute("BEGIN IMMEDIATE")
-            await opened.tokens.put("name", b"content", 60)
-            with closing(CallStores.of(chosen)) as another_process:
-                taken = await another_process.tokens.exchange("name", "streamed", 60)
+            await stores.tokens.put("name", b"content", 60)
+            taken = await another_process.tokens.exchange("name", "streamed", 60)
 
     assert (taken, logs) == (b"content", [])
 
