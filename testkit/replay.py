@@ -22,6 +22,7 @@ from actors.call_services import CallPlan
 from actors.errors import BriefUnavailable
 from actors.journal import Entry, facts_of
 from actors.policy import CallPolicy
+from actors.turn.parts import CEASED
 from agents.arguments import json_of
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
@@ -29,6 +30,7 @@ from model_settings import AGENTS
 from protocol.fields import JSON, json_or
 from setting_reader import read_one, text_of_file
 from settings import RECORDINGS_DIR
+from simulators.deepgram import DeepgramKnobs
 from testkit import harness
 from testkit.functions import Double, with_doubles
 from testkit.play import LONGEST, filler_clips, roster_of
@@ -59,7 +61,8 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
         raise ReplayRefused(f"the roster has no agent {', '.join(strangers)}: the call was of another one")
     agents = with_doubles(roster, _doubles(rebuilt, roster))
     began = [one.agent for one in facts_of(recording.entries, facts.SessionConnecting)]
-    call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=1, slice_ms=harness.KNOBS.slice_ms)
+    knobs = _knobs_of(recording.entries)
+    call = PlayedCall(script=rebuilt.scenario, policy=policy, roster=agents, bundle=1, slice_ms=knobs.slice_ms)
     with structlog.testing.capture_logs(), trio.fail_after(LONGEST):
         await harness.play(
             rebuilt.scenario,
@@ -68,11 +71,19 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
             roster=agents,
             policy=policy,
             bundle=1,
+            knobs=knobs,
             clips=filler_clips(agents, policy),
             played=call,
             ask_brief=_recorded_briefs(rebuilt.briefs),
         )
     return Replayed(rebuilt, call, tuple(compare(recording.entries, call.entries)))
+
+
+def _knobs_of(entries: Sequence[Entry]) -> DeepgramKnobs:
+    """Have the service report how it hears if it did: one that ceases to is known to be gone."""
+    did = any(one.stt_latency is not None for one in facts_of(entries, facts.LatencyReported))
+    was_missed = any(CEASED in one.error for one in facts_of(entries, facts.SessionCrashed))
+    return harness.KNOBS if did or was_missed else attrs.evolve(harness.KNOBS, stt_reports_per_second=0)
 
 
 def _recorded_briefs(briefs: Mapping[str, Mapping[str, str]]) -> Any:  # noqa: ANN401 - an AskBrief

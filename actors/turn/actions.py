@@ -6,7 +6,7 @@ from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
-from actors.turn.parts import DEAF_WORDS, LONG_AGO, NEVER, Session
+from actors.turn.parts import CEASED, DEAF_WORDS, LONG_AGO, NEVER, Session
 from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
 
 
@@ -59,7 +59,7 @@ class Actions(TurnState):
         """The service is gone: what the caller has said last, if it was a word, is for the next session."""
         self.times_silent += 1
         self.is_unread = True
-        self.end_session("it has ceased to report")
+        self.end_session(CEASED)
 
     # The caller speaks, or seems to
 

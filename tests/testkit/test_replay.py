@@ -57,6 +57,8 @@ async def record(
     agents: Roster | None = None,
     policy: CallPolicy | None = None,
     plan: CallPlan | None = None,
+    *,
+    reports: float = 0,
 ) -> str:
     """Play a call as a server records it, frame by frame, and return its journal."""
     agents, policy = agents or default_roster(), policy or CallPolicy()
@@ -67,7 +69,7 @@ async def record(
         roster=agents,
         policy=policy,
         bundle=1,
-        knobs=DeepgramKnobs(slice_ms=160),
+        knobs=DeepgramKnobs(slice_ms=160, stt_reports_per_second=reports),
         clips=filler_clips(agents, policy),
     )
     return "\n".join(orjson.dumps(entry.as_json()).decode() for entry in played.entries)
@@ -88,6 +90,15 @@ def test_a_shipped_call_plays_the_same_again(scenario: str, fault: str) -> None:
         return await replay(read_journal(await record(scenario, fault)), default_roster())
 
     replayed = trio.run(again, clock=MockClock(autojump_threshold=0))
+
+    assert () == replayed.differences
+
+
+@pytest.mark.parametrize("fault", ["deepgram: mute after 8 s", "deepgram: mute after 20 s"])
+async def test_a_call_of_a_service_that_reports_how_it_hears_plays_the_same_again(
+    fault: str, autojump_clock: MockClock
+) -> None:
+    replayed = await replay(read_journal(await record("sale", fault, reports=4)), default_roster())
 
     assert () == replayed.differences
 
