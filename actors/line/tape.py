@@ -4,10 +4,12 @@
 own `TapeReader`; `commit` moves when a turn of the caller has been transcribed. It knows nothing of agents, never
 blocks the writer, and when it overflows it forgets the oldest frames and counts those that nobody had read. A caller
 who listens takes next to nothing: silence between two turns is forgotten as soon as a session has it.
+
+`Reel` keeps its bytes, in blocks of one size. One `bytearray` for each call would be moved whenever it grows, asks for
+an eighth more than it needs, and leaves holes of every size behind.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -16,8 +18,56 @@ import trio
 from actors.ticks import Sleeper
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
+BLOCK_BYTES = 2000
+
+
+@attrs.define
+class Reel:
+    """A run of bytes, of which the oldest may be forgotten."""
+
+    size: int = attrs.field(default=0, init=False)
+    """Bytes that are kept."""
+    _blocks: list[bytes] = attrs.field(factory=list, init=False)
+    _tail: bytearray = attrs.field(factory=bytearray, init=False)
+    _forgotten: int = attrs.field(default=0, init=False)
+    """Bytes at the beginning of the first block, which goes when all of it is."""
+
+    def append(self, data: bytes) -> None:
+        """Put more at the end."""
+        self._tail += data
+        self.size += len(data)
+        while len(self._tail) >= BLOCK_BYTES:
+            self._blocks.append(bytes(self._tail[:BLOCK_BYTES]))
+            self._tail = self._tail[BLOCK_BYTES:]
+
+    def cut(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` up to `stop`, counted from the oldest that is kept; fewer where it ends."""
+        start, stop = start + self._forgotten, min(stop, self.size) + self._forgotten
+        whole = len(self._blocks) * BLOCK_BYTES
+        if start >= whole:
+            return bytes(self._tail[start - whole : max(0, stop - whole)])
+        parts: list[bytes | bytearray] = []
+        for number in range(start // BLOCK_BYTES, min(len(self._blocks), -(-stop // BLOCK_BYTES))):
+            origin = number * BLOCK_BYTES
+            parts.append(self._blocks[number][max(0, start - origin) : stop - origin])
+        parts.append(self._tail[: max(0, stop - whole)])
+        return b"".join(parts)
+
+    def forget(self, size: int) -> None:
+        """Forget the oldest `size` bytes, all of them if there are no more."""
+        size = min(size, self.size)
+        self.size -= size
+        size += self._forgotten
+        gone = min(len(self._blocks), size // BLOCK_BYTES)
+        del self._blocks[:gone]
+        self._forgotten = size - gone * BLOCK_BYTES
+        if not self._blocks:
+            del self._tail[: self._forgotten]
+            self._forgotten = 0
+
+
 KEPT_FRAMES = 1500
-"""Thirty seconds: longer than any restart budget, 320 kB. What has been transcribed is forgotten sooner."""
+"""Thirty seconds: longer than any restart budget, 240 kB. What has been transcribed is forgotten sooner."""
 
 _GATHERED = 3 * FRAME_BYTES
 """What comes at once and is as long as that has gathered for a chunk, and is one: the line is not as regular as we."""
@@ -41,10 +91,7 @@ class Tape:
     """Every frame before this offset has been transcribed, or held no speech."""
     lost: int = 0
     """Frames that no session has read and none will: forgotten, or skipped between two readers."""
-    _frames: deque[bytes] = attrs.field(factory=deque, init=False)
-    """Those that are kept: one long string would be moved whenever it grows."""
-    _begun: bytes = attrs.field(default=b"", init=False)
-    """The part of the next frame that has come."""
+    _audio: Reel = attrs.field(factory=Reel, init=False)
     _is_quiet: bool = attrs.field(default=True, init=False)
     """Whether nothing has been said since `committed`."""
     first: int = attrs.field(default=0, init=False)
@@ -61,11 +108,8 @@ class Tape:
 
         What is not `voiced` may be passed over, as long as nothing was said before it that has not been transcribed.
         """
-        come = self._begun + audio
-        whole = len(come) // FRAME_BYTES * FRAME_BYTES
-        self._frames.extend([come[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)])
-        self._begun = come[whole:]
-        self.end = end = self.first + len(self._frames)
+        self._audio.append(audio)
+        self.end = end = self.first + self._audio.size // FRAME_BYTES
         if voiced:
             self._is_quiet = False
         elif self._is_quiet:
@@ -77,8 +121,8 @@ class Tape:
 
     def peek(self, start: int, stop: int) -> bytes:
         """Return the frames from `start` up to `stop`, as far as they exist and are still kept."""
-        numbers = range(max(start, self.first), min(stop, self.end))
-        return b"".join([self._frames[number - self.first] for number in numbers])
+        origin = self.first
+        return self._audio.cut(max(0, start - origin) * FRAME_BYTES, max(0, stop - origin) * FRAME_BYTES)
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the same frames, and note that a session has them."""
@@ -143,7 +187,8 @@ class Tape:
         return start if offset - floor <= _LONGEST_SCAN else offset
 
     def _is_voiced(self, number: int) -> bool:
-        return is_voiced(self._frames[number - self.first])
+        at = (number - self.first) * FRAME_BYTES
+        return is_voiced(self._audio.cut(at, at + FRAME_BYTES))
 
     def _done_with(self) -> int:
         """How many of the oldest frames nobody will ask for again."""
@@ -155,8 +200,7 @@ class Tape:
         self.first += frames
         self.lost += max(0, self.first - self.delivered)
         self.delivered = max(self.delivered, self.first)
-        for _ in range(frames):
-            self._frames.popleft()
+        self._audio.forget(frames * FRAME_BYTES)
 
 
 @attrs.define(eq=False)
