@@ -59,7 +59,7 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     if not _NAME.fullmatch(agent.name):
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
     if agent.name in SPEAKERS:
-        yield "name", f"{agent.name!r} is who speaks in transcripts where no agent does: choose another name"
+        yield "name", f"{agent.name!r} names another speaker in transcripts: choose another name"
     if not VOICE_NAME.fullmatch(agent.voice):
         yield "voice", f"{agent.voice!r} is not {VOICE_WANTED}"
     for name in agent.brief_entries:

@@ -56,7 +56,7 @@ class Actions(TurnState):
         self.lose_session()
 
     def lose_silent(self) -> None:
-        """The service is gone: what the caller has said last, if it was a word, is for the next session."""
+        """The service is gone: the next session hears the caller's last word, if they have said one."""
         self.times_silent += 1
         self.is_unread = True
         self.end_session(CEASED)

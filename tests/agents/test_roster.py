@@ -113,7 +113,8 @@ def test_a_generator_cannot_be_a_blocking_handler(yields: object) -> None:
 @pytest.mark.parametrize("name", sorted(SPEAKERS))
 def test_no_agent_has_the_name_of_another_speaker(name: str) -> None:
     """In a transcript its words would be the caller's, the switchboard's or an operator's."""
-    assert f"agent {name!r}: name: {name!r} is who speaks in transcripts" in refusal(attrs.evolve(ALONE, name=name))
+    refused = refusal(attrs.evolve(ALONE, name=name))
+    assert f"agent {name!r}: name: {name!r} names another speaker in transcripts" in refused
 
 
 def test_the_other_speakers_are_those_of_records() -> None:

@@ -1,4 +1,4 @@
-// The phone's page: what is pressed, and what is shown of the call. Its words are in the page (`phone_told` in web/console/english.toml).
+// The page of the phone: it reads the buttons and shows the call. Its words come with the page (`phone_told` in web/console/english.toml).
 
 import { Conversation } from "../conversation.js";
 import { Refused, call, microphone } from "./phone.js";
