@@ -46,12 +46,12 @@ def headers_of(scope: WWWScope) -> dict[str, str]:
     return {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
 
 
-def is_clear_http2(scope: WWWScope) -> bool:
-    """Whether a request came over HTTP/2 without TLS, where a connection has no time limits."""
-    return scope["http_version"] == "2" and scope["scheme"] in {"http", "ws"}
+def is_multiplexed(scope: WWWScope) -> bool:
+    """Tell whether a request came over HTTP/2 or 3, whose connections carry the calls of many."""
+    return scope["http_version"] in {"2", "3"}
 
 
-async def refuse_http2(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def refuse_version(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Answer 505, and a WebSocket with the refusal of its server."""
     await receive()
     if scope["type"] == "websocket":

@@ -10,8 +10,7 @@ steps aside, and for hypercorn the WebSocket is over.
 
 Four more things are not hypercorn's. A connection on which no application runs is closed after `keep_alive_timeout`,
 or `VOUCHED_SECONDS`: that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2
-without TLS is not spoken, and with it a request ends no connection, on which others' calls may be (`Http2`). And
-`web.sockets.connections` says how many connections there may be.
+is not spoken (`web.sockets.versions`). And `web.sockets.connections` says how many connections there may be.
 
 `web.sockets.versions` puts it in place when our own command or hypercorn's starts the server, and leaves hypercorn's
 connection where it is if hypercorn is of another version.
@@ -27,16 +26,11 @@ from types import MethodType
 from typing import cast
 
 import h11
-import hypercorn.protocol
 import hypercorn.trio.run
 import structlog
 import trio
-from h2.events import DataReceived, RequestReceived
-from h2.events import Event as Http2Event
-from h2.exceptions import ProtocolError
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
@@ -69,9 +63,6 @@ CLOSE_SECONDS = 2.0
 VOUCHED_SECONDS = 75.0
 """Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
 
-_AS_ASCII = frozenset({b":method", b":path", b"sec-websocket-extensions", b"sec-websocket-protocol"})
-"""The fields of a request that hypercorn reads so."""
-
 _log = structlog.stdlib.get_logger()
 
 
@@ -98,26 +89,6 @@ class NoTimer(TrioSingleTask):
 
 class WrongProtocol(Exception):
     """The peer speaks a protocol that we do not speak."""
-
-
-class Http2(H2Protocol):
-    """hypercorn's HTTP/2, without requests that end the connection: a proxy may have the calls of others on it."""
-
-    async def _handle_events(self, events: list[Http2Event]) -> None:
-        for event in events:
-            if isinstance(event, DataReceived) and event.stream_id not in self.streams:  # answered before its body
-                self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
-                await self._flush()
-            else:
-                with suppress(ProtocolError):  # the request is refused, and was taken back already
-                    await super()._handle_events([event])
-
-    async def _create_stream(self, request: RequestReceived) -> None:
-        fields = [(bytes(name), bytes(value)) for name, value in request.headers]
-        if b":path" in dict(fields) and all(value.isascii() for name, value in fields if name in _AS_ASCII):
-            await super()._create_stream(request)
-        else:  # a CONNECT to another host, or bytes that no method and no path has
-            self.connection.send_headers(request.stream_id, [(b":status", b"400")], end_stream=True)
 
 
 class PullServer(TCPServer):
@@ -417,4 +388,3 @@ def put_in_place(connections: Connections) -> None:
     # the names that its worker and its connection look up
     served = partial(PullServer, connections=connections)
     hypercorn.trio.run.TCPServer = served  # type: ignore[assignment,attr-defined]
-    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined]
