@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import pytest
@@ -208,7 +208,7 @@ def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None
         facts.SessionReady("advisor", 1, "r1", 0.1),
         facts.FloorTaken("advisor", 1, 0),
         facts.TurnHeard("advisor", "I am John."),
-        facts.LatencyReported("advisor", 1, stt_latency=0.2, ttt_text_latency=0.5, tts_latency=0.1),
+        facts.LatencyReported("advisor", 0, stt_latency=0.2, ttt_text_latency=0.5, tts_latency=0.1),
         facts.SilenceMet("advisor", 3.5, "agent"),
         facts.SessionCrashed("advisor", 1, "dropped", retryable=True),
         facts.CallEnded("crashed", 9.0, {}),
@@ -222,6 +222,226 @@ def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None
     assert [event.name for event in by_name["call"].events] == ["silence"]
     assert by_name["invoke_agent advisor"].status.message == "dropped"
     assert b"John" not in b"".join(request.SerializeToString() for request in receiver.requests)
+
+
+SESSION = (
+    facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
+    facts.SessionConnecting("advisor", 1, "first"),
+    facts.SessionReady("advisor", 1, "r1", 0.1),
+    facts.FloorTaken("advisor", 1, 0),
+)
+HEARD = facts.TurnHeard("advisor", "What do I owe?")
+CHAT, LOOK_UP, CHECK = "chat gpt-5.4-mini", "execute_tool look_up", "execute_tool check"
+
+
+def called(name: str, number: int) -> facts.Fact:
+    return facts.FunctionCalled("advisor", f"f{number}", name, "{}", number)
+
+
+def answered(name: str, number: int) -> facts.Fact:
+    return facts.FunctionAnswered("advisor", f"f{number}", name, "1", ok=True, took=0.1, number=number)
+
+
+def started(generation: int) -> facts.Fact:
+    return facts.ReplyStarted("advisor", generation)
+
+
+def ended(generation: int, *, complete: bool = True) -> facts.Fact:
+    return facts.ReplyEnded("advisor", generation, f"Reply {generation}.", "Reply", complete)
+
+
+def told(generation: int, **seconds: float) -> facts.Fact:
+    return facts.LatencyReported("advisor", generation, stt_latency=0.2, **seconds)
+
+
+Drawn: TypeAlias = list[tuple[str, float, float]]
+BOTH_WAYS_OF_COUNTING = pytest.mark.parametrize("before", [0.0, 0.6], ids=["from the pass", "from the turn"])
+"""Deepgram does not say what it counts the LLM's seconds of a second pass from: `before` is what is behind it then."""
+
+
+def drawn(receiver: Receiver, *noted: tuple[float, facts.Fact]) -> Drawn:
+    """Trace facts of a call in which the advisor has the floor; return its turns and what is in them, by time."""
+    traces = Tracing.of(receiver.environ)
+
+    async def note() -> None:
+        journal = Journal([CallTrace(CallPlan(CALL_SID, STREAM_SID, "inbound", LEAD), traces, *THINKS).read])
+        began = trio.current_time()
+        for at, fact in (*((0.0, fact) for fact in SESSION), *noted, (30.0, facts.CallEnded("completed", 30.0, {}))):
+            await trio.sleep_until(began + at)
+            journal.note(fact)
+
+    trio.run(note, clock=MockClock(autojump_threshold=0))
+    traces.provider.shutdown()
+    zero = next(span for span in receiver.spans if span.name == "call").start_time_unix_nano
+    within = [span for span in receiver.spans if span.name.split()[0] in {"turn", "stt", "chat", "tts", "execute_tool"}]
+
+    def seconds(at: int) -> float:
+        return round((at - zero) / 1e9, 2)
+
+    times = [(span.name, seconds(span.start_time_unix_nano), seconds(span.end_time_unix_nano)) for span in within]
+    return sorted(times, key=lambda span: span[1:])
+
+
+@BOTH_WAYS_OF_COUNTING
+def test_the_second_pass_of_a_turn_begins_where_its_function_was_answered(before: float, receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.4, called("look_up", 1)),
+        (5.6, answered("look_up", 1)),
+        (5.9, told(0, ttt_token_latency=0.3, ttt_tool_latency=0.4)),
+        (6.0, started(2)),
+        (6.0, told(2, ttt_text_latency=0.3 + before, tts_latency=0.1, total_latency=1.0)),
+        (9.0, ended(2)),
+    )
+
+    assert found == [
+        ("stt", 4.8, 5.0), (CHAT, 5.0, 5.4), ("turn", 5.0, 9.0), (LOOK_UP, 5.4, 5.6),
+        (CHAT, 5.6, 5.9), ("tts", 5.9, 6.0)
+    ]  # fmt: skip
+
+
+@BOTH_WAYS_OF_COUNTING
+def test_a_turn_with_two_functions_one_after_the_other_has_three_passes(before: float, receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.4, called("look_up", 1)),
+        (5.6, answered("look_up", 1)),
+        (5.9, told(0, ttt_tool_latency=0.4)),
+        (6.0, called("check", 2)),
+        (6.5, answered("check", 2)),
+        (6.8, told(0, ttt_tool_latency=0.4 + before)),
+        (7.0, started(2)),
+        (7.0, told(2, ttt_text_latency=0.4 + 2.5 * before, tts_latency=0.1, total_latency=2.0)),
+        (9.0, ended(2)),
+    )
+
+    assert found == [
+        ("stt", 4.8, 5.0), (CHAT, 5.0, 5.4), ("turn", 5.0, 9.0), (LOOK_UP, 5.4, 5.6), (CHAT, 5.6, 6.0),
+        (CHECK, 6.0, 6.5), (CHAT, 6.5, 6.9), ("tts", 6.9, 7.0)
+    ]  # fmt: skip
+
+
+def test_after_two_functions_at_once_the_model_goes_on_with_the_last_answer(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.4, called("look_up", 1)),
+        (5.4, called("check", 2)),
+        (5.5, answered("check", 2)),
+        (6.0, answered("look_up", 1)),
+        (6.2, told(0, ttt_tool_latency=0.4)),
+        (6.5, started(2)),
+        (6.5, told(2, ttt_text_latency=0.4, tts_latency=0.1, total_latency=1.5)),
+        (9.0, ended(2)),
+    )
+
+    assert [span for span in found if span[0] in {"stt", CHAT}] == [
+        ("stt", 4.8, 5.0), (CHAT, 5.0, 5.4), (CHAT, 6.0, 6.4)
+    ]  # fmt: skip
+
+
+def test_words_said_along_with_a_function_are_of_the_pass_that_called_it(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.4, called("look_up", 1)),
+        (5.4, answered("look_up", 1)),
+        (5.5, started(2)),
+        (5.5, told(2, ttt_text_latency=0.4, tts_latency=0.1, total_latency=0.5)),
+        (7.0, ended(2)),
+    )
+
+    assert found == [
+        ("stt", 4.8, 5.0), (CHAT, 5.0, 5.4), ("turn", 5.0, 7.0), (LOOK_UP, 5.4, 5.4), ("tts", 5.4, 5.5)
+    ]  # fmt: skip
+
+
+def test_a_function_before_any_turn_begins_the_turn_of_its_reply(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (1.0, called("look_up", 1)),
+        (1.5, answered("look_up", 1)),
+        (2.0, started(1)),
+        (2.0, told(1, ttt_text_latency=0.4, tts_latency=0.1, total_latency=1.0)),
+        (4.0, ended(1)),
+    )
+
+    assert found == [(LOOK_UP, 1.0, 1.5), (CHAT, 1.5, 1.9), ("turn", 1.5, 4.0), ("tts", 1.9, 2.0)]
+
+
+def test_a_filler_is_no_answer_and_the_turn_goes_on_until_there_is_one(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.4, called("look_up", 1)),
+        (8.0, started(2)),
+        (8.0, facts.FillerSaid("advisor", 2)),
+        (8.0, told(2, tts_latency=0.1, total_latency=3.0)),
+        (9.0, ended(2)),
+        (10.0, answered("look_up", 1)),
+        (10.5, started(3)),
+        (10.5, told(3, ttt_text_latency=0.4, tts_latency=0.1, total_latency=5.5)),
+        (12.0, ended(3)),
+    )
+
+    assert found == [
+        ("turn", 5.0, 12.0), (LOOK_UP, 5.4, 10.0), ("tts", 7.9, 8.0), (CHAT, 10.0, 10.4), ("tts", 10.4, 10.5)
+    ]  # fmt: skip
+
+
+def test_a_message_that_was_injected_is_spoken_and_neither_heard_nor_thought(receiver: Receiver) -> None:
+    report = told(2, tts_latency=0.1, total_latency=2.2)
+
+    assert drawn(receiver, (5.0, started(2)), (5.0, report), (6.0, ended(2))) == [("tts", 4.9, 5.0), ("turn", 5.0, 6.0)]
+
+
+@pytest.mark.parametrize(("answered_at", "ends"), [(8.0, 8.0), (6.5, 7.0)], ids=["after the reply", "within it"])
+def test_a_turn_of_which_no_more_is_said_ends_with_its_last_reply_or_answer(
+    answered_at: float, ends: float, receiver: Receiver
+) -> None:
+    reply, answer = (7.0, ended(2)), (answered_at, answered("look_up", 1))
+    last = sorted([reply, answer], key=lambda one: one[0])
+
+    found = drawn(receiver, (5.0, HEARD), (5.5, started(2)), (6.0, called("look_up", 1)), *last, (12.0, HEARD))
+
+    assert [span for span in found if span[0] == "turn"] == [("turn", 5.0, ends), ("turn", 12.0, 30.0)]
+
+
+def test_a_reply_behind_another_is_of_the_same_turn(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.5, started(2)),
+        (5.5, told(2, ttt_text_latency=0.4, tts_latency=0.1, total_latency=0.5)),
+        (6.0, started(3)),
+        (6.0, told(3, tts_latency=0.1, total_latency=0.6)),
+        (8.0, ended(2)),
+        (9.0, ended(3)),
+    )
+
+    assert ("turn", 5.0, 9.0) in found
+    assert [span for span in found if span[0] == "tts"] == [("tts", 5.4, 5.5), ("tts", 5.9, 6.0)]
+
+
+def test_what_is_reported_late_of_a_reply_that_was_cut_is_no_part_of_the_next_turn(receiver: Receiver) -> None:
+    found = drawn(
+        receiver,
+        (5.0, HEARD),
+        (5.5, started(2)),
+        (6.0, facts.BargeIn("advisor", 2, 0.5, 3.0)),
+        (6.0, ended(2, complete=False)),
+        (7.0, HEARD),
+        (7.3, told(2, ttt_text_latency=0.4, tts_latency=0.1)),
+        (7.5, started(3)),
+        (7.5, told(3, ttt_text_latency=0.35, tts_latency=0.1, total_latency=0.5)),
+        (9.0, ended(3)),
+    )
+
+    assert found == [
+        ("turn", 5.0, 6.0), ("stt", 6.8, 7.0), (CHAT, 7.0, 7.35), ("turn", 7.0, 9.0), ("tts", 7.4, 7.5)
+    ]  # fmt: skip
 
 
 @pytest.mark.real_time

@@ -7,6 +7,7 @@ span unless `captures`. Imported only where traces are wanted.
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping
 
@@ -20,6 +21,8 @@ from actors.journal import Entry
 from web.clients.tracing import Tracing
 
 _LONGEST = 200
+_SLACK = 0.005
+"""Seconds by which what we and what Deepgram measure may differ."""
 CALL, TURN = "call", "turn"
 Attributes = Mapping[str, AttributeValue]
 
@@ -36,8 +39,50 @@ _EVENTS: Mapping[type[facts.Fact], tuple[str, Mapping[str, str]]] = {
 """For each fact that is an event of the call: its name, and its attributes, each of a field of the fact."""
 
 
-def _message(role: str, text: str) -> str:
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
+def _messages(role: str, *texts: str) -> str:
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]} for text in texts])
+
+
+@attrs.define
+class _Pass:
+    """One pass of the model: from the caller's words, or its functions' answers, to its own words or next call."""
+
+    began: float
+    hears: bool = False
+    """Whether it begins with the caller's words: then speech-to-text was before it."""
+    called_at: float = math.inf
+    is_told: bool = False
+    """Whether its latency was reported."""
+
+
+@attrs.define
+class _Turn:
+    """The turn under way: the passes of the model, and the replies, of which a filler is no answer."""
+
+    passes: list[_Pass] = attrs.field(factory=list)
+    sounded: dict[int, float] = attrs.field(factory=dict)
+    """When each reply began to sound, by generation."""
+    texts: dict[int, str] = attrs.field(factory=dict)
+    """Of the replies that are over."""
+    owes: bool = False
+    """Whether the model is to speak yet."""
+    ended_at: float | None = None
+    """When its last reply or function was over, if none has begun since."""
+
+    @property
+    def sounds(self) -> bool:
+        return self.texts.keys() != self.sounded.keys()
+
+    def told_pass(self, report: facts.LatencyReported, seconds: float, until: float) -> _Pass | None:
+        """Return the pass that a report is of, whose words were there at `until`; None for one of an earlier turn.
+
+        Deepgram may count the seconds from the caller's last word or from a function's answer: it does not say.
+        """
+        untold = [one for one in self.passes if not one.is_told]
+        if report.ttt_text_latency is None and report.ttt_tool_latency is not None:
+            return next(iter(untold), None)
+        fitting = [one for one in untold if one.began + seconds <= until + _SLACK]
+        return next(reversed(fitting or (untold if report.generation else [])), None)
 
 
 @attrs.define(eq=False)
@@ -50,7 +95,7 @@ class CallTrace:
     _zero: int = attrs.field(default=0, init=False)
     """The wall's nanoseconds at the start of the call."""
     _now: float = attrs.field(default=0.0, init=False)
-    _turn_at: float = attrs.field(default=0.0, init=False)
+    _turn: _Turn = attrs.field(factory=_Turn, init=False)
     _open: dict[str, Span] = attrs.field(factory=dict, init=False)
     """The spans that have not ended: `CALL`, `TURN`, and by agent or number "session closer", "connect closer",
     "handoff closer", "function 3"."""
@@ -80,6 +125,7 @@ class CallTrace:
     def _end(self, outcome: str) -> None:
         if CALL in self._open:
             self._open[CALL].set_attribute("switchboard.outcome", outcome)
+        self._end_turn()
         for key in reversed([*self._open]):
             self._close(key)
 
@@ -103,7 +149,7 @@ class CallTrace:
                 self._close(f"connect {agent}", error)
                 self._close(f"session {agent}", error)
             case facts.FloorLeft(agent=agent):
-                self._close(TURN)
+                self._end_turn()
                 self._close(f"session {agent}")
             case _:
                 pass  # not of a session
@@ -122,48 +168,80 @@ class CallTrace:
         self._start(f"connect {agent}", "connect", {"gen_ai.agent.name": agent}, parent)
 
     def _on_turn(self, fact: facts.Fact) -> None:
-        turn = self._open.get(TURN)
+        turn = self._turn
         match fact:
             case facts.TurnHeard(agent=agent, text=text):
-                self._close(TURN)
-                self._say(self._begin_turn(agent), "gen_ai.input.messages", _message("user", text))
-            case facts.ReplyStarted(agent=agent):
-                if turn is None:
+                self._end_turn()
+                self._turn = _Turn([_Pass(self._now, hears=True)], owes=True)
+                self._say(self._begin_turn(agent), "gen_ai.input.messages", _messages("user", text))
+            case facts.ReplyStarted(agent=agent, generation=generation):
+                if TURN not in self._open:
                     self._begin_turn(agent)
+                turn.sounded[generation], turn.owes, turn.ended_at = self._now, False, None
                 self._event("first audio", {}, TURN)
-            case facts.ReplyEnded(text=text, complete=complete) if turn is not None:
-                turn.set_attribute("switchboard.complete", complete)
-                self._say(turn, "gen_ai.output.messages", _message("assistant", text))
-                self._close(TURN)
-            case facts.LatencyReported() if turn is not None:
-                self._parts(fact, self._turn_at)
+            case facts.FillerSaid():
+                turn.owes = True
+            case facts.ReplyEnded(generation=generation) if generation in turn.sounded:
+                self._on_reply_ended(fact)
+            case facts.LatencyReported(generation=generation) if not generation or generation in turn.sounded:
+                self._on_latency(fact)
             case facts.BargeIn(heard_seconds=heard):
                 self._event("barge-in", {"switchboard.heard_seconds": heard}, TURN)
             case _:
                 pass  # not of a turn
 
     def _begin_turn(self, agent: str) -> Span:
-        self._turn_at = self._now
-        return self._start(TURN, "turn", {"gen_ai.agent.name": agent}, f"session {agent}")
+        """Begin a turn where its first pass does: a function may have been called before anything was said."""
+        at = self._turn.passes[0].began if self._turn.passes else self._now
+        span = self._open[TURN] = self._started("turn", at, {"gen_ai.agent.name": agent}, f"session {agent}")
+        return span
 
-    def _parts(self, report: facts.LatencyReported, began: float) -> None:
-        """Add what Deepgram reports of an answer, one part after the other: it does not say when they were."""
-        llm = (report.ttt_text_latency, report.ttt_token_latency, report.ttt_tool_latency)
-        thought = next((seconds for seconds in llm if seconds is not None), None)
-        chat: Attributes = {
+    def _on_reply_ended(self, reply: facts.ReplyEnded) -> None:
+        turn, span = self._turn, self._open[TURN]
+        turn.texts[reply.generation] = reply.text
+        span.set_attribute("switchboard.complete", reply.complete)
+        self._say(span, "gen_ai.output.messages", _messages("assistant", *turn.texts.values()))
+        if turn.sounds or self._runs_function():
+            return
+        turn.ended_at = self._now
+        if not turn.owes:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._close(TURN, at=self._turn.ended_at)
+        self._turn = _Turn()
+
+    def _runs_function(self) -> bool:
+        return any(key.startswith("function ") for key in self._open)
+
+    def _on_latency(self, report: facts.LatencyReported) -> None:
+        """Draw the parts of an answer: Deepgram says how long they took, not when. TTS ends with the first audio."""
+        tts, sounded = report.tts_latency, self._turn.sounded.get(report.generation)
+        until = self._now if sounded is None else sounded - (tts or 0.0)
+        ended = self._draw_pass(report, until)
+        if tts is not None and sounded is not None:
+            self._span("tts", until, sounded, {}, TURN)
+        elif tts is not None:
+            self._span("tts", ended, ended + tts, {}, TURN)
+
+    def _draw_pass(self, report: facts.LatencyReported, until: float) -> float:
+        """Draw the model's part, and speech-to-text before it; return when it ended."""
+        thoughts = (report.ttt_text_latency, report.ttt_tool_latency, report.ttt_token_latency)
+        seconds = next((thought for thought in thoughts if thought is not None), None)
+        one = self._turn.told_pass(report, seconds, until) if seconds is not None else None
+        if one is None or seconds is None:
+            return until
+        one.is_told = True
+        if one.hears and report.stt_latency is not None:
+            self._span("stt", one.began - report.stt_latency, one.began, {}, TURN)
+        about: Attributes = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.llm,
         }
-        at = began - (report.stt_latency or 0.0)
-        for name, seconds, about in (
-            ("stt", report.stt_latency, dict[str, AttributeValue]()),
-            (f"chat {self.llm}", thought, chat),
-            ("tts", report.tts_latency, dict[str, AttributeValue]()),
-        ):
-            if seconds is not None:
-                self._span(name, at, at + seconds, about, TURN)
-                at += seconds
+        ended = max(one.began, min(one.began + seconds, one.called_at, until))
+        self._span(f"chat {self.llm}", one.began, ended, about, TURN)
+        return ended
 
     def _on_function(self, fact: facts.Fact) -> None:
         match fact:
@@ -177,11 +255,17 @@ class CallTrace:
                 parent = TURN if TURN in self._open else f"session {agent}"
                 span = self._start(f"function {number}", f"execute_tool {name}", about, parent)
                 self._say(span, "gen_ai.tool.call.arguments", arguments)
+                self._turn.ended_at = None
+                for one in self._turn.passes[-1:]:
+                    one.called_at = min(one.called_at, self._now)
             case facts.FunctionAnswered(result=result, ok=ok, number=number):
                 answered = self._open.get(f"function {number}")
                 if answered is not None:
                     self._say(answered, "gen_ai.tool.call.result", result)
                 self._close(f"function {number}", "" if ok else "refused or failed")
+                if not self._runs_function():
+                    self._turn.passes.append(_Pass(self._now))
+                    self._turn.owes, self._turn.ended_at = True, None if self._turn.sounds else self._now
             case facts.FunctionWithdrawn(number=number):
                 self._close(f"function {number}", "withdrawn")
             case _:
@@ -225,13 +309,13 @@ class CallTrace:
     def _span(self, name: str, start: float, end: float, about: Attributes, parent: str) -> None:
         self._started(name, start, about, parent).end(self._at(end))
 
-    def _close(self, key: str, error: str = "", about: Attributes | None = None) -> None:
+    def _close(self, key: str, error: str = "", about: Attributes | None = None, at: float | None = None) -> None:
         closed = self._open.pop(key, None)
         if closed is not None:
             closed.set_attributes(about or {})
             if error:
                 closed.set_status(StatusCode.ERROR, error[:_LONGEST])
-            closed.end(self._at(self._now))
+            closed.end(self._at(self._now if at is None else at))
 
     def _event(self, name: str, about: Attributes, of: str = CALL) -> None:
         (self._open.get(of) or self._open[CALL]).add_event(name, about, self._at(self._now))
