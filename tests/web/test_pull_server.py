@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import hypercorn.trio.run
+import orjson
 import pytest
 import trio
 import trustme
@@ -826,3 +827,33 @@ def test_the_version_of_hypercorn_we_know_has_our_connection(monkeypatch: pytest
 
     assert hypercorn.trio.run.TCPServer is not TCPServer  # type: ignore[attr-defined]
     assert lines == []
+
+
+_VERSION, _KEY = (line + b"\r\n" for line in KEY.split(b"\r\n")[:2])
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (_VERSION, "sec-websocket-key is missing"),
+        (_KEY, "sec-websocket-version is not 13"),
+        (_KEY + b"Sec-WebSocket-Version: 8\r\n", "sec-websocket-version is not 13"),
+        (KEY + b"Sec-WebSocket-Extensions: \xff\r\n", "sec-websocket-extensions is not ASCII"),
+        (KEY + b"Sec-WebSocket-Protocol: \xff\r\n", "sec-websocket-protocol is not ASCII"),
+        (KEY + b"Connection: \xff, Upgrade\r\n", "connection is not ASCII"),
+        (KEY + b"Connection: \xff\r\nConnection: Upgrade\r\n", "connection is not ASCII"),
+    ],
+)
+async def test_an_upgrade_that_is_none_is_refused_in_words(
+    lines: bytes, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with capture_logs() as logs:
+        async with serving(echo, monkeypatch) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(UPGRADE.removesuffix(KEY) + lines + b"\r\n")
+            with trio.fail_after(5):
+                answer = b"".join([data async for data in stream])
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert told in orjson.loads(body)["error"]
+    assert [(line["event"], told in line["why"]) for line in logs] == [("upgrade_refused", True)]

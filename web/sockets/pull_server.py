@@ -51,6 +51,7 @@ from hypercorn.typing import (
 from actors.supervision import unharmed
 from actors.ticks import Sleeper
 from protocol.frames import FrameReader
+from store.json_text import json_text
 from web.sockets.asgi_events import CARRIER, MESSAGES
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, close_now, read_some, write_some
@@ -62,6 +63,8 @@ CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
 VOUCHED_SECONDS = 75.0
 """Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
+
+UPGRADE_FIX = "A client of RFC 6455 asks so: if one did, a proxy has changed its fields; have it pass them unchanged."
 
 _log = structlog.stdlib.get_logger()
 
@@ -89,6 +92,23 @@ class NoTimer(TrioSingleTask):
 
 class WrongProtocol(Exception):
     """The peer speaks a protocol that we do not speak."""
+
+
+_AS_ASCII = frozenset({b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"})
+"""The fields of an upgrade that hypercorn reads so."""
+
+
+def why_no_upgrade(request: h11.Request) -> str:
+    """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well."""
+    fields = dict(request.headers)
+    if fields.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in fields.get(b"connection", b"").lower():
+        return ""
+    for name, value in request.headers:
+        if name in _AS_ASCII and not value.isascii():
+            return f"{name.decode()} is not ASCII"
+    if b"sec-websocket-key" not in fields:
+        return "sec-websocket-key is missing"
+    return "" if fields.get(b"sec-websocket-version") == b"13" else "sec-websocket-version is not 13"
 
 
 class PullServer(TCPServer):
@@ -334,10 +354,22 @@ class PullServer(TCPServer):
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             return b""
 
-    @staticmethod
-    async def _check_protocol(request: h11.Request) -> None:
+    async def _check_protocol(self, request: h11.Request) -> None:
         if request.method == b"PRI":
             raise WrongProtocol("HTTP/2 without TLS")
+        if why := why_no_upgrade(request):
+            _log.warning("upgrade_refused", why=why, fix=UPGRADE_FIX)
+            body = json_text({"error": why, "fix": UPGRADE_FIX})
+            headers = [
+                ("content-type", "application/json"),
+                ("connection", "close"),
+                ("content-length", str(len(body))),
+            ]
+            send = cast("H11Protocol", self.protocol.protocol)._send_h11_event
+            await send(h11.Response(status_code=400, headers=headers))
+            await send(h11.Data(data=body))
+            await send(h11.EndOfMessage())
+            raise WrongProtocol(why)
 
     async def protocol_send(self, event: Event) -> None:
         """Send, without a turn of the scheduler as far as there is room and nobody else is sending."""
