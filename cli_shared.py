@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from actors.supervision import root_cause
+from protocol.fields import shown
 from setting_reader import SettingsError, read_one, text_of_file
 from setting_values import http_url, is_loopback
 from settings import (
@@ -113,7 +114,7 @@ def client_of(server: str | None) -> httpx.AsyncClient:
     except SettingsError as exc:
         fail(str(exc), 2)
     except ValueError as wanted:
-        fail(f"--server {server} is not {wanted}.", 2)
+        fail(f"--server {shown(server)} is not {wanted}.", 2)
     return client_at(url, token)
 
 

@@ -7,6 +7,7 @@ import math
 import attrs
 
 from model_settings import ModelSettings
+from protocol.fields import shown
 from setting_reader import Reading, optional_setting, setting
 from setting_values import http_url, number, object_url, phone_number, spoken, yes_or_no
 from store.redaction import Redaction, RedactionRule
@@ -101,7 +102,7 @@ def check_webhooks(settings: "KeepingSettings", read: Reading) -> None:
     if not settings.call_webhook_secret:
         read.refuse("CALL_WEBHOOK_SECRET", "CALL_WEBHOOK_SECRET is missing, and CALL_WEBHOOK_URL is set.")
     if url.startswith("http:") and not settings.call_webhook_private:
-        read.refuse("CALL_WEBHOOK_URL", f'CALL_WEBHOOK_URL is "{url}", which is not https.')
+        read.refuse("CALL_WEBHOOK_URL", f'CALL_WEBHOOK_URL is "{shown(url)}", which is not https.')
 
 
 @attrs.frozen(kw_only=True)

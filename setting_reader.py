@@ -12,7 +12,7 @@ from typing import Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from protocol.fields import hidden_in
+from protocol.fields import hidden_in, shown
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -128,7 +128,7 @@ class Reading:
             return variable.parse(given or variable.default or "")
         except ValueError as wanted:
             self.malformed.add(variable.name)
-            value = "a value that is not" if variable.secret else f'"{_seen(given[:80])}", which is not'
+            value = "a value that is not" if variable.secret else f'"{shown(given)}", which is not'
             return self._note(variable, f"{variable.name} is {value} {wanted}.{_hint(given)}")
 
     def given(self, name: str) -> str:
@@ -148,10 +148,6 @@ class Reading:
 def _is_quoted(given: str) -> bool:
     """Tell whether one pair of quotes is around all of it: a sentence may begin and end with the words of others."""
     return len(given) > 1 and given[0] == given[-1] and given[0] in "\"'" and given[0] not in given[1:-1]
-
-
-def _seen(given: str) -> str:
-    return "".join(each if each.isprintable() else "\ufffd" for each in given)
 
 
 def _hint(given: str) -> str:

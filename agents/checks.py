@@ -34,7 +34,7 @@ from protocol.deepgram import (
     why_no_endpoint,
     why_unheard,
 )
-from protocol.fields import JSON
+from protocol.fields import JSON, quoted
 from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -127,7 +127,7 @@ def problems_of_options(options: AgentOptions, voice: str, *, is_all: bool = Tru
     for name, (form, wanted) in _FORMS.items():
         value = getattr(options, name) or ()
         for odd in (one for one in ((value,) if isinstance(value, str) else value) if not form.fullmatch(one)):
-            yield f"options.{name}", f"{odd!r} is not {wanted}"
+            yield f"options.{name}", f"{quoted(odd)} is not {wanted}"
     if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
         yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
     usual = USUAL_EOT_THRESHOLD if is_all else math.inf

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -52,6 +53,28 @@ def hidden_in(text: str) -> str:
     """Say which character of a text one does not see, as one that was copied may have; empty if there is none."""
     hidden = next((each for each in text if each != " " and unicodedata.category(each) in _HIDDEN), None)
     return "" if hidden is None else f"There is an invisible character in it (U+{ord(hidden):04X}): type it anew."
+
+
+_MOST_SHOWN: Final = 80
+_LIKE_A_KEY: Final = re.compile(r"(?=[A-Za-z_]*[0-9])(?=[0-9_]*[A-Za-z])[A-Za-z0-9_]{20,}")
+_IN_A_URL: Final = re.compile(r"(://)\S*(?=@)|(://[^\s?]*\?)\S+")
+
+
+def shown(value: object) -> str:
+    """Return how a refused value is repeated: a part of it, without what one does not see, and without secrets.
+
+    A key lands in another setting as easily as a word does, and a URL may have one in front of its host or behind "?".
+    """
+    text = value if isinstance(value, str) else repr(value)
+    whole = _LIKE_A_KEY.sub(lambda key: f"{key[0][:2]}… ({len(key[0])} characters)", text[: 10 * _MOST_SHOWN])
+    bare = _IN_A_URL.sub(lambda url: f"{url[1] or url[2]}…", whole)
+    cut = f"{bare[:_MOST_SHOWN]}…" if len(bare) > _MOST_SHOWN else bare
+    return "".join(each if each.isprintable() else "\ufffd" for each in cut)
+
+
+def quoted(value: object) -> str:
+    """Return `shown(value)`, a text in the quotes of its `repr`."""
+    return repr(shown(value)) if isinstance(value, str) else shown(value)
 
 
 def names_twice(text: bytes) -> Sequence[str]:
@@ -215,18 +238,37 @@ def _wrong(fields: Fields, key: str, wanted: str) -> RemoteProtocolError:
 def split_url(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
     """Split a URL of one of these schemes, with a host, and without credentials and a fragment.
 
-    *Raises* `ValueError(wanted)` for anything else.
+    *Raises* `ValueError` for anything else: `wanted`, and which part is odd.
     """
     if any(character.isspace() for character in value):  # `urlsplit` drops some of them
-        raise ValueError(wanted)
+        raise ValueError(f"{wanted} (there is a space in it)")
     try:
         url = urlsplit(value)
-        url.port  # noqa: B018 - reading it is the check
+        port = url.port
     except ValueError:
-        raise ValueError(wanted) from None
-    if url.scheme not in schemes or not url.hostname or url.username is not None or url.fragment:
+        raise ValueError(f"{wanted} (its host or its port cannot be read: a port is 1 to 65535)") from None
+    if url.scheme not in schemes or not url.hostname:
         raise ValueError(wanted)
+    odd = {
+        "there is a name or a password before its host": url.username is not None,
+        "there is a # in it": "#" in value,
+        "its port is not 1 to 65535": port == 0 or url.netloc.endswith(":"),
+        "its host is no address, and no name in ASCII letters, digits and hyphens": not _is_host(url.hostname),
+    }
+    for why in (why for why, is_so in odd.items() if is_so):
+        raise ValueError(f"{wanted} ({why})")
     return url
+
+
+_NAME_OF_A_HOST: Final = re.compile(r"(?!.{254})(?![0-9.]+$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.|$))+")
+
+
+def _is_host(name: str) -> bool:
+    """Tell whether a resolver can be asked for a host: httpx and the codec of `idna` raise errors of their own."""
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return _NAME_OF_A_HOST.fullmatch(name) is not None
 
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -237,7 +279,7 @@ def why_no_headers(headers: Mapping[str, str]) -> str:
     """Say which of these no HTTP request can have, and why; the value is a secret. Empty if all are headers."""
     for name, value in headers.items():
         if _HEADER_NAME.fullmatch(name) is None:
-            return f"{name!r} is no name of a header: write letters, digits and hyphens"
+            return f"{quoted(name)} is no name of a header: write letters, digits and hyphens"
         if _HEADER_VALUE.fullmatch(value) is None:
             return f"the value of {name} has a letter beyond ASCII, a line break, or a space around it"
     return ""

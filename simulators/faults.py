@@ -17,6 +17,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from protocol.fields import quoted
+
 Target: TypeAlias = Literal["deepgram", "twilio", "groq", "line"]
 Kind: TypeAlias = Literal[
     "refuse connect", "drop", "silent drop", "stall", "mute", "garbage", "error", "close", "slow settings",
@@ -35,6 +37,9 @@ STEPS: Final[tuple[Kind, ...]] = ("drop", "silent drop", "stall", "mute", "garba
 
 class FaultError(Exception):
     """A fault line that cannot be read; the message names the line and the nearest form that can."""
+
+    def __init__(self, line: str, problem: str) -> None:
+        super().__init__(f"fault {quoted(line)}: {problem}")
 
 
 @attrs.frozen
@@ -188,14 +193,14 @@ def parse_fault(line: str) -> Fault:
     target, colon, rest = (part.strip() for part in line.partition(":"))
     targets = tuple(dict.fromkeys(form.target for form in FORMS))
     if not colon or target not in targets:
-        raise FaultError(f"fault {line!r}: begins with no service; write one of {_listed(targets)}{_nearest(line)}")
+        raise FaultError(line, f"begins with no service; write one of {_listed(targets)}{_nearest(line)}")
     words, modifiers = _split(line, " ".join(rest.split()))
     for form in FORMS:
         match = re.fullmatch(form.words, words)
         if form.target == target and match:
             return _build(line, form, match, modifiers)
     known = _listed(form.example for form in FORMS if form.target == target)
-    raise FaultError(f"fault {line!r}: {target} has no fault {words!r}{_nearest(line)}; it has {known}")
+    raise FaultError(line, f"{target} has no fault {quoted(words)}{_nearest(line)}; it has {known}")
 
 
 def parse_faults(lines: Iterable[str]) -> tuple[Fault, ...]:
@@ -207,7 +212,7 @@ def _split(line: str, rest: str) -> tuple[str, dict[str, re.Match[str]]]:
     while found := next(((name, m) for name, at_end in _MODIFIERS.items() if (m := at_end.search(rest))), None):
         name, match = found
         if name in modifiers:
-            raise FaultError(f"fault {line!r}: {name!r} is there twice; leave one out")
+            raise FaultError(line, f"{name!r} is there twice; leave one out")
         modifiers[name] = match
         rest = rest[: match.start()]
     return rest, modifiers
@@ -217,9 +222,9 @@ def _build(line: str, form: Form, match: re.Match[str], modifiers: Mapping[str, 
     unfit = [name for name in modifiers if name not in form.modifiers]
     if unfit:
         allowed = _listed(sorted(form.modifiers)) if form.modifiers else "nothing"
-        raise FaultError(f"fault {line!r}: {form.kind!r} takes no {unfit[0]!r}; it takes {allowed}{_nearest(line)}")
+        raise FaultError(line, f"{form.kind!r} takes no {unfit[0]!r}; it takes {allowed}{_nearest(line)}")
     if "every" in modifiers and len(modifiers.keys() & _CONNECTION) > 1:
-        raise FaultError(f"fault {line!r}: 'every connection' excludes 'on connection' and 'times'; leave one out")
+        raise FaultError(line, "'every connection' excludes 'on connection' and 'times'; leave one out")
     fault = Fault(line, form.target, form.kind, number=form.number, times=1 if form.once else FOREVER)
     changes: dict[str, Any] = {"after": 0.0} if form.kind == "mute" else {}
     changes |= _read_groups(match.groupdict()) | _read_modifiers(modifiers)

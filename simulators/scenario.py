@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from protocol.fields import JSON
+from protocol.fields import JSON, quoted
 from protocol.phone_numbers import is_phone_number
 from simulators.faults import Fault, FaultError, parse_fault
 from simulators.toml_reader import ScenarioError, Table, nearest, parse_toml, text_of
@@ -175,7 +175,7 @@ class Scenario:
             calls = (call.name for turn in agent.turns for call in (*turn.calls, *turn.then_calls))
             for called in calls:
                 if called not in functions[name] and called != "transfer_to_human":
-                    told = f"it has no function {called!r}{_hint(called, functions[name])}"
+                    told = f"it has no function {quoted(called)}{_hint(called, functions[name])}"
                     raise ScenarioError(f"{self.name}: agents.{name}: {told}")
 
     def knowing(self, prompts: Mapping[str, str]) -> "Scenario":
@@ -216,7 +216,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
             known = ", ".join(shipped_scenarios())
             hint = nearest(name_or_path, shipped_scenarios())
             raise ScenarioError(
-                f"no scenario is called {name_or_path!r}{hint}; there are {known}, or give a .toml file"
+                f"no scenario is called {quoted(name_or_path)}{hint}; there are {known}, or give a .toml file"
             )
     return parse_scenario(text_of(path), where=path.name, name=path.stem)
 
@@ -251,14 +251,14 @@ def _fault(table: Table, line: str) -> Fault:
 def _caller(table: Table) -> Caller:
     caller = table.read(Caller, lines=tuple(map(_line, table.tables("line"))))
     if not is_phone_number(caller.number):
-        raise table.wrong("number", f"is {caller.number!r}; write it like '+15551230000'")
+        raise table.wrong("number", f"is {quoted(caller.number)}; write it like '+15551230000'")
     return caller
 
 
 def _human(table: Table) -> Human:
     human = table.read(Human)
     if not re.fullmatch(r"[0-9*#]|nothing", human.presses):
-        raise table.wrong("presses", f'is {human.presses!r}; write one key, 0 to 9, * or #, or "nothing"')
+        raise table.wrong("presses", f'is {quoted(human.presses)}; write one key, 0 to 9, * or #, or "nothing"')
     for key in ("presses", "hangs_up_after", "says", "talks"):
         if key in table.content and human.answers != "human":
             raise table.wrong(key, 'needs somebody who answers; leave it out, or write answers = "human"')
@@ -281,9 +281,9 @@ def _line(table: Table) -> CallerLine:
     if line.after is not None and not line.hangs_up:
         raise table.wrong("after", "goes with hangs_up = true only; write pause for a line that is said")
     if line.digits is not None and not re.fullmatch(r"[0-9*#]+", line.digits):
-        raise table.wrong("digits", f"is {line.digits!r}; a phone has 0 to 9, * and #")
+        raise table.wrong("digits", f"is {quoted(line.digits)}; a phone has 0 to 9, * and #")
     if line.says is not None and not has_words(line.says):
-        raise table.wrong("says", f"is {line.says!r}, which nobody can speak; write words, or silent = 2.0")
+        raise table.wrong("says", f"is {quoted(line.says)}, which nobody can speak; write words, or silent = 2.0")
     return line
 
 

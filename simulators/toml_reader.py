@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeVar, cast, get_args, get_origin
 import attrs
 import orjson
 
-from protocol.fields import JSON
+from protocol.fields import JSON, quoted, shown
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Table:
 
     def wrong(self, key: str, problem: str) -> ScenarioError:
         """Make the error for one of this table's keys, or for the table itself."""
-        place = ".".join(part for part in (self.path, key) if part)
+        place = ".".join(shown(part) for part in (self.path, key) if part)
         return ScenarioError(f"{self.where}: {place} {problem}")
 
     def done(self) -> None:
@@ -116,7 +116,7 @@ class Table:
         if value is None:
             return None
         if not isinstance(value, str) or not value.strip():
-            raise self.wrong(key, f"is {value!r}; write some text in quotes")
+            raise self.wrong(key, f"is {quoted(value)}; write some text in quotes")
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -133,7 +133,7 @@ class Table:
         if isinstance(value, str):
             raise self.wrong(key, f'is one string; write {key} = ["..."], one sentence each')
         if not isinstance(value, list):
-            raise self.wrong(key, f'is {value!r}; write {key} = ["..."]')
+            raise self.wrong(key, f'is {quoted(value)}; write {key} = ["..."]')
         return tuple(self._sentence(key, index, item) for index, item in enumerate(value, 1))
 
     def optional_seconds(self, key: str) -> float | None:
@@ -141,20 +141,20 @@ class Table:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 3600:
-            raise self.wrong(key, f"is {value!r}; write seconds as a number from 0 to 3600, like {key} = 1.5")
+            raise self.wrong(key, f"is {quoted(value)}; write seconds as a number from 0 to 3600, like {key} = 1.5")
         return float(value)
 
     def optional_boolean(self, key: str) -> bool | None:
         value = self._get(key)
         if value is not None and not isinstance(value, bool):
-            raise self.wrong(key, f"is {value!r}; write true or false, without quotes")
+            raise self.wrong(key, f"is {quoted(value)}; write true or false, without quotes")
         return value
 
     def optional_choice(self, key: str, choices: Sequence[str]) -> str | None:
         """Return one of these words, or None when it is absent."""
         value = self.optional_text(key)
         if value is not None and value not in choices:
-            raise self.wrong(key, f"is {value!r}{nearest(value, choices)}; write one of {', '.join(choices)}")
+            raise self.wrong(key, f"is {quoted(value)}{nearest(value, choices)}; write one of {', '.join(choices)}")
         return value
 
     def mapping(self, key: str) -> Mapping[str, JSON]:
@@ -162,7 +162,7 @@ class Table:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise self.wrong(key, f"is {value!r}; write {key} = {{ name = value }}")
+            raise self.wrong(key, f"is {quoted(value)}; write {key} = {{ name = value }}")
         return value
 
     def json(self, key: str) -> Mapping[str, JSON]:
@@ -205,5 +205,5 @@ class Table:
 
     def _sentence(self, key: str, index: int, item: JSON) -> str:
         if not isinstance(item, str) or not item.strip():
-            raise self.wrong(f"{key}[{index}]", f"is {item!r}; write some text in quotes")
+            raise self.wrong(f"{key}[{index}]", f"is {quoted(item)}; write some text in quotes")
         return item

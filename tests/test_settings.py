@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -324,7 +325,7 @@ def test_a_public_address_that_twilio_cannot_reach_is_refused_with_the_reason(or
 def test_a_host_that_nobody_can_call_is_refused(origin: str) -> None:
     (problem,) = problems(LEAD_SERVER_EXTERNAL_URL=origin)
 
-    assert "which is not an origin that Twilio can call: its host is a name in ASCII letters" in problem
+    assert "its host is " in problem
 
 
 @pytest.mark.parametrize("origin", ["https://8.8.8.8", "https://[2606:4700::1111]", "https://Agent.Example.com:443"])
@@ -502,6 +503,49 @@ def test_a_malformed_secret_is_not_repeated_back() -> None:
     (problem,) = problems(TWILIO_AUTH_TOKEN="very secret")
 
     assert "very secret" not in problem
+
+
+@pytest.mark.parametrize("name", [*settings.VARIABLES, "OTEL_EXPORTER_OTLP_ENDPOINT"])
+@pytest.mark.parametrize(
+    "misplaced",
+    [
+        "77aa88bb99cc00dd11ee22ff33aa44bb hunter2",
+        "https://me:77aa88bb99cc00dd11ee22ff33aa44bb@host.example.com:99999/x",
+        "wss://me:hunt/er2@host.example.com:99999/x",
+        "https://host.example.com:99999/?key=hunter2",
+        "sk_proj_77aa88bb99cc00dd11ee22ff \x1b" + 2**20 * "x",
+    ],
+)
+def test_a_secret_in_a_setting_of_another_is_not_repeated_back(name: str, misplaced: str) -> None:
+    with suppress(SettingsError):
+        read(**{name: misplaced})
+        return
+    told = "\n".join(problems(**{name: misplaced}))
+
+    assert not [secret for secret in ("b99cc00dd", "hunt/er2", "key=hunter2") if secret in told]
+    assert len(told) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("DEEPGRAM_AGENT_URL", "wss://host.example.com:99999", "a port is 1 to 65535"),
+        ("DEEPGRAM_AGENT_URL", "wss://host.example.com:0", "its port is not 1 to 65535"),
+        ("DEEPGRAM_AGENT_URL", "wss://192.168.1.300", "its host is no address"),
+        ("DEEPGRAM_SPEAK_URL", "https://host.example.com:", "its port is not 1 to 65535"),
+        ("DEEPGRAM_SPEAK_URL", "https://host..example.com/v1", "its host is no address"),
+        ("GROQ_BASE_URL", "https://host.example.com#x", "there is a # in it"),
+        ("GROQ_BASE_URL", "https://me@host.example.com", "a name or a password before its host"),
+        ("CALL_WEBHOOK_URL", "https://my host.example.com", "there is a space in it"),
+        ("SUMMARY_URL", f"https://{64 * 'a'}.example.com", "its host is no address"),
+        ("THINK_ENDPOINT", "https://host.example.com:99999", "a port is 1 to 65535"),
+        ("TWILIO_API_URL", "https://*", "its host is no address"),
+    ],
+)
+def test_of_a_url_it_is_told_which_part_is_odd(name: str, value: str, told: str) -> None:
+    found = [problem for problem in problems(**{name: value}) if problem.startswith(f"{name} is ")]
+
+    assert [told in problem for problem in found] == [True]
 
 
 @pytest.mark.parametrize("name", ["groq", "aws_bedrock"])
@@ -790,7 +834,7 @@ def test_what_is_not_a_phone_number_is_told_apart(text: str) -> None:
     ("name", "value"),
     [("RETENTION_DAYS", wrong) for wrong in ("forever", "0", "audio=x", "video=3")]
     + [("REDACT", "names")]
-    + [("RECORDINGS_URL", wrong) for wrong in ("/folder", "s3://", "ftp://me:secret@host/x", "s3://bucket/*")],
+    + [("RECORDINGS_URL", wrong) for wrong in ("/folder", "s3://", "ftp://…@host/x", "s3://bucket/*")],
 )
 def test_what_is_kept_is_read_strictly(name: str, value: str) -> None:
     (problem,) = problems(**{name: value})

@@ -15,7 +15,7 @@ import orjson
 from agents.brief import BRIEF_NAMES, Brief
 from agents.roster import Roster
 from agents.spec import OUTBOUND, AgentSpec
-from protocol.fields import JSON
+from protocol.fields import JSON, quoted
 from simulators.toml_reader import ScenarioError, Table, nearest, parse_toml, text_of
 
 Expect: TypeAlias = Literal["must", "must not yet", "must never"]
@@ -76,7 +76,7 @@ def load_cases(paths: Sequence[Path], roster: Roster) -> list[Case]:
     names = [case.name for case in cases]
     for name in names:
         if names.count(name) > 1:
-            raise ScenarioError(f"case {name!r} is there twice; give each a name of its own")
+            raise ScenarioError(f"case {quoted(name)} is there twice; give each a name of its own")
     return cases
 
 
@@ -105,7 +105,7 @@ def _case(table: Table, roster: Roster) -> Case:
     table.done()
     for line in case.said:
         if not line.startswith((CALLER, AGENT)):
-            raise table.wrong("said", f'has {line!r}; begin each line with "caller: " or "agent: "')
+            raise table.wrong("said", f'has {quoted(line)}; begin each line with "caller: " or "agent: "')
     if not case.said or not case.said[-1].startswith(CALLER):
         raise table.wrong("said", "does not end with the caller; the model is asked what comes next")
     for field in case.brief:
@@ -117,5 +117,5 @@ def _case(table: Table, roster: Roster) -> Case:
 
 def _known(table: Table, key: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
-        raise table.wrong(key, f"is {value!r}{nearest(value, choices)}; there are {', '.join(choices)}")
+        raise table.wrong(key, f"is {quoted(value)}{nearest(value, choices)}; there are {', '.join(choices)}")
     return value

@@ -275,3 +275,16 @@ def test_the_sale_is_a_demo_of_a_minute_or_two_and_the_long_call_of_three() -> N
 
     assert 60 < spoken("sale") < 90
     assert spoken("long_call") > 180
+
+
+@pytest.mark.parametrize("key", ["description", "ends", "says", "{}"])
+def test_of_a_value_that_is_refused_a_part_is_repeated_and_no_key(key: str, tmp_path: Path) -> None:
+    odd = "0123456789abcdef0123456789abcdef" + 2**20 * " y"
+    (tmp_path / "odd.toml").write_text(
+        f'"{key.format(odd)}" = ["{odd}"]\nends = "{odd}"\n' if key != "ends" else f'ends = "{odd}"\n'
+    )
+    with pytest.raises(ScenarioError) as refused:
+        load_scenario(str(tmp_path / "odd.toml"))
+
+    assert "56789abcdef" not in str(refused.value)
+    assert len(str(refused.value)) < 2_000
