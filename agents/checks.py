@@ -39,6 +39,12 @@ from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_LONGEST_DESCRIPTION: Final = 1024
+"""Deepgram documents no limit; LLMs behind it refuse the first turn of a session: "string too long. Expected a string
+with maximum length 1024", Azure OpenAI's and, until 2025, OpenAI's own (github.com/getsentry/sentry-mcp/issues/106).
+"""
+_MOST_FUNCTIONS: Final = 128
+"""Of one request to OpenAI's LLMs: learn.microsoft.com/azure/ai-services/openai/quotas-limits."""
 _BLANKS: Final = frozenset({"name", "topic"})
 _NO_HUMAN: Final = (
     "nobody can be reached: set TRANSFER_PHONE_NUMBER (or FALLBACK_PHONE_NUMBER), give transfer_to_human a number, or "
@@ -209,7 +215,9 @@ def problems_of_soft_edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) ->
 def _functions(agent: AgentSpec) -> Found:
     for name, count in Counter(function.name for function in agent.functions).items():
         if count > 1:
-            yield f"functions.{name}", f"is there {count} times"
+            yield f"functions.{name}", f"is there {count} times: give each a name of its own, as name=…"
+    if len(agent.functions) > _MOST_FUNCTIONS:
+        yield "functions", f"are {len(agent.functions)}: no model is given more than {_MOST_FUNCTIONS}"
     for function in agent.functions:
         for part, text in _function(function):
             yield f"functions.{function.name}{part}", text
@@ -220,6 +228,9 @@ def _function(function: FunctionSpec) -> Found:
         yield "", "the name may have letters, digits, - and _, at most 64"
     if not function.description.strip():
         yield ".description", "is empty: it is how the model knows when to call"
+    if (length := len(function.description)) > _LONGEST_DESCRIPTION:
+        fix = "write how to go about it into the prompt"
+        yield ".description", f"has {length} characters, and models take {_LONGEST_DESCRIPTION} at most: {fix}"
     yield from _handler(function)
     if function.human and not is_phone_number(function.human):
         yield ".human", f"{function.human!r} is not a phone number: write + and 7 to 15 digits"

@@ -173,13 +173,25 @@ def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[Ros
     for name in sorted(returning):
         if not hosts[name]:
             yield RosterProblem(files[name], "functions", f"nobody hands to {name!r}: there is nobody to hand back to")
-    callers = {name: [*hosts[name], *(guest for guest in sorted(returning) if name in hosts[guest])] for name in agents}
+    following = {name: [*agents[name].hands_to, *(hosts[name] if name in returning else ())] for name in agents}
+    callers = {name: [other for other in agents if name in following[other]] for name in agents}
     ending = _closure({name for name, agent in agents.items() if any(f.ends_call for f in agent.functions)}, callers)
-    for name in (name for name in agents if name not in ending):
-        circle = " -> ".join([name, *agents[name].hands_to])
-        yield RosterProblem(
-            files[name], "hands_to", f"{circle}: nobody in this circle can end the call: add END_CONVERSATION"
-        )
+    endless = [name for name in agents if name not in ending and following[name]]
+    while endless:
+        circle = _circle(endless[0], following)
+        way = " -> ".join([*circle, circle[0]])
+        problem = f"{way}: nobody in this circle can end the call: add END_CONVERSATION"
+        yield RosterProblem(files[circle[0]], "hands_to", problem)
+        led = _closure(set(circle), callers)
+        endless = [name for name in endless if name not in led]
+
+
+def _circle(first: str, edges: Mapping[str, Sequence[str]]) -> list[str]:
+    """Follow the first edge of each until one comes again; return those on the way from it."""
+    way = [first]
+    while (after := edges[way[-1]][0]) not in way:
+        way.append(after)
+    return way[way.index(after) :]
 
 
 def _closure(start: set[str], edges: Mapping[str, Sequence[str]]) -> set[str]:

@@ -13,6 +13,7 @@ from actors.line.ledger import SWITCHBOARD
 from agents import advisor
 from agents.functions import (
     END_CONVERSATION,
+    SCHEDULE_FOLLOWUP,
     Answer,
     CallContext,
     FunctionSpec,
@@ -217,7 +218,18 @@ def test_every_problem_is_reported_at_once() -> None:
             {"functions": (handoff_to_next_agent("x"), END_CONVERSATION)},
             "functions: a function leads to 'x', and there is no such agent; there are alone",
         ),
-        ({"functions": (END_CONVERSATION, END_CONVERSATION)}, "functions.end_conversation: is there 2 times"),
+        (
+            {"functions": (END_CONVERSATION, END_CONVERSATION)},
+            "functions.end_conversation: is there 2 times: give each a name of its own, as name=…",
+        ),
+        (
+            {"functions": (END_CONVERSATION, attrs.evolve(SCHEDULE_FOLLOWUP, description="d" * 1025))},
+            "functions.schedule_followup.description: has 1025 characters, and models take 1024 at most: write",
+        ),
+        (
+            {"functions": tuple(attrs.evolve(END_CONVERSATION, name=f"end_{number}") for number in range(129))},
+            "functions: are 129: no model is given more than 128",
+        ),
         ({"options": AgentOptions(temperature=9.0)}, "options.temperature: is 9.0; write a number from 0 to 2"),
         ({"options": AgentOptions(eot_timeout_ms=5)}, "options.eot_timeout_ms: is 5; write a number from 500 to 10000"),
         ({"options": AgentOptions(speak_speed=10**400)}, "options.speak_speed: is 1000"),
@@ -414,10 +426,22 @@ def test_a_circle_in_which_nobody_can_end_the_call_is_refused() -> None:
         agent("a", to=("b", "out"), ends=True), agent("b", to=("c",)), agent("c", to=("b",)), agent("out", ends=True)
     )
 
-    assert refused == (
-        "agent 'b': hands_to: b -> c: nobody in this circle can end the call: add END_CONVERSATION\n"
-        "agent 'c': hands_to: c -> b: nobody in this circle can end the call: add END_CONVERSATION"
-    )
+    assert refused == "agent 'b': hands_to: b -> c -> b: nobody in this circle can end the call: add END_CONVERSATION"
+
+
+def test_each_circle_is_told_once_however_many_agents_are_in_it_or_lead_into_it() -> None:
+    ring = [agent(f"a{number}", to=(f"a{(number + 1) % 12}",)) for number in range(12)]
+    ways_in = [agent(f"in{number}", to=("a5",)) for number in range(3)]
+    start = agent("start", to=("in0", "in1", "in2", "left", "out"))
+    two = [agent("left", to=("right",)), agent("right", to=("left",))]
+
+    told = refusal(start, *ways_in, *ring, *two, agent("out", ends=True)).splitlines()
+
+    circle = " -> ".join(f"a{number % 12}" for number in range(5, 18))
+    assert told == [
+        f"agent 'a5': hands_to: {circle}: nobody in this circle can end the call: add END_CONVERSATION",
+        "agent 'left': hands_to: left -> right -> left: nobody in this circle can end the call: add END_CONVERSATION",
+    ]
 
 
 def test_a_circle_with_a_way_out_is_taken() -> None:
