@@ -84,6 +84,8 @@ def test_what_is_installed_is_the_program_whole_and_nothing_else() -> None:
     installed = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert list(installed) == ["only-include"], "hatch takes nothing besides `packages`, whatever `include` says"
     assert set(installed["only-include"]) == (modules | packages) - {"tests", "bench"}
+    untyped = [name for name in sorted(packages - {"tests", "bench"}) if not (ROOT / name / "py.typed").exists()]
+    assert untyped == [], "without it no type checker of a user's reads our annotations (PEP 561)"
 
 
 def test_the_container_copies_what_is_installed_and_does_not_run_as_root() -> None:

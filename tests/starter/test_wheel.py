@@ -79,3 +79,11 @@ def test_no_shipped_agent_is_loaded_and_nothing_comes_from_the_checkout(wheel: P
     played = run(wheel, tmp_path / "acme", "-c", code)
 
     assert played.stdout.splitlines()[-1:] == ["[]"], played.stderr
+
+
+def test_a_new_project_is_typed_strictly_against_what_is_installed(wheel: Path, tmp_path: Path) -> None:
+    run(wheel, tmp_path, "-m", "cli", "new", "acme")
+
+    checked = run(wheel, tmp_path / "acme", "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "acme", "tests")
+
+    assert checked.stdout.startswith("Success: no issues found"), checked.stdout
