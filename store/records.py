@@ -37,6 +37,12 @@ UNANSWERED = {
 }
 """The outcomes of a call that no agent ever spoke on, each with Twilio's status for it."""
 
+ANSWERED = (
+    *("completed", "caller_hung_up", "caller_silent", "max_length", "no_agent", "line_dead", "crashed", "cut"),
+    *("machine", "voicemail_left", TRANSFERRING, "transferred", "transfer_unknown", "ended_by_operator", "drained"),
+)
+"""The outcomes of a call that an agent was there for."""
+
 FAILED = frozenset({NEVER_RAN, "crashed", "no_agent", "cut", "line_dead"})
 """The outcomes of a call that was answered, and that a fault has ended."""
 

@@ -10,11 +10,12 @@ from typing import Final
 
 from actors import facts
 from simulators.twilio.log import DigitSent
+from store.records import ANSWERED
 from testkit.silence import silences
 from testkit.witness import Witnessed, ended, spoken_lines, started
 
-NEVER_GOOD: Final = frozenset({"", "crashed", "cut"})
-"""No fault of any far end makes these outcomes right."""
+GOOD: Final = frozenset(ANSWERED) - {"crashed", "cut"}
+"""No fault of any far end makes another outcome right."""
 LEFT: Final = frozenset({"caller_hung_up", "line_dead"})
 NOTICED: Final = 0.5
 """Seconds from the first sound of a voice until a line is known to carry one."""
@@ -52,7 +53,7 @@ def one_true_record(played: Witnessed) -> Iterator[str]:
     if played.records.saves != 1 or len(kept) != 1:
         yield f"{len(kept)} records were kept, and {played.records.saves} were saved"
     for record in kept:
-        if record.outcome in NEVER_GOOD:
+        if record.outcome not in GOOD:
             yield f"the outcome is {record.outcome!r}"
             continue
         lacks, is_true = _EVIDENCE.get(record.outcome, _BY_REQUEST)

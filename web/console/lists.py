@@ -10,17 +10,14 @@ from urllib.parse import urlencode
 
 import attrs
 
+from store.records import ANSWERED, UNANSWERED
 from store.search import CallQuery
 from web.console.rendering import TEXT
 
 PAGE = 50
 _LONGEST = 100
-OUTCOMES = (
-    "completed", "caller_hung_up", "line_dead", "no_agent", "crashed", "cut", "ended_by_operator", "transferring",
-    "transferred", "machine", "voicemail_left", "busy", "no_answer", "failed", "canceled", "turned_away", "never_ran",
-    "unknown",
-)  # fmt: skip
-"""Outcomes to choose from; agents may end a call under others, which can be typed."""
+OUTCOMES = (*ANSWERED, *UNANSWERED)
+"""Outcomes to choose from."""
 FILTERS = ("q", "outcome", "direction", "since", "until", "troubled", "transferred", "numbers")
 
 
