@@ -260,6 +260,10 @@ def check_models(chosen: ModelSettings, read: Reading) -> None:
     found = list(problems_of_options(chosen.options, voice=""))
     for option, problem in dict(reversed(found)).items():  # the first of each
         setting_name = _SETTING_OF[option.removeprefix("options.")]
+        if setting_name == "THINK_MODEL":
+            if unsure:
+                continue
+            of_ours = problems_of_options(attrs.evolve(chosen, think_fallback=()).options, voice="")
+            setting_name = "THINK_MODEL" if option in dict(of_ours) else "THINK_FALLBACK"
         colon = "" if problem.startswith(("is ", "are ")) else ":"
-        if not (setting_name == "THINK_MODEL" and unsure):
-            read.refuse(setting_name, f"{setting_name}{colon} {problem}.")
+        read.refuse(setting_name, f"{setting_name}{colon} {problem}.")

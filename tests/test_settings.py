@@ -898,3 +898,23 @@ def test_audio_is_recorded_on_all_lines_on_none_or_on_some(given: str, ours: boo
 
     assert (lines.has("+15551230000"), lines.has("+15559990000")) == (ours, other)
     assert problems(RECORD_AUDIO="maybe")[0].startswith("RECORD_AUDIO")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "blamed"),
+    [
+        ({"THINK_FALLBACK": "deepgram/think-fast"}, "THINK_FALLBACK"),
+        ({"THINK_FALLBACK": "google/gemini-2.5-flash, deepgram/think-fast"}, "THINK_FALLBACK"),
+        ({"THINK_PROVIDER": "deepgram", "THINK_MODEL": "think-fast"}, "THINK_MODEL"),
+        (
+            {"THINK_PROVIDER": "deepgram", "THINK_MODEL": "think-fast", "THINK_FALLBACK": "deepgram/think-fast"},
+            "THINK_MODEL",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_of_the_setting_that_names_it(
+    chosen: Mapping[str, str], blamed: str
+) -> None:
+    (problem,) = problems(MIP_OPT_OUT="yes", **chosen)
+
+    assert problem.startswith(f"{blamed}: think-fast cannot be had with mip_opt_out: name another model.")

@@ -43,6 +43,7 @@ from web.clients.offered import (
 )
 from web.clients.twilio_api import TwilioApi
 from web.from_settings import brief_client_of, roster_of, speech_client_of, voices_of
+from web.language_checks import check_languages
 from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
@@ -267,6 +268,7 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
             "Public address": partial(check_way_in, settings, context),
             "Certificate": partial(check_certificate, settings, context),
             "Clock": partial(check_clock, settings, http),
+            "Languages": partial(check_languages, settings),
         }
         if settings.recordings_url is not None:
             checks["Recordings"] = partial(check_recordings, settings.recordings_url)

@@ -494,6 +494,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
         ("Deepgram", False),
         ("Fillers", False),
         ("Groq", False),
+        ("Languages", True),
         ("Public address", False),
         ("Records", True),
         ("Think models", False),
