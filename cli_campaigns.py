@@ -1,5 +1,4 @@
 """The commands of `switchboard` for campaigns and the do-not-call list: campaign, do-not-call."""
-# ruff: noqa: PLC0415 - as in cli.py
 
 import re
 import sys
@@ -8,16 +7,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, cast
 
-import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, saving, text_in
-from web.clients.operator import Operator, Shown, time_left
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines, saving, text_in
+from web.clients.operator import Shown, time_left
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
 NumberArgument = Annotated[str, typer.Argument(metavar="NUMBER", help="E.164: + and 7 to 15 digits.")]
-FOLLOW_SECONDS = 2.0
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 campaign = typer.Typer(help="Call many numbers of a CSV file, by rules.", no_args_is_help=True)
@@ -91,33 +88,14 @@ def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> 
 def status(
     name: NameArgument,
     server: ServerOption = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until it is done.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how a campaign goes: a bar, the time left at its pace, and outcomes."""
-    if follow:
-        ask_server(server, lambda operator: _follow(operator, name))
-        return
     shown = ask_server(server, lambda operator: operator.campaign(name))
     if as_json:
         print_json(shown)
     else:
         _print(shown)
-
-
-async def _follow(operator: Operator, name: str) -> None:
-    """Redraw the bar until every number is done."""
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=out, auto_refresh=False) as live:
-        while True:
-            shown = await operator.campaign(name)
-            live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
-            progress = cast("Mapping[str, int]", shown["progress"])
-            if progress["done"] == progress["numbers"]:
-                return
-            await trio.sleep(FOLLOW_SECONDS)
 
 
 def _turned(command: str, name: str, server: str | None) -> None:

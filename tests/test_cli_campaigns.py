@@ -65,7 +65,6 @@ def test_a_campaign_is_made_shown_and_turned(there: Exchange) -> None:
     shown = orjson.loads(run("campaign", "status", "spring", "--json").output)
     assert shown["rules"]["retry"] == {"busy": {"times": 1, "minutes": 120}}
     assert "canceled 2" in run("campaign", "list").output
-    assert run("campaign", "status", "spring", "--follow").exit_code == 0
 
 
 def test_each_bad_line_is_told(there: Exchange) -> None:
