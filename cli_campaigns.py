@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -19,11 +18,6 @@ _MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 campaign = typer.Typer(help="Call many numbers of a CSV file, by rules.", no_args_is_help=True)
 do_not_call = typer.Typer(help="The numbers that no order calls.", no_args_is_help=True)
-
-
-class ExportFormat(Enum):
-    CSV = "csv"
-    JSONL = "jsonl"
 
 
 def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
@@ -124,13 +118,10 @@ def cancel(name: NameArgument, server: ServerOption = None) -> None:
 def export(
     name: NameArgument,
     server: ServerOption = None,
-    form: Annotated[
-        ExportFormat, typer.Option("--format", help="csv: the last call of each number; jsonl: whole records.")
-    ] = ExportFormat.CSV,
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
 ) -> None:
-    """Give the results: a line for each number, with records and extracted fields."""
-    text = ask_server(server, lambda operator: operator.export_campaign(name, form.value))
+    """Give the results as CSV: a line for each number, with its last record and extracted fields."""
+    text = ask_server(server, lambda operator: operator.export_campaign(name))
     if to is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

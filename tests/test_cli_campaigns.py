@@ -103,12 +103,11 @@ def test_results_are_printed_or_written(there: Exchange) -> None:
     create()
 
     printed, written = run("campaign", "export", "spring"), run("campaign", "export", "spring", "--out", "results.csv")
-    lines = run("campaign", "export", "spring", "--format", "jsonl").output.splitlines()
     refused = run("campaign", "export", "spring", "--out", "no/such/results.csv")
 
     assert printed.output.splitlines()[1].startswith("2,+12125550123,waiting,")
     assert Path("results.csv").read_text(encoding="utf-8") == printed.output
-    assert (written.exit_code, [orjson.loads(line)["line"] for line in lines], refused.exit_code) == (0, [2, 3], 1)
+    assert (written.exit_code, refused.exit_code) == (0, 1)
 
 
 def test_numbers_are_put_on_the_do_not_call_list_and_taken_off(there: Exchange) -> None:
