@@ -19,9 +19,6 @@ from web.clients.operator import Operator, Shown
 REFRESH_SECONDS = 1.0
 
 NameArgument = Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard live` lists it.")]
-KeyOption = Annotated[
-    str | None, typer.Option("--key", help="The command's own id: sent again with it, it is not done again.")
-]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the next one to have the call.")]
 NotesOption = Annotated[str, typer.Option("--notes", help="What else they should know.")]
 
@@ -63,10 +60,10 @@ def _table(calls: Sequence[Shown]) -> Table:
     return table
 
 
-def _command(name: str, command: str, server: str | None, key: str | None, **fields: str) -> None:
+def _command(name: str, command: str, server: str | None, **fields: str) -> None:
     """Give a call a command, print what became of it, and end with 1 if it was not done."""
     given = {**fields, "by": _user()}
-    answer = ask_server(server, lambda operator: operator.command(name, command, given, key))
+    answer = ask_server(server, lambda operator: operator.command(name, command, given))
     print_lines(f"{answer['outcome']}: {answer['why']}" if answer.get("why") else str(answer["outcome"]))
     raise typer.Exit(0 if answer["outcome"] == "done" else 1)
 
@@ -83,30 +80,27 @@ def say(
     name: NameArgument,
     text: Annotated[str, typer.Argument(help="The sentence.")],
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Have the agent on a call say a sentence, in its own voice, in the next pause."""
-    _command(name, "say", server, key, text=text)
+    _command(name, "say", server, text=text)
 
 
 def whisper(
     name: NameArgument,
     text: Annotated[str, typer.Argument(help="The fact.")],
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Tell the agents of a call a fact, which the caller does not hear."""
-    _command(name, "whisper", server, key, text=text)
+    _command(name, "whisper", server, text=text)
 
 
 def prompt(
     name: NameArgument,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The prompt, a text file.")],
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Give the agent on a call another prompt, for the rest of the call."""
-    _command(name, "prompt", server, key, text=text_in(file))
+    _command(name, "prompt", server, text=text_in(file))
 
 
 def handoff(  # noqa: PLR0917 - one for each option
@@ -116,18 +110,17 @@ def handoff(  # noqa: PLR0917 - one for each option
     notes: NotesOption = "",
     how: Annotated[str, typer.Option(help="hard or soft; as the roster has it if unset.")] = "",
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Hand a call to another agent."""
-    _command(name, "handoff", server, key, to=to, reason=reason, notes=notes, how=how)
+    _command(name, "handoff", server, to=to, reason=reason, notes=notes, how=how)
 
 
-def restart(name: NameArgument, server: ServerOption = None, key: KeyOption = None) -> None:
+def restart(name: NameArgument, server: ServerOption = None) -> None:
     """Open another session for the agent on a call; it goes on with what was said."""
-    _command(name, "restart", server, key)
+    _command(name, "restart", server)
 
 
-def transfer(  # noqa: PLR0917 - one for each option
+def transfer(
     name: NameArgument,
     number: Annotated[
         str, typer.Argument(metavar="[NUMBER]", help="E.164; TRANSFER_PHONE_NUMBER of the server if unset.")
@@ -135,10 +128,9 @@ def transfer(  # noqa: PLR0917 - one for each option
     reason: ReasonOption = "",
     notes: NotesOption = "",
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Put the caller through to a person; the caller hears so first."""
-    _command(name, "transfer", server, key, number=number, reason=reason, notes=notes)
+    _command(name, "transfer", server, number=number, reason=reason, notes=notes)
 
 
 def take_over(
@@ -147,15 +139,14 @@ def take_over(
         str, typer.Argument(metavar="[NUMBER]", help="Your telephone, E.164; TRANSFER_PHONE_NUMBER if unset.")
     ] = "",
     server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Take a call over with your telephone; the agent has it back when you hang up."""
-    _command(name, "take-over", server, key, number=number)
+    _command(name, "take-over", server, number=number)
 
 
-def give_back(name: NameArgument, server: ServerOption = None, key: KeyOption = None) -> None:
+def give_back(name: NameArgument, server: ServerOption = None) -> None:
     """Give a call that was taken over back to its agent."""
-    _command(name, "give-back", server, key)
+    _command(name, "give-back", server)
 
 
 def hang_up(

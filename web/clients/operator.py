@@ -86,18 +86,12 @@ def _explaining(http: httpx.AsyncClient) -> Iterator[None]:
 
 
 async def ask(
-    http: httpx.AsyncClient,
-    method: str,
-    target: str,
-    content: object = None,
-    *,
-    headers: Mapping[str, str] | None = None,
-    within: float | None = None,
+    http: httpx.AsyncClient, method: str, target: str, content: object = None, within: float | None = None
 ) -> httpx.Response:
     """Ask a server something; `within` is in seconds, if not as usual. Raises: `OperatorError`."""
     timeout = http.timeout if within is None else within
     with _explaining(http):
-        response = await http.request(method, target, json=content, headers=headers, timeout=timeout)
+        response = await http.request(method, target, json=content, timeout=timeout)
     if response.is_error:
         raise OperatorError(why_refused(response))
     return response
@@ -160,12 +154,10 @@ class Operator:
         """Return the calls that go on, newest first: the agent on the floor, for how long, and the last words."""
         return await self._listed("/calls?live=yes&limit=500", "calls")
 
-    async def command(self, name: str, command: str, fields: Mapping[str, str], key: str | None = None) -> Shown:
-        """Give a call a command, under a key of its own if there is one; return what became of it, if it is done."""
+    async def command(self, name: str, command: str, fields: Mapping[str, str]) -> Shown:
+        """Give a call a command; return what became of it, if it is done."""
         given = {field: text for field, text in fields.items() if text}
-        headers = {"Idempotency-Key": key} if key is not None else {}
-        target = f"/calls/{in_path(name)}/{command}"
-        return shown_by(await ask(self.http, "POST", target, given, headers=headers, within=COMMAND_SECONDS))
+        return await self._ask("POST", f"/calls/{in_path(name)}/{command}", given, COMMAND_SECONDS)
 
     async def webhooks(self, state: str) -> Sequence[Shown]:
         """Return the newest webhooks in a state: dead, waiting or sent."""
@@ -231,4 +223,4 @@ class Operator:
         return cast("Sequence[Shown]", found)
 
     async def _ask(self, method: str, target: str, order: object = None, within: float | None = None) -> Shown:
-        return shown_by(await ask(self.http, method, target, order, within=within))
+        return shown_by(await ask(self.http, method, target, order, within))
