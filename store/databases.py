@@ -1,11 +1,11 @@
 """The two databases that keep records, orders and small texts, as one interface: a statement in, its rows out.
 
 Statements are written once, with `:name` for arguments and `{now}`, `{skip}`, `{texts}`, `{rows}`, `{bytes}`, `{label}`
-(text that is compared byte by byte), `{find}` (where a text begins in another), `{first}`, `{then}` (two in one) and
-`{if_first}` (whether the first returned a row) for what the two databases say differently. Each is one transaction, and
-short: one that changes many rows does so `MOST` at a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the
-time is the server's, asked for once in a statement, so that an index is searched by it; on SQLite it is `now`, and
-PostgreSQL's `to_timestamp` and `decode` are there too.
+(text that is compared byte by byte), `{find}` (where a text begins in another), `{key_of_number}` (a hash, where a log
+has the keys of refused rows), `{first}`, `{then}` (two in one) and `{if_first}` (whether the first returned a row) for
+what the two databases say differently. Each is one transaction, and short: one that changes many rows does so `MOST` at
+a time (`ask_for_all`). On PostgreSQL (`store.fleet.driver`) the time is the server's, asked for once in a statement, so
+that an index is searched by it; on SQLite it is `now`, and PostgreSQL's `to_timestamp` and `decode` are there too.
 """
 
 import os
@@ -75,6 +75,7 @@ def for_sqlite(sql: str) -> str:
         bytes="blob",
         label="text",
         find="instr",
+        key_of_number="number",
         first="",
         then=";",
         if_first="TRUE",  # it has the lock of the only one who writes
@@ -91,6 +92,7 @@ def for_postgres(sql: str) -> str:
         bytes="bytea",
         label='text COLLATE "C"',
         find="strpos",
+        key_of_number="hashtextextended(number, 0)",
         first="WITH first AS (",
         then=")",
         if_first="EXISTS (SELECT FROM first)",
@@ -119,7 +121,7 @@ class SqliteDatabase:
     Closes: `close` closes the connection; the next statement opens it again.
     """
 
-    steps: ClassVar[Sequence[Sequence[str]]] = SQLITE_STEPS
+    steps: ClassVar[Mapping[int, Sequence[str]]] = SQLITE_STEPS
     remedy: ClassVar[str] = "Restore it, or name another: DATABASE_URL."
     """What helps where the file is damaged."""
     file: str = IN_MEMORY
@@ -296,33 +298,35 @@ def _carry_out(connection: sqlite3.Connection, sql: str, given: Arguments) -> Ro
         return connection.execute(last, given).fetchall()
 
 
-def _make_tables(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
+def _make_tables(connection: sqlite3.Connection, steps: Mapping[int, Sequence[str]]) -> None:
     """Create missing tables, one step at a time, under SQLite's own lock; where none is missing, no lock is wanted."""
-    if (made := _made(connection)) >= len(steps):
-        _refuse_foreign(connection, made)
+    if _made(connection) >= max(steps):
+        _refuse_foreign(connection, steps)
         return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        made = _made(connection)
-        _refuse_foreign(connection, made)
+        made = _refuse_foreign(connection, steps)
         connection.execute("CREATE TABLE IF NOT EXISTS orders_schema (number integer PRIMARY KEY)")
-        for number, step in enumerate(steps[made:], made + 1):
-            for statement in step:
+        for number in sorted(step for step in steps if step > made):
+            for statement in steps[number]:
                 connection.execute(for_sqlite(statement))
             connection.execute("INSERT INTO orders_schema VALUES (?)", (number,))
 
 
 def _made(connection: sqlite3.Connection) -> int:
-    """Return how many steps were made."""
+    """Return the number of the last step that was made."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'orders_schema'").fetchone() is None:
         return 0
     ((made,),) = connection.execute("SELECT coalesce(max(number), 0) FROM orders_schema")
     return int(made)
 
 
-def _refuse_foreign(connection: sqlite3.Connection, made: int) -> None:
+def _refuse_foreign(connection: sqlite3.Connection, steps: Mapping[int, Sequence[str]]) -> int:
+    """Return the number of the last step that was made."""
     ((oldest,),) = connection.execute("PRAGMA user_version")
     if oldest > PROGRAM:
         raise DatabaseRefused("its tables were made by a newer switchboard. Update this one.")
-    if not made and connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone():
-        raise DatabaseRefused("it has tables of another program. Name another: DATABASE_URL.")
+    has_tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone()
+    if (made := _made(connection)) < min(steps) and has_tables:
+        raise DatabaseRefused("it has tables of another program, or of a draft. Name another: DATABASE_URL.")
+    return made

@@ -12,11 +12,11 @@ it, not before `not_before`; a further attempt is the same row under a new `orde
 client of an order without a key has had no answer: only the worker that keeps it places it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NEVER = 1e15
 
-STEP_1: Sequence[str] = (
+TABLES: Sequence[str] = (
     """
 CREATE TABLE orders (
     order_id text PRIMARY KEY,
@@ -44,25 +44,22 @@ CREATE TABLE orders (
 )""",
     "CREATE INDEX orders_due ON orders (due) WHERE state <> 'over'",
     "CREATE INDEX orders_number ON orders (number)",
-    "CREATE UNIQUE INDEX orders_one_doubt ON orders (number) WHERE state = 'asking'",
-    "CREATE INDEX orders_contacts ON orders (campaign, not_before) WHERE state = 'waiting' AND campaign <> ''",
+    "CREATE UNIQUE INDEX orders_one_doubt ON orders ({key_of_number}) WHERE state = 'asking'",
+    "CREATE INDEX orders_contacts ON orders (campaign, not_before, line) WHERE state = 'waiting' AND campaign <> ''",
     "CREATE INDEX orders_of_campaign ON orders (campaign, line) WHERE campaign <> ''",
+    "CREATE INDEX orders_over ON orders (ended) WHERE state = 'over' AND campaign = ''",
+    "CREATE INDEX orders_over_of_campaigns ON orders (ended) WHERE state = 'over' AND campaign <> ''",
     "CREATE TABLE do_not_call (number text PRIMARY KEY, since double precision NOT NULL, why text NOT NULL)",
     """
 CREATE TABLE campaigns (
     campaign text PRIMARY KEY,
-    name text NOT NULL,
+    name text NOT NULL UNIQUE,
     state text NOT NULL CHECK (state IN ('running', 'paused', 'canceled')),
     rules text NOT NULL,
     created double precision NOT NULL,
     why text NOT NULL DEFAULT '',
     next_turn double precision NOT NULL DEFAULT 0
 )""",
-)
-
-STEP_2: Sequence[str] = ("CREATE UNIQUE INDEX campaigns_name ON campaigns (name)",)
-
-STEP_3: Sequence[str] = (
     """
 CREATE TABLE outbox (
     id text PRIMARY KEY,
@@ -79,24 +76,8 @@ CREATE TABLE outbox (
     "CREATE INDEX outbox_due ON outbox (due) WHERE state = 'waiting'",
     "CREATE INDEX outbox_call ON outbox (call_sid, ordinal)",
     "CREATE INDEX outbox_created ON outbox (created)",
-)
-"""News of calls for others (`store/outbox.py`)."""
-
-STEP_4: Sequence[str] = (
-    "DROP INDEX orders_contacts",
-    "CREATE INDEX orders_contacts ON orders (campaign, not_before, line) WHERE state = 'waiting' AND campaign <> ''",
-)
-"""The next number of a campaign of many is found without sorting them all."""
-
-STEP_5: Sequence[str] = (
-    "CREATE INDEX orders_over ON orders (ended) WHERE state = 'over' AND campaign = ''",
-    "CREATE INDEX orders_over_of_campaigns ON orders (ended) WHERE state = 'over' AND campaign <> ''",
-)
-"""Old orders are found among many that are none."""
-
-STEP_6: Sequence[str] = (
     """
-CREATE TABLE IF NOT EXISTS calls (
+CREATE TABLE calls (
     call_sid {label} PRIMARY KEY,
     started_at {label} NOT NULL,
     outcome {label} NOT NULL,
@@ -104,9 +85,9 @@ CREATE TABLE IF NOT EXISTS calls (
     duration double precision NOT NULL,
     record text NOT NULL
 )""",
-    "CREATE INDEX IF NOT EXISTS ix_calls_started_at ON calls (started_at)",
+    "CREATE INDEX ix_calls_started_at ON calls (started_at)",
     """
-CREATE TABLE IF NOT EXISTS call_summaries (
+CREATE TABLE call_summaries (
     call_sid {label} PRIMARY KEY,
     started_at {label} NOT NULL,
     direction {label} NOT NULL,
@@ -120,13 +101,13 @@ CREATE TABLE IF NOT EXISTS call_summaries (
     faults integer NOT NULL,
     words text NOT NULL
 )""",
-    "CREATE INDEX IF NOT EXISTS call_summaries_newest ON call_summaries (started_at, call_sid)",
-    "CREATE INDEX IF NOT EXISTS call_summaries_outcome ON call_summaries (outcome, started_at, call_sid)",
-    "CREATE INDEX IF NOT EXISTS call_summaries_direction ON call_summaries (direction, started_at, call_sid)",
+    "CREATE INDEX call_summaries_newest ON call_summaries (started_at, call_sid)",
+    "CREATE INDEX call_summaries_outcome ON call_summaries (outcome, started_at, call_sid)",
+    "CREATE INDEX call_summaries_direction ON call_summaries (direction, started_at, call_sid)",
 )
-"""Call records (`store/sql.py`): earlier versions made these tables by themselves."""
+"""Of orders, of news for others (`store/outbox.py`), and of call records (`store/sql.py`)."""
 
-STEP_7: Sequence[str] = (
+TOKENS: Sequence[str] = (
     """
 CREATE TABLE tokens (
     name blob PRIMARY KEY,
@@ -134,11 +115,10 @@ CREATE TABLE tokens (
     expires double precision NOT NULL
 ) WITHOUT ROWID""",
 )
-"""Small texts (`store/tokens.py`), in one tree, so that a call writes few pages; PostgreSQL's are the fleet's.
-It is the only step of a file of their own, too."""
+"""Small texts (`store/tokens.py`), in one tree, so that a call writes few pages; PostgreSQL's are the fleet's."""
 
 PROGRAM = 1
 """The number of this program: higher than that of every program before it that cannot work with its tables."""
-SQLITE_STEPS: Sequence[Sequence[str]] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7)
-"""By number, from 1 on: forward only. A step with which older programs cannot work sets `user_version` to the number of
-the oldest that can."""
+SQLITE_STEPS: Mapping[int, Sequence[str]] = {7: (*TABLES, *TOKENS)}
+"""By number, forward only; drafts made the first seven one by one. A step with which older programs cannot work sets
+`user_version` to the number of the oldest that can."""

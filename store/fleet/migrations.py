@@ -10,13 +10,12 @@ next, and removed in the one after. Every time is the database's.
 from collections.abc import Sequence
 
 import attrs
-import psycopg
 
 from store import schema
 from store.calls import DatabaseRefused, DatabaseUnavailable
 from store.databases import Arguments, Rows, for_postgres
-from store.fleet.driver import Database, PostgresDatabase, told
-from store.fleet.pages import PERSONAL, unsampled
+from store.fleet.driver import Database, PostgresDatabase
+from store.fleet.pages import unsampled
 from store.schema import PROGRAM
 
 RECORD_SECONDS = 5.0
@@ -34,22 +33,11 @@ class Migration:
     oldest: int = 1
 
 
-NO_NUMBER_IN_ITS_LOG = """
-DROP INDEX orders_one_doubt;
-CREATE UNIQUE INDEX orders_one_doubt ON orders (hashtextextended(number, 0)) WHERE state = 'asking';
-"""
-"""PostgreSQL writes the key of a row that it refuses into its log: a hash, where workers ask for one number at once."""
-
-MIGRATIONS: Sequence[Migration] = (
-    Migration(
-        1,
-        """
+FLEET = """
 CREATE TABLE workers (
     worker text PRIMARY KEY,  -- a fresh name at each start, and after each death: never used again
     started timestamptz NOT NULL DEFAULT clock_timestamp(),
     beat timestamptz NOT NULL DEFAULT clock_timestamp(),
-    draining boolean NOT NULL DEFAULT false,  -- this and the next: of earlier programs, which write them
-    calls integer NOT NULL DEFAULT 0,
     allowance integer NOT NULL DEFAULT 0  -- how many more calls it may let in by itself, should the database go away
 ) WITH (fillfactor = 50);
 
@@ -107,17 +95,12 @@ CREATE TABLE commands (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX commands_worker ON commands (worker, id);
-""",
-    ),
-    Migration(2, ";\n".join((*schema.STEP_1, ""))),
-    Migration(3, ";\n".join((*schema.STEP_2, ""))),
-    Migration(4, ";\n".join((*schema.STEP_3, ""))),
-    Migration(5, unsampled(*(table for table in PERSONAL if table not in {"calls", "call_summaries"}))),
-    Migration(6, NO_NUMBER_IN_ITS_LOG),
-    Migration(7, ";\n".join((*schema.STEP_4, ""))),
-    Migration(8, ";\n".join((*schema.STEP_5, ""))),
-    Migration(9, ";\n".join((*map(for_postgres, schema.STEP_6), unsampled("calls", "call_summaries")))),
+"""
+
+MIGRATIONS: Sequence[Migration] = (
+    Migration(9, "\n".join([FLEET, *(f"{for_postgres(table)};" for table in schema.TABLES), unsampled()])),
 )
+"""Drafts made the first nine steps one by one."""
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"
 _MADE = "SELECT to_regclass('fleet_schema') IS NOT NULL"
@@ -144,14 +127,13 @@ async def migrate(database: Database, steps: Sequence[Migration] = MIGRATIONS, p
 
     Raises: `DatabaseUnavailable` where the database is away, or was made by a newer program that excludes this one.
     """
-    found = await _found(database)
+    made, _ = await _found(database)
+    if 0 < made < steps[0].number:
+        raise database.refuse(DatabaseRefused("its tables are of a draft. Name another database: DATABASE_URL."))
     for step in steps:
-        if step.number > found[0]:
+        if step.number > made:
             sql = _STEP.format(lock=_LOCK, number=step.number, oldest=step.oldest, sql=step.sql)
-            try:
-                await database.ask(sql, even_away=True)
-            except psycopg.errors.UniqueViolation as exc:  # in PostgreSQL's own catalogue
-                raise DatabaseUnavailable(f"somebody else makes tables at the same moment: {told(exc)}") from None
+            await database.ask(sql, even_away=True)
     number = await check_step(database, program)
     database.is_ready = True
     return number

@@ -75,29 +75,10 @@ _SEGMENTS = """SELECT count(*) FILTER (WHERE name < redo_wal_file),
 _log = structlog.stdlib.get_logger()
 
 
-def unsampled(*tables: str) -> str:
-    """Return PL/pgSQL that has ANALYZE take no samples of personal columns, and takes away those that it has taken.
-
-    The type of a column is set to what it is: this removes its samples, and writes no row anew.
-    """
-    return "\n".join(_unsampled(table, PERSONAL[table]) for table in tables)
-
-
-def _unsampled(table: str, columns: tuple[str, ...]) -> str:
-    names = ", ".join(f"'{name}'" for name in columns)
-    return f"""DECLARE one record; BEGIN
-    FOR one IN SELECT quote_ident(attname) AS name, format_type(atttypid, atttypmod)
-            || CASE WHEN attcollation = 0 THEN '' ELSE ' COLLATE ' || attcollation::regcollation END AS type
-        FROM pg_attribute
-        WHERE attrelid = to_regclass('{table}') AND attname IN ({names}) AND coalesce(attstattarget, -1) <> 0
-    LOOP
-        EXECUTE 'ALTER TABLE {table} ALTER COLUMN ' || one.name || ' SET STATISTICS 0';
-        BEGIN
-            EXECUTE 'ALTER TABLE {table} ALTER COLUMN ' || one.name || ' TYPE ' || one.type;
-        EXCEPTION WHEN feature_not_supported THEN NULL;  -- a view of the operator's is made of it
-        END;
-    END LOOP;
-END;"""  # noqa: S608 - constants
+def unsampled() -> str:
+    """Return SQL that has ANALYZE take no samples of personal columns."""
+    named = ((table, column) for table, columns in PERSONAL.items() for column in columns)
+    return "\n".join(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0;" for table, column in named)
 
 
 @attrs.frozen

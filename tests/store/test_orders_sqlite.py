@@ -60,10 +60,10 @@ async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(
     opened = [SqliteDatabase(str(tmp_path / "calls.db")) for _ in range(2)]
     newer, older = map(OrderQueue, opened)
     with monkeypatch.context() as later:
-        steps = (*SQLITE_STEPS, ("ALTER TABLE orders ADD later text",))
-        later.setattr("store.databases.SQLITE_STEPS", steps)
+        later.setattr(SqliteDatabase, "steps", {**SQLITE_STEPS, 99: ("ALTER TABLE orders ADD later text",)})
         await put(newer, "OR1")
 
+    assert await opened[0].ask("SELECT later FROM orders", {}) == [(None,)]
     assert await state_of(older, "OR1") == "waiting"
     assert await older.cancel("OR1", "by hand")
     await put(older, "OR2")
@@ -72,12 +72,16 @@ async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(
         database.close()
 
 
-@pytest.mark.parametrize("what", ["no database", "broken", "of another program"])
+@pytest.mark.parametrize("what", ["no database", "broken", "of another program", "of a draft"])
 async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what: str, tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
     if what == "of another program":
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("CREATE TABLE orders (article text)")
+    elif what == "of a draft":
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("CREATE TABLE orders_schema AS SELECT 6 AS number")
+            connection.execute("CREATE TABLE orders (number text)")
     else:
         database = SqliteDatabase(str(file))
         await put(OrderQueue(database), "OR1")
