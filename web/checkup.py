@@ -4,7 +4,6 @@ Each check asks one service one harmless question and answers with a `Finding`; 
 for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 """
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -12,7 +11,6 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from urllib.parse import urlsplit
 
 import httpx
 import trio
@@ -49,7 +47,6 @@ from web.twilio_checks import Finding, check_twilio, check_way_in
 
 CHECK_SECONDS = 10.0
 CLOCK_SECONDS = 5.0
-CERTIFICATE_DAYS = 7.0
 
 
 async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
@@ -188,37 +185,6 @@ async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable
     return Finding(well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
 
 
-async def check_certificate(settings: Settings, context: ssl.SSLContext) -> Finding:
-    """See how long the public address's certificate is good for: Twilio connects to no other."""
-    url = urlsplit(settings.lead_server_external_url)
-    if url.scheme != "https":
-        return Finding(well=True, says="none: the public address is plain HTTP, for the simulators only")
-    try:
-        stream = await trio.open_ssl_over_tcp_stream(url.hostname or "", url.port or 443, ssl_context=context)
-        try:
-            await stream.do_handshake()
-            expires = ssl.cert_time_to_seconds(str((stream.getpeercert() or {})["notAfter"]))
-        finally:
-            await trio.aclose_forcefully(stream)
-    except (OSError, trio.BrokenResourceError, KeyError) as exc:
-        return _no_certificate(exc)
-    days = (expires - time.time()) / 86_400
-    fix = "" if days > CERTIFICATE_DAYS else "Renew it."
-    return Finding(well=days > CERTIFICATE_DAYS, says=f"good for {days:.0f} days", fix=fix)
-
-
-def _no_certificate(exc: Exception) -> Finding:
-    """Tell an address that nobody answers from one without TLS, and from a certificate that nobody vouches for."""
-    cause = exc.__cause__ if isinstance(exc, trio.BrokenResourceError) else exc
-    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):
-        return Finding(well=False, says=f"cannot be looked at: {exc}", fix="See Public address.")
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        says, fix = cause.verify_message, "Twilio refuses it too (31910): a public authority must sign it."
-    else:
-        says, fix = f"no TLS: {cause or exc}", "Twilio connects by TLS only (31910): serve HTTPS at the public address."
-    return Finding(well=False, says=says, fix=fix)
-
-
 def check_token(settings: Settings) -> Finding:
     """See whether an operator from elsewhere could place calls."""
     says = "required of every operator" if settings.api_token else "not set: calls are placed from this machine only"
@@ -266,7 +232,6 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
             "Groq" if settings.summary_url is None else "Briefs": partial(check_groq, settings, http),
             "Twilio": partial(check_twilio, settings, api),
             "Public address": partial(check_way_in, settings, context),
-            "Certificate": partial(check_certificate, settings, context),
             "Clock": partial(check_clock, settings, http),
             "Languages": partial(check_languages, settings),
         }

@@ -141,8 +141,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     signature = RequestValidator(settings.newest_auth_token).compute_signature(url, {})
     invited = await _upgrade(url, [(SIGNATURE.encode(), signature.encode())], context)
     if invited != "accepted":
-        fix = "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
-        fix = " ".join(filter(None, [fix, _port_fix(settings)]))
+        fix = " ".join(filter(None, [_upgrade_fix(invited), _port_fix(settings)]))
         return Finding(well=False, says=f"{url}: {invited}", fix=fix)
     unsigned = await _upgrade(url, [], context)
     if not unsigned.startswith("HTTP 403"):
@@ -150,6 +149,15 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     if (refused := await _ask_webhooks(settings, context)) is not None:
         return refused
     return Finding(well=True, says="takes signed upgrades and refuses others", fix=_port_fix(settings))
+
+
+def _upgrade_fix(why: str) -> str:
+    """Say what helps where an upgrade failed: Twilio connects by TLS only, and looks at the certificate as we do."""
+    if why.startswith("SSLCertVerificationError"):
+        return "Twilio refuses the certificate too (31910): a public authority must sign it."
+    if why.startswith("SSLError"):
+        return "Twilio connects by TLS only (31910): serve HTTPS at the public address."
+    return "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."
 
 
 async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding | None:

@@ -489,7 +489,6 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
 
     assert [(subject, finding.well) for subject, finding in findings.items()] == [
         ("API token", True),
-        ("Certificate", True),
         ("Clock", True),
         ("Deepgram", False),
         ("Fillers", False),
