@@ -576,8 +576,8 @@ MUTANTS = (
         14,
         "what is forgotten is gone: PostgreSQL has samples of it",
         "store/fleet/pages.py",
-        "' SET STATISTICS 0'",
-        "' SET STATISTICS -1'",
+        "SET STATISTICS 0;",
+        "SET STATISTICS -1;",
         ("tests/store/test_forgetting.py",),
     ),
     Mutant(

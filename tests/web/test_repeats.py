@@ -42,7 +42,7 @@ class SlowLine(FakeLine):
 
 async def test_an_order_that_is_repeated_with_its_key_is_the_first_one(autojump_clock: MockClock) -> None:
     there = exchange()
-    first, second, third = [await order_again(there, {"to": LEAD, "record": True}) for _ in range(3)]
+    first, second, third = [await order_again(there, {"to": LEAD, "time_limit": 90}) for _ in range(3)]
 
     assert first.json() == second.json() == third.json()
     assert [answer.status_code for answer in (first, second, third)] == [201] * 3
@@ -53,9 +53,9 @@ async def test_an_order_that_is_repeated_with_its_key_is_the_first_one(autojump_
 
 async def test_a_body_written_in_another_order_is_the_same_one(autojump_clock: MockClock) -> None:
     there = exchange()
-    await order_again(there, {"to": LEAD, "record": True})
+    await order_again(there, {"to": LEAD, "time_limit": 90})
 
-    assert (await order_again(there, {"record": True, "to": LEAD})).status_code == 201
+    assert (await order_again(there, {"time_limit": 90, "to": LEAD})).status_code == 201
     assert len(there.line.placed) == 1
 
 
@@ -74,7 +74,7 @@ async def test_an_order_of_the_usual_number_is_the_same_one_however_it_is_writte
     assert len(there.line.placed) == 1
 
 
-@pytest.mark.parametrize("other", [{"to": OTHER_LEAD}, {"to": LEAD, "record": True}, {"to": LEAD, "time_limit": 60}])
+@pytest.mark.parametrize("other", [{"to": OTHER_LEAD}, {"to": LEAD, "time_limit": 90}, {"to": LEAD, "time_limit": 60}])
 async def test_another_order_under_the_same_key_is_refused(other: object, autojump_clock: MockClock) -> None:
     there = exchange()
     await order_again(there, {"to": LEAD})
