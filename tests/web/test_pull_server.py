@@ -607,7 +607,42 @@ async def test_a_call_is_no_longer_one_of_the_connections(monkeypatch: pytest.Mo
         assert await peer.get_message() == "still here"
 
 
-async def test_a_connection_that_is_over_is_free_without_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+async def ask(port: int) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        await stream.receive_some()
+
+
+async def talk(port: int) -> None:
+    async with dial(port) as peer:
+        await peer.send_message("close")
+        with pytest.raises(ConnectionClosed):
+            await peer.get_message()
+
+
+async def talk_and_leave(port: int) -> None:
+    async with dial(port) as peer:
+        await peer.send_message("text")
+
+
+async def be_refused(port: int) -> None:
+    with pytest.raises(AgentUnavailable):
+        await talk(port)
+
+
+async def refuse(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 4003, "reason": None})
+
+
+@pytest.mark.parametrize(
+    ("app", "use"),
+    [(answer, ask), (echo, talk), (echo, talk_and_leave), (refuse, be_refused)],
+    ids=["a request", "the server closes", "the peer leaves", "a refusal"],
+)
+async def test_a_connection_that_is_over_is_free_without_the_collector(
+    app: App, use: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, peer_of = list[weakref.ref[PullServer]](), PullServer._peer
 
     def noted(server: PullServer) -> str:
@@ -617,11 +652,9 @@ async def test_a_connection_that_is_over_is_free_without_the_collector(monkeypat
     monkeypatch.setattr(PullServer, "_peer", noted)
     gc.disable()
     try:
-        async with serving(answer, monkeypatch) as port:
+        async with serving(app, monkeypatch) as port:
             for _ in range(3):
-                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                    await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
-                    await stream.receive_some()
+                await use(port)
             await wait_all_tasks_blocked(0.05)
             assert [ref() for ref in made] == [None] * 3
     finally:

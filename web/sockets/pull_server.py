@@ -210,7 +210,7 @@ class PullServer(TCPServer):
         if scope["type"] != "lifespan":
             scope["extensions"][VOUCHER] = {"vouch": self._vouch}
         if scope["type"] == "websocket" and scope["http_version"] == "1.1":
-            scope["extensions"][CARRIER] = {"accept": partial(self._accept, send)}
+            scope["extensions"][CARRIER] = {"accept": self._accept}
         if scope["type"] == "http":
             send = partial(self._answer, send)
             if self._request is not None:  # else the peer is gone already, as `receive` will say
@@ -265,7 +265,7 @@ class PullServer(TCPServer):
         usual = self.config.keep_alive_timeout
         return trio.current_time() + (max(usual, VOUCHED_SECONDS) if self.vouched else usual)
 
-    async def _accept(self, send: ASGISendCallable, accepting: WebsocketAcceptEvent) -> FrameStream:
+    async def _accept(self, accepting: WebsocketAcceptEvent) -> FrameStream:
         """Accept, and take the stream from hypercorn; for hypercorn the WebSocket is over then."""
         self._connections.release(self)
         stream = cast("H11Protocol", self.protocol.protocol).stream
@@ -275,7 +275,7 @@ class PullServer(TCPServer):
             await self._reader_aside.wait()
         if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
             stream.handshake.extensions = None  # our frames are never compressed
-            await send(accepting)
+            await stream.app_send(accepting)
             if not stream.closed:  # by a peer that leaves in this turn: then it has no connection
                 stream.closed = True
                 del stream.connection, stream.handshake
@@ -308,8 +308,8 @@ class PullServer(TCPServer):
                 self._reader_aside.set()
         if self._has_given_stream:
             await self._wait_application()
-        elif self._reader.cancelled_caught:
-            await self.protocol.handle(Closed())
+        if self._has_given_stream or self._reader.cancelled_caught:
+            await self.protocol.handle(Closed())  # it lets go of the request, which knows it
 
     async def _reads_on(self) -> bool:
         """Read until the connection is over, or idle for too long; True where something has come all the same.
