@@ -62,7 +62,7 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
 
 
 async def _run_to_its_record(call: "Call") -> CallRecord:
-    settle = call.services.policy.deadlines.settle
+    settle, record = call.services.policy.deadlines.settle, None
     outcome = "cut"
     try:
         outcome = await call.carry()
@@ -74,12 +74,13 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
         try:
             call.close(outcome)
         finally:  # an observer that raises costs the call, and not its record
-            record = call.book.record()
             with trio.move_on_after(settle, shield=True) as settling:
+                async with call.services.one_ends:
+                    record = call.book.record()
                 await call.save(record)
         if settling.cancelled_caught:
             call.tell_late(f"not done in {settle:g} s")
-    return record
+    return record or call.book.record()
 
 
 def _record_builder_of(

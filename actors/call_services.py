@@ -133,6 +133,8 @@ class CallServices:
     """The log of running calls: a call has a record even if this process is killed."""
     records_audio: Callable[[str], bool] = attrs.field(default=lambda _line: True)
     """Whether the audio of calls on this number of ours is recorded."""
+    one_ends: trio.Lock = attrs.field(factory=trio.Lock)
+    """Held while a record is made, half a millisecond of work: of many calls that end in one moment, one a turn."""
     redaction: Redaction = WHOLE
     threads: ScribeThreads = attrs.field(factory=ScribeThreads)
     """Those that write the calls' files."""

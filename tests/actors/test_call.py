@@ -19,6 +19,7 @@ from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines, Wording
+from actors.record.record import RecordBuilder
 from actors.record.recording import _JOINING
 from agents.brief import Brief
 from protocol.audio import BYTES_PER_SECOND
@@ -627,3 +628,38 @@ async def test_an_observer_that_raises_costs_the_call_and_not_its_record(autojum
 
     assert [(record.call_sid, record.outcome) for record in records.saved] == [(CALL_SID, "crashed")]
     assert service.open == 0
+
+
+@attrs.define(eq=False)
+class Turns(trio.abc.Instrument):
+    """Counts the turns of the scheduler."""
+
+    count: int = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_records_of_calls_that_end_in_one_moment_are_made_one_a_turn(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long call that takes a millisecond, and the others talk on meanwhile."""
+    service, records, turns, made_in = Service(), Shelf(), Turns(), list[int]()
+    make = RecordBuilder.record
+
+    def noted(builder: RecordBuilder) -> CallRecord:
+        made_in.append(turns.count)
+        return make(builder)
+
+    monkeypatch.setattr(RecordBuilder, "record", noted)
+    services = CallServices(ROSTER, service.connect, None, Operator(), records)
+    trio.lowlevel.add_instrument(turns)
+    async with trio.open_nursery() as nursery:
+        for name in ("CA1", "CA2", "CA3"):
+            media, _ = memory_websocket_pair()
+            nursery.start_soon(run_call, media, attrs.evolve(PLAN, call_sid=name), services)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel(reason="all hang up")
+
+    assert len(records.saved) == 3
+    assert len(set(made_in)) == 3
