@@ -114,8 +114,8 @@ def cancel(name: NameArgument, server: ServerOption = None) -> None:
     _turned("cancel", name, server)
 
 
-@campaign.command()
-def export(
+@campaign.command("export")
+def export_results(
     name: NameArgument,
     server: ServerOption = None,
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,

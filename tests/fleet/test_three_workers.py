@@ -39,7 +39,7 @@ from tests.web.fakes import (
 )
 from tests.web.test_media import token_in, token_of
 from web.app import BackgroundTasks, create_app
-from web.calls.commands import Commands, plain_command, read, read_command, written
+from web.calls.commands import Commands, plain_command, read_command, read_message, written_message
 from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.from_settings import roster_of
@@ -326,7 +326,7 @@ def test_a_command_that_this_version_does_not_know_is_refused() -> None:
     ids=lambda message: type(message).__name__,
 )
 def test_every_message_to_a_call_is_read_as_it_was_written(message: ToCall) -> None:
-    assert read(written(message)) == message
+    assert read_message(written_message(message)) == message
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_every_message_to_a_call_is_read_as_it_was_written(message: ToCall) -> N
 )
 def test_a_message_of_another_version_is_refused(body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read(body)
+        read_message(body)
 
 
 async def test_the_cap_is_the_accounts(workers: Workers) -> None:

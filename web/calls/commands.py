@@ -45,12 +45,12 @@ class NotHere:
 Asked: TypeAlias = CommandAnswer | Pending | NotHere
 
 
-def written(message: ToCall) -> str:
+def written_message(message: ToCall) -> str:
     return orjson.dumps({"kind": type(message).__name__, **attrs.asdict(message)}).decode()
 
 
-def read(body: str) -> ToCall:
-    """Read what `written` has written. Raises: `ValueError` for a message of another version."""
+def read_message(body: str) -> ToCall:
+    """Read what `written_message` has written. Raises: `ValueError` for a message of another version."""
     try:
         fields = orjson.loads(body)
         return _KINDS[fields.pop("kind")](**fields)
@@ -91,7 +91,7 @@ class Commands:
         """Tell one call something; False if it runs nowhere, as far as is known."""
         if self.intercom.tell(call_sid, message):
             return True
-        return bool(call_sid) and await self.fleet.tell(call_sid, written(message))
+        return bool(call_sid) and await self.fleet.tell(call_sid, written_message(message))
 
     async def ask(self, call_sid: str, command: Command, within: float = ANSWER_SECONDS) -> Asked:
         """Give a call a command, and wait for the answer. Cancellation: the command is carried out all the same."""
@@ -131,7 +131,7 @@ class Commands:
 
     def hear(self, heard: shared.WorkerMessage) -> None:
         try:
-            message = read(heard.body)
+            message = read_message(heard.body)
         except ValueError as exc:
             _log.warning("command_unknown", call_sid=heard.call_sid, why=str(exc))
             return

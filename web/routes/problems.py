@@ -1,7 +1,7 @@
 """Answers to refused requests: JSON, with the problem and its fix.
 
-`problem` writes such an answer, and `refused` gives the framework's own refusals the same form. Neither says what broke
-inside: the log does. `Misrouted` logs requests that nearly reached a route (a number set to GET, a path with a slash
+`problem` writes such an answer, and `answer_to` gives the framework's own refusals the same form. The log alone says
+what broke inside. `Misrouted` logs requests that nearly reached a route (a number set to GET, a path with a slash
 behind it, a proxy's prefix) with the method, the path and the fix. Requests that resemble none of our routes are not
 logged: a public address gets many.
 
@@ -130,7 +130,7 @@ def _routes() -> str:
     return f"The routes are: {', '.join(sorted(named, key=lambda route: route.split()[::-1]))}."
 
 
-def refused(exc: HTTPException, fix: str = "") -> Response:
+def answer_to(exc: HTTPException, fix: str = "") -> Response:
     """Answer what the framework refuses, or what broke, as everything else is answered."""
     status = exc.code or 500
     usual = _routes() if status == HTTPStatus.NOT_FOUND else _FIXES.get(status, "Mend the request.")
@@ -174,12 +174,12 @@ class Misrouted:
             fix = f"The stream's address is {self.context.signatures.socket_origin}{STREAM_PATH}"
             told = f"{fix}; see what the proxy makes of it."
             self._tell(websocket, "WEBSOCKET", HTTPStatus.NOT_FOUND, told, is_ours=is_near)
-            return refused(exc, f"{fix}, for Twilio; that of the console's phone is /phone.")
+            return answer_to(exc, f"{fix}, for Twilio; that of the console's phone is /phone.")
         if exc.code in {404, 405} and request.url_rule is None:
             rule, is_socket = meant(self.routes, request.path), "sec-websocket-key" in request.headers
             fix = _SOCKET_FIX if is_socket else self._fix(rule, SIGNATURE in request.headers)
             self._tell(request, request.method[:20], exc.code, fix, is_ours=rule is not None or is_socket)
-        return refused(exc)
+        return answer_to(exc)
 
     def _tell(self, asked: BaseRequestWebsocket, method: str, status: int, fix: str, *, is_ours: bool) -> None:
         """Log what was meant for us: whatever Twilio has signed is, too."""
