@@ -248,7 +248,7 @@ class Settings(KeepingSettings):
         "1",
     )
     summary_mode: SummaryMode = setting(
-        "when the Brief is asked for: eager keeps it ready after each turn, on_handoff asks for it once",
+        "when the Brief is asked for: eager keeps it ready, on_handoff asks for it once",
         member_of(SummaryMode),
         "eager",
     )
