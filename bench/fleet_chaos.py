@@ -1,6 +1,6 @@
 """Do the promises of the shared state hold while a worker is killed, one drained, and PostgreSQL restarted?
 
-    uv run python -m bench.fleet_chaos [--seeds 20] [--first 1] [--calls 60] [--orders 30]
+    uv run python -m bench.fleet_chaos [--seeds 20] [--first 1] [--calls 60] [--orders 30] [--old FOLDER]
 
 Each run starts a PostgreSQL and three workers (`bench.fleet_worker`), and plays a network in front of them: calls come
 in at random, the webhook of each goes to one worker that is ready and its stream to another. Meanwhile, at moments that
@@ -62,6 +62,8 @@ class Process:
     name: str
     url: str
     folder: Path
+    code: Path | None = None
+    """The checkout whose code it runs; None: this one's."""
     lines: "list[tuple[float, str, str]]" = attrs.field(factory=list)
     is_ready: bool = False
     is_leaving: bool = False
@@ -72,7 +74,7 @@ class Process:
         command = [sys.executable, "-m", "bench.fleet_worker", self.url, self.name, str(self.folder), str(CAP)]
         with (self.folder / f"{self.name}.log").open("w") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, cwd=self.code
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -160,6 +162,7 @@ class Run:
     orders: int
     cluster: Cluster
     folder: Path
+    old: Path | None = None
     rng: random.Random = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
     started: list[Process] = attrs.field(factory=list)
@@ -189,8 +192,9 @@ class Run:
             self.ended.append((time.monotonic() + self.twilio.rng.uniform(0.5, 3), order, call_sid))
 
     def start(self) -> Process:
-        """Start a worker."""
-        self.started.append(Process(f"w{len(self.started) + 1}", self.cluster.url, self.folder))
+        """Start a worker: every second one, and so the first three but one, with the old code, if there is any."""
+        code = self.old if len(self.started) % 2 == 0 else None
+        self.started.append(Process(f"w{len(self.started) + 1}", self.cluster.url, self.folder, code))
         return self.started[-1]
 
     def play(self) -> str:
@@ -416,6 +420,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--calls", type=int, default=60)
     parser.add_argument("--orders", type=int, default=30)
+    parser.add_argument("--old", type=Path, help="a checkout of another version: every second worker runs its code")
     parser.add_argument("--logs", type=Path, help="keep what the workers log in this folder")
     asked = parser.parse_args()
     wrong = 0
@@ -423,7 +428,7 @@ def main() -> int:
         with throw_away_postgres() as cluster, tempfile.TemporaryDirectory() as folder:
             kept = Path(folder) if asked.logs is None else asked.logs / str(seed)
             kept.mkdir(parents=True, exist_ok=True)
-            run = Run(seed, asked.calls, asked.orders, cluster, kept)
+            run = Run(seed, asked.calls, asked.orders, cluster, kept, asked.old)
             print(run.play(), flush=True)
             for problem in run.problems:
                 print(f"  NOT: {problem}", flush=True)

@@ -177,7 +177,7 @@ class Size:
     ) -> None:
         """Take the commands of a worker when they are announced."""
         async for _ in news:
-            rows = await database.ask(statements.HEAR, {"worker": worker})
+            rows = await database.ask(statements.HEAR, {"worker": worker, "after": 0})
             for _number, _sid, body in rows:
                 self.took["command heard"].append((time.perf_counter() - sent[body]) * 1000)
             await database.ask(statements.HEARD, {"ids": [number for number, _sid, _body in rows]})

@@ -24,7 +24,7 @@ from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
 from store.calls import CallRecords
 from store.checkpoints import Checkpoints
-from store.databases import SqlDatabase, SqliteDatabase
+from store.databases import IN_MEMORY, SqlDatabase, SqliteDatabase
 from store.fleet.shared import Fleet
 from store.memory import MemoryRecords
 from store.objects import ObjectStore, open_objects
@@ -123,9 +123,9 @@ def texts_of(settings: Settings, orders: SqlDatabase) -> SqlDatabase:
     """Return where small texts are kept: a call leaves some, and waits for no disk, no order, and no erasure."""
     if not isinstance(orders, SqliteDatabase):
         return orders
-    if settings.recordings_dir is None:
-        return SqliteDatabase(orders.file, is_durable=False)
-    return SqliteTokens(str(settings.recordings_dir / ".tokens.db"))
+    if settings.recordings_dir is not None:
+        return SqliteTokens(str(settings.recordings_dir / ".tokens.db"))
+    return SqliteTokens(IN_MEMORY if orders.file == IN_MEMORY else f"{orders.file}.tokens")
 
 
 def sqlite_of(records: CallRecords) -> SqliteDatabase | None:

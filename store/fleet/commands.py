@@ -5,11 +5,13 @@ the database that is lost would take the message with it. One is a command to a 
 
     {"kind": "watch", "about": {…}, "from": "w1", "token": "…"}        {"answer": …, "token": "…"}
 
-A question is answered in a task of its own, by what has undertaken to answer its kind. One of a kind that this version
-does not know, or whose answer cannot be sent, has no answer.
+A question is answered in a task of its own, by what has undertaken to answer its kind. Where nothing here can, as of a
+kind that this version does not know, the worker that asks is told so: `{"unanswered": "…", "token": "…"}`.
 """
 
+import math
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -28,7 +30,10 @@ from store.fleet.driver import Database, listen
 from store.fleet.shared import Answering, Answers, Listener, Question, WorkerMessage
 
 LOOK_SECONDS = 1.0
+WHOLE_SECONDS = 10.0
+"""Between two looks that pass over nothing."""
 _WORKERS = 1000
+_UNANSWERED = object()
 
 _log = structlog.stdlib.get_logger()
 
@@ -44,6 +49,10 @@ class OtherWorkers:
     """By the token of a question: where its answers go."""
     _passed_on: set[int] = attrs.field(factory=set, init=False)
     """Rows that may be there still."""
+    _newest: deque[int] = attrs.field(factory=lambda: deque([0], maxlen=3), init=False)
+    """The newest row that was heard: before the last look at all rows but one, before the last one, and by now."""
+    _whole_at: float = attrs.field(default=-math.inf, init=False)
+    """When all rows are looked at again."""
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def hear_on(self, listener: Listener) -> None:
@@ -67,21 +76,40 @@ class OtherWorkers:
 
         Raises: `DatabaseUnavailable`.
         """
-        rows = await self.database.ask(statements.HEAR, {"worker": self.name()})
-        before, self._passed_on = self._passed_on, {row for row, _, _ in rows}
-        fresh = [(call_sid, body) for row, call_sid, body in rows if row not in before]
+        rows = await self.database.ask(statements.HEAR, {"worker": self.name(), "after": self._passed_over()})
+        fresh = [(call_sid, body) for row, call_sid, body in rows if row not in self._passed_on]
+        self._passed_on.update(row for row, _, _ in rows)
+        self._newest[-1] = max(self._newest[-1], *self._passed_on, 0)
         for call_sid, body in fresh:
             match json_or(body, None):
                 case {"kind": str(kind), "about": about, "from": str(worker), "token": str(token)}:
                     nursery.start_soon(partial(self._answer, Question(kind, about, call_sid, worker), token))
                 case {"answer": answer, "token": str(token)}:
-                    if (send := self._awaited.get(token)) is not None:
-                        send.send_nowait(answer)
+                    self._take_answer(token, answer)
+                case {"unanswered": str(), "token": str(token)}:
+                    self._take_answer(token, _UNANSWERED)
                 case _:
                     listener(WorkerMessage(call_sid, body))
-        if rows:
+        if self._passed_on:
             await self.database.ask(statements.HEARD, {"ids": list(self._passed_on)})
+            self._passed_on.clear()
         return len(fresh)
+
+    def _passed_over(self) -> int:
+        """Return the row after which to look: those that were heard ten seconds ago are passed over.
+
+        PostgreSQL goes through all that were deleted, for as long as a transaction can see them: a `pg_dump`, say. Now
+        and then all are looked at: a row may come to be seen later than one with a higher number.
+        """
+        if trio.current_time() < self._whole_at:
+            return self._newest[0]
+        self._newest.append(self._newest[-1])
+        self._whole_at = trio.current_time() + WHOLE_SECONDS
+        return 0
+
+    def _take_answer(self, token: str, answer: object) -> None:
+        if (send := self._awaited.get(token)) is not None:
+            send.send_nowait(answer)
 
     def listen_anew(self) -> None:
         """Listen under another name from now on."""
@@ -93,6 +121,9 @@ class OtherWorkers:
             with trio.CancelScope() as self._listening:
                 try:
                     if not self.database.is_away:
+                        self._whole_at = -math.inf  # another server may count rows anew
+                        self._newest.clear()
+                        self._newest.append(0)
                         await listen(self.database.conninfo, f"worker {self.name()}", tell)
                 except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
                     _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
@@ -111,25 +142,25 @@ class OtherWorkers:
         self._awaited[token] = send
         with send, receive:
             try:
-                asked = len(await self.database.ask(tell, {"name": name, "body": body}))
-                given = list[object]()
+                rows = [row for row, _ in await self.database.ask(tell, {"name": name, "body": body})]
+                came = list[object]()
                 with trio.move_on_after(within):
-                    while len(given) < asked:
-                        given.append(await receive.receive())
-                if len(given) < asked:
+                    while len(came) < len(rows):
+                        came.append(await receive.receive())
+                if len(came) < len(rows):
                     with suppress(DatabaseUnavailable):  # who was asked may have heard it before
-                        await self.database.ask(statements.TAKE_BACK, {"body": body})
-                return Answers(given, asked - len(given))
+                        await self.database.ask(statements.HEARD, {"ids": rows})
+                given = [answer for answer in came if answer is not _UNANSWERED]
+                return Answers(given, len(rows) - len(given))
             finally:
                 del self._awaited[token]
 
     async def _answer(self, question: Question, token: str) -> None:
-        if (answering := self.answering.get(question.kind)) is None:
-            _log.warning("question_unknown", kind=question.kind)
-            return
         try:
-            answer = {"answer": await answering(question.call, question.about), "token": token}
-            body = orjson.dumps(answer).decode()
-            await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body})
+            answer = await self.answering[question.kind](question.call, question.about)
+            body = orjson.dumps({"answer": answer, "token": token})
         except (OSError, ValueError, KeyError, TypeError) as exc:
             _log.warning("question_not_answered", kind=question.kind, why=one_line(exc))
+            body = orjson.dumps({"unanswered": question.kind, "token": token})
+        with suppress(DatabaseUnavailable):  # the beat finds out, and tells
+            await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body.decode()})

@@ -154,14 +154,12 @@ LIVE = "SELECT about, worker FROM live_calls ORDER BY since DESC LIMIT 1000"
 
 _LIVES = f"beat > clock_timestamp() - interval '{DEAD_SECONDS} s'"
 _TELL = """WITH told AS (INSERT INTO commands (worker, call_sid, body) {} RETURNING id, worker)
-SELECT pg_notify('worker ' || worker, id::text) FROM told"""
+SELECT id, pg_notify('worker ' || worker, id::text) FROM told"""
 TELL = _TELL.format(f"""SELECT worker, call_sid, %(body)s FROM live_calls JOIN workers USING (worker)
     WHERE (key = %(name)s OR call_sid = %(name)s) AND {_LIVES} LIMIT 1""")  # noqa: S608 - constants
 TELL_WORKER = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker = %(name)s AND {_LIVES}")  # noqa: S608
 TELL_OTHERS = _TELL.format(f"SELECT worker, '', %(body)s FROM workers WHERE worker <> %(name)s AND {_LIVES}")  # noqa: S608
-TAKE_BACK = "DELETE FROM commands WHERE body = %(body)s"
-"""A question of which nobody has heard in time."""
-HEAR = "SELECT id, call_sid, body FROM commands WHERE worker = %(worker)s ORDER BY id"
+HEAR = "SELECT id, call_sid, body FROM commands WHERE worker = %(worker)s AND id > %(after)s ORDER BY id"
 HEARD = "DELETE FROM commands WHERE id = ANY(%(ids)s)"
 
 LOCKED_SECONDS = (0.003, 0.006)

@@ -5,7 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -578,6 +578,72 @@ async def test_a_command_is_passed_on_once_though_an_answer_of_the_database_is_l
     assert execute(workers.url, "SELECT * FROM commands") == []
 
 
+TELL = "INSERT INTO commands (worker, call_sid, body) SELECT 'other', '', n FROM generate_series(1, %s) n"
+
+
+async def hear_all(rows: OtherWorkers, looks: int = 1) -> list[str]:
+    """Have all rows be looked at so many times, as they are each ten seconds."""
+    heard = list[WorkerMessage]()
+    async with trio.open_nursery() as nursery:
+        for _ in range(looks):
+            rows._whole_at = -math.inf
+            await rows.hear(heard.append, nursery)
+    return [message.body for message in heard]
+
+
+async def test_what_was_heard_long_ago_is_passed_over_while_a_backup_can_see_it(workers: Workers) -> None:
+    other = await workers.join(2, "other")
+    rows, read = OtherWorkers(other.database, lambda: "other"), list[int]()
+    plan = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statements.HEAR}"
+    with psycopg.connect(workers.url) as backup:
+        backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        backup.execute("SELECT 1 FROM commands")
+        execute(workers.url, TELL, 5000)
+        heard = await hear_all(rows, looks=3)
+        for after in (0, rows._passed_over()):
+            (((found,),),) = await other.database.ask(plan, {"worker": "other", "after": after})
+            read.append(found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"])
+
+    assert len(heard) == 5000
+    assert read[0] > 20 * read[1]
+
+
+async def test_a_message_that_comes_to_be_seen_late_is_heard_though_later_ones_were(workers: Workers) -> None:
+    other = await workers.join(2, "other")
+    rows, heard = OtherWorkers(other.database, lambda: "other"), list[WorkerMessage]()
+    with psycopg.connect(workers.url) as slow:
+        slow.execute(TELL, [1])
+        execute(workers.url, TELL, 2)
+        assert await hear_all(rows) == ["1", "2"]
+        slow.commit()
+        async with trio.open_nursery() as nursery:
+            await rows.hear(heard.append, nursery)  # at once: nothing is passed over so soon
+        slow.execute(TELL, [1])
+        execute(workers.url, TELL, 2)
+        assert await hear_all(rows, looks=3) == ["1", "2"]
+
+    assert [message.body for message in heard] == ["1"]
+    assert await hear_all(rows) == ["1"]
+
+
+async def test_a_message_that_cannot_be_taken_away_is_passed_on_once(workers: Workers) -> None:
+    other = await workers.join(2, "other")
+    rows, heard = OtherWorkers(other.database, lambda: "other"), list[WorkerMessage]()
+    execute(workers.url, TELL, 2)
+    execute(workers.url, "CREATE RULE kept AS ON DELETE TO commands DO INSTEAD SELECT 1/0")
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            if number % 2:
+                rows._whole_at = -math.inf
+            with suppress(DatabaseUnavailable, psycopg.DataError):
+                await rows.hear(heard.append, nursery)
+    execute(workers.url, "DROP RULE kept ON commands")
+
+    assert await hear_all(rows, looks=2) == []
+    assert [message.body for message in heard] == ["1", "2"]
+    assert execute(workers.url, "SELECT * FROM commands") == []
+
+
 async def test_a_command_to_a_call_of_a_dead_worker_is_not_taken(workers: Workers) -> None:
     one, dead = await workers.join(2, "one"), await workers.join(2, "dead")
     await dead.admit(call("CA1"))
@@ -701,15 +767,16 @@ async def refuses(_call_sid: str, _about: object) -> object:
 
 @pytest.mark.parametrize("kind", ["unheard of", "refused"])
 async def test_a_worker_that_does_not_answer_is_counted(workers: Workers, kind: str) -> None:
-    """One of another version, one that cannot, and one that hears nothing."""
+    """One of another version, and one that cannot, say so at once; one hears nothing."""
     one, other, _ = [await workers.join(3, name) for name in ("one", "other", "deaf")]
     other.answering["refused"] = refuses
     async with hearing(one, other):
         with trio.fail_after(30), capture_logs() as logs:
+            at_once = await one.ask(Question(kind, "x", worker="other"), 300)
             answers = await one.ask(Question(kind, "x"), 1.0)
 
-    assert answers == Answers([], silent=2)
-    assert {line["event"] for line in logs} & {"question_unknown", "question_not_answered"}
+    assert (at_once, answers) == (Answers([], silent=1), Answers([], silent=2))
+    assert {line["event"] for line in logs} == {"question_not_answered"}
 
 
 async def test_nobody_is_asked_where_there_is_no_such_call_or_worker(workers: Workers) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from keeping_settings import Retention
@@ -130,10 +131,24 @@ async def test_a_database_that_is_away_is_asked_again_in_an_hour(autojump_clock:
             asked.append(trio.current_time())
             raise OSError("away")
 
-    with trio.move_on_after(2.5 * EVERY_SECONDS):
+    with trio.move_on_after(2.5 * EVERY_SECONDS), capture_logs() as logs:
         await Removal(Retention(records=1), Away(), CallFiles(None)).run()
 
     assert [at - asked[0] for at in asked] == [0, EVERY_SECONDS, 2 * EVERY_SECONDS]
+    assert [(line["event"], line["of"]) for line in logs] == [("retention_failed", "records")] * 3
+
+
+async def test_what_cannot_be_removed_holds_up_nothing_else(tmp_path: Path) -> None:
+    class Away(MemoryRecords):
+        async def search(self, query: CallQuery) -> Sequence[CallSummary]:
+            raise OSError("away")
+
+    write_files(tmp_path)
+    with capture_logs() as logs:
+        await Removal(Retention(1, 1, 1), Away(), CallFiles(tmp_path)).look()
+
+    assert [*names(tmp_path)] == SIDS[:1]
+    assert [line["of"] for line in logs if line["event"] == "retention_failed"] == ["records", "transcripts"]
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,13 @@ async def test_a_writer_that_crashes_is_started_again(autojump_clock: MockClock,
     assert records.crashes == 0
 
 
-async def test_a_call_is_let_in_at_once_while_the_records_are_written_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folders", [{}, {"RECORDINGS_DIR": "recordings"}], ids=["without recordings", "with"])
+async def test_a_call_is_let_in_at_once_while_the_records_are_written_anew(
+    tmp_path: Path, folders: dict[str, str]
+) -> None:
     """As an erasure does it: the file is locked for longer than a webhook may take."""
-    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", RECORDINGS_DIR=str(tmp_path / "recordings"))
+    folder = {name: str(tmp_path / below) for name, below in folders.items()}
+    chosen = settings(DATABASE_URL=f"sqlite:///{tmp_path}/calls.db", **folder)
     with closing(CallStores.of(chosen)) as stores, closing(CallStores.of(chosen)) as another_process:
         await OrderQueue(stores.orders).now()
         with closing(sqlite3.connect(tmp_path / "calls.db", isolation_level=None)) as written, capture_logs() as logs:

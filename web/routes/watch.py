@@ -161,17 +161,20 @@ class EventStream(Stream):
         with call.watched():
             yield b"retry: 1000\n\n" + (event_of("reset", {}) if place != index else b"") + self._now()
             while True:
+                now = b""
                 if trio.current_time() >= tick_at and not call.over:
                     has_moved = await self._has_moved()
-                    tick_at = trio.current_time() + TICK
-                    yield self._now()
+                    tick_at, now = trio.current_time() + TICK, self._now()
                     if has_moved:
+                        yield now
                         return
-                elif index < call.count:
+                if index < call.count:
                     first, lines = await _next(call, journal, index)
                     missing = event_of("missing", {"count": first - index}) if index < first else b""
                     index = first + len(lines)
-                    yield missing + _entries(call.epoch, first, lines)
+                    yield now + missing + _entries(call.epoch, first, lines)
+                elif now:
+                    yield now
                 elif call.over:
                     yield event_of("over", {})
                     return

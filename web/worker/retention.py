@@ -3,13 +3,13 @@
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
 their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
 everything of its call, and news of it that have not arrived. The time is the database's: a worker whose clock is wrong
-removes nothing too early. Errors of disk, store or database are logged, and the next
+removes nothing too early. What disk, store or database refuse is logged each hour, holds up nothing else, and the next
 hour finds what is left.
 """
 
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,8 +17,9 @@ from pathlib import Path
 
 import attrs
 import structlog
+import trio
 
-from actors.supervision import keep_running
+from actors.supervision import unharmed
 from keeping_settings import Retention
 from store.calls import CallRecords
 from store.databases import SqliteDatabase
@@ -34,6 +35,7 @@ EVERY_SECONDS = 3600.0
 STORE_SECONDS = 600.0
 """Time for the object store to list and remove old recordings."""
 TRANSCRIPT = "transcript.json"
+FAILED = "retention_failed"
 
 _log = structlog.stdlib.get_logger()
 
@@ -53,19 +55,28 @@ class Removal:
         return cls(context.settings.retention_days, context.announced.kept_in, context.files, context.outbox)
 
     async def run(self) -> None:
-        await keep_running(self.look, "retention_failed", EVERY_SECONDS)
+        while True:
+            await unharmed(self.look, FAILED, of="all")
+            await trio.sleep(EVERY_SECONDS)
 
     async def look(self) -> None:
-        """Remove what is too old. Raises: `OSError`."""
+        """Remove what is too old. Raises: `OSError`, where the database does not tell the time."""
         self._now = datetime.fromtimestamp(await OrderQueue(self.outbox.database).now(), UTC)
-        removed = {
-            "records": await self._remove_records(),
-            "transcripts": await self._remove_words(),
-            "files": await self._remove_files(),
-            "refused": await self._remove_refused(),
-            "objects": await self._remove_objects(),
-            "webhooks": await self.outbox.remove_older(self.retention.records * DAY),  # they say who called whom
+        parts: Mapping[str, Callable[[], Awaitable[int]]] = {
+            "records": self._remove_records,
+            "transcripts": self._remove_words,
+            "files": self._remove_files,
+            "refused": self._remove_refused,
+            "objects": self._remove_objects,
+            "webhooks": partial(self.outbox.remove_older, self.retention.records * DAY),  # they say who called whom
         }
+        removed = dict[str, int]()
+
+        async def remove(part: str) -> None:
+            removed[part] = await parts[part]()
+
+        for part in parts:
+            await unharmed(partial(remove, part), FAILED, of=part)
         if any(removed.values()):
             _log.info("retention_kept", removed=removed)
 

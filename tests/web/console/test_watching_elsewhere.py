@@ -120,6 +120,7 @@ async def account() -> AsyncIterator[Account]:
     theirs.answering[WATCH] = far.answer
     async with trio.open_nursery() as nursery:
         nursery.start_soon(far.run)
+        nursery.start_soon(page.run)
         yield Account(page, ours, theirs, Running.of(calls.watch(CALL_SID)))
         nursery.cancel_scope.cancel()
 
@@ -193,13 +194,30 @@ async def test_a_watcher_that_takes_nothing_is_dropped_and_the_call_does_not_not
         assert there.call.watch.watchers == 0
 
 
-async def test_a_page_that_leaves_is_gone_at_the_call_in_seconds(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("what", [EVENTS, AUDIO])
+async def test_a_page_that_leaves_is_gone_at_the_call_in_two_seconds(what: str, autojump_clock: MockClock) -> None:
+    """It leaves while the next piece is on its way, or has not been asked for."""
     async with account() as there:
-        await read(await there.watch(), lambda events: len(events) > 3)
-        assert there.page.watchers == 0
-        await trio.sleep(STALL_SECONDS + 1)
+        for seconds in (0, 0.01, 0.1, 0.2, 0.3):
+            async with await there.watch(what) as stream:
+                assert await anext(stream)
+                with trio.move_on_after(seconds):
+                    async for _ in stream:
+                        pass
+            assert there.page.watchers == 0
+            await trio.sleep(2.5)
 
-        assert there.call.watch.watchers == 0
+            assert (there.call.watch.watchers, there.call.watch.listeners) == (0, 0)
+
+
+async def test_a_page_asks_a_few_times_a_second_for_events(autojump_clock: MockClock) -> None:
+    async with account() as there:
+        async with await there.watch() as stream:
+            with trio.move_on_after(10):
+                async for _ in stream:
+                    there.call.says("word", "word")
+
+        assert 15 < len(there.fleet.answers) < 30
 
 
 async def test_a_watcher_is_not_forgotten_while_it_waits_for_what_it_asked_for_late(
