@@ -49,8 +49,8 @@ class OtherWorkers:
     """By the token of a question: where its answers go."""
     _passed_on: set[int] = attrs.field(factory=set, init=False)
     """Rows that may be there still."""
-    _newest: deque[int] = attrs.field(factory=lambda: deque([0], maxlen=3), init=False)
-    """The newest row that was heard: before the last look at all rows but one, before the last one, and by now."""
+    _newest: deque[int] = attrs.field(factory=lambda: deque([0, 0, 0], maxlen=3), init=False)
+    """The newest row that was heard between two looks at all rows, for the last three times."""
     _whole_at: float = attrs.field(default=-math.inf, init=False)
     """When all rows are looked at again."""
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -103,7 +103,7 @@ class OtherWorkers:
         """
         if trio.current_time() < self._whole_at:
             return self._newest[0]
-        self._newest.append(self._newest[-1])
+        self._newest.append(0)  # what was newest before counts no more: rows may be counted anew
         self._whole_at = trio.current_time() + WHOLE_SECONDS
         return 0
 
@@ -121,9 +121,7 @@ class OtherWorkers:
             with trio.CancelScope() as self._listening:
                 try:
                     if not self.database.is_away:
-                        self._whole_at = -math.inf  # another server may count rows anew
-                        self._newest.clear()
-                        self._newest.append(0)
+                        self._newest.extend((0, 0, 0))  # another server may count rows anew
                         await listen(self.database.conninfo, f"worker {self.name()}", tell)
                 except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
                     _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])

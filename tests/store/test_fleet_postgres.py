@@ -626,6 +626,21 @@ async def test_a_message_that_comes_to_be_seen_late_is_heard_though_later_ones_w
     assert await hear_all(rows) == ["1"]
 
 
+async def test_messages_are_heard_at_once_soon_after_rows_are_counted_anew(workers: Workers) -> None:
+    other = await workers.join(2, "other")
+    rows, heard = OtherWorkers(other.database, lambda: "other"), list[WorkerMessage]()
+    for _ in range(4):
+        execute(workers.url, TELL, 5)
+        await hear_all(rows)
+    execute(workers.url, "TRUNCATE commands RESTART IDENTITY")
+    await hear_all(rows, looks=3)
+    execute(workers.url, TELL, 2)
+    async with trio.open_nursery() as nursery:
+        await rows.hear(heard.append, nursery)
+
+    assert [message.body for message in heard] == ["1", "2"]
+
+
 async def test_a_message_that_cannot_be_taken_away_is_passed_on_once(workers: Workers) -> None:
     other = await workers.join(2, "other")
     rows, heard = OtherWorkers(other.database, lambda: "other"), list[WorkerMessage]()
