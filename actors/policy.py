@@ -218,6 +218,8 @@ class Wording:
     silent_goodbye: str = "I cannot hear you, so I will end the call here. Please call us again. Goodbye."
     length_warning: str = "I should tell you that we have about one minute left on this call."
     length_goodbye: str = "I am sorry, our time on this call is over. Please call us again. Goodbye."
+    farewell: str = "I will end the call here. Goodbye."
+    """For an agent that has ended the conversation and says nothing, although it was asked to."""
     closing: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
     """Of a call that a drain or an operator ends."""
     apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."

@@ -24,7 +24,7 @@ from actors.turn import effects
 from actors.turn.effects import Aside, Effect, EndConversation, Listening, SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, Event, Signal, VoiceEnded
 from actors.turn.machine import Turn
-from actors.turn.state import Phase, VoiceState
+from actors.turn.state import Debt, Phase, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
@@ -241,7 +241,8 @@ class TurnDriver:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""
         if not self.turn.sounding:
             return math.inf
-        awaits_mark = self.turn.phase in _LAST_WORDS and self.ledger.marks.oldest
+        is_last = self.turn.phase in _LAST_WORDS and self.turn.debt is Debt.SETTLED  # else they wait for the last words
+        awaits_mark = is_last and self.ledger.marks.oldest
         late = self.turn.policy.deadlines.goodbye_grace if awaits_mark else 0.0
         return self.ledger.quiet_at + late
 
@@ -328,8 +329,7 @@ class TurnDriver:
     def _conclude(self, ended: EndConversation) -> None:
         if ended.unsaid:
             self.journal.note(ClosingUnsaid(ended.outcome))
-        else:
-            self.on_concluded()
+        self.on_concluded()
         if ended.heard or ended.reason:
             last = self.conversation.last_reply
             complete = ended.heard and last is not None and last.complete

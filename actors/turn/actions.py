@@ -147,6 +147,12 @@ class Actions(TurnState):
         if self.deaf_words == DEAF_WORDS:
             self.end_session("it does not hear the caller")
 
+    def doubt_understanding(self) -> None:
+        """Nothing follows what line and service took for words: ask at once whether the caller is there."""
+        is_word = self.phase is Phase.CONVERSING and self.at.spoken >= self.at.noticed
+        if is_word and self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and not self.sounding:
+            self._doubt(self.now - self.deadlines.silence_budget + self.deadlines.filler_lead)
+
     # A reply ends, or does not come
 
     def end_reply(self) -> None:
@@ -335,7 +341,8 @@ class Actions(TurnState):
             self._answer(self.end.id, self.wording.reopened)
 
     def end_completed(self) -> None:
-        self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken))
+        unsaid = "" if self.has_spoken or self.has_parted else self.wording.farewell
+        self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken, unsaid=unsaid))
 
     # The last sentence of a call that is to close
 

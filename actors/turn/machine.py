@@ -325,7 +325,8 @@ class Turn(Actions):
                     self.want()
                 self.wait_anew()
             case Signal.FLOOR_VACATED:
-                self.is_unread = self.is_unread or self.caller is CallerState.HEARD
+                is_missed = self.is_unended and self.at.spoken > self.at.understood
+                self.is_unread = self.is_unread or is_missed or self.caller is CallerState.HEARD
                 if self.voice is not VoiceState.ABSENT:  # else it was lost when another was asked for
                     self.lose_session()
             case Signal.SESSION_AGED:

@@ -110,7 +110,8 @@ def heard_since(state: TurnState) -> float:
 
 def end_of_goodbye(state: TurnState) -> float:
     at, deadlines = state.at, state.deadlines
-    last = max(at.phase + deadlines.goodbye_grace, at.said) + deadlines.goodbye_audio  # if none comes
+    slow = min(at.alive, at.phase + deadlines.think_patience - deadlines.goodbye_audio)
+    last = max(at.phase + deadlines.goodbye_grace, at.said, slow) + deadlines.goodbye_audio  # if none comes
     if state.debt is Debt.SETTLED and state.voice in (VoiceState.IDLE, VoiceState.ABSENT):
         last = min(last, max(heard_since(state), max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
     told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # an entry on the keypad that nothing has finished
@@ -149,7 +150,8 @@ RULES: tuple[Rule, ...] = (
     Rule("closing begins", (CONVERSING,), ("the call is to close", "a session is there"),
          do(Actions.leave_caller, Actions.say_closing), "In a pause; else wish + `closing` / 2",
          lambda state: AT_ONCE if state.is_pause else state.at.close_asked + state.deadlines.closing / 2),
-    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"), _FALSE_START,
+    Rule("nothing follows speech", _BEFORE_CLOSING, ("somebody is heard", "the line is quiet"),
+         to(CallerState.QUIET, Actions.false_start, Actions.doubt_understanding),
          "Last heard + `latest_transcript`, for a minute at most; first heard, or a word, + `false_start` if "
          "something is aside or owed, and `silence_budget` if it is heard anew; last heard + `silence_budget` at the "
          "end, and before a transfer",
@@ -196,7 +198,8 @@ RULES: tuple[Rule, ...] = (
     Rule("the goodbye is heard", (ENDING,), ("nothing sounds", "no lasting work is done"),
          to(OVER, Actions.end_completed),
          "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; else ended + `goodbye_audio` + "
-         "`goodbye_grace`, said + `goodbye_audio`; and nobody speaks: `longest_turn` at most, a noise "
+         "`goodbye_grace`, said, or slow, + `goodbye_audio` (`think_patience` at most); and nobody speaks: "
+         "`longest_turn` at most, a noise "
          "`farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),

@@ -986,7 +986,7 @@ async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_c
         await scene.far.say(heard("Bye."), END)
         outcome = await scene.concluded()
 
-        assert outcome == EndConversation("completed", "task_complete", heard=False)
+        assert outcome == EndConversation("completed", "task_complete", unsaid=CallPolicy().wording.farewell)
         assert trio.current_time() == pytest.approx(10)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 

@@ -210,6 +210,7 @@ async def a_call(
     policy: CallPolicy | None = None,
     transfers: Transfers | None = None,
     resumption: Resumption | None = None,
+    clips: dict[str, bytes] | None = None,
 ) -> AsyncIterator[HandCall]:
     """Carry a call up to where the first session has the floor; the caller hangs up behind the `with`."""
     ours, theirs = memory_websocket_pair()
@@ -226,6 +227,7 @@ async def a_call(
         intercom=call.intercom,
         transfers=transfers,
         rng=FirstChoice(),
+        clips=clips or {},
     )
 
     async def carry() -> None:

@@ -383,7 +383,8 @@ def test_a_goodbye_that_was_never_said_is_not_heard_though_the_end_stands() -> N
     for at in (3, 6, 9):
         again += [(at, FunctionsAsked(("e",))), (at, EndWanted("e", "done")), *caller_says(at + 1.1, length=0.5)]
 
-    assert seen(*again, (16, Signal.PLAYED), until=40)[-1][1] == EndConversation("completed", "done", heard=False)
+    end = EndConversation("completed", "done", unsaid=POLICY.wording.farewell)
+    assert seen(*again, (16, Signal.PLAYED), until=40)[-1][1] == end
 
 
 def test_a_goodbye_that_is_withdrawn_was_not_said_to_who_has_spoken_before_it() -> None:

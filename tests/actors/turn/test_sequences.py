@@ -222,7 +222,7 @@ def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
         (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
         (6, clip()),
         (11.2, clip()),
-        (13, EndConversation("completed", "done", heard=False)),
+        (13, EndConversation("completed", "done", unsaid=POLICY.wording.farewell)),
     ]
 
 
