@@ -35,7 +35,7 @@ from web.console.session import Sessions, SignInCheck
 from web.routes import openapi
 from web.routes.calls import CallRoutes
 from web.routes.campaigns import LARGEST_BODY, CampaignRoutes
-from web.routes.credentials import Credentials, request_class
+from web.routes.credentials import MOST_FIELDS, Credentials, request_class
 from web.routes.health import HealthRoutes, count_requests
 from web.routes.media import Application, MediaStreams, RunCall
 from web.routes.people import PeopleRoutes
@@ -159,6 +159,7 @@ def create_app(
     app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)
     app.url_map.merge_slashes = False  # it would redirect, and what Twilio signed is another address then
     app.config["MAX_CONTENT_LENGTH"], app.config["BODY_TIMEOUT"] = MAX_BODY_BYTES, BODY_SECONDS
+    app.config["MAX_FORM_PARTS"] = MOST_FIELDS
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
     context.fleet.answering |= {
         COMMAND: context.commands.answer,

@@ -23,7 +23,7 @@ import trio
 from simulators.pacing import PacedClock
 from tests.e2e.line import open_line
 from tests.e2e.test_processes import ROOT, interrupt, running, simulators_of, wait_for
-from tests.e2e.test_stalled_peers import FORM, H2_PREFACE, H2_UPGRADE, JSON, LENGTH, ONE_REQUEST
+from tests.e2e.test_stalled_peers import FORM, H2_PREFACE, H2_UPGRADE, JSON, LENGTH, ONE_REQUEST, SIGNATURE
 from tests.short_sale import SHORT_SALE
 
 pytestmark = pytest.mark.real_time
@@ -32,7 +32,7 @@ WORST = (
     b"",
     FORM + b"X-Slow: ",
     ONE_REQUEST % b"/healthz",
-    JSON % b"/twilio/voice" + LENGTH,
+    JSON % b"/twilio/voice" + SIGNATURE + LENGTH,
     JSON % b"/calls" + LENGTH,
     H2_PREFACE,
     H2_UPGRADE + b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n",

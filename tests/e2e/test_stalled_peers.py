@@ -199,7 +199,9 @@ async def our_server(folder: Path) -> AsyncIterator[int]:
         closing.set()
 
 
-FORM = b"POST /twilio/voice HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+UNSIGNED = b"POST /twilio/voice HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+SIGNATURE = b"X-Twilio-Signature: none\r\n"
+FORM = UNSIGNED + SIGNATURE
 JSON = b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
 LENGTH, CHUNKED = b"Content-Length: 1000\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_REQUEST = b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -214,8 +216,9 @@ STALLS: Mapping[str, tuple[bytes, float]] = {
     "headers": (FORM + b"X-Slow: ", 5.0),
     "upgrade": (UPGRADE + b"Sec-WebSocket-Key: ", 5.0),
     "form": (FORM + b"Content-Length: 1000\r\n\r\nCallSid=", BODY_SECONDS),
-    "a webhook's body": (JSON % b"/twilio/voice" + LENGTH, BODY_SECONDS),
-    "a webhook's chunks": (JSON % b"/twilio/status" + CHUNKED, BODY_SECONDS),
+    "an unsigned form": (UNSIGNED + b"Content-Length: 1000\r\n\r\nCallSid=", 0.0),
+    "a webhook's body": (JSON % b"/twilio/voice" + SIGNATURE + LENGTH, BODY_SECONDS),
+    "a webhook's chunks": (JSON % b"/twilio/status" + SIGNATURE + CHUNKED, BODY_SECONDS),
     "an order's body": (JSON % b"/calls" + OPERATOR + LENGTH, BODY_SECONDS),
     "an order's chunks": (JSON % b"/calls" + OPERATOR + CHUNKED, BODY_SECONDS),
     "a stranger's order": (JSON % b"/calls" + LENGTH, 0.0),

@@ -1,5 +1,6 @@
 """What Twilio is told at its door, and what becomes of what it says there."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -560,3 +561,33 @@ async def test_other_workers_are_asked_of_a_call_only_when_it_has_been_answered(
     answer = await exchange(tokens=tokens).twilio("/twilio/voice", voice_form() | {"CallStatus": status})
 
     assert ("<Connect" in answer.text, tokens.looked_up) == (True, looked_up)
+
+
+@pytest.mark.parametrize("target", ["/twilio/voice", "/console/sign-in"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+async def test_a_form_of_more_fields_than_twilio_sends_is_neither_read_nor_sorted(
+    kind: str, target: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A stranger's of 60 KB took two seconds of the event loop: it was sorted for each address that may be signed."""
+    monkeypatch.delattr("twilio.request_validator.RequestValidator.compute_signature")
+    monkeypatch.delattr("quart.formparser.parse_qsl")
+    fields = [f"{number:x}" for number in range(800)]
+    part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n\r\n'
+    body = "&".join(fields) if "www" in kind else "".join(map(part.format, fields)) + "--x--\r\n"
+    async with exchange().client() as client:
+        headers = {"content-type": kind, "x-twilio-signature": "none"}
+        answer = await client.post(target, content=body, headers=headers)
+
+    assert answer.status_code == 413
+
+
+async def test_of_a_request_without_a_signature_nothing_is_read(autojump_clock: MockClock) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"CallSid="
+        await trio.sleep_forever()
+
+    async with exchange().client() as client:
+        with trio.fail_after(1):
+            answer = await client.post("/twilio/voice", content=never(), headers={"content-length": "1000"})
+
+    assert answer.status_code == 403

@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 
 import attrs
 from quart import Response, request
+from quart.datastructures import FileStorage
+from quart.wrappers.request import Body
+from quart_trio.formparser import TrioFormDataParser
 from quart_trio.wrappers import TrioRequest
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from setting_values import is_loopback
 from web.calls.context import AppContext
@@ -27,6 +32,8 @@ SIGNED_IN = frozenset({"console"})
 """Blueprints for operators in a browser: `web.console.session` guards each of their routes."""
 OPEN = frozenset({"health.healthz", "health.readyz", "openapi.openapi"})
 """Endpoints without a credential: they say how the worker is, and what can be asked, and nothing of its calls."""
+MOST_FIELDS = 300
+"""In a form: Twilio sends some forty, and one for each header of a SIP call."""
 _OF_A_BROWSER = ("origin", "sec-fetch-site")
 
 
@@ -83,6 +90,21 @@ class Credentials:
         return self.context.rate_limits.answer(refusal)
 
 
+class ShortForms(TrioFormDataParser):
+    """Reads forms as the framework does, and refuses more fields than any of ours has, or of Twilio's.
+
+    A stranger's of 60 kB would be taken apart, and sorted for each address that Twilio may have signed.
+    """
+
+    async def parse(
+        self, body: Body, mimetype: str, content_length: int | None, options: dict[str, str] | None = None
+    ) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+        """Raises: `RequestEntityTooLarge`."""
+        if mimetype in self.parse_functions and (await body).count(b"&") >= MOST_FIELDS:
+            raise RequestEntityTooLarge
+        return await super().parse(body, mimetype, content_length, options)
+
+
 def request_class(targets: Collection[str], most: int, may: Callable[[str], bool]) -> type[TrioRequest]:
     """Return a class of requests to `targets` that may have `most` bytes, where `may` says so of the authorization.
 
@@ -90,6 +112,7 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
     """
 
     class Request(TrioRequest):
+        form_data_parser_class = ShortForms
         # of the form, which one task reads: trio's takes a turn of the scheduler each time
         lock_class = nullcontext  # type: ignore[assignment]
 

@@ -143,6 +143,8 @@ def answer_to(exc: HTTPException, fix: str = "") -> Response:
 
 def meant(routes: Map, path: str) -> Rule | None:
     """Return the route that a path is, or nearly is; None if it is like none."""
+    if len(path) > LONGEST_PATH:
+        return None
     tidy = "/" + re.sub(r"/+", "/", path).strip("/").lower()
     prefixed = "/twilio/" in tidy[1:]
     candidates = (path, tidy, tidy[tidy.rindex("/twilio/") :] if prefixed else tidy)
