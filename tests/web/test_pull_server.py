@@ -868,6 +868,7 @@ _VERSION, _KEY = (line + b"\r\n" for line in KEY.split(b"\r\n")[:2])
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
+        (KEY, "nginx: proxy_http_version 1.1"),
         (_VERSION, "sec-websocket-key is missing"),
         (_KEY, "sec-websocket-version is not 13"),
         (_KEY + b"Sec-WebSocket-Version: 8\r\n", "sec-websocket-version is not 13"),
@@ -880,9 +881,10 @@ _VERSION, _KEY = (line + b"\r\n" for line in KEY.split(b"\r\n")[:2])
 async def test_an_upgrade_that_is_none_is_refused_in_words(
     lines: bytes, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    head = UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0" if "nginx" in told else b"HTTP/1.1").removesuffix(KEY)
     with capture_logs() as logs:
         async with serving(echo, monkeypatch) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            await stream.send_all(UPGRADE.removesuffix(KEY) + lines + b"\r\n")
+            await stream.send_all(head + lines + b"\r\n")
             with trio.fail_after(5):
                 answer = b"".join([data async for data in stream])
 

@@ -106,6 +106,8 @@ def why_no_upgrade(request: h11.Request) -> str:
     for name, value in request.headers:
         if name in _AS_ASCII and not value.isascii():
             return f"{name.decode()} is not ASCII"
+    if request.http_version < b"1.1":
+        return "HTTP/1.0 has no upgrades: a proxy has to speak HTTP/1.1 with us (nginx: proxy_http_version 1.1)"
     if b"sec-websocket-key" not in fields:
         return "sec-websocket-key is missing"
     return "" if fields.get(b"sec-websocket-version") == b"13" else "sec-websocket-version is not 13"
