@@ -156,7 +156,7 @@ def _hint(given: str) -> str:
         return f" {hidden}"
     if _is_quoted(given):
         return " Leave the quotes out: only a shell and a .env file take them away."
-    return ""
+    return " Leave out what follows #: only a .env file has comments." if " #" in given else ""
 
 
 def read_one(environ: Mapping[str, str], variable: Variable[T]) -> T:

@@ -232,6 +232,8 @@ def folder(value: str) -> Path | None:
 
 def _path(value: str) -> Path:
     """Read a path as a shell does: no shell reads a `.env`."""
+    if not value.isprintable():
+        raise ValueError("a path (in a .env file, one with backslashes has single quotes around it, or none)")
     try:
         return Path(value).expanduser()
     except RuntimeError:

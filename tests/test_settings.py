@@ -918,3 +918,21 @@ def test_a_model_that_cannot_be_had_is_told_of_the_setting_that_names_it(
     (problem,) = problems(MIP_OPT_OUT="yes", **chosen)
 
     assert problem.startswith(f"{blamed}: think-fast cannot be had with mip_opt_out: name another model.")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("MAX_CALLS", "50 # lines", "Leave out what follows #: only a .env file has comments."),
+        ("KEEP_DIGITS", "no  # for now", "Leave out what follows #"),
+        ("DEEPGRAM_API_KEY", "0123 # ours", "Leave out what follows #"),
+        ("RECORDINGS_DIR", "C:\recordings\new", "There is an invisible character in it (U+000D)"),
+        ("DATABASE_URL", "sqlite:///C:\new.db", "There is an invisible character in it (U+000A)"),
+        ("PRICES", "a\tb.toml", "There is an invisible character in it (U+0009)"),
+    ],
+)
+def test_what_only_a_dotenv_file_takes_away_is_told(name: str, value: str, told: str) -> None:
+    """Docker keeps a comment of its `--env-file`; python-dotenv reads escapes in double quotes."""
+    (problem,) = problems(**{name: value})
+
+    assert told in problem
