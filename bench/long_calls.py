@@ -30,14 +30,13 @@ from bench.run import SETTLING, TAIL, Load, Run, bench
 from bench.servers import server_of
 from web.worker.memory import LOOK_SECONDS
 
-COLLECTION_MS, TURN_MS, GROWTH_KB, CALL_MB = 5.0, 20.0, 2.0, 0.2
-"""What is promised: at most so much."""
+COLLECTION_MS, TURN_MS, GROWTH_KB, CALL_MB = 5.0, 20.0, 2.0, 0.2  # promised: at most so much
 _EVERY_SECONDS: Final = 5.0
 SETTLED_SECONDS: Final = 120.0
 """After which growth counts: by then each call has its tape, its recording and its Brief."""
 _COLLECTION_KEPT_MS: Final = 1.0
+"""Only what is longer is kept, for what is kept is memory of the server's."""
 _TURN_KEPT_MS: Final = 5.0
-"""Collections and turns that are longer are kept: few, for what is kept is memory of the server's."""
 
 
 @attrs.frozen

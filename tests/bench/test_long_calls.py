@@ -18,7 +18,7 @@ def test_growth_is_told_by_the_minute() -> None:
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0.0005, 0), (0.002, 1)])
 def test_only_long_collections_are_kept(seconds: float, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is memory of the server's, and is looked at in each collection."""
+    """The server keeps few of them: they are memory, and each collection looks at them."""
     watched = Watched()
     monkeypatch.setattr("bench.long_calls.time", clock_of(1.0, 1.0 + seconds))
     watched.on_collection("start", {})
