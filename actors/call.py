@@ -38,6 +38,7 @@ from actors.supervisor import Supervisor
 from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
+from agents.sentences import Sentences
 from protocol.audio import FRAME_BYTES
 from protocol.twilio import twiml
 from protocol.wire import PacedWebSocket
@@ -95,16 +96,18 @@ def _record_builder_of(
     return RecordBuilder(attrs.evolve(begun, trace_id=services.trace_id(plan.call_sid), recording=recording), redaction)
 
 
-def _state_of(plan: CallPlan, services: CallServices, journal: Journal, elapsed: float) -> CallState:
+def _state_of(plan: CallPlan, services: CallServices, roster: Roster, journal: Journal) -> CallState:
     earlier, policy = plan.resumption, services.policy
+    agent = roster.agents.get(earlier.agent if earlier else roster.first, roster.begins)
     state = CallState(
         journal=journal,
         conversation=earlier.conversation() if earlier else Conversation(),
         policy=policy,
         context=services.context(plan),
         clips=services.clips,
-        activity=VoiceActivity(last=elapsed),
+        activity=VoiceActivity(last=earlier.elapsed if earlier else 0.0),
         switch=Switch(plan.call_sid, services.transfers, policy.human_digit, services.operator_transfers),
+        sentences=agent.sentences,
     )
     if earlier is not None:
         state.commands.recall(earlier.record.commands)
@@ -138,14 +141,15 @@ class Call:
         book = _record_builder_of(plan, services, scribe, redaction)
         readers = [book.read, services.observe, *(each.read for each in (scribe, watch) if each is not None)]
         readers += [follow(plan) for follow in services.followers]
-        state = _state_of(plan, services, Journal(readers, trio.current_time() - elapsed, redaction), elapsed)
+        roster = services.roster.beginning(plan.direction, plan.line, plan.agents)
+        journal = Journal(readers, trio.current_time() - elapsed, redaction)
+        state = _state_of(plan, services, roster, journal)
         recording = scribe.recording if scribe is not None and scribe.records_audio else None
         listeners = [each for each in (recording, watch) if each is not None]
         if listeners:
             state.ledger.on_heard = each_of([each.hear_agents for each in listeners])
         on_audio = each_of([each.hear_caller for each in listeners]) if listeners else None
         bridge = TwilioBridge(state, media, plan.stream_sid, on_audio)
-        roster = services.roster.beginning(plan.direction, plan.line, plan.agents)
         return cls(plan, services, state, bridge, book, scribe, roster, watch)
 
     async def carry(self) -> str:
@@ -241,15 +245,19 @@ class Call:
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))
             case EndConversation(outcome=name, unsaid=sentence):
                 self._end_as(name)
-                await self._redirect(twiml.say_and_end(sentence))
+                await self._redirect(twiml.say_and_end(sentence, self._sentences.language))
             case None:
                 self._end_as("no_agent")
                 policy = self.services.policy
                 await trio.sleep(min(self.state.ledger.unplayed, policy.deadlines.last_word))
-                apology = policy.wording.apology
-                await self._redirect(twiml.say_and_end(apology, dial=policy.fallback_number, line=policy.our_number))
+                says, dial, line = self._sentences, policy.fallback_number, policy.our_number
+                await self._redirect(twiml.say_and_end(says.apology, says.language, dial=dial, line=line))
             case _:
                 assert_never(outcome)
+
+    @property
+    def _sentences(self) -> Sentences:
+        return self.state.turn.turn.sentences
 
     async def _redirect(self, twiml: str) -> None:
         await self._ask_line("redirect", lambda: self.services.line.redirect(self.plan.call_sid, twiml))

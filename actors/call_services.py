@@ -26,6 +26,7 @@ from actors.turn.machine import Turn
 from agents.brief import Brief
 from agents.context import CallContext
 from agents.roster import Roster
+from agents.sentences import Sentences
 from store.calls import CallRecords, Save
 from store.checkpoints import Checkpoints
 from store.redaction import WHOLE, Redaction
@@ -154,6 +155,10 @@ class CallServices:
     """Asks the same language model for any JSON object, after a call."""
     http: httpx.AsyncClient | None = None
     """For what functions ask of others."""
+
+    def sentences(self, direction: str, line: str) -> Sentences:
+        """Return those of the agent that begins such a call."""
+        return self.roster.beginning(direction, line).begins.sentences
 
     def context(self, plan: CallPlan) -> CallContext:
         metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})

@@ -24,12 +24,13 @@ from actors.supervision import Crashed, guard
 from actors.turn.machine import Turn
 from actors.turn_driver import SessionOnFloor, TurnDriver
 from agents.context import CallContext
+from agents.sentences import ENGLISH, Sentences
 
 log = structlog.stdlib.get_logger()
 
 
 def _driver_of(state: "CallState") -> TurnDriver:
-    turn = Turn(state.policy, trio.current_time())
+    turn = Turn(state.policy, trio.current_time(), state.sentences)
     return TurnDriver(turn, state.ledger, state.journal, state.conversation, state.clips, state.switch)
 
 
@@ -48,6 +49,8 @@ class CallState:
     clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
+    sentences: Sentences = ENGLISH
+    """Of the agent that begins: what is said until one has the floor."""
     tape: Tape = attrs.field(factory=Tape, init=False)
     ledger: Ledger = attrs.field(default=attrs.Factory(lambda one: Ledger(one.journal), takes_self=True), init=False)
     mail: Mailboxes = attrs.field(factory=Mailboxes.open, init=False)

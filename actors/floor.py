@@ -90,7 +90,7 @@ class Floor:
         if change is not None:
             self._commit(change, live.opening.how)
             self.leave(change.holder, "handed off")
-        self._give(live, FloorGiven(live.opening.owes, live.opening.ask or ""))
+        self._give(live, FloorGiven(live.opening.owes, live.opening.ask or "", sentences=live.agent.sentences))
 
     def change_agent(self, change: FloorChange, takeover: Takeover) -> None:
         """Move the floor to another agent on the same session, all in one scheduler step as well."""
@@ -98,7 +98,7 @@ class Floor:
         self._commit(change, "soft")
         self._part(live, "handed off softly")
         live.become(change.on_call, takeover, change.asked)
-        self._give(live, FloorGiven(owes=True, greeting=takeover.agent.greeting or ""))
+        self._give(live, FloorGiven(owes=True, greeting=takeover.agent.greeting or "", sentences=live.agent.sentences))
 
     def _commit(self, change: FloorChange, how: HandoffKind) -> None:
         name = change.on_call.agent.name

@@ -207,30 +207,8 @@ class Deadlines:
 
 @attrs.frozen
 class Wording:
-    """The sentences that the switchboard says to the caller, and tells the LLM, of its own accord.
+    """The sentences that the switchboard tells an LLM, or an answering machine, of its own accord."""
 
-    Raises: `ValueError` where there is no sentence for a silence.
-    """
-
-    fillers: tuple[str, ...] = ("One moment, please.", "I am still looking.", "Just a little longer, please.")
-    """Said in turn, so that a caller who waits does not hear the same one twice running."""
-    still_there: str = "Are you still there?"
-    silent_goodbye: str = "I cannot hear you, so I will end the call here. Please call us again. Goodbye."
-    length_warning: str = "I should tell you that we have about one minute left on this call."
-    length_goodbye: str = "I am sorry, our time on this call is over. Please call us again. Goodbye."
-    farewell: str = "I will end the call here. Goodbye."
-    """For an agent that has ended the conversation and says nothing, although it was asked to."""
-    closing: str = "I am sorry, we have to end this call now. Please call us again. Goodbye."
-    """Of a call that a drain or an operator ends."""
-    apology: str = "I am sorry, we are having technical difficulties. Someone will call you back soon. Goodbye."
-    """Of a call that no agent can carry on."""
-    putting_through: str = "One moment, I will put you through."
-    """To a caller who pressed the key for a person, where there is one."""
-    unreached: str = "I am sorry, nobody could take the call just now. Shall I have somebody call you back?"
-    """The words of an agent that takes a caller back."""
-    handed_back: str = "Thanks for waiting, I am with you again. What else can I do for you?"
-    """The words of an agent that gets the caller back: from the one it handed them to, or from an operator."""
-    reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
     voicemail: str = ""
     """The message for an answering machine; empty hangs up on it."""
 
@@ -265,15 +243,6 @@ class Wording:
         "Nobody could be reached: the line did not put the call through. Tell the customer, and go on yourself."
     )
     nobody: str = "There is no person who could be reached. Tell the customer, and go on yourself."
-
-    def __attrs_post_init__(self) -> None:
-        if not self.fillers:
-            raise ValueError("fillers: name at least one sentence for a silence")
-
-    @property
-    def filler(self) -> str:
-        """The first words in a silence, which the clips say."""
-        return self.fillers[0]
 
 
 @attrs.frozen

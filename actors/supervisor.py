@@ -109,7 +109,7 @@ class Supervisor:
             return await self._start_within_budget(
                 sessions, on_call, "return", lambda: openings.after_return(on_call, before)
             )
-        on_call = AgentOnCall(self.roster.agents[self.roster.first], self._new_budget(), self.context)
+        on_call = AgentOnCall(self.roster.begins, self._new_budget(), self.context)
         return await self._start_within_budget(sessions, on_call, "first", lambda: openings.greeting(on_call))
 
     def _recalled(self, before: Resumption) -> AgentOnCall | None:

@@ -306,7 +306,7 @@ class TurnDriver:
         if clip is None:
             self.put(Signal.PLAYED)
         else:
-            self.ledger.announce(clip, self.turn.policy.wording.filler)
+            self.ledger.announce(clip, self.turn.sentences.filler)
 
     def _perform_by_session(self, effect: ForSession) -> None:
         if isinstance(effect, SayAsAgent):

@@ -98,8 +98,21 @@ def _words(agent: AgentSpec) -> Found:
     if agent.inbound_greeting:
         yield from _greeting("inbound_greeting", agent.inbound_greeting)
     for field in ("welcome_back", "introduction"):
-        if not {"{", "}"}.isdisjoint(getattr(agent, field)):
-            yield field, "has a blank in it, and only a greeting has these: leave it out"
+        yield from _plain(field, getattr(agent, field))
+    says = agent.sentences
+    if not says.fillers:
+        yield "sentences.fillers", "is empty: write at least one sentence for a silence"
+    if says.language and not LANGUAGE.fullmatch(says.language):
+        yield "sentences.language", f"{says.language!r} is no language of Twilio's: write one such as es-MX"
+    for name, text in says.all():
+        yield from _plain(f"sentences.{name}", text)
+        if not text.strip():
+            yield f"sentences.{name}", "is blank: leave it out for the English one"
+
+
+def _plain(field: str, text: str) -> Found:
+    if not {"{", "}"}.isdisjoint(text):
+        yield field, "has a blank in it, and only a greeting has these: leave it out"
 
 
 def _greeting(field: str, greeting: str) -> Found:

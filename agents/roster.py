@@ -46,6 +46,11 @@ class Roster:
         return attrs.evolve(self, first=self.entry(chosen) or called or self.first)
 
     @property
+    def begins(self) -> AgentSpec:
+        """The agent that begins a call."""
+        return self.agents[self.first]
+
+    @property
     def beginners(self) -> frozenset[str]:
         """The names by which an order may choose the agent that begins."""
         return frozenset({*self.agents, *self.entries})

@@ -15,6 +15,7 @@ import attrs
 from agents.brief import Brief, brief_prompt
 from agents.functions import FunctionSpec, transfer_to_human
 from agents.quoting import SpokenTurn, neutral, word_set
+from agents.sentences import ENGLISH, Sentences
 from agents.unknown import is_no_name, is_unknown, plain_words
 from protocol.deepgram import Endpoint
 
@@ -140,6 +141,8 @@ class AgentSpec:
     """Its words to a caller who is handed back to it; empty leaves them to the server."""
     introduction: str = attrs.field(default="", kw_only=True)
     """The caller and the reason in one sentence, for a call screen; empty says the greeting."""
+    sentences: Sentences = attrs.field(default=ENGLISH, kw_only=True)
+    """What the switchboard says in its place: in a silence, and where a call breaks off."""
 
     def function(self, name: str) -> FunctionSpec | None:
         return next((each for each in self.functions if each.name == name), None)

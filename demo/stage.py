@@ -19,7 +19,6 @@ import httpx
 import trio
 
 from actors.journal import Entry
-from actors.policy import Wording
 from agents.roster import Roster
 from settings import Settings
 from simulators.asgi import HOST, serve_app
@@ -222,9 +221,10 @@ def rehearse_speech(scenario: Scenario, roster: Roster) -> None:
 
 
 def _speech(scenario: Scenario, roster: Roster) -> Iterator[tuple[str, str]]:
-    voices, wording, human = {name: spec.voice for name, spec in roster.agents.items()}, Wording(), scenario.human
-    yield roster.agents[roster.first].greeting_with(None), voices[roster.first]
-    yield from ((words, voice) for words in (wording.filler, wording.unreached) for voice in voices.values())
+    voices, human = {name: spec.voice for name, spec in roster.agents.items()}, scenario.human
+    yield roster.begins.greeting_with(None), roster.begins.voice
+    for agent in roster.agents.values():
+        yield from ((words, agent.voice) for words in (agent.sentences.filler, agent.sentences.unreached))
     if human is not None and human.says:
         yield human.says, human.voice
     yield from ((line.says, scenario.caller.voice) for line in scenario.caller.lines if line.says is not None)

@@ -78,9 +78,9 @@ def _no_agent_was_left(played: Witnessed) -> bool:
 
 def _caller_was_silent(played: Witnessed) -> bool:
     """Whether they were asked as often as they must be, and have said nothing since the first time of it."""
-    question, most = played.policy.wording.still_there, played.policy.numbers.silent_asks
+    questions, most = {each.still_there for each in played.sentences}, played.policy.numbers.silent_asks
     asked = [
-        entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyText) and entry.fact.text == question
+        entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyText) and entry.fact.text in questions
     ][-most:]  # after their silence, or since the service may not hear them
     return len(asked) == most and not any(at > asked[0] for at in played.times(facts.TurnHeard))
 

@@ -100,7 +100,7 @@ def _nobody_is_robbed(played: Witnessed) -> Iterator[str]:
         (entry.at, entry.fact.generation) for entry in played.entries if isinstance(entry.fact, facts.ReplyResumed)
     ]
     left = [*played.times(facts.FloorLeft), ended(played)]
-    ours = {*played.policy.wording.fillers, played.policy.wording.still_there}  # said again when it is quiet
+    ours = played.repeated  # said again when it is quiet
     texts = {fact.generation: fact.text for fact in played.facts(facts.ReplyText)}
     begun = {entry.fact.generation: entry.at for entry in played.entries if isinstance(entry.fact, facts.ReplyStarted)}
     for entry in played.entries:
@@ -121,7 +121,7 @@ def _nobody_is_robbed(played: Witnessed) -> Iterator[str]:
 
 def _nothing_begins_anew(played: Witnessed) -> Iterator[str]:
     """A session that is lost in mid-answer is followed by the rest of it, unless its model must answer anew."""
-    ours, begun, may_begin = {*played.policy.wording.fillers, played.policy.wording.still_there}, "", False
+    ours, begun, may_begin = played.repeated, "", False
     for entry in played.entries:
         match entry.fact:
             case facts.TurnHeard():

@@ -24,6 +24,7 @@ from actors.policy import CallPolicy
 from actors.summarizer import AskBrief
 from agents.extras import Demo
 from agents.roster import Roster, default_roster
+from agents.sentences import ENGLISH, Sentences
 from agents.spec import OUTBOUND
 from protocol.twilio import MediaStreamDialogue, StreamStarted
 from protocol.wire import PacedWebSocket, WebSocket
@@ -83,6 +84,8 @@ class Played:
     intercom: Intercom = attrs.field(factory=Intercom, init=False)
     voices: Mapping[str, str] = attrs.field(factory=dict[str, str], init=False)
     """Of each agent of the roster."""
+    sentences: frozenset[Sentences] = attrs.field(default=frozenset({ENGLISH}), init=False)
+    """Of the roster's agents: what the switchboard may say in their place."""
     call_sid: str = attrs.field(default="", init=False)
     faults: tuple[Fault, ...] = attrs.field(default=(), init=False)
     """What went wrong on purpose."""
@@ -107,6 +110,11 @@ class Played:
     def the_record(self) -> CallRecord:
         assert self.record is not None
         return self.record
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        """What the switchboard says again, as long as it is quiet: fillers, and a question."""
+        return frozenset(text for each in self.sentences for text in (*each.fillers, each.still_there))
 
     def heard_of_agents(self) -> list[str]:
         """The agents' words as the caller heard them, reply by reply."""
@@ -183,6 +191,7 @@ async def play(
     planned = (*script.faults, *map(parse_fault, faults))
     fault_plan, done = FaultPlan(planned), played or Played()
     done.voices, done.faults = {name: agent.voice for name, agent in roster.agents.items()}, planned
+    done.sentences = frozenset(agent.sentences for agent in roster.agents.values())
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
     turns, identity = turns or CallerTurns(script.caller), identity or StreamIdentity()

@@ -120,7 +120,7 @@ def replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
     for entry in call.entries:
         if isinstance(entry.fact, facts.ReplyEnded):
             fact = entry.fact
-            filler = call.policy.wording.filler if fact.agent == SWITCHBOARD else ""
+            filler = fact.text if fact.agent == SWITCHBOARD else ""
             yield spoken.get(fact.generation, entry.at), fact.agent, fact.heard or filler
 
 

@@ -93,7 +93,7 @@ async def play(
             played=call,
             policy=policy,
             rng=Random(seed),
-            clips=filler_clips(played, policy),
+            clips=filler_clips(played),
             env=env,
             transfers=call.line,
         )
@@ -168,9 +168,7 @@ def roster_of(roster: RosterLike, *, human: bool = True) -> Roster:
     return load_roster(roster, human=human)
 
 
-def filler_clips(roster: Roster, policy: CallPolicy) -> dict[str, bytes]:
+def filler_clips(roster: Roster) -> dict[str, bytes]:
     """Make the clips that the server would have fetched: the filler, in every agent's voice."""
-    clips = dict[str, bytes]()
-    for voice in {agent.voice for agent in roster.agents.values()}:
-        clips[voice] = synthesise(policy.wording.filler, voice).audio
-    return clips
+    agents = roster.agents.values()
+    return {agent.voice: synthesise(agent.sentences.filler, agent.voice).audio for agent in agents}

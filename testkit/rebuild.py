@@ -6,7 +6,7 @@ a journal cannot give is in `notes`.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -14,7 +14,8 @@ import attrs
 
 from actors import facts
 from actors.journal import Entry, facts_of
-from actors.policy import CallPolicy, describe_keys
+from actors.policy import describe_keys
+from agents.sentences import ENGLISH, Sentences
 from protocol.audio import BYTES_PER_SECOND
 from protocol.fields import JSON, json_or
 from simulators.scenario import Caller, CallerLine, Scenario, ScriptedAgent, ScriptedCall, ScriptedTurn
@@ -70,8 +71,8 @@ class Rebuilt:
     """What the journal does not tell."""
 
 
-def rebuild(recording: RecordedCall, policy: CallPolicy) -> Rebuilt:
-    """Make a scenario of a recorded call."""
+def rebuild(recording: RecordedCall, sentences: Collection[Sentences] = (ENGLISH,)) -> Rebuilt:
+    """Make a scenario of a recorded call; `sentences` are those of the agents that take it again."""
     entries, notes = recording.entries, list(recording.unknown)
     started, ended = facts_of(entries, facts.CallStarted)[0], facts_of(entries, facts.CallEnded)[-1]
     said = _utterances(entries, notes)
@@ -82,7 +83,7 @@ def rebuild(recording: RecordedCall, policy: CallPolicy) -> Rebuilt:
         name=f"replay of {started.call_sid}",
         description="A recorded call.",
         caller=caller,
-        agents=_agents(entries, policy),
+        agents=_agents(entries, sentences),
         ends=ended.outcome,
     )
     return Rebuilt(
@@ -321,8 +322,8 @@ class _Turn:
         return round(late, 3) if late > NOTICEABLE else 0.0
 
 
-def _agents(entries: Sequence[Entry], policy: CallPolicy) -> dict[str, ScriptedAgent]:
-    ours, turns, pressed = _sentences_of(policy), list[_Turn](), list[int]()
+def _agents(entries: Sequence[Entry], sentences: Collection[Sentences]) -> dict[str, ScriptedAgent]:
+    ours, turns, pressed = _begun_by(sentences), list[_Turn](), list[int]()
     for entry in entries:
         if isinstance(entry.fact, facts.KeysPressed) and entry.fact.taken:
             pressed.append(entry.fact.count)
@@ -348,14 +349,12 @@ def _agent(name: str, scripts: Sequence[ScriptedTurn], turns: Sequence[_Turn]) -
     )
 
 
-def _sentences_of(policy: CallPolicy) -> dict[str, bool]:
+def _begun_by(sentences: Collection[Sentences]) -> dict[str, bool]:
     """Return what the switchboard has agents say, by sentences: whether they begin it, or only go on with it."""
     found = dict[str, bool]()
-    for value in attrs.astuple(policy.wording):
-        for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else []:
-            if isinstance(text, str):
-                first, *others = (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
-                found = dict.fromkeys(others, False) | found | {text: True, first: True}
+    for text in (text for each in sentences for _, text in each.all()):
+        first, *others = (part.strip() for part in re.split(r"(?<=[.?!])\s+", text))
+        found = dict.fromkeys(others, False) | found | {text: True, first: True}
     return found
 
 

@@ -54,7 +54,7 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
     *Raises* `ReplayRefused` for a call of agents that the roster does not have.
     """
     policy = CallPolicy(keep_digits=any(one.digit for one in facts_of(recording.entries, facts.DigitPressed)))
-    rebuilt = rebuild(recording, policy)
+    rebuilt = rebuild(recording, frozenset(agent.sentences for agent in roster.agents.values()))
     named = dict.fromkeys([*rebuilt.scenario.agents, *(agent for agent, _ in rebuilt.answers)])
     strangers = [name for name in named if name not in roster.agents]
     if strangers:
@@ -72,7 +72,7 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
             policy=policy,
             bundle=1,
             knobs=knobs,
-            clips=filler_clips(agents, policy),
+            clips=filler_clips(agents),
             played=call,
             ask_brief=_recorded_briefs(rebuilt.briefs),
         )

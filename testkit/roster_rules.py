@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
-import attrs
 import orjson
 
 from actors import facts
@@ -65,7 +64,7 @@ def what_is_announced_is_done(call: PlayedCall) -> Iterator[str]:
     if call.faults or call.restarts or call.outcome in LEFT:
         return
     turns, called = call.times(facts.TurnHeard), [(each.at, each.name) for each in call.calls]
-    ours = {text for text in attrs.astuple(call.policy.wording, recurse=False) if isinstance(text, str)}
+    ours = {text for each in call.sentences for _, text in each.all()}
     for at, agent, text in replies(call):
         if text in ours:  # what the server itself has had the agent say
             continue

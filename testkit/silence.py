@@ -65,11 +65,11 @@ def _turns(played: Witnessed) -> Iterator[tuple[float, str]]:
         yield line.at, "caller speaks"
         yield line.until, "owes"
     spoken = {fact.generation: fact.start for fact in reversed(played.facts(facts.AgentSpoke))}
-    goodbyes = list(_goodbyes(played))
+    goodbyes, fillers = list(_goodbyes(played)), {text for each in played.sentences for text in each.fillers}
     for fact in played.facts(facts.ReplyEnded):
         at = spoken.get(fact.generation, math.inf)
         is_goodbye = any(begun <= at <= over for begun, over in goodbyes)
-        is_filler = fact.text in played.policy.wording.fillers or fact.agent == SWITCHBOARD
+        is_filler = fact.text in fillers or fact.agent == SWITCHBOARD
         if at < math.inf and not is_goodbye and not is_filler:
             yield at, "agent speaks"
     yield from ((at, "owes") for at in _broken_off(played))

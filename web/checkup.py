@@ -16,7 +16,6 @@ import httpx
 import trio
 
 from actors.errors import AgentUnavailable
-from actors.policy import CallPolicy
 from actors.session.agent_session import Connect
 from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
 from actors.session.wire import AgentWire
@@ -40,7 +39,7 @@ from web.clients.offered import (
     wanted_of,
 )
 from web.clients.twilio_api import TwilioApi
-from web.from_settings import brief_client_of, roster_of, speech_client_of, voices_of
+from web.from_settings import brief_client_of, fillers_of, roster_of, speech_client_of
 from web.language_checks import check_languages
 from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
@@ -104,9 +103,9 @@ async def check_think_models(settings: Settings, http: httpx.AsyncClient) -> Fin
 async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Have the filler for a silence spoken in the voice of each agent."""
     speech = speech_client_of(settings, http)
-    for voice in voices_of(roster_of(settings)):
+    for voice, filler in fillers_of(roster_of(settings)).items():
         try:
-            await speech.speak(voice, CallPolicy().wording.filler)
+            await speech.speak(voice, filler)
         except ClipRefused as exc:
             fix = "Check DEEPGRAM_API_KEY, DEEPGRAM_SPEAK_URL and the voices (*_VOICE_MODEL)."
             return Finding(well=False, says=f"{voice}: {exc}", fix=fix)
@@ -208,9 +207,7 @@ async def check_session(connect: Connect, settings: Settings, http: httpx.AsyncC
 def first_settings(settings: Settings, offered: Offered | None = None) -> deepgram.Settings:
     """Return what a session of the first agent is opened with."""
     roster = roster_of(settings)
-    return SettingsForm("check", VoiceAgentOptions(settings.options, offered or Offered())).fresh(
-        roster.agents[roster.first], None
-    )
+    return SettingsForm("check", VoiceAgentOptions(settings.options, offered or Offered())).fresh(roster.begins, None)
 
 
 async def check_everything(settings: Settings) -> Mapping[str, Finding]:

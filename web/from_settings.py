@@ -61,10 +61,10 @@ def warn_of_misspelt_voices(settings: Settings, roster: Roster) -> None:
         _log.warning("setting_unknown", says=told)
 
 
-def voices_of(roster: Roster) -> tuple[str, ...]:
-    """Return the agents' voices that Deepgram has itself, each once: only those can speak a clip."""
-    voices = dict.fromkeys(agent.voice for agent in roster.agents.values())
-    return tuple(voice for voice in voices if not voice.startswith(CARTESIA))
+def fillers_of(roster: Roster) -> dict[str, str]:
+    """Return the filler of each voice that Deepgram has itself: only those can speak a clip."""
+    agents = [agent for agent in roster.agents.values() if not agent.voice.startswith(CARTESIA)]
+    return {agent.voice: agent.sentences.filler for agent in agents}
 
 
 def has_person(settings: Settings, roster: Roster) -> bool:

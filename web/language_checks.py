@@ -61,7 +61,9 @@ def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str) -> Iterator[s
         if language_of_voice(voice) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and {language_of_voice(voice)} when that fails ({voice})"
     texts = {"greeting": agent.greeting, "inbound greeting": agent.inbound_greeting, "VOICEMAIL_MESSAGE": voicemail}
-    for name, text in {**texts, "welcome back": agent.welcome_back, "introduction": agent.introduction}.items():
+    texts |= {"welcome back": agent.welcome_back, "introduction": agent.introduction}
+    texts["wording (`sentences`)"] = " ".join(text for _, text in agent.sentences.all())
+    for name, text in texts.items():
         if (written := language_of_text(text)) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and its {name} is written in {written}"
     if (written := language_of_text(agent.prompt)) not in {"", "en", spoken}:
@@ -77,5 +79,4 @@ async def check_languages(settings: Settings) -> Finding:
         fix = "If that is not meant, change LISTEN_MODEL and LISTEN_LANGUAGE, the voice, or the text."
         return Finding(well=True, says="; ".join(odd), fix=fix)
     spoken = sorted({language_of_voice(agent.voice) for agent in agents} - {""})
-    ours = "" if spoken in ([], ["en"]) else "; our own sentences, such as fillers and apologies, are English"
-    return Finding(well=True, says=f"every agent hears what it speaks: {', '.join(spoken) or 'not told'}{ours}")
+    return Finding(well=True, says=f"every agent hears what it speaks: {', '.join(spoken) or 'not told'}")

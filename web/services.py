@@ -21,7 +21,6 @@ import trio
 
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader, ignore
-from actors.policy import CallPolicy
 from actors.session.opening import VoiceAgentOptions
 from actors.supervision import in_background, keep_running, unharmed
 from agents.roster import Roster
@@ -41,10 +40,10 @@ from web.from_settings import (
     CallStores,
     brief_client_of,
     call_services_of,
+    fillers_of,
     line_of,
     roster_of,
     speech_client_of,
-    voices_of,
     warn_of_misspelt_voices,
     webhook_client_of,
 )
@@ -97,7 +96,7 @@ async def open_services(
             http=theirs,
             **traced,
         )
-        fetch = partial(keep_fetching, clips, voices_of(roster), CallPolicy().wording.filler)
+        fetch = partial(keep_fetching, clips, fillers_of(roster))
         ask = partial(keep_asking, settings, wanted_of(settings, roster), voice_agent.offered, briefs, http)
         async with in_background(
             *sharing(stores, Commands(services.intercom, stores.fleet)),

@@ -80,7 +80,7 @@ class Attendant:
         state = self.state
         match message:
             case CloseCall(outcome=outcome) | EndCallNow(outcome=outcome):
-                sentence = state.policy.wording.closing if isinstance(message, CloseCall) else ""
+                sentence = state.turn.turn.sentences.closing if isinstance(message, CloseCall) else ""
                 state.turn.put(CloseAsked(outcome, sentence))
             case MachineAnswered(verdict=verdict):
                 if self.machine.told(verdict):
@@ -109,6 +109,6 @@ async def mind_length(state: CallState, longest: float) -> None:
     notice = started + longest - policy.deadlines.length_notice
     if longest > policy.deadlines.length_notice and trio.current_time() <= notice:
         await sleeper.sleep_until(notice)
-        state.turn.put(RemarkMade(policy.wording.length_warning))
+        state.turn.put(RemarkMade(state.turn.turn.sentences.length_warning))
     await sleeper.sleep_until(started + longest)
-    state.turn.put(CloseAsked(OUTCOME, policy.wording.length_goodbye))
+    state.turn.put(CloseAsked(OUTCOME, state.turn.turn.sentences.length_goodbye))

@@ -232,7 +232,7 @@ class Openings:
         """Have the agent greet the caller, or take them back into its own conversation."""
         if not on_call.earlier:
             return self.form.fresh(on_call.agent, on_call.brief)
-        return self._resumed(on_call, on_call.agent.welcome_back or self.policy.wording.handed_back)
+        return self._resumed(on_call, on_call.agent.welcome_back or on_call.agent.sentences.handed_back)
 
     def _resumed(self, on_call: AgentOnCall, word: str = "", *, asks_again: bool | None = None) -> Settings:
         """Have the agent go on with all of its own conversation; `asks_again` is as in `Conversation.history`."""
@@ -264,16 +264,16 @@ class Openings:
 
     def after_return(self, on_call: AgentOnCall, before: Resumption, start: int = 0) -> Opening:
         """Take the caller back, on another stream: with what was said, and a word about what has happened."""
-        wording, is_from_person = self.policy.wording, before.unreached or before.is_given_back
+        says, is_from_person = on_call.agent.sentences, before.unreached or before.is_given_back
         unanswered = None if is_from_person else self.conversation.unanswered(on_call.since)
-        after_person = wording.unreached if before.unreached else wording.handed_back
-        word = after_person if is_from_person else "" if unanswered else wording.reconnected
+        after_person = says.unreached if before.unreached else says.handed_back
+        word = after_person if is_from_person else "" if unanswered else says.reconnected
         write = partial(self._resumed, on_call, word, asks_again=unanswered is not None)
         return self._opening(write, start, unanswered, greets=bool(word))
 
     def after_person(self, on_call: AgentOnCall, start: int) -> Opening:
         """Take the caller back from an operator: with what was said before, and a word about it."""
-        return self._opening(partial(self._resumed, on_call, self.policy.wording.handed_back), start)
+        return self._opening(partial(self._resumed, on_call, on_call.agent.sentences.handed_back), start)
 
     def _opening(
         self, write: Callable[[], Settings], start: int, ask: str | None = None, greets: bool = True

@@ -20,7 +20,7 @@ class Actions(TurnState):
         given, converses = self.event, self.phase is Phase.CONVERSING
         if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
-            self.is_opened = not given.owes
+            self.is_opened, self.sentences = not given.owes, given.sentences
             if converses:
                 self._begin_session(given)
             if not given.greeting:  # else it is the same service, with another agent
@@ -217,7 +217,7 @@ class Actions(TurnState):
     def _fill(self) -> None:
         """Ask for a function's own words, or for the next filler."""
         own, self.own_filler = self.own_filler if self.session.running else "", ""
-        text = own or self.wording.fillers[self.fillers_said % len(self.wording.fillers)]
+        text = own or self.sentences.fillers[self.fillers_said % len(self.sentences.fillers)]
         self.fillers_said += not own
         self.at.filler = self.now
         self.say(SayAsAgent(SpeechKind.FILLER, text, silence=self.now - self.silent_since))
@@ -234,7 +234,7 @@ class Actions(TurnState):
 
     def ask(self, silence: float = 0.0) -> None:
         """Ask the caller whether they are there, after so many seconds of their silence; 0.0: the line is loud."""
-        self.say(SayAsAgent(SpeechKind.QUESTION, self.wording.still_there, silence=silence))
+        self.say(SayAsAgent(SpeechKind.QUESTION, self.sentences.still_there, silence=silence))
 
     def ask_caller(self) -> None:
         silent = max(self.callers_turn_since, self.at.voiced)
@@ -243,7 +243,7 @@ class Actions(TurnState):
             self.enter(Phase.OVER)
             self.end_completed()
         elif self.is_asked_out or is_refused:
-            goodbye = self.wording.closing if self.is_loud else self.wording.silent_goodbye
+            goodbye = self.sentences.closing if self.is_loud else self.sentences.silent_goodbye
             self.close(CloseAsked(SILENT, goodbye))
             self.may_stay = self.reopened.count(Phase.CLOSING) < self.numbers.reopenings
         else:
@@ -296,7 +296,7 @@ class Actions(TurnState):
     def announce_transfer(self) -> None:
         self.wish = ""
         self.drop()
-        self.say(SayAsAgent(SpeechKind.TRANSFER, self.wording.putting_through))
+        self.say(SayAsAgent(SpeechKind.TRANSFER, self.sentences.putting_through))
 
     def put_through(self) -> None:
         self.owe(max(self.last_sound, self.at.owed if self.wish else self.at.phase))
@@ -341,7 +341,7 @@ class Actions(TurnState):
             self._answer(self.end.id, self.wording.reopened)
 
     def end_completed(self) -> None:
-        unsaid = "" if self.has_spoken or self.has_parted else self.wording.farewell
+        unsaid = "" if self.has_spoken or self.has_parted else self.sentences.farewell
         self.emit(effects.EndConversation("completed", self.end.reason, heard=self.has_spoken, unsaid=unsaid))
 
     # The last sentence of a call that is to close

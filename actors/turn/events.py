@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 import attrs
+from agents.sentences import ENGLISH, Sentences
 
 from actors.turn.effects import SayAsAgent
 
@@ -133,12 +134,14 @@ class EndWanted:
 class FloorGiven:
     """A session has the floor. `owes`: the caller waits for its first words; `ask`: the turn that it is asked, if any.
 
-    `greeting` is what it must be told to say first: its service has begun with another agent's.
+    `greeting` is what it must be told to say first: its service has begun with another agent's. `sentences` are what it
+    says for the switchboard.
     """
 
     owes: bool
     ask: str = ""
     greeting: str = ""
+    sentences: Sentences = attrs.field(default=ENGLISH, repr=False)
 
 
 # From the caller's line

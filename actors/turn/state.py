@@ -8,6 +8,7 @@ from collections import Counter
 from enum import Enum, auto
 
 import attrs
+from agents.sentences import ENGLISH, Sentences
 
 from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects
@@ -62,6 +63,7 @@ class TurnState:
 
     policy: CallPolicy
     now: float
+    sentences: Sentences = ENGLISH
     deadlines: Deadlines = attrs.field(default=attrs.Factory(lambda self: self.policy.deadlines, True), init=False)
     wording: Wording = attrs.field(default=attrs.Factory(lambda self: self.policy.wording, True), init=False)
     numbers: Numbers = attrs.field(default=attrs.Factory(lambda self: self.policy.numbers, True), init=False)

@@ -33,15 +33,16 @@ def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = Fa
     return _document(_verb("Say", escape(notice)) if notice else "", connect, _HANG_UP)
 
 
-def say_and_end(words: str, *, dial: str = "", line: str = "") -> str:
+def say_and_end(words: str, language: str = "", *, dial: str = "", line: str = "") -> str:
     """Say something, then dial a number if there is one, from our own `line`, and end the call.
 
+    `language` is Twilio's name for it (`es-MX`); empty is English.
     Without a line the caller's own number would be shown, and the person dialled may refuse one that is withheld
     (https://www.twilio.com/docs/api/errors/13214).
     """
     person = _verb("Number", escape(dial))
     dialled = _verb("Dial", person, callerId=line or None, timeout=str(DIAL_SECONDS)) if dial else ""
-    return _document(_verb("Say", escape(words)), dialled, _HANG_UP)
+    return _document(_verb("Say", escape(words), language=language or None), dialled, _HANG_UP)
 
 
 def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:

@@ -44,6 +44,7 @@ from actors.turn.effects import (
 )
 from actors.turn.events import FloorGiven, KeysEntered, Signal, VoiceEnded
 from agents.functions import HandOff
+from agents.sentences import ENGLISH
 from agents.spec import AS_THE_SERVER, AgentOptions
 from protocol.audio import FRAME_BYTES, SILENCE, silence
 from protocol.deepgram import (
@@ -986,7 +987,7 @@ async def test_a_goodbye_that_never_comes_does_not_keep_the_call_open(autojump_c
         await scene.far.say(heard("Bye."), END)
         outcome = await scene.concluded()
 
-        assert outcome == EndConversation("completed", "task_complete", unsaid=CallPolicy().wording.farewell)
+        assert outcome == EndConversation("completed", "task_complete", unsaid=ENGLISH.farewell)
         assert trio.current_time() == pytest.approx(10)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 

@@ -18,10 +18,12 @@ from actors.call_services import CallPlan, CallServices
 from actors.errors import AgentUnavailable
 from actors.facts import ActorCrashed, BriefReady, CallEnded, CallerHungUp, FloorTaken, ReplyEnded
 from actors.journal import Entry
-from actors.policy import CallPolicy, Deadlines, Wording
+from actors.policy import CallPolicy, Deadlines
 from actors.record.record import RecordBuilder
 from actors.record.recording import _JOINING
 from agents.brief import Brief
+from agents.roster import Roster
+from agents.sentences import Sentences
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import AgentAudioDone
 from protocol.twilio import FromTwilio, MarkReached, MediaArrived, StreamStopped
@@ -189,13 +191,14 @@ async def a_call(
     recordings: Path | None = None,
     records_audio: bool = True,
     rng: Random | None = None,
+    roster: Roster = ROSTER,
 ) -> AsyncIterator[Scene]:
     ours, theirs = memory_websocket_pair()
     service, line, records, phone = Service(), Operator(), Shelf(), Phone(theirs)
     service.refusals.extend(refusals)
     entries: list[Entry] = []
     services = CallServices(
-        roster=ROSTER,
+        roster=roster,
         connect=service.connect,
         ask_brief=ask_brief,
         line=line,
@@ -349,13 +352,15 @@ async def test_a_line_that_is_dead_ends_the_call_and_the_record_says_so(autojump
 BUSY = AgentUnavailable("HTTP 503")
 
 
-async def test_when_no_agent_is_left_the_caller_is_told_so_by_somebody_else(autojump_clock: MockClock) -> None:
-    async with a_call(CallPolicy(wording=Wording(apology="So sorry.")), refusals=(BUSY,) * 3) as scene:
+async def test_when_no_agent_is_left_somebody_else_says_so_in_the_agents_language(autojump_clock: MockClock) -> None:
+    spanish = Sentences(apology="Lo siento.", language="es-MX")
+    agents = {name: attrs.evolve(agent, sentences=spanish) for name, agent in ROSTER.agents.items()}
+    async with a_call(roster=attrs.evolve(ROSTER, agents=agents), refusals=(BUSY,) * 3) as scene:
         record = await scene.ended()
 
         ((what, twiml),) = scene.line.asked
         assert what == "redirect"
-        assert "<Say>So sorry.</Say><Hangup />" in twiml
+        assert '<Say language="es-MX">Lo siento.</Say><Hangup />' in twiml
         assert record.outcome == "no_agent"
 
 

@@ -10,6 +10,7 @@ from actors.endings.intercom import mind_length
 from actors.policy import CallPolicy
 from actors.turn.effects import SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, RemarkMade
+from agents.sentences import ENGLISH
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage
 from tests.actors.fakes import Watched, says, words
 from tests.actors.test_agent_session import on_the_floor
@@ -29,8 +30,8 @@ async def test_a_call_is_warned_and_then_closed(autojump_clock: MockClock) -> No
         began = trio.current_time()
 
     assert (before, closing) == (None, None)
-    assert after == SayAsAgent(SpeechKind.REMARK, POLICY.wording.length_warning)
-    assert turn.closing == CloseAsked("max_length", POLICY.wording.length_goodbye)
+    assert after == SayAsAgent(SpeechKind.REMARK, ENGLISH.length_warning)
+    assert turn.closing == CloseAsked("max_length", ENGLISH.length_goodbye)
     assert trio.current_time() - began == pytest.approx(POLICY.deadlines.length_notice, abs=0.02)
 
 

@@ -11,6 +11,7 @@ from actors.policy import CallPolicy, Deadlines
 from actors.supervision import Crashed
 from actors.turn.effects import EndConversation
 from actors.turn.events import KeysEntered
+from agents.sentences import ENGLISH
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, InjectionRefused, LatencyReport, UserStartedSpeaking
 from tests.actors.fakes import HAND_OFF, calls, heard, says, words
 from tests.actors.test_agent_session import Scene, on_the_floor
@@ -20,7 +21,7 @@ UNHURRIED = CallPolicy(deadlines=Deadlines(silence_budget=1e6))
 """The other silence, the agent's, is `tests/actors/test_agent_session.py`'s."""
 WAIT = POLICY.deadlines.caller_silence
 GREETING = 1.0
-QUESTION = POLICY.wording.still_there
+QUESTION = ENGLISH.still_there
 
 
 async def asked(scene: Scene) -> InjectAgentMessage:
@@ -45,14 +46,14 @@ async def test_a_silent_caller_is_asked_twice_and_then_said_goodbye_to(autojump_
         await ask_once(scene)
         goodbye = await asked(scene)
         at = scene.watched.state.journal.now
-        await scene.far.say(words(3), says(POLICY.wording.silent_goodbye), AgentAudioDone())
+        await scene.far.say(words(3), says(ENGLISH.silent_goodbye), AgentAudioDone())
         ended = await scene.concluded()
 
-    assert goodbye.message == POLICY.wording.silent_goodbye
+    assert goodbye.message == ENGLISH.silent_goodbye
     assert ended == EndConversation("caller_silent", "", heard=True)
     assert [*times(scene), at] == pytest.approx([GREETING + WAIT, 1.5 + 2 * WAIT, 2.0 + 3 * WAIT], abs=0.05)
     assert [(fact.asked, fact.seconds) for fact in scene.watched.facts(CallerSilent)] == [(1, WAIT), (2, WAIT)]
-    assert scene.replies == ["Hello there.", QUESTION, QUESTION, POLICY.wording.silent_goodbye]
+    assert scene.replies == ["Hello there.", QUESTION, QUESTION, ENGLISH.silent_goodbye]
 
 
 async def test_an_agent_that_does_not_even_say_the_question_is_gone(autojump_clock: MockClock) -> None:

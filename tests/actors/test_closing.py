@@ -21,6 +21,7 @@ from actors.operator import CommandRunner
 from actors.policy import CallPolicy
 from actors.turn.effects import EndConversation
 from actors.turn.events import CloseAsked
+from agents.sentences import ENGLISH
 from protocol.audio import SILENCE
 from protocol.deepgram import AgentAudioDone, InjectAgentMessage, UserStartedSpeaking
 from tests.actors.fakes import END, HAND_OFF, Watched, calls, heard, says, speech, words
@@ -312,7 +313,7 @@ async def test_a_machine_that_crashes_keeps_no_later_message_from_being_read(aut
 async def test_a_call_that_is_told_to_close_closes(autojump_clock: MockClock) -> None:
     watched = Watched()
 
-    assert await closing_after(watched, CloseCall("drained")) == CloseAsked("drained", POLICY.wording.closing)
+    assert await closing_after(watched, CloseCall("drained")) == CloseAsked("drained", ENGLISH.closing)
     assert watched.facts(ReplyEnded) == []
 
 

@@ -28,6 +28,7 @@ from agents.functions import (
 from agents.http_function import http_function
 from agents.quoting import CALLER, SPEAKERS
 from agents.roster import ROSTER, SHIPPED, RosterError, default_roster, load_roster, roster_from
+from agents.sentences import Sentences
 from agents.spec import AgentOptions, AgentSpec, ThinkModel, soft
 from protocol.deepgram import Endpoint
 from store.records import OPERATOR
@@ -277,6 +278,15 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"welcome_back": "Hello again, {name}."}, "welcome_back: has a blank in it, and only a greeting has these"),
         ({"introduction": "A call from {name}."}, "introduction: has a blank in it, and only a greeting has these"),
         ({"inbound_prompt": " \n"}, "inbound_prompt: is blank"),
+        ({"sentences": Sentences(fillers=())}, "sentences.fillers: is empty: write at least one sentence"),
+        ({"sentences": Sentences(fillers=("Hm.", " "))}, "sentences.fillers: is blank: leave it out"),
+        ({"sentences": Sentences(apology="Sorry, {name}.")}, "sentences.apology: has a blank in it"),
+        (
+            {"sentences": Sentences(language="Spanish (Mexico)")},
+            "sentences.language: 'Spanish (Mexico)' is no language",
+        ),
+        ({"sentences": Sentences(busy=cast("Any", None))}, "sentences.busy: is None; write some text in quotes"),
+        ({"sentences": {"busy": "Full."}}, "sentences: is {'busy': 'Full.'}; write Sentences(…)"),
         ({"hands_to": "alone"}, "hands_to: is 'alone'; write hands_to=(…,), with the comma at its end"),
         ({"functions": END_CONVERSATION}, "functions: is FunctionSpec end_conversation; write functions=(…,), with"),
         ({"functions": [answer]}, "functions: has function answer in it; write FunctionSpec(…)"),

@@ -20,7 +20,7 @@ from actors.call_services import CallPlan, CallServices
 from protocol.twilio import encode_clear, encode_mark, encode_media
 from protocol.wire import PacedWebSocket
 from store.records import CallRecord
-from tests.web.fakes import HERE, exchange, record
+from tests.web.fakes import HERE, ROSTER, exchange, record
 from tests.web.test_serving import listening
 from web.console.rendering import read_files
 
@@ -145,7 +145,16 @@ async def on_the_bench(bench: Bench, **changes: str) -> AsyncIterator[str]:
     """Serve the phone with this call behind it; yield the origin."""
     whole = {**HERE, **changes}
     there = exchange(
-        line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=bench, objects=None, **whole
+        line=None,
+        calls=None,
+        tokens=None,
+        orders=None,
+        records=None,
+        voice=None,
+        run_call=bench,
+        objects=None,
+        roster=ROSTER,
+        **whole,
     )
     with tapped():
         async with listening(there) as at:

@@ -24,6 +24,7 @@ from agents.functions import (
     handoff_to_next_agent,
 )
 from agents.roster import load_roster
+from agents.sentences import ENGLISH
 from agents.spec import AgentSpec, soft
 from protocol.deepgram import HistoryCalls, HistoryText, Settings
 from simulators.deepgram import DeepgramKnobs
@@ -132,7 +133,7 @@ def test_an_agent_that_gets_the_call_back_goes_on_with_its_own_conversation_and_
     prompt = str(again.agent.think[0].prompt)
 
     assert said_in(again) == OWN
-    assert again.agent.greeting == CallPolicy().wording.handed_back
+    assert again.agent.greeting == ENGLISH.handed_back
     assert [words in prompt for words in ("noted the bill", "they will be called back", "twice what was agreed")] == [
         True,
         True,
@@ -145,7 +146,7 @@ def test_an_agent_that_gets_the_call_back_goes_on_with_its_own_conversation_and_
     ("after", "history"),
     [
         (0.05, OWN),
-        (8.5, [*OWN, CallPolicy().wording.handed_back, "When are you open?", "We open at nine, and close at five."]),
+        (8.5, [*OWN, ENGLISH.handed_back, "When are you open?", "We open at nine, and close at five."]),
     ],
 )
 def test_a_session_that_is_lost_after_a_return_goes_on_with_both_parts(after: float, history: list[str]) -> None:
@@ -156,7 +157,7 @@ def test_a_session_that_is_lost_after_a_return_goes_on_with_both_parts(after: fl
 
     assert check(played) == []
     assert said_in(again)[: len(history)] == history
-    assert (again.agent.greeting == CallPolicy().wording.handed_back) == (after < 1)
+    assert (again.agent.greeting == ENGLISH.handed_back) == (after < 1)
     assert played.the_record.agents[-2].restarts == 1
 
 

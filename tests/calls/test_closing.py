@@ -9,11 +9,12 @@ from trio.testing import MockClock
 from actors import facts
 from actors.messages import CloseCall, EndCallNow
 from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from testkit.harness import Played, play
 from tests.examples import one_in
 
 POLICY = CallPolicy()
-SENTENCE = POLICY.wording.closing
+SENTENCE = ENGLISH.closing
 
 
 def close_after(seconds: float) -> Callable[[Played], Awaitable[None]]:

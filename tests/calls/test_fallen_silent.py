@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from actors.facts import SessionCrashed
 from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from protocol.audio import BYTES_PER_SECOND
 from protocol.deepgram import InjectAgentMessage, LatencyReport
 from simulators.deepgram import DeepgramKnobs
@@ -133,7 +134,7 @@ async def test_where_the_next_session_says_nothing_either_the_caller_hears_somet
         call.far = await call.service.live()
         filler = await call.far.hear(InjectAgentMessage)
 
-        assert filler.message == CallPolicy().wording.filler
+        assert filler.message == ENGLISH.filler
         assert call.phone.now - spoke < DEADLINES.silence_budget
         assert fallen_silent(call) == 1
 

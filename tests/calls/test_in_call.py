@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.policy import CallPolicy, Deadlines
+from agents.sentences import ENGLISH
 from simulators.scenario import parse_scenario
 from testkit.harness import OUTBOUND_CALL, Played, play
 from tests.calls.test_transfer import FakeTransfers
@@ -25,9 +26,9 @@ async def test_a_caller_who_goes_silent_is_asked_twice_and_said_goodbye_to(autoj
     record = played.the_record
     assert record.outcome == "caller_silent"
     assert played.heard_of_agents()[-3:] == [
-        POLICY.wording.still_there,
-        POLICY.wording.still_there,
-        POLICY.wording.silent_goodbye,
+        ENGLISH.still_there,
+        ENGLISH.still_there,
+        ENGLISH.silent_goodbye,
     ]
     assert [asked for asked, _ in played.line.asked] == ["hang_up"]
     assert [fact.seconds for fact in played.facts(facts.CallerSilent)] == 2 * [
@@ -66,9 +67,9 @@ async def test_the_longest_call_is_warned_and_said_goodbye_to(autojump_clock: Mo
     played = await play(policy=CallPolicy(deadlines=Deadlines(longest_call=60.0, length_notice=30.0)))
 
     record, heard = played.the_record, played.heard_of_agents()
-    warned = next(turn.at for turn in record.transcript if turn.heard == POLICY.wording.length_warning)
+    warned = next(turn.at for turn in record.transcript if turn.heard == ENGLISH.length_warning)
     assert record.outcome == "max_length"
-    assert heard[-1] == POLICY.wording.length_goodbye
+    assert heard[-1] == ENGLISH.length_goodbye
     assert 30 <= warned < 41
     assert 60 < record.duration < 60 + POLICY.deadlines.longest_closing
     assert [asked for asked, _ in played.line.asked] == ["hang_up"]
@@ -223,7 +224,7 @@ async def test_where_there_is_a_person_it_puts_the_caller_through(autojump_clock
 
     ((_, order),) = transfers.asked
     assert (played.the_record.outcome, order.reason) == ("transferring", "The caller pressed 0 for a person")
-    assert played.heard_of_agents()[-1] == POLICY.wording.putting_through
+    assert played.heard_of_agents()[-1] == ENGLISH.putting_through
     assert played.facts(facts.TurnHeard) == []
 
 
@@ -233,7 +234,7 @@ async def test_where_nobody_can_be_reached_the_agent_is_told_and_goes_on(autojum
 
     assert played.facts(facts.TransferFailed)
     assert played.the_record.outcome == "completed"
-    assert played.heard_of_agents()[-2:] == [POLICY.wording.putting_through, "Somebody will call you. Goodbye."]
+    assert played.heard_of_agents()[-2:] == [ENGLISH.putting_through, "Somebody will call you. Goodbye."]
 
 
 async def test_a_service_that_is_mute_does_not_keep_the_caller_from_the_person(autojump_clock: MockClock) -> None:

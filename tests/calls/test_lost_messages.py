@@ -27,6 +27,7 @@ from actors.facts import (
 from actors.messages import EndCallNow
 from actors.policy import CallPolicy, Deadlines
 from actors.record.resumption import Resumption
+from agents.sentences import ENGLISH
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
@@ -46,8 +47,8 @@ from tests.calls.test_turns import SlowLine, with_a_person
 from tests.examples import one_in
 
 NONSENSE = '{"type": "ConversationText", "role": "assist'
-ASK = CallPolicy().wording.still_there
-FILLER = CallPolicy().wording.filler
+ASK = ENGLISH.still_there
+FILLER = ENGLISH.filler
 QUESTION = "What does it cost?"
 WORDS, DONE = ConversationText("assistant", "Ten pounds."), AgentAudioDone()
 NO_WORDS = ConversationText("assistant", " ")

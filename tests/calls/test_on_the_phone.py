@@ -14,7 +14,7 @@ from actors import facts
 from actors.commands import DONE, Command, CommandGiven, GiveBack, HandoffTo, Outcome, Say, TakeOver
 from actors.messages import CloseCall
 from actors.operator import PersonOnPhone
-from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from protocol.audio import is_voiced
 from protocol.deepgram import Settings
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
@@ -22,7 +22,7 @@ from simulators.speech import synthesise
 from tests.calls.test_operator import Operated, operate
 from tests.faults.short import POLICY
 
-BACK = CallPolicy().wording.handed_back
+BACK = ENGLISH.handed_back
 STREAM = "MZ" + "7" * 32
 
 

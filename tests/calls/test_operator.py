@@ -26,6 +26,7 @@ from actors.commands import (
 )
 from actors.operator import BY_OPERATOR, CommandRunner
 from agents.roster import Roster
+from agents.sentences import ENGLISH
 from protocol.deepgram import InjectAgentMessage, InjectUserMessage, Settings, UpdateThink
 from testkit.harness import Played, play
 from tests.calls.test_transfer import FakeTransfers
@@ -373,7 +374,7 @@ async def test_an_operator_puts_the_caller_through_to_any_number(autojump_clock:
 
     assert (order.number, order.reason) == ("+15550001111", "is angry")
     assert played.answers == [DONE]
-    assert played.heard_of_agents()[-1] == POLICY.wording.putting_through
+    assert played.heard_of_agents()[-1] == ENGLISH.putting_through
     assert played.the_record.outcome == "transferring"
     assert "+15550001111" not in str(played.entries)
 

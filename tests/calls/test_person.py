@@ -11,6 +11,7 @@ from actors import facts
 from actors.policy import CallPolicy
 from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster
+from agents.sentences import ENGLISH
 from agents.spec import AgentSpec
 from simulators.scenario import Human, Scenario, load_scenario
 from simulators.twilio.calls import SimulatedCall
@@ -100,7 +101,7 @@ async def test_nobody_takes_it_and_the_agent_takes_the_caller_back(
     there, call, record = await carried(human, mode)
 
     assert (record.outcome, record.transfers[0].outcome) == ("completed", why)
-    assert heard(record) == ["Hello, how can I help?", SENTENCE, POLICY.wording.unreached, "We will call you. Goodbye."]
+    assert heard(record) == ["Hello, how can I help?", SENTENCE, ENGLISH.unreached, "We will call you. Goodbye."]
     assert said(record) == ["I want a real person.", "Yes, call me back."]
     assert [stream.how for stream in call.streams] == ["stopped", "stopped"]
     assert (len(there.facts(facts.CallParked)), len(there.facts(facts.CallEnded))) == (1, 1)
@@ -164,7 +165,7 @@ async def test_a_person_who_picked_up_and_did_not_take_the_call_has_declined(
         record = await there.record_of(await there.call_in())
 
     assert (record.outcome, record.transfers[0].outcome) == ("completed", "declined")
-    assert heard(record)[2:] == [POLICY.wording.unreached, "We will call you. Goodbye."]
+    assert heard(record)[2:] == [ENGLISH.unreached, "We will call you. Goodbye."]
 
 
 @pytest.mark.slow

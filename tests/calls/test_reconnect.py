@@ -13,6 +13,7 @@ from actors.journal import Entry
 from actors.policy import CallPolicy, Deadlines
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome
 from agents.roster import load_roster
+from agents.sentences import ENGLISH
 from protocol.deepgram import Settings
 from simulators.deepgram.log import Received
 from simulators.scenario import parse_scenario
@@ -84,7 +85,7 @@ async def test_a_call_that_crashed_goes_on_where_it_was(autojump_clock: MockCloc
         record = await there.record_of(call)
 
     assert (record.outcome, there.slots.free) == ("completed", 1)
-    assert heard(record) == [FIRST.greeting, "We open at nine.", POLICY.wording.reconnected, "Goodbye."]
+    assert heard(record) == [FIRST.greeting, "We open at nine.", ENGLISH.reconnected, "Goodbye."]
     assert said(record) == ["When do you open?", "Thank you, goodbye."]
     assert "call crashed: RuntimeError: a bug" in record.faults
     assert len(there.streams) == 2
@@ -168,11 +169,11 @@ async def test_a_call_that_was_ordered_goes_on_with_all_that_its_order_says(auto
 
     prompts = [str(each.message) for each in there.deepgram.log.of(Received) if isinstance(each.message, Settings)]
     assert [("Ada" in prompt, "She has a vineyard." in prompt) for prompt in prompts] == [(True, True)] * 2
-    assert POLICY.wording.length_warning in heard(record)
+    assert ENGLISH.length_warning in heard(record)
 
 
 async def test_it_is_connected_again_once_and_then_the_line_apologises(autojump_clock: MockClock) -> None:
-    twice = Bug((FIRST.greeting, POLICY.wording.reconnected))
+    twice = Bug((FIRST.greeting, ENGLISH.reconnected))
     async with open_switchboard(
         SCENARIO, ROSTER, MAX_CALLS="1", FALLBACK_PHONE_NUMBER="+15559870000", observe=twice
     ) as there:
@@ -240,7 +241,7 @@ async def test_a_caller_who_hangs_up_is_counted_as_soon_as_twilio_says_so(autoju
 async def test_a_call_whose_second_stream_is_lost_too_is_counted_when_the_line_has_apologised(
     autojump_clock: MockClock,
 ) -> None:
-    twice = Bug((FIRST.greeting, POLICY.wording.reconnected))
+    twice = Bug((FIRST.greeting, ENGLISH.reconnected))
     async with open_switchboard(SCENARIO, ROSTER, observe=twice) as there:
         await call_in(there)
         counted = await ended_as(there)

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerSilent, FunctionAnswered, SessionCrashed, TurnHeard
+from agents.sentences import ENGLISH
 from protocol.deepgram import (
     AgentAudioDone,
     ConversationText,
@@ -234,7 +235,7 @@ async def test_noises_into_the_questions_hold_no_silent_call(noise: float, autoj
             await say_what_is_asked(call, 30)
         await call.over.wait()
 
-        assert said_for(call)[-1] == POLICY.wording.silent_goodbye
+        assert said_for(call)[-1] == ENGLISH.silent_goodbye
         assert call.facts(CallerSilent)
         assert call.ended.duration < began + 45
 

@@ -18,6 +18,7 @@ from actors import facts
 from actors.line.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
 from agents.roster import default_roster
+from agents.sentences import ENGLISH
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import synthesise
 from simulators.twilio.log import LineSpoken
@@ -26,7 +27,7 @@ from tests.examples import one_in
 
 POLICY = CallPolicy()
 ROSTER = default_roster()
-FILLER = POLICY.wording.filler
+FILLER = ENGLISH.filler
 TOLERANCE = 0.1
 """Seconds: the first audio of a filler that the agent is asked for, and whole frames."""
 LONGEST_CALL = 400.0
@@ -95,7 +96,7 @@ def sounds(played: Played) -> list[Sound]:
     assert caller is not None
     zero = caller.heard.started_at
     lines = [Sound(line.at - zero, line.until - zero, "caller") for line in caller.log.of(LineSpoken)]
-    fillers = {reply.generation for reply in played.facts(facts.ReplyEnded) if reply.text in POLICY.wording.fillers}
+    fillers = {reply.generation for reply in played.facts(facts.ReplyEnded) if reply.text in ENGLISH.fillers}
     filled = [(spoke.start, spoke.end) for spoke in played.facts(facts.AgentSpoke) if spoke.generation in fillers]
     heard = [piece for start, end in caller.played for piece in _cut(start, end, filled)]
     return sorted([*lines, *heard, *_end(played)])

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import facts
-from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from protocol.deepgram import Settings
 from simulators.scenario import Human
 from simulators.twilio.log import WarningRaised, WebhookAnswered
@@ -20,7 +20,7 @@ from tests.faults.short import ROSTER, SHORT
 from tests.web.fakes import API_TOKEN, client_of
 
 OPERATOR = "+15559870000"
-GIVEN_BACK = CallPolicy().wording.handed_back
+GIVEN_BACK = ENGLISH.handed_back
 Act: TypeAlias = Callable[[Switchboard], Awaitable[None]]
 
 
@@ -111,7 +111,7 @@ async def test_an_operator_who_does_not_answer_is_nobody_reached(autojump_clock:
     _, record = await played(Human(after=2.0, answers="busy"), act)
 
     assert (record.outcome, record.transfers[-1].outcome) == ("completed", "busy")
-    assert CallPolicy().wording.unreached in [turn.heard for turn in record.transcript]
+    assert ENGLISH.unreached in [turn.heard for turn in record.transcript]
 
 
 async def test_nobody_gives_back_what_was_not_taken_over(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from agents.functions import END_CONVERSATION, transfer_to_human
 from agents.roster import load_roster
+from agents.sentences import ENGLISH
 from agents.spec import AgentSpec
 from protocol.deepgram import Settings
 from simulators.scenario import load_scenario
@@ -124,7 +125,7 @@ async def test_an_agent_takes_the_caller_back_with_the_conversation_intact(
     assert ["I want a real person.", "Yes, call me back."] == played.said_by_caller()
     heard = played.heard_of_agents()
     assert heard[:2] == ["Hello, how can I help?", SENTENCE]
-    assert POLICY.wording.unreached in heard
+    assert ENGLISH.unreached in heard
     assert [turn.at for turn in record.transcript] == sorted(turn.at for turn in record.transcript)
     assert [period.agent for period in record.agents] == ["first", "first"]
     assert record.frames.caller_in > before.the_record.frames.caller_in
@@ -169,7 +170,7 @@ async def test_a_stream_that_was_lost_goes_on_with_the_turn_nobody_answered(auto
 
     assert SENTENCE in again.heard_of_agents()[1:]
     assert again.said_by_caller().count("I want a real person.") == 1
-    assert POLICY.wording.reconnected not in again.heard_of_agents()
+    assert ENGLISH.reconnected not in again.heard_of_agents()
 
 
 async def test_a_stream_that_was_lost_while_the_caller_was_to_speak_goes_on_with_a_word(
@@ -180,4 +181,4 @@ async def test_a_stream_that_was_lost_while_the_caller_was_to_speak_goes_on_with
 
     again = await taken_back(Resumption(cut), CallerTurns(SCENARIO.caller))
 
-    assert again.heard_of_agents()[:2] == ["Hello, how can I help?", POLICY.wording.reconnected]
+    assert again.heard_of_agents()[:2] == ["Hello, how can I help?", ENGLISH.reconnected]

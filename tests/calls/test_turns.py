@@ -24,6 +24,7 @@ from actors.facts import (
 from actors.line.switch import TransferOrder
 from actors.policy import CallPolicy
 from agents.roster import Roster
+from agents.sentences import ENGLISH
 from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
@@ -44,7 +45,7 @@ from tests.examples import one_in
 POLICY = CallPolicy()
 BUDGET = POLICY.deadlines.silence_budget + 0.2
 """And what this coarse world may be late by."""
-FILLER = POLICY.wording.filler
+FILLER = ENGLISH.filler
 SLOW = ServiceWarning("SLOW_THINK_REQUEST", "We have now waited 5 seconds for a think response.")
 WITHDRAWN = FunctionCallCancelled((CancelledCall("id-end_conversation", "end_conversation"),))
 
@@ -236,7 +237,7 @@ async def test_nobody_is_told_that_they_cannot_be_heard_while_they_speak(
         await call.far.hear_for(3)
 
         assert not was_hung_up_on(call)
-        assert POLICY.wording.silent_goodbye not in said_for(call)
+        assert ENGLISH.silent_goodbye not in said_for(call)
         assert call.phone.heard(1) == pytest.approx(1.0, abs=0.05)
 
 
@@ -250,7 +251,7 @@ async def test_nobody_is_told_that_they_cannot_be_heard_on_a_loud_line(autojump_
             await say_what_is_asked(call, 90)
         await call.over.wait()
 
-        assert said_for(call) == [POLICY.wording.still_there] * 2 + [POLICY.wording.closing]
+        assert said_for(call) == [ENGLISH.still_there] * 2 + [ENGLISH.closing]
         assert call.ended.outcome == "caller_silent"
         assert POLICY.deadlines.longest_turn < call.ended.duration < 70
 
@@ -375,10 +376,10 @@ async def test_a_reply_without_an_end_is_over_when_it_has_been_played(autojump_c
             await call.far.say(*sentence(1, "Let me answer that.", 2.0, done=False))
             if turn == 0:  # it may have been broken off
                 await call.far.hear(InjectAgentMessage)
-                await call.far.say(*sentence(2, POLICY.wording.still_there, 1.0, done=False))
+                await call.far.say(*sentence(2, ENGLISH.still_there, 1.0, done=False))
             await call.far.hear_for(8)
 
-        assert said_for(call) == [POLICY.wording.still_there]
+        assert said_for(call) == [ENGLISH.still_there]
         assert call.facts(SessionCrashed) == []
         assert call.phone.heard(1) == pytest.approx(8.0, abs=0.1)
 
@@ -386,7 +387,7 @@ async def test_a_reply_without_an_end_is_over_when_it_has_been_played(autojump_c
 # Row C17, the model's own words
 
 
-@pytest.mark.parametrize("words", [FILLER, POLICY.wording.still_there, POLICY.wording.silent_goodbye])
+@pytest.mark.parametrize("words", [FILLER, ENGLISH.still_there, ENGLISH.silent_goodbye])
 async def test_what_the_model_says_itself_is_heard_whatever_its_words(words: str, autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()
@@ -398,7 +399,7 @@ async def test_what_the_model_says_itself_is_heard_whatever_its_words(words: str
         assert words in [ended.heard for ended in call.facts(ReplyEnded)]
 
 
-@pytest.mark.parametrize("words", [FILLER, POLICY.wording.still_there])
+@pytest.mark.parametrize("words", [FILLER, ENGLISH.still_there])
 async def test_the_same_goes_for_a_second_reply(words: str, autojump_clock: MockClock) -> None:
     async with a_call() as call:
         await call.greet()

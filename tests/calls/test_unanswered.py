@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from actors.facts import SessionCrashed
 from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from protocol.deepgram import ConversationText, FunctionCallResponse, InjectAgentMessage, ServiceWarning
 from tests.actors.fakes import END, ROSTER
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence
@@ -50,7 +51,7 @@ async def test_a_goodbye_that_never_comes_is_said_by_the_telephone_network(autoj
         await call.over.wait()
 
         assert call.line.asked[0][0] == "redirect"
-        assert CallPolicy().wording.farewell in call.line.asked[0][1]
+        assert ENGLISH.farewell in call.line.asked[0][1]
         assert call.ended.outcome == "completed"
         assert call.ended.functions[-1].result == {"ended": True}
 
@@ -79,7 +80,7 @@ async def test_a_caller_who_was_heard_and_not_understood_is_asked_before_long(au
         await call.far.say(ServiceWarning("ANY", "It is there to the end of the words."))
         await call.far.hear_for(DEADLINES.latest_transcript + 0.5)
 
-        assert [asked.message for asked in call.far.said(InjectAgentMessage)] == [CallPolicy().wording.still_there]
+        assert [asked.message for asked in call.far.said(InjectAgentMessage)] == [ENGLISH.still_there]
 
 
 @pytest.mark.parametrize("text", ["", " … "])
@@ -111,4 +112,4 @@ async def test_the_next_session_asks_nobody_whether_they_are_there_whose_words_i
 
         asked = [each.message for each in call.far.said(InjectAgentMessage)]
         assert asked
-        assert CallPolicy().wording.still_there not in asked
+        assert ENGLISH.still_there not in asked

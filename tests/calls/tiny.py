@@ -29,6 +29,7 @@ from agents.functions import (
     handoff_to_next_agent,
 )
 from agents.roster import load_roster
+from agents.sentences import ENGLISH
 from agents.spec import AgentSpec, soft
 from protocol.audio import FRAME_BYTES, silence
 from protocol.wire import PacedWebSocket, WebSocket
@@ -40,7 +41,7 @@ STREAM_SID = "MZ" + "1" * 32
 CALL_TASK = "the call"
 SENTENCE = "We will call you back."
 """The sentence that an operator has the agents say."""
-PUTTING_THROUGH = CallPolicy().wording.putting_through
+PUTTING_THROUGH = ENGLISH.putting_through
 SPEECH = bytes([0x20]) * FRAME_BYTES
 SILENCE = silence(4)
 

@@ -7,11 +7,11 @@ import pytest
 import trio
 
 from actors.facts import CallStarted
+from agents.sentences import ENGLISH
 from simulators.pacing import PacedClock
 from simulators.scenario import Scenario
 from simulators.twilio.log import StreamOpened, VerbExecuted
 from tests.e2e.line import SHORT, Line, open_line
-from web.routes.twilio import CLOSING
 
 pytestmark = pytest.mark.real_time
 
@@ -43,7 +43,7 @@ async def test_ten_calls_that_are_live_when_the_server_is_told_to_stop_all_finis
 
     assert [record.outcome for record in records] == 10 * ["completed"]
     assert (ready.status_code, ready.json()["draining"], refused.status_code) == (503, True, 503)
-    assert [verb.detail for verb in late.log.of(VerbExecuted) if verb.verb == "Say"] == [CLOSING]
+    assert [verb.detail for verb in late.log.of(VerbExecuted) if verb.verb == "Say"] == [ENGLISH.not_now]
     assert late.log.of(StreamOpened) == ()
 
 

@@ -13,6 +13,7 @@ import trio
 
 from actors.policy import CallPolicy
 from agents.roster import default_roster
+from agents.sentences import ENGLISH
 from demo.stage import rehearse_speech
 from simulators.pacing import PacedClock
 from simulators.scenario import Caller, parse_scenario
@@ -27,10 +28,10 @@ pytestmark = pytest.mark.real_time
 
 POLICY = CallPolicy()
 SENTENCES = (
-    POLICY.wording.still_there,
-    POLICY.wording.silent_goodbye,
-    POLICY.wording.length_goodbye,
-    POLICY.wording.closing,
+    ENGLISH.still_there,
+    ENGLISH.silent_goodbye,
+    ENGLISH.length_goodbye,
+    ENGLISH.closing,
 )
 ORDERS_PER_SECOND = 20
 VOICEMAIL = "This is Alex from Acme. Please call us back."
@@ -125,9 +126,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CallRecord]:
 def test_a_silent_caller_is_asked_twice_and_said_goodbye_to(records: dict[str, CallRecord]) -> None:
     assert records[SILENT].outcome == "caller_silent"
     assert heard(records[SILENT])[-3:] == [
-        POLICY.wording.still_there,
-        POLICY.wording.still_there,
-        POLICY.wording.silent_goodbye,
+        ENGLISH.still_there,
+        ENGLISH.still_there,
+        ENGLISH.silent_goodbye,
     ]
 
 
@@ -141,7 +142,7 @@ def test_keys_are_told_to_the_agent_and_not_to_the_record(records: dict[str, Cal
 
 def test_the_longest_call_hears_its_goodbye(records: dict[str, CallRecord]) -> None:
     assert records[TALKATIVE].outcome == "max_length"
-    assert heard(records[TALKATIVE])[-1] == POLICY.wording.length_goodbye
+    assert heard(records[TALKATIVE])[-1] == ENGLISH.length_goodbye
 
 
 def test_a_machine_is_left_the_message(records: dict[str, CallRecord]) -> None:
@@ -151,7 +152,7 @@ def test_a_machine_is_left_the_message(records: dict[str, CallRecord]) -> None:
 
 def test_the_end_of_the_drain_is_a_closing_sentence(records: dict[str, CallRecord]) -> None:
     assert records["drained"].outcome == "drained"
-    assert heard(records["drained"])[-1] == POLICY.wording.closing
+    assert heard(records["drained"])[-1] == ENGLISH.closing
 
 
 async def test_a_machine_is_hung_up_on_where_there_is_no_message(fast_clock: PacedClock, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from simulators.pacing import PacedClock
 from tests.e2e.line import open_line
 from tests.e2e.test_drain import SILENT, wait_carried
@@ -51,5 +51,5 @@ async def test_an_operator_ends_a_call_at_once_or_with_a_goodbye(
         record = await line.record_of(call)
     heard = [turn.heard for turn in record.transcript if turn.speaker != "caller"]
     assert (answer.status_code, record.outcome) == (202, "ended_by_operator")
-    assert (CallPolicy().wording.closing in heard) == is_said
+    assert (ENGLISH.closing in heard) == is_said
     assert 'switchboard_calls_ended_total{direction="inbound",outcome="ended_by_operator"} 1.0' in counted

@@ -7,13 +7,13 @@ import httpx
 import pytest
 import trio
 
+from agents.sentences import ENGLISH
 from simulators.pacing import PacedClock
 from simulators.scenario import Answers
 from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.log import StreamOpened, VerbExecuted, WebhookAnswered
 from tests.e2e.line import Line, open_line
-from web.routes.twilio import BUSY
 
 pytestmark = pytest.mark.real_time
 
@@ -87,7 +87,7 @@ async def test_orders_beyond_capacity_are_told_when_to_try_again(tmp_path: Path,
 
     assert [first.status_code, refused.status_code, accepted.status_code] == [201, 429, 201]
     assert int(refused.headers["retry-after"]) > 0
-    assert (said_by_twilio(turned_away), turned_away.log.of(StreamOpened)) == (BUSY, ())
+    assert (said_by_twilio(turned_away), turned_away.log.of(StreamOpened)) == (ENGLISH.busy, ())
 
 
 def said_by_twilio(call: SimulatedCall) -> str:

@@ -18,6 +18,7 @@ from actors import facts
 from actors.policy import CallPolicy, Numbers, SummaryMode
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
+from agents.sentences import ENGLISH
 from agents.spec import AgentSpec, soft
 from simulators.deepgram import DeepgramKnobs
 from simulators.scenario import Scenario, load_scenario
@@ -74,7 +75,7 @@ def filler_clips(*voices: str) -> dict[str, bytes]:
     """Make the clips that the web layer would have fetched."""
     clips = dict[str, bytes]()
     for voice in voices or [agent.voice for agent in ROSTER.agents.values()]:
-        clips[voice] = synthesise(POLICY.wording.filler, voice).audio
+        clips[voice] = synthesise(ENGLISH.filler, voice).audio
     return clips
 
 

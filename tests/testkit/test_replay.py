@@ -70,7 +70,7 @@ async def record(
         policy=policy,
         bundle=1,
         knobs=DeepgramKnobs(slice_ms=160, stt_reports_per_second=reports),
-        clips=filler_clips(agents, policy),
+        clips=filler_clips(agents),
     )
     return "\n".join(orjson.dumps(entry.as_json()).decode() for entry in played.entries)
 
@@ -222,7 +222,7 @@ def test_sounds_that_nobody_understood_and_keys_that_are_not_kept_are_told() -> 
     sound = '{"seq":1,"at":2.0,"event":"caller_spoke","start":1.0,"end":1.5}'
     key = '{"seq":2,"at":2.2,"event":"digit_pressed","digit":""}'
 
-    rebuilt = rebuild(read_journal(f"{LINE}\n{sound}\n{key}\n{END}"), CallPolicy())
+    rebuilt = rebuild(read_journal(f"{LINE}\n{sound}\n{key}\n{END}"))
 
     assert "a sound at 1.00 s, which nobody understood" in rebuilt.notes
     assert "the key pressed at 2.20 s is not kept (KEEP_DIGITS): 0 is pressed" in rebuilt.notes
@@ -248,7 +248,7 @@ def test_entries_that_one_turn_tells_of_are_told_one_by_one(entered: list[int], 
     entries = [{"seq": n, "at": 1.0, **one} for n, one in enumerate(facts, 1)]
     lines = "\n".join(orjson.dumps(entry).decode() for entry in entries)
 
-    rebuilt = rebuild(read_journal(f"{LINE}\n{lines}\n{END}"), CallPolicy())
+    rebuilt = rebuild(read_journal(f"{LINE}\n{lines}\n{END}"))
 
     assert [turn.hears for turn in rebuilt.scenario.agents["desk"].turns] == [told]
 

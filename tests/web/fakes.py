@@ -15,7 +15,9 @@ from werkzeug.datastructures import MultiDict
 
 from actors.call_services import CallPlan, CallServices
 from actors.endings.intercom import Intercom
+from agents.functions import END_CONVERSATION
 from agents.roster import Roster
+from agents.spec import AgentSpec
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
 from store.calls import DatabaseUnavailable
@@ -200,9 +202,14 @@ class Exchange:
             return await client.request(method, target, content=body, headers=headers)
 
 
-def services(line: FakeLine, records: MemoryRecords) -> CallServices:
-    """What a call is given, with no agent in it."""
-    roster = Roster(agents={}, first="", entries={"acme.sales": "seller"})
+SELLER = AgentSpec("seller", "seller", "You sell.", "Hello.", "aura-2-luna-en", (END_CONVERSATION,))
+
+
+ROSTER = Roster({"seller": SELLER}, "seller", entries={"acme.sales": "seller"})
+
+
+def services(line: FakeLine, records: MemoryRecords, roster: Roster = ROSTER) -> CallServices:
+    """What a call is given; its agent reaches no service."""
     return CallServices(roster=roster, connect=no_agent, ask_brief=None, line=line, records=records)
 
 
@@ -216,13 +223,14 @@ def exchange(
     voice: CallerVoice | None = None,
     run_call: RunCall | None = None,
     objects: ObjectStore | None = None,
+    roster: Roster = ROSTER,
     **changes: str,
 ) -> Exchange:
     """Build an application on fakes, with changed settings by variable name."""
     chosen = settings(**changes)
     line, calls, records = line or FakeLine(), calls or FakeCalls(), records or MemoryRecords()
     slots = Slots(chosen.max_calls)
-    offered = services(line, records)
+    offered = services(line, records, roster)
     run = run_call or calls
     opened = Opened(offered, line, slots, tokens or TokenStore(), objects=objects)
     if orders is not None:
@@ -235,7 +243,16 @@ def at_home(**changes: str) -> Exchange:
     """Build an application that is alone with simulators on this machine, without a token."""
     whole = {**HERE, **changes}
     return exchange(
-        line=None, calls=None, tokens=None, orders=None, records=None, voice=None, run_call=None, objects=None, **whole
+        line=None,
+        calls=None,
+        tokens=None,
+        orders=None,
+        records=None,
+        voice=None,
+        run_call=None,
+        objects=None,
+        roster=ROSTER,
+        **whole,
     )
 
 

@@ -1,6 +1,6 @@
 """Clips are fetched once a voice, and what cannot be fetched keeps nobody from calling."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -11,6 +11,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from agents.advisor import AGENT as ADVISOR
+from agents.roster import Roster
+from agents.sentences import ENGLISH, Sentences
 from simulators.deepgram import SpeakSimulator
 from simulators.speech import synthesise
 from tests.web.fakes import settings
@@ -25,7 +28,7 @@ from web.clients.clips import (
     fetch_clips,
     keep_fetching,
 )
-from web.from_settings import speech_client_of
+from web.from_settings import fillers_of, speech_client_of
 from web.services import open_services
 
 URL = "http://speak.test/v1/speak"
@@ -56,7 +59,7 @@ def speak() -> httpx.Response:
 async def fetch(transport: httpx.AsyncBaseTransport, *voices: str, url: str = URL) -> dict[str, bytes]:
     book = dict[str, bytes]()
     async with httpx.AsyncClient(transport=transport) as http:
-        await fetch_clips(book, voices, TEXT, web_clips.SpeechClient(url, "dg-key", http))
+        await fetch_clips(book, dict.fromkeys(voices, TEXT), web_clips.SpeechClient(url, "dg-key", http))
     return book
 
 
@@ -100,7 +103,7 @@ async def test_an_address_that_is_not_deepgrams_is_taken_as_it_is() -> None:
 async def test_a_clip_is_spoken_as_fast_and_kept_as_private_as_the_agents(voice: str, asked: dict[str, str]) -> None:
     there, chosen = Answering(speak), settings(SPEAK_SPEED="1.1", MIP_OPT_OUT="yes")
     async with httpx.AsyncClient(transport=there) as http:
-        await fetch_clips({}, [voice], TEXT, speech_client_of(chosen, http))
+        await fetch_clips({}, {voice: TEXT}, speech_client_of(chosen, http))
 
     given = dict(there.asked[0].url.params)
     assert {name: given[name] for name in ("speed", "mip_opt_out") if name in given} == asked
@@ -192,7 +195,7 @@ async def test_a_voice_that_was_not_to_be_had_is_asked_for_again(autojump_clock:
     away = Answering(lambda: speak() if trio.current_time() > began + 2 * FIRST_PAUSE else httpx.Response(503))
     async with httpx.AsyncClient(transport=away) as http:
         with capture_logs():
-            await keep_fetching(book, [MARS, VESTA, MARS], TEXT, web_clips.SpeechClient(URL, "dg-key", http))
+            await keep_fetching(book, dict.fromkeys([MARS, VESTA], TEXT), web_clips.SpeechClient(URL, "dg-key", http))
 
     assert (book[MARS], VESTA in book) == (SPEECH, True)
     assert (trio.current_time() - began, len(away.asked)) == (3 * FIRST_PAUSE, 6)
@@ -205,7 +208,7 @@ async def test_what_is_there_is_not_fetched_again(autojump_clock: MockClock) -> 
     there, book = Answering(answer), dict[str, bytes]()
     async with httpx.AsyncClient(transport=there) as http:
         with capture_logs(), trio.move_on_after(4 * LONGEST_PAUSE):
-            await keep_fetching(book, [MARS, "polly"], TEXT, web_clips.SpeechClient(URL, "dg-key", http))
+            await keep_fetching(book, dict.fromkeys([MARS, "polly"], TEXT), web_clips.SpeechClient(URL, "dg-key", http))
 
     asked = [dict(request.url.params)["model"] for request in there.asked]
     assert (asked.count(MARS), 8 < asked.count("polly") < 16) == (1, True)
@@ -220,10 +223,8 @@ class Studio:
     done: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
 
-    async def __call__(
-        self, book: dict[str, bytes], voices: Sequence[str], text: str, studio: web_clips.SpeechClient
-    ) -> None:
-        self.given = {"voices": voices, "text": text, "url": studio.url, "api_key": studio.api_key}
+    async def __call__(self, book: dict[str, bytes], texts: Mapping[str, str], studio: web_clips.SpeechClient) -> None:
+        self.given = {"texts": texts, "url": studio.url, "api_key": studio.api_key}
         await self.release.wait()
         self.done.set()
         if self.error is not None:
@@ -242,8 +243,15 @@ async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch:
 
         assert (before, opened.services.clips.get(MARS)) == (None, SPEECH)
         assert (studio.given["url"], studio.given["api_key"]) == (URL, "deepgram-key")
-        assert studio.given["voices"] == tuple(agent.voice for agent in opened.services.roster.agents.values())
-        assert studio.given["text"] == opened.services.policy.wording.filler
+        assert studio.given["texts"] == {one.voice: ENGLISH.filler for one in opened.services.roster.agents.values()}
+
+
+def test_each_voice_says_the_filler_of_its_agent() -> None:
+    spanish = attrs.evolve(ADVISOR, voice="aura-2-celeste-es", sentences=Sentences(fillers=("Un momento.", "Ya casi.")))
+    elsewhere = attrs.evolve(ADVISOR, voice="cartesia/sonic-2/a-voice")
+    roster = Roster({"one": ADVISOR, "two": spanish, "three": elsewhere}, "one")
+
+    assert fillers_of(roster) == {ADVISOR.voice: ENGLISH.filler, "aura-2-celeste-es": "Un momento."}
 
 
 async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:

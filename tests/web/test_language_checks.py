@@ -1,15 +1,19 @@
 """What an agent hears, speaks and is written in goes together, or is told before the first call."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 
 from agents.functions import END_CONVERSATION
+from agents.sentences import Sentences
 from agents.spec import AgentSpec
 from tests.web.fakes import settings
 from web.language_checks import check_languages, heard_by, language_of_text, unfit
 
 ENGLISH, SPANISH = "Hello, this is Acme. How can I help you?", "Hola, gracias por llamar a Acme. ¿Cómo puedo ayudarle?"
+_NAMES = {name for name, _ in Sentences().all()} - {"fillers"}
+CASTILIAN = Sentences(fillers=(SPANISH,), **cast("Any", dict.fromkeys(_NAMES, SPANISH)))
 PROMPT = "You are the assistant of Acme. Keep it short, and ask what the caller needs."
 FLUX = {"LISTEN_MODEL": "flux-general-multi"}
 
@@ -30,12 +34,15 @@ FLUX = {"LISTEN_MODEL": "flux-general-multi"}
         (("aura-2-celeste-es", SPANISH, SPANISH), FLUX, ""),
         (("aura-2-luna-en", ENGLISH, SPANISH), {}, "its prompt is written in es"),
         (("aura-2-luna-en", ENGLISH, PROMPT), {"VOICEMAIL_MESSAGE": SPANISH}, "VOICEMAIL_MESSAGE is written in es"),
+        (("aura-2-celeste-es", "", PROMPT), FLUX, "its wording (`sentences`) is written in en"),
         (("aura-2-luna-en", ENGLISH, PROMPT), {"SPEAK_FALLBACK": "aura-2-celeste-es"}, "es when that fails"),
     ],
 )
 def test_languages_that_do_not_fit_are_told(spec: tuple[str, str, str], chosen: Mapping[str, str], told: str) -> None:
     voice, greeting, prompt = spec
-    agent, ours = AgentSpec("one", "One", prompt, greeting, voice, (END_CONVERSATION,)), settings(**chosen)
+    sentences = CASTILIAN if voice.endswith("-es") and greeting else Sentences()
+    agent = AgentSpec("one", "One", prompt, greeting, voice, (END_CONVERSATION,), sentences=sentences)
+    ours = settings(**chosen)
     found = list(unfit(agent, ours.options, ours.voicemail_message))
 
     assert [told in why for why in found] == [True] * bool(told)

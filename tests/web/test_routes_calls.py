@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.messages import CloseCall, EndCallNow
-from actors.policy import CallPolicy
+from agents.sentences import ENGLISH
 from store.calls import DatabaseUnavailable
 from store.databases import Rows, SqliteDatabase
 from store.memory import MemoryRecords
@@ -533,7 +533,7 @@ async def test_twilio_says_goodbye_for_a_call_of_another_worker_that_was_answere
 
     assert bool(there.line.hung_up) == hung_up
     said = [twiml.partition("<Say>")[2].partition("<")[0] for _, twiml in there.line.redirected]
-    assert said == ([] if hung_up else [CallPolicy().wording.closing])
+    assert said == ([] if hung_up else [ENGLISH.closing])
 
 
 @pytest.mark.parametrize("name", ["x", "CAx", "CA1%3Fx", "OR" + "1" * 24])

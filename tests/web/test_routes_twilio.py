@@ -12,6 +12,9 @@ from trio.testing import MockClock
 
 from actors.messages import MachineAnswered, NoteCallOver, NoteStreamError
 from actors.supervision import in_background
+from agents.extras import Extras
+from agents.roster import Roster
+from agents.sentences import Sentences
 from store.memory import MemoryRecords
 from store.records import CallRecord
 from store.tokens import TokenStore
@@ -20,6 +23,7 @@ from tests.web.fakes import (
     LEAD,
     LINE,
     OTHER_CALL_SID,
+    SELLER,
     STREAM_SID,
     Away,
     Exchange,
@@ -119,6 +123,16 @@ async def test_a_caller_beyond_capacity_is_told_so_politely_and_can_be_called_ba
     (kept,) = await there.records.list()
     told = (kept.call_sid, kept.outcome, kept.caller, kept.why)
     assert told == (OTHER_CALL_SID, "turned_away", LEAD, "every line was taken")
+
+
+async def test_a_caller_is_turned_away_in_the_language_of_the_agent_that_would_have_answered() -> None:
+    spanish = attrs.evolve(SELLER, sentences=Sentences(not_now="Llame más tarde, por favor.", language="es-MX"))
+    there = exchange(roster=Roster({"seller": SELLER, "ventas": spanish}, "seller", Extras({LINE: "ventas"})))
+    there.slots.drain()
+
+    turned_away = (await there.twilio("/twilio/voice", voice_form())).text
+
+    assert '<Say language="es-MX">Llame más tarde, por favor.</Say><Hangup />' in turned_away
 
 
 async def test_a_worker_that_drains_connects_a_call_that_another_one_has_ordered(autojump_clock: MockClock) -> None:

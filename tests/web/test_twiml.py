@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from agents.sentences import ENGLISH
 from protocol.twilio import twiml
-from web.routes.twilio import BUSY
 
 ALLOWED = {
     "Response": set(),
@@ -23,7 +23,7 @@ ALLOWED = {
 
 DOCUMENTS = [
     twiml.connect_stream("https://a.example", "wss://a.example/twilio", "t"),
-    twiml.say_and_end(BUSY),
+    twiml.say_and_end(ENGLISH.busy),
     twiml.say_and_end("Sorry.", dial="+15559870000", line="+15551230000"),
     twiml.say_and_end("Sorry."),
     twiml.put_through("https://a.example", "+15559870000", "+15551230000", "CA1", whispers=True),

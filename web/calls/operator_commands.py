@@ -151,7 +151,9 @@ async def hang_up_politely(context: AppContext, call_sid: str) -> str:
     """
     if await context.commands.tell(call_sid, CloseCall(BY_OPERATOR)):
         return "in-progress"
-    if context.live_calls.news_of(call_sid).is_pages or await context.line.status_of(call_sid) != "in-progress":
+    call = context.live_calls.news_of(call_sid)
+    if call.is_pages or await context.line.status_of(call_sid) != "in-progress":
         return await hang_up_at_once(context, call_sid)  # nobody has picked up yet
-    await context.line.redirect(call_sid, twiml.say_and_end(context.services.policy.wording.closing))
+    says = context.services.sentences(call.direction, call.line)
+    await context.line.redirect(call_sid, twiml.say_and_end(says.closing, says.language))
     return "in-progress"

@@ -6,7 +6,7 @@ does without (another voice's clip, or Twilio's own). `keep_fetching` asks again
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 
 import attrs
 import httpx
@@ -42,22 +42,21 @@ class ClipRefused(Exception):
     """The answer is no clip; the message says why."""
 
 
-async def keep_fetching(book: dict[str, bytes], voices: Sequence[str], text: str, speech: "SpeechClient") -> None:
-    """Fetch a clip in each of `voices`, with growing pauses between attempts for missing ones."""
+async def keep_fetching(book: dict[str, bytes], texts: Mapping[str, str], speech: "SpeechClient") -> None:
+    """Fetch a clip in each voice of `texts`, with growing pauses between attempts for missing ones."""
     pause = FIRST_PAUSE
     while True:
-        missing = [voice for voice in voices if voice not in book]
-        await fetch_clips(book, missing, text, speech)
-        if all(voice in book for voice in voices):
+        await fetch_clips(book, {voice: text for voice, text in texts.items() if voice not in book}, speech)
+        if texts.keys() <= book.keys():
             return
         await trio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def fetch_clips(book: dict[str, bytes], voices: Iterable[str], text: str, speech: "SpeechClient") -> None:
-    """Put `text` into the book in each of `voices`, as far as Deepgram speaks it."""
+async def fetch_clips(book: dict[str, bytes], texts: Mapping[str, str], speech: "SpeechClient") -> None:
+    """Put the text of each voice into the book, as far as Deepgram speaks it."""
     async with trio.open_nursery() as nursery:
-        for voice in dict.fromkeys(voices):
+        for voice, text in texts.items():
             nursery.start_soon(speech.record, book, voice, text)
 
 

@@ -46,10 +46,6 @@ _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _TURNED_AWAY = {"draining": "the server was being shut down", "full": "every line was taken"}
 
-BUSY = "Thank you for calling. All of our lines are busy at the moment. Please try again in a few minutes. Goodbye."
-CLOSING = "Thank you for calling. We cannot take a new call right now. Please try again in a few minutes. Goodbye."
-STREAM_LOST, GOODBYE = "I am sorry, we lost the connection on our side.", "Please call us again. Goodbye."
-
 _log = structlog.stdlib.get_logger()
 
 
@@ -173,8 +169,10 @@ class TwilioRoutes:
             await self._conclude_no_show(form)
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         fallback, line = self.context.settings.fallback_phone_number, self.context.settings.twilio_phone_number
-        words = STREAM_LOST if fallback else f"{STREAM_LOST} {GOODBYE}"
-        return xml(twiml.say_and_end(words, dial=fallback or "", line=line))
+        arrival = arrival_of(form, "")
+        says = self.context.services.sentences(arrival.direction, arrival.line)
+        words = says.stream_lost_dialling if fallback else says.stream_lost
+        return xml(twiml.say_and_end(words, says.language, dial=fallback or "", line=line))
 
     async def _settled(self, form: MultiDict[str, str], returns: Returns) -> str | None:
         """Return what follows where our stream has no say in it: the call is over, or has gone on since."""
@@ -262,7 +260,8 @@ class TwilioRoutes:
             parties = arrival.direction, arrival.caller, arrival.line
             record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
-        return xml(twiml.say_and_end(CLOSING if why == "draining" else BUSY))
+        says = self.context.services.sentences(arrival.direction, arrival.line)
+        return xml(twiml.say_and_end(says.not_now if why == "draining" else says.busy, says.language))
 
     async def _may_have_record(self, call_sid: str, status: str) -> bool:
         """Tell whether a call may have been here before; one that nobody has answered was not."""

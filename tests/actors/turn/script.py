@@ -6,23 +6,20 @@ from typing import TypeAlias
 
 import attrs
 
-from actors.policy import CallPolicy, Wording
+from actors.policy import CallPolicy
 from actors.turn.effects import Effect, NoteSilence, PlayClip, SayAsAgent, SpeechKind
 from actors.turn.events import AgentSaid, CallerSaid, EndWanted, Event, FloorGiven, FunctionsAsked, Signal, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.parts import Session
 from actors.turn.state import Debt, TurnState, VoiceState
+from agents.sentences import ENGLISH, Sentences
 
 Step: TypeAlias = tuple[float, Event]
 Seen: TypeAlias = list[tuple[float, Effect]]
 
-POLICY = CallPolicy(
-    wording=Wording(
-        fillers=("One moment, please.", "I am still looking.", "Just a little longer."), silent_goodbye="Goodbye."
-    )
-)
-FIRST, SECOND, THIRD = POLICY.wording.fillers
-ASK = POLICY.wording.still_there
+POLICY = CallPolicy()
+FIRST, SECOND, THIRD = ENGLISH.fillers
+ASK = ENGLISH.still_there
 LONGEST_STEP = 500
 GOODBYE: list[Step] = [
     (3, Signal.AUDIO_BEGAN),
@@ -39,10 +36,10 @@ def new_turn(policy: CallPolicy = POLICY) -> Turn:
     return Turn(policy, 0.0)
 
 
-def on_floor(policy: CallPolicy = POLICY) -> Turn:
+def on_floor(policy: CallPolicy = POLICY, sentences: Sentences = ENGLISH) -> Turn:
     """A call in the caller's turn: the session owes nothing."""
     turn = new_turn(policy)
-    turn.on(FloorGiven(owes=False), 0.0)
+    turn.on(FloorGiven(owes=False, sentences=sentences), 0.0)
     return turn
 
 

@@ -31,6 +31,7 @@ from actors.turn.events import (
 )
 from actors.turn.parts import NEVER
 from actors.turn.state import Debt, Phase, VoiceState
+from agents.sentences import ENGLISH
 from tests.actors.turn.script import (
     ASK,
     GOODBYE,
@@ -383,7 +384,7 @@ def test_a_goodbye_that_was_never_said_is_not_heard_though_the_end_stands() -> N
     for at in (3, 6, 9):
         again += [(at, FunctionsAsked(("e",))), (at, EndWanted("e", "done")), *caller_says(at + 1.1, length=0.5)]
 
-    end = EndConversation("completed", "done", unsaid=POLICY.wording.farewell)
+    end = EndConversation("completed", "done", unsaid=ENGLISH.farewell)
     assert seen(*again, (16, Signal.PLAYED), until=40)[-1][1] == end
 
 

@@ -30,6 +30,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase
+from agents.sentences import ENGLISH
 from tests.actors.turn.script import (
     ASK,
     POLICY,
@@ -237,7 +238,7 @@ def test_a_noise_in_the_sentence_before_a_transfer_holds_it_up_and_takes_nothing
 
 
 def test_who_has_pressed_a_key_for_a_person_does_not_take_it_back_by_a_word() -> None:
-    key: list[Step] = [(3, KeysEntered("0", wants_person=True)), *reply(3.4, POLICY.wording.putting_through)]
+    key: list[Step] = [(3, KeysEntered("0", wants_person=True)), *reply(3.4, ENGLISH.putting_through)]
 
     assert effects_of(seen(*key, (4, CallerSaid("A person!")), until=7))[-1] == PutThrough("")
 
@@ -306,7 +307,7 @@ def test_words_while_the_line_is_asked_are_not_the_person() -> None:
 
 # A silent caller speaks into the last sentence
 
-SILENT = POLICY.wording.silent_goodbye
+SILENT = ENGLISH.silent_goodbye
 COMES: list[Step] = [*reply(10.2, ASK, played=1), *reply(21.4, ASK, played=1)]
 """A silent caller, asked twice: the call is to close from second 32.4 on."""
 
@@ -361,13 +362,13 @@ def test_a_short_noise_does_not_keep_the_call() -> None:
 
 
 def test_a_noise_that_was_there_before_does_not_keep_it() -> None:
-    said = reply(67.8, POLICY.wording.closing, sent=1, played=2)
+    said = reply(67.8, ENGLISH.closing, sent=1, played=2)
 
     got = seen((5, Signal.VOICE_BEGAN), *COMES, *said, until=75)
 
     assert got[2:] == [
         (67.5, Listening.HOLD_TAPE),
-        (67.5, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.closing)),
+        (67.5, SayAsAgent(SpeechKind.CLOSING, ENGLISH.closing)),
         (71.8, EndConversation("caller_silent", "", heard=True)),
     ]
 

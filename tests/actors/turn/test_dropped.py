@@ -28,6 +28,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from agents.sentences import ENGLISH
 from tests.actors.turn.script import (
     FIRST,
     GOODBYE,
@@ -49,7 +50,7 @@ from tests.actors.turn.script import (
 
 PRESSED = describe_keys(("1",))
 NO_GOODBYE = AnswerFunction("e", POLICY.wording.ask_goodbye)
-PUTTING_THROUGH = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)
+PUTTING_THROUGH = SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)
 ENDS: list[Step] = [(9, FunctionsAsked(("e",))), (9, EndWanted("e", "done"))]
 
 
@@ -83,7 +84,7 @@ def test_a_word_that_is_not_heard_ends_the_silence_before_it() -> None:
 
     got = seen(*caller_says(1), *reply(3), *noise, until=12.5)
 
-    assert got == [(12.0, SayAsAgent(SpeechKind.QUESTION, POLICY.wording.still_there))]
+    assert got == [(12.0, SayAsAgent(SpeechKind.QUESTION, ENGLISH.still_there))]
 
 
 @pytest.mark.parametrize(("is_heard", "is_asked"), [(True, False), (False, True)])
@@ -267,7 +268,7 @@ def test_a_question_into_a_loud_line_is_let_through_though_a_reply_was_cut() -> 
     effects = turn.on(Signal.TIME_PASSED, 10 + POLICY.deadlines.longest_turn)
 
     assert (effects_of([(0, effect) for effect in effects]), state.voice) == (
-        [SayAsAgent(SpeechKind.QUESTION, POLICY.wording.still_there)],
+        [SayAsAgent(SpeechKind.QUESTION, ENGLISH.still_there)],
         VoiceState.IDLE,
     )
 

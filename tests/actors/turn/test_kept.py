@@ -30,6 +30,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from agents.sentences import ENGLISH
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -49,7 +50,7 @@ from tests.actors.turn.script import (
 )
 
 WAIT = "Your file is large, one moment."
-ANNOUNCED = SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)
+ANNOUNCED = SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)
 
 
 def test_a_goodbye_is_taken_back_twice_and_stands_the_third_time() -> None:

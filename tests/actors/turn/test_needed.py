@@ -1,6 +1,5 @@
 """What single statements are for, in calls that end, hand over, put through, or wait for functions."""
 
-import attrs
 import pytest
 
 from actors.turn.effects import (
@@ -31,6 +30,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from agents.sentences import ENGLISH, Sentences
 from tests.actors.turn.script import (
     FIRST,
     GOODBYE,
@@ -320,12 +320,12 @@ def test_a_filler_behind_words_before_a_function_answers_nothing_when_it_is_resu
     assert turn.debt is Debt.OWED
 
 
-TWO = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, fillers=("Hold on. I will see.",)))
+TWO = Sentences(fillers=("Hold on. I will see.",))
 
 
 @pytest.mark.parametrize("pieces", [["Hold on."] * 2, ["Hold on.", "I will see.", "I will see."]])
 def test_a_filler_whose_words_come_twice_answers_nothing(pieces: list[str]) -> None:
-    turn = on_floor(TWO)
+    turn = on_floor(sentences=TWO)
     said: list[Step] = [(5.3, AgentSaid(piece)) for piece in pieces]
 
     play(turn, [*caller_says(1), (5.2, Signal.AUDIO_BEGAN), *said, (5.5, Signal.AUDIO_DONE), (6, Signal.PLAYED)])
@@ -448,11 +448,11 @@ def test_keys_leave_nothing_of_a_deed_that_was_announced_before_them() -> None:
     assert told == [5.2]
 
 
-@pytest.mark.parametrize("asked", [FIRST, POLICY.wording.still_there])
+@pytest.mark.parametrize("asked", [FIRST, ENGLISH.still_there])
 def test_an_answer_is_resumed_though_what_was_asked_for_before_it_has_no_end(asked: str) -> None:
     unended: dict[str, list[Step]] = {
         FIRST: [*caller_says(1), *filler(5.2)],
-        POLICY.wording.still_there: [*reply(10.2, POLICY.wording.still_there)],
+        ENGLISH.still_there: [*reply(10.2, ENGLISH.still_there)],
     }
     steps = [step for step in unended[asked] if step[1] is not Signal.AUDIO_DONE]
     at = steps[-1][0]
@@ -506,8 +506,7 @@ def test_a_session_that_is_to_greet_is_asked_for_no_rest_of_what_was_heard_befor
 
 
 def test_the_second_sentence_of_a_filler_is_a_filler_though_the_first_was_heard_before_it_came() -> None:
-    policy = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, fillers=("Hold on. I will see.",)))
-    turn = on_floor(policy)
+    turn = on_floor(sentences=TWO)
     began: list[Step] = [(5.2, Signal.AUDIO_BEGAN), (5.3, AgentSaid("Hold on.")), (6, Signal.PLAYED)]
 
     play(turn, [*caller_says(1), *began, (6.4, Signal.AUDIO_BEGAN), (6.5, AgentSaid("I will see."))])

@@ -32,6 +32,7 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from agents.sentences import ENGLISH, Sentences
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -40,6 +41,7 @@ from tests.actors.turn.script import (
     Step,
     caller_says,
     clip,
+    effects_of,
     filler,
     filler_asked,
     new_turn,
@@ -59,6 +61,16 @@ def test_a_greeting_is_heard_and_then_it_is_the_callers_turn() -> None:
     turn = new_turn()
     assert play(turn, [(0, FloorGiven(owes=True)), *reply(0.5, "Hello, this is Ann.")], 5) == []
     assert (turn.debt, turn.voice, state_of(turn).is_pause) == (Debt.SETTLED, VoiceState.IDLE, True)
+
+
+def test_what_is_said_for_the_switchboard_is_in_the_language_of_the_agent_on_the_floor() -> None:
+    turn, spanish = on_floor(), Sentences(fillers=("Un momento.",), still_there="¿Sigue ahí?")
+    moved: list[Step] = [(11, Signal.FLOOR_VACATED), (11.2, FloorGiven(owes=False, sentences=spanish))]
+
+    got = effects_of(without_notes(play(turn, [*moved, *caller_says(22)], 28)))
+
+    said = [each.text for each in got if isinstance(each, SayAsAgent)]
+    assert said == [ASK, spanish.still_there, spanish.filler]
 
 
 def test_an_agent_that_takes_a_session_over_is_told_what_to_say_first() -> None:
@@ -222,19 +234,19 @@ def test_a_goodbye_that_never_comes_is_filled_and_ends_the_call() -> None:
         (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
         (6, clip()),
         (11.2, clip()),
-        (13, EndConversation("completed", "done", unsaid=POLICY.wording.farewell)),
+        (13, EndConversation("completed", "done", unsaid=ENGLISH.farewell)),
     ]
 
 
 def test_a_caller_who_is_silent_is_asked_twice_and_then_said_goodbye_to() -> None:
     turn = on_floor()
     ask = ASK
-    script = reply(1) + reply(13.5, ask) + reply(26, ask) + reply(38.5, POLICY.wording.silent_goodbye)
+    script = reply(1) + reply(13.5, ask) + reply(26, ask) + reply(38.5, ENGLISH.silent_goodbye)
     assert play(turn, script, 45) == [
         (13, question_asked()),
         (25.5, question_asked()),
         (38.0, Listening.HOLD_TAPE),
-        (38.0, SayAsAgent(SpeechKind.CLOSING, POLICY.wording.silent_goodbye)),
+        (38.0, SayAsAgent(SpeechKind.CLOSING, ENGLISH.silent_goodbye)),
         (40.5, EndConversation("caller_silent", "", heard=True)),
     ]
 
@@ -305,11 +317,11 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
     turn = on_floor()
     script: list[Step] = [
         (3, KeysEntered("0", wants_person=True)),
-        *reply(3.4, POLICY.wording.putting_through),
+        *reply(3.4, ENGLISH.putting_through),
         (8, PutThroughFailed("nobody")),
     ]
     assert play(turn, script, 8.3) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)),
         (5.4, PutThrough("")),
         (8, TellAsCaller(f"{describe_keys(('0',))} nobody", ("0",))),
     ]
@@ -317,7 +329,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
 
 def test_a_mute_service_does_not_keep_the_caller_from_the_person() -> None:
     assert play(on_floor(), [(3, KeysEntered("0", wants_person=True))], 6) == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)),
         (5, PutThrough("")),
     ]
 
@@ -524,7 +536,7 @@ def test_a_line_that_never_answers_a_transfer_is_waited_for_no_longer() -> None:
         15.1,
     )
     assert got[:2] == [
-        (3, SayAsAgent(SpeechKind.TRANSFER, POLICY.wording.putting_through)),
+        (3, SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)),
         (5, PutThrough("")),
     ]
     assert (turn.phase, got[-1]) == (

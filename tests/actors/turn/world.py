@@ -46,6 +46,7 @@ from actors.turn.events import (
     kind_of,
 )
 from actors.turn.machine import Turn
+from agents.sentences import ENGLISH
 from tests.actors.turn.judge import UNREACHED, Judge
 from tests.actors.turn.script import POLICY
 
@@ -239,7 +240,7 @@ class World:
         match effect:
             case PlayClip():
                 length = 1.2 if self.rng.random() < 0.9 else 0.0
-                self.sound(length, Reply(POLICY.wording.filler, length, is_answer=False))
+                self.sound(length, Reply(ENGLISH.filler, length, is_answer=False))
             case Listening.HOLD_TAPE:
                 self.is_held, self.hears, self.says_words = True, False, False
                 self.reasons += 1
@@ -466,7 +467,7 @@ class World:
         reply.is_wordless = False
         self.judge.words_come(reply.text, reply.is_answer and sending == self.sending, self.turn.gate, self.now)
         self.feed(AgentSaid(reply.text, reply.announces, takes_leave=reply.announces == "end_call"))
-        if self.turn.gate is Gate.SHUT and reply.text in POLICY.wording.fillers:
+        if self.turn.gate is Gate.SHUT and reply.text in ENGLISH.fillers:
             reply.is_late_filler = True
 
     def send_frame(self, reply: Reply, left: float, sending: int, late: int = 0) -> None:
