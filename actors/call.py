@@ -76,8 +76,8 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
             call.close(outcome)
         finally:  # an observer that raises costs the call, and not its record
             with trio.move_on_after(settle, shield=True) as settling:
-                async with call.services.one_ends:
-                    record = call.book.record()
+                await guard(call.services.endings.take_turn)
+                record = call.book.record()
                 await call.save(record)
         if settling.cancelled_caught:
             call.tell_late(f"not done in {settle:g} s")

@@ -241,8 +241,9 @@ class TurnDriver:
         """Return when the caller has heard everything: by our clock, and of last words by the line's own word."""
         if not self.turn.sounding:
             return math.inf
-        is_last = self.turn.phase in _LAST_WORDS and self.turn.debt is Debt.SETTLED  # else they wait for the last words
-        awaits_mark = is_last and self.ledger.marks.oldest
+        phase, marks = self.turn.phase, self.ledger.marks
+        is_to_come = phase is Phase.ENDING and self.turn.debt is Debt.OWED  # the goodbye, which they wait for
+        awaits_mark = phase in _LAST_WORDS and not is_to_come and marks.oldest
         late = self.turn.policy.deadlines.goodbye_grace if awaits_mark else 0.0
         return self.ledger.quiet_at + late
 
