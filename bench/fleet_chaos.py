@@ -192,8 +192,8 @@ class Run:
             self.ended.append((time.monotonic() + self.twilio.rng.uniform(0.5, 3), order, call_sid))
 
     def start(self) -> Process:
-        """Start a worker: every second one, and so the first three but one, with the old code, if there is any."""
-        code = self.old if len(self.started) % 2 == 0 else None
+        """Start a worker: every second one with the old code, if there is any; the seed says which makes the tables."""
+        code = self.old if (len(self.started) + self.seed) % 2 == 0 else None
         self.started.append(Process(f"w{len(self.started) + 1}", self.cluster.url, self.folder, code))
         return self.started[-1]
 

@@ -152,9 +152,14 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
     return number
 
 
+async def is_made(database: Database) -> bool:
+    """Tell whether there are tables of ours. Raises: `DatabaseUnavailable`."""
+    ((is_there,),) = await database.ask(_MADE, even_away=True)
+    return bool(is_there)
+
+
 async def _found(database: Database) -> tuple[int, int]:
-    ((is_made,),) = await database.ask(_MADE, even_away=True)
-    if not is_made:
+    if not await is_made(database):
         return 0, 0
     ((number, oldest),) = await database.ask(_FOUND, even_away=True)
     return number, oldest

@@ -33,7 +33,7 @@ from store.fleet import statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_on, close_dead, erase_rows
 from store.fleet.driver import Database, told
-from store.fleet.migrations import migrate
+from store.fleet.migrations import is_made, migrate
 from store.fleet.shared import (
     BEAT_SECONDS,
     CLOCK_SECONDS,
@@ -293,6 +293,8 @@ class PostgresFleet(Fleet):
 
     async def _beat(self) -> None:
         now = trio.current_time()
+        if self.state is State.AWAY and not await is_made(self.database):
+            self._is_known = False  # it has come back as another one, or somebody has dropped the tables
         if not self._is_known:
             await self._enrol()
         if self.state is not State.UP or now - self._compared > COMPARE_SECONDS:
@@ -305,7 +307,7 @@ class PostgresFleet(Fleet):
             raise DatabaseUnavailable("this worker was declared dead")
         self._beating_since = now if self._has_jumped(beaten_at, now) else min(self._beating_since, now)
         self._workers = workers
-        if cap not in {self.max_calls, self._cap}:
+        if cap not in {self.max_calls, self._cap, None}:
             fix = "Give all workers the same MAX_CALLS; MAX_CALLS_PER_WORKER is what each of them carries."
             why = "a worker that started later has it"
             _log.warning("max_calls_differs", here=self.max_calls, counts=cap, why=why, fix=fix)
@@ -394,6 +396,7 @@ class PostgresFleet(Fleet):
             except psycopg.IntegrityError as exc:  # declared dead in between
                 self._is_known = False
                 raise DatabaseUnavailable("this worker was declared dead") from exc
+        await self.database.ask(statements.REFILL, {"worker": self.worker, "max_calls": self.max_calls})
         await free_lapsed(self.database)
         self._compared = trio.current_time()
 

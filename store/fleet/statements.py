@@ -34,9 +34,18 @@ _FREE = f"""SELECT slot FROM slots
 _EMPTY = "key = NULL, worker = NULL, since = NULL, lapses = NULL"
 _SECONDS = "%(seconds)s * interval '1 second'"
 
-ENROL = """WITH cap AS (UPDATE account SET max_calls = %(max_calls)s WHERE max_calls <> %(max_calls)s),
+ENROL = """WITH cap AS (INSERT INTO account (id, max_calls, next_turn) VALUES (1, %(max_calls)s, clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET max_calls = excluded.max_calls WHERE account.max_calls <> excluded.max_calls),
 more AS (INSERT INTO slots (slot) SELECT generate_series(1, %(max_calls)s) ON CONFLICT DO NOTHING)
 INSERT INTO workers (worker) VALUES (%(worker)s)"""
+
+REFILL = """WITH cap AS (INSERT INTO account (id, max_calls, next_turn) VALUES (1, %(max_calls)s, clock_timestamp())
+    ON CONFLICT DO NOTHING),
+more AS (INSERT INTO slots (slot) SELECT generate_series(1, max_calls) FROM account
+    WHERE max_calls > (SELECT count(*) FROM slots WHERE slot <= max_calls) ON CONFLICT DO NOTHING)
+UPDATE live_calls SET slotless = NOT slotless WHERE worker = %(worker)s
+    AND slotless = EXISTS (SELECT FROM slots WHERE slots.key = live_calls.key)"""
+"""Make again what an operator may have deleted, to free a slot, say: else there would be no room until a restart."""
 
 SHRINK = """DELETE FROM slots WHERE slot IN (SELECT slot FROM slots
     WHERE slot > (SELECT max_calls FROM account) AND key IS NULL FOR UPDATE SKIP LOCKED)"""

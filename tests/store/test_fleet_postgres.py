@@ -521,6 +521,34 @@ async def test_a_refusal_from_before_all_workers_have_reported_is_asked_again(wo
     assert await fleet.reserve("CA1", 60)
 
 
+DELETED = {
+    "slots that are held": "DELETE FROM slots WHERE key IS NOT NULL",
+    "slots": "DELETE FROM slots",
+    "account": "DELETE FROM account",
+    "account and slots": "TRUNCATE account, slots",
+    "workers": "TRUNCATE workers, slots, live_calls",
+    "everything": "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+}
+
+
+@pytest.mark.parametrize("what", DELETED)
+async def test_what_an_operator_has_deleted_is_there_again_and_the_cap_holds(workers: Workers, what: str) -> None:
+    fleet = await workers.join(2)
+    await fleet.admit(call("CA1"))
+    execute(workers.url, DELETED[what])
+    with capture_logs() as logs:
+        for _ in range(3):
+            fleet._compared = -math.inf
+            with suppress(DatabaseUnavailable):
+                await fleet.beat()
+
+    assert [await fleet.reserve(name, 60) for name in ("CA1", "CA2", "CA3")] == [True, True, False]
+    assert await fleet.claim_turn(1, 60) == 0
+    assert [live.call_sid for live in await fleet.live()] == ["CA1"]
+    assert execute(workers.url, "SELECT count(*), count(key) FROM slots") == [(2, 2)]
+    assert "max_calls_differs" not in {line["event"] for line in logs}
+
+
 @pytest.mark.parametrize("name", ["OR1", "CA1"])
 async def test_a_command_reaches_the_call_on_its_worker(workers: Workers, name: str) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
