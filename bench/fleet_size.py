@@ -151,7 +151,7 @@ class Size:
             self.refused += not await database.ask(statements.ADMIT, admit)
         await trio.sleep(self.rng.uniform(1, 6))
         with self.timed("end"):
-            await database.ask(statements.FREE, {"worker": worker, "keys": [key]})
+            await database.ask(statements.FREE, {"worker": worker, "keys": [key], "sids": []})
 
     async def commands(self, database: Database) -> None:
         """Send commands to calls, and hear them."""

@@ -80,7 +80,8 @@ class PostgresFleet(Fleet):
     """Keys that are being let in: the database may know them before we do."""
     _unreported: set[str] = attrs.field(factory=set, init=False)
     """Keys that hold a slot here of which the database has not been told."""
-    _freed: set[str] = attrs.field(factory=set, init=False)
+    _freed: dict[str, str] = attrs.field(factory=dict, init=False)
+    """What has ended here: the CallSid by key; none where the call was on its way."""
     _giving_up: Collection[str] = attrs.field(default=(), init=False)
     """Keys of slots that the database is being told to empty."""
     _given_up: ParkingLot = attrs.field(factory=ParkingLot, init=False)
@@ -133,12 +134,12 @@ class PostgresFleet(Fleet):
         super().free(key)
         if call is not None:
             self._notes.pop(call.call_sid, None)
-        self._freed.add(key)
+        self._freed[key] = call.call_sid if call is not None else self._freed.get(key, "")
         self._wake.set()
 
     async def _let_in(self, key: str, sql: str, more: Arguments) -> bool:
         self._coming[key] = self._coming.get(key, 0) + 1
-        self._freed.discard(key)
+        self._freed.pop(key, None)
         deadline = trio.current_time() + self.patience
         try:
             with trio.move_on_at(deadline):
@@ -402,9 +403,10 @@ class PostgresFleet(Fleet):
 
     async def _give_up(self) -> None:
         """Give up what has ended here, then keep slots for what may come back, and seat who runs without one."""
-        if freed := list(self._freed):
-            await self._empty(statements.FREE, freed)
-            self._freed.difference_update(freed)
+        if freed := dict(self._freed):
+            await self._empty(statements.FREE, [*freed], [*freed.values()])
+            for key in freed:
+                self._freed.pop(key, None)
             await self.database.ask(statements.SHRINK)
             await seat(self.database)
         for key in list(self._unreported):
@@ -413,11 +415,11 @@ class PostgresFleet(Fleet):
             if is_told and self._lapses.get(key, 0.0) == until:
                 self._unreported.discard(key)
 
-    async def _empty(self, sql: str, keys: Sequence[str]) -> None:
+    async def _empty(self, sql: str, keys: Sequence[str], sids: Sequence[str] = ()) -> None:
         """Empty slots; those of them that are wanted again meanwhile are asked for afterwards."""
         self._giving_up = keys
         try:
-            await self.database.ask(sql, {"worker": self.worker, "keys": keys}, even_away=True)
+            await self.database.ask(sql, {"worker": self.worker, "keys": keys, "sids": [*sids]}, even_away=True)
         finally:
             self._giving_up = ()
             self._given_up.unpark_all()

@@ -86,7 +86,9 @@ UPDATE live_calls SET slotless = false FROM seated WHERE live_calls.key = seated
 """Give running calls beyond the cap the slots that have become free."""
 
 _END = f"""WITH gone AS (DELETE FROM live_calls WHERE worker = %(worker)s AND key = ANY(%(keys)s) RETURNING call_sid),
-notes AS (DELETE FROM call_notes USING gone WHERE call_notes.call_sid = gone.call_sid)
+notes AS (DELETE FROM call_notes WHERE call_sid = ANY(%(sids)s::text[] || ARRAY(SELECT call_sid FROM gone))
+    AND NOT (SELECT coalesce(bool_or(worker <> %(worker)s), false) FROM live_calls l
+        WHERE l.call_sid = call_notes.call_sid))
 UPDATE slots SET {_EMPTY} WHERE key = ANY(%(keys)s)"""  # noqa: S608
 FREE = f"{_END} AND (worker = %(worker)s OR lapses IS NOT NULL)"
 UNHOLD = f"{_END} AND worker = %(worker)s"
@@ -110,6 +112,8 @@ lost AS (DELETE FROM live_calls USING dead WHERE live_calls.worker = dead.worker
     RETURNING live_calls.call_sid, live_calls.about, dead.beat),
 notes AS (DELETE FROM call_notes USING lost WHERE call_notes.call_sid = lost.call_sid
     RETURNING call_notes.call_sid, call_notes.note),
+strays AS (DELETE FROM call_notes WHERE EXISTS (SELECT FROM dead)
+    AND NOT EXISTS (SELECT FROM live_calls WHERE live_calls.call_sid = call_notes.call_sid)),
 cut AS (INSERT INTO cut_calls (call_sid, about, note, died)
     SELECT lost.call_sid, lost.about, notes.note, lost.beat FROM lost LEFT JOIN notes USING (call_sid)
     ON CONFLICT (call_sid) DO UPDATE SET note = coalesce(excluded.note, cut_calls.note) RETURNING 1),
@@ -120,7 +124,8 @@ buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RET
 SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
 """Close what the longest dead worker held: the worker that locks its row does it, and no other does it again.
 
-One whose beat is to come has not beaten since the clock was set back. What was told to a worker while it left goes,
+Notes of calls that it had not reported go with it. One whose beat is to come has not beaten since the clock was set
+back. What was told to a worker while it left goes,
 too: there are words of calls in it.
 """
 

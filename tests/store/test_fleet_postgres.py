@@ -900,6 +900,44 @@ async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Work
     assert await other.noted(FULL.call_sid) is None
 
 
+async def test_no_note_is_left_of_a_call_that_ended_before_the_database_knew_it(workers: Workers) -> None:
+    """It was let in while the database was away, and over before it was reported."""
+    fleet = await workers.join(2)
+    with hidden(fleet.database), suppress(DatabaseUnavailable):
+        await fleet.beat()
+    await fleet.admit(call("OR1", call_sid="CA1"))
+    fleet.note("CA1", running())
+    await fleet._send_beat()
+    fleet.free("OR1")
+    await fleet.beat()
+
+    assert execute(workers.url, "SELECT call_sid FROM call_notes") == []
+
+
+async def test_the_note_of_a_call_that_goes_on_at_another_worker_stays(workers: Workers) -> None:
+    one, other = await workers.join(2, "one"), await workers.join(2, "other")
+    await one.admit(call("CA1"))
+    await other.admit(call("CA1"))
+    other.note("CA1", running())
+    await other.beat()
+    one.free("CA1")
+    await one.beat()
+
+    assert execute(workers.url, "SELECT call_sid FROM call_notes") == [("CA1",)]
+
+
+async def test_no_note_is_left_of_a_call_that_a_dead_worker_had_not_reported(workers: Workers) -> None:
+    one, dead = await workers.join(2, "one"), await workers.join(2, "dead")
+    await one.admit(call("CA1"))
+    for fleet, call_sid in ((one, "CA1"), (dead, "CA2")):
+        fleet.note(call_sid, running())
+        await fleet.beat()
+    execute(workers.url, OLDER, "dead")
+    await close_dead(one.database, "one")
+
+    assert execute(workers.url, "SELECT call_sid FROM call_notes") == [("CA1",)]
+
+
 async def test_a_worker_hears_nothing_before_there_are_tables_and_everything_when_there_are(workers: Workers) -> None:
     fleet, heard = PostgresFleet(2, workers.database(), worker="first"), list[WorkerMessage]()
 
