@@ -1,5 +1,6 @@
 """The console in use, in Chromium: filters and pages, the keyboard, what is empty or away, and a line that breaks."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -633,3 +634,26 @@ async def test_the_page_of_a_call_that_was_put_through_shows_what_becomes_of_it(
                     wait_until(page, lambda: page.locator(".badge").inner_text() == "transferred")
 
         await visit(drive)
+
+
+COUNTED = """globalThis.waits = [];
+const real = globalThis.setTimeout;
+globalThis.setTimeout = (then, ms, ...more) => { waits.push(ms); return real(then, ms / 1000, ...more); };"""
+
+
+async def test_a_call_whose_outcome_is_never_told_is_asked_about_less_and_less(tmp_path: Path) -> None:
+    async with served(tmp_path, attrs.evolve(sample_record(), outcome="transferring")) as console:
+
+        def drive() -> list[float]:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.add_init_script(COUNTED)
+                page.goto(console.origin + PAGES["after"])
+                wait_until(page, lambda: page.evaluate("waits.length") > 14)
+                return cast("list[float]", page.evaluate("waits"))
+
+        waits = await visit(drive)
+
+    assert waits[0] <= 3000
+    assert len([wait for wait in itertools.accumulate(waits) if wait < 60_000]) < 8
+    assert min(waits[-3:]) >= 60_000

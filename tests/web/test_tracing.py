@@ -391,6 +391,14 @@ def test_a_filler_is_no_answer_and_the_turn_goes_on_until_there_is_one(receiver:
     ]  # fmt: skip
 
 
+def test_an_answer_behind_a_filler_is_of_the_callers_turn(receiver: Receiver) -> None:
+    filler = (8.0, started(2)), (8.0, facts.FillerSaid("advisor", 2)), (9.0, ended(2))
+
+    found = drawn(receiver, (5.0, HEARD), *filler, (10.0, started(3)), (12.0, ended(3)))
+
+    assert found == [("turn", 5.0, 12.0)]
+
+
 def test_a_message_that_was_injected_is_spoken_and_neither_heard_nor_thought(receiver: Receiver) -> None:
     report = told(2, tts_latency=0.1, total_latency=2.2)
 

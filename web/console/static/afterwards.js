@@ -102,4 +102,6 @@ if (audio) {
 
 // A call that was put through may come back to an agent: its live page, or what became of it, takes the place of this.
 const unsettled = (page) => page.querySelector("[data-unsettled]") !== null;
-if (unsettled(document)) renew(() => location.href, 3000, (told) => unsettled(told) || location.reload());
+// Of some calls nobody ever says what did: those are asked about once a minute.
+const settled = (told) => unsettled(told) || location.reload();
+if (unsettled(document)) renew(() => location.href, 3000, settled, 60_000);

@@ -1,18 +1,21 @@
 // A part of a page that is asked for again every few seconds, and not while the page is hidden.
 
-/** Hand the document at `address()`, if it names one, to `show`, and so on every `every` milliseconds. */
-export function renew(address, every, show) {
-  const again = () => setTimeout(renew, every, address, every, show);
+/**
+ * Hand the document at `address()`, if it names one, to `show`, and so on every `every` milliseconds; each wait is
+ * longer than the one before, up to `slowest`.
+ */
+export function renew(address, every, show, slowest = every, wait = every) {
+  const again = (after, next) => setTimeout(renew, after, address, every, show, slowest, next);
   const wanted = document.hidden ? null : address();
   if (wanted === null) {
-    again();
+    again(every, every);
     return;
   }
   const asked = new XMLHttpRequest(); // it parses a document, in which nothing is run or loaded
   asked.responseType = "document";
   asked.addEventListener("loadend", () => {
     if (asked.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
-    again(); // where the server is away, or tells what cannot be shown, the next try tells
+    again(wait, Math.min(1.5 * wait, slowest)); // where the server is away, or tells what cannot be shown, the next try tells
     if (asked.status === 200) show(asked.response);
   });
   asked.open("GET", wanted);
