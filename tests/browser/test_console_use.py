@@ -138,6 +138,10 @@ async def test_the_calls_that_go_on_come_and_go_by_themselves(tmp_path: Path) ->
                 wait_until(page, lambda: page.evaluate("document.activeElement.name") == "q")
                 trio.from_thread.run_sync(go)
                 wait_until(page, lambda: page.get_by_text(TEXT["no_live"]).is_visible())
+                assert page.get_by_text(TEXT["no_calls"]).is_visible()
+                trio.from_thread.run(console.there.records.save, sample_record())  # it takes a moment
+                wait_until(page, lambda: rows(page) == 1)
+                assert not page.get_by_text(TEXT["no_calls"]).is_visible()
 
         await visit(drive)
 
@@ -313,6 +317,43 @@ async def test_long_names_leave_room_and_words_from_right_to_left_are_read_so(tm
                 assert page.locator("dd").filter(has_text='{"id":[1]}').count() == 1
                 cells = [*page.locator(".turn td:nth-child(3)").all(), page.locator("dd").filter(has_text=ARABIC).first]
                 assert [cell.evaluate(PLACES_OF_ENDS) > 0 for cell in cells] == [True, False, True]
+
+        await visit(drive)
+
+
+async def test_a_count_stays_in_one_line_and_a_time_says_its_zone_on_a_phone(tmp_path: Path) -> None:
+    async with served(tmp_path, sample_record()) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page(viewport={"width": 360, "height": 800})
+                page.goto(console.origin + PAGES["after"])
+                heights = page.locator("table.small .count").evaluate_all(
+                    "cells => cells.map((cell) => { const range = document.createRange(); "
+                    "range.selectNodeContents(cell); "
+                    "return new Set([...range.getClientRects()].map(({ top }) => Math.round(top / 9))).size; })"
+                )
+                assert set(cast("list[int]", heights)) == {1}
+                page.goto(console.origin)
+                begun = page.locator(".calls tbody th").first
+                assert TEXT["zone"] in begun.evaluate("cell => getComputedStyle(cell, '::after').content")
+
+        await visit(drive)
+
+
+async def test_back_from_a_call_the_form_asks_for_the_list_that_is_shown(tmp_path: Path) -> None:
+    async with served(tmp_path, *many_records()) as console:
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(f"{console.origin}/?direction=outbound")
+                page.select_option("[name=direction]", "inbound")
+                page.locator("table.calls tbody th a").first.click()
+                page.wait_for_url("**/calls/**")
+                page.go_back()
+                wait_until(page, lambda: page.locator("[name=direction]").count() == 1)
+                assert asked(page)["direction"] == page.input_value("[name=direction]") == "outbound"
 
         await visit(drive)
 

@@ -71,7 +71,8 @@ def shown_duration(seconds: float) -> str:
 
 
 def shown_moment(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 async def render(template: str, **context: object) -> str:

@@ -1,6 +1,6 @@
 """One call afterwards: what its page shows of record, journal and recording, and what is gone once it is erased."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -15,10 +15,10 @@ from store.prices import costs_of, read_prices
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord, Usage
 from tests.demo.sample import sample_journal
 from tests.web.console.visitors import Visitor, signed_in
-from tests.web.fakes import CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
-from web.calls.live_calls import KnownCall
+from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
+from web.calls.live_calls import PAGE_CALLER, KnownCall
 from web.console.afterwards import retold
-from web.console.rendering import TEXT
+from web.console.rendering import TEXT, shown_duration, shown_moment
 
 HOSTILE = "</script><script>alert(1)</script>\"'><svg onload=alert(1)>{{ 7 * 7 }}"
 PAGE = f"/console/calls/{CALL_SID}"
@@ -61,6 +61,26 @@ async def test_the_page_shows_what_was_said_and_what_was_heard(tmp_path: Path) -
     assert "session_crashed: Hello" in page
     assert "look_up" in page
     assert "<dt>Hello</dt><dd>Hello</dd>" in page
+
+
+@pytest.mark.parametrize("shown", [shown_moment, shown_duration])
+def test_no_time_has_sixty_seconds_and_each_is_what_it_is_nearest_to(shown: Callable[[float], str]) -> None:
+    for tenth in range(7300 * 10):
+        minutes, _, seconds = shown(tenth / 10 + 0.06).partition(":")
+
+        assert float(seconds) < 60
+        assert len(seconds.partition(".")[0]) == 2
+        assert abs(60 * int(minutes) + float(seconds) - tenth / 10) <= 0.57
+
+
+async def test_a_call_without_a_line_of_ours_names_none() -> None:
+    there = exchange(records=MemoryRecords())
+    for call_sid, line in ((CALL_SID, ""), (OTHER_CALL_SID, "+15551230000")):
+        await there.records.save(record(call_sid, line=line, caller=PAGE_CALLER))
+    pages = [(await signed_in(there).ask("GET", f"/console/calls/{sid}")).text for sid in (CALL_SID, OTHER_CALL_SID)]
+
+    assert [f"· {TEXT['on_line']} " in page for page in pages] == [False, True]
+    assert TEXT["unknown_caller"] not in pages[0]
 
 
 async def test_what_was_heard_but_for_a_space_was_heard(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The list of calls: what the address asks for, page by page, with nothing of a caller's taken for markup."""
 
 import re
+from typing import cast
 
 import pytest
 import trio
@@ -8,6 +9,8 @@ from markupsafe import escape
 from trio.testing import MockClock
 
 from actors.facts import FloorTaken
+from agents.roster import default_roster
+from agents.spec import AgentSpec
 from store.calls import DatabaseUnavailable
 from store.memory import MemoryRecords
 from store.orders.campaigns import NewContact
@@ -32,7 +35,7 @@ async def kept(count: int, **changes: object) -> MemoryRecords:
 
 
 def called(page: str) -> list[str]:
-    return re.findall(r'<th scope="row"><a href="/console/calls/(CA[0-9]+)"', page)
+    return re.findall(r'<th scope="row"[^>]*><a href="/console/calls/(CA[0-9]+)"', page)
 
 
 async def test_every_page_follows_the_one_before(autojump_clock: MockClock) -> None:
@@ -73,6 +76,19 @@ async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str,
 
     assert rows[0] == (f"CA{PAGE}", f"1:15 · advisor · qualifier: <q>{escape(HOSTILE)}</q>")
     assert (len(rows), rows[-1]) == (PAGE + 1, ("CA0", ""))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_where_there_is_one_agent_nobody_can_be_handed_the_floor(count: int, autojump_clock: MockClock) -> None:
+    there = exchange()
+    context = context_of(there)
+    offered = cast("dict[str, AgentSpec]", context.services.roster.agents)
+    offered.update([*default_roster().agents.items()][:count])
+    Running.of(context.watched.watch("CA1"))
+    page = (await signed_in(there).ask("GET", "/console/calls/CA1")).text
+
+    assert ('data-command="handoff"' in page) == (count > 1)
+    assert ('data-command="say"' in page, TEXT["no_script"] in page) == (True, True)
 
 
 @pytest.mark.parametrize("target", ["/", "/console/live", f"/console/calls/CA{0:032}", "/console/campaigns"])

@@ -37,6 +37,7 @@ function step(fact, text, deadline = 0) {
 // A handoff goes to another agent than the one that has the floor.
 function offerOthers(holder) {
   const choice = document.querySelector("#operate [name=to]");
+  if (choice === null) return; // a roster of one agent
   const others = [...choice.options].filter((option) => option.value !== holder);
   for (const option of choice.options) option.disabled = !others.includes(option);
   if (choice.value === holder) choice.value = others[0]?.value ?? "";

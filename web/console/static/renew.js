@@ -11,13 +11,28 @@ export function renew(address, every, show, slowest = every, wait = every) {
     again(every, every);
     return;
   }
+  ask(wanted, (told) => {
+    again(wait, Math.min(1.5 * wait, slowest)); // where the server is away, or tells what cannot be shown, the next try tells
+    if (told !== null) show(told);
+  });
+}
+
+/** Hand the document at an address to `show`: null where the server has none. */
+export function ask(address, show) {
   const asked = new XMLHttpRequest(); // it parses a document, in which nothing is run or loaded
   asked.responseType = "document";
   asked.addEventListener("loadend", () => {
     if (asked.status === 401) location.reload(); // the session is over: the form to sign in takes the page's place
-    again(wait, Math.min(1.5 * wait, slowest)); // where the server is away, or tells what cannot be shown, the next try tells
-    if (asked.status === 200) show(asked.response);
+    show(asked.status === 200 ? asked.response : null);
   });
-  asked.open("GET", wanted);
+  asked.open("GET", address);
   asked.send();
+}
+
+/** Change what is in a box; the keyboard's focus stays on its link. */
+export function replace(box, change) {
+  const held = box.contains(document.activeElement) ? document.activeElement.href : null;
+  change();
+  if (held === null || document.activeElement.href === held) return;
+  [...box.querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
 }
