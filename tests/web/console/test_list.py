@@ -79,11 +79,16 @@ async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str,
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_where_there_is_one_agent_nobody_can_be_handed_the_floor(count: int, autojump_clock: MockClock) -> None:
+async def test_where_there_is_one_agent_nobody_can_be_handed_the_floor(
+    count: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = exchange()
     context = context_of(there)
     offered = cast("dict[str, AgentSpec]", context.services.roster.agents)
-    offered.update([*default_roster().agents.items()][:count])
+    for name in [*offered]:
+        monkeypatch.delitem(offered, name)
+    for name, agent in [*default_roster().agents.items()][:count]:
+        monkeypatch.setitem(offered, name, agent)
     Running.of(context.watched.watch("CA1"))
     page = (await signed_in(there).ask("GET", "/console/calls/CA1")).text
 
