@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from simulators.scenario import Scenario
 from store.records import CallRecord
 
-HUNG_UP = "caller_hung_up"
 _KEYS = re.compile(r"\(pressed \d+ keys?\)$|The caller pressed .* on the keypad")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -22,21 +21,16 @@ def shortcomings(scenario: Scenario, record: CallRecord) -> tuple[str, ...]:
 
 
 def _shortcomings(scenario: Scenario, record: CallRecord) -> Iterator[str]:
-    if record.outcome not in endings(scenario):
-        yield f"the call ended as {record.outcome}, not as {' or '.join(endings(scenario))}"
+    if record.outcome not in scenario.endings:
+        yield f"the call ended as {record.outcome}, not as {' or '.join(scenario.endings)}"
     if scenario.faults:
         return
     yield from _wrong_words(spoken_words(scenario), heard_words(record))
     expected, came = tuple(scenario.agents), agents(record)
-    if came != (expected[: len(came)] if _caller_hangs_up(scenario) else expected):
+    if came != (expected[: len(came)] if scenario.caller.leaves else expected):
         yield f"the agents were {_listed(came)}; the scenario has {_listed(expected)}"
     if record.frames.unheard:
         yield f"{record.frames.unheard} frames of the caller's audio were heard by no agent"
-
-
-def endings(scenario: Scenario) -> tuple[str, ...]:
-    """List the outcomes that the scenario allows: a caller who hangs up ends the call too."""
-    return (scenario.ends, HUNG_UP) if _caller_hangs_up(scenario) else (scenario.ends,)
 
 
 def spoken_words(scenario: Scenario) -> tuple[str, ...]:
@@ -68,10 +62,6 @@ def _wrong_words(spoken: tuple[str, ...], heard: tuple[str, ...]) -> Iterator[st
             yield f"an agent heard “{got}”, which the caller did not say then"
         elif tag == "replace":
             yield f"the caller said “{said}”, an agent heard “{got}”"
-
-
-def _caller_hangs_up(scenario: Scenario) -> bool:
-    return scenario.caller.hangs_up or any(line.hangs_up for line in scenario.caller.lines)
 
 
 def _listed(names: tuple[str, ...]) -> str:

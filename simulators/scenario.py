@@ -113,6 +113,11 @@ class Caller:
     lines: tuple[CallerLine, ...] = ()
     """What the caller does, in order."""
 
+    @property
+    def leaves(self) -> bool:
+        """Whether the caller hangs up, at the end or as a line."""
+        return self.hangs_up or any(line.hangs_up for line in self.lines)
+
 
 @attrs.frozen
 class Human:
@@ -161,6 +166,11 @@ class Scenario:
     """Left out where the scenario does not care: Twilio's knobs say how a dialled number answers."""
     ends: str = "completed"
     """The outcome that the call should have."""
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The outcomes that it allows: a caller who hangs up ends the call too."""
+        return (self.ends, "caller_hung_up") if self.caller.leaves else (self.ends,)
 
     def check_agents(self, functions: Mapping[str, Collection[str]]) -> None:
         """Refuse a script for an agent that a roster does not have, or calls of a function that this agent has not.

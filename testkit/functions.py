@@ -166,9 +166,7 @@ def watched(
     def observed(agent: str, spec: FunctionSpec) -> FunctionSpec:
         async def handler(arguments: object, context: CallContext) -> Outcome:
             at = trio.current_time() - began
-            runs.append(
-                FunctionRun(at, agent, spec.name, orjson.dumps(_plain(arguments), default=str).decode(), spec.acts)
-            )
+            runs.append(FunctionRun(at, agent, spec.name, _written(arguments), spec.acts))
             watch = StepWatch(trio.lowlevel.current_task())
             noted = [] if {*doubles} & {*names_of(agent, spec)} else failures
             try:
@@ -244,13 +242,13 @@ def _raising(at: float, function: str, failures: list[HandlerFailed]) -> Iterato
             failures.append(HandlerFailed(at, function, f"it raised {describe(raised[0])}", place))
 
 
-def arguments_read(spec: FunctionSpec, arguments: Mapping[str, object]) -> Mapping[str, JSON]:
-    """Return what a function makes of arguments, as JSON: "3" may be a number, and what was left out a default."""
+def arguments_read(roster: Roster, agent: str, function: str, arguments: str) -> str:
+    """Write what a function makes of a model's arguments, as a `FunctionRun` has them; empty where it refuses them."""
+    spec = roster.agents[agent].function(function) if agent in roster.agents else None
     try:
-        read = json_of(spec.parse(orjson.dumps(arguments).decode()))
+        return _written(spec.parse(arguments)) if spec is not None else ""
     except ArgumentsRefused:
-        return {}
-    return read if isinstance(read, dict) else {}
+        return ""
 
 
 def _unfit(outcome: object) -> str:
@@ -268,8 +266,8 @@ def _unknown_agent(outcome: object, roster: Roster) -> str:
     return f"it handed the call to {outcome.to!r}, which is no agent of the roster; there are {there_are}"
 
 
-def _plain(arguments: Any) -> object:  # noqa: ANN401 - whatever class a function has for its arguments
-    return attrs.asdict(arguments) if attrs.has(type(arguments)) else repr(arguments)
+def _written(arguments: object) -> str:
+    return orjson.dumps(json_of(arguments), default=str).decode()
 
 
 def _with_functions(roster: Roster, change: Callable[[str, FunctionSpec], FunctionSpec]) -> Roster:

@@ -69,7 +69,7 @@ async def play(
     `functions` puts doubles in the place of handlers by name; the others are the roster's own. `faults` are lines such
     as "deepgram: drop after 8 s". `line` is our number, which `AGENTS_INBOUND` looks up; `agents` and `metadata` are
     what an order has; `env` are settings of the functions, over those of the roster's `DEMO`. `excused` names what this
-    call need not keep (a promise by its number, or "consent", "goodbye", "answer", "facts"), each with the reason.
+    call need not keep (a promise by its number, or a rule by its name, such as "consent"), each with the reason.
 
     *Raises* `PromiseBroken` with a sentence for everything that is broken, `CannotPlay` without the mock clock and for
     a name that there is not, and `ScenarioError`.

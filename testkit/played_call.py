@@ -5,6 +5,7 @@ place. A turn is a turn of the caller's, counted from 1: "after turn 3" is any t
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from enum import Enum
@@ -46,7 +47,11 @@ class Handoff:
 
 @attrs.frozen
 class Called:
-    """A function that the model called, and what it was answered; None while it was not."""
+    """A function that the model called, and what it was answered; None while it was not.
+
+    `arguments` are as the model wrote them, `read` as the handler was given them; None where none was run, as for
+    arguments that were refused.
+    """
 
     agent: str
     name: str
@@ -54,6 +59,7 @@ class Called:
     arguments: Mapping[str, object]
     result: str | None = None
     ok: bool | None = None
+    read: Mapping[str, object] | None = None
 
 
 @attrs.define
@@ -113,12 +119,15 @@ class PlayedCall(Witnessed):
     def calls(self) -> list[Called]:
         """The functions that the model called."""
         answers = {fact.number: fact for fact in self.facts(facts.FunctionAnswered)}
-        found = list[Called]()
+        found, runs = list[Called](), Counter((run.agent, run.name, run.arguments) for run in self.runs)
         for entry in self.entries:
             if isinstance(fact := entry.fact, facts.FunctionCalled):
                 answered = answers.get(fact.number)
                 result, ok = (answered.result, answered.ok) if answered else (None, None)
-                found.append(Called(fact.agent, fact.name, entry.at, _read(fact.arguments), result, ok))
+                run = fact.agent, fact.name, arguments_read(self.roster, fact.agent, fact.name, fact.arguments)
+                read = _read(run[2]) if runs[run] > 0 else None
+                runs[run] -= 1
+                found.append(Called(fact.agent, fact.name, entry.at, _read(fact.arguments), result, ok, read))
         return found
 
     def gap(self, to: str) -> float:
@@ -194,12 +203,19 @@ class PlayedCall(Witnessed):
         return self
 
     def expect_called(self, name: str, /, times: int | None = None, **arguments: object) -> Self:
-        """Expect the model to have called a function with these arguments among others, so many times."""
+        """Expect the model to have called a function with these arguments among others, so many times.
+
+        A call counts if its handler was run: one with arguments that were refused has done nothing.
+        """
         self._refuse_unknown("function", [name])
-        found = [called for called in self.calls if called.name == name]
+        every = [called for called in self.calls if called.name == name]
+        found = [called for called in every if called.read is not None]
         sent = {key: _sent(value) for key, value in arguments.items()}
-        matching = [called for called in found if self._has(called, sent)]
+        matching = [called for called in found if _has(called, sent)]
         wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
+        if every and not found and times != 0:
+            told = f"at {every[0].at:.2f} s with {dict(every[0].arguments)}, but not run: {every[0].result}"
+            raise self.failure(f"expected {wanted}; it was called {told}", every[0].at)
         if not found and times != 0:
             others = sorted({called.name for called in self.calls})
             raise self.failure(f"expected {wanted}; it was not called; {', '.join(others) or 'no function'} was")
@@ -259,12 +275,6 @@ class PlayedCall(Witnessed):
                 )
         return self
 
-    def _has(self, called: Called, sent: Mapping[str, object]) -> bool:
-        """Say whether a call has these arguments: as the model wrote them, or as its function reads them."""
-        spec = self.roster.agents[called.agent].function(called.name) if called.agent in self.roster.agents else None
-        read = {**called.arguments, **(arguments_read(spec, called.arguments) if spec is not None else {})}
-        return all(value in (called.arguments.get(name), read.get(name)) for name, value in sent.items())
-
     def _refuse_unknown(self, kind: str, names: Iterable[str]) -> None:
         """Refuse a misspelt name: that nobody called it, or handed the call to it, is true of any."""
         agents = self.roster.agents
@@ -284,6 +294,12 @@ class PlayedCall(Witnessed):
 def _read(arguments: str) -> Mapping[str, object]:
     read = json_or(arguments or "{}", arguments)
     return read if isinstance(read, dict) else {"": read}
+
+
+def _has(called: Called, sent: Mapping[str, object]) -> bool:
+    """Say whether a call has these arguments: as the model wrote them, or as its function reads them."""
+    read = {**called.arguments, **(called.read or {})}
+    return all(value in (called.arguments.get(name), read.get(name)) for name, value in sent.items())
 
 
 def _sent(value: object) -> object:

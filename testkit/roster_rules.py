@@ -15,6 +15,7 @@ from actors.line.ledger import SWITCHBOARD
 from agents.announcing import announced
 from agents.quoting import word_set
 from simulators.deepgram.brain import words_of
+from store.records import TRANSFERRING
 from testkit.call_end import LEFT
 from testkit.manners import (
     goodbyes_are_said,
@@ -54,6 +55,20 @@ def handlers_work(call: PlayedCall) -> Iterator[str]:
             f"the handler of {failed.function} had a mistake at {failed.at:.2f} s{place}: {failed.what}; the model was "
             "told that it did not work (raise FunctionFailed for what can go wrong)"
         )
+
+
+def the_script_is_played(call: PlayedCall) -> Iterator[str]:
+    """A call without a fault ends as its scenario says, and not before the caller has said all of their lines.
+
+    Where the call is put through to a person it is over, whatever the scenario has for the person.
+    """
+    if call.faults or call.outcome == TRANSFERRING:
+        return
+    if call.outcome not in call.script.endings:
+        yield f"the call ended as {call.outcome}, and its scenario as {' or '.join(call.script.endings)} (`ends`)"
+    lines = [line.says for line in call.script.caller.lines if line.says]
+    for text in lines[len(spoken_lines(call)) :]:
+        yield f"the call was over at {call.the_record.duration:.2f} s, before the caller could say {text!r}"
 
 
 def what_is_announced_is_done(call: PlayedCall) -> Iterator[str]:
@@ -121,6 +136,7 @@ def words_in_roster(call: PlayedCall) -> set[str]:
 
 
 RULES: Final[Mapping[str, Callable[[PlayedCall], Iterator[str]]]] = {
+    "script": the_script_is_played,
     "consent": handoffs_have_consent,
     "goodbye": goodbyes_are_said,
     "answer": turns_are_answered,

@@ -83,6 +83,7 @@ class Struck:
         count = Striker(None, blow)
         with instrumented(count):
             await self.call.play(excused=excused)
+        excused = {**(excused or {}), "script": "the caller leaves"}
         striker = Striker(max(1, round((self.share or 0.0) * count.steps)), blow)
         with instrumented(striker):
             return await self.call.play(excused=excused)

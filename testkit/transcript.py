@@ -107,6 +107,18 @@ def _done(fact: facts.Fact) -> Iterator[tuple[str, str]]:
             yield agent, f"[calls {name} {arguments}]"
         case facts.FunctionAnswered(agent=agent, name=name, result=result, ok=ok):
             yield agent, f"[{name} {'answers' if ok else 'fails'}: {result}]"
+        case facts.FunctionWithdrawn(agent=agent, name=name):
+            yield agent, f"[{name} is cancelled: the caller speaks on]"
+        case facts.SessionCrashed(agent=agent, error=error):
+            yield agent, f"[session lost: {error}]"
+        case facts.SessionRestarting(agent=agent):
+            yield agent, "[restarts]"
+        case _:
+            yield from _handed_on(fact)
+
+
+def _handed_on(fact: facts.Fact) -> Iterator[tuple[str, str]]:
+    match fact:
         case facts.HandoffCommitted(agent=agent, to=to, took=took, how=how):
             way = "" if how == "hard" else f" ({how})"
             yield agent, f"[hands the call to {to}{way}, {took:.1f} s after asking for it]"
@@ -114,9 +126,5 @@ def _done(fact: facts.Fact) -> Iterator[tuple[str, str]]:
             yield agent, f"[does not become {to} on its session: {why}]"
         case facts.HandoffFailed(agent=agent, to=to, why=why):
             yield agent, f"[cannot hand the call to {to}: {why}]"
-        case facts.SessionCrashed(agent=agent, error=error):
-            yield agent, f"[session lost: {error}]"
-        case facts.SessionRestarting(agent=agent):
-            yield agent, "[restarts]"
         case _:
             pass

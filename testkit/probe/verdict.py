@@ -12,10 +12,9 @@ from typing import Final
 
 import attrs
 
-from agents.arguments import ArgumentsRefused
+from agents.arguments import ArgumentsRefused, json_of
 from agents.roster import Roster
 from protocol.fields import json_or
-from testkit.functions import arguments_read
 from testkit.probe.cases import Case
 from testkit.probe.cassettes import Cassette, Cassettes, Run
 
@@ -66,13 +65,12 @@ def judge(case: Case, run: Run, roster: Roster) -> str:
 def _wrong_arguments(case: Case, made: str, roster: Roster) -> str:
     spec = roster.agents[case.agent].function(case.function)
     try:
-        if spec is not None:
-            spec.parse(made)
+        meant = json_of(spec.parse(made)) if spec is not None else {}
     except ArgumentsRefused as refused:
         return f"it called {case.function} with arguments that are refused: {refused}"
     read = json_or(made, None)
     given = read if isinstance(read, dict) else {}  # a handoff is done with that, too
-    meant = arguments_read(spec, given) if spec is not None else {}
+    meant = meant if isinstance(meant, dict) else {}
     for name, value in case.arguments.items():
         if value not in (given.get(name), meant.get(name)):
             return f"it called {case.function} with {name}={given.get(name)!r} in the place of {value!r}"

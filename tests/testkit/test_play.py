@@ -15,7 +15,7 @@ from agents.extras import Extras
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking, transfer_to_human
 from agents.roster import RosterError, default_roster, load_roster
 from agents.spec import AgentSpec
-from simulators.scenario import Scenario, ScenarioError, shipped_scenarios
+from simulators.scenario import Scenario, ScenarioError, ScriptedCall, shipped_scenarios
 from testkit import (
     CannotPlay,
     ExpectationFailed,
@@ -422,6 +422,76 @@ async def test_a_double_that_refuses_tells_the_model_each_problem(autojump_clock
     call = await play(roster(), GOOD, functions={"look_up": double}, excused={"answer": "no words for it"})
 
     assert call.calls[0].result == '{"error":"The number has six digits. It begins with A."}'
+
+
+ENDS_EARLY = (says(WHERE), answers("desk", "It is sent. Goodbye.", calls=mistakes.ENDS), says(PLEASE))
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (
+            conversation(*ENDS_EARLY),
+            r"script: the call was over at \d+\.\d\d s, before the caller could say 'Yes please",
+        ),
+        (
+            conversation(says(BYE), answers("desk", "Goodbye.", calls=mistakes.ENDS), ends="caller_silent"),
+            r"script: the call ended as completed, and its scenario as caller_silent",
+        ),
+        (
+            conversation(says(WHERE), answers("desk", "It is sent."), hangs_up=True, ends="completed"),
+            "",
+        ),
+    ],
+)
+async def test_a_call_that_is_not_as_its_scenario_says_is_no_success(
+    autojump_clock: MockClock, script: Scenario, sentence: str
+) -> None:
+    """An agent that hangs up on everybody would pass each test that only hears its words."""
+    if not sentence:
+        await play(roster(), script)
+        return
+    with pytest.raises(PromiseBroken, match=sentence):
+        await play(roster(), script)
+    await play(roster(), script, excused={"script": "it is meant to"})
+    await play(roster(), script, ["line: noise 60 dB"])
+
+
+@pytest.mark.parametrize("odd", [calls("look_up", number=True), calls("look_up", number=["A-1744"])])
+async def test_a_call_whose_arguments_were_refused_was_no_call(autojump_clock: MockClock, odd: ScriptedCall) -> None:
+    """The script has the model call it: that says nothing of the agent. What counts is that the handler was run."""
+    refused = answers("desk", "Let me look.", calls=odd, on_error="I can't find it. Shall I pass you on?")
+    script = conversation(says(WHERE), refused, says(PLEASE), answers("desk", calls=HANDS_ON), *mistakes.TAKES_BACK)
+
+    call = await play(roster(), script)
+
+    call.expect_called("look_up", times=0)
+    assert [each.read is None for each in call.calls if each.name == "look_up"] == [True]
+    for times, number in ((None, {}), (1, {}), (None, odd.arguments)):
+        with pytest.raises(ExpectationFailed, match=r"it was called at .*, but not run: .*`number` "):
+            call.expect_called("look_up", times=times, **cast("Any", number))
+
+
+async def test_a_call_that_was_refused_and_then_mended_was_one(autojump_clock: MockClock) -> None:
+    mended = (says("I mean A one seven."), LOOKS)
+    odd = calls("look_up", number=1744)
+    refused = answers("desk", "Let me look.", calls=odd, on_error="Which number was it?")
+    ends = (says(PLEASE), answers("desk", calls=HANDS_ON), *mistakes.TAKES_BACK)
+
+    call = await play(roster(), conversation(says(WHERE), refused, *mended, *ends))
+
+    call.expect_called("look_up", times=1).expect_called("look_up", times=1, number="A-1744")
+
+
+async def test_a_call_that_the_service_cancels_is_in_the_transcript(autojump_clock: MockClock) -> None:
+    """The caller speaks on while the handler is at work, and its answer is wanted no more."""
+    speaks_on = (says("No, leave it.", pause=0.3), answers("desk", "Fine. Shall I pass you on?"))
+    ends = (says(PLEASE), answers("desk", calls=HANDS_ON), *mistakes.TAKES_BACK)
+    script = conversation(says(WHERE), LOOKS, *speaks_on, *ends)
+
+    call = await play(roster(), script, functions={"look_up": answer({}, after=5.0)}, excused={"answer": "they go on"})
+
+    assert "[look_up is cancelled: the caller speaks on]" in str(call)
 
 
 async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) -> None:
