@@ -15,7 +15,7 @@ import orjson
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.context import has_yield
-from agents.functions import FunctionSpec, no_handler
+from agents.functions import FunctionSpec
 from agents.quoting import SPEAKERS
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
@@ -268,9 +268,7 @@ def _arguments(function: FunctionSpec) -> Found:
 def _handler(function: FunctionSpec) -> Found:
     handler, name = function.handler, getattr(function.handler, "__name__", "")
     example = f"async def {name if name.isidentifier() else function.name}(arguments, context)"
-    if handler is no_handler:
-        yield ".handler", f"there is no handler; write {example}, and give it here"
-    elif has_yield(handler):
+    if has_yield(handler):
         yield ".handler", "has a yield in it: return one outcome; what is said meanwhile is for context.say()"
     elif not function.has_handler():
         yield ".handler", f"is no async function: write {example}, or put @blocking over it"

@@ -23,7 +23,7 @@ __all__ = [
     "END_CONVERSATION", "GOODBYES", "JSON", "MAYBE_DONE", "PASSING_ON", "RECORD_SATISFACTION", "SCHEDULE_FOLLOWUP",
     "Answer", "ArgumentsRefused", "Between", "CallContext", "EndCall", "FunctionFailed", "FunctionSpec", "HandOff",
     "Handler", "Outcome", "SchemaRefused", "TransferToHuman", "blocking", "hand_back",
-    "handoff_to_next_agent", "no_handler", "transfer_to_human",
+    "handoff_to_next_agent", "transfer_to_human",
 ]  # fmt: skip
 
 
@@ -115,11 +115,6 @@ Outcome: TypeAlias = Answer | HandOff | EndCall | TransferToHuman
 Handler: TypeAlias = Callable[..., Awaitable[Outcome]]
 
 
-async def no_handler(arguments: object, context: CallContext) -> Outcome:
-    """Takes the place of a missing handler: a roster that has it does not load."""
-    raise NotImplementedError(f"{type(arguments).__name__} of agent {context.agent} has no handler")
-
-
 @attrs.frozen
 class FunctionSpec:
     """One function of an agent, as data; `deadline` is in seconds.
@@ -138,7 +133,7 @@ class FunctionSpec:
     name: str
     description: str
     arguments: type[object]
-    handler: Handler = no_handler
+    handler: Handler
     defer_until_eot: bool = False
     deadline: float = 10.0
     leads_to: str = attrs.field(default="", kw_only=True)
@@ -177,7 +172,7 @@ class FunctionSpec:
     def has_handler(self) -> bool:
         """Say whether there is something that can be awaited, in decorators that return what it returns, too."""
         entries = (self.handler, inspect.unwrap(self.handler), type(self.handler).__call__)
-        return self.handler is not no_handler and any(map(inspect.iscoroutinefunction, entries))
+        return any(map(inspect.iscoroutinefunction, entries))
 
 
 @attrs.frozen

@@ -337,7 +337,6 @@ FUNCTION = FunctionSpec("act", "Acts.", HandoffArguments, answer)
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (FunctionSpec("act", "Acts.", HandoffArguments), "functions.act.handler: there is no handler"),
         (
             attrs.evolve(FUNCTION, handler=cast("Handler", not_awaitable)),
             "functions.act.handler: is no async function: write async def not_awaitable(arguments, context), or put",
