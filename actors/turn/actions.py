@@ -5,8 +5,8 @@ import attrs
 from actors.policy import describe_keys
 from actors.turn import effects
 from actors.turn.effects import SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, EndWanted, FloorGiven, PutThroughFailed
-from actors.turn.parts import CEASED, DEAF_WORDS, LONG_AGO, NEVER, Session
+from actors.turn.events import LONG_AGO, CloseAsked, EndWanted, FloorGiven, PutThroughFailed
+from actors.turn.parts import CEASED, DEAF_WORDS, NEVER, Session
 from actors.turn.state import SILENT, CallerState, Debt, Phase, TurnState, VoiceState
 
 
@@ -21,11 +21,11 @@ class Actions(TurnState):
         if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
             self.is_opened, self.sentences = not given.owes, given.sentences
+            if not given.greeting:  # else it is the same service, with another agent
+                self.session = Session()
             if converses:
                 self._begin_session(given)
-            if not given.greeting:  # else it is the same service, with another agent
-                self.session.late_filler = ""
-            elif converses:
+            if converses and given.greeting:
                 self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
             if given.owes:
                 self.owe(self.last_sound)
@@ -41,7 +41,7 @@ class Actions(TurnState):
             self._doubt(self.last_sound)
 
     def leave_floor(self) -> None:
-        self.overtake_filler()
+        self.session.overtake_filler()
         self.session = Session(late_filler=self.session.late_filler)
         self.forget()
 
@@ -69,7 +69,6 @@ class Actions(TurnState):
 
     def hear(self) -> None:
         """The service hears the caller again. It has not transcribed the sound before: that was a noise."""
-        self.at.heard = self.now
         if self.is_loud and self.at.spoken >= self.at.noticed:
             self.at.anew = self.now
 
@@ -117,7 +116,7 @@ class Actions(TurnState):
             self.reply.began = NEVER  # of what is still to come of it
         is_own = self.reply.has_own_words and self.reply.kind is SpeechKind.ANSWER
         if is_own and self.at.said >= self.at.wanted:  # they may have come meanwhile
-            self.at.answered, self.has_spoken = self.at.said, True
+            self.take_for_answer(self.at.said)
         if self.is_answered and not self.is_unended:  # else it is the caller's word that is owed, until more is heard
             self.settle()
         self.emit(effects.Aside.RESUME)
@@ -127,7 +126,7 @@ class Actions(TurnState):
         self.is_unended = True
         self.at.wanted = self.at.answered
         self.owe(since)
-        self.at.waiting = self.now
+        self.wait_anew()
 
     def _ask_turn_again(self) -> None:
         """Ask the caller's last turn again, once."""
@@ -177,7 +176,7 @@ class Actions(TurnState):
         """Give up what was not begun. A session that does not greet is gone; so is one that twice asks no question."""
         has_spoken = self.caller is CallerState.HEARD or self.at.wanted > self.at.outstanding
         is_there = self.session.there >= self.at.outstanding and self.debt is Debt.SETTLED
-        self.overtake_filler()
+        self.session.overtake_filler()
         is_unasked = self.session.is_to_say(SpeechKind.QUESTION) and not has_spoken
         if is_unasked and is_there and not self.session.has_ignored:
             self.session.has_ignored = True
@@ -225,7 +224,7 @@ class Actions(TurnState):
     def play_clip(self) -> None:
         """Have the line play a filler: in the place of the one that was asked for, or of the next one."""
         silence = self.now - (self.silent_since if self.debt is Debt.OWED else self.last_sound)
-        if not self.overtake_filler():
+        if not self.session.overtake_filler():
             self.fillers_said += 1
         self.sound()
         if self.voice in (VoiceState.ABSENT, VoiceState.IDLE):

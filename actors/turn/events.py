@@ -4,8 +4,9 @@ An event is taken in the scheduler step in which its message was read, so that t
 audio. Only the session on the floor, or the one that is handing over, sends what its service says.
 """
 
+import math
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 from agents.sentences import ENGLISH, Sentences
@@ -241,3 +242,29 @@ Kind: TypeAlias = Signal | type[Recognised]
 def kind_of(event: Recognised) -> Kind:
     """Return what the tables look an event up by."""
     return event if isinstance(event, Signal) else type(event)
+
+
+WORDS: Final = (AgentSaid, InjectionBegan, InjectionWentOn)
+SPEECH: Final = (*WORDS, Signal.AUDIO_BEGAN, Signal.LATE_FILLER_BEGAN)
+
+# What an event does to a field in any state, declared with the field
+
+LONG_AGO = -math.inf
+NOW: Final = "now"
+"""Stands for the time of the event."""
+_T = TypeVar("_T")
+
+
+def at_last(*kinds: Kind) -> float:
+    """Declare a clock: when one of these events last came; minus infinity: none has."""
+    return attrs.field(default=LONG_AGO, metadata=dict.fromkeys(kinds, NOW))
+
+
+def until(nothing: _T, *kinds: Kind) -> _T:
+    """Declare a field that one of these events sets back to nothing, if nothing else has before."""
+    return attrs.field(default=nothing, metadata=dict.fromkeys(kinds, nothing))
+
+
+def between(first: Kind, *last: Kind) -> bool:
+    """Declare a field that is true from one event until another."""
+    return attrs.field(default=False, metadata={first: True, **dict.fromkeys(last, False)})

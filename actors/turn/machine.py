@@ -10,10 +10,10 @@ import attrs
 from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
-from actors.turn.events import Event, Recognised, Signal
+from actors.turn.events import NOW, SPEECH, Event, Recognised, Signal, kind_of
 from actors.turn.parts import JUST_BEHIND, NEVER, LastReply, words_of
 from actors.turn.rules import RULES_IN
-from actors.turn.state import CallerState, Debt, Phase, VoiceState
+from actors.turn.state import NOTES, CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES, take
 
 _WITH_A_PERSON = (Phase.TRANSFERRING, Phase.PUTTING_THROUGH, Phase.TAKEN_OVER)
@@ -29,8 +29,7 @@ class Turn(Actions):
     _deadline: float = attrs.field(default=NEVER, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Begin the first silence."""
-        self.at.quiet = self.now
+        """Begin the first silence, in which a clip may be due."""
         self._fire_rules()
 
     def on(self, event: Event, now: float) -> list[Effect]:
@@ -144,42 +143,32 @@ class Turn(Actions):
     def _note(self, event: Recognised) -> None:
         """Write down what an event leaves behind, whatever the state; each group below knows events of its own."""
         self._note_caller(event)
-        is_words = isinstance(event, events.AgentSaid | events.InjectionBegan | events.InjectionWentOn)
-        if is_words or event in (Signal.AUDIO_BEGAN, Signal.LATE_FILLER_BEGAN):
+        if kind_of(event) in SPEECH:
             self._note_speech(event)
         self._note_service(event)
         self._note_session(event)
         self._note_wish(event)
         self._note_function(event)
+        parts = self, self.session, self.at
+        for index, name, value in NOTES.get(kind_of(event), ()):
+            setattr(parts[index], name, self.now if value is NOW else value)
 
     def _note_caller(self, event: Recognised) -> None:
         match event:
-            case Signal.CALLER_STARTED_SPEAKING:
-                self.transcript, self.deaf_words = "", 0
             case events.CallerSaid():
                 self.understand(event)
-                self.is_unread = False
                 self.leave_turn()
                 self.want()
                 self.has_spoken = self.has_spoken and self.keeps_goodbye
-                self.own_words, self.hears_itself = "", False
-                self.session.rest, self.has_asked = "", False
             case events.TurnToldLate():
                 self._note_late_turn(event)
             case Signal.TOLD_ECHOED:
-                self.transcript, self.session.told = words_of(self.session.told), ""
+                self.transcript = words_of(self.session.told)
                 self.want()
                 self.expect_words()
-            case Signal.VOICE_BEGAN:
-                self.is_loud, self.at.voiced, self.transcript = True, self.now, ""
             case events.VoiceEnded(at=at):
-                is_word = at >= self.at.voiced + self.deadlines.shortest_word
-                self.at.spoken = at if is_word else self.at.spoken
+                is_word = self.at.end_voice(at, self.deadlines.shortest_word, was_loud=self.is_loud)
                 self.is_unread = self.is_unread or (is_word and self.voice is VoiceState.ABSENT)
-                if self.is_loud and self.at.owed >= self.at.voiced:  # they have spoken, or a noise was heard, since
-                    self.at.owed = at
-                self.is_loud, self.at.voiced = False, at
-                self.at.heard, self.at.noticed = min(self.at.heard, at), min(self.at.noticed, at)  # it was told late
             case _:
                 pass  # of another group
 
@@ -195,7 +184,6 @@ class Turn(Actions):
             self.understand(event.said)
 
     def _note_speech(self, event: Recognised) -> None:
-        self.at.alive = self.now
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
         said, is_asked = self.reply, self.reply.kind is not SpeechKind.ANSWER
         is_whole = said.began < self.at.wanted or (is_asked and said.has_sound and not self.session.rest)
@@ -213,12 +201,11 @@ class Turn(Actions):
             case events.InjectionBegan():
                 self._note_injection(event)
             case events.InjectionWentOn(rest=rest):
-                self.at.said, self.session.rest = self.now, rest
+                self.session.rest = rest
             case Signal.LATE_FILLER_BEGAN:
-                self.reply.kind, self.reply.asked = SpeechKind.FILLER, self.session.late_filler
-                self.session.late_filler = ""
+                self.reply.begin_as(SpeechKind.FILLER, self.session.late_filler)
             case _:
-                pass  # of another group
+                pass  # it goes on, or is not heard
 
     def _begin_sound(self) -> None:
         """The caller hears the reply, or hears it again; it may end a silence for which a filler was asked."""
@@ -230,17 +217,17 @@ class Turn(Actions):
         self.reply.began = max(self.now, self.at.wanted)
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
-        self.at.said, self.session.rest, self.has_asked = self.now, "", event.asks
+        self.has_asked = event.asks
         self.own_words += f" {event.text}"
-        self.overtake_filler()
+        self.session.overtake_filler()
         is_heard = self.is_audible
         if not is_heard and self.aside is None:
             return
-        self.reply.kind, self.reply.has_own_words = SpeechKind.ANSWER, True
+        self.reply.take_own_words()
         self.reply.takes_leave = self.reply.takes_leave or event.takes_leave
         if is_heard:
-            self.has_spoken = self.sounds_wanted = True
-            self.at.answered = max(self.now, self.at.wanted)
+            self.sounds_wanted = True
+            self.take_for_answer(max(self.now, self.at.wanted))
         else:
             self.aside = SpeechKind.ANSWER  # some of its audio may be there already
         if self.phase is Phase.CONVERSING and not self.is_reminded:  # else it is being done
@@ -248,31 +235,25 @@ class Turn(Actions):
             self.promise = first or second or ("" if event.asks_to_wait else None)  # a goodbye hides nothing else
 
     def _note_injection(self, event: events.InjectionBegan) -> None:
-        begun, kind = event.begun, event.begun.kind
+        begun = event.begun
+        self.session.begin(begun, event.rest)
         self.own_words += f" {begun.text}"
         if self.at.answered <= self.at.outstanding <= self.reply.began:
             self.unsay_words()  # the audio behind them is not theirs
-        if begun is self.session.outstanding:
-            self.session.outstanding = None
-        else:
-            self.session.late_filler = ""
         if begun.id and self.is_audible:
             self.remark_begun = begun.id
-        self.at.said = self.at.begun = self.now
-        self.session.rest = event.rest
-        self.reply.kind, self.reply.asked = kind, begun.text
-        if kind is SpeechKind.GREETING:
-            self.reply.kind, self.reply.has_own_words, self.has_spoken = SpeechKind.ANSWER, True, True
-            self.at.answered = max(self.now, self.at.wanted)
-        if kind is SpeechKind.QUESTION:
+        self.reply.begin_as(begun.kind, begun.text)
+        if begun.kind is SpeechKind.GREETING:
+            self.reply.take_own_words()
+            self.take_for_answer(max(self.now, self.at.wanted))
+        if begun.kind is SpeechKind.QUESTION:
             self.times_asked += 1
 
     def _note_service(self, event: Recognised) -> None:
         match event:
             case Signal.AUDIO_DONE:
                 self._take_words_for_granted()
-                self.at.done, self.transcript = self.now, self.transcript if self.sounding else ""
-                self.withholds_end = self.is_unended = False
+                self.transcript = self.transcript if self.sounding else ""
                 self.end_closing()
             case Signal.PLAYED:
                 is_heard = self.is_resumed and self.now >= self.at.resumed + self.deadlines.shortest_word
@@ -280,20 +261,15 @@ class Turn(Actions):
                     self.settle()
                 self.fall_quiet()
                 self.transcript = "" if self.voice is VoiceState.IDLE else self.transcript
-            case Signal.SERVICE_THERE:
-                self.session.there = self.now
             case Signal.SAY_REFUSED:
                 self._note_refusal()
-            case Signal.THINKING_BEGAN if self.session.late_filler:
-                pass  # it hears the caller, and nobody hears it: it has neither said nor refused the filler
-            case Signal.THINKING_BEGAN | Signal.THINKING_SLOW:
-                self.at.alive = self.now
+            case Signal.THINKING_BEGAN if not self.session.late_filler:
+                self.at.alive = self.now  # else it hears the caller, and has neither said nor refused the filler
             case _:
                 pass  # of another group
 
     def _note_refusal(self) -> None:
         is_again = self.now < self.at.refused + self.deadlines.shortest_word  # it may be told in two ways
-        self.at.refused = self.at.alive = self.now
         refused = self.session.outstanding
         if refused is not None and not refused.interrupts:  # a filler that was asked for before may still come
             self.session.outstanding = None
@@ -306,19 +282,16 @@ class Turn(Actions):
 
         What begins just behind an end is the rest of what came before it, for an answer takes longer.
         """
-        has_words, self.has_words = self.has_words, False
         is_other = self.at.cut > self.at.done or self.session.is_to_speak
         is_rest = self.reply.began <= self.at.done + JUST_BEHIND
-        if self.voice is VoiceState.COMING and self.reply.has_sound and not (has_words or is_other or is_rest):
-            self.at.answered, self.has_spoken = self.reply.began, True
+        if self.voice is VoiceState.COMING and self.reply.has_sound and not (self.has_words or is_other or is_rest):
+            self.take_for_answer(self.reply.began)
 
     def _note_session(self, event: Recognised) -> None:
         match event:
             case events.FloorGiven(owes=owes):
                 if self.phase is Phase.TAKEN_OVER:  # the operator was the last to speak, and has heard the caller
                     self.at.quiet, self.is_unread = self.now, False
-                self.at.turned = self.at.understood = self.now
-                self.transcript, self.is_urged = "", False
                 if owes:
                     self.is_unended = self.owes_deed = False
                 if not self.is_unended:  # else the session has nothing of its own to say
@@ -329,17 +302,12 @@ class Turn(Actions):
                 self.is_unread = self.is_unread or is_missed or self.caller is CallerState.HEARD
                 if self.voice is not VoiceState.ABSENT:  # else it was lost when another was asked for
                     self.lose_session()
-            case Signal.SESSION_AGED:
-                self.session.is_aged = True
             case _:
                 pass  # of another group
 
     def _note_wish(self, event: Recognised) -> None:
         match event:
-            case Signal.KEY_PRESSED:
-                self.at.key = self.now
             case events.KeysEntered(keys=keys, wants_person=wants_person):
-                self.times_asked = 0
                 is_granted = wants_person and self.phase in _WITH_A_PERSON
                 if self.has_room_for(keys) and not is_granted:
                     self.keys += (keys,)
@@ -349,8 +317,6 @@ class Turn(Actions):
             case events.RemarkMade(text=text, id=remark_id):
                 self.remark = SayAsAgent(SpeechKind.REMARK, text, id=remark_id) if text else None
                 self.at.remark = self.now
-            case Signal.PERSON_WANTED | Signal.PERSON_UNWANTED:
-                self.is_person_ordered = event is Signal.PERSON_WANTED
             case events.CloseAsked():
                 self.close(event)
             case _:
@@ -359,14 +325,11 @@ class Turn(Actions):
     def _note_function(self, event: Recognised) -> None:
         match event:
             case events.FunctionsAsked(ids=ids, lasting=lasting):
-                self.at.alive = self.now
-                self.session.lasting.update(lasting)
                 self.own_filler = self.own_filler if self.session.running else ""
                 self.session.running.update(ids)
-                self.promise, self.is_unended, self.owes_deed = None, False, False
+                self.session.lasting.update(lasting)
             case events.FunctionDone(id=call_id):
                 self.session.running.discard(call_id)
-                self.at.result = self.now
                 if not self.has_asked:  # else the caller has been asked something with the call of it
                     self.want()
                 self.wait_anew()
@@ -378,10 +341,7 @@ class Turn(Actions):
                 self.want()
                 self._forget_said()
             case Signal.HANDOFF_ENDED:
-                self.session.handoff = ""
                 self.wait_anew()  # the session could say nothing meanwhile
-            case Signal.DECISION_CANCELLED:
-                self.session.transfer = ""
             case _:
                 pass  # of another group
 

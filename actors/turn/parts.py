@@ -1,4 +1,7 @@
-"""Parts of the state of `Turn`: its last reply, what the session on the floor was asked for, and its clocks."""
+"""Parts of the state of `Turn`: its last reply, what the session on the floor was asked for, and its clocks.
+
+A field says itself which events move it in any state; verbs and actions move it, too.
+"""
 
 import math
 import re
@@ -6,10 +9,12 @@ from difflib import SequenceMatcher
 
 import attrs
 
+from actors.turn import events
 from actors.turn.effects import SayAsAgent, SpeechKind
+from actors.turn.events import LONG_AGO, SPEECH, WORDS, Signal, at_last, between, until
 
 NEVER = math.inf
-AT_ONCE = LONG_AGO = -math.inf
+AT_ONCE = LONG_AGO
 JUST_BEHIND = 0.1
 """Seconds."""
 DEAF_WORDS = 2
@@ -56,22 +61,30 @@ class LastReply:
     def has_sound(self) -> bool:
         return self.began < NEVER
 
+    def begin_as(self, kind: SpeechKind, asked: str) -> None:
+        """Turn out to be what the service was asked to say."""
+        self.kind, self.asked = kind, asked
+
+    def take_own_words(self) -> None:
+        """Count as an answer from now on, whatever it began as."""
+        self.kind, self.has_own_words = SpeechKind.ANSWER, True
+
 
 @attrs.define
 class Session:
     """What the session on the floor was asked for, and what it has asked for."""
 
     outstanding: SayAsAgent | None = None  # the injection that its service has neither begun nor refused
-    rest: str = ""  # the rest of the last such sentence that it has begun
-    late_filler: str = ""  # a filler that may still be said, and is not wanted any more
-    there: float = LONG_AGO  # its service has sent anything, whatever it was
+    rest: str = until("", events.AgentSaid, events.CallerSaid)  # of the last such sentence that it has begun
+    late_filler: str = until("", Signal.LATE_FILLER_BEGAN)  # it may still be said, and is not wanted any more
+    there: float = at_last(Signal.SERVICE_THERE)  # its service has sent anything, whatever it was
     has_ignored: bool = False  # it was there, and has not said what it was asked to
-    told: str = ""  # words that it was told as the caller's, and has not echoed
+    told: str = until("", Signal.TOLD_ECHOED)  # words that it was told as the caller's, and has not echoed
     running: set[str] = attrs.field(factory=set)  # functions
     lasting: set[str] = attrs.field(factory=set)  # functions whose effects cannot be taken back, at work or not
-    handoff: str = ""  # the function that has asked for another agent
-    transfer: str = ""  # the function that has asked for a person, and waits for the answer
-    is_aged: bool = False  # it nears the longest that its service allows
+    handoff: str = until("", Signal.HANDOFF_ENDED)  # the function that has asked for another agent
+    transfer: str = until("", Signal.DECISION_CANCELLED)  # the function that has asked for a person, and waits
+    is_aged: bool = between(Signal.SESSION_AGED)  # it nears the longest that its service allows
 
     @property
     def does_lasting_work(self) -> bool:
@@ -87,22 +100,38 @@ class Session:
         """Whether its service was asked to say something of such a kind, and has neither begun nor refused it."""
         return self.outstanding is not None and self.outstanding.kind in kinds
 
+    def overtake_filler(self) -> bool:
+        """Give up the filler that is outstanding; return whether there was one."""
+        asked = self.outstanding
+        if asked is None or asked.kind is not SpeechKind.FILLER:
+            return False
+        self.late_filler, self.outstanding = asked.text, None
+        return True
+
+    def begin(self, asked: SayAsAgent, rest: str) -> None:
+        """Begin what was asked for, or a late filler that is wanted again."""
+        self.rest = rest
+        if asked is self.outstanding:
+            self.outstanding = None
+        else:
+            self.late_filler = ""
+
 
 @attrs.define
 class Clocks:
     """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
 
-    Each is moved by one verb, or by one note: half of the faults of turn-taking are clocks that are moved wrongly.
+    Half of the faults of turn-taking are clocks that are moved wrongly. `at_last`: an event moves it in any state.
     """
 
-    heard: float = LONG_AGO  # the service heard the caller begin, or proved that it hears them
+    heard: float = at_last(Signal.CALLER_STARTED_SPEAKING)  # or the service proved that it hears the caller
     noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
     anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
     own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
-    voiced: float = LONG_AGO  # the line began, or ceased, to carry the caller's voice
-    understood: float = LONG_AGO  # a transcript came of the caller's own words; or a session took the floor
+    voiced: float = at_last(Signal.VOICE_BEGAN)  # the line began, or ceased, to carry the caller's voice
+    understood: float = at_last(events.FloorGiven)  # or a transcript came of the caller's own words
     spoken: float = LONG_AGO  # a voice ended that was long enough for a word
-    key: float = LONG_AGO  # a key was pressed
+    key: float = at_last(Signal.KEY_PRESSED)
     sounded: float = LONG_AGO  # a sound of ours began when none was heard
     quiet: float = LONG_AGO  # the last sound of ours ended
     cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
@@ -110,18 +139,28 @@ class Clocks:
     wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
     owed: float = LONG_AGO  # the silence began in which the caller waits
     waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
-    turned: float = LONG_AGO  # it became the caller's turn: nothing was owed any more, or a session took the floor
-    said: float = LONG_AGO  # the agent said something, of its own accord or because it was asked to
+    turned: float = at_last(events.FloorGiven)  # or nothing was owed any more: it became the caller's turn
+    said: float = at_last(*WORDS)  # the agent said something, of its own accord or because it was asked to
     answered: float = LONG_AGO  # the agent said something of its own accord
-    done: float = LONG_AGO  # the last reply was received
-    alive: float = LONG_AGO  # the service showed that it works on an answer
+    done: float = at_last(Signal.AUDIO_DONE)  # the last reply was received
+    # The service showed that it works on an answer
+    alive: float = at_last(*SPEECH, Signal.SAY_REFUSED, Signal.THINKING_SLOW, events.FunctionsAsked)
     outstanding: float = LONG_AGO  # the service was asked to say something
     filler: float = LONG_AGO
-    refused: float = LONG_AGO  # the service refused to say something
+    refused: float = at_last(Signal.SAY_REFUSED)
     told: float = LONG_AGO
     vacated: float = LONG_AGO  # a session lost the floor
     phase: float = LONG_AGO  # the phase of the call began, or its last sentence was asked for anew
-    result: float = LONG_AGO  # the model got the answer of a function
+    result: float = at_last(events.FunctionDone)  # the model got the answer of a function
     remark: float = LONG_AGO
     close_asked: float = LONG_AGO
-    begun: float = LONG_AGO  # the service began the last sentence that it was asked for; minus infinity: not yet
+    begun: float = at_last(events.InjectionBegan)  # the last sentence that was asked for; minus infinity: not yet
+
+    def end_voice(self, at: float, shortest_word: float, *, was_loud: bool) -> bool:
+        """Note that the line ceased to carry a voice; return whether that was long enough for a word."""
+        is_word = at >= self.voiced + shortest_word
+        self.spoken = at if is_word else self.spoken
+        if was_loud and self.owed >= self.voiced:  # they have spoken, or a noise was heard, since
+            self.owed = at
+        self.voiced, self.heard, self.noticed = at, min(self.heard, at), min(self.noticed, at)  # it was told late
+        return is_word

@@ -11,10 +11,10 @@ import attrs
 from agents.sentences import ENGLISH, Sentences
 
 from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
-from actors.turn import effects
+from actors.turn import effects, events
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import CallerSaid, CloseAsked, EndWanted, HandoffWanted, Recognised, Signal, TransferWanted
-from actors.turn.parts import LONG_AGO, MOST_SILENT, NEVER, Clocks, LastReply, Session, is_from, words_of
+from actors.turn.events import LONG_AGO, CallerSaid, CloseAsked, EndWanted, Kind, Recognised, Signal, between, until
+from actors.turn.parts import MOST_SILENT, NEVER, Clocks, LastReply, Session, is_from, words_of
 
 NO_END = EndWanted("", "")
 SILENT, MACHINE = "caller_silent", "machine"
@@ -72,53 +72,54 @@ class TurnState:
     debt: Debt = Debt.SETTLED
     phase: Phase = Phase.CONVERSING
     event: Recognised = Signal.TIME_PASSED  # it is being taken, or was the last
-    at: Clocks = attrs.field(factory=Clocks)
+    at: Clocks = attrs.field(default=attrs.Factory(lambda self: Clocks(quiet=self.now), True))
     effects: list[Effect] = attrs.field(factory=list)
 
     # The line
     sounding: bool = False  # the caller hears something of ours, or will
-    is_loud: bool = False  # the line carries the caller's voice
+    is_loud: bool = between(Signal.VOICE_BEGAN, events.VoiceEnded)  # the line carries the caller's voice
     aside: SpeechKind | None = None  # what was cut and is kept. A false start brings an answer back, and nothing else
     is_resumed: bool = False  # the reply that sounds was cut before, and resumed
-    is_unended: bool = False  # the last reply has stopped without AgentAudioDone: it is over, or was broken off
-    withholds_end: bool = False  # the service went on after such a reply: only its AgentAudioDone is missing
+    is_unended: bool = until(False, Signal.AUDIO_DONE, events.FunctionsAsked)  # the last reply is over, or broken off
+    withholds_end: bool = until(False, Signal.AUDIO_DONE)  # the service has gone on after such a reply
 
     # The session, and what it says
     session: Session = attrs.field(factory=Session)
     reply: LastReply = attrs.field(factory=LastReply)
-    has_asked: bool = False  # the agent's last words are a question
-    has_words: bool = False  # words of any kind have come, heard or not, since the last AgentAudioDone
+    has_asked: bool = until(False, CallerSaid)  # the agent's last words are a question
+    has_words: bool = until(False, Signal.AUDIO_DONE)  # words of any kind have come, heard or not
     sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again
     has_spoken: bool = False  # the agent has said something of its own accord since the caller, or a function, spoke
     fillers_said: int = 0
     own_filler: str = ""  # the words of a slow function, said instead of a filler
-    times_asked: int = 0  # how often a silent caller was asked whether they are there
+    times_asked: int = until(0, events.KeysEntered)  # how often a silent caller was asked whether they are there
 
     # What the service is told
-    own_words: str = ""  # what the agents have said since the caller's last turn
-    hears_itself: bool = False  # the service has taken the agent's words, which the line carries back, for the caller's
+    own_words: str = until("", CallerSaid)  # what the agents have said
+    hears_itself: bool = until(False, CallerSaid)  # the service has taken the agent's words for the caller's
     last_turn: str = ""  # the caller's last turn, if it can be asked again
-    transcript: str = ""  # the words of the caller's last turn, until they may have been said again
+    # The words of the caller's last turn, until they may have been said again
+    transcript: str = until("", Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, events.FloorGiven)
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
-    deaf_words: int = 0  # how often the line has carried a word since the service last heard the caller
+    deaf_words: int = until(0, Signal.CALLER_STARTED_SPEAKING)  # how often the line has carried a word
     times_silent: int = 0  # how many sessions were lost because their service had ceased to report
-    owes_deed: bool = False  # the caller waits for what the agent has announced, and for nothing else
-    is_unread: bool = False  # the caller has spoken to a session that is lost, or to none
+    owes_deed: bool = until(False, events.FunctionsAsked)  # the caller waits only for what the agent has announced
+    is_unread: bool = until(False, CallerSaid)  # the caller has spoken to a session that is lost, or to none
     is_away: bool = False  # the caller has asked for time
 
     # Functions
     end: EndWanted = NO_END  # what has ended the conversation last; what else wanted to end it was refused
     wish: str = ""  # the function that has asked for a person, also when its session is gone; "" for a key
     reopened: list[Phase] = attrs.field(factory=list)  # the phases that the caller's words have taken back
-    promise: str | None = None  # a function that the agent has announced and not called; "": that something follows
+    promise: str | None = until(None, events.FunctionsAsked)  # what the agent has announced; "": it is no function
     is_reminded: bool = False
-    is_urged: bool = False  # it was told to go on with a torn reply: once a turn, for an echo tears each of them
+    is_urged: bool = until(False, events.FloorGiven)  # to go on with a torn reply: once a turn, for an echo tears each
 
     # What waits to be told or said
     is_opened: bool = False  # the session's first words were heard, or it owes none
     keys: tuple[str, ...] = ()  # the entries on the keypad that wait to be told to an agent
     wants_person: bool = False
-    is_person_ordered: bool = False  # an operator wants the caller put through
+    is_person_ordered: bool = between(Signal.PERSON_WANTED, Signal.PERSON_UNWANTED)  # by an operator
     why_no_person: str = ""
     remark: SayAsAgent | None = None  # it waits for a pause
     remark_begun: str = ""  # the id of the last one that an agent was heard to begin
@@ -288,7 +289,7 @@ class TurnState:
     @property
     def asking(self) -> str:
         """The function that asks for a decision with the event that is being taken."""
-        return self.event.id if isinstance(self.event, HandoffWanted | TransferWanted | EndWanted) else ""
+        return self.event.id if isinstance(self.event, events.HandoffWanted | events.TransferWanted | EndWanted) else ""
 
     # Verbs
 
@@ -339,7 +340,7 @@ class TurnState:
         elif self.is_loud or not self.is_waited_for or (is_heard and not self.hears_itself):
             at.owed = self.now
         # Else it was said long ago, and is read from the tape: they are silent, and wait already
-        at.waiting = min(at.waiting, self.now)
+        self.owe(at.owed)
 
     def wait_anew(self) -> None:
         """Count the wait anew: a session can speak that could not before, or its model has what it asked for."""
@@ -351,15 +352,7 @@ class TurnState:
         self.debt = Debt.SETTLED
         self.owes_deed = self.is_unread = False
         self.at.turned, self.at.waiting = self.now, NEVER
-        self.overtake_filler()
-
-    def overtake_filler(self) -> bool:
-        """Give up the filler that is outstanding; return whether there was one."""
-        asked = self.session.outstanding
-        if asked is None or asked.kind is not SpeechKind.FILLER:
-            return False
-        self.session.late_filler, self.session.outstanding = asked.text, None
-        return True
+        self.session.overtake_filler()
 
     def sound(self) -> None:
         """Something of ours sounds."""
@@ -377,6 +370,10 @@ class TurnState:
         if self.aside is not None:
             self.aside = None
             self.emit(effects.Aside.FORGET)
+
+    def take_for_answer(self, at: float) -> None:
+        """Have words that the agent said then count as what the caller waits for."""
+        self.at.answered, self.has_spoken = at, True
 
     def unsay_words(self) -> None:
         """Take words that came without any audio for unsaid."""
@@ -414,3 +411,11 @@ class TurnState:
         if self.debt is Debt.OWED and self.is_answered:
             self.last_turn = self.wording.go_on
         self.voice, self.at.vacated = VoiceState.ABSENT, self.now
+
+
+NOTES: dict[Kind, list[tuple[int, str, object]]] = {}
+"""What each kind of event moves in any state: the index of the part, the field and its value."""
+for _index, _part in enumerate((TurnState, Session, Clocks)):
+    for _field in attrs.fields(_part):
+        for _kind, _value in _field.metadata.items():
+            NOTES.setdefault(_kind, []).append((_index, _field.name, _value))

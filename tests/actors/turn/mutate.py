@@ -1,7 +1,8 @@
 """Break tables, rules and code one by one; does a test notice? `python -m tests.actors.turn.mutate [KIND …]`.
 
-Removing a row, a rule, a guard, one condition of a rule, or a branch of the code must be noticed by a script. So must
-turning "nothing changes" into what the same event does in another state, or `survivors.py` says why it need not be.
+Removing a row, a rule, a guard, one condition of a rule, what an event does to a field in any state, or a branch of the
+code must be noticed by a script. So must turning "nothing changes" into what the same event does in another state, or
+`survivors.py` says why it need not be.
 With `alone` it counts what the random calls notice without the scripts.
 """
 
@@ -16,6 +17,7 @@ import attrs
 
 from actors.turn.events import Kind
 from actors.turn.rules import RULES, RULES_IN, Rule
+from actors.turn.state import NOTES
 from actors.turn.tables import TABLES, Cell, Row, Table
 from tests.actors.turn.branches import branches
 from tests.actors.turn.picture import name_of
@@ -185,6 +187,15 @@ def phases_removed() -> Iterator[Mutant]:
             yield Mutant("phase of a rule", f"{rule.name}: {phase.name}", do, undo)
 
 
+def notes_removed() -> Iterator[Mutant]:
+    """Yield each field that an event moves in any state, left as it is."""
+    for event, before in NOTES.items():
+        for note in before:
+            after = [other for other in before if other is not note]
+            do, undo = partial(NOTES.__setitem__, event, after), partial(NOTES.__setitem__, event, before)
+            yield Mutant("note", f"{name_of(event)}: {note[1]}", do, undo)
+
+
 def _branches_removed(*modules: str) -> Iterator[Mutant]:
     for name, do, undo in branches(modules):
         yield Mutant("branch", name, do, undo)
@@ -203,7 +214,7 @@ def other_branches_removed() -> Iterator[Mutant]:
 
 
 KINDS = (
-    rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added,
+    rows_removed, rules_removed, guards_removed, conditions_removed, phases_removed, changes_added, notes_removed,
     branches_of_actions_removed, branches_of_the_machine_removed, other_branches_removed,
 )  # fmt: skip
 COUNTED_ALONE = (rows_removed, rules_removed, guards_removed)

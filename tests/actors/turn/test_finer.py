@@ -32,6 +32,7 @@ from actors.turn.events import (
 )
 from actors.turn.state import CallerState, Debt, Phase
 from tests.actors.turn.script import (
+    ASK,
     FIRST,
     GOODBYE,
     POLICY,
@@ -46,6 +47,7 @@ from tests.actors.turn.script import (
     lost,
     on_floor,
     play,
+    prepared_turn,
     question_asked,
     reply,
     seen,
@@ -349,3 +351,20 @@ def test_a_function_that_was_withdrawn_has_shown_that_the_service_is_alive() -> 
     withdrawn: list[Step] = [(6.2, FunctionCancelled("f")), (6.5, CallerSaid("No, wait."))]
 
     assert (9.2, filler_asked(SECOND)) in seen(*caller_says(1), *called, *withdrawn, until=9.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (ASK, {"outstanding": question_asked()}),
+        ("still there?", {"rest": "still there?"}),
+        (FIRST, {"late_filler": FIRST}),
+    ],
+)
+def test_any_words_long_after_what_was_told_are_its_answer(words: str, fields: dict[str, object]) -> None:
+    turn, _ = prepared_turn(told="Ten.", **fields)
+    turn.on(AgentSaid(words), 10.4)
+
+    turn.on(Signal.CALLER_STARTED_SPEAKING, 10.5)
+
+    assert turn.caller is CallerState.HEARD
