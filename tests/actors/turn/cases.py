@@ -243,8 +243,8 @@ def journal(case: Case) -> str:
     """Write a case as the page shows it."""
     lines = []
     for at, event, effects in told(case):
-        lines.append(f"{at:6.2f}  {shown(event)}")
-        lines += [f"        → {shown(effect)}" for effect in effects]
+        wanted = "; ".join(map(shown, effects))
+        lines.append(f"{at:6.2f}  {shown(event)}" + (f"  → {wanted}" if wanted else ""))
     return "\n".join(lines)
 
 
