@@ -229,7 +229,7 @@ def shown(value: Event | Effect) -> str:
     """Write an event or an effect in one line."""
     if isinstance(value, Enum):
         return value.name
-    fields = [getattr(value, field.name) for field in attrs.fields(type(value))]
+    fields = [getattr(value, field.name) for field in attrs.fields(type(value)) if field.repr]
     parts = [
         getattr(part, "name", None) or (f"{part:g}" if isinstance(part, float) else str(part))
         for part in fields
