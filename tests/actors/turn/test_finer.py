@@ -30,7 +30,7 @@ from actors.turn.events import (
     TransferWanted,
     VoiceEnded,
 )
-from actors.turn.state import CallerState, Debt, Phase
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     ASK,
     FIRST,
@@ -368,3 +368,17 @@ def test_any_words_long_after_what_was_told_are_its_answer(words: str, fields: d
     turn.on(Signal.CALLER_STARTED_SPEAKING, 10.5)
 
     assert turn.caller is CallerState.HEARD
+
+
+def test_a_session_that_takes_the_floor_plays_nothing_of_the_one_before() -> None:
+    turn, _ = prepared_turn(voice=VoiceState.CUT, aside=SpeechKind.ANSWER)
+
+    assert turn.on(FloorGiven(owes=False), 10.1) == [Aside.FORGET]
+
+
+def test_a_refusal_while_the_line_is_loud_counts_as_heard_speech() -> None:
+    turn, state = prepared_turn(is_loud=True)
+
+    turn.on(Signal.SAY_REFUSED, 10.2)
+
+    assert (turn.caller, state.at.heard, state.at.noticed) == (CallerState.HEARD, 10.2, 10.2)
