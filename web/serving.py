@@ -23,7 +23,7 @@ from web.calls.slots import Slots
 from web.console.phone import CallerVoice
 from web.services import open_services
 from web.sockets.connections import Connections, descriptors_allowed
-from web.sockets.versions import HTTP_VERSIONS, HYPERCORN, MAX_MESSAGE_BYTES, SILENT_SECONDS, install, is_known
+from web.sockets.versions import HYPERCORN, MAX_MESSAGE_BYTES, SILENT_SECONDS, install, is_known
 from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, receive_stops, wait_drained
 from web.worker.memory import find_trim, freeze_gc, keeping_memory_free, share_one_heap
@@ -35,7 +35,7 @@ GRACE_SECONDS = 5.0
 def server_config(settings: Settings) -> LimitedConfig:
     """Return hypercorn's configuration: no access log, small WebSocket messages, limited writes, HTTP/1.1."""
     config = LimitedConfig()
-    config.alpn_protocols = HTTP_VERSIONS
+    config.alpn_protocols = ["http/1.1"]
     config.bind = [f"{settings.lead_server_host}:{settings.lead_server_port}"]
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
     config.websocket_ping_interval = None if is_known(HYPERCORN) else SILENT_SECONDS  # `PullServer` has its own

@@ -1,7 +1,7 @@
 """A whole call with TLS on every leg, under a throw-away authority: wss to Deepgram, https and wss from Twilio.
 
 It is played with the frame layer, and without it: on a hypercorn or a trio-websocket of another version than the one
-that the layer was written for.
+that the layer was written for, and over HTTP/2.
 """
 
 import ssl
@@ -36,6 +36,7 @@ from simulators.twilio.rest import TwilioSimulator
 from store.calls import CallRecords
 from store.records import CallRecord
 from tests.conftest import FAST_RATE
+from tests.e2e.http2 import dial_http2
 from web.app import create_app
 from web.clients.deepgram import open_socket
 from web.services import open_services
@@ -107,9 +108,11 @@ def settings_for(deepgram: str, urls: Sequence[str], recordings: Path) -> Settin
 
 @attrs.frozen
 class Case:
-    """Which libraries are of another version, and what carries the messages then."""
+    """Which libraries are of another version, and how Twilio's stream comes."""
 
     unknown: tuple[str, ...] = ()
+    dial: Dial = dial_stream
+    http_version: str = "1.1"
     carrier: str = "FrameStream"
     agents: str = "OpenSocket"
 
@@ -118,15 +121,17 @@ CASES = {
     "as it is": Case(),
     "others": Case((HYPERCORN, TRIO_WEBSOCKET), carrier="AsgiEvents", agents="PlainSocket"),
     "another hypercorn": Case((HYPERCORN,), carrier="AsgiEvents"),
+    "another hypercorn, over HTTP/2": Case((HYPERCORN,), dial_http2, "2", carrier="AsgiEvents"),
+    "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
     "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
 }
 
 
 @attrs.define
 class Seen:
-    """What carried the messages of the call, to the caller and to each agent."""
+    """What carried the messages of the call: to the caller by HTTP version and kind, and to each agent by kind."""
 
-    caller: set[str] = attrs.field(factory=set)
+    caller: set[tuple[str, str]] = attrs.field(factory=set)
     agents: set[str] = attrs.field(factory=set)
 
 
@@ -143,7 +148,7 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
     assert sorted(told) == sorted(case.unknown)
-    assert seen == Seen({case.carrier}, {case.agents})
+    assert seen == Seen({(case.http_version, case.carrier)}, {case.agents})
     assert record is not None
     assert record.outcome == "completed"
     assert ["No, thank you."] == [turn.text for turn in record.transcript if turn.speaker == "caller"]
@@ -154,7 +159,7 @@ def watch(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def accepted(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
         carrier = await accept(scope, receive, send)
-        seen.caller.add(type(carrier).__name__)
+        seen.caller.add((scope["http_version"], type(carrier).__name__))
         return carrier
 
     @asynccontextmanager
@@ -194,7 +199,7 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
             ACCOUNT,
             TOKEN,
             TwilioKnobs(requires_wss=True),
-            dial=partial(dial_stream, ssl_context=authority.client()),
+            dial=partial(case.dial, ssl_context=authority.client()),
         )
         await far.start(twilio.run)
         await far.start(serve_app, twilio, authority.config(Config(), twilio_door), closing.wait)
@@ -205,6 +210,7 @@ async def call_over_tls(authority: Authority, recordings: Path, case: Case) -> C
         async with open_services(settings) as opened:
             app = create_app(settings, opened)
             config = server_config(settings)
+            config.alpn_protocols = ["h2", "http/1.1"]
             install()
             await near.start(serve_app, app, authority.config(config, server_door), closing.wait)
             answer = await http.post(

@@ -48,7 +48,7 @@ from web.clients.deepgram import open_socket
 from web.serving import server_config
 from web.sockets.pull_server import PullServer
 from web.sockets.tls import TlsClient, let_go
-from web.sockets.versions import HTTP_VERSIONS, install
+from web.sockets.versions import install
 from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
 from web.worker.draining import close_calls, receive_stops, wait_drained
 
@@ -120,51 +120,18 @@ async def test_http2_without_tls_is_not_spoken(installed: str, status: str, monk
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
     monkeypatch.setattr("web.sockets.versions._installed", lambda _: installed)
     install()
-    async with listening(exchange()) as at, await trio.open_tcp_stream("127.0.0.1", int(at.split(":")[1])) as stream:
-        assert await status_over_http2(stream) == status
-
-
-async def status_over_http2(stream: trio.abc.Stream) -> str:
-    """Ask for `/healthz`; return the status of the answer, or nothing where there is none."""
-    client = H2Connection(H2Configuration(client_side=True))
+    client, answer = H2Connection(H2Configuration(client_side=True)), ""
     client.initiate_connection()
-    fields = {":method": "GET", ":path": "/healthz", ":scheme": "https", ":authority": "x"}
-    client.send_headers(1, list(fields.items()), end_stream=True)
-    await stream.send_all(client.data_to_send())
-    while data := await stream.receive_some():
-        for event in client.receive_data(bytes(data)):
-            if isinstance(event, ResponseReceived):
-                return dict(event.headers or [])[b":status"].decode()
-    return ""
+    client.send_headers(
+        1, [(":method", "GET"), (":path", "/healthz"), (":scheme", "http"), (":authority", "x")], end_stream=True
+    )
+    async with listening(exchange()) as at, await trio.open_tcp_stream("127.0.0.1", int(at.split(":")[1])) as stream:
+        await stream.send_all(client.data_to_send())
+        while not answer and (data := await stream.receive_some()):
+            heads = [event for event in client.receive_data(bytes(data)) if isinstance(event, ResponseReceived)]
+            answer = dict(heads[0].headers or [])[b":status"].decode() if heads else ""
 
-
-@pytest.mark.parametrize("offers", [HTTP_VERSIONS, ["h2", "http/1.1"]])
-async def test_http2_with_tls_is_not_offered_and_where_a_configuration_asks_for_it_refused(
-    offers: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
-    monkeypatch.setattr("hypercorn.config.Config.alpn_protocols", ["h2", "http/1.1"])  # as hypercorn ships
-    install()
-    authority, trusting, config = trustme.CA(), ssl.create_default_context(), Config()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-    authority.configure_trust(trusting)
-    trusting.set_alpn_protocols(["h2", "http/1.1"])
-    config.bind, config.certfile = ["127.0.0.1:0"], str(tmp_path / "both.pem")
-    config.keyfile, config.errorlog, config.graceful_timeout = config.certfile, None, 0.1
-    if offers is not HTTP_VERSIONS:
-        config.alpn_protocols = offers
-    async with trio.open_nursery() as nursery:
-        (at,) = await nursery.start(partial(hypercorn_serve, exchange().app, config, mode="asgi"))
-        tcp = await trio.open_tcp_stream("127.0.0.1", int(at.rpartition(":")[2]))
-        stream = trio.SSLStream(tcp, trusting, server_hostname="localhost", https_compatible=True)
-        with trio.fail_after(5):
-            await stream.do_handshake()
-            spoken = stream.selected_alpn_protocol()
-            status = await status_over_http2(stream) if spoken == "h2" else ""
-        await trio.aclose_forcefully(stream)
-        nursery.cancel_scope.cancel(reason="the test is over")
-
-    assert (spoken, status) == (("http/1.1", "") if offers is HTTP_VERSIONS else ("h2", "505"))
+    assert answer == status
 
 
 async def test_webhooks_are_answered_beside_a_running_call() -> None:

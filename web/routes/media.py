@@ -40,7 +40,7 @@ from web.calls.context import AppContext
 from web.calls.live_calls import PAGE_CALLER, KnownCall, wall_time
 from web.calls.returning import STREAM_PATH, Returns
 from web.routes.problems import is_call_sid, is_stream_sid
-from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_multiplexed, refuse_version, target_of
+from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
 from web.sockets.open_socket import OpenSocket
 
 START_SECONDS = 5.0
@@ -68,8 +68,8 @@ class MediaStreams:
     """By route; the one of Twilio's streams is always there."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "lifespan" and is_multiplexed(scope):  # hypercorn's own configuration may ask for it
-            await refuse_version(scope, receive, send)
+        if scope["type"] != "lifespan" and is_clear_http2(scope):  # our own connection has ended it before
+            await refuse_http2(scope, receive, send)
             return
         if scope["type"] == "websocket":
             gate = self._signed_by_twilio if scope["path"] == STREAM_PATH else self.gates.get(scope["path"])

@@ -8,6 +8,7 @@ from typing import cast
 from urllib.parse import quote
 
 import attrs
+import h11
 from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
@@ -30,6 +31,24 @@ CARRIER = "switchboard.carrier"
 """The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
 MESSAGES = "switchboard.messages"
 """That of a server that hands over a request's body as it comes: `{"deliver": take what takes each event}`."""
+UPGRADE_FIX = "A client of RFC 6455 asks so: if one did, a proxy has changed its fields; have it pass them unchanged."
+_AS_ASCII = frozenset({b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"})
+"""The fields of an upgrade that hypercorn reads so."""
+
+
+def why_no_upgrade(request: h11.Request) -> str:
+    """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well."""
+    fields = dict(request.headers)
+    if fields.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in fields.get(b"connection", b"").lower():
+        return ""
+    for name, value in request.headers:
+        if name in _AS_ASCII and not value.isascii():
+            return f"{name.decode()} is not ASCII"
+    if request.http_version < b"1.1":
+        return "HTTP/1.0 has no upgrades: a proxy has to speak HTTP/1.1 with us (nginx: proxy_http_version 1.1)"
+    if b"sec-websocket-key" not in fields:
+        return "sec-websocket-key is missing"
+    return "" if fields.get(b"sec-websocket-version") == b"13" else "sec-websocket-version is not 13"
 
 
 def target_of(scope: WWWScope) -> str:
@@ -46,12 +65,12 @@ def headers_of(scope: WWWScope) -> dict[str, str]:
     return {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
 
 
-def is_multiplexed(scope: WWWScope) -> bool:
-    """Tell whether a request came over HTTP/2 or 3, whose connections carry the calls of many."""
-    return scope["http_version"] in {"2", "3"}
+def is_clear_http2(scope: WWWScope) -> bool:
+    """Whether a request came over HTTP/2 without TLS, where a connection has no time limits."""
+    return scope["http_version"] == "2" and scope["scheme"] in {"http", "ws"}
 
 
-async def refuse_version(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def refuse_http2(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Answer 505, and a WebSocket with the refusal of its server."""
     await receive()
     if scope["type"] == "websocket":

@@ -10,7 +10,8 @@ steps aside, and for hypercorn the WebSocket is over.
 
 Four more things are not hypercorn's. A connection on which no application runs is closed after `keep_alive_timeout`,
 or `VOUCHED_SECONDS`: that is a deadline of its reader, and no task which the end of a request could cancel. HTTP/2
-is not spoken (`web.sockets.versions`). And `web.sockets.connections` says how many connections there may be.
+without TLS is not spoken, and with it a request ends no connection, on which others' calls may be (`Http2`). And
+`web.sockets.connections` says how many connections there may be.
 
 `web.sockets.versions` puts it in place when our own command or hypercorn's starts the server, and leaves hypercorn's
 connection where it is if hypercorn is of another version.
@@ -26,11 +27,16 @@ from types import MethodType
 from typing import cast
 
 import h11
+import hypercorn.protocol
 import hypercorn.trio.run
 import structlog
 import trio
+from h2.events import DataReceived, RequestReceived
+from h2.events import Event as Http2Event
+from h2.exceptions import ProtocolError
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
@@ -52,7 +58,7 @@ from actors.supervision import unharmed
 from actors.ticks import Sleeper
 from protocol.frames import FrameReader
 from store.json_text import json_text
-from web.sockets.asgi_events import CARRIER, MESSAGES
+from web.sockets.asgi_events import CARRIER, MESSAGES, UPGRADE_FIX, why_no_upgrade
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, close_now, read_some, write_some
 from web.sockets.tls import let_go, socket_below
@@ -64,7 +70,8 @@ CLOSE_SECONDS = 2.0
 VOUCHED_SECONDS = 75.0
 """Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
 
-UPGRADE_FIX = "A client of RFC 6455 asks so: if one did, a proxy has changed its fields; have it pass them unchanged."
+_AS_ASCII = frozenset({b":method", b":path", b"sec-websocket-extensions", b"sec-websocket-protocol"})
+"""The fields of a request that hypercorn reads so."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -94,23 +101,24 @@ class WrongProtocol(Exception):
     """The peer speaks a protocol that we do not speak."""
 
 
-_AS_ASCII = frozenset({b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"})
-"""The fields of an upgrade that hypercorn reads so."""
+class Http2(H2Protocol):
+    """hypercorn's HTTP/2, without requests that end the connection: a proxy may have the calls of others on it."""
 
+    async def _handle_events(self, events: list[Http2Event]) -> None:
+        for event in events:
+            if isinstance(event, DataReceived) and event.stream_id not in self.streams:  # answered before its body
+                self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+                await self._flush()
+            else:
+                with suppress(ProtocolError):  # the request is refused, and was taken back already
+                    await super()._handle_events([event])
 
-def why_no_upgrade(request: h11.Request) -> str:
-    """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well."""
-    fields = dict(request.headers)
-    if fields.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in fields.get(b"connection", b"").lower():
-        return ""
-    for name, value in request.headers:
-        if name in _AS_ASCII and not value.isascii():
-            return f"{name.decode()} is not ASCII"
-    if request.http_version < b"1.1":
-        return "HTTP/1.0 has no upgrades: a proxy has to speak HTTP/1.1 with us (nginx: proxy_http_version 1.1)"
-    if b"sec-websocket-key" not in fields:
-        return "sec-websocket-key is missing"
-    return "" if fields.get(b"sec-websocket-version") == b"13" else "sec-websocket-version is not 13"
+    async def _create_stream(self, request: RequestReceived) -> None:
+        fields = [(bytes(name), bytes(value)) for name, value in request.headers]
+        if b":path" in dict(fields) and all(value.isascii() for name, value in fields if name in _AS_ASCII):
+            await super()._create_stream(request)
+        else:  # a CONNECT to another host, or bytes that no method and no path has
+            self.connection.send_headers(request.stream_id, [(b":status", b"400")], end_stream=True)
 
 
 class PullServer(TCPServer):
@@ -422,3 +430,4 @@ def put_in_place(connections: Connections) -> None:
     # the names that its worker and its connection look up
     served = partial(PullServer, connections=connections)
     hypercorn.trio.run.TCPServer = served  # type: ignore[assignment,attr-defined]
+    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined]

@@ -11,14 +11,11 @@ from importlib import import_module
 from importlib.metadata import version
 
 import structlog
-from hypercorn.config import Config
 
 from web.sockets.connections import Connections, count_accept_errors
 
 HYPERCORN, TRIO_WEBSOCKET = "hypercorn", "trio-websocket"
 WRITTEN_FOR: Mapping[str, str] = {HYPERCORN: "0.18.0", TRIO_WEBSOCKET: "0.12.2"}
-HTTP_VERSIONS = ["http/1.1"]
-"""By their names in TLS (ALPN)."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
 SILENT_SECONDS = 25.0
@@ -52,11 +49,9 @@ def tell_unknown(library: str) -> None:
 def install(connections: Connections | None = None) -> None:
     """Have hypercorn's trio worker serve every connection from now on with `PullServer`, as one of `connections`.
 
-    With another version of hypercorn its own connection stays in place. None offers HTTP/2 to a client with TLS: a
-    proxy has the calls of many on one connection, which h2 ends at the first frame that is none.
+    With another version of hypercorn its own connection stays in place.
     """
     count_accept_errors()
-    Config.alpn_protocols = HTTP_VERSIONS
     tell_unknown(HYPERCORN)
     if is_known(HYPERCORN):
         # imported only here: another version may not have what it needs
