@@ -307,11 +307,8 @@ class Turn(Actions):
 
     def _note_wish(self, event: Recognised) -> None:
         match event:
-            case events.KeysEntered(keys=keys, wants_person=wants_person):
-                is_granted = wants_person and self.phase in _WITH_A_PERSON
-                if self.has_room_for(keys) and not is_granted:
-                    self.keys += (keys,)
-                    self.wants_person = wants_person and (self.wants_person or self.keys == (keys,))
+            case events.KeysEntered():
+                self._note_keys(event)
             case events.RemarkMade(text=text, for_wait=True):
                 self.own_filler = text
             case events.RemarkMade(text=text, id=remark_id):
@@ -321,6 +318,15 @@ class Turn(Actions):
                 self.close(event)
             case _:
                 pass  # of another group
+
+    def _note_keys(self, entered: events.KeysEntered) -> None:
+        """Behind words whose end is missing, and not behind their own, the caller takes their turn: they have heard."""
+        if self.is_unended and not self.is_unread and self.at.spoken <= self.at.understood:
+            self.settle()
+        is_granted = entered.wants_person and self.phase in _WITH_A_PERSON
+        if self.has_room_for(entered.keys) and not is_granted:
+            self.keys += (entered.keys,)
+            self.wants_person = entered.wants_person and (self.wants_person or self.keys == (entered.keys,))
 
     def _note_function(self, event: Recognised) -> None:
         match event:

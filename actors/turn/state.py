@@ -163,7 +163,7 @@ class TurnState:
         silent = max(self.at.owed, self.at.quiet)
         if not self.is_unended:
             return silent
-        return NEVER if self.is_loud else max(silent, self.at.voiced)  # it may be the caller's turn
+        return NEVER if self.is_loud else max(silent, self.at.voiced, self.at.key)  # it may be the caller's turn
 
     @property
     def minds_silence_since(self) -> float:

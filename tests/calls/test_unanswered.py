@@ -12,7 +12,13 @@ from trio.testing import MockClock
 from actors.facts import SessionCrashed
 from actors.policy import CallPolicy
 from agents.sentences import ENGLISH
-from protocol.deepgram import ConversationText, FunctionCallResponse, InjectAgentMessage, ServiceWarning
+from protocol.deepgram import (
+    ConversationText,
+    FunctionCallResponse,
+    InjectAgentMessage,
+    InjectUserMessage,
+    ServiceWarning,
+)
 from tests.actors.fakes import END, ROSTER
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence
 from tests.faults.short import filler_clips
@@ -113,3 +119,18 @@ async def test_the_next_session_asks_nobody_whether_they_are_there_whose_words_i
         asked = [each.message for each in call.far.said(InjectAgentMessage)]
         assert asked
         assert ENGLISH.still_there not in asked
+
+
+async def test_nobody_is_asked_whether_they_are_there_while_they_press_keys(autojump_clock: MockClock) -> None:
+    """The end of what the agent has said is lost: it might have been broken off."""
+    async with a_call() as call:
+        await call.far.say(*sentence(0, "What is your number?", 1.0, done=False))
+        await call.far.hear_for(2.5)
+        for key in "12":
+            await call.phone.press(key)
+            await call.far.hear_for(1.0)
+        await call.far.hear_for(2.5)
+
+        asked = [each.message for each in call.far.said(InjectAgentMessage)]
+        assert ENGLISH.still_there not in asked
+        assert [told.content for told in call.far.said(InjectUserMessage)] == ["The caller pressed 1 2 on the keypad."]
