@@ -40,14 +40,14 @@ def time_reader() -> Callable[[], float]:
 class Sleeper:
     """One who sleeps to a tick, which others may move meanwhile. Sleeps in one task at a time, of one run of trio."""
 
-    _clock: "_Clock | None" = None
-    _task: trio.lowlevel.Task | None = None
-    _until: float = math.inf
-    parked: float = math.inf
+    _clock: "_Clock | None" = attrs.field(default=None, init=False)
+    _task: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
+    _until: float = attrs.field(default=math.inf, init=False)
+    parked: float = attrs.field(default=math.inf, init=False)
     """Until when the clock takes it to sleep: never later than it does. Minus infinity: its tick has come."""
-    _is_exact: bool = False
-    _look: Callable[[], float] | None = None
-    _faults: list[BaseException] = attrs.field(factory=list)
+    _is_exact: bool = attrs.field(default=False, init=False)
+    _look: Callable[[], float] | None = attrs.field(default=None, init=False)
+    _faults: list[BaseException] = attrs.field(factory=list, init=False)
     """What the look has raised, until the task takes it. It stands here because a local name in the task would
     tie it to its own frame, and keep both until a full collection."""
 
@@ -137,19 +137,19 @@ class Sleeper:
 
 @attrs.define(eq=False)
 class _Clock(trio.abc.Instrument):
-    now: Callable[[], float] = trio.current_time
+    now: Callable[[], float] = attrs.field(default=trio.current_time, init=False)
     """The same at less than half the price while somebody sleeps: a sleeper may outlive a run of trio."""
-    asleep: int = 0
+    asleep: int = attrs.field(default=0, init=False)
     """How many sleep."""
-    _due: list[tuple[float, int, Sleeper]] = attrs.field(factory=list)
+    _due: list[tuple[float, int, Sleeper]] = attrs.field(factory=list, init=False)
     """A heap of moments (trio time) and sleepers. An entry counts only while its sleeper sleeps until that moment."""
-    _nap: trio.CancelScope | None = None
+    _nap: trio.CancelScope | None = attrs.field(default=None, init=False)
     """Of the task that sleeps for all; its deadline is the first moment. None while nobody sleeps."""
-    _first: float = math.inf
+    _first: float = attrs.field(default=math.inf, init=False)
     """That deadline: a scope's own is a property of many steps."""
-    last_between: float = -math.inf
+    last_between: float = attrs.field(default=-math.inf, init=False)
     """The last moment between two ticks to which somebody sleeps, or has slept."""
-    streams: int = 0
+    streams: int = attrs.field(default=0, init=False)
     """How many have been given a place."""
 
     def add(self, sleeper: Sleeper, moment: float) -> None:

@@ -42,20 +42,20 @@ class Reply:
     """Seconds of the call when it began."""
     received: int = 0
     played: int = 0
-    is_started: bool = False
+    is_started: bool = attrs.field(default=False, init=False)
     """Its audio was queued for the caller."""
     whole: bool = False
     """The service has sent all of its audio."""
-    closed: bool = False
+    closed: bool = attrs.field(default=False, init=False)
     """No more audio will be taken for it."""
-    cut: bool = False
+    cut: bool = attrs.field(default=False, init=False)
     """The rest of it was dropped."""
-    is_over: bool = False
+    is_over: bool = attrs.field(default=False, init=False)
     """It was played to its end, or cut for good: nothing more becomes of it."""
-    spoken: list[tuple[float, float]] = attrs.field(factory=list)
+    spoken: list[tuple[float, float]] = attrs.field(factory=list, init=False)
     """When the caller heard it (trio time); more than one interval if the audio arrived too slowly."""
-    _sentences: list[tuple[str, int]] = attrs.field(factory=list)
-    _received_at_text: int = 0
+    _sentences: list[tuple[str, int]] = attrs.field(factory=list, init=False)
+    _received_at_text: int = attrs.field(default=0, init=False)
 
     @property
     def text(self) -> str:

@@ -51,7 +51,7 @@ def frame(number: int, *, voiced: bool = False) -> bytes:
 
 def said(agent: str, text: str, *, heard: float = 1.0, generation: int = 1) -> Reply:
     """A reply of one second that is over, of which this share was heard."""
-    reply = Reply(agent, generation, at=0.0, received=8000, played=round(8000 * heard), whole=True, closed=True)
+    reply = Reply(agent, generation, at=0.0, received=8000, played=round(8000 * heard), whole=True)
     reply.add_text(text)
-    reply.cut = heard < 1.0
+    reply.closed, reply.cut = True, heard < 1.0
     return reply

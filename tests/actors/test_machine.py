@@ -22,7 +22,9 @@ ENDS = ("machine_end_beep", "machine_end_silence", "machine_end_other")
 
 def whole(complete: bool = True) -> Reply:
     """A greeting that was heard out, or was cut."""
-    return Reply("first", 1, 0.0, received=8000, played=8000 if complete else 1000, whole=True, cut=not complete)
+    reply = Reply("first", 1, 0.0, received=8000, played=8000 if complete else 1000, whole=True)
+    reply.cut = not complete
+    return reply
 
 
 async def play(machine: AnsweringMachine, verdict: str) -> None:

@@ -98,7 +98,8 @@ def test_speech_without_a_pause_is_one_interval() -> None:
 
 
 def test_what_was_to_be_spoken_after_a_cut_was_not_spoken() -> None:
-    reply = Reply("qualifier", 1, at=0.0, spoken=[(0.0, 1.0), (1.5, 2.0), (3.0, 4.0)])
+    reply = Reply("qualifier", 1, at=0.0)
+    reply.spoken = [(0.0, 1.0), (1.5, 2.0), (3.0, 4.0)]
 
     reply.cut_spoken(1.75)
 

@@ -46,9 +46,9 @@ class SessionSpan:
     connecting: float
     ended: float
     why: str
-    ready: float | None = None
-    floor: float | None = None
-    ending: str = ""
+    ready: float | None = attrs.field(default=None, init=False)
+    floor: float | None = attrs.field(default=None, init=False)
+    ending: str = attrs.field(default="", init=False)
 
 
 @attrs.define
@@ -59,9 +59,9 @@ class FunctionFlag:
     at: float
     name: str
     arguments: object
-    result: object = None
-    ok: bool | None = None
-    withdrawn: bool = False
+    result: object = attrs.field(default=None, init=False)
+    ok: bool | None = attrs.field(default=None, init=False)
+    withdrawn: bool = attrs.field(default=False, init=False)
 
     @property
     def label(self) -> str:
@@ -88,10 +88,10 @@ class HandoffSpan:
     ended: float
     reason: str
     failure: str
-    gap: float | None = None
-    how: str = ""
+    gap: float | None = attrs.field(default=None, init=False)
+    how: str = attrs.field(default="", init=False)
     """Soft, or empty for the usual way."""
-    given_up: str = ""
+    given_up: str = attrs.field(default="", init=False)
     """Why it was not done softly, where that was wanted."""
 
     @property
@@ -153,7 +153,8 @@ class Chart:
                 self._softly = at
             case facts.FloorTaken(agent=agent, incarnation=number) if self._softly is not None:
                 since, self._softly = self._softly, None
-                self._begin(SessionSpan(agent, number, since, self.duration, "soft handoff", since, since))
+                self._begin(SessionSpan(agent, number, since, self.duration, "soft handoff"))
+                self._open[agent, number].ready = self._open[agent, number].floor = since
             case facts.FloorTaken(agent=agent, incarnation=number) if (agent, number) in self._open:
                 self._open[agent, number].floor = at
             case _:
