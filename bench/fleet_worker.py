@@ -22,11 +22,11 @@ import trio
 
 from bench.fleet_twilio import SocketLine
 from bench.fleet_verdict import WHY_CUT
+from store.calls import MemoryRecords
 from store.checkpoints import Checkpoints, keep_news
 from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import LiveCall
-from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue, SameKey
 from store.records import CallRecord, RunningRecord
 from store.spill import SpillingRecords

@@ -36,8 +36,8 @@ from simulators.scenario import Scenario, load_scenario
 from simulators.twilio.caller import CallerTurns
 from simulators.twilio.frames import StreamIdentity
 from simulators.twilio.media import MediaCaller, StreamSummary
+from store.calls import MemoryRecords
 from store.checkpoints import Checkpoints
-from store.memory import MemoryRecords
 from store.records import CallRecord
 from web.clients.briefs import BriefClient
 

@@ -19,7 +19,7 @@ from protocol.audio import BYTES_PER_SECOND, FRAME_SECONDS
 from simulators.scenario import Scenario
 from simulators.speech import synthesise
 from simulators.twilio.log import LineSpoken, StreamOpened
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from testkit.functions import Blocked, FunctionRun, HandlerFailed
 from testkit.harness import Played

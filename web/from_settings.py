@@ -22,11 +22,10 @@ from agents.roster import SHIPPED, Roster, refuse_options, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
-from store.calls import CallRecords
+from store.calls import CallRecords, MemoryRecords
 from store.checkpoints import Checkpoints
 from store.databases import IN_MEMORY, SqlDatabase, SqliteDatabase
 from store.fleet.shared import Fleet
-from store.memory import MemoryRecords
 from store.objects import ObjectStore, open_objects
 from store.orders.queue import OrderQueue
 from store.private import make_folders

@@ -31,7 +31,7 @@ from protocol.twilio.twiml import say_and_end
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.pacing import PacedClock
 from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, decode_command, encode_event
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from tests.actors.fakes import (
     CALL_SID,

@@ -25,7 +25,7 @@ from actors.operator import PersonOnPhone
 from agents.roster import default_roster
 from agents.spec import AgentSpec
 from protocol.audio import write_wav_header
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.orders.campaigns import NewContact
 from store.records import (
     AgentPeriod,

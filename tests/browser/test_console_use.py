@@ -11,8 +11,7 @@ import pytest
 import trio
 
 from actors.facts import ReplyText
-from store.calls import DatabaseUnavailable
-from store.memory import MemoryRecords
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.records import TurnRecord
 from store.search import CallQuery, CallSummary
 from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch

@@ -31,7 +31,7 @@ from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND, silence
 from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, ServerMessage, UserStartedSpeaking
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from testkit.harness import LineLog
 from tests.actors.fakes import CALL_SID, ROSTER, STREAM_SID, VOICED, FarEnd, FirstChoice, Service

@@ -32,7 +32,7 @@ from simulators.twilio.calls import SimulatedCall
 from simulators.twilio.dialling import DialStream, Headers, StreamError
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from store.tokens import TokenStore
 from testkit.harness import unavailable

@@ -19,8 +19,8 @@ from actors.call import run_call
 from actors.call_services import CallPlan, CallServices
 from agents.roster import default_roster
 from protocol.audio import BYTES_PER_SECOND
+from store.calls import MemoryRecords
 from store.checkpoints import Checkpoints
-from store.memory import MemoryRecords
 from tests.calls.test_no_lead import sockets
 from tests.web.fakes import FakeLine
 from web.calls.watching import WatchedCalls

@@ -19,7 +19,7 @@ from actors.ticks import SLACK_SECONDS
 from agents.roster import load_roster
 from protocol.audio import FRAME_BYTES
 from protocol.frames import FrameReader
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from tests.actors.fakes import agent, speech
 from tests.web.fakes import FakeLine
 from web.sockets.frame_stream import FrameStream

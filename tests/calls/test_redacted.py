@@ -14,8 +14,8 @@ from actors.journal import Journal
 from actors.line.reply import Reply
 from actors.record.record import RecordBuilder
 from actors.record.scribe import Scribe
+from store.calls import MemoryRecords
 from store.checkpoints import Checkpoints
-from store.memory import MemoryRecords
 from store.records import RunningRecord, encode_record, encode_running
 from store.redaction import CARDS, CallRedaction, Redaction, RedactionRule
 from store.spill import SpillingRecords, SpillPolicy

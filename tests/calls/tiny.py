@@ -34,7 +34,7 @@ from agents.spec import AgentSpec, soft
 from protocol.audio import FRAME_BYTES, silence
 from protocol.wire import PacedWebSocket, WebSocket
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 
 CALL_SID = "CA" + "1" * 32
 STREAM_SID = "MZ" + "1" * 32

@@ -15,10 +15,10 @@ from actors.commands import DONE, KINDS, Command, CommandAnswer, CommandGiven, S
 from actors.endings.intercom import Intercom
 from actors.messages import CloseCall, EndCallNow, MachineAnswered, NoteCallOver, NoteStreamError, ToCall
 from protocol.wire import PacedWebSocket
+from store.calls import MemoryRecords
 from store.checkpoints import keep_news
 from store.fleet.driver import PostgresDatabase
 from store.fleet.postgres import PostgresFleet
-from store.memory import MemoryRecords
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, hidden

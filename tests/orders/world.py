@@ -18,9 +18,9 @@ import trio
 from simulators.scenario import Answers, Caller, Scenario
 from simulators.twilio.exchange import TwilioKnobs
 from simulators.twilio.rest import TwilioSimulator
+from store.calls import MemoryRecords
 from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.shared import Fleet
-from store.memory import MemoryRecords
 from store.orders.queue import KeptOrder, OrderQueue
 from tests.calls.exchange import Door
 from tests.faults.ringing import at_work

@@ -11,10 +11,9 @@ import pytest
 import trio
 
 from actors.supervision import in_background
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.checkpoints import Checkpoints
 from store.json_text import packed_on
-from store.memory import MemoryRecords
 from store.records import CallRecord, RunningRecord, TurnRecord, turn_line
 from store.running_log import OVER_SECONDS, ROOM_BYTES, RunningLog
 from tests.examples import STRIDE

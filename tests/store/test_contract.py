@@ -10,8 +10,7 @@ import attrs
 import pytest
 import trio
 
-from store.calls import CallRecords
-from store.memory import MemoryRecords
+from store.calls import CallRecords, MemoryRecords
 from store.records import (
     CallRecord,
     FunctionRecord,

@@ -17,7 +17,7 @@ from trio.lowlevel import wait_readable
 from trio.testing import wait_all_tasks_blocked
 
 from store import outbox, tokens
-from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.calls import DatabaseRefused, DatabaseUnavailable, MemoryRecords
 from store.checkpoints import keep_news
 from store.databases import Arguments, Rows, for_postgres
 from store.fleet import driver, statements
@@ -27,7 +27,6 @@ from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Answers, Question, State, WorkerMessage, skew
-from store.memory import MemoryRecords
 from store.orders import campaigns
 from store.orders import statements as orders
 from store.records import CallRecord, RunningRecord

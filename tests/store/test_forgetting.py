@@ -23,6 +23,7 @@ from psycopg.rows import TupleRow
 from actors.facts import FunctionAnswered, TurnHeard
 from actors.journal import Journal
 from actors.record.scribe import Scribe
+from store.calls import MemoryRecords
 from store.checkpoints import Checkpoints
 from store.databases import SqliteDatabase
 from store.erasing import ERASED, Subject
@@ -35,7 +36,6 @@ from store.fleet.pages import (
     still_seen,
     vacuum,
 )
-from store.memory import MemoryRecords
 from store.orders.queue import NewOrder
 from store.records import CallRecord, FunctionRecord, HandoffRecord, RunningRecord, TurnRecord, encode_record
 from store.running_log import RunningLog

@@ -17,9 +17,8 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.erasing import Subject
-from store.memory import MemoryRecords
 from store.private import write_whole
 from store.records import CallRecord, encode_record
 from store.search import CallQuery

@@ -19,12 +19,11 @@ import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict
 
-from store.calls import DatabaseRefused, DatabaseUnavailable
+from store.calls import DatabaseRefused, DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, for_postgres, for_sqlite
 from store.erasing import Subject
 from store.fleet.driver import conninfo_of
 from store.fleet.migrations import PostgresRecords
-from store.memory import MemoryRecords
 from store.records import CallRecord, RecordError, TurnRecord, decode_record, encode_record
 from store.search import CallQuery, summary_of
 from store.sql import _NEXT, SqlRecords, _search

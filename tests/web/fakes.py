@@ -20,8 +20,7 @@ from agents.roster import Roster
 from agents.spec import AgentSpec
 from protocol.wire import PacedWebSocket, WebSocket
 from settings import Settings
-from store.calls import DatabaseUnavailable
-from store.memory import MemoryRecords
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.objects import ObjectStore
 from store.orders.queue import OrderQueue
 from store.records import CallRecord, RecordError

@@ -11,10 +11,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.fleet.driver import Database, PostgresDatabase
 from store.fleet.postgres import PostgresFleet
-from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue
 from store.tokens import TokenStore
 from tests.web.console.visitors import signed_in, target_of

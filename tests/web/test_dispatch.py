@@ -8,10 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, moving_wall
 from store.fleet.shared import Fleet
-from store.memory import MemoryRecords
 from store.orders import statements
 from store.orders.queue import KeptOrder, OrderQueue
 from store.tokens import TokenStore

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import AgentPeriod, CallRecord, FrameCounts, FunctionRecord, HandoffRecord, TurnRecord
 from tests.web.fakes import CALL_SID, LEAD, record
 from web.calls.counts import Counts

@@ -12,9 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.facts import CallParked
 from actors.journal import Journal
 from actors.messages import NoteCallOver
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.fleet.shared import LiveCall
-from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.search import CallQuery, CallSummary
 from store.tokens import TokenStore

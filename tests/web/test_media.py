@@ -13,7 +13,7 @@ from actors.call_services import CallPlan
 from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.wire import WebSocket
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.tokens import TokenStore
 from tests.web.fakes import (
     CALL_SID,

@@ -12,10 +12,9 @@ from trio.testing import MockClock
 from werkzeug.datastructures import MultiDict
 
 from actors.supervision import in_background
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.shared import Fleet
-from store.memory import MemoryRecords
 from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import ANSWER_SECONDS, SWEEP_SECONDS, TokenStore

@@ -6,9 +6,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import SqliteDatabase
-from store.memory import MemoryRecords
 from store.orders.queue import NewOrder, OrderQueue
 from store.records import CallRecord
 from store.tokens import TokenStore

@@ -5,7 +5,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from tests.web.fakes import OTHER_CALL_SID, record
 from web.calls.counts import Counts

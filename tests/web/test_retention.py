@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from keeping_settings import Retention
+from store.calls import MemoryRecords
 from store.databases import SqliteDatabase
-from store.memory import MemoryRecords
 from store.outbox import DAY, Outbox
 from store.records import CallRecord, FunctionRecord, TurnRecord
 from store.search import CallQuery, CallSummary

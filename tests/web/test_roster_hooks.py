@@ -15,7 +15,7 @@ from actors.errors import BriefUnavailable
 from agents.extras import Extras
 from agents.functions import FunctionFailed
 from agents.kinds import Between
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.private import write_whole
 from store.records import CallRecord, TurnRecord, decode_record, encode_record
 from tests.web.fakes import CALL_SID, OTHER_CALL_SID, record

@@ -12,9 +12,8 @@ from trio.testing import MockClock
 
 from actors.messages import CloseCall, EndCallNow
 from agents.sentences import ENGLISH
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Rows, SqliteDatabase
-from store.memory import MemoryRecords
 from store.orders.queue import OrderQueue
 from store.records import CallRecord, TurnRecord
 from tests.store.samples import newer_tables

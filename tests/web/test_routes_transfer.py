@@ -11,8 +11,8 @@ from trio.testing import MockClock
 from actors.line.switch import TransferOrder
 from actors.record.resumption import Resumption
 from agents.brief import Brief
+from store.calls import MemoryRecords
 from store.json_text import json_text
-from store.memory import MemoryRecords
 from store.private import write_whole
 from store.records import CallRecord, TransferRecord, decode_record, record_as_json
 from store.tokens import TokenStore

@@ -15,7 +15,7 @@ from actors.supervision import in_background
 from agents.extras import Extras
 from agents.roster import Roster
 from agents.sentences import Sentences
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.fakes import (

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.policy import SummaryMode
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.orders.queue import NewOrder, OrderQueue
 from store.spill import SpillingRecords
 from store.spill_folder import SpillFolder

@@ -29,7 +29,7 @@ from actors.call_services import CallPlan
 from actors.errors import AgentUnavailable
 from actors.messages import CloseCall
 from protocol.wire import PacedWebSocket, WebSocket
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from tests.web.fakes import (
     AUTH_TOKEN,
     CALL_SID,

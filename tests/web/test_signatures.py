@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from tests.web.fakes import AUTH_TOKEN, ORIGIN, FakeLine, client_of, services, settings
 from web.calls.context import Opened, build_context
 from web.calls.slots import Slots

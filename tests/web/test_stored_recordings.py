@@ -10,7 +10,7 @@ import pytest
 
 from keeping_settings import Retention
 from protocol.audio import write_wav_header
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from tests.store.object_stores import DriverFailed, FaultyObjects
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, LEAD, context_of, exchange, record, settings

@@ -8,9 +8,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Rows, SqliteDatabase
-from store.memory import MemoryRecords
 from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, TokenStore
 from tests.web.fakes import (

@@ -13,9 +13,8 @@ from trio.testing import MockClock
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Journal
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqliteDatabase
-from store.memory import MemoryRecords
 from store.outbox import Outbox
 from store.records import TRANSFERRING, CallRecord
 from tests.web.fakes import CALL_SID, LEAD, LINE, OTHER_CALL_SID, STREAM_SID, context_of, exchange, record

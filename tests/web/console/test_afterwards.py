@@ -10,7 +10,7 @@ import pytest
 from actors.journal import read_entries
 from protocol.audio import write_wav_header
 from setting_reader import SettingsError
-from store.memory import MemoryRecords
+from store.calls import MemoryRecords
 from store.prices import costs_of, read_prices
 from store.records import CallRecord, FunctionRecord, HandoffRecord, TransferRecord, TurnRecord, Usage
 from tests.demo.sample import sample_journal

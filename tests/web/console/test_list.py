@@ -11,8 +11,7 @@ from trio.testing import MockClock
 from actors.facts import FloorTaken
 from agents.roster import default_roster
 from agents.spec import AgentSpec
-from store.calls import DatabaseUnavailable
-from store.memory import MemoryRecords
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.orders.campaigns import NewContact
 from store.search import CallQuery, CallSummary
 from tests.web.console.test_watching import Running

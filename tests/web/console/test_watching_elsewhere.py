@@ -17,9 +17,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.facts import CallParked
 from actors.record.record import RecordBuilder
-from store.calls import DatabaseUnavailable
+from store.calls import DatabaseUnavailable, MemoryRecords
 from store.fleet.shared import Answers, Fleet, LiveCall, Question
-from store.memory import MemoryRecords
 from tests.store.samples import begun
 from tests.web.console.test_phone import started
 from tests.web.console.test_watching import ALL, Event, Running, is_over, parsed, words
