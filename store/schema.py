@@ -53,13 +53,14 @@ CREATE TABLE orders (
     """
 CREATE TABLE campaigns (
     campaign text PRIMARY KEY,
-    name text NOT NULL UNIQUE,
+    name text NOT NULL,
     state text NOT NULL CHECK (state IN ('running', 'paused', 'canceled')),
     rules text NOT NULL,
     created double precision NOT NULL,
     why text NOT NULL DEFAULT '',
     next_turn double precision NOT NULL DEFAULT 0
 )""",
+    "CREATE UNIQUE INDEX campaigns_name ON campaigns (name)",
     """
 CREATE TABLE outbox (
     id text PRIMARY KEY,
