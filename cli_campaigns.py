@@ -1,23 +1,32 @@
 """The commands of `switchboard` for campaigns and the do-not-call list: campaign, do-not-call."""
+# ruff: noqa: PLC0415 - as in cli.py
 
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, cast
 
+import trio
 import typer
 
 from actors.policy import OnMachine
-from cli_shared import JsonOption, ServerOption, ask_server, fail, out, print_json, print_lines, saving, text_in
-from web.clients.operator import Shown, time_left
+from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, saving, text_in
+from web.clients.operator import Operator, Shown, time_left
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
 NumberArgument = Annotated[str, typer.Argument(metavar="NUMBER", help="E.164: + and 7 to 15 digits.")]
+FOLLOW_SECONDS = 2.0
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 campaign = typer.Typer(help="Call many numbers of a CSV file, by rules.", no_args_is_help=True)
 do_not_call = typer.Typer(help="The numbers that no order calls.", no_args_is_help=True)
+
+
+class ExportFormat(Enum):
+    CSV = "csv"
+    JSONL = "jsonl"
 
 
 def _retry(rules: Sequence[str]) -> Mapping[str, object] | None:
@@ -82,14 +91,33 @@ def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> 
 def status(
     name: NameArgument,
     server: ServerOption = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until it is done.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how a campaign goes: a bar, the time left at its pace, and outcomes."""
+    if follow:
+        ask_server(server, lambda operator: _follow(operator, name))
+        return
     shown = ask_server(server, lambda operator: operator.campaign(name))
     if as_json:
         print_json(shown)
     else:
         _print(shown)
+
+
+async def _follow(operator: Operator, name: str) -> None:
+    """Redraw the bar until every number is done."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
+            shown = await operator.campaign(name)
+            live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
+            progress = cast("Mapping[str, int]", shown["progress"])
+            if progress["done"] == progress["numbers"]:
+                return
+            await trio.sleep(FOLLOW_SECONDS)
 
 
 def _turned(command: str, name: str, server: str | None) -> None:
@@ -118,10 +146,13 @@ def cancel(name: NameArgument, server: ServerOption = None) -> None:
 def export_results(
     name: NameArgument,
     server: ServerOption = None,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="csv: the last call of each number; jsonl: whole records.")
+    ] = ExportFormat.CSV,
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
 ) -> None:
-    """Give the results as CSV: a line for each number, with its last record and extracted fields."""
-    text = ask_server(server, lambda operator: operator.export_campaign(name))
+    """Give the results: a line for each number, with records and extracted fields."""
+    text = ask_server(server, lambda operator: operator.export_campaign(name, form.value))
     if to is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

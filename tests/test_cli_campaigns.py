@@ -65,6 +65,7 @@ def test_a_campaign_is_made_shown_and_turned(there: Exchange) -> None:
     shown = orjson.loads(run("campaign", "status", "spring", "--json").output)
     assert shown["rules"]["retry"] == {"busy": {"times": 1, "minutes": 120}}
     assert "canceled 2" in run("campaign", "list").output
+    assert run("campaign", "status", "spring", "--follow").exit_code == 0
 
 
 def test_each_bad_line_is_told(there: Exchange) -> None:
@@ -103,11 +104,12 @@ def test_results_are_printed_or_written(there: Exchange) -> None:
     create()
 
     printed, written = run("campaign", "export", "spring"), run("campaign", "export", "spring", "--out", "results.csv")
+    lines = run("campaign", "export", "spring", "--format", "jsonl").output.splitlines()
     refused = run("campaign", "export", "spring", "--out", "no/such/results.csv")
 
     assert printed.output.splitlines()[1].startswith("2,+12125550123,waiting,")
     assert Path("results.csv").read_text(encoding="utf-8") == printed.output
-    assert (written.exit_code, refused.exit_code) == (0, 1)
+    assert (written.exit_code, [orjson.loads(line)["line"] for line in lines], refused.exit_code) == (0, [2, 3], 1)
 
 
 def test_numbers_are_put_on_the_do_not_call_list_and_taken_off(there: Exchange) -> None:

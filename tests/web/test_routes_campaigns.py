@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 
 import attrs
+import orjson
 import phonenumbers  # noqa: F401 - it is imported in a thread, for which a virtual clock does not wait
 import pytest
 from trio.testing import MockClock
@@ -115,16 +116,19 @@ async def test_results_have_records_and_what_was_found_out(autojump_clock: MockC
     await settle(orders, placed, "completed")
 
     sheet = (await there.operator("GET", "/campaigns/spring/export")).text
+    lines = (await there.operator("GET", "/campaigns/spring/export?format=jsonl")).text.splitlines()
 
     rows = list(csv.DictReader(io.StringIO(sheet, newline="")))
     assert [(row["line"], row["to"], row["state"], row["outcome"], row["calls"]) for row in rows] == [
         ("2", "+12125550123", "over", "completed", "1"),
         ("3", "+14155550123", "waiting", "", "0"),
     ]
-    assert (rows[0]["call_sid"], rows[0]["duration"], rows[0]["answered_by"]) == (SID, "12.5", "human")
+    assert (rows[0]["call_sid"], rows[0]["duration"]) == (SID, "12.5")
     assert {name: rows[0][f"facts.{name}"] for name in FORMULAS} == {
         name: f"'{text}" for name, text in FORMULAS.items()
     }
+    assert [call["record"]["answered_by"] for call in orjson.loads(lines[0])["calls"]] == ["human"]
+    assert orjson.loads(lines[1])["calls"] == []
     assert (await there.operator("GET", "/campaigns/spring/export?format=xls")).status_code == 400
 
 

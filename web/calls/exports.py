@@ -13,7 +13,7 @@ import orjson
 from store.calls import readable_record
 from store.orders.campaigns import Campaign, Count
 from store.orders.queue import KeptOrder
-from store.records import DO_NOT_CALL, CallRecord
+from store.records import DO_NOT_CALL, CallRecord, record_as_json
 from web.calls.campaigns import rules_of
 from web.calls.context import AppContext
 from web.calls.orders import CONTEXT_FIELDS
@@ -60,26 +60,44 @@ async def as_csv(context: AppContext, campaign: Campaign) -> AsyncIterator[bytes
     extracted = [field.name for field in attrs.fields(form)] if form else []
     found = (*(f"facts.{name}" for name in CONTEXT_FIELDS), *(f"extracted.{name}" for name in extracted))
     yield _csv_line((*COLUMNS, *found))
+    async for order in _orders(context, campaign):
+        calls = _calls(order)
+        record = await readable_record(records, calls[-1]["call_sid"]) if calls else None
+        facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
+        fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
+        yield _csv_line((*_columns(order, record), *facts, *fields))
+
+
+async def as_jsonl(context: AppContext, campaign: Campaign) -> AsyncIterator[bytes]:
+    """Go through the results as JSON, a line for each number, with the whole record of each of its calls."""
+    async for order in _orders(context, campaign):
+        calls = list[dict[str, object]]()
+        for call in _calls(order):
+            record = await readable_record(context.services.records, call["call_sid"])
+            calls.append({**call, "record": None if record is None else record_as_json(record)})
+        plain = {"line": order.line, "to": order.number, "state": order.state, "outcome": order.outcome}
+        yield orjson.dumps({**plain, "why": order.why, "calls": calls}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def _orders(context: AppContext, campaign: Campaign) -> AsyncIterator[KeptOrder]:
     after = 0
     while orders := await context.campaigns.contacts(campaign.campaign, after):
         for order in orders:
-            calls = _calls(order)
-            record = await readable_record(records, calls[-1]) if calls else None
-            facts = [(record.facts if record is not None else {}).get(name, "") for name in CONTEXT_FIELDS]
-            fields = [(record.extracted if record is not None else {}).get(name, "") for name in extracted]
-            yield _csv_line((*_columns(order, calls, record), *facts, *fields))
+            yield order
         after = orders[-1].line
 
 
-def _calls(order: KeptOrder) -> Sequence[str]:
-    """Return the CallSids of the calls there have been to a number, the one under way last."""
-    under_way = [order.call_sid] if order.state == "placed" else []
-    return [call for call in (*(str(one["call_sid"]) for one in order.history), *under_way) if call]
+def _calls(order: KeptOrder) -> Sequence[Mapping[str, str]]:
+    """Return the calls there have been to a number, with their outcomes, and the one under way."""
+    calls = [{"call_sid": str(one["call_sid"]), "outcome": str(one["outcome"])} for one in order.history]
+    under_way = [{"call_sid": order.call_sid, "outcome": ""}] if order.state == "placed" else []
+    return [call for call in (*calls, *under_way) if call["call_sid"]]
 
 
-def _columns(order: KeptOrder, calls: Sequence[str], record: CallRecord | None) -> Sequence[object]:
+def _columns(order: KeptOrder, record: CallRecord | None) -> Sequence[object]:
+    calls = _calls(order)
     of_record = (record.started_at, round(record.duration, 1), record.answered_by) if record else ("", "", "")
-    last = calls[-1] if calls else ""
+    last = calls[-1]["call_sid"] if calls else ""
     return (order.line, order.number, order.state, order.outcome, len(calls), last, *of_record, order.why)
 
 

@@ -179,8 +179,8 @@ class Operator:
     async def turn_campaign(self, name: str, command: str) -> Shown:
         return await self._ask("POST", f"/campaigns/{in_path(name)}/{command}")
 
-    async def export_campaign(self, name: str) -> bytes:
-        return (await ask(self.http, "GET", f"/campaigns/{in_path(name)}/export")).content
+    async def export_campaign(self, name: str, form: str) -> bytes:
+        return (await ask(self.http, "GET", f"/campaigns/{in_path(name)}/export?format={form}")).content
 
     async def refuse_number(self, number: str, why: str) -> None:
         await ask(self.http, "PUT", f"/do-not-call/{in_path(number)}?why={in_address(why)}")

@@ -11,13 +11,13 @@ from functools import partial
 
 import attrs
 import structlog
-from quart import Blueprint, Response, abort
+from quart import Blueprint, Response, abort, request
 
 from store.orders.campaigns import Campaign, NewContact
 from web.calls.campaigns import RULES, UNREAD, CampaignRules, read_rules, rules_of
 from web.calls.contacts import ContactReader
 from web.calls.context import AppContext
-from web.calls.exports import Progress, as_csv, progress_of
+from web.calls.exports import Progress, as_csv, as_jsonl, progress_of
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.routes.problems import body_of_request, json_answer, mistaken, problem, unreachable
 
@@ -26,6 +26,7 @@ FIELDS = ("name", "csv", "paused", *RULES, *OPTIONS)
 LARGEST_BODY = 5 * 1024 * 1024
 STATES: Mapping[str, str] = {"pause": "paused", "resume": "running", "cancel": "canceled"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_FORMATS = {"csv": (as_csv, "text/csv; charset=utf-8"), "jsonl": (as_jsonl, "application/jsonl")}
 
 _log = structlog.stdlib.get_logger()
 
@@ -112,8 +113,10 @@ class CampaignRoutes:
         return turned or campaign
 
     async def export(self, name: str) -> Response:
+        wanted = request.args.get("format", "csv")
         campaign = await self._found(name)
-        return Response(as_csv(self.context, campaign), content_type="text/csv; charset=utf-8")
+        lines, content_type = _FORMATS[wanted]
+        return Response(lines(self.context, campaign), content_type=content_type)
 
     async def progress(self, campaign: Campaign) -> Progress:
         now = await self.context.orders.now()
