@@ -58,7 +58,7 @@ def _print_end(shown: Shown) -> int:
     return 1 if record["outcome"] in FAILED else 0
 
 
-def call(
+def call(  # noqa: PLR0917 - one for each option
     number: Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="E.164; LEAD_PHONE_NUMBER if unset.")] = None,
     server: ServerOption = None,
     about: Annotated[
@@ -68,9 +68,16 @@ def call(
         OnMachine | None, typer.Option(help="What to do about answering machines; as the settings say if unset.")
     ] = None,
     time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest it may take.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Have Twilio record it, each side on its own channel.")
+    ] = False,
 ) -> None:
     """Call somebody, and tell how it goes until the call is over; exit with 1 if a fault ended it."""
-    options = {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
+    options = {
+        "machine_detection": machine.value if machine is not None else None,
+        "time_limit": time_limit,
+        "record": record or None,
+    }
     context = _context(about or ())
     raise typer.Exit(ask_server(server, lambda operator: follow_call(operator, number, context, options)))
 

@@ -63,13 +63,14 @@ def create(  # noqa: PLR0917 - one for each option
     at_once: Annotated[int | None, typer.Option(help="Calls at once; half of MAX_CALLS if unset.")] = None,
     machine: Annotated[OnMachine | None, typer.Option(help="What to do about answering machines.")] = None,
     time_limit: Annotated[int | None, typer.Option(metavar="SECONDS", help="The longest a call may take.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Have Twilio record the calls.")] = False,
     paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `campaign resume`.")] = False,
 ) -> None:
     """Make a campaign of a file, and begin to call: all of its numbers are taken, or none."""
     given: dict[str, object] = {"name": name, "csv": text_in(file), "hours": hours, "days": days}
     given |= {"retry": _retry(retry or ()), "most_calls": most_calls, "per_minute": per_minute, "at_once": at_once}
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
-    given["paused"] = paused or None
+    given |= {"record": record or None, "paused": paused or None}
     written = {key: value for key, value in given.items() if value is not None}
     _print(ask_server(server, lambda operator: operator.create_campaign(written)))
 

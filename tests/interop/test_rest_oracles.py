@@ -54,8 +54,8 @@ async def test_twilios_openapi_knows_every_request_and_answer(autojump_clock: Mo
     async with twilio() as (simulator, recorder, http):
         api = TwilioApi(ACCOUNT, (ACCOUNT, TOKEN), "http://api.twilio.invalid", http)
         line = TwilioLine(OURS, ORIGIN, api)
-        for detects, limit in product((False, True), (None, 600)):
-            sid = await line.place_call(LEAD, "order-1", CallOptions(detects, limit))
+        for detects, limit, records in product((False, True), (None, 600), (False, True)):
+            sid = await line.place_call(LEAD, "order-1", CallOptions(detects, limit, records))
             for _ in range(3):  # queued, ringing, in progress
                 await line.status_of(sid)
                 await trio.sleep(1.0)

@@ -81,8 +81,8 @@ async def test_the_lead_of_the_settings_is_called_when_nobody_is_named(
         ({"to": LEAD, "metadata": "A-17"}, ["metadata"]),
         ({"to": LEAD, "metadata": {"note": "x" * 4097}}, ["metadata"]),
         ({"to": LEAD, "metadata": {"a": {"b": [[[[[[[1]]]]]]]}}}, ["metadata"]),
-        ({"to": 1, "x": 1, "context": None, "machine_detection": "on", "time_limit": "60"},
-         ["x", "to", "context", "machine_detection", "time_limit"]),
+        ({"to": 1, "x": 1, "context": None, "machine_detection": "on", "time_limit": "60", "record": "yes"},
+         ["x", "to", "context", "machine_detection", "time_limit", "record"]),
     ],
 )  # fmt: skip
 async def test_every_mistake_in_an_order_is_named(order: object, fields: list[str], autojump_clock: MockClock) -> None:
@@ -310,9 +310,9 @@ async def test_an_order_that_waits_is_called_off_by_our_name_for_it(autojump_clo
 async def test_what_is_ordered_with_a_call_is_told_to_twilio(autojump_clock: MockClock) -> None:
     there = exchange()
 
-    await there.operator("POST", "/calls", {"to": LEAD, "machine_detection": "off", "time_limit": 60})
+    await there.operator("POST", "/calls", {"to": LEAD, "machine_detection": "off", "time_limit": 60, "record": True})
 
-    assert there.line.options == [CallOptions(detects_machines=False, time_limit=180)]
+    assert there.line.options == [CallOptions(detects_machines=False, time_limit=180, records=True)]
 
 
 async def test_live_and_ended_calls_are_listed_without_their_words(autojump_clock: MockClock) -> None:

@@ -248,10 +248,10 @@ def test_a_server_is_imported_without_what_it_does_not_use() -> None:
 
 async def test_what_is_ordered_besides_is_told_in_twilios_words(autojump_clock: MockClock) -> None:
     there = api()
-    await there.line().place_call("+15557650000", "OR1", CallOptions(False, 180))
+    await there.line().place_call("+15557650000", "OR1", CallOptions(False, 180, records=True))
 
     form = there.form
-    assert form["TimeLimit"] == ["180"]
+    assert (form["TimeLimit"], form["Record"], form["RecordingChannels"]) == (["180"], ["true"], ["dual"])
     assert "MachineDetection" not in form
 
 

@@ -25,7 +25,7 @@ from web.clients.twilio import CallOptions
 from web.clients.twilio_api import LineError
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
-FIELDS = ("to", "context", "machine_detection", "time_limit", "agents", "metadata")
+FIELDS = ("to", "context", "machine_detection", "time_limit", "record", "agents", "metadata")
 LONGEST = 1000
 LARGEST_METADATA, DEEPEST_METADATA = 4096, 8
 
@@ -69,6 +69,7 @@ class Order:
     context: Mapping[str, str]
     on_machine: OnMachine = attrs.field(default=OnMachine.HANG_UP, converter=OnMachine)
     time_limit: int | None = None
+    record: bool = False
     agents: str = ""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
@@ -77,6 +78,7 @@ class Order:
         return CallOptions(
             detects_machines=self.on_machine is not OnMachine.OFF,
             time_limit=None if self.time_limit is None else self.time_limit + _SPARE_SECONDS,
+            records=self.record,
         )
 
     @property
@@ -187,6 +189,8 @@ def _problems(given: Mapping[str, object], settings: Settings, first_agents: Col
     yield from _machine_problems(given, settings)
     if "time_limit" in given:
         yield from _limit_problems(given, settings)
+    if not isinstance(given.get("record", False), bool):
+        yield OrderProblem("record", "is not true or false", "Write true for a recording at Twilio, or leave it out.")
     yield from _agents_problems(given, first_agents)
     yield from _metadata_problems(given.get("metadata", {}))
 
@@ -223,6 +227,7 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
         context,
         OnMachine(given.get("machine_detection", usual.value)),
         given.get("time_limit"),
+        given.get("record", False),
         given.get("agents", ""),
         given.get("metadata", {}),
     )

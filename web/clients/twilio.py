@@ -24,10 +24,11 @@ _log = structlog.stdlib.get_logger()
 
 @attrs.frozen
 class CallOptions:
-    """Options of a placed call: machine detection, longest duration (seconds)."""
+    """Options of a placed call: machine detection, longest duration (seconds), recording at Twilio."""
 
     detects_machines: bool = True
     time_limit: int | None = None
+    records: bool = False
 
     def parameters(self, origin: str) -> dict[str, str]:
         chosen: dict[str, str] = {}
@@ -39,6 +40,8 @@ class CallOptions:
             }
         if self.time_limit is not None:
             chosen["TimeLimit"] = str(self.time_limit)
+        if self.records:
+            chosen |= {"Record": "true", "RecordingChannels": "dual"}
         return chosen
 
 

@@ -21,7 +21,7 @@ from web.calls.exports import Progress, as_csv, as_jsonl, progress_of
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.routes.problems import body_of_request, json_answer, mistaken, problem, unreachable
 
-OPTIONS = ("machine_detection", "time_limit", "agents")
+OPTIONS = ("machine_detection", "time_limit", "record", "agents")
 FIELDS = ("name", "csv", "paused", *RULES, *OPTIONS)
 LARGEST_BODY = 5 * 1024 * 1024
 STATES: Mapping[str, str] = {"pause": "paused", "resume": "running", "cancel": "canceled"}
