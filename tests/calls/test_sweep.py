@@ -137,9 +137,8 @@ def throw(_world: TinyWorld, _scope: trio.CancelScope) -> Callable[[trio.lowleve
     """Let whatever the task is waiting for fail in a way that nobody planned for."""
 
     def blow(task: trio.lowlevel.Task) -> None:
-        waits = {frame.f_code.co_name for frame, _ in task.iter_await_frames()}
-        if waits & {"_nested_child_finished", "cancel_shielded_checkpoint"}:
-            return  # a nursery that waits for its children, which get their own turn; a lock that is taken already
+        if any(frame.f_code.co_name == "_nested_child_finished" for frame, _ in task.iter_await_frames()):
+            return  # a nursery that waits for its children: what fails there is a child, and gets its own turn
         started = inspect.getcoroutinestate(task.coro) != inspect.CORO_CREATED
         if started and task._next_send_fn == task.coro.send:
             task._next_send = Error(Boom("at a checkpoint"))
