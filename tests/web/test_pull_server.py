@@ -892,3 +892,16 @@ async def test_an_upgrade_that_is_none_is_refused_in_words(
     assert head.startswith(b"HTTP/1.1 400")
     assert told in orjson.loads(body)["error"]
     assert [(line["event"], told in line["why"]) for line in logs] == [("upgrade_refused", True)]
+
+
+async def test_a_request_that_a_proxy_has_made_look_like_an_upgrade_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy may set the fields of an upgrade for every request: a webhook is a POST, which is never one."""
+    webhook = UPGRADE.removesuffix(KEY).replace(b"GET", b"POST") + b"Content-Length: 0\r\n\r\n"
+    async with serving(answer, monkeypatch) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(webhook)
+        with trio.fail_after(5):
+            answered = await stream.receive_some()
+
+    assert answered.startswith(b"HTTP/1.1 204")
