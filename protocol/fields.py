@@ -56,8 +56,20 @@ def hidden_in(text: str) -> str:
 
 
 _MOST_SHOWN: Final = 80
-_LIKE_A_KEY: Final = re.compile(r"(?=[A-Za-z_]*[0-9])(?=[0-9_]*[A-Za-z])[A-Za-z0-9_]{20,}")
-_IN_A_URL: Final = re.compile(r"(://)\S*(?=@)|(://[^\s?]*\?)\S+")
+_LIKE_A_KEY: Final = re.compile(
+    r"sk-[\w-]{16,}"  # so those of many language models begin
+    r"|(?=[\da-f-]*\d)(?=[\d-]*[a-f])[\da-f-]{32,}"  # a UUID, too
+    r"|(?=[A-Za-z_]*\d)(?=[\d_]*[A-Za-z])\w{20,}"
+    r"|(?<![\w+/=])(?!/)(?=[\w+/=]*\d)(?=[\w+/=]*[a-z])(?=[\w+/=]*[A-Z])[\w+/=]{32,}",  # Base64, and no path
+    re.ASCII,
+)
+_IN_A_URL: Final = re.compile(r"(://|^(?=\S*:\S*@)(?!\w+://))([^?#]*@)?([^?#]*)([?#].*)?", re.DOTALL)
+
+
+def _bare(url: re.Match[str]) -> str:
+    """Leave out what stands before a host and behind "?" or "#"; and the host, if it may be a part of a password."""
+    start, user, host, rest = url.groups("")
+    return f"{start}{'…@' if user else ''}{'…' if '@' in rest else host}{rest[:1]}{'…' if rest[1:] else ''}"
 
 
 def shown(value: object) -> str:
@@ -66,9 +78,9 @@ def shown(value: object) -> str:
     A key lands in another setting as easily as a word does, and a URL may have one in front of its host or behind "?".
     """
     text = value if isinstance(value, str) else repr(value)
-    whole = _LIKE_A_KEY.sub(lambda key: f"{key[0][:2]}… ({len(key[0])} characters)", text[: 10 * _MOST_SHOWN])
-    bare = _IN_A_URL.sub(lambda url: f"{url[1] or url[2]}…", whole)
-    cut = f"{bare[:_MOST_SHOWN]}…" if len(bare) > _MOST_SHOWN else bare
+    bare = _IN_A_URL.sub(_bare, text[: 10 * _MOST_SHOWN])
+    whole = _LIKE_A_KEY.sub(lambda key: f"{key[0][:2]}… ({len(key[0])} characters)", bare)
+    cut = f"{whole[:_MOST_SHOWN]}…" if len(whole) > _MOST_SHOWN else whole
     return "".join(each if each.isprintable() else "\ufffd" for each in cut)
 
 

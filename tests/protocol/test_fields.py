@@ -5,7 +5,7 @@ from hypothesis import given
 
 from protocol import fields
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.fields import JSON, Fields
+from protocol.fields import JSON, Fields, shown
 from tests.protocol.strategies import QUICK, values
 
 
@@ -94,3 +94,37 @@ def test_a_measurement_may_come_as_text_and_nonsense_is_no_measurement(value: JS
 def test_a_whole_number_is_whole(value: JSON) -> None:
     with pytest.raises(RemoteProtocolError, match="key: a whole number is wanted"):
         fields.whole_number({"key": value}, "key", 0)
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ("https://me:hunter2@host.example.com/x?key=hunter2", "https://…@host.example.com/x?…"),
+        ("https://host.example.com/x?name=a@b&key=hunter2", "https://…?…"),
+        ("https://host.example.com/#token=hunter2", "https://host.example.com/#…"),
+        ("https://user1234567890abcdefghij:hunter2@host", "https://…@host"),
+        ("me:hunter2@host.example.com", "…@host.example.com"),
+        ("postgres://me:hun ter2@host/calls", "postgres://…@host/calls"),
+        ("sk-proj-Ab1cD2eF3g-H4iJ5kL6mN7oP8qR9-sT0uV1w", "sk… (44 characters)"),
+        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJ… (40 characters)"),
+        ("8f14e45f-ceea-467a-9575-6c2a7b2e3c1d", "8f… (36 characters)"),
+    ],
+)
+def test_of_a_refused_text_no_secret_is_shown(refused: str, told: str) -> None:
+    assert shown(refused) == told
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "50 # lines",
+        "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+        "claude-3-5-sonnet-20241022",
+        "/Users/Alex2/Recordings/calls-of-the-year",
+        r"C:\recordings\Alex2",
+        "wss://agent.example.com:99999/v1/agent/converse",
+        "mail jo@example.com: now",
+    ],
+)
+def test_a_refused_text_without_a_secret_is_shown_whole(refused: str) -> None:
+    assert shown(refused) == refused
