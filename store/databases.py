@@ -326,7 +326,7 @@ def _refuse_foreign(connection: sqlite3.Connection, steps: Mapping[int, Sequence
     ((oldest,),) = connection.execute("PRAGMA user_version")
     if oldest > PROGRAM:
         raise DatabaseRefused("its tables were made by a newer switchboard. Update this one.")
-    has_tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'tokens')").fetchone()
-    if (made := _made(connection)) < min(steps) and has_tables:
+    tables = "SELECT 1 FROM sqlite_schema WHERE name IN ('orders', 'calls', 'tokens')"
+    if (made := _made(connection)) < min(steps) and connection.execute(tables).fetchone():
         raise DatabaseRefused("it has tables of another program, or of a draft. Name another: DATABASE_URL.")
     return made

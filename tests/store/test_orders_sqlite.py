@@ -72,7 +72,24 @@ async def test_an_older_program_goes_on_with_a_file_that_a_newer_one_has_opened(
         database.close()
 
 
-@pytest.mark.parametrize("what", ["no database", "broken", "of another program", "of a draft"])
+@pytest.mark.parametrize("made", [6, 7])
+async def test_a_file_of_each_earlier_step_is_made_ready_with_its_rows(
+    made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = [SqliteDatabase(str(tmp_path / "calls.db")) for _ in range(2)]
+    earlier, later = map(OrderQueue, opened)
+    with monkeypatch.context() as before:
+        before.setattr(SqliteDatabase, "steps", {step: SQLITE_STEPS[step] for step in SQLITE_STEPS if step <= made})
+        await put(earlier, "OR1")
+
+    assert await state_of(later, "OR1") == "waiting"
+    assert await opened[1].ask("SELECT max(number) FROM orders_schema", {}) == [(max(SQLITE_STEPS),)]
+    assert await state_of(earlier, "OR1") == "waiting"
+    for database in opened:
+        database.close()
+
+
+@pytest.mark.parametrize("what", ["no database", "broken", "of another program", "of a draft", "of old records"])
 async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what: str, tmp_path: Path) -> None:
     file = tmp_path / "calls.db"
     if what == "of another program":
@@ -80,8 +97,11 @@ async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what:
             connection.execute("CREATE TABLE orders (article text)")
     elif what == "of a draft":
         with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute("CREATE TABLE orders_schema AS SELECT 6 AS number")
+            connection.execute("CREATE TABLE orders_schema AS SELECT 5 AS number")
             connection.execute("CREATE TABLE orders (number text)")
+    elif what == "of old records":
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE calls (call_sid text)")
     else:
         database = SqliteDatabase(str(file))
         await put(OrderQueue(database), "OR1")
