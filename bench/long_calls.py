@@ -28,7 +28,7 @@ import trio
 from bench.processes import Cores, resident_mb
 from bench.run import SETTLING, TAIL, Load, Run, bench
 from bench.servers import server_of
-from web.worker.memory import LOOK_SECONDS
+from web.worker.memory import LOOK_SECONDS, QUIET_SECONDS
 
 COLLECTION_MS, TURN_MS, GROWTH_KB, CALL_MB = 5.0, 20.0, 2.0, 0.2  # promised: at most so much
 _EVERY_SECONDS: Final = 5.0
@@ -159,7 +159,7 @@ def main() -> int:
         with bench(server, load, Cores.split(), Path(folder)) as it, _looking(it.server_pid) as seen:
             run = it.measure()
             ends = time.monotonic() - TAIL - SETTLING
-            time.sleep(LOOK_SECONDS + SETTLING)
+            time.sleep(QUIET_SECONDS + LOOK_SECONDS + SETTLING)
         watched = cattrs.structure(json.loads(out.read_text()), Watched)
     return int(not _told(run, seen, watched, ends))
 

@@ -58,9 +58,9 @@ async def test_the_source_that_a_traceback_has_read_is_let_go_of(autojump_clock:
 @pytest.mark.parametrize(
     ("is_busy", "sizes", "looks"),
     [
-        (False, repeat(0), [1, 2, 3]),
+        (False, repeat(0), [10, 11]),
         (True, chain([0], repeat(MOST_GROWTH)), []),
-        (True, count(0, MOST_GROWTH + 1), [1, 2, 3]),
+        (True, count(0, MOST_GROWTH + 1), [*range(1, 12)]),
     ],
     ids=["no call runs", "calls run", "calls run, and the process grows"],
 )
@@ -70,9 +70,23 @@ async def test_everything_is_looked_at_while_nobody_hears_it_or_the_process_grow
     slots, began = Slots(9), trio.current_time()
     with slots.take("long") if is_busy else nullcontext():
         async with keeping_memory_free(slots, None, lambda: next(sizes)):
-            await trio.sleep(3.5 * LOOK_SECONDS)
+            await trio.sleep(11.5 * LOOK_SECONDS)
 
     assert collected == [began + look * LOOK_SECONDS for look in looks]
+
+
+@linux
+async def test_a_call_that_has_just_ended_may_come_back_and_is_not_looked_at(
+    autojump_clock: MockClock, collected: list[float]
+) -> None:
+    slots, began = Slots(9), trio.current_time()
+    async with keeping_memory_free(slots, None, lambda: 0):
+        await trio.sleep(7.5 * LOOK_SECONDS)
+        with slots.take("long"):
+            await trio.sleep(LOOK_SECONDS)
+        await trio.sleep(10 * LOOK_SECONDS)
+
+    assert collected == [began + 18 * LOOK_SECONDS]
 
 
 @linux

@@ -2,10 +2,10 @@
 
 A full garbage collection looks at every object, and no caller hears anything meanwhile: 50 to 110 ms for the modules
 alone, which are left out (`freeze_gc`), and half a millisecond for each call that runs. What a call held is free
-without one. So it is done when no call runs, or when the process has grown by `MOST_GROWTH`: an agent's own handlers
-may leave what only a collection frees. The C library keeps what Python has freed until the end of its heap is free;
-`malloc_trim` returns every free page, takes a tenth of a millisecond, and keeps a call as large in its tenth minute as
-in its first.
+without one. So it is done when no call has run for a while, or when the process has grown by `MOST_GROWTH`: an agent's
+own handlers may leave what only a collection frees. The C library keeps what Python has freed until the end of its heap
+is free; `malloc_trim` returns every free page, takes a tenth of a millisecond, and keeps a call as large in its tenth
+minute as in its first.
 """
 
 import ctypes
@@ -24,6 +24,8 @@ from actors.supervision import in_background
 from web.calls.slots import Slots
 
 LOOK_SECONDS = 10.0
+QUIET_SECONDS = 100.0
+"""Without a call, until all is collected: one that may come back (`LOST_SECONDS`) is held until then."""
 MOST_GROWTH = 64_000_000
 """Bytes; a hundred calls more, as they are recorded, take a third of it."""
 _THRESHOLDS = (1000, 1_000_000, 1_000_000)
@@ -83,13 +85,14 @@ async def keeping_memory_free(
 
 
 async def _keep_free(slots: Slots, trim: Callable[[int], int] | None, resident: Callable[[], int]) -> None:
-    held = resident()
+    held, quiet = resident(), 0.0
     while True:
         linecache.clearcache()  # source: of the methods that attrs has written, 2 MB, and of what a traceback has named
         if trim is not None:
             trim(0)
         await trio.sleep(LOOK_SECONDS)
+        quiet = 0.0 if slots.taken else quiet + LOOK_SECONDS
         has_new = gc.get_count()[1] > 0
-        if has_new and (not slots.taken or resident() > held + MOST_GROWTH):
+        if has_new and (quiet >= QUIET_SECONDS or resident() > held + MOST_GROWTH):
             gc.collect()
             held = resident()
