@@ -63,7 +63,7 @@ async def run_call(media: PacedWebSocket, plan: CallPlan, services: CallServices
 
 
 async def _run_to_its_record(call: "Call") -> CallRecord:
-    settle, record = call.services.policy.deadlines.settle, None
+    settle = call.services.policy.deadlines.settle
     outcome = "cut"
     try:
         outcome = await call.carry()
@@ -75,13 +75,14 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
         try:
             call.close(outcome)
         finally:  # an observer that raises costs the call, and not its record
-            with trio.move_on_after(settle, shield=True) as settling:
+            with trio.move_on_after(settle, shield=True):  # its own: where the loop is held up, it costs no record
                 await guard(call.services.endings.take_turn)
-                record = call.book.record()
+            record = call.book.record()
+            with trio.move_on_after(settle, shield=True) as settling:
                 await call.save(record)
         if settling.cancelled_caught:
             call.tell_late(f"not done in {settle:g} s")
-    return record or call.book.record()
+    return record
 
 
 def _record_builder_of(

@@ -668,3 +668,26 @@ async def test_records_of_calls_that_end_in_one_moment_are_made_one_a_turn(
 
     assert len(records.saved) == 3
     assert len(set(made_in)) == 3
+
+
+async def test_a_loop_that_is_held_up_while_calls_end_costs_no_record(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is blocked for longer than a record may take, while calls wait for their turn."""
+    service, records, make, blocks = Service(), Shelf(), RecordBuilder.record, [10.0]
+
+    def blocking(builder: RecordBuilder) -> CallRecord:
+        while blocks:
+            autojump_clock.jump(blocks.pop())
+        return make(builder)
+
+    monkeypatch.setattr(RecordBuilder, "record", blocking)
+    services = CallServices(ROSTER, service.connect, None, Operator(), records)
+    async with trio.open_nursery() as nursery:
+        for name in ("CA1", "CA2", "CA3"):
+            media, _ = memory_websocket_pair()
+            nursery.start_soon(run_call, media, attrs.evolve(PLAN, call_sid=name), services)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel(reason="all hang up")
+
+    assert {record.call_sid for record in records.saved} == {"CA1", "CA2", "CA3"}
