@@ -149,7 +149,10 @@ class Actions(TurnState):
     def doubt_understanding(self) -> None:
         """Nothing follows what line and service took for words: ask at once whether the caller is there."""
         is_word = self.phase is Phase.CONVERSING and self.at.spoken >= self.at.noticed
-        if is_word and self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and not self.sounding:
+        # They said goodbye, too, or have asked for time; or a reminder comes, and shows whether the service is there
+        is_known = self.has_parted or self.is_away or self.promise is not None
+        is_idle = self.debt is Debt.SETTLED and self.voice is VoiceState.IDLE and not self.sounding
+        if is_word and is_idle and not is_known:
             self._doubt(self.now - self.deadlines.silence_budget + self.deadlines.filler_lead)
 
     # A reply ends, or does not come

@@ -382,3 +382,28 @@ def test_a_refusal_while_the_line_is_loud_counts_as_heard_speech() -> None:
     turn.on(Signal.SAY_REFUSED, 10.2)
 
     assert (turn.caller, state.at.heard, state.at.noticed) == (CallerState.HEARD, 10.2, 10.2)
+
+
+@pytest.mark.parametrize(
+    ("words", "asks_for_time", "is_asked"),
+    [
+        (AgentSaid("Goodbye!", takes_leave=True), False, False),  # and they mumble theirs
+        (AgentSaid("I will note that.", "note"), False, False),
+        (AgentSaid("Take your time."), True, False),
+        (AgentSaid("On Tuesday."), False, True),
+    ],
+)
+def test_who_is_not_understood_is_asked_unless_it_is_known_why_they_say_nothing(
+    words: AgentSaid, asks_for_time: bool, is_asked: bool
+) -> None:
+    asked = CallerSaid("Hold on, please.", asks_for_time)
+    answer: list[Step] = [(2.5, asked), (3, Signal.AUDIO_BEGAN), (3, words), (4, Signal.AUDIO_DONE), (5, Signal.PLAYED)]
+    mumble: list[Step] = [
+        (5.5, Signal.CALLER_STARTED_SPEAKING),
+        (5.5, Signal.VOICE_BEGAN),
+        (6.3, VoiceEnded(6.3)),
+    ]
+
+    got = effects_of(seen(*answer, *mumble, until=11.9))
+
+    assert (question_asked(0.0) in got) is is_asked
