@@ -84,7 +84,7 @@ class Played:
     intercom: Intercom = attrs.field(factory=Intercom, init=False)
     voices: Mapping[str, str] = attrs.field(factory=dict[str, str], init=False)
     """Of each agent of the roster."""
-    sentences: frozenset[Sentences] = attrs.field(default=frozenset({ENGLISH}), init=False)
+    sentences: Sequence[Sentences] = attrs.field(default=(ENGLISH,), init=False)
     """Of the roster's agents: what the switchboard may say in their place."""
     call_sid: str = attrs.field(default="", init=False)
     faults: tuple[Fault, ...] = attrs.field(default=(), init=False)
@@ -191,7 +191,7 @@ async def play(
     planned = (*script.faults, *map(parse_fault, faults))
     fault_plan, done = FaultPlan(planned), played or Played()
     done.voices, done.faults = {name: agent.voice for name, agent in roster.agents.items()}, planned
-    done.sentences = frozenset(agent.sentences for agent in roster.agents.values())
+    done.sentences = [agent.sentences for agent in roster.agents.values()]
     ours, theirs = memory_websocket_pair()
     ours.is_prompt = prompt
     turns, identity = turns or CallerTurns(script.caller), identity or StreamIdentity()

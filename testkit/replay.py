@@ -26,6 +26,7 @@ from actors.turn.parts import CEASED
 from agents.arguments import json_of
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
+from agents.sentences import ENGLISH
 from model_settings import AGENTS
 from protocol.fields import JSON, json_or
 from setting_reader import read_one, text_of_file
@@ -54,7 +55,7 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
     *Raises* `ReplayRefused` for a call of agents that the roster does not have.
     """
     policy = CallPolicy(keep_digits=any(one.digit for one in facts_of(recording.entries, facts.DigitPressed)))
-    rebuilt = rebuild(recording, frozenset(agent.sentences for agent in roster.agents.values()))
+    rebuilt = rebuild(recording, [ENGLISH, *(agent.sentences for agent in roster.agents.values())])
     named = dict.fromkeys([*rebuilt.scenario.agents, *(agent for agent, _ in rebuilt.answers)])
     strangers = [name for name in named if name not in roster.agents]
     if strangers:

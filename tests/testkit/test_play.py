@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from agents.extras import Extras
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking, transfer_to_human
 from agents.roster import RosterError, default_roster, load_roster
+from agents.sentences import Sentences
 from agents.spec import AgentSpec
 from simulators.scenario import Scenario, ScenarioError, ScriptedCall, shipped_scenarios
 from testkit import (
@@ -492,6 +493,13 @@ async def test_a_call_that_the_service_cancels_is_in_the_transcript(autojump_clo
     call = await play(roster(), script, functions={"look_up": answer({}, after=5.0)}, excused={"answer": "they go on"})
 
     assert "[look_up is cancelled: the caller speaks on]" in str(call)
+
+
+async def test_the_fillers_of_an_agent_may_be_a_list(autojump_clock: MockClock) -> None:
+    fillers = cast("tuple[str, ...]", ["Let me look."])
+    agents = [attrs.evolve(agent, sentences=Sentences(fillers=fillers)) for agent in roster().agents.values()]
+
+    await play(agents, GOOD)
 
 
 async def test_a_handler_in_a_thread_is_waited_for(autojump_clock: MockClock) -> None:
