@@ -116,7 +116,7 @@ def origin(value: str) -> str:
     if url.scheme == "http" and not is_loopback(host):
         raise ValueError(wanted)
     spelled = f"[{host}]" if ":" in host else host
-    if url.port == 0 or url.netloc.lower() not in {spelled, f"{spelled}:{url.port}"}:
+    if url.netloc.lower() not in {spelled, f"{spelled}:{url.port}"}:
         raise ValueError(wanted)
     return f"{url.scheme}://{url.netloc}"
 

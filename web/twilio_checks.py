@@ -154,7 +154,7 @@ async def check_way_in(settings: Settings, context: ssl.SSLContext) -> Finding:
 def _upgrade_fix(why: str) -> str:
     """Say what helps where an upgrade failed: Twilio connects by TLS only, and looks at the certificate as we do."""
     if why.startswith("SSLCertVerificationError"):
-        return "Twilio refuses the certificate too (31910): a public authority must sign it."
+        return "Twilio refuses it too (31910): serve one of a public authority, for this name, that has not expired."
     if why.startswith("SSLError"):
         return "Twilio connects by TLS only (31910): serve HTTPS at the public address."
     return "Start the server and its tunnel or proxy; it must pass WebSocket upgrades for this very address."

@@ -18,7 +18,7 @@ async def say_plainly(stream: trio.abc.Stream) -> None:
 @pytest.mark.parametrize(
     ("has_tls", "fix"),
     [
-        (True, "Twilio refuses the certificate too (31910): a public authority must sign it."),
+        (True, "Twilio refuses it too (31910): serve one of a public authority, for this name, that has not expired."),
         (False, "Twilio connects by TLS only (31910): serve HTTPS at the public address."),
     ],
 )

@@ -35,7 +35,7 @@ from web.clients.twilio_api import CALL_SID
 _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
     408: "Send the whole body at once.",
-    413: "Send a shorter body.",
+    413: "Send a shorter body, and at most 300 fields in a form.",
     416: "Ask for bytes that there are: Content-Range says how many.",
     500: "See the log of the server.",
 }
