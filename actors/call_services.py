@@ -23,6 +23,7 @@ from actors.session.agent_session import Connect
 from actors.session.opening import VoiceAgentOptions
 from actors.summarizer import AskBrief
 from actors.turn.machine import Turn
+from actors.turn_driver import Clips
 from agents.brief import Brief
 from agents.context import CallContext
 from agents.roster import Roster
@@ -142,7 +143,7 @@ class CallServices:
     voice_agent: VoiceAgentOptions = attrs.field(factory=VoiceAgentOptions)
     recordings: Path | None = None
     observe: Callable[[Entry], None] = ignore
-    clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
+    clips: Clips = attrs.field(factory=Clips)
     intercom: Intercom = attrs.field(factory=Intercom)
     transfers: Transfers | None = None
     """How a call is put through to a person; None where there is nobody."""

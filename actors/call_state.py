@@ -22,7 +22,7 @@ from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
 from actors.supervision import Crashed, guard
 from actors.turn.machine import Turn
-from actors.turn_driver import SessionOnFloor, TurnDriver
+from actors.turn_driver import Clips, SessionOnFloor, TurnDriver
 from agents.context import CallContext
 from agents.sentences import ENGLISH, Sentences
 
@@ -46,7 +46,7 @@ class CallState:
     policy: CallPolicy
     context: CallContext = attrs.field(factory=lambda: CallContext("", ""))
     """The call as functions see it; completed for each function call."""
-    clips: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
+    clips: Clips = attrs.field(factory=Clips)
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
     sentences: Sentences = ENGLISH

@@ -35,6 +35,8 @@ _NO_LEAD = 0.3
 
 ForSession: TypeAlias = SayAsAgent | effects.TellAsCaller | Listening | effects.AnswerFunction | effects.EndSession
 """The effects that the session on the floor performs."""
+Clips: TypeAlias = dict[tuple[str, str], bytes]
+"""Fillers in agents' voices, as bare mu-law, by the name of the voice and the words."""
 
 
 class SessionOnFloor(Protocol):
@@ -94,7 +96,7 @@ class TurnDriver:
     ledger: Ledger
     journal: Journal
     conversation: Conversation
-    clips: dict[str, bytes]
+    clips: Clips
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
     """On the floor: it is set with `FloorGiven`, and reset with `FLOOR_VACATED`."""
@@ -301,13 +303,14 @@ class TurnDriver:
         return SWITCHBOARD if self.session is None else self.session.agent.name
 
     def _play_clip(self, silence: float) -> None:
-        others = next(iter(self.clips.values()), None)
-        clip = None if self.speaker is None else self.clips.get(self.speaker.voice, others)
+        says = self.turn.sentences if self.speaker is None else self.speaker.sentences
+        others = next((clip for (_, said), clip in self.clips.items() if said == says.filler), None)
+        clip = None if self.speaker is None else self.clips.get((self.speaker.voice, says.filler), others)
         self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if clip is None else "clip"))
         if clip is None:
             self.put(Signal.PLAYED)
         else:
-            self.ledger.announce(clip, self.turn.sentences.filler)
+            self.ledger.announce(clip, says.filler)
 
     def _perform_by_session(self, effect: ForSession) -> None:
         if isinstance(effect, SayAsAgent):

@@ -22,6 +22,7 @@ from actors.journal import Entry
 from actors.line.switch import TransferOrder, Transfers
 from actors.policy import CallPolicy
 from actors.summarizer import AskBrief
+from actors.turn_driver import Clips
 from agents.extras import Demo
 from agents.roster import Roster, default_roster
 from agents.sentences import ENGLISH, Sentences
@@ -154,7 +155,7 @@ class OwnServices(TypedDict, total=False):
 
     policy: CallPolicy
     ask_brief: AskBrief
-    clips: dict[str, bytes]
+    clips: Clips
     transfers: Transfers
     operator_transfers: Transfers
     checkpoints: Checkpoints

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from actors.call_services import CallPlan
 from actors.policy import CallPolicy, Numbers
+from actors.turn_driver import Clips
 from agents.roster import Roster, load_roster, roster_from
 from agents.spec import INBOUND, OUTBOUND, AgentSpec
 from simulators.deepgram import DeepgramKnobs
@@ -168,7 +169,7 @@ def roster_of(roster: RosterLike, *, human: bool = True) -> Roster:
     return load_roster(roster, human=human)
 
 
-def filler_clips(roster: Roster) -> dict[str, bytes]:
+def filler_clips(roster: Roster) -> Clips:
     """Make the clips that the server would have fetched: the filler, in every agent's voice."""
-    agents = roster.agents.values()
-    return {agent.voice: synthesise(agent.sentences.filler, agent.voice).audio for agent in agents}
+    wanted = dict.fromkeys((agent.voice, agent.sentences.filler) for agent in roster.agents.values())
+    return {(voice, text): synthesise(text, voice).audio for voice, text in wanted}

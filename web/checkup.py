@@ -103,7 +103,7 @@ async def check_think_models(settings: Settings, http: httpx.AsyncClient) -> Fin
 async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     """Have the filler for a silence spoken in the voice of each agent."""
     speech = speech_client_of(settings, http)
-    for voice, filler in fillers_of(roster_of(settings)).items():
+    for voice, filler in fillers_of(roster_of(settings)):
         try:
             await speech.speak(voice, filler)
         except ClipRefused as exc:

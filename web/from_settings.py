@@ -60,10 +60,10 @@ def warn_of_misspelt_voices(settings: Settings, roster: Roster) -> None:
         _log.warning("setting_unknown", says=told)
 
 
-def fillers_of(roster: Roster) -> dict[str, str]:
-    """Return the filler of each voice that Deepgram has itself: only those can speak a clip."""
+def fillers_of(roster: Roster) -> tuple[tuple[str, str], ...]:
+    """Return the agents' voices that Deepgram has itself, with their fillers: only those can speak a clip."""
     agents = [agent for agent in roster.agents.values() if not agent.voice.startswith(CARTESIA)]
-    return {agent.voice: agent.sentences.filler for agent in agents}
+    return tuple(dict.fromkeys((agent.voice, agent.sentences.filler) for agent in agents))
 
 
 def has_person(settings: Settings, roster: Roster) -> bool:

@@ -23,6 +23,7 @@ from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader, ignore
 from actors.session.opening import VoiceAgentOptions
 from actors.supervision import in_background, keep_running, unharmed
+from actors.turn_driver import Clips
 from agents.roster import Roster
 from settings import Settings, wants_traces
 from store.calls import CallRecords
@@ -74,7 +75,7 @@ async def open_services(
     prepare_records()
     warn_of_misspelt_voices(settings, roster)
     context, rng = httpx.create_ssl_context(), random.Random()
-    clips, voice_agent, refusals = dict[str, bytes](), VoiceAgentOptions(settings.options), Refusals(observe)
+    clips, voice_agent, refusals = Clips(), VoiceAgentOptions(settings.options), Refusals(observe)
     async with (
         closing_at_end(stores),
         joining(settings.recordings_dir) as writer,

@@ -14,10 +14,12 @@ from actors.turn.effects import Effect, EndConversation, Gate
 from actors.turn.events import AgentSaid, CloseAsked, Event, FloorGiven, Signal, VoiceEnded, kind_of
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
-from actors.turn_driver import TurnDriver
+from actors.turn_driver import Clips, TurnDriver
+from agents.sentences import ENGLISH
 from tests.actors.fakes import Speaker, Watched, conclusion_of, words
 
 POLICY = CallPolicy()
+FILLER = ENGLISH.filler
 
 
 def driver() -> tuple[Watched, TurnDriver, Speaker]:
@@ -144,13 +146,15 @@ async def test_time_is_told_when_it_has_come_and_what_an_effect_reports_is_taken
 @pytest.mark.parametrize(
     ("clips", "said"),
     [
-        ({"other": b"another's", "own": b"its own"}, b"its own"),
-        ({"other": b"another's", "third": b"a third one's"}, b"another's"),
+        ({("other", FILLER): b"another's", ("own", FILLER): b"its own"}, b"its own"),
+        ({("other", FILLER): b"another's", ("third", FILLER): b"a third one's"}, b"another's"),
+        ({("own", "Un momento."): b"of other words", ("other", FILLER): b"another's"}, b"another's"),
+        ({("own", "Un momento."): b"of other words"}, b""),
         ({}, b""),
     ],
 )
 async def test_a_clip_is_in_the_voice_of_the_agent_whose_turn_it_is_or_else_in_another(
-    clips: dict[str, bytes], said: bytes, autojump_clock: MockClock
+    clips: Clips, said: bytes, autojump_clock: MockClock
 ) -> None:
     watched, turn, speaker = driver()
     turn.session, turn.speaker = None, attrs.evolve(speaker.agent, voice="own")

@@ -27,6 +27,7 @@ from actors.line.switch import Transfers
 from actors.policy import CallPolicy
 from actors.record.resumption import Resumption
 from actors.supervision import Request
+from actors.turn_driver import Clips
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND, silence
 from protocol.deepgram import AgentAudio, AgentAudioDone, ConversationText, ServerMessage, UserStartedSpeaking
@@ -210,7 +211,7 @@ async def a_call(
     policy: CallPolicy | None = None,
     transfers: Transfers | None = None,
     resumption: Resumption | None = None,
-    clips: dict[str, bytes] | None = None,
+    clips: Clips | None = None,
 ) -> AsyncIterator[HandCall]:
     """Carry a call up to where the first session has the floor; the caller hangs up behind the `with`."""
     ours, theirs = memory_websocket_pair()

@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
 from actors.policy import CallPolicy
+from actors.turn_driver import Clips
 from agents.roster import default_roster
 from agents.sentences import ENGLISH
 from simulators.scenario import Scenario, load_scenario
@@ -58,14 +59,14 @@ def clip_of(voice: str) -> bytes:
     return synthesise(FILLER, voice).audio
 
 
-def clip_book() -> dict[str, bytes]:
-    book = dict[str, bytes]()
+def clip_book() -> Clips:
+    book = Clips()
     for agent in ROSTER.agents.values():
-        book[agent.voice] = clip_of(agent.voice)
+        book[agent.voice, ENGLISH.filler] = clip_of(agent.voice)
     return book
 
 
-def call(script: Scenario, fault: str, clips: dict[str, bytes] | None = None) -> Played:
+def call(script: Scenario, fault: str, clips: Clips | None = None) -> Played:
     """Play a call on a clock of its own; the same call is played once."""
     key = (id(script), fault, clips is None)
     if key not in CALLS:
@@ -73,7 +74,7 @@ def call(script: Scenario, fault: str, clips: dict[str, bytes] | None = None) ->
     return CALLS[key]
 
 
-def play_call(script: Scenario, fault: str, clips: dict[str, bytes] | None) -> Played:
+def play_call(script: Scenario, fault: str, clips: Clips | None) -> Played:
     async def main() -> Played:
         with trio.fail_after(LONGEST_CALL):
             return await play(script, [fault], clips=clip_book() if clips is None else clips)

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from actors import facts
 from actors.policy import CallPolicy, Numbers, SummaryMode
+from actors.turn_driver import Clips
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, handoff_to_next_agent
 from agents.roster import Roster, load_roster
 from agents.sentences import ENGLISH
@@ -71,11 +72,11 @@ SOFT = load_roster([attrs.evolve(ROSTER.agents["first"], hands_to=(soft("second"
 
 
 @cache
-def filler_clips(*voices: str) -> dict[str, bytes]:
+def filler_clips(*voices: str) -> Clips:
     """Make the clips that the web layer would have fetched."""
-    clips = dict[str, bytes]()
+    clips = Clips()
     for voice in voices or [agent.voice for agent in ROSTER.agents.values()]:
-        clips[voice] = synthesise(ENGLISH.filler, voice).audio
+        clips[voice, ENGLISH.filler] = synthesise(ENGLISH.filler, voice).audio
     return clips
 
 

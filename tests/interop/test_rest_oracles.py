@@ -92,7 +92,7 @@ async def test_deepgrams_openapi_knows_every_request_and_answer(autojump_clock: 
         for speed, opts_out in product((None, 1.2), (False, True)):
             speech = SpeechClient("https://api.deepgram.invalid/v1/speak", "any", http, speed, opts_out)
             await fetch_clips(
-                dict[str, bytes](), dict.fromkeys(["aura-2-mars-en", "flux-kit-en"], "One moment, please."), speech
+                {}, [(voice, "One moment, please.") for voice in ("aura-2-mars-en", "flux-kit-en")], speech
             )
     listed = httpx.Response(200, json={"models": listed_models(())})
     recorder.kept.append((httpx.Request("GET", f"https://agent.deepgram.invalid{MODELS_PATH}"), listed))

@@ -11,6 +11,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.turn_driver import Clips
 from agents.advisor import AGENT as ADVISOR
 from agents.roster import Roster
 from agents.sentences import ENGLISH, Sentences
@@ -57,10 +58,11 @@ def speak() -> httpx.Response:
 
 
 async def fetch(transport: httpx.AsyncBaseTransport, *voices: str, url: str = URL) -> dict[str, bytes]:
-    book = dict[str, bytes]()
+    """Fetch clips; return them by their voices."""
+    book = Clips()
     async with httpx.AsyncClient(transport=transport) as http:
-        await fetch_clips(book, dict.fromkeys(voices, TEXT), web_clips.SpeechClient(url, "dg-key", http))
-    return book
+        await fetch_clips(book, [(voice, TEXT) for voice in voices], web_clips.SpeechClient(url, "dg-key", http))
+    return {voice: clip for (voice, _), clip in book.items()}
 
 
 @contextmanager
@@ -103,18 +105,10 @@ async def test_an_address_that_is_not_deepgrams_is_taken_as_it_is() -> None:
 async def test_a_clip_is_spoken_as_fast_and_kept_as_private_as_the_agents(voice: str, asked: dict[str, str]) -> None:
     there, chosen = Answering(speak), settings(SPEAK_SPEED="1.1", MIP_OPT_OUT="yes")
     async with httpx.AsyncClient(transport=there) as http:
-        await fetch_clips({}, {voice: TEXT}, speech_client_of(chosen, http))
+        await fetch_clips({}, [(voice, TEXT)], speech_client_of(chosen, http))
 
     given = dict(there.asked[0].url.params)
     assert {name: given[name] for name in ("speed", "mip_opt_out") if name in given} == asked
-
-
-async def test_a_voice_that_two_agents_share_is_fetched_once() -> None:
-    studio = Answering(speak)
-
-    await fetch(studio, MARS, VESTA, MARS)
-
-    assert sorted(request.url.params["model"] for request in studio.asked) == [MARS, VESTA]
 
 
 async def test_bare_telephone_audio_is_asked_for_with_the_key_in_its_header() -> None:
@@ -191,13 +185,13 @@ async def test_one_voice_that_fails_costs_the_others_nothing(autojump_clock: Moc
 
 async def test_a_voice_that_was_not_to_be_had_is_asked_for_again(autojump_clock: MockClock) -> None:
     """A service that is away when the server starts may be there before the first silence."""
-    began, book = trio.current_time(), dict[str, bytes]()
+    began, book = trio.current_time(), Clips()
     away = Answering(lambda: speak() if trio.current_time() > began + 2 * FIRST_PAUSE else httpx.Response(503))
     async with httpx.AsyncClient(transport=away) as http:
         with capture_logs():
-            await keep_fetching(book, dict.fromkeys([MARS, VESTA], TEXT), web_clips.SpeechClient(URL, "dg-key", http))
+            await keep_fetching(book, [(MARS, TEXT), (VESTA, TEXT)], web_clips.SpeechClient(URL, "dg-key", http))
 
-    assert (book[MARS], VESTA in book) == (SPEECH, True)
+    assert (book[MARS, TEXT], (VESTA, TEXT) in book) == (SPEECH, True)
     assert (trio.current_time() - began, len(away.asked)) == (3 * FIRST_PAUSE, 6)
 
 
@@ -205,10 +199,10 @@ async def test_what_is_there_is_not_fetched_again(autojump_clock: MockClock) -> 
     def answer() -> httpx.Response:
         return httpx.Response(400) if b"polly" in there.asked[-1].url.query else speak()
 
-    there, book = Answering(answer), dict[str, bytes]()
+    there, book = Answering(answer), Clips()
     async with httpx.AsyncClient(transport=there) as http:
         with capture_logs(), trio.move_on_after(4 * LONGEST_PAUSE):
-            await keep_fetching(book, dict.fromkeys([MARS, "polly"], TEXT), web_clips.SpeechClient(URL, "dg-key", http))
+            await keep_fetching(book, [(MARS, TEXT), ("polly", TEXT)], web_clips.SpeechClient(URL, "dg-key", http))
 
     asked = [dict(request.url.params)["model"] for request in there.asked]
     assert (asked.count(MARS), 8 < asked.count("polly") < 16) == (1, True)
@@ -223,13 +217,13 @@ class Studio:
     done: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
 
-    async def __call__(self, book: dict[str, bytes], texts: Mapping[str, str], studio: web_clips.SpeechClient) -> None:
-        self.given = {"texts": texts, "url": studio.url, "api_key": studio.api_key}
+    async def __call__(self, book: Clips, wanted: object, studio: web_clips.SpeechClient) -> None:
+        self.given = {"wanted": wanted, "url": studio.url, "api_key": studio.api_key}
         await self.release.wait()
         self.done.set()
         if self.error is not None:
             raise self.error
-        book[MARS] = SPEECH
+        book[MARS, TEXT] = SPEECH
 
 
 async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,21 +231,23 @@ async def test_the_services_are_open_before_the_first_clip_is_there(monkeypatch:
     monkeypatch.setattr(services, "keep_fetching", studio)
 
     async with open_services(settings(DEEPGRAM_SPEAK_URL=URL)) as opened:
-        before = opened.services.clips.get(MARS)
+        before = opened.services.clips.get((MARS, TEXT))
         studio.release.set()
         await studio.done.wait()
 
-        assert (before, opened.services.clips.get(MARS)) == (None, SPEECH)
+        assert (before, opened.services.clips.get((MARS, TEXT))) == (None, SPEECH)
         assert (studio.given["url"], studio.given["api_key"]) == (URL, "deepgram-key")
-        assert studio.given["texts"] == {one.voice: ENGLISH.filler for one in opened.services.roster.agents.values()}
+        assert studio.given["wanted"] == fillers_of(opened.services.roster)
 
 
-def test_each_voice_says_the_filler_of_its_agent() -> None:
+def test_each_voice_says_the_filler_of_each_of_its_agents_once() -> None:
     spanish = attrs.evolve(ADVISOR, voice="aura-2-celeste-es", sentences=Sentences(fillers=("Un momento.", "Ya casi.")))
     elsewhere = attrs.evolve(ADVISOR, voice="cartesia/sonic-2/a-voice")
-    roster = Roster({"one": ADVISOR, "two": spanish, "three": elsewhere}, "one")
+    shared = attrs.evolve(ADVISOR, sentences=Sentences(fillers=("Let me look.",)))
+    roster = Roster({"one": ADVISOR, "two": spanish, "three": elsewhere, "four": shared, "five": ADVISOR}, "one")
 
-    assert fillers_of(roster) == {ADVISOR.voice: ENGLISH.filler, "aura-2-celeste-es": "Un momento."}
+    own, celeste = (ADVISOR.voice, ENGLISH.filler), ("aura-2-celeste-es", "Un momento.")
+    assert fillers_of(roster) == (own, celeste, (ADVISOR.voice, "Let me look."))
 
 
 async def test_services_that_close_do_not_wait_for_clips(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,4 +271,4 @@ async def test_a_bug_in_fetching_ends_no_server(monkeypatch: pytest.MonkeyPatch)
             await trio.testing.wait_all_tasks_blocked()
 
     assert [entry["error"] for entry in logs if entry["event"] == "clips_crashed"] == ["KeyError: 'a bug'"]
-    assert opened.services.clips.get(MARS) is None
+    assert opened.services.clips.get((MARS, TEXT)) is None

@@ -1,18 +1,19 @@
 """Client for Deepgram's text-to-speech API: fetches the filler for a silence once in the voice of each agent.
 
-`fetch_clips` fills a book of clips by voice, all voices side by side. It owns no connection, keeps nobody waiting, and
-never raises for what the service does: a voice that could not be fetched is logged and left out, and the switchboard
-does without (another voice's clip, or Twilio's own). `keep_fetching` asks again.
+`fetch_clips` fills a book of clips by voice and words, all voices side by side. It owns no connection, keeps nobody
+waiting, and never raises for what the service does: a voice that could not be fetched is logged and left out, and the
+switchboard does without (the same words in another voice, or Twilio's own). `keep_fetching` asks again.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import attrs
 import httpx
 import structlog
 import trio
 
+from actors.turn_driver import Clips
 from protocol.audio import BYTES_PER_SECOND
 
 FETCH_SECONDS = 10.0
@@ -42,21 +43,21 @@ class ClipRefused(Exception):
     """The answer is no clip; the message says why."""
 
 
-async def keep_fetching(book: dict[str, bytes], texts: Mapping[str, str], speech: "SpeechClient") -> None:
-    """Fetch a clip in each voice of `texts`, with growing pauses between attempts for missing ones."""
+async def keep_fetching(book: Clips, wanted: Collection[tuple[str, str]], speech: "SpeechClient") -> None:
+    """Fetch a clip for each voice and its words, with growing pauses between attempts for missing ones."""
     pause = FIRST_PAUSE
     while True:
-        await fetch_clips(book, {voice: text for voice, text in texts.items() if voice not in book}, speech)
-        if texts.keys() <= book.keys():
+        await fetch_clips(book, [clip for clip in wanted if clip not in book], speech)
+        if book.keys() >= {*wanted}:
             return
         await trio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def fetch_clips(book: dict[str, bytes], texts: Mapping[str, str], speech: "SpeechClient") -> None:
-    """Put the text of each voice into the book, as far as Deepgram speaks it."""
+async def fetch_clips(book: Clips, wanted: Collection[tuple[str, str]], speech: "SpeechClient") -> None:
+    """Put the words of each voice into the book, as far as Deepgram speaks them."""
     async with trio.open_nursery() as nursery:
-        for voice, text in texts.items():
+        for voice, text in wanted:
             nursery.start_soon(speech.record, book, voice, text)
 
 
@@ -73,12 +74,12 @@ class SpeechClient:
     speed: float | None = None
     mip_opt_out: bool = False
 
-    async def record(self, book: dict[str, bytes], voice: str, text: str) -> None:
+    async def record(self, book: Clips, voice: str, text: str) -> None:
         """Put one clip on the book, or say why there is none."""
         why = f"no answer within {FETCH_SECONDS:g} s"
         with trio.move_on_after(FETCH_SECONDS):
             try:
-                book[voice] = await self.speak(voice, text)
+                book[voice, text] = await self.speak(voice, text)
             except ClipRefused as refused:
                 why = str(refused)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
