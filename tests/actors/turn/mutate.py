@@ -43,6 +43,7 @@ SCRIPTS = tuple(
         "left",
         "finer",
         "needed",
+        "heard",
     ]
 )
 show = partial(print, flush=True)

@@ -388,6 +388,16 @@ def test_a_goodbye_that_was_never_said_is_not_heard_though_the_end_stands() -> N
     assert seen(*again, (16, Signal.PLAYED), until=40)[-1][1] == end
 
 
+def test_a_goodbye_before_the_last_function_is_not_said_a_second_time_by_the_line() -> None:
+    function: list[Step] = [(3.2, FunctionsAsked(("note",))), (3.3, FunctionDone("note"))]
+    ends: list[Step] = [(3.5, FunctionsAsked(("e",))), (3.5, EndWanted("e", "done"))]
+    played: list[Step] = [(9, Signal.PLAYED), (14, Signal.PLAYED)]
+
+    got = seen(*reply(1, "Goodbye!", announces="end_call"), *function, *ends, *played, until=40)
+
+    assert got[-1][1] == EndConversation("completed", "done")
+
+
 def test_a_goodbye_that_is_withdrawn_was_not_said_to_who_has_spoken_before_it() -> None:
     turn = on_floor()
     spoken: list[Step] = [(2.8, Signal.CALLER_STARTED_SPEAKING), (2.8, Signal.VOICE_BEGAN), (3.2, VoiceEnded(3.2))]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from actors.turn.effects import EndSession, NoteSilence
+from actors.turn.effects import EndSession, NoteSilence, SayAsAgent, TellAsCaller
 from actors.turn.events import (
     AgentSaid,
     CallerSaid,
@@ -12,6 +12,7 @@ from actors.turn.events import (
     FloorGiven,
     FunctionsAsked,
     HandoffWanted,
+    KeysEntered,
     Signal,
     VoiceEnded,
 )
@@ -248,3 +249,21 @@ def test_what_had_come_of_a_torn_reply_does_not_answer_it() -> None:
     play(turn, [*caller_says(1), *reply(3)[:2], *WORD, CUTS, (10.5, Signal.PLAYED)])
 
     assert turn.debt is Debt.OWED
+
+
+# Keys
+
+
+def test_the_silence_behind_keys_begins_with_them() -> None:
+    """What the caller has heard of the reply was all of it, for they answer."""
+    got = seen((7, Signal.KEY_PRESSED), (7.1, KeysEntered("5")), until=10.1)
+
+    assert [(at, type(effect)) for at, effect in got] == [(7.1, TellAsCaller), (10.1, SayAsAgent)]
+
+
+def test_the_silence_behind_them_goes_on_if_a_lost_session_may_not_have_read_a_word() -> None:
+    keys: list[Step] = [(7.2, Signal.KEY_PRESSED), (7.3, KeysEntered("5"))]
+
+    got = seen((7, Signal.SERVICE_SILENT), *keys, *lost(7.4), until=8)
+
+    assert [(at, type(effect)) for at, effect in got[1:]] == [(7.7, TellAsCaller), (8, SayAsAgent)]
