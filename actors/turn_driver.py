@@ -303,14 +303,19 @@ class TurnDriver:
         return SWITCHBOARD if self.session is None else self.session.agent.name
 
     def _play_clip(self, silence: float) -> None:
-        says = self.turn.sentences if self.speaker is None else self.speaker.sentences
-        others = next((clip for (_, said), clip in self.clips.items() if said == says.filler), None)
-        clip = None if self.speaker is None else self.clips.get((self.speaker.voice, says.filler), others)
-        self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if clip is None else "clip"))
-        if clip is None:
+        found = None if self.speaker is None else self._clip_of(self.speaker)
+        self.journal.note(SilenceMet(self._name, round(silence, 3), "nothing" if found is None else "clip"))
+        if found is None:
             self.put(Signal.PLAYED)
         else:
-            self.ledger.announce(clip, says.filler)
+            self.ledger.announce(self.clips[found], found[1])
+
+    def _clip_of(self, agent: AgentSpec) -> tuple[str, str] | None:
+        """Return the agent's own clip, else its words in another voice, else any: worse than these is silence."""
+        own = agent.voice, agent.sentences.filler
+        if own in self.clips:
+            return own
+        return next((clip for clip in self.clips if clip[1] == own[1]), next(iter(self.clips), None))
 
     def _perform_by_session(self, effect: ForSession) -> None:
         if isinstance(effect, SayAsAgent):
