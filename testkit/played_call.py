@@ -5,10 +5,10 @@ place. A turn is a turn of the caller's, counted from 1: "after turn 3" is any t
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from enum import Enum
+from functools import partial
 from typing import Final, Self
 
 import attrs
@@ -24,7 +24,7 @@ from simulators.deepgram.brain import words_of
 from simulators.speech import synthesise
 from simulators.toml_reader import nearest
 from store.records import OPERATOR
-from testkit.functions import arguments_read
+from testkit.functions import FunctionRun, arguments_read
 from testkit.silence import silences
 from testkit.transcript import ExpectationFailed, Transcript, transcript_of
 from testkit.witness import Witnessed
@@ -119,14 +119,15 @@ class PlayedCall(Witnessed):
     def calls(self) -> list[Called]:
         """The functions that the model called."""
         answers = {fact.number: fact for fact in self.facts(facts.FunctionAnswered)}
-        found, runs = list[Called](), Counter((run.agent, run.name, run.arguments) for run in self.runs)
+        found, runs = list[Called](), [*self.runs]
         for entry in self.entries:
             if isinstance(fact := entry.fact, facts.FunctionCalled):
                 answered = answers.get(fact.number)
                 result, ok = (answered.result, answered.ok) if answered else (None, None)
-                run = fact.agent, fact.name, arguments_read(self.roster, fact.agent, fact.name, fact.arguments)
-                read = _read(run[2]) if runs[run] > 0 else None
-                runs[run] -= 1
+                run = next(filter(partial(self._is_of, fact), runs), None)
+                if run is not None:
+                    runs.remove(run)
+                read = None if run is None else _read(run.arguments)
                 found.append(Called(fact.agent, fact.name, entry.at, _read(fact.arguments), result, ok, read))
         return found
 
@@ -274,6 +275,13 @@ class PlayedCall(Witnessed):
                     f"expected the Brief for {to} to say {text!r} in {field!r}; it says {dict(told)}", at
                 )
         return self
+
+    def _is_of(self, called: facts.FunctionCalled, run: FunctionRun) -> bool:
+        """Say whether a handler was run for this call. What the model left out may be another default each time."""
+        meant = arguments_read(self.roster, called.agent, called.name, called.arguments)
+        given, had = _read(called.arguments).keys(), _read(run.arguments)
+        is_same = all(value == had.get(name) for name, value in _read(meant).items() if name in given)
+        return (run.agent, run.name) == (called.agent, called.name) and meant != "" and is_same
 
     def _refuse_unknown(self, kind: str, names: Iterable[str]) -> None:
         """Refuse a misspelt name: that nobody called it, or handed the call to it, is true of any."""

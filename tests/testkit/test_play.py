@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import attrs
 import httpx
@@ -482,6 +483,23 @@ async def test_a_call_that_was_refused_and_then_mended_was_one(autojump_clock: M
     call = await play(roster(), conversation(says(WHERE), refused, *mended, *ends))
 
     call.expect_called("look_up", times=1).expect_called("look_up", times=1, number="A-1744")
+
+
+@attrs.frozen
+class Noted:
+    number: str
+    key: str = attrs.field(factory=lambda: uuid4().hex)
+
+
+async def test_an_argument_that_is_left_out_may_be_another_each_time(autojump_clock: MockClock) -> None:
+    def noting(function: FunctionSpec) -> FunctionSpec:
+        return attrs.evolve(function, arguments=Noted) if function.name == "look_up" else function
+
+    agents = [attrs.evolve(one, functions=tuple(map(noting, one.functions))) for one in roster().agents.values()]
+
+    call = await play(agents, GOOD, functions={"look_up": answer({})}, excused={"facts": "a double has none"})
+
+    call.expect_called("look_up", times=1, number="A-1744")
 
 
 async def test_a_call_that_the_service_cancels_is_in_the_transcript(autojump_clock: MockClock) -> None:
