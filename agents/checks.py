@@ -39,10 +39,6 @@ from protocol.phone_numbers import is_phone_number
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_LONGEST_DESCRIPTION: Final = 1024
-"""Deepgram documents no limit; LLMs behind it refuse the first turn of a session: "string too long. Expected a string
-with maximum length 1024", Azure OpenAI's and, until 2025, OpenAI's own (github.com/getsentry/sentry-mcp/issues/106).
-"""
 _MOST_FUNCTIONS: Final = 128
 """Of one request to OpenAI's LLMs: learn.microsoft.com/azure/ai-services/openai/quotas-limits."""
 _BLANKS: Final = frozenset({"name", "topic"})
@@ -241,9 +237,8 @@ def _function(function: FunctionSpec) -> Found:
         yield "", "the name may have letters, digits, - and _, at most 64"
     if not function.description.strip():
         yield ".description", "is empty: it is how the model knows when to call"
-    if (length := len(function.description)) > _LONGEST_DESCRIPTION:
-        fix = "write how to go about it into the prompt"
-        yield ".description", f"has {length} characters, and models take {_LONGEST_DESCRIPTION} at most: {fix}"
+    if (length := len(function.description)) > PROMPT_LIMIT:
+        yield ".description", f"has {length} characters, more than a whole prompt may have ({PROMPT_LIMIT}): shorten it"
     yield from _handler(function)
     if function.human and not is_phone_number(function.human):
         yield ".human", f"{function.human!r} is not a phone number: write + and 7 to 15 digits"

@@ -224,8 +224,8 @@ def test_every_problem_is_reported_at_once() -> None:
             "functions.end_conversation: is there 2 times: give each a name of its own, as name=…",
         ),
         (
-            {"functions": (END_CONVERSATION, attrs.evolve(SCHEDULE_FOLLOWUP, description="d" * 1025))},
-            "functions.schedule_followup.description: has 1025 characters, and models take 1024 at most: write",
+            {"functions": (END_CONVERSATION, attrs.evolve(SCHEDULE_FOLLOWUP, description="d" * 25_001))},
+            "functions.schedule_followup.description: has 25001 characters, more than a whole prompt may have (25000): shorten it",
         ),
         (
             {"functions": tuple(attrs.evolve(END_CONVERSATION, name=f"end_{number}") for number in range(129))},

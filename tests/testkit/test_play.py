@@ -60,7 +60,7 @@ from tests.testkit.mistakes import (
 
 @pytest.mark.parametrize("scenario", one_in(4, [name for name in shipped_scenarios() if name != "long_call"]))
 async def test_a_shipped_call_keeps_every_promise(autojump_clock: MockClock, scenario: str) -> None:
-    call = await play(default_roster(), scenario)
+    call = await play(default_roster(human=True), scenario)
 
     assert [] == call.broken
 
