@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.long_calls import Took, Watched, growth_kb, longest
+from bench.watched import Took, Watched, growth_kb, longest
 
 
 def clock_of(*moments: float) -> SimpleNamespace:
@@ -20,7 +20,7 @@ def test_growth_is_told_by_the_minute() -> None:
 def test_only_long_collections_are_kept(seconds: float, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server keeps few of them: they are memory, and each collection looks at them."""
     watched = Watched()
-    monkeypatch.setattr("bench.long_calls.time", clock_of(1.0, 1.0 + seconds))
+    monkeypatch.setattr("bench.watched.time", clock_of(1.0, 1.0 + seconds))
     watched.on_collection("start", {})
     watched.on_collection("stop", {})
 
@@ -30,7 +30,7 @@ def test_only_long_collections_are_kept(seconds: float, kept: int, monkeypatch: 
 @pytest.mark.parametrize(("seconds", "kept"), [(0.004, 0), (0.006, 1)])
 def test_only_long_turns_are_kept(seconds: float, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched()
-    monkeypatch.setattr("bench.long_calls.time", clock_of(1.0, 1.0 + seconds))
+    monkeypatch.setattr("bench.watched.time", clock_of(1.0, 1.0 + seconds))
     watched.before_io_wait(0.0)  # of the first turn nobody knows when it began
     watched.after_io_wait(0.0)
     watched.before_io_wait(0.0)
