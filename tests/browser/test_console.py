@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 from urllib.parse import quote
 
 import attrs
@@ -22,8 +22,7 @@ from actors.facts import Fact
 from actors.journal import event_name
 from actors.messages import EndCallNow
 from actors.operator import PersonOnPhone
-from agents.roster import default_roster
-from agents.spec import AgentSpec
+from agents.roster import Roster, default_roster
 from protocol.audio import write_wav_header
 from store.calls import MemoryRecords
 from store.orders.campaigns import NewContact
@@ -39,7 +38,7 @@ from store.records import (
 from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
 from tests.demo.sample import sample_journal
 from tests.web.console.test_watching import Running
-from tests.web.fakes import CALL_SID, HERE, LEAD, OTHER_CALL_SID, Exchange, context_of, exchange, record
+from tests.web.fakes import CALL_SID, HERE, LEAD, OTHER_CALL_SID, ROSTER, Exchange, context_of, exchange, record
 from tests.web.test_serving import listening
 from web.calls.campaigns import CampaignRules
 from web.calls.context import AppContext
@@ -171,7 +170,9 @@ class Console:
 
 
 @asynccontextmanager
-async def served(folder: Path, *kept: CallRecord, entries: Entries | None = None) -> AsyncIterator[Console]:
+async def served(
+    folder: Path, *kept: CallRecord, entries: Entries | None = None, roster: Roster = ROSTER
+) -> AsyncIterator[Console]:
     records = MemoryRecords()
     for one in kept:
         await records.save(one)
@@ -180,7 +181,7 @@ async def served(folder: Path, *kept: CallRecord, entries: Entries | None = None
     prices.write_text('currency = "USD"\nline_inbound_minute = 0.0085\nagent_minute = 0.08\nbrief = 0.0004\n')
     changes = {**HERE, "RECORDINGS_DIR": str(folder), "PRICES": str(prices)}
     nothing = {"line": None, "calls": None, "tokens": None, "orders": None, "voice": None, "run_call": None}
-    there = exchange(records=records, **nothing, **changes)  # type: ignore[arg-type]
+    there = exchange(records=records, roster=roster, **nothing, **changes)  # type: ignore[arg-type]
     context = context_of(there)
     context.live_calls.add(KnownCall("order", "inbound", LEAD, "+15551230000", "in-progress", OTHER_CALL_SID))
     await make_campaigns(context)
@@ -274,10 +275,8 @@ async def test_pages_fit_are_accessible_and_ask_nobody_else(width: str, dark: bo
 
 
 async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards(tmp_path: Path) -> None:
-    async with served(tmp_path, sample_record()) as console:
+    async with served(tmp_path, sample_record(), roster=default_roster()) as console:
         journal = sample_journal()
-        agents = context_of(console.there).services.roster.agents
-        cast("dict[str, AgentSpec]", agents).update(default_roster().agents)
         console.replay(journal[:20])
 
         def more() -> None:

@@ -444,7 +444,7 @@ async def test_a_page_of_a_hundred_thousand_calls_takes_no_time(file: Path) -> N
         began = time.process_time()
         page = await visitor.ask("GET", target)
         took = time.process_time() - began
-        assert page.text.count('<th scope="row">') == 50, target
+        assert page.text.count('<th scope="row"') == 50, target
         assert took < 0.05, target
 
 

@@ -1,8 +1,8 @@
 """The list of calls: what the address asks for, page by page, with nothing of a caller's taken for markup."""
 
 import re
-from typing import cast
 
+import attrs
 import pytest
 import trio
 from markupsafe import escape
@@ -10,7 +10,6 @@ from trio.testing import MockClock
 
 from actors.facts import FloorTaken
 from agents.roster import default_roster
-from agents.spec import AgentSpec
 from store.calls import DatabaseUnavailable, MemoryRecords
 from store.orders.campaigns import NewContact
 from store.search import CallQuery, CallSummary
@@ -78,17 +77,10 @@ async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str,
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_where_there_is_one_agent_nobody_can_be_handed_the_floor(
-    count: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = exchange()
-    context = context_of(there)
-    offered = cast("dict[str, AgentSpec]", context.services.roster.agents)
-    for name in [*offered]:
-        monkeypatch.delitem(offered, name)
-    for name, agent in [*default_roster().agents.items()][:count]:
-        monkeypatch.setitem(offered, name, agent)
-    Running.of(context.watched.watch("CA1"))
+async def test_where_there_is_one_agent_nobody_can_be_handed_the_floor(count: int, autojump_clock: MockClock) -> None:
+    whole = default_roster()
+    there = exchange(roster=attrs.evolve(whole, agents=dict([*whole.agents.items()][:count])))
+    Running.of(context_of(there).watched.watch("CA1"))
     page = (await signed_in(there).ask("GET", "/console/calls/CA1")).text
 
     assert ('data-command="handoff"' in page) == (count > 1)
