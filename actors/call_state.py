@@ -50,7 +50,7 @@ class CallState:
     activity: VoiceActivity = attrs.field(factory=VoiceActivity)
     switch: Switch = attrs.field(factory=Switch)
     sentences: Sentences = ENGLISH
-    """Of the agent that begins: what is said until one has the floor."""
+    """The sentences of the agent that begins; the one on the floor brings its own."""
     tape: Tape = attrs.field(factory=Tape, init=False)
     ledger: Ledger = attrs.field(default=attrs.Factory(lambda one: Ledger(one.journal), takes_self=True), init=False)
     mail: Mailboxes = attrs.field(factory=Mailboxes.open, init=False)

@@ -86,7 +86,7 @@ class Played:
     voices: Mapping[str, str] = attrs.field(factory=dict[str, str], init=False)
     """Of each agent of the roster."""
     sentences: Sequence[Sentences] = attrs.field(default=(ENGLISH,), init=False)
-    """Of the roster's agents: what the switchboard may say in their place."""
+    """The sentences of the roster's agents, which the switchboard says in their place."""
     call_sid: str = attrs.field(default="", init=False)
     faults: tuple[Fault, ...] = attrs.field(default=(), init=False)
     """What went wrong on purpose."""
