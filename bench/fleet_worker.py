@@ -174,7 +174,8 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
         ),
     )
     dispatcher = Dispatcher(context)
-    checkpoints = Checkpoints(folder / "running", records, adopt_every=ADOPT_SECONDS, note=fleet.note)
+    checkpoints = Checkpoints(folder / "running", records, adopt_every=ADOPT_SECONDS)
+    fleet.running = checkpoints.running
     worker = Worker(fleet, records, checkpoints, context, dispatcher)
 
     async def adopt(record: CallRecord) -> None:

@@ -30,8 +30,6 @@ SoFar: TypeAlias = Callable[[], RunningRecord | None]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-Note: TypeAlias = Callable[[str, RunningRecord], None]
-"""Takes what the record of a call would say now, by its CallSid."""
 
 LAST_ROUND_SECONDS = 1.0
 THREADS = 4
@@ -64,14 +62,12 @@ class Checkpoints:
     every: float = 0.8
     """Seconds between two rounds."""
     adopt_every: float = 30.0
-    note: Note = lambda *_: None
-    """Told of each change as well: the notes that other machines read (`store/fleet/`)."""
     _own: RunningLog = attrs.field(
         default=attrs.Factory(lambda self: RunningLog(self.folder, uuid.uuid4().hex), takes_self=True), init=False
     )
     _calls: dict[str, SoFar] = attrs.field(factory=dict, init=False)
-    _running: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
-    """What was last known of each call."""
+    running: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
+    """The record of each call, as it stood in the last round: other machines are told, too (`store/fleet/`)."""
     _is_one_over: bool = attrs.field(default=False, init=False)
     """Whether a call that was known has ended since the last round."""
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
@@ -87,7 +83,7 @@ class Checkpoints:
         finally:
             if self._calls.get(call_sid) is so_far:  # else a second stream of this call is its successor
                 del self._calls[call_sid]
-                self._is_one_over |= self._running.pop(call_sid, None) is not None
+                self._is_one_over |= self.running.pop(call_sid, None) is not None
 
     async def run(self) -> None:
         """Adopt and write, until cancelled; leave nothing behind but calls that have no other record."""
@@ -109,7 +105,7 @@ class Checkpoints:
         was_failing, self._failing, self._is_one_over = self._failing, True, False
         try:
             self._rounds += 1
-            await self._in_thread(self._own.update, self._rounds, dict(self._running))
+            await self._in_thread(self._own.update, self._rounds, dict(self.running))
             self._failing = False
         except OSError as exc:
             if not was_failing:
@@ -122,8 +118,7 @@ class Checkpoints:
             is_running = self._calls.get(call_sid) is so_far
             if is_running and (running := so_far()) is not None:
                 has_news = True
-                self._running[call_sid] = running
-                self.note(call_sid, running)
+                self.running[call_sid] = running
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         return has_news
@@ -138,7 +133,7 @@ class Checkpoints:
         await self.adopt()
         found = await self._in_thread(files_with, self.folder, subject)
         self._rounds += 1
-        await self._in_thread(self._own.tidy, self._rounds, dict(self._running))
+        await self._in_thread(self._own.tidy, self._rounds, dict(self.running))
         await self._in_thread(remove_all, [path for path in found if path.suffix in _NOBODYS])
         return len(found)
 

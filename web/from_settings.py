@@ -170,7 +170,7 @@ class CallStores:
         checkpoints = None
         if isinstance(records, SpillingRecords):  # calls are written down beside their records, while they last
             checkpoints = Checkpoints(records.folder.running, records)
-            checkpoints.note = fleet.note
+            fleet.running = checkpoints.running
         objects = open_objects(settings.recordings_url) if settings.recordings_url is not None else None
         return cls(records, checkpoints, fleet, orders, TokenStore(texts_of(settings, orders)), objects)
 

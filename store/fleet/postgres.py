@@ -85,8 +85,8 @@ class PostgresFleet(Fleet):
     _giving_up: Collection[str] = attrs.field(default=(), init=False)
     """Keys of slots that the database is being told to empty."""
     _given_up: ParkingLot = attrs.field(factory=ParkingLot, init=False)
-    _notes: dict[str, RunningRecord] = attrs.field(factory=dict, init=False)
-    _changed: set[str] = attrs.field(factory=set, init=False)
+    _noted: Mapping[str, RunningRecord] = attrs.field(factory=dict, init=False)
+    """Those of `running` that the database has."""
     _noting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
     """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
@@ -132,8 +132,6 @@ class PostgresFleet(Fleet):
     def free(self, key: str) -> None:
         call = self._calls.get(key)
         super().free(key)
-        if call is not None:
-            self._notes.pop(call.call_sid, None)
         self._freed[key] = call.call_sid if call is not None else self._freed.get(key, "")
         self._wake.set()
 
@@ -183,10 +181,6 @@ class PostgresFleet(Fleet):
 
     # Notes, turns, calls of others
 
-    def note(self, call_sid: str, record: RunningRecord) -> None:
-        self._notes[call_sid] = record
-        self._changed.add(call_sid)
-
     async def noted(self, call_sid: str) -> CallRecord | None:
         try:
             rows = await self.database.ask(statements.NOTED, {"call_sid": call_sid})
@@ -227,8 +221,6 @@ class PostgresFleet(Fleet):
 
     async def erase(self, subject: Subject) -> int:
         async with self._noting:  # a beat that is on its way would bring a note back
-            for call_sid in subject.calls:
-                self._notes.pop(call_sid, None)
             return await erase_rows(self.database, subject)
 
     # The task
@@ -335,25 +327,23 @@ class PostgresFleet(Fleet):
         return is_set
 
     async def _send_beat(self) -> Rows:
-        changed, self._changed = self._changed & self._notes.keys(), set()
-        notes = {sid: encode_running(note.record, note.lines).decode() for sid in changed if (note := self._notes[sid])}
+        running = dict(self.running)
+        news = [(sid, one) for sid, one in running.items() if self._noted.get(sid) is not one]
         arguments: Mapping[str, object] = {
             "worker": self.worker,
             "left": self.left_at if self.state is not State.UP else None,
-            "sids": list(notes),
-            "notes": list(notes.values()),
+            "sids": [sid for sid, _ in news],
+            "notes": [encode_running(one.record, one.lines).decode() for _, one in news],
         }
-        try:
-            return await self.database.ask(statements.BEAT, arguments, even_away=True)
-        except BaseException:
-            self._changed |= changed
-            raise
+        rows = await self.database.ask(statements.BEAT, arguments, even_away=True)
+        self._noted = running
+        return rows
 
     async def _become_up(self, now: datetime) -> None:
         if self.state is State.UP:
             return
         _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls), **skew(now))
-        self._changed |= self._notes.keys()  # a crash of the database has emptied them
+        self._noted = {}  # a crash of the database has emptied them
         self.state = State.UP
         await self._compare()  # what was let in here since the last one
         await self._give_up()

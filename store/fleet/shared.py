@@ -101,6 +101,8 @@ class Fleet:
     """The name by which another worker can ask this one; empty where there are no others."""
     answering: dict[str, Answering] = attrs.field(factory=dict, init=False)
     """What answers the questions of other workers, by their kind."""
+    running: Mapping[str, RunningRecord] = attrs.field(factory=dict, init=False)
+    """What the records of the calls here would say now, by CallSid: kept in case this worker dies."""
     _lapses: dict[str, float] = attrs.field(factory=dict, init=False)
     """For each call on its way: when its slot lapses."""
     _calls: dict[str, LiveCall] = attrs.field(factory=dict, init=False)
@@ -163,9 +165,6 @@ class Fleet:
         """Give up what `key` holds here, and a slot that another worker keeps for it; nothing if there is none."""
         self._lapses.pop(key, None)
         self._calls.pop(key, None)
-
-    def note(self, call_sid: str, record: RunningRecord) -> None:
-        """Keep what the record of a running call would say now, in case this worker dies."""
 
     async def noted(self, call_sid: str) -> CallRecord | None:  # noqa: ARG002 - checkpoints are on the disk
         """Return the last note of a running call, whichever worker carries it; None without one, or the database."""

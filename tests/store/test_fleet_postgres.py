@@ -126,7 +126,7 @@ async def test_a_dead_workers_calls_are_closed_once_with_their_last_words_and_th
     dead, first, second = [await workers.join(2, name) for name in ("dead", "first", "second")]
     await dead.admit(call(FULL.call_sid))
     await dead.admit(call("CA2"))
-    dead.note(FULL.call_sid, running())
+    dead.running = {FULL.call_sid: running()}
     await dead.beat()
     execute(workers.url, OLDER, "dead")
     records = MemoryRecords()
@@ -146,7 +146,7 @@ async def test_a_dead_workers_calls_are_closed_once_with_their_last_words_and_th
 async def test_the_note_of_a_newer_version_is_left_to_it_and_its_call_has_a_record_at_once(workers: Workers) -> None:
     dead, old, new = [await workers.join(2, name) for name in ("dead", "old", "new")]
     await dead.admit(call(FULL.call_sid))
-    dead.note(FULL.call_sid, running())
+    dead.running = {FULL.call_sid: running()}
     await dead.beat()
     execute(workers.url, OLDER, "dead")
     await close_dead(old.database, old.worker)
@@ -173,7 +173,7 @@ async def test_a_call_that_went_on_and_was_cut_again_is_read_by_a_worker_that_co
     for worker, newer in (("newer", "newer"), ("old", "")):
         dead = await workers.join(2, worker)
         await dead.admit(call(FULL.call_sid))
-        dead.note(FULL.call_sid, running())
+        dead.running = {FULL.call_sid: running()}
         await dead.beat()  # which says that the call runs again
         await adopt_cut(survivor.database, records.save, unread)
         execute(workers.url, OLDER, worker)
@@ -890,10 +890,13 @@ async def test_what_was_told_to_a_worker_as_it_left_is_not_kept(workers: Workers
 async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
     await one.admit(call(FULL.call_sid))
-    one.note(FULL.call_sid, running())
+    one.running = {FULL.call_sid: running()}
     await one.beat()
 
     assert await other.noted(FULL.call_sid) == FULL
+    one.running = {FULL.call_sid: RunningRecord(attrs.evolve(FULL, restarts=7))}
+    await one.beat()
+    assert await other.noted(FULL.call_sid) == attrs.evolve(FULL, restarts=7)
     one.free(FULL.call_sid)
     await one.beat()
     assert await other.noted(FULL.call_sid) is None
@@ -905,7 +908,7 @@ async def test_no_note_is_left_of_a_call_that_ended_before_the_database_knew_it(
     with hidden(fleet.database), suppress(DatabaseUnavailable):
         await fleet.beat()
     await fleet.admit(call("OR1", call_sid="CA1"))
-    fleet.note("CA1", running())
+    fleet.running = {"CA1": running()}
     await fleet._send_beat()
     fleet.free("OR1")
     await fleet.beat()
@@ -917,7 +920,7 @@ async def test_the_note_of_a_call_that_goes_on_at_another_worker_stays(workers: 
     one, other = await workers.join(2, "one"), await workers.join(2, "other")
     await one.admit(call("CA1"))
     await other.admit(call("CA1"))
-    other.note("CA1", running())
+    other.running = {"CA1": running()}
     await other.beat()
     one.free("CA1")
     await one.beat()
@@ -929,7 +932,7 @@ async def test_no_note_is_left_of_a_call_that_a_dead_worker_had_not_reported(wor
     one, dead = await workers.join(2, "one"), await workers.join(2, "dead")
     await one.admit(call("CA1"))
     for fleet, call_sid in ((one, "CA1"), (dead, "CA2")):
-        fleet.note(call_sid, running())
+        fleet.running = {call_sid: running()}
         await fleet.beat()
     execute(workers.url, OLDER, "dead")
     await close_dead(one.database, "one")
