@@ -91,7 +91,7 @@ def calls(
     from web.showing import call_lines
 
     async def recent(operator: Operator) -> tuple[httpx.URL, Sequence[Shown]]:
-        return operator.http.base_url, await operator.recent(limit)
+        return operator.http.base_url, await operator.listed("calls", "calls", {"limit": str(limit)})
 
     address, shown = ask_server(server, recent)
     if as_json:
@@ -110,7 +110,7 @@ def show(
     from store.records import RecordError
     from web.showing import lines
 
-    shown = ask_server(server, lambda operator: operator.show(name))
+    shown = ask_server(server, lambda operator: operator.ask("GET", "calls", name))
     if as_json:
         print_json(shown)
         return

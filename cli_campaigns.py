@@ -72,13 +72,13 @@ def create(  # noqa: PLR0917 - one for each option
     given |= {"machine_detection": machine.value if machine is not None else None, "time_limit": time_limit}
     given |= {"record": record or None, "paused": paused or None}
     written = {key: value for key, value in given.items() if value is not None}
-    _print(ask_server(server, lambda operator: operator.create_campaign(written)))
+    _print(ask_server(server, lambda operator: operator.ask("POST", "campaigns", content=written)))
 
 
 @campaign.command("list")
 def list_campaigns(server: ServerOption = None, as_json: JsonOption = False) -> None:
     """List the campaigns, newest first."""
-    shown = ask_server(server, lambda operator: operator.campaigns())
+    shown = ask_server(server, lambda operator: operator.listed("campaigns", "campaigns"))
     if as_json:
         print_json(shown)
         return
@@ -99,7 +99,7 @@ def status(
     if follow:
         ask_server(server, lambda operator: _follow(operator, name))
         return
-    shown = ask_server(server, lambda operator: operator.campaign(name))
+    shown = ask_server(server, lambda operator: operator.ask("GET", "campaigns", name))
     if as_json:
         print_json(shown)
     else:
@@ -113,7 +113,7 @@ async def _follow(operator: Operator, name: str) -> None:
 
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            shown = await operator.campaign(name)
+            shown = await operator.ask("GET", "campaigns", name)
             live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
             progress = cast("Mapping[str, int]", shown["progress"])
             if progress["done"] == progress["numbers"]:
@@ -122,7 +122,7 @@ async def _follow(operator: Operator, name: str) -> None:
 
 
 def _turned(command: str, name: str, server: str | None) -> None:
-    _print(ask_server(server, lambda operator: operator.turn_campaign(name, command)))
+    _print(ask_server(server, lambda operator: operator.ask("POST", "campaigns", name, command)))
 
 
 @campaign.command()
@@ -153,7 +153,8 @@ def export_results(
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Printed if unset.")] = None,
 ) -> None:
     """Give the results: a line for each number, with records and extracted fields."""
-    text = ask_server(server, lambda operator: operator.export_campaign(name, form.value))
+    query = {"format": form.value}
+    text = ask_server(server, lambda operator: operator.send("GET", "campaigns", name, "export", query=query)).content
     if to is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
@@ -170,14 +171,14 @@ def add(
     why: Annotated[str, typer.Option(help="Kept with the number.")] = "",
 ) -> None:
     """Put a number on the list: no order calls it from now on."""
-    ask_server(server, lambda operator: operator.refuse_number(number, why))
+    ask_server(server, lambda operator: operator.send("PUT", "do-not-call", number, query={"why": why}))
     print_lines(f"{number} is not called any more.")
 
 
 @do_not_call.command()
 def remove(number: NumberArgument, server: ServerOption = None) -> None:
     """Take a number from the list."""
-    ask_server(server, lambda operator: operator.allow_number(number))
+    ask_server(server, lambda operator: operator.send("DELETE", "do-not-call", number))
     print_lines(f"{number} may be called.")
 
 

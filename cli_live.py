@@ -17,6 +17,8 @@ from cli_shared import JsonOption, ServerOption, ask_server, out, plain, print_j
 from web.clients.operator import Operator, Shown
 
 REFRESH_SECONDS = 1.0
+COMMAND_SECONDS = 70.0
+"""For a command: the server answers within a minute."""
 
 NameArgument = Annotated[str, typer.Argument(metavar="ID", help="A call's id or SID, as `switchboard live` lists it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the next one to have the call.")]
@@ -35,8 +37,12 @@ def live(
         ask_server(server, lambda operator: _watch(operator, as_json))
 
 
+async def _live(operator: Operator) -> Sequence[Shown]:
+    return await operator.listed("calls", "calls", {"live": "yes", "limit": "500"})
+
+
 async def _watch(operator: Operator, as_json: bool) -> None:
-    calls = await operator.live()
+    calls = await _live(operator)
     if as_json:
         print_json(calls)
     elif not (out.is_terminal and sys.stdout.isatty()):
@@ -45,7 +51,7 @@ async def _watch(operator: Operator, as_json: bool) -> None:
         with Live(_table(calls), console=out, auto_refresh=False) as shown:
             while True:
                 await trio.sleep(REFRESH_SECONDS)
-                shown.update(_table(await operator.live()), refresh=True)
+                shown.update(_table(await _live(operator)), refresh=True)
 
 
 def _table(calls: Sequence[Shown]) -> Table:
@@ -62,8 +68,10 @@ def _table(calls: Sequence[Shown]) -> Table:
 
 def _command(name: str, command: str, server: str | None, **fields: str) -> None:
     """Give a call a command, print what became of it, and end with 1 if it was not done."""
-    given = {**fields, "by": _user()}
-    answer = ask_server(server, lambda operator: operator.command(name, command, given))
+    given = {field: text for field, text in {**fields, "by": _user()}.items() if text}
+    answer = ask_server(
+        server, lambda operator: operator.ask("POST", "calls", name, command, content=given, within=COMMAND_SECONDS)
+    )
     print_lines(f"{answer['outcome']}: {answer['why']}" if answer.get("why") else str(answer["outcome"]))
     raise typer.Exit(0 if answer["outcome"] == "done" else 1)
 
@@ -155,7 +163,8 @@ def hang_up(
     server: ServerOption = None,
 ) -> None:
     """Hang a call up, at once or after a goodbye; an order that waits is called off."""
-    shown = ask_server(server, lambda operator: operator.hang_up(name, goodbye=goodbye))
+    query = {"goodbye": "yes"} if goodbye else None
+    shown = ask_server(server, lambda operator: operator.ask("DELETE", "calls", name, query=query))
     print_lines(str(shown["status"]))
 
 

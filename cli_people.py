@@ -16,14 +16,16 @@ import typer
 from cli_shared import ServerOption, ask_server, environment_here, fail, print_json, print_lines, run_or_fail, saving
 from setting_reader import SettingsError, read_one
 from settings import DATABASE_URL
-from web.clients.operator import Operator
+from web.clients.operator import Operator, named
 
+FORGET_SECONDS = 300.0
+"""Large tables are vacuumed, a checkpoint of PostgreSQL's is waited for, and other workers are."""
 NameArgument = Annotated[str, typer.Argument(metavar="NUMBER|CALL", help="A number in E.164, or a call's id or SID.")]
 
 
 def kept(name: NameArgument, server: ServerOption = None) -> None:
     """List what is kept of a person or of a call."""
-    found = ask_server(server, lambda operator: operator.kept(name))
+    found = ask_server(server, lambda operator: operator.ask("POST", "kept", content=named(name)))
     calls = cast("Sequence[Mapping[str, Any]]", found["calls"])
     for call in calls:
         print_lines(", ".join([str(call["call_sid"]), *(["record"] if call["record"] else []), *call["files"]]))
@@ -71,7 +73,8 @@ def forget(
         except typer.Abort:
             fail("Nothing was erased. Where nobody can be asked, add --yes.")
     url = _database() if vacuum else ""
-    proof = ask_server(server, lambda operator: operator.forget(name))
+    about = named(name)
+    proof = ask_server(server, lambda operator: operator.ask("POST", "forget", content=about, within=FORGET_SECONDS))
     proof = {**proof, **_vacuumed(url)}
     print_json(proof)
     if proof["left"]:
@@ -106,10 +109,11 @@ def webhooks(
 ) -> None:
     """List webhooks that have not arrived for a day, or send them again."""
     if resend:
-        ids = [] if resend == ["all"] else resend
-        print_lines(f"{ask_server(server, lambda operator: operator.resend(ids))} to be sent again.")
+        ids = {"ids": "all" if resend == ["all"] else resend}
+        sent = ask_server(server, lambda operator: operator.ask("POST", "webhooks", "resend", content=ids))
+        print_lines(f"{sent['resent']} to be sent again.")
         return
-    for one in ask_server(server, lambda operator: operator.webhooks(state)):
+    for one in ask_server(server, lambda operator: operator.listed("webhooks", "webhooks", {"state": state})):
         print_lines("  ".join(str(one[name]) for name in ("id", "kind", "call_sid", "tries", "why")))
 
 

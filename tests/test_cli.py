@@ -264,7 +264,7 @@ async def test_a_call_is_asked_for_by_its_whole_name(autojump_clock: MockClock) 
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://there") as client:
         with pytest.raises(OperatorError):
-            await Operator(client).show("?limit=1&..#x")
+            await Operator(client).ask("GET", "calls", "?limit=1&..#x")
 
     assert asked == ["/calls/%3Flimit%3D1%26..%23x"]
 

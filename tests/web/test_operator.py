@@ -66,7 +66,7 @@ async def test_recent_calls_are_listed(autojump_clock: MockClock) -> None:
     there = exchange()
     await there.records.save(record())
 
-    assert [call["outcome"] for call in await operator(there).recent(5)] == ["completed"]
+    assert [call["outcome"] for call in await operator(there).listed("calls", "calls")] == ["completed"]
 
 
 async def test_every_mistake_is_told_with_its_fix(autojump_clock: MockClock) -> None:
@@ -82,7 +82,7 @@ async def test_every_mistake_is_told_with_its_fix(autojump_clock: MockClock) -> 
 
 async def test_a_wrong_token_is_told(autojump_clock: MockClock) -> None:
     with pytest.raises(OperatorError, match="token is missing or wrong"):
-        await operator(exchange(), "wrong").recent(5)
+        await operator(exchange(), "wrong").listed("calls", "calls")
 
 
 async def test_options_that_are_not_chosen_are_not_sent(autojump_clock: MockClock) -> None:
@@ -95,7 +95,7 @@ async def test_options_that_are_not_chosen_are_not_sent(autojump_clock: MockCloc
 
 async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
     with pytest.raises(OperatorError, match="switchboard serve"):
-        await answering(httpx.ConnectError("refused")).recent(5)
+        await answering(httpx.ConnectError("refused")).listed("calls", "calls")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
 )
 async def test_something_else_than_a_switchboard_is_told(answer: httpx.Response) -> None:
     with pytest.raises(OperatorError, match="Is this a switchboard"):
-        await answering(answer).recent(5)
+        await answering(answer).listed("calls", "calls")
 
 
 HALF = "caf\udce9"
@@ -121,26 +121,26 @@ async def test_what_is_not_utf_8_is_said_to_be_so(autojump_clock: MockClock) -> 
     with pytest.raises(OperatorError, match="not UTF-8"):
         await asked.place(LEAD, {"name": HALF})
     with pytest.raises(OperatorError, match="not UTF-8"):
-        await asked.command("OR1", "say", {"text": HALF})
+        await asked.ask("POST", "calls", "OR1", "say", content={"text": HALF})
     with pytest.raises(OperatorError, match="not UTF-8"):
         [part async for part in asked.export(HALF)]
     with pytest.raises(OperatorError, match="no such call"):
-        await asked.show(HALF)
+        await asked.ask("GET", "calls", HALF)
     with pytest.raises(OperatorError, match="not UTF-8"):
-        await Operator(asked.http).create_campaign({"name": HALF})
+        await asked.listed("do-not-call", "numbers", {"after": HALF})
 
 
 @pytest.mark.parametrize("body", ["null", "[]", "5", '{"calls": 5}', '{"calls": [5]}', '{"calls": null}'])
 async def test_json_that_is_no_answer_of_ours_is_told(body: str) -> None:
     with pytest.raises(OperatorError, match="Is this a switchboard"):
-        await answering(httpx.Response(200, text=body)).recent(5)
+        await answering(httpx.Response(200, text=body)).listed("calls", "calls")
 
 
 async def test_a_body_that_cannot_be_unpacked_is_told() -> None:
     broken = httpx.DecodingError("no gzip")
 
     with pytest.raises(OperatorError, match="No answer"):
-        await answering(broken).recent(5)
+        await answering(broken).listed("calls", "calls")
 
 
 async def test_a_list_whose_pages_are_all_the_same_is_read_no_further(autojump_clock: MockClock) -> None:
