@@ -459,30 +459,6 @@ async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_a
         assert (line.placed, await there.kept(), there.dispatcher.untaken) == ([], [], {})
 
 
-@attrs.define
-class Stuck(TokenStore):
-    """A store that takes nothing whose name begins so, and does not say so."""
-
-    prefix: str = attrs.field(kw_only=True)
-
-    async def put(self, name: str, content: bytes, seconds: float) -> None:
-        if name.startswith(self.prefix):
-            await trio.sleep_forever()
-        await super().put(name, content, seconds)
-
-
-async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with world(tokens=Stuck(prefix="order "), MAX_CALLS="1") as there:
-        with trio.move_on_after(1):
-            await there.dispatcher.take(ORDER)
-
-        assert (there.context.slots.free, list(there.context.live_calls.newest()), there.context.pace.wait) == (
-            1,
-            [],
-            0,
-        )
-
-
 async def asked_after(there: World) -> None:
     """Check that Twilio is asked for the one call, which nobody has picked up, and is believed."""
     there.line.statuses[f"CA{1:032x}"] = "no-answer"
@@ -491,12 +467,9 @@ async def asked_after(there: World) -> None:
     assert await there.kept() == [("no_answer", "nobody picked up")]
 
 
-async def test_a_call_whose_operator_hangs_up_when_it_is_placed_is_asked_after_all_the_same(
-    autojump_clock: MockClock,
-) -> None:
-    async with world(tokens=Stuck(prefix="placed ")) as there:
-        with trio.move_on_after(1):
-            await there.dispatcher.take(ORDER)
+async def test_a_call_of_which_nothing_is_heard_is_asked_after(autojump_clock: MockClock) -> None:
+    async with world() as there:
+        await there.dispatcher.take(ORDER)
         await asked_after(there)
 
 

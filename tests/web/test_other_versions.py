@@ -13,8 +13,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from store.databases import SqliteDatabase
 from store.fleet.statements import live_call
-from store.orders.queue import NewOrder
+from store.orders.queue import NewOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.store.fleets import call
 from tests.web.fakes import LEAD, LINE, context_of, exchange
@@ -22,7 +23,7 @@ from tests.web.test_campaign_runner import RULES, create, running, shown
 from tests.web.test_dispatch import ORDER, world
 from web.calls.admission import Admission, Admissions
 from web.calls.campaigns import settle
-from web.calls.orders import OrderNote, written_order
+from web.calls.orders import Order, kept_order, written_order
 from web.calls.placing import LATEST_SECONDS
 
 CALL_SID = "CA" + "1" * 32
@@ -125,13 +126,11 @@ async def test_a_stream_whose_token_has_a_field_of_a_later_version_is_let_in(aut
     assert await admissions.redeem("t", CALL_SID) == admission
 
 
-async def test_what_was_noted_with_an_order_is_read_without_fields_of_a_later_version(
-    autojump_clock: MockClock,
-) -> None:
-    admissions = Admissions(TokenStore())
-    await admissions.tokens.put("order OR1", orjson.dumps({"agents": "sales", "to": LEAD, "mood": "cheerful"}), 60)
+async def test_an_order_of_a_later_version_is_read_without_what_we_do_not_know(autojump_clock: MockClock) -> None:
+    queue, order = OrderQueue(SqliteDatabase()), Order(LEAD, LINE, {}, agents="sales")
+    await queue.put(NewOrder("OR1", LEAD, {**written_order(order), "mood": "cheerful"}), "w1", lease=1, latest=1)
 
-    assert await admissions.recall_order("OR1") == OrderNote(agents="sales")
+    assert await kept_order(queue, "OR1") == order
 
 
 def test_a_running_call_of_a_later_version_is_read_without_what_we_do_not_know() -> None:

@@ -16,6 +16,7 @@ from agents.extras import Extras
 from agents.roster import Roster
 from agents.sentences import Sentences
 from store.calls import MemoryRecords
+from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.web.fakes import (
@@ -38,7 +39,7 @@ from tests.web.fakes import (
 from web.calls.admission import Admissions
 from web.calls.follow_up import NO_SHOW_LOOK_SECONDS, OVERDUE_SECONDS, settle_unheard
 from web.calls.live_calls import KnownCall
-from web.calls.orders import OrderNote
+from web.calls.orders import Order, written_order
 from web.calls.outcomes import why_stream
 from web.clients.twilio import PLAIN_CALL, CallOptions
 
@@ -516,7 +517,8 @@ async def test_an_ordered_call_that_never_ran_is_over_when_twilio_says_so_by_its
 ) -> None:
     """That comes for each call that we have placed, at the same time, and has what was ordered."""
     there, order = exchange(), "OR" + "1" * 24
-    await context_of(there).admissions.note_order(order, OrderNote(metadata={"customer": 7}), 900)
+    ordered = written_order(Order(LEAD, LINE, {}, metadata={"customer": 7}))
+    await context_of(there).orders.put(NewOrder(order, LEAD, ordered), "w1", lease=900, latest=900)
     over = {**voice_form(outbound=True), "CallStatus": "completed"}
 
     await there.twilio("/twilio/after?again=1", over)

@@ -19,7 +19,6 @@ from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
 from store.tokens import TokenStore
 from web.calls.live_calls import wall_time
-from web.calls.orders import OrderNote
 
 TOKEN_SECONDS = 60.0
 LONGEST_TALK = 4 * 3600.0
@@ -81,6 +80,7 @@ class Admission:
     key: str
     context: Mapping[str, str] = attrs.field(factory=dict)
     voicemail: str | None = None
+    """What an answering machine is told; None is as the settings say, and "" hangs up on it."""
     time_limit: int | None = None
     agents: str = ""
     metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
@@ -150,7 +150,7 @@ class CallTexts:
 
 @attrs.frozen
 class Admissions(CallTexts):
-    """Mints and redeems the tokens of media streams, and keeps what was ordered with a call."""
+    """Mints and redeems the tokens of media streams."""
 
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
     """A name of this process in such texts."""
@@ -181,15 +181,6 @@ class Admissions(CallTexts):
         if not hmac.compare_digest(admission.visitor.encode(), visitor.encode()):
             return NotAdmitted("token of another visitor")
         return admission
-
-    async def note_order(self, order: str, note: OrderNote, seconds: float, to: str = "") -> None:
-        """Keep what the call that was ordered needs to know; by `to`, its number, it is found to be erased."""
-        await self.tokens.put(f"order {order}", orjson.dumps({**attrs.asdict(note), "to": to}), seconds)
-
-    async def recall_order(self, order: str) -> OrderNote:
-        """Return what was noted with an order; nothing when it is unknown."""
-        kept = await self.tokens.peek(f"order {order}") if order else None
-        return known_fields(OrderNote, orjson.loads(kept)) if kept is not None else OrderNote()
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
         """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""

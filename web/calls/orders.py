@@ -8,6 +8,7 @@ import difflib
 import math
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -19,7 +20,8 @@ from agents.brief import Brief
 from protocol.fields import hidden_in, names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
-from store.orders.queue import DoNotCall, SameKey
+from store.json_text import OtherVersion, known_fields
+from store.orders.queue import DoNotCall, OrderQueue, SameKey
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions
 from web.clients.twilio_api import LineError
@@ -82,24 +84,10 @@ class Order:
         )
 
     @property
-    def note(self) -> "OrderNote":
-        """The part of it that its call needs."""
-        voicemail = None if self.on_machine is OnMachine.VOICEMAIL else ""
-        return OrderNote(self.context, voicemail, self.time_limit, self.agents, self.metadata)
-
-
-@attrs.frozen
-class OrderNote:
-    """The part of an order that is kept until its call is here.
-
-    `voicemail` is what an answering machine is told; None is as the settings say, and "" hangs up on it.
-    """
-
-    context: Mapping[str, str] = attrs.field(factory=dict)
-    voicemail: str | None = None
-    time_limit: int | None = None
-    agents: str = ""
-    metadata: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    def admitted(self) -> Mapping[str, object]:
+        """Return the part of it that the admission of its call has."""
+        kept = {name: getattr(self, name) for name in ("context", "time_limit", "agents", "metadata")}
+        return {**kept, "voicemail": None if self.on_machine is OnMachine.VOICEMAIL else ""}
 
 
 def unknown_fields(given: Mapping[str, object], known: tuple[str, ...], prefix: str) -> Iterator[OrderProblem]:
@@ -231,6 +219,14 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
         given.get("agents", ""),
         given.get("metadata", {}),
     )
+
+
+async def kept_order(queue: OrderQueue, name: str) -> Order | None:
+    """Return what was ordered, by the id of the order or its CallSid; None where that is not known now."""
+    with suppress(OSError, OtherVersion):
+        if (kept := await queue.find(name)) is not None:
+            return known_fields(Order, kept.body)
+    return None
 
 
 def written_order(order: Order) -> dict[str, object]:

@@ -22,6 +22,7 @@ from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admissions
 from web.calls.live_calls import KnownCall
+from web.calls.orders import kept_order
 from web.calls.work_queue import WorkQueue
 
 _CODES: Mapping[str, str] = {
@@ -177,7 +178,8 @@ class Outcomes:
         call.conclude(status, outcome or _OUTCOMES[status])
         if call.outcome not in UNANSWERED:  # its worker has a record of it, or will
             return
-        stream_errors, note = await self.admissions.stream_errors(name), await self.admissions.recall_order(call.id)
+        stream_errors = await self.admissions.stream_errors(name)
+        order = await kept_order(self.ends.orders, call.id) if call.direction == "outbound" else None
         record = CallRecord(
             call_sid=name,
             stream_sid="",
@@ -190,7 +192,7 @@ class Outcomes:
             answered_by=call.answered_by,
             why=stream_errors[-1] if stream_errors and call.outcome == NEVER_RAN else why,
             faults=tuple(map(stream_fault, stream_errors)),
-            metadata=note.metadata,
+            metadata=order.metadata if order is not None else {},
         )
         try:
             if not await self._is_kept(name):

@@ -20,11 +20,10 @@ from actors.line.switch import TransferOrder
 from actors.messages import NoteStreamError
 from agents.quoting import neutral
 from protocol.twilio import twiml
-from store.json_text import OtherVersion, known_fields
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from web.calls.admission import Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
-from web.calls.orders import Order, OrderNote
+from web.calls.orders import kept_order
 from web.clients.twilio import Line
 from web.clients.twilio_api import LineError
 
@@ -67,19 +66,12 @@ class Returns:
     async def _connect(self, arrival: Admission) -> str:
         call_sid = arrival.call_sid
         self.context.slots.readmit(call_sid, ARRIVAL_SECONDS)
-        ordered = attrs.asdict(await self._note_of(arrival), recurse=False)
+        order = await kept_order(self.context.orders, call_sid) if arrival.direction == "outbound" else None
+        ordered = order.admitted if order is not None else {}
         token = await self.context.admissions.mint(attrs.evolve(arrival, key=call_sid, resumes=True, **ordered))
         _log.info("call_taken_back", call_sid=call_sid, unreached=arrival.unreached, given_back=arrival.given_back)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         return twiml.connect_stream(origin, sockets + STREAM_PATH, token, again=arrival.again)
-
-    async def _note_of(self, arrival: Admission) -> OrderNote:
-        """Return what the order of a call says, which is kept until the call is over; nothing if none is known now."""
-        if arrival.direction == "outbound":
-            with suppress(OSError, OtherVersion):
-                if (kept := await self.context.orders.find(arrival.call_sid)) is not None:
-                    return known_fields(Order, kept.body).note
-        return OrderNote()
 
     async def conclude(self, call_sid: str, outcome: str, transfer: str, talked: float = 0.0) -> None:
         """Say in the record of a call that was put through what came of it.

@@ -22,7 +22,7 @@ from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
 from web.calls.live_calls import KnownCall, wall_time
-from web.calls.orders import OrderNote
+from web.calls.orders import kept_order
 from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ARRIVAL_SECONDS, STREAM_PATH, Returns
@@ -111,8 +111,9 @@ class TwilioRoutes:
         elif not await self.context.slots.let_in(arrival.key, seconds):
             return await self._turn_away(arrival, order, form.get("CallStatus", ""))
         self._show(arrival, form.get("CallStatus", ""), order)
-        note = await self._note_of(order, call_sid)
-        token = await self.context.admissions.mint(attrs.evolve(arrival, **attrs.asdict(note, recurse=False)))
+        kept = await kept_order(self.context.orders, order) if order else None
+        ordered = kept.admitted if kept is not None else {}
+        token = await self.context.admissions.mint(attrs.evolve(arrival, **ordered))
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, token, notice=notice))
 
@@ -121,7 +122,7 @@ class TwilioRoutes:
         order, call_sid, status = request.args.get("order", ""), form.get("CallSid", ""), form.get("CallStatus", "")
         sequence = form.get("SequenceNumber", "")
         if await self._is_its_call(order, call_sid):
-            await self._note_of(order, call_sid)
+            self.context.live_calls.name(order, call_sid)
         self.context.live_calls.news_of(call_sid).progress(status, count_of(sequence))
         if status in FINAL_STATUSES:
             self.context.slots.release(order)
@@ -217,11 +218,6 @@ class TwilioRoutes:
             _log.warning("order_not_known", call_sid=call_sid, id=order, why=str(exc))
             return True
         return kept is None or kept.call_sid == call_sid
-
-    async def _note_of(self, order: str, call_sid: str) -> OrderNote:
-        """Return the note of an order. Its worker may not know the CallSid of its call yet, and learns it here."""
-        self.context.live_calls.name(order, call_sid)
-        return await self.context.admissions.recall_order(order)
 
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]
