@@ -37,7 +37,6 @@ from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.orders import ClientKey, NoLine, Order
 from web.calls.placing import PLACED_SECONDS
-from web.calls.repeats import RepeatedOrders
 from web.calls.slots import Slots
 from web.calls.unfinished import UnfinishedOrders
 
@@ -107,9 +106,8 @@ class Worker:
     async def order(self, key: str, number: str) -> None:
         """Take an order."""
         order = Order(number, "+15550009999", {})
-        repeats = RepeatedOrders(self.context)
         try:
-            answer = await repeats.once(ClientKey(key, number), partial(self.dispatcher.take_unless_ringing, order))
+            answer = await self.dispatcher.take_once(order, ClientKey(key, number))
         except OSError:
             said("none", key, "database")
             return

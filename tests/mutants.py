@@ -359,9 +359,9 @@ MUTANTS = (
     Mutant(
         11,
         "an order is carried out once, however often it is repeated: its key is not known again",
-        "web/calls/repeats.py",
-        "if order is not None and not _is_refused(order):",
-        "if order is not None and order.is_late:",
+        "web/calls/dispatch.py",
+        "if known is not None and not _is_refused(known):",
+        "if known is not None and known.is_late:",
         ("tests/web/test_repeats.py",),
     ),
     Mutant(

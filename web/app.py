@@ -26,7 +26,6 @@ from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdicts, settle_unheard, settle_unused
 from web.calls.forgetting import ERASE
 from web.calls.rate_limits import harden
-from web.calls.repeats import RepeatedOrders
 from web.calls.unfinished import UnfinishedOrders
 from web.console.campaigns import CampaignPages
 from web.console.pages import Console
@@ -166,7 +165,7 @@ def create_app(
         ERASE: context.forgetting.answer,
         WATCH: views.elsewhere.answer,
     }
-    calls = CallRoutes(context, dispatcher, RepeatedOrders(context), views)
+    calls = CallRoutes(context, dispatcher, views)
     for blueprint in _routes_of(context, calls):
         app.register_blueprint(blueprint)
     gate = SignInCheck(context, Sessions.of(settings))

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
-from web.calls.repeats import key_of
+from web.calls.orders import ClientKey
 from web.clients.twilio import PLAIN_CALL, CallOptions
 from web.clients.twilio_api import LineError
 
@@ -199,7 +199,7 @@ async def test_a_key_is_kept_for_a_day(autojump_clock: MockClock) -> None:
 
 
 def test_a_key_belongs_to_its_token() -> None:
-    keys = [key_of(KEY, token, b"{}") for token in ("Bearer a", "Bearer b")]
+    keys = [ClientKey.of(KEY, token, b"{}") for token in ("Bearer a", "Bearer b")]
 
     assert keys[0].name != keys[1].name
     assert keys[0].digest == keys[1].digest

@@ -24,7 +24,7 @@ from trio.lowlevel import ParkingLot
 
 from actors.supervision import unharmed
 from store.calls import DatabaseRefused
-from store.orders.queue import KeptOrder, NewOrder, Put
+from store.orders.queue import KeptOrder, NewOrder, Put, SameKey
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import (
@@ -54,6 +54,20 @@ _log = structlog.stdlib.get_logger()
 
 
 @attrs.define(eq=False)
+class _OpenRequest:
+    """A client's request with a key, while it is answered."""
+
+    digest: str
+    answer: OrderAnswer | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+
+def _is_refused(order: KeptOrder) -> bool:
+    """Whether an order was not carried out: it may be tried again."""
+    return order.is_over and order.outcome == "failed" and not order.call_sid
+
+
+@attrs.define(eq=False)
 class Dispatcher:
     context: AppContext
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8))
@@ -63,6 +77,8 @@ class Dispatcher:
     _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
     _ordered: set[str] = attrs.field(factory=set, init=False)
     """Numbers whose orders are being taken."""
+    _open: dict[str, _OpenRequest] = attrs.field(factory=dict, init=False)
+    """By the keys of their clients."""
     untaken: dict[str, float] = attrs.field(factory=dict, init=False)
     """Orders that may be kept though their clients were not told so, and since when: those of the last hour."""
     placing: Placing = attrs.field(
@@ -168,6 +184,37 @@ class Dispatcher:
             return await self.take(order, key)
         finally:
             self._ordered.discard(order.to)
+
+    async def take_once(self, order: Order, key: ClientKey) -> OrderAnswer:
+        """Take an order, unless its key is known: then tell what became of it. Raises: `OSError`.
+
+        The key is kept with its order for a day, in the same statement; an order that was refused, or that nobody began
+        to place, frees it. A repetition that comes while the first request is answered waits for it and has its answer.
+        """
+        while (earlier := self._open.get(key.name)) is not None:
+            await earlier.over.wait()
+            if earlier.digest == key.digest and earlier.answer is not None:
+                return earlier.answer
+        request = self._open[key.name] = _OpenRequest(key.digest)
+        try:
+            request.answer = await self._take_first(order, key)
+        finally:
+            del self._open[key.name]
+            request.over.set()
+        return request.answer
+
+    async def _take_first(self, order: Order, key: ClientKey) -> OrderAnswer:
+        orders = self.context.orders
+        known = await orders.by_key(key.name)  # before anything that a repetition would be refused for
+        while True:
+            if known is not None and not _is_refused(known):
+                return SameKey(known)
+            if known is not None:
+                await orders.free_key(known.order_id)
+            answer = await self.take_unless_ringing(order, key)
+            if not isinstance(answer, SameKey):
+                return answer
+            known = answer.order
 
     async def ringing_to(self, number: str) -> KnownCall | None:
         """Return our last call to this number, if nobody has answered it yet, as far as is known here or at Twilio."""

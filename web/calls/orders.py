@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
+from hashlib import sha256
 from typing import Any, TypeAlias
 
 import attrs
@@ -84,7 +85,7 @@ class Order:
         )
 
     @property
-    def admitted(self) -> Mapping[str, object]:
+    def admitted(self) -> Mapping[str, Any]:
         """Return the part of it that the admission of its call has."""
         kept = {name: getattr(self, name) for name in ("context", "time_limit", "agents", "metadata")}
         return {**kept, "voicemail": None if self.on_machine is OnMachine.VOICEMAIL else ""}
@@ -292,12 +293,21 @@ def new_order_id() -> str:
     return f"OR{secrets.token_hex(12)}"
 
 
+LONGEST_KEY = 255
+
+
 @attrs.frozen
 class ClientKey:
     """A client's key for an order: `name` is unique for token and key, `digest` tells the orders apart."""
 
     name: str = ""
     digest: str = ""
+
+    @classmethod
+    def of(cls, key: str, token: str, body: bytes) -> "ClientKey":
+        """Make the key of an order. Its body has been checked."""
+        plain = orjson.dumps(orjson.loads(body.strip() or b"{}"), option=orjson.OPT_SORT_KEYS)
+        return cls(f"{sha256(token.encode()).hexdigest()} {key}", sha256(plain).hexdigest())
 
 
 NO_KEY = ClientKey()

@@ -32,6 +32,7 @@ from web.calls.live_calls import KnownCall
 from web.calls.operator_commands import BY_OPERATOR, hang_up_at_once, hang_up_politely, operate, read_action
 from web.calls.orders import (
     AlreadyRinging,
+    ClientKey,
     InDoubt,
     Lack,
     NoLine,
@@ -43,7 +44,6 @@ from web.calls.orders import (
     Waiting,
     read_order,
 )
-from web.calls.repeats import RepeatedOrders, key_of
 from web.calls.returning import Returns
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
 from web.clients.twilio import ask_status
@@ -135,7 +135,6 @@ def _already_ringing(call: KnownCall | None) -> Response:
 class CallRoutes:
     context: AppContext
     dispatcher: Dispatcher
-    repeats: RepeatedOrders
     views: CallViews
 
     def blueprint(self) -> Blueprint:
@@ -166,8 +165,8 @@ class CallRoutes:
             return mistaken("the order", exc)
         if (given := key_of_request()) is None:
             return await self._answer(await self.dispatcher.take_unless_ringing(order))
-        key = key_of(given, bearer_of(request.headers.get("authorization", "")), body)
-        answer = await self.repeats.once(key, partial(self.dispatcher.take_unless_ringing, order))
+        key = ClientKey.of(given, bearer_of(request.headers.get("authorization", "")), body)
+        answer = await self.dispatcher.take_once(order, key)
         if isinstance(answer, SameKey) and answer.order.digest != key.digest:
             fix = "Take a new key for a new order, and repeat an order word for word."
             return problem(422, "the Idempotency-Key stands for another order", field="Idempotency-Key", fix=fix)

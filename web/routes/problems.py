@@ -25,9 +25,8 @@ from protocol.fields import json_or, names_twice
 from store.calls import DatabaseRefused
 from store.json_text import json_text
 from web.calls.context import AppContext
-from web.calls.orders import OrderError
+from web.calls.orders import LONGEST_KEY, OrderError
 from web.calls.rate_limits import RateLimits
-from web.calls.repeats import LONGEST_KEY
 from web.calls.returning import STREAM_PATH
 from web.clients.signatures import SIGNATURE
 from web.clients.twilio_api import CALL_SID
