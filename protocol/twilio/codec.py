@@ -74,8 +74,6 @@ def _read_start(message: Fields) -> messages.StreamStarted:
     return messages.StreamStarted(
         stream_sid=fields.optional_text(start, "streamSid") or fields.text(message, "streamSid"),
         call_sid=fields.text(start, "callSid"),
-        account_sid=fields.words_or_nothing(start, "accountSid"),
-        tracks=fields.texts_among(start, "tracks"),
         media_format=messages.MediaFormat(
             fields.text_or(coding, "encoding", "audio/x-mulaw"),
             fields.whole_number(coding, "sampleRate", 8000),
@@ -104,22 +102,15 @@ def read_payload(media: Fields) -> bytes:
         raise RemoteProtocolError("payload: not base64", encoded) from error
 
 
-def _read_stop(message: Fields) -> messages.StreamStopped:
-    stop = message.get("stop")
-    return messages.StreamStopped(fields.text_or(stop, "callSid", "") if isinstance(stop, Mapping) else "")
-
-
 _READERS: Mapping[str, Callable[[Fields], messages.FromTwilio]] = {
-    "connected": lambda message: messages.StreamConnected(
-        fields.text_or(message, "protocol", "Call"), fields.text_or(message, "version", "1.0.0")
-    ),
+    "connected": lambda _: messages.StreamConnected(),
     "start": _read_start,
     "media": _read_media,
     "dtmf": lambda message: messages.DtmfReceived(
         fields.text(fields.child(message, "dtmf"), "digit"), fields.words_or_nothing(message, "sequenceNumber")
     ),
     "mark": lambda message: messages.MarkReached(fields.text(fields.child(message, "mark"), "name")),
-    "stop": _read_stop,
+    "stop": lambda _: messages.StreamStopped(),
 }
 
 

@@ -31,9 +31,6 @@ class MediaFormat:
 class StreamConnected:
     """Twilio, first: the socket is open."""
 
-    protocol: str = "Call"
-    version: str = "1.0.0"
-
 
 @attrs.frozen
 class StreamStarted:
@@ -41,8 +38,6 @@ class StreamStarted:
 
     stream_sid: str
     call_sid: str
-    account_sid: str = ""
-    tracks: tuple[str, ...] = ("inbound",)
     media_format: MediaFormat = MediaFormat()
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -73,8 +68,6 @@ class MarkReached:
 @attrs.frozen
 class StreamStopped:
     """Twilio, last: the caller hung up, or the call was redirected."""
-
-    call_sid: str = ""
 
 
 @attrs.frozen

@@ -89,7 +89,9 @@ def _exactly(found: Fields, *keys: str) -> Fields:
     return found
 
 
-def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: int = 0, account_sid: str = "") -> str:
+def encode_event(
+    event: FromTwilio, *, sequence: int, stream_sid: str, chunk: int = 0, account_sid: str = "", call_sid: str = ""
+) -> str:
     """Write one frame as Twilio does: counters are strings, the media format's numbers are numbers.
 
     `sequence` counts every frame after `connected` from 1, `chunk` the media frames from 1.
@@ -97,10 +99,11 @@ def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: in
     body: dict[str, JSON]
     head: dict[str, JSON] = {"sequenceNumber": str(sequence), "streamSid": stream_sid}
     match event:
-        case StreamConnected(protocol=protocol, version=version):
-            body = {"event": "connected", "protocol": protocol, "version": version}
+        case StreamConnected():
+            body = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
         case StreamStarted():
-            body = {"event": "start", "sequenceNumber": str(sequence), "start": _start(event), "streamSid": stream_sid}
+            start = _start(event, account_sid)
+            body = {"event": "start", "sequenceNumber": str(sequence), "start": start, "streamSid": stream_sid}
         case MediaArrived(payload=payload, timestamp_ms=timestamp):
             encoded = binascii.b2a_base64(payload, newline=False).decode()
             media: JSON = {
@@ -111,7 +114,7 @@ def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: in
             body = {"event": "dtmf", **head, "dtmf": {"track": "inbound_track", "digit": digit}}
         case MarkReached(name=name):
             body = {"event": "mark", **head, "mark": {"name": name}}
-        case StreamStopped(call_sid=call_sid):
+        case StreamStopped():
             body = {"event": "stop", **head, "stop": {"accountSid": account_sid, "callSid": call_sid}}
         case UnknownEvent(raw=raw):
             body = dict(raw)
@@ -120,13 +123,13 @@ def encode_event(event: FromTwilio, *, sequence: int, stream_sid: str, chunk: in
     return fields.dump(body)
 
 
-def _start(event: StreamStarted) -> JSON:
+def _start(event: StreamStarted, account_sid: str) -> JSON:
     coding = event.media_format
     return {
-        "accountSid": event.account_sid,
+        "accountSid": account_sid,
         "streamSid": event.stream_sid,
         "callSid": event.call_sid,
-        "tracks": list(event.tracks),
+        "tracks": ["inbound"],
         "mediaFormat": {
             "encoding": coding.encoding,
             "sampleRate": coding.sample_rate,

@@ -75,10 +75,16 @@ class FrameWriter:
 
     def start(self) -> str:
         who = self.identity
-        return self.event(StreamStarted(who.stream_sid, who.call_sid, who.account_sid, parameters=who.parameters))
+        return self.event(StreamStarted(who.stream_sid, who.call_sid, parameters=who.parameters))
 
     def event(self, event: FromTwilio) -> str:
         if not isinstance(event, StreamConnected):
             self.sequence += 1
         who = self.identity
-        return encode_event(event, sequence=self.sequence, stream_sid=who.stream_sid, account_sid=who.account_sid)
+        return encode_event(
+            event,
+            sequence=self.sequence,
+            stream_sid=who.stream_sid,
+            account_sid=who.account_sid,
+            call_sid=who.call_sid,
+        )

@@ -318,7 +318,7 @@ class MediaCaller:
                 self.socket.drop()
             return
         with trio.move_on_after(self.close_deadline):
-            await self._send(self._frames.event(StreamStopped(self.identity.call_sid)))
+            await self._send(self._frames.event(StreamStopped()))
         if self.faults.has("stop without close"):
             self._act_out("stop without close")
             await self._socket_closed.wait()

@@ -91,7 +91,7 @@ class Phone:
         await self.socket.send_message(encode_event(event, sequence=self.sequence, stream_sid=STREAM_SID))
 
     async def stop(self) -> None:
-        await self.say(StreamStopped(CALL_SID))
+        await self.say(StreamStopped())
 
 
 @attrs.define(eq=False)

@@ -26,7 +26,7 @@ from protocol.twilio import (
 )
 from simulators.memory import MemoryWebSocket, memory_websocket_pair
 from simulators.twilio.codec import ClearBuffer, SendMark, SendMedia, ToTwilio, decode_command, encode_event
-from tests.actors.fakes import CALL_SID, PATIENCE, STREAM_SID, Watched, speech, words
+from tests.actors.fakes import PATIENCE, STREAM_SID, Watched, speech, words
 
 
 @attrs.define(eq=False)
@@ -155,7 +155,7 @@ async def test_what_comes_together_is_heard_in_one_piece_and_nothing_of_it_is_lo
         one, two = speech(3, 1), speech(2, 2)
         await scene.say_at_once(
             *(MediaArrived(one, None), DtmfReceived("7"), "nonsense"),
-            *(MediaArrived(two, None), StreamStopped(CALL_SID), MediaArrived(speech(9), None)),
+            *(MediaArrived(two, None), StreamStopped(), MediaArrived(speech(9), None)),
         )
 
         assert await scene.hung_up() == CallerHungUp("stop")
@@ -188,7 +188,7 @@ async def test_when_the_caller_spoke_is_noted_without_the_pauses_of_a_breath(aut
     """Speech from 0.1 to 0.5 and, after 0.3 s, from 0.8 to 1.0; then 1 s of silence; then speech until the stop."""
     async with a_stream() as scene:
         await scene.speak(silence(5) + speech(20) + silence(15) + speech(10) + silence(50) + speech(10))
-        await scene.say(StreamStopped(CALL_SID))
+        await scene.say(StreamStopped())
         await scene.hung_up()
 
         first, second = scene.watched.facts(CallerSpoke)
@@ -253,7 +253,7 @@ async def test_a_peer_that_stops_reading_does_not_keep_the_caller_from_being_hea
         for _ in range(20):
             ledger.put(scene.voice, words(1).data)
         await scene.speak(speech(50))
-        await scene.say(StreamStopped(CALL_SID))
+        await scene.say(StreamStopped())
 
         assert await scene.hung_up() == CallerHungUp("stop")
         assert scene.watched.state.tape.end == 50
@@ -286,7 +286,7 @@ async def test_an_unknown_event_that_comes_with_every_frame_is_noted_once(
 
 async def test_what_twilio_says_twice_changes_nothing(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        await scene.say(StreamConnected("Call", "1.0.0"), MarkReached("never sent"))
+        await scene.say(StreamConnected(), MarkReached("never sent"))
         await scene.speak(speech(1))
         await wait_all_tasks_blocked()
 
@@ -320,7 +320,7 @@ async def test_a_socket_that_sends_nothing_but_nonsense_is_given_up(autojump_clo
 
 async def test_a_stop_is_the_end(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        await scene.say(StreamStopped(CALL_SID))
+        await scene.say(StreamStopped())
 
         assert await scene.hung_up() == CallerHungUp("stop")
         assert scene.watched.facts(CallerHungUp) == [CallerHungUp("stop")]
@@ -338,9 +338,9 @@ async def test_a_socket_that_is_gone_is_the_end_after_what_the_caller_said_last(
 
 async def test_the_bridge_leaves_the_socket_to_its_owner(autojump_clock: MockClock) -> None:
     async with a_stream() as scene:
-        await scene.say(StreamStopped(CALL_SID))
+        await scene.say(StreamStopped())
         await scene.hung_up()
-        await scene.say(StreamStopped(CALL_SID))
+        await scene.say(StreamStopped())
 
         assert scene.socket.closed is None
 

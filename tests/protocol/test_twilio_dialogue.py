@@ -39,7 +39,7 @@ EVENTS: dict[type[FromTwilio], FromTwilio] = {
     MediaArrived: MediaArrived(b"\xff" * 160, 155),
     DtmfReceived: DtmfReceived("5"),
     MarkReached: MarkReached("greeting"),
-    StreamStopped: StreamStopped("CA1"),
+    StreamStopped: StreamStopped(),
     UnknownEvent: UnknownEvent("novelty", {"event": "novelty"}),
 }
 

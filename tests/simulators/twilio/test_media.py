@@ -267,7 +267,7 @@ async def test_twilio_can_stop_the_stream_for_a_redirect(autojump_clock: MockClo
         summary = await caller.run()
 
     assert summary.how == "stopped"
-    assert server.of(StreamStopped) == [(about(2.0), StreamStopped("CA" + "0" * 32))]
+    assert server.of(StreamStopped) == [(about(2.0), StreamStopped())]
     assert server.closed == 1000
 
 
