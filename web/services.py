@@ -172,8 +172,11 @@ async def tracing(settings: Settings) -> AsyncIterator[_Traced]:
         yield {}
         return
     try:  # its packages are an extra, and 20 MB
-        from web.calls.call_trace import CallTrace  # noqa: PLC0415
-        from web.clients.tracing import Tracing, trace_id_of  # noqa: PLC0415
+        from web.calls.call_trace import (  # noqa: PLC0415
+            CallTrace,
+            Tracing,
+            trace_id_of,
+        )
     except ModuleNotFoundError as exc:
         fix = "pip install 'switchboard-voice[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT."
         raise OSError(f"OpenTelemetry is not installed ({exc.name}): {fix}") from exc

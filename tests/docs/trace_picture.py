@@ -13,8 +13,7 @@ from trio.testing import MockClock
 
 from actors.call_services import CallPlan
 from testkit.harness import play
-from web.calls.call_trace import CallTrace
-from web.clients.tracing import Tracing
+from web.calls.call_trace import CallTrace, Tracing
 
 TARGET = Path(__file__).parents[2] / "docs" / "trace.svg"
 ROW, LEFT, WIDTH = 17, 290, 640

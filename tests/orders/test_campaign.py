@@ -19,8 +19,7 @@ from store.records import CallRecord
 from tests.faults.short import SHORT
 from tests.orders.world import World, answering
 from tests.web.fakes import record, settings
-from web.calls.calling_hours import CallingHours
-from web.calls.campaigns import CampaignRules, RetryRule
+from web.calls.campaigns import CallingHours, CampaignRules, RetryRule
 from web.calls.contacts import ContactReader
 
 ALL_DAY = CallingHours.read("00:00-24:00", "mon-sun")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.calls.calling_hours import CallingHours, is_zone
+from web.calls.campaigns import CallingHours, is_zone
 
 NEW_YORK, LONDON, TOKYO = "America/New_York", "Europe/London", "Asia/Tokyo"
 OFFICE = CallingHours.read("09:00-17:00", "mon-fri")

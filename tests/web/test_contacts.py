@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from store.orders.campaigns import NewContact
 from tests.web.fakes import LINE, settings
 from web.calls import contacts
-from web.calls.calling_hours import CallingHours
+from web.calls.campaigns import CallingHours
 from web.calls.contacts import LINES_AT_ONCE, ContactReader
 from web.calls.orders import LineProblem, OrderError
 

@@ -9,7 +9,7 @@ from agents.functions import END_CONVERSATION
 from agents.sentences import Sentences
 from agents.spec import AgentSpec
 from tests.web.fakes import settings
-from web.language_checks import check_languages, heard_by, language_of_text, unfit
+from web.checkup import check_languages, heard_by, language_of_text, unfit
 
 ENGLISH, SPANISH = "Hello, this is Acme. How can I help you?", "Hola, gracias por llamar a Acme. ¿Cómo puedo ayudarle?"
 _NAMES = {name for name, _ in Sentences().all()} - {"fillers"}

@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.calls.streams import Streams
+from web.calls.live_calls import Streams
 
 
 async def a_call(streams: Streams, cleans_up: float = 0.0) -> None:

@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.calls.task_tree import CHILDREN, TaskNode, names_of, tree_of
+from web.calls.watching import CHILDREN, TaskNode, names_of, tree_of
 
 
 async def wait_for_news(receive: trio.MemoryReceiveChannel[int]) -> None:

@@ -22,8 +22,7 @@ from store.redaction import CARDS, CallRedaction
 from tests.calls.test_redacted import SPLIT, found_in
 from tests.calls.tiny import CALL_SID, TinyWorld
 from tests.web.fakes import LEAD, STREAM_SID, settings
-from web.calls.call_trace import CallTrace
-from web.clients.tracing import CAPTURE, Tracing, trace_id_of
+from web.calls.call_trace import CAPTURE, CallTrace, Tracing, trace_id_of
 from web.services import tracing
 
 logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
@@ -458,7 +457,7 @@ async def test_a_collector_that_is_slow_or_down_costs_a_call_nothing(
     is_there: bool, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.seconds = 1.0
-    monkeypatch.setattr("web.clients.tracing.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("web.calls.call_trace.CLOSE_SECONDS", 0.1)
     environ = receiver.environ if is_there else {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")

@@ -18,7 +18,7 @@ from tests.web.test_media import token_in
 from web.calls.admission import CallText
 from web.calls.context import AppContext
 from web.calls.follow_up import VERDICT_LOOK_SECONDS, look_for_verdicts
-from web.calls.streams import VERDICT_SECONDS
+from web.calls.live_calls import VERDICT_SECONDS
 from web.routes.media import MediaStreams
 
 

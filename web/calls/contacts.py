@@ -19,7 +19,7 @@ import trio
 
 from settings import Settings
 from store.orders.campaigns import NewContact
-from web.calls.calling_hours import CallingHours, is_zone
+from web.calls.campaigns import CallingHours, is_zone
 from web.calls.orders import CONTEXT_FIELDS, LineProblem, Order, OrderError, new_order_id, read_order, written_order
 
 COLUMNS = ("to", *CONTEXT_FIELDS, "time_zone", "agents")

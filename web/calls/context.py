@@ -25,12 +25,11 @@ from web.calls.commands import Commands
 from web.calls.counts import Counts
 from web.calls.ending import Announced
 from web.calls.forgetting import EraseFrom, Forgetting, erase_orders
-from web.calls.live_calls import LiveCalls
+from web.calls.live_calls import LiveCalls, Streams
 from web.calls.outcomes import OrderEnds, Outcomes
 from web.calls.rate_limits import MOST_PENDING_STREAMS, RateLimits
 from web.calls.roster_hooks import AfterCalls
 from web.calls.slots import Pace, Slots
-from web.calls.streams import Streams
 from web.calls.uploads import Uploads
 from web.calls.watching import WatchedCalls
 from web.calls.webhooks import PostWebhook, Webhooks

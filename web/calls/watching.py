@@ -4,13 +4,15 @@
 never waits; a watcher reads at its own pace, by index, and has no buffer here: one that stops reading costs nothing.
 What the Scribe has written is read from the call's journal on disk. Where nothing is written, older entries are packed,
 and what no longer fits is forgotten, oldest first. Levels are measured while somebody watches, audio is kept while
-somebody listens.
+somebody listens. The tree of a call's tasks, and what each waits for, is read off trio's nurseries and the frames in
+which tasks are suspended (`tree_of`): there is no bookkeeping of ours.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 
 import attrs
 import trio
@@ -35,7 +37,6 @@ from agents.quoting import CALLER
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from store.records import CallRecord
 from web.calls.call_files import CallFiles
-from web.calls.task_tree import TaskNode, names_of, tree_of
 
 MOST_VOLUMES = 400
 """Some 100,000 entries: a conversation of ten hours."""
@@ -47,6 +48,62 @@ KEPT_SECONDS = 4.0
 """Of audio, while somebody listens."""
 _LOUDNESS = bytes(0x7F - (value & 0x7F) for value in range(256))
 """Of a µ-law byte: 0 is silence, 127 the loudest, about a third of a decibel a step (ITU-T G.711)."""
+
+
+CHILDREN = "its children"
+NOTHING = "its turn to run"
+_ITERATION = frozenset({"ReceiveChannel.__anext__", "NurseryManager.__aexit__"})
+"""Frames of trio's that say less than the next one."""
+
+
+@attrs.frozen
+class TaskNode:
+    """One task: how deep below the call, its name, what it waits for, and where in our code (module:line)."""
+
+    depth: int
+    name: str
+    waits_for: str
+    at: str
+
+
+def tree_of(root: trio.lowlevel.Task) -> Iterator[TaskNode]:
+    """Go through the tasks of a call, top down; those of one nursery by name."""
+    return (TaskNode(depth, name, *_waits_for(task)) for depth, name, task in _walk("call", root, 0))
+
+
+def names_of(root: trio.lowlevel.Task) -> Iterator[tuple[int, str]]:
+    return ((depth, name) for depth, name, _ in _walk("call", root, 0))
+
+
+def _walk(name: str, task: trio.lowlevel.Task, depth: int) -> Iterator[tuple[int, str, trio.lowlevel.Task]]:
+    yield depth, name, task
+    for nursery in task.child_nurseries:
+        for child in sorted(nursery.child_tasks, key=lambda one: one.name):
+            yield from _walk(short_name(child.name), child, depth + 1)
+
+
+def _waits_for(task: trio.lowlevel.Task) -> tuple[str, str]:
+    ours: tuple[FrameType, int | None] | None = None
+    inside = list[str]()
+    for frame, line in task.iter_await_frames():
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "trio":
+            inside.append(frame.f_code.co_qualname)
+        else:
+            ours, inside = (frame, line), []
+    place = f"{ours[0].f_globals.get('__name__', '')}:{ours[1]}" if ours is not None else ""
+    if "Nursery._nested_child_finished" in inside:
+        return CHILDREN, place
+    called = next((name for name in inside if name not in _ITERATION), NOTHING)
+    where = f" in {ours[0].f_code.co_qualname}" if ours is not None and called != NOTHING else ""
+    return f"{called}{where}", place
+
+
+def short_name(name: str) -> str:
+    """Return a task's name without its module: `AgentSession.run`."""
+    if " " in name:
+        return name
+    parts = [part for part in name.replace(".<locals>", "").split(".") if part]
+    return ".".join(part.lstrip("_") for part in parts[-2:]) if len(parts) > 1 else name
 
 
 @attrs.define

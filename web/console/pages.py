@@ -1,30 +1,38 @@
 """The console's routes: each reads what a page shows, and renders it.
 
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
+The filters of the list live in the address, so a list can be kept as a bookmark; one that cannot be read is told beside
+the form and asks for nothing. A call without a journal (nothing is recorded, or the files are gone) has no picture.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from functools import partial
+from urllib.parse import urlencode
 
 import attrs
 import structlog
 from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 
+from actors.journal import Entry
 from store.objects import ObjectsUnavailable
 from store.prices import costs_of
-from store.records import CallRecord, RecordError, encode_record
+from store.records import ANSWERED, UNANSWERED, CallRecord, RecordError, TurnRecord, encode_record
+from store.search import CallQuery
 from web.calls.call_files import RECORDING
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
-from web.console.afterwards import retold
 from web.console.campaigns import CampaignPages
-from web.console.lists import OUTCOMES, PAGE, asked_by
 from web.console.phone import PHONE_STREAM, PhoneRoutes
 from web.console.rendering import TEXT, message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
+from web.picture.chart import read_chart
+from web.picture.speech import Speech
+from web.picture.timeline import synopsis, time_map
 from web.routes.calls import CallRoutes
 from web.routes.problems import is_name
 from web.routes.views import CallViews, no_such
@@ -37,6 +45,66 @@ _log = structlog.stdlib.get_logger()
 def _who() -> str:
     """Name the operator of a request, for journal, record and log."""
     return f"console {current_session().id[:8]}"
+
+
+PAGE = 50
+_LONGEST = 100
+OUTCOMES = (*ANSWERED, *UNANSWERED)
+"""Outcomes to choose from."""
+FILTERS = ("q", "outcome", "direction", "since", "until", "troubled", "transferred", "numbers")
+
+
+@attrs.frozen
+class ListAsked:
+    """A list as an address asks for it: the query, the filters as written, and their problems."""
+
+    query: CallQuery
+    given: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(name != "numbers" for name in self.given)
+
+    def address(self, **changes: str) -> str:
+        """Return the address of this list with changes; an empty value takes a filter away."""
+        given = {name: value for name, value in {**self.given, **changes}.items() if value}
+        return f"/?{urlencode(given)}" if given else "/"
+
+
+def asked_by(arguments: Mapping[str, str]) -> ListAsked:
+    given = {name: arguments.get(name, "").strip()[:_LONGEST] for name in FILTERS}
+    given = {name: value for name, value in given.items() if value}
+    problems = list[str]()
+    since, until = (_day(given.get(name, ""), problems) for name in ("since", "until"))
+    if since and until and since > until:
+        problems.append(TEXT["dates_crossed"])
+    started_at, _, call_sid = _word(arguments, "before").partition("~")
+    query = CallQuery(
+        text=given.get("q", ""),
+        outcome=_word(given, "outcome"),
+        direction=_word(given, "direction"),
+        since=since.isoformat() if since else "",
+        until=(until + timedelta(days=1)).isoformat() if until and until < date.max else "",
+        troubled="troubled" in given,
+        transferred="transferred" in given,
+        before=(started_at[:_LONGEST], call_sid[:_LONGEST]) if started_at else None,
+        limit=PAGE + 1,
+    )
+    return ListAsked(query, given, tuple(dict.fromkeys(problems)))
+
+
+def _word(arguments: Mapping[str, str], name: str) -> str:
+    """Return a word that a record may have, without null characters, which PostgreSQL refuses."""
+    return arguments.get(name, "").replace("\0", "")
+
+
+def _day(text: str, problems: list[str]) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        problems.append(TEXT["date_wrong"])
+        return None
 
 
 @attrs.frozen
@@ -188,3 +256,43 @@ class Console:
         page = await message_page(503, TEXT["records_away_title"], TEXT["records_away"])
         page.headers["Retry-After"] = "10"
         return page
+
+
+_ONSET = 0.5
+"""The service hears the caller begin so much earlier or later, at the most, than their sound does."""
+_EARLY = 1.5
+"""The words of an agent are noted when its reply begins; sound begins about then."""
+
+
+def retold(record: CallRecord, entries: Sequence[Entry]) -> Mapping[str, object]:
+    """Return the picture of the call, and where each turn of the transcript begins to sound."""
+    chart = read_chart(entries)
+    return {
+        "picture": time_map(chart) if entries else None,
+        "synopsis": synopsis(chart),
+        "starts": list(_starts(record.transcript, chart.speech)),
+    }
+
+
+def _starts(transcript: Sequence[TurnRecord], speech: Sequence[Speech]) -> Iterator[float]:
+    since, before = 0.0, -1.0
+    for turn in transcript:
+        before = _start_of(turn, since, before, speech)
+        if turn.speaker == "caller":
+            since = turn.at
+        yield before
+
+
+def _start_of(turn: TurnRecord, since: float, before: float, speech: Sequence[Speech]) -> float:
+    """Return where a turn begins to sound: an agent's follows what was noted.
+
+    A caller's is noted when the service hears them begin; where it has not said so, when they were understood, which
+    is later. No two turns of agents begin `before` or at the same sound.
+    """
+    own = [span.start for span in speech if span.speaker == turn.speaker]
+    if turn.speaker == "caller":
+        nearest = min(own, key=lambda start: abs(start - turn.at), default=math.inf)
+        if abs(nearest - turn.at) <= _ONSET:
+            return nearest
+        return min((start for start in own if since <= start < turn.at), default=turn.at)
+    return min((start for start in own if start >= turn.at - _EARLY and start > before), default=max(turn.at, before))

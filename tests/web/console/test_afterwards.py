@@ -17,7 +17,7 @@ from tests.demo.sample import sample_journal
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import CALL_SID, OTHER_CALL_SID, Exchange, Scratched, context_of, exchange, record, settings
 from web.calls.live_calls import PAGE_CALLER, KnownCall
-from web.console.afterwards import retold
+from web.console.pages import retold
 from web.console.rendering import TEXT, shown_duration, shown_moment
 
 HOSTILE = "</script><script>alert(1)</script>\"'><svg onload=alert(1)>{{ 7 * 7 }}"

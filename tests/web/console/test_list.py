@@ -18,7 +18,7 @@ from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import LEAD, context_of, exchange, record
 from web.calls.campaigns import CampaignRules
 from web.calls.live_calls import KnownCall
-from web.console.lists import PAGE, asked_by
+from web.console.pages import PAGE, asked_by
 from web.console.rendering import TEXT
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
