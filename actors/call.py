@@ -212,9 +212,9 @@ class Call:
         message, roster = self.plan.voicemail, self.roster
         first = roster.agents.get(roster.first)
         introduction = first.introduction or first.greeting_with(self.plan.context) if first is not None else ""
-        return AnsweringMachine(
-            self.state, self.services.policy.wording.voicemail if message is None else message, introduction
-        )
+        message = self.services.policy.wording.voicemail if message is None else message
+        own = self.state.sentences.voicemail if message else ""
+        return AnsweringMachine(self.state, own or message, introduction)
 
     def _supervisor(self) -> Supervisor:
         state, plan, services = self.state, self.plan, self.services

@@ -175,9 +175,9 @@ class CallServices:
     http: httpx.AsyncClient | None = None
     """For what functions ask of others."""
 
-    def sentences(self, direction: str, line: str) -> Sentences:
-        """Return those of the agent that begins such a call."""
-        return self.roster.beginning(direction, line).begins.sentences
+    def sentences(self, direction: str, line: str, chosen: str = "") -> Sentences:
+        """Return those of the agent that begins such a call, or of the `chosen` one."""
+        return self.roster.beginning(direction, line, chosen).begins.sentences
 
     def context(self, plan: CallPlan) -> CallContext:
         metadata = plan.metadata or (plan.resumption.record.metadata if plan.resumption is not None else {})

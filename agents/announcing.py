@@ -4,7 +4,8 @@ A model may say "I'll put you through" and call nothing: words alone do nothing.
 said and finds the functions whose phrases (`FunctionSpec.announced_by`) stand in it, or whose names it says aloud. An
 offer, a question, a condition and a refusal announce nothing. `asks_to_wait` finds the general form: "One moment,
 please."; `asks_for_time` finds it in what the caller says, `is_courtesy` what asks for nothing, and `is_farewell` a
-goodbye. Pure functions; `actors/turn/` reminds the model.
+goodbye. What stands here is English; `Sentences` adds the phrases of another language. Pure functions; `actors/turn/`
+reminds the model.
 """
 
 import re
@@ -12,8 +13,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from agents.functions import FunctionSpec
+from agents.functions import GOODBYES, PASSING_ON, FunctionSpec
 from agents.quoting import word_set
+from agents.sentences import ENGLISH, Sentences
 from agents.unknown import is_question, plain_words, sentences_of
 
 _NO_ANNOUNCEMENT: Final = word_set(
@@ -86,7 +88,7 @@ _GOES_ON: Final = re.compile(
 """How the words behind a request to wait go on with it: others may be what was looked for."""
 
 
-def asks_to_wait(text: str) -> bool:
+def asks_to_wait(text: str, ours: Sentences = ENGLISH) -> bool:
     """Whether the last words of this text ask the caller to wait, for no function that they name.
 
     "Let me see, that is on Tuesday" does not: what was looked for follows in the same sentence.
@@ -94,26 +96,33 @@ def asks_to_wait(text: str) -> bool:
     clauses = _last_clauses(text)
     if is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
         return False
+    if clauses and _any_of((*ours.waits,)).search(" ".join(clauses[-1])):
+        return True
     return any(map(_waits, clauses)) and (_waits(clauses[-1]) or _GOES_ON.match(" ".join(clauses[-1])) is not None)
 
 
-def asks_for_time(text: str) -> bool:
+def asks_for_time(text: str, ours: Sentences = ENGLISH) -> bool:
     """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
     clauses = _last_clauses(text)[-1 if is_question(text) else 0 :]
-    return any(_waits(clause) or _AWAY.search(" ".join(clause)) is not None for clause in clauses)
+    own = _any_of((*ours.waits,))
+    return any(
+        _waits(clause) or any(words.search(" ".join(clause)) is not None for words in (_AWAY, own))
+        for clause in clauses
+    )
 
 
-def is_courtesy(text: str) -> bool:
+def is_courtesy(text: str, ours: Sentences = ENGLISH) -> bool:
     """Whether a caller only listens ("Mhm."), thanks, agrees or says goodbye; upon a goodbye that is no new turn."""
-    rest, farewells = _FAREWELL.subn("", _in_sentences(text))
+    rest, own = _any_of((*ours.courtesies, *ours.farewells)).subn("", _in_sentences(text))
+    rest, farewells = _FAREWELL.subn("", rest)
     rest, polite = _POLITE.subn("", rest)
     is_all = _AROUND_POLITE.issuperset(rest.replace("/", " ").split())
-    return farewells + polite > 0 and is_all and not is_question(text)
+    return own + farewells + polite > 0 and is_all and not is_question(text)
 
 
-def is_farewell(text: str) -> bool:
+def is_farewell(text: str, ours: Sentences = ENGLISH) -> bool:
     """Whether a caller takes leave: into any other sentence that is a turn, which the agent has to answer."""
-    return _FAREWELL.search(_in_sentences(text)) is not None
+    return any(words.search(_in_sentences(text)) is not None for words in (_FAREWELL, _any_of((*ours.farewells,))))
 
 
 def _in_sentences(text: str) -> str:
@@ -131,16 +140,28 @@ def _waits(clause: list[str]) -> bool:
     return _WAIT.search(words) is not None and _NOT_NOW.search(words) is None
 
 
-def announced(text: str, functions: Iterable[FunctionSpec]) -> tuple[FunctionSpec, ...]:
+def announced(text: str, functions: Iterable[FunctionSpec], ours: Sentences = ENGLISH) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
     stated = [plain_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
     said = [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    added = {GOODBYES: ours.farewells, PASSING_ON: ours.passing_on}
     return tuple(
         function
         for function in functions
         if ("_" in function.name and function.name in text)
-        or any(_phrase(phrase) in sentence for phrase in function.announced_by for sentence in said)
+        or any(
+            _phrase(phrase) in sentence
+            for phrase in (*function.announced_by, *added.get(tuple(function.announced_by), ()))
+            for sentence in said
+        )
     )
+
+
+@lru_cache(maxsize=256)
+def _any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what finds any of these phrases in plain words; none of them finds nothing."""
+    plain = sorted(filter(None, (" ".join(plain_words(phrase)) for phrase in phrases)), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(plain)})\b" if plain else "(?!)")
 
 
 @lru_cache(maxsize=1024)

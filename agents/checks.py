@@ -98,7 +98,7 @@ def _words(agent: AgentSpec) -> Found:
     says = agent.sentences
     if not says.fillers:
         yield "sentences.fillers", "is empty: write at least one sentence for a silence"
-    if says.language and not LANGUAGE.fullmatch(says.language):
+    if says.language == "multi" or (says.language and not LANGUAGE.fullmatch(says.language)):
         yield "sentences.language", f"{says.language!r} is no language of Twilio's: write one such as es-MX"
     for name, text in says.all():
         yield from _plain(f"sentences.{name}", text)

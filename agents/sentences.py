@@ -1,4 +1,4 @@
-"""The sentences that the switchboard says to the caller of its own accord, in an agent's place.
+"""The language of an agent: what the switchboard says to the caller in its place, and what it understands in it.
 
 Pure data: `AgentSpec.sentences` names those of an agent, and a file of agents in another language has its own.
 """
@@ -37,6 +37,10 @@ class Sentences:
     handed_back: str = "Thanks for waiting, I am with you again. What else can I do for you?"
     """The words of an agent that gets the caller back: from the one it handed them to, or from an operator."""
     reconnected: str = "I am sorry, I lost you for a moment. Where were we?"
+    recording_notice: str = ""
+    """Of Twilio's voice before anybody else's, instead of RECORDING_NOTICE, where that is set."""
+    voicemail: str = ""
+    """To an answering machine, instead of VOICEMAIL_MESSAGE, where that is set."""
 
     # Before an agent has the call, and after
     busy: str = (
@@ -50,11 +54,31 @@ class Sentences:
     stream_lost_dialling: str = "I am sorry, we lost the connection on our side."
     """The same where FALLBACK_PHONE_NUMBER is dialled next."""
 
+    # To the person whom a call is put through to, before they have it
+    call_for_you: str = "A caller for you"
+    """The caller's name, what it is about and why they want a person are said behind it."""
+    press_to_take: str = "Press 1 to take the call."
+
+    # Phrases that are understood besides the English ones
+    courtesies: tuple[str, ...] = ()
+    """Of a caller who only listens, thanks or agrees, such as `gracias`: they are no turn, said into a reply."""
+    farewells: tuple[str, ...] = ()
+    """Of a caller who takes leave, and of an agent that is about to call a function which ends the call."""
+    waits: tuple[str, ...] = ()
+    """Of an agent or a caller who asks the other one for time, such as `un momento`."""
+    passing_on: tuple[str, ...] = ()
+    """Of an agent that is about to hand the call on, or to put the caller through, such as `le comunico con`."""
+
     def all(self) -> Iterator[tuple[str, str]]:
-        """Yield every sentence, by the name of its field."""
-        said = attrs.asdict(self, filter=lambda field, _: field.name != "language")
-        for name, value in said.items():
-            yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
+        """Yield every sentence that is said, by the name of its field."""
+        for name, value in attrs.asdict(self, filter=lambda field, _: field.name not in _NOT_SAID).items():
+            if value != "" or name not in _INSTEAD:
+                yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
+
+    def as_in(self, other: "Sentences", text: str) -> str:
+        """Return what `other` says where these sentences say `text`; a text that is none of them stays."""
+        found = (name for name, said in self.all() if said == text and name != "fillers") if other is not self else ()
+        return next((str(getattr(other, name)) for name in found), text)
 
     @property
     def filler(self) -> str:
@@ -62,4 +86,7 @@ class Sentences:
         return self.fillers[0]
 
 
+_NOT_SAID: Final = frozenset({"language", "courtesies", "farewells", "waits", "passing_on"})
+_INSTEAD: Final = frozenset({"recording_notice", "voicemail"})
+"""Empty, they leave the words to a setting."""
 ENGLISH: Final = Sentences()

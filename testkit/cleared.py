@@ -78,7 +78,8 @@ def _is_resumed(played: Witnessed, cleared: float, again: float) -> bool:
     resumed = any(cleared <= at <= until for at in played.times(facts.ReplyResumed))
     echoes = [e.at for e in played.entries if isinstance(e.fact, facts.WarningReported) and e.fact.code == "AGENT_ECHO"]
     understood = [(e.at, e.fact.text) for e in played.entries if isinstance(e.fact, facts.TurnHeard)]
-    cuts_nothing = [is_courtesy(text) or at in echoes for at, text in understood if cleared <= at <= until]
+    polite = {at for at, text in understood if any(is_courtesy(text, each) for each in played.sentences)}
+    cuts_nothing = [at in polite or at in echoes for at, _ in understood if cleared <= at <= until]
     is_lost = holder_at(played, cleared) in fell_silent(played)
     is_noise = is_lost or not _somebody_spoke(played, cleared, again)
     return resumed and (all(cuts_nothing) if cuts_nothing else is_noise)

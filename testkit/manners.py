@@ -2,7 +2,7 @@
 
 The promises of the oracle are the server's; these four are the roster's: its prompts, functions and handlers. Each rule
 reads what a call has left behind and yields a sentence for what is wrong; `testkit.roster_rules` has the others, and
-the table of all. Words are judged in English: not those of a roster whose agents all listen for other languages.
+the table of all. Words are judged in English: not with an agent that listens for other languages, or speaks in one.
 """
 
 import re
@@ -15,6 +15,7 @@ import orjson
 
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
+from agents.spec import AgentSpec
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Received
 from testkit.played_call import PlayedCall
@@ -55,6 +56,8 @@ def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
         match entry.fact:
             case facts.TurnHeard(text=text):
                 said, heard_at = text, entry.at
+            case facts.HandoffAsked(agent=agent) if agent not in english_agents(call):
+                pass
             case facts.HandoffAsked(agent=agent, to=to, how=how):
                 if not said:
                     yield f"{agent} handed the call to {to} at {entry.at:.2f} s, and the caller had said nothing"
@@ -67,6 +70,17 @@ def handoffs_have_consent(call: PlayedCall) -> Iterator[str]:
                 said = ""
             case _:
                 pass
+
+
+def english_agents(call: PlayedCall) -> set[str]:
+    """Return the agents whose words, and whose callers', are English: one that names no language is one of them."""
+    return {name for name, agent in call.roster.agents.items() if _is_english(agent)}
+
+
+def _is_english(agent: AgentSpec) -> bool:
+    heard = agent.options.listen_language or ("en",)
+    speaks = agent.sentences.language.lower()
+    return speaks.startswith("en" if speaks else "") and any(each.lower().startswith(("en", "multi")) for each in heard)
 
 
 def agrees(said: str) -> bool:
@@ -94,12 +108,15 @@ def goodbyes_are_said(call: PlayedCall) -> Iterator[str]:
 
 def turns_are_answered(call: PlayedCall) -> Iterator[str]:
     """Each turn of the caller is answered by more than a filler."""
+    others = call.roster.agents.keys() - english_agents(call)
     turns = [(entry.at, entry.fact.text) for entry in call.entries if isinstance(entry.fact, facts.TurnHeard)]
     over = call.the_record.duration
     for (at, text), (until, after) in pairwise([*turns, (over, "")]):
-        answers = [heard for begun, _, heard in replies(call) if at <= begun < until and heard]
+        said = [(agent, heard) for begun, agent, heard in replies(call) if at <= begun < until and heard]
+        answers = [heard for _, heard in said]
         is_cut = not after and call.outcome in {"caller_hung_up", "no_agent", "line_dead"} and until - at < FAIR
-        if answers and not is_cut and all(map(is_filler, answers)):
+        is_english = others.isdisjoint(agent for agent, _ in said)
+        if answers and is_english and not is_cut and all(map(is_filler, answers)):
             then = f"they spoke again at {until:.2f} s" if after else f"the call ended at {until:.2f} s"
             yield f"the caller said {text!r} at {at:.2f} s, and {answers[-1]!r} was all the answer until {then}"
 

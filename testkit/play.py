@@ -133,24 +133,20 @@ def judge(call: PlayedCall, excused: Excused) -> None:
     """Raise `PromiseBroken` if a promise, or the manners of a call, are broken and not excused."""
     numbers = {name for name in excused if isinstance(name, int)}
     words = {name for name in (*excused, *excused_by_faults(call)) if isinstance(name, str)}
-    words |= set() if speaks_english(call.roster) else OF_ENGLISH
     call.broken = [*check(call, excused=numbers), *find_bad_manners(call, excused=words)]
     if call.broken:
         raise PromiseBroken(call.broken, call.transcript, _how_to_excuse(call.broken))
 
 
-def speaks_english(roster: Roster) -> bool:
-    """Whether any agent listens for English: one that names no language may."""
-    spoken = (language for agent in roster.agents.values() for language in agent.options.listen_language or ("en",))
-    return any(language.lower().startswith(("en", "multi")) for language in spoken)
-
-
 def _how_to_excuse(broken: Iterable[str]) -> str:
-    """Say how a rule that judges English words is left out for a roster that speaks another language, or means it."""
-    names = [name for name in (sentence.partition(":")[0] for sentence in broken) if name in OF_ENGLISH]
+    """Say what a test does about a rule of the roster's that does not hold for it."""
+    names = [name for name in (sentence.partition(":")[0] for sentence in broken) if name in {*OF_ENGLISH, "script"}]
     if not names:
         return ""
-    return f"Rules such as {names[0]} judge English words. To leave one out: play(…, excused={{{names[0]!r}: 'why'}})."
+    ends = "A call that is to end otherwise says so: conversation(…, ends='caller_silent'), or `ends` in the file. "
+    english = "Rules such as consent judge English words. "
+    told = ends if "script" in names else english
+    return f"{told}To leave one out: play(…, excused={{{names[0]!r}: 'why'}})."
 
 
 def roster_of(roster: RosterLike, *, human: bool = True) -> Roster:

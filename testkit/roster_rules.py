@@ -11,13 +11,13 @@ from typing import Final
 import orjson
 
 from actors import facts
-from actors.line.ledger import SWITCHBOARD
 from agents.announcing import announced
 from agents.quoting import word_set
 from simulators.deepgram.brain import words_of
 from store.records import TRANSFERRING
 from testkit.call_end import LEFT
 from testkit.manners import (
+    english_agents,
     goodbyes_are_said,
     handoffs_have_consent,
     no_fact_is_lost,
@@ -79,16 +79,16 @@ def what_is_announced_is_done(call: PlayedCall) -> Iterator[str]:
     if call.faults or call.restarts or call.outcome in LEFT:
         return
     turns, called = call.times(facts.TurnHeard), [(each.at, each.name) for each in call.calls]
-    ours = {text for each in call.sentences for _, text in each.all()}
+    ours, english = {text for each in call.sentences for _, text in each.all()}, english_agents(call)
     for at, agent, text in replies(call):
-        if text in ours:  # what the server itself has had the agent say
+        if text in ours or agent not in english:  # what the server itself has had the agent say
             continue
         spec, before = call.roster.agents.get(agent), [turn for turn in turns if turn <= at]
         if spec is None or not before or (spec.offers_human and spec.function("transfer_to_human") is None):
             continue
         later = [turn for turn in turns if turn > at]
         until = later[1] if len(later) > 1 else call.the_record.duration
-        found = announced(text, spec.functions)
+        found = announced(text, spec.functions, spec.sentences)
         names, since = {each.name for each in found}, 0.0
         if any(not each.acts for each in found):  # "goodbye" and "I'll put you through" are said of any way to do so
             names, since = {each.name for each in spec.functions if not each.acts}, before[-1]
@@ -118,9 +118,10 @@ def names_were_given(call: PlayedCall) -> Iterator[str]:
     known |= {word for each in call.calls for word in words_of(each.result or "")}
     known |= {word for value in call.the_record.facts.values() for word in words_of(value)}
     known |= words_in_roster(call)
+    english = english_agents(call)
     known |= set(words_of(orjson.dumps(call.the_record.metadata, default=str).decode()))
     for at, agent_name, text in replies(call):
-        for found in _ADDRESSED.finditer(text) if agent_name != SWITCHBOARD else ():
+        for found in _ADDRESSED.finditer(text) if agent_name in english else ():
             if not known & set(words_of(found["name"])) and found["name"].lower() not in _NO_NAMES:
                 yield f"{agent_name} called the caller {found['name']!r} at {at:.2f} s, a name that nobody gave"
 

@@ -168,14 +168,28 @@ def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str) -> Iterator[s
     for voice in options.speak_fallback or ():
         if language_of_voice(voice) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and {language_of_voice(voice)} when that fails ({voice})"
-    texts = {"greeting": agent.greeting, "inbound greeting": agent.inbound_greeting, "VOICEMAIL_MESSAGE": voicemail}
-    texts |= {"welcome back": agent.welcome_back, "introduction": agent.introduction}
-    texts["wording (`sentences`)"] = " ".join(text for _, text in agent.sentences.all())
-    for name, text in texts.items():
+    for name, text in _texts(agent, voicemail):
         if (written := language_of_text(text)) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and its {name} is written in {written}"
-    if (written := language_of_text(agent.prompt)) not in {"", "en", spoken}:
-        yield f"speaks {spoken} ({agent.voice}), and its prompt is written in {written}"
+    by_twilio, wording = agent.sentences.language.lower().partition("-")[0] or "en", _wording(agent)
+    if by_twilio != spoken and language_of_text(wording) == spoken:
+        yield f"speaks {spoken} ({agent.voice}), and Twilio's voice its words in {by_twilio} (`sentences.language`)"
+
+
+def _texts(agent: AgentSpec, voicemail: str) -> Iterator[tuple[str, str]]:
+    yield "greeting", agent.greeting
+    yield "inbound greeting", agent.inbound_greeting
+    yield "welcome back", agent.welcome_back
+    yield "introduction", agent.introduction
+    yield "wording (`sentences`)", _wording(agent)
+    if language_of_text(agent.prompt) != "en":  # in which a model may be told to speak another language
+        yield "prompt", agent.prompt
+    if not agent.sentences.voicemail:
+        yield "VOICEMAIL_MESSAGE", voicemail
+
+
+def _wording(agent: AgentSpec) -> str:
+    return " ".join(text for _, text in agent.sentences.all())
 
 
 async def check_languages(settings: Settings) -> Finding:

@@ -55,7 +55,8 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
         await wish.allowed.wait()
     brief = brief.with_facts(conversation.facts)  # of what was done meanwhile, too
     state.journal.note(TransferAsked(wish.agent.name, wanted.reason, wanted.notes))
-    order = _redacted_order(TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back), state)
+    order = TransferOrder(wanted.reason, wanted.notes, wanted.number, brief, wish.comes_back, wish.agent.sentences)
+    order = _redacted_order(order, state)
     why = await state.switch.throw(transfers, order, wish, state.policy.deadlines.put_through)
     wish.cause = why
     state.journal.note(TransferFailed(wish.agent.name, why))

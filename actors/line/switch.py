@@ -15,6 +15,7 @@ from actors.facts import FunctionAnswered
 from actors.supervision import Crashed, Request, Standby, guard
 from agents.brief import Brief
 from agents.functions import TransferToHuman
+from agents.sentences import ENGLISH, Sentences
 from agents.spec import AgentSpec
 from protocol.deepgram import FunctionCall
 
@@ -31,6 +32,8 @@ class TransferOrder:
     brief: Brief
     comes_back: bool = False
     """The caller comes back when that person hangs up: an operator has taken the call over."""
+    sentences: Sentences = attrs.field(default=ENGLISH, repr=False)
+    """Of the agent that puts the caller through."""
 
 
 class Transfers(Protocol):

@@ -325,7 +325,9 @@ class AgentSession:
             self.put(CallerSaid(text))
         else:
             self._note_turn(text, text, is_answered=turn.answers_late_words and turn.has_answered_speech)
-            self.put(CallerSaid(text, asks_for_time(text), is_courtesy(text), is_farewell(text)))
+            ours = self.agent.sentences
+            judged = asks_for_time(text, ours), is_courtesy(text, ours), is_farewell(text, ours)
+            self.put(CallerSaid(text, *judged))
         if has_words and not (turn.phase is Phase.CLOSING or isinstance(turn.event, TurnToldLate)):
             self.state.ledger.end_reply(self.voice)
 
@@ -348,11 +350,12 @@ class AgentSession:
 
     def _on_agent_text(self, text: str, *, is_answer: bool) -> None:
         self.service.is_speaking = True
-        done = self.state.conversation.done
-        promised = [function for function in announced(text, self.agent.functions) if function.name not in done]
+        done, ours = self.state.conversation.done, self.agent.sentences
+        promised = [one for one in announced(text, self.agent.functions, ours) if one.name not in done]
         promised.sort(key=lambda function: function.ends_call)  # what else is announced comes before the end
         name, takes_leave = promised[0].name if promised else "", any(each.ends_call for each in promised)
-        self.put(AgentSaid(text, name, asks_to_wait(text) or not is_answer, is_question(text), takes_leave))
+        waits = asks_to_wait(text, ours) or not is_answer
+        self.put(AgentSaid(text, name, waits, is_question(text), takes_leave))
         reply = self.state.ledger.add_text(self.voice, text)
         if reply is not None and self.state.turn.turn.reply.kind is effects.SpeechKind.FILLER:
             self.state.journal.note(FillerSaid(self.agent.name, reply.generation))

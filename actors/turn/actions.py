@@ -1,6 +1,7 @@
 """The actions of rows and rules, by subject. A method has no docstring where its name says enough."""
 
 import attrs
+from agents.sentences import Sentences
 
 from actors.policy import describe_keys
 from actors.turn import effects
@@ -20,7 +21,8 @@ class Actions(TurnState):
         given, converses = self.event, self.phase is Phase.CONVERSING
         if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
-            self.is_opened, self.sentences = not given.owes, given.sentences
+            self.is_opened = not given.owes
+            self._speak_as(given.sentences)
             if not given.greeting:  # else it is the same service, with another agent
                 self.session = Session()
             if converses:
@@ -29,6 +31,12 @@ class Actions(TurnState):
                 self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
             if given.owes:
                 self.owe(self.last_sound)
+
+    def _speak_as(self, sentences: Sentences) -> None:
+        """Have a remark that is still to be said in an agent's place be this one's."""
+        before, self.sentences = self.sentences, sentences
+        if self.remark is not None:
+            self.remark = attrs.evolve(self.remark, text=before.as_in(sentences, self.remark.text))
 
     def _begin_session(self, given: FloorGiven) -> None:
         """Ask it what it is to be asked; or have it pay what the one before it has left, unknown to its Settings."""
@@ -361,7 +369,7 @@ class Actions(TurnState):
         self.enter(Phase.CLOSING)
         self.drop()
         if self.voice is not VoiceState.ABSENT and self.closing is not None:
-            self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence))
+            self.say(SayAsAgent(SpeechKind.CLOSING, self.last_sentence))
 
     def end_closing(self) -> None:
         """All audio was received. If that was the last sentence, nothing behind it is to be heard."""
@@ -381,7 +389,7 @@ class Actions(TurnState):
 
     def close_unsaid(self) -> None:
         if self.closing is not None:
-            self.emit(effects.EndConversation(self.closing.outcome, unsaid=self.closing.sentence))
+            self.emit(effects.EndConversation(self.closing.outcome, unsaid=self.last_sentence))
 
     def end_closed(self) -> None:
         if self.closing is not None:

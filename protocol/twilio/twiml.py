@@ -8,7 +8,6 @@ from html import escape
 
 DIAL_SECONDS = 20
 KEY_SECONDS = 8
-PRESS = "Press 1 to take the call."
 _HANG_UP = "<Hangup />"
 
 
@@ -22,15 +21,18 @@ def _document(*verbs: str) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>' + _verb("Response", "".join(verbs))
 
 
-def connect_stream(origin: str, socket_url: str, token: str, *, again: bool = False, notice: str = "") -> str:
+def connect_stream(
+    origin: str, socket_url: str, token: str, *, again: bool = False, notice: str = "", language: str = ""
+) -> str:
     """Connect the call to our media stream; `action` and `statusCallback` go to `origin`.
 
-    `again` if the call has lost a stream before: `action` is told so. `notice` is said first, and to its end.
+    `again` if the call has lost a stream before: `action` is told so. `notice` is said first, and to its
+    end, in `language`.
     """
     parameter = _verb("Parameter", name="token", value=token)
     stream = _verb("Stream", parameter, url=socket_url, statusCallback=f"{origin}/twilio/stream")
     connect = _verb("Connect", stream, action=f"{origin}/twilio/after{'?again=1' if again else ''}")
-    return _document(_verb("Say", escape(notice)) if notice else "", connect, _HANG_UP)
+    return _document(_verb("Say", escape(notice), language=language or None) if notice else "", connect, _HANG_UP)
 
 
 def say_and_end(words: str, language: str = "", *, dial: str = "", line: str = "") -> str:
@@ -45,17 +47,18 @@ def say_and_end(words: str, language: str = "", *, dial: str = "", line: str = "
     return _document(_verb("Say", escape(words), language=language or None), dialled, _HANG_UP)
 
 
-def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool) -> str:
-    """Dial a person from our line; with `whispers` they first hear an introduction, and press a key."""
-    person = _verb("Number", escape(number), url=f"{origin}/twilio/whisper?call={call_sid}" if whispers else None)
+def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool, language: str = "") -> str:
+    """Dial a person from our line; with `whispers` they first hear an introduction in `language`, and press a key."""
+    asked = f"{origin}/twilio/whisper?call={call_sid}&language={language}"
+    person = _verb("Number", escape(number), url=asked if whispers else None)
     options = {"action": f"{origin}/twilio/dialled", "answerOnBridge": "true", "callerId": line or None}
     return _document(_verb("Dial", person, **options, timeout=str(DIAL_SECONDS)), _HANG_UP)
 
 
-def whisper(origin: str, call_sid: str, words: str) -> str:
-    """Say the introduction to the person alone, and ask for a key; without it, they are not connected."""
+def whisper(origin: str, call_sid: str, words: str, language: str = "") -> str:
+    """Say to the person alone who calls, and which key takes the call; without it, they are not connected."""
     options = {"action": f"{origin}/twilio/accepted?call={call_sid}", "input": "dtmf", "numDigits": "1"}
-    said = _verb("Say", escape(f"{words} {PRESS}"))
+    said = _verb("Say", escape(words), language=language or None)
     return _document(_verb("Gather", said, **options, timeout=str(KEY_SECONDS)), _HANG_UP)
 
 

@@ -15,6 +15,7 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
+from agents.sentences import Sentences
 from agents.unknown import is_question
 from tests.examples import UNICODE
 
@@ -331,3 +332,61 @@ def test_whether_a_text_without_an_end_is_a_question_is_known_at_once(text: str)
 def test_a_sentence_ends_with_the_mark_of_its_script(question: str) -> None:
     assert names(f"{question}.") == ["handoff_to_next_agent"]
     assert names(f"I'll put you through？{question[:5]}") == []
+
+
+GERMAN = Sentences(
+    courtesies=("ja", "danke", "genau", "alles klar"),
+    farewells=("tschüss", "auf wiederhören"),
+    waits=("einen Moment", "ich schaue nach"),
+    passing_on=("ich verbinde Sie",),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_polite"),
+    [("Ja, ja, genau.", True), ("Alles klar, danke! Tschüss.", True), ("Ja, und wann?", False), ("", False)],
+)
+def test_courtesies_of_another_language_are_those_that_its_sentences_name(text: str, is_polite: bool) -> None:
+    assert (is_courtesy(text, GERMAN), is_courtesy(text)) == (is_polite, False)
+
+
+def test_farewells_of_another_language_are_those_that_its_sentences_name() -> None:
+    assert (is_farewell("Danke, Tschüss!", GERMAN), is_farewell("Danke, Tschüss!")) == (True, False)
+    assert is_farewell("Okay, bye.", GERMAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("Gern. Einen Moment, bitte, ich schaue nach.", True),
+        ("Einen Moment, am Dienstag um zehn ist frei.", False),
+        ("Haben Sie einen Moment?", False),
+    ],
+)
+def test_requests_to_wait_in_another_language_are_those_that_its_sentences_name(text: str, waits: bool) -> None:
+    assert (asks_to_wait(text, GERMAN), asks_to_wait(text)) == (waits, False)
+
+
+def test_a_caller_asks_for_time_in_another_language() -> None:
+    assert asks_for_time("Einen Moment, ich suche die Karte.", GERMAN)
+    assert not asks_for_time("Einen Moment, wann war das?", GERMAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "promised"),
+    [
+        ("Gern, ich verbinde Sie.", ["handoff_to_next_agent", "transfer_to_human"]),
+        ("Vielen Dank, auf Wiederhören.", ["end_conversation"]),
+        ("Darf ich sagen: ich verbinde Sie?", []),
+        ("Das notiere ich.", []),
+    ],
+)
+def test_what_is_announced_in_another_language_stands_in_its_sentences(text: str, promised: list[str]) -> None:
+    functions = (*FUNCTIONS, transfer_to_human())
+
+    assert [each.name for each in announced(text, functions, GERMAN)] == promised
+    assert announced(text, functions) == ()
+
+
+def test_phrases_in_a_list_are_taken_as_well() -> None:
+    assert is_farewell("Tschüss", Sentences(farewells=["tschüss"]))  # type: ignore[arg-type]

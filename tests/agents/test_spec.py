@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from agents.advisor import AGENT as ADVISOR
 from agents.brief import Brief
+from agents.phone import PHONE_MANNERS, phone_prompt
 from agents.quoting import SpokenTurn
 from agents.spec import BRIEF_HEADING, spoken_name, spoken_topic
 from tests.examples import UNICODE
@@ -29,6 +30,16 @@ SPEC = attrs.evolve(
 )
 def test_a_greeting_says_as_much_as_is_known(brief: Brief | None, greeting: str) -> None:
     assert SPEC.greeting_with(brief) == greeting
+
+
+def test_the_manners_are_for_the_language_that_the_agent_speaks() -> None:
+    english, german = phone_prompt("Help."), phone_prompt("Help.", "German, or Turkish if the customer does")
+
+    assert english == f"Help.\n\n{PHONE_MANNERS}"
+    assert "Use plain spoken English with contractions." in english
+    assert "Use plain spoken German, or Turkish if the customer does." in german
+    assert "spoken English" not in german
+    assert german.endswith("say them in German, or Turkish if the customer does.")
 
 
 def test_an_agent_without_a_sayable_greeting_waits_to_be_spoken_to() -> None:

@@ -11,6 +11,8 @@ from trio.testing import MockClock
 from actors import facts
 from actors.messages import MachineAnswered
 from actors.policy import CallPolicy, Wording
+from agents.roster import default_roster
+from agents.sentences import Sentences
 from simulators.scenario import parse_scenario
 from testkit.harness import OUTBOUND_CALL, Played, play
 from tests.examples import one_in
@@ -105,6 +107,23 @@ async def test_where_no_agent_can_leave_it_the_telephone_network_does(autojump_c
     ((asked, twiml),) = played.line.asked
     assert (played.the_record.outcome, asked) == ("voicemail_left", "redirect")
     assert MESSAGE in twiml
+
+
+async def test_an_agent_may_have_the_message_in_its_own_language(autojump_clock: MockClock) -> None:
+    """Where it cannot say it, Twilio's voice does in this language; without VOICEMAIL_MESSAGE none is left."""
+    shipped, says = default_roster(), Sentences(language="de-DE", voicemail="Bitte rufen Sie uns zurück.")
+    german = attrs.evolve(shipped.agents[shipped.first], sentences=says)
+    roster = attrs.evolve(shipped, agents={**shipped.agents, shipped.first: german})
+    silent = attrs.evolve(POLICY, wording=attrs.evolve(POLICY.wording, voicemail=""))
+    told = tell((7.0, "machine_end_beep"))
+
+    said = await play(MACHINE, policy=POLICY, roster=roster, meanwhile=told)
+    by_twilio = await play(MACHINE, ["deepgram: mute after 1 s"], policy=POLICY, roster=roster, meanwhile=told)
+    hung_up = await play(MACHINE, policy=silent, roster=roster, meanwhile=told)
+
+    assert said.heard_of_agents()[-1] == says.voicemail
+    assert f'<Say language="de-DE">{says.voicemail}</Say>' in by_twilio.line.asked[0][1]
+    assert hung_up.the_record.outcome == "machine"
 
 
 async def test_a_call_may_have_a_message_of_its_own(autojump_clock: MockClock) -> None:

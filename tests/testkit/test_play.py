@@ -306,6 +306,16 @@ async def test_a_broken_rule_of_english_words_says_how_it_is_left_out(autojump_c
     assert "excused" not in str(broken.value)
 
 
+async def test_a_call_that_ends_otherwise_than_its_scenario_says_how_to_say_so(autojump_clock: MockClock) -> None:
+    silent = conversation(says("Hello?"), answers("desk", "Hello, what is it about?"))
+
+    with pytest.raises(PromiseBroken, match=r"script: (?s:.*)ends='caller_silent'\)(?s:.*)excused={'script': 'why'}\)"):
+        await play(roster(), silent)
+    call = await play(roster(), attrs.evolve(silent, ends="caller_silent"))
+
+    assert call.outcome == "caller_silent"
+
+
 async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: MockClock) -> None:
     functions = {"look_up": answer({"state": "lost"}, {"order": "A-1744"}, after=0.2)}
 

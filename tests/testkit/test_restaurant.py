@@ -18,9 +18,9 @@ from agents.functions import (
     Outcome,
     handoff_to_next_agent,
 )
+from agents.sentences import Sentences
 from agents.spec import AgentOptions, AgentSpec, soft
 from testkit import answers, calls, conversation, play, says
-from testkit.play import roster_of, speaks_english
 from testkit.transcript import PromiseBroken
 
 SPANISH = AgentOptions(listen_model="flux-general-multi", listen_language=("es",))
@@ -92,7 +92,17 @@ async def test_an_agent_that_may_hear_english_keeps_them(autojump_clock: MockClo
 
     with pytest.raises(PromiseBroken, match="consent: host handed the call to waiter"):
         await play(restaurant(Diary().book, both), CALL)
-    assert not speaks_english(roster_of(restaurant(Diary().book)))
+
+
+async def test_rules_of_english_words_are_left_to_the_agents_that_speak_it(autojump_clock: MockClock) -> None:
+    both, ours = attrs.evolve(SPANISH, listen_language=("es", "en-US")), Sentences(language="es-MX")
+    host, waiter = restaurant(Diary().book, both)
+
+    call = await play((attrs.evolve(host, sentences=ours), waiter), CALL)
+    with pytest.raises(PromiseBroken, match="consent: host handed the call to waiter"):
+        await play((host, attrs.evolve(waiter, sentences=ours)), CALL)
+
+    assert call.outcome == "completed"
 
 
 @pytest.mark.parametrize("error", [lambda: FunctionFailed("No hay mesa."), lambda: ArgumentsRefused(["No hay mesa."])])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+import attrs
 import pytest
 
 from agents.functions import END_CONVERSATION
@@ -13,7 +14,7 @@ from web.checkup import check_languages, heard_by, language_of_text, unfit
 
 ENGLISH, SPANISH = "Hello, this is Acme. How can I help you?", "Hola, gracias por llamar a Acme. ¿Cómo puedo ayudarle?"
 _NAMES = {name for name, _ in Sentences().all()} - {"fillers"}
-CASTILIAN = Sentences(fillers=(SPANISH,), **cast("Any", dict.fromkeys(_NAMES, SPANISH)))
+CASTILIAN = Sentences(language="es-ES", fillers=(SPANISH,), **cast("Any", dict.fromkeys(_NAMES, SPANISH)))
 PROMPT = "You are the assistant of Acme. Keep it short, and ask what the caller needs."
 FLUX = {"LISTEN_MODEL": "flux-general-multi"}
 
@@ -44,6 +45,15 @@ def test_languages_that_do_not_fit_are_told(spec: tuple[str, str, str], chosen: 
     agent = AgentSpec("one", "One", prompt, greeting, voice, (END_CONVERSATION,), sentences=sentences)
     ours = settings(**chosen)
     found = list(unfit(agent, ours.options, ours.voicemail_message))
+
+    assert [told in why for why in found] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(("language", "told"), [("", "its words in en"), ("pt-BR", "its words in pt"), ("es-MX", "")])
+def test_words_that_twilios_voice_would_say_in_another_language_are_told(language: str, told: str) -> None:
+    sentences = attrs.evolve(CASTILIAN, language=language, voicemail=SPANISH)
+    agent = AgentSpec("one", "One", PROMPT, SPANISH, "aura-2-celeste-es", (END_CONVERSATION,), sentences=sentences)
+    found = list(unfit(agent, settings(**FLUX).options, ENGLISH))
 
     assert [told in why for why in found] == [True] * bool(told)
 

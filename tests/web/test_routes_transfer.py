@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from actors.line.switch import TransferOrder
 from actors.record.resumption import Resumption
 from agents.brief import Brief
+from agents.sentences import Sentences
 from store.calls import MemoryRecords
 from store.json_text import json_text
 from store.private import write_whole
@@ -94,10 +95,33 @@ async def test_the_person_hears_who_is_calling_and_why(autojump_clock: MockClock
     there = exchange(tokens=tokens)
     await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
+    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}&language=", {"CallSid": OTHER_CALL_SID})
+
+    assert "A caller for you: John Smith, retirement planning. wants a person. Press 1" in answer.text
+    assert f'action="{ORIGIN}/twilio/accepted?call={CALL_SID}"' in answer.text
+
+
+async def test_the_person_hears_it_in_the_language_of_the_agent_that_puts_the_caller_through() -> None:
+    tokens = TokenStore()
+    there = exchange(tokens=tokens)
+    says = Sentences(language="de-DE", call_for_you="Ein Anruf für Sie", press_to_take="Drücken Sie die Eins.")
+    order = TransferOrder("will reden", "", "", Brief(name="Jürgen Weiß"), sentences=says)
+    await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, order)
+
+    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}&language=de-DE", {"CallSid": OTHER_CALL_SID})
+
+    assert f"whisper?call={CALL_SID}&amp;language=de-DE" in there.line.redirected[0][1]
+    said = "Ein Anruf für Sie: Jürgen Weiß. will reden. Drücken Sie die Eins."
+    assert f'<Say language="de-DE">{said}</Say>' in answer.text
+
+
+async def test_words_that_an_earlier_version_has_left_end_with_the_key_to_press() -> None:
+    there = exchange()
+    await context_of(there).admissions.put(CALL_SID, CallText.WHISPER, "A call from John.")
+
     answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
 
-    assert "A call from John Smith, about retirement planning. wants a person. Press 1" in answer.text
-    assert f'action="{ORIGIN}/twilio/accepted?call={CALL_SID}"' in answer.text
+    assert "<Say>A call from John. Press 1 to take the call.</Say>" in answer.text
 
 
 async def test_a_whisper_that_nobody_left_says_that_somebody_is_there(autojump_clock: MockClock) -> None:
@@ -221,14 +245,14 @@ async def test_a_transfer_without_a_call_is_refused(autojump_clock: MockClock) -
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (ORDER, "A call from John Smith, about retirement planning. wants a person."),
+        (ORDER, "A caller for you: John Smith, retirement planning. wants a person."),
         (TransferOrder("", "", "", Brief(summary="Asks about fees.")), "A caller for you. Asks about fees."),
         (TransferOrder("", "", "", Brief()), "A caller for you."),
         (TransferOrder("x" * 900, "", "", Brief()), f"A caller for you. {'x' * 397}."),
     ],
 )
 def test_a_whisper_says_what_is_known(order: TransferOrder, words: str) -> None:
-    assert whispered(order) == words
+    assert whispered(order) == f"{words} Press 1 to take the call."
 
 
 async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock) -> None:

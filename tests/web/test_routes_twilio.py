@@ -1,5 +1,6 @@
 """What Twilio is told at its door, and what becomes of what it says there."""
 
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -546,6 +547,25 @@ async def test_callers_who_are_recorded_are_told_so_first(tmp_path: Path) -> Non
 
     assert told.text.index(f"<Say>{notice}</Say>") < told.text.index("<Connect")
     assert [answer.text for answer in others if "<Say>" in answer.text] == []
+
+
+async def test_the_notice_is_said_in_the_language_of_the_agent_that_begins_the_call(tmp_path: Path) -> None:
+    own = Sentences(language="es-MX", recording_notice="Grabamos esta llamada.")
+    spanish = attrs.evolve(SELLER, sentences=own)
+    roster = Roster({"seller": SELLER, "ventas": spanish}, "seller", Extras({LINE: "ventas"}))
+    silent = exchange(RECORDINGS_DIR=str(tmp_path), roster=roster)
+    told = exchange(RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE="This call is recorded.", roster=roster)
+    ordered = exchange(
+        RECORDINGS_DIR=str(tmp_path), RECORDING_NOTICE="We record.", roster=Roster(roster.agents, "ventas")
+    )
+    body = written_order(Order(LEAD, LINE, {}, agents="seller"))
+    await context_of(ordered).orders.put(NewOrder("OR1", LEAD, body), "w1", lease=900, latest=900)
+
+    answers = [await there.twilio("/twilio/voice", voice_form()) for there in (silent, told)]
+    answers.append(await ordered.twilio("/twilio/voice?order=OR1", voice_form()))
+
+    says = [re.findall("<Say.*</Say>", answer.text) for answer in answers]
+    assert says == [[], ['<Say language="es-MX">Grabamos esta llamada.</Say>'], ["<Say>We record.</Say>"]]
 
 
 async def test_a_caller_who_comes_back_is_not_told_again(tmp_path: Path) -> None:

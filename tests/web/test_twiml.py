@@ -78,7 +78,7 @@ def test_a_person_is_dialled_from_our_line_and_whispered_to() -> None:
         "callerId": "+15551230000",
         "timeout": "20",
     }
-    assert found["Number"].attrib == {"url": "https://a.example/twilio/whisper?call=CA1"}
+    assert found["Number"].attrib == {"url": "https://a.example/twilio/whisper?call=CA1&language="}
     assert found["Number"].text == "+15559870000"
 
 
@@ -91,5 +91,5 @@ def test_a_whisper_asks_for_one_key_and_hangs_up_without_it() -> None:
 
     assert gather.attrib["numDigits"] == "1"
     assert gather.attrib["action"] == "https://a.example/twilio/accepted?call=CA1"
-    assert [say.text for say in gather] == ['A call from Zoë "Q" <&>, about a pension. Press 1 to take the call.']
+    assert [say.text for say in gather] == ['A call from Zoë "Q" <&>, about a pension.']
     assert hangup.tag == "Hangup"

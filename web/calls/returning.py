@@ -38,7 +38,6 @@ ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
 
 LONGEST_WHISPER = 400
-A_CALLER = "A caller for you."
 
 _log = structlog.stdlib.get_logger()
 
@@ -162,15 +161,13 @@ class Returns:
 
 
 def whispered(order: TransferOrder) -> str:
-    """Write the introduction that the person hears before taking the call: the caller, and the reason."""
-    brief = order.brief
-    who = neutral(brief.name, 60)
-    about = neutral(brief.need, 80)
-    opening = f"A call from {who}" if who else "A caller for you"
-    topic = f", about {about}" if about else ""
+    """Write what the person hears before taking the call: the caller, the reason, and the key to press."""
+    brief, says = order.brief, order.sentences
+    about = ", ".join(filter(None, (neutral(brief.name, 60), neutral(brief.need, 80))))
     reasons = [text.strip().rstrip(".") for text in (order.reason, order.notes)]
-    known = neutral(". ".join(filter(None, reasons)) or brief.summary.rstrip("."), LONGEST_WHISPER)
-    return f"{opening}{topic}. {known.rstrip('.')}." if known else f"{opening}{topic}."
+    known = neutral(". ".join(filter(None, reasons)) or brief.summary.rstrip("."), LONGEST_WHISPER).rstrip(".")
+    opening = f"{says.call_for_you}: {about}" if about else says.call_for_you
+    return " ".join([f"{opening}.", *([f"{known}."] if known else ()), says.press_to_take])
 
 
 @attrs.frozen
@@ -199,7 +196,9 @@ class TwilioTransfers:
         if number == self.our_number:
             raise LineError("the person's number is our own line", fix="Give the number of a person.")
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
-        document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers)
+        document = twiml.put_through(
+            self.origin, number, self.our_number, call_sid, whispers=whispers, language=order.sentences.language
+        )
         await self._note_take_over(call_sid, order)
         for earlier in (CallText.PICKED_UP, CallText.PERSON):  # of an earlier transfer of this call
             await self.texts.drop(call_sid, earlier)

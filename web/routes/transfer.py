@@ -10,11 +10,12 @@ import attrs
 import structlog
 from quart import Blueprint, Response, request
 
+from agents.sentences import ENGLISH
 from protocol.twilio import FINAL_STATUSES, twiml
 from web.calls.admission import CallText
 from web.calls.context import AppContext
 from web.calls.outcomes import why
-from web.calls.returning import A_CALLER, ANSWERED, TRANSFERRED, Returns
+from web.calls.returning import ANSWERED, TRANSFERRED, Returns
 from web.routes.problems import count_of, xml
 
 TAKES = "1"
@@ -39,8 +40,12 @@ class TransferRoutes:
         call_sid = request.args.get("call", "")
         texts = self.context.admissions
         await texts.put(call_sid, CallText.PICKED_UP)
-        words = await texts.peek(call_sid, CallText.WHISPER) or A_CALLER
-        return xml(twiml.whisper(self.context.signatures.origin, call_sid, words))
+        words, language = await texts.peek(call_sid, CallText.WHISPER), request.args.get("language")
+        if words is None:
+            words, language = f"{ENGLISH.call_for_you}. {ENGLISH.press_to_take}", ""
+        elif language is None:  # of an earlier version
+            words += f" {ENGLISH.press_to_take}"
+        return xml(twiml.whisper(self.context.signatures.origin, call_sid, words, language or ""))
 
     async def accepted(self) -> Response:
         call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")

@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
+from agents.sentences import Sentences
 from protocol.twilio import FINAL_STATUSES, twiml
 from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord, RecordError
 from web.calls.admission import Admission, CallText, arrival_of
@@ -103,19 +104,21 @@ class TwilioRoutes:
         if not await self._is_its_call(order, call_sid):
             _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
             return xml(twiml.hang_up())
-        arrival = arrival_of(form, order)
+        kept = await kept_order(self.context.orders, order) if order else None
+        arrival = attrs.evolve(arrival_of(form, order), **(kept.admitted if kept is not None else {}))
+        says = self.context.services.sentences(arrival.direction, arrival.line, arrival.agents)
         notice = self.context.settings.notice_on(arrival.line)
+        notice = notice and (says.recording_notice or notice)
         seconds = ARRIVAL_SECONDS + len(notice) * LETTER_SECONDS
         if order and self.context.slots.draining:  # its worker keeps a slot for it
             self.context.slots.readmit(arrival.key, seconds)
         elif not await self.context.slots.let_in(arrival.key, seconds):
-            return await self._turn_away(arrival, order, form.get("CallStatus", ""))
+            return await self._turn_away(arrival, order, form.get("CallStatus", ""), says)
         self._show(arrival, form.get("CallStatus", ""), order)
-        kept = await kept_order(self.context.orders, order) if order else None
-        ordered = kept.admitted if kept is not None else {}
-        token = await self.context.admissions.mint(attrs.evolve(arrival, **ordered))
+        token = await self.context.admissions.mint(arrival)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
-        return xml(twiml.connect_stream(origin, sockets + STREAM_PATH, token, notice=notice))
+        socket_url = sockets + STREAM_PATH
+        return xml(twiml.connect_stream(origin, socket_url, token, notice=notice, language=says.language))
 
     async def status(self) -> Response:
         form = await request.form
@@ -171,7 +174,9 @@ class TwilioRoutes:
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         fallback, line = self.context.settings.fallback_phone_number, self.context.settings.twilio_phone_number
         arrival = arrival_of(form, "")
-        says = self.context.services.sentences(arrival.direction, arrival.line)
+        record = await returns.record_of(call_sid)
+        last = record.agents[-1].agent if record is not None and record.agents else ""
+        says = self.context.services.sentences(arrival.direction, arrival.line, last)
         words = says.stream_lost_dialling if fallback else says.stream_lost
         return xml(twiml.say_and_end(words, says.language, dial=fallback or "", line=line))
 
@@ -248,7 +253,7 @@ class TwilioRoutes:
         record = await Returns(self.context).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
-    async def _turn_away(self, arrival: Admission, order: str, status: str) -> Response:
+    async def _turn_away(self, arrival: Admission, order: str, status: str, says: Sentences) -> Response:
         call_sid, why = arrival.call_sid, "draining" if self.context.slots.draining else "full"
         self.context.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
@@ -256,7 +261,6 @@ class TwilioRoutes:
             parties = arrival.direction, arrival.caller, arrival.line
             record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
-        says = self.context.services.sentences(arrival.direction, arrival.line)
         return xml(twiml.say_and_end(says.not_now if why == "draining" else says.busy, says.language))
 
     async def _may_have_record(self, call_sid: str, status: str) -> bool:
