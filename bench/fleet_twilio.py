@@ -17,8 +17,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from web.clients.twilio import PLAIN_CALL, CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 
 LISTED_SECONDS = 2.0
 LATE_SECONDS = 4.0

@@ -46,7 +46,7 @@ from web.clients.offered import (
     summary_setting,
     wanted_of,
 )
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import TwilioApi
 from web.from_settings import brief_client_of, fillers_of, roster_of, speech_client_of
 from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in

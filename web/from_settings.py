@@ -40,8 +40,7 @@ from web.calls.webhooks import PostWebhook
 from web.clients.briefs import GROQ_PATH, BriefClient
 from web.clients.clips import SpeechClient
 from web.clients.deepgram import voice_agent_connector
-from web.clients.twilio import Line, TwilioLine
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import Line, TwilioApi, TwilioLine
 from web.clients.webhook import WebhookClient
 
 _log = structlog.stdlib.get_logger()

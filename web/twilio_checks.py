@@ -19,7 +19,7 @@ from web.calls.returning import STREAM_PATH
 from web.clients.deepgram import open_socket
 from web.clients.http import http_client
 from web.clients.signatures import SIGNATURE, TwilioSignatures
-from web.clients.twilio_api import LineError, Resource, TwilioApi
+from web.clients.twilio import LineError, Resource, TwilioApi
 from web.sockets.tls import TlsClient
 
 NumberProblem: TypeAlias = tuple[str, str]

@@ -40,8 +40,7 @@ from tests.web.fakes import ORIGIN, client_of, settings
 from web.app import create_app
 from web.calls.context import Opened
 from web.calls.slots import Slots
-from web.clients.twilio import TwilioLine
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import TwilioApi, TwilioLine
 from web.from_settings import has_person, transfers_of
 
 T = TypeVar("T")

@@ -20,8 +20,7 @@ from tests.interop.oracle import SPECS, Difference, Source, read_spec
 from tests.interop.rest import Recorder, RestOracle
 from tests.simulators.twilio.far_end import ACCOUNT, ORIGIN, STREAM, TOKEN, FarEnd, greet_and_listen, line_open, plot
 from web.clients.clips import SpeechClient, fetch_clips
-from web.clients.twilio import CallOptions, TwilioLine
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import CallOptions, TwilioApi, TwilioLine
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="the official specs are not beside the repository")
 

@@ -29,8 +29,7 @@ from tests.web.fakes import API_TOKEN, LEAD, FakeCalls, FakeLine, client_of, ser
 from web.app import create_app
 from web.calls.context import Opened
 from web.calls.slots import Slots
-from web.clients.twilio import PLAIN_CALL, CallOptions, TwilioLine
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import PLAIN_CALL, CallOptions, TwilioApi, TwilioLine
 from web.routes.media import RunCall
 
 T = TypeVar("T")

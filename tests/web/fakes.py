@@ -30,8 +30,7 @@ from web.app import create_app
 from web.calls.admission import Admission, Admissions
 from web.calls.context import AppContext, Opened
 from web.calls.slots import Slots
-from web.clients.twilio import PLAIN_CALL, CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 from web.console.phone import CallerVoice
 from web.routes.media import MediaStreams, RunCall
 

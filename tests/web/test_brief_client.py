@@ -19,7 +19,7 @@ from agents.brief import BRIEF_SCHEMA
 from simulators.faults import parse_fault
 from simulators.groq import RETRY_AFTER, GroqSimulator
 from web.clients.briefs import GONE_SECONDS, BriefClient, BriefRefusal, request_for, response_format
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import TwilioApi
 
 MESSAGES = [{"role": "user", "content": "Write the Brief."}]
 SAID = '{"summary": "short"}'

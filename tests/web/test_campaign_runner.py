@@ -15,7 +15,7 @@ from tests.web.test_dispatch import ORDER, World, world
 from web.calls.campaigns import CallingHours, CampaignRules
 from web.calls.orders import written_order
 from web.calls.unfinished import CampaignRunner, UnfinishedOrders
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 RULES = CampaignRules(CallingHours.read("00:00-24:00", "mon-sun"), {}, most_calls=1, per_minute=60, at_once=10)
 UNREACHED = LineError("Twilio cannot be reached")

@@ -49,7 +49,7 @@ from web.checkup import (
     check_token,
     first_settings,
 )
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import TwilioApi
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 

@@ -33,8 +33,7 @@ from web.calls.placing import (
 )
 from web.calls.slots import Slots
 from web.calls.unfinished import LATE, NOT_THERE, UnfinishedOrders
-from web.clients.twilio import PLAIN_CALL, CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 
 ORDER = Order(LEAD, LINE, {})
 SILENT = LineError("Twilio did not answer (ReadTimeout)", maybe_done=True)

@@ -23,7 +23,7 @@ from web.calls.ending import LOST_SECONDS
 from web.calls.follow_up import ASK_SECONDS, FIRST_ASK, LOOK_SECONDS, FollowUp
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 PUT_THROUGH = record(outcome="transferring", transfers=(TransferRecord("qualifier", 9.0, "wants a person"),))
 LOST = record(outcome="crashed")

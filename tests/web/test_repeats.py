@@ -13,8 +13,7 @@ from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
 from tests.web.fakes import API_TOKEN, CALL_SID, LEAD, Exchange, FakeLine, exchange, voice_form
 from web.calls.orders import ClientKey
-from web.clients.twilio import PLAIN_CALL, CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
 KEY = "4f1c8a0e-order-17"

@@ -30,8 +30,7 @@ from tests.web.fakes import (
     record,
     voice_form,
 )
-from web.clients.twilio import CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import CallOptions, LineError
 
 OTHER_LEAD = "+15557650001"
 

@@ -34,7 +34,7 @@ from tests.web.fakes import (
 )
 from web.calls.admission import CallText
 from web.calls.returning import Returns, TwilioTransfers, whispered
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 PERSON = "+15559870000"
 PATHS = ["/twilio/whisper", "/twilio/accepted", "/twilio/dialled"]

@@ -12,8 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.clients.twilio import CallOptions, TwilioLine
-from web.clients.twilio_api import LineError, TwilioApi
+from web.clients.twilio import CallOptions, LineError, TwilioApi, TwilioLine
 
 ACCOUNT = "AC" + "0" * 32
 CALL = "CA" + "1" * 32

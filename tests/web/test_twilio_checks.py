@@ -17,7 +17,7 @@ from settings import Settings
 from tests.web.fakes import Exchange, at_home, context_of, settings
 from tests.web.test_checkup import free_port
 from tests.web.test_serving import listening
-from web.clients.twilio_api import TwilioApi
+from web.clients.twilio import TwilioApi
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 OURS = "https://agent.example.com/twilio/voice"

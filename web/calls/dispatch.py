@@ -40,7 +40,7 @@ from web.calls.orders import (
     written_order,
 )
 from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, RING_SECONDS, Placing
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 LONGEST_WAIT = 60.0
 """An order that would wait longer is not taken: operators want their calls soon."""

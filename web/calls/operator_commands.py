@@ -23,7 +23,7 @@ from web.calls.commands import Asked, NotHere, Pending
 from web.calls.context import AppContext
 from web.calls.orders import OrderError, OrderProblem, object_of, unknown_fields
 from web.calls.returning import Returns
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 LONGEST_FACT: Final = 1000
 LONGEST_PROMPT: Final = 20_000

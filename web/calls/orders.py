@@ -24,8 +24,7 @@ from settings import Settings
 from store.json_text import OtherVersion, known_fields
 from store.orders.queue import DoNotCall, OrderQueue, SameKey
 from web.calls.live_calls import KnownCall
-from web.clients.twilio import CallOptions
-from web.clients.twilio_api import LineError
+from web.clients.twilio import CallOptions, LineError
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
 FIELDS = ("to", "context", "machine_detection", "time_limit", "record", "agents", "metadata")

@@ -18,7 +18,7 @@ from store.records import DO_NOT_CALL, UNANSWERED
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.orders import InDoubt, Order, Placed, Refused, Taken, Waiting
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError
 
 RING_SECONDS = 150.0
 """The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""

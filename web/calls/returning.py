@@ -24,8 +24,7 @@ from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stre
 from web.calls.admission import Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
 from web.calls.orders import kept_order
-from web.clients.twilio import Line
-from web.clients.twilio_api import LineError
+from web.clients.twilio import Line, LineError
 
 TRANSFERRED, UNHEARD = "transferred", "transfer_unknown"
 """Outcomes of a call that was put through: the person took it; it is over, and nobody said whether they did."""

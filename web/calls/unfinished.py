@@ -34,8 +34,7 @@ from web.calls.orders import Lack, NoLine, Order
 from web.calls.outcomes import why
 from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, NEVER_TOLD, ORDER_SECONDS, SETTLE_SECONDS
 from web.calls.shown_live import find_elsewhere
-from web.clients.twilio import ask_status
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError, ask_status
 
 LOOK_SECONDS = 2.0
 """Between looks for orders that another worker has left."""

@@ -46,8 +46,7 @@ from web.calls.orders import (
 )
 from web.calls.returning import Returns
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
-from web.clients.twilio import ask_status
-from web.clients.twilio_api import LineError
+from web.clients.twilio import LineError, ask_status
 from web.routes.credentials import bearer_of
 from web.routes.problems import (
     CHANGE_VERSION,

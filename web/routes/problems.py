@@ -29,7 +29,7 @@ from web.calls.orders import LONGEST_KEY, OrderError
 from web.calls.rate_limits import RateLimits
 from web.calls.returning import STREAM_PATH
 from web.clients.signatures import SIGNATURE
-from web.clients.twilio_api import CALL_SID
+from web.clients.twilio import CALL_SID
 
 _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
