@@ -375,7 +375,7 @@ MUTANTS = (
     Mutant(
         11,
         "an order is placed once: it is not noted before Twilio is asked",
-        "store/orders/statements.py",
+        "store/orders/queue.py",
         "SET state = 'asking', asked = {{now}}, due = {{now}} + :settle, looks = 0",
         "SET asked = {{now}}, due = {{now}} + :settle, looks = 0",
         ("tests/orders/test_killed.py", "tests/store/test_orders_contract.py"),

@@ -11,8 +11,7 @@ import attrs
 import orjson
 
 from store.databases import MOST, Conflict, Rows, SqlDatabase, ask_for_all
-from store.orders.queue import KeptOrder, json_object
-from store.orders.statements import FIELDS
+from store.orders.queue import FIELDS, KeptOrder, json_object
 from store.schema import NEVER
 
 LEFT_SECONDS = 3600.0

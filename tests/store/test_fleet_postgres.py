@@ -28,7 +28,7 @@ from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, Answers, Question, State, WorkerMessage, skew
 from store.orders import campaigns
-from store.orders import statements as orders
+from store.orders import queue as orders
 from store.records import CallRecord, RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden

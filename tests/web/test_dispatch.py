@@ -11,8 +11,7 @@ from trio.testing import MockClock
 from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, moving_wall
 from store.fleet.shared import Fleet
-from store.orders import statements
-from store.orders.queue import KeptOrder, OrderQueue
+from store.orders.queue import CANCEL, DROP, OVER, PUT, KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
 from tests.web.test_texts_away import texts_away
@@ -355,7 +354,7 @@ class Lacking:
 async def test_an_order_that_cannot_be_forgotten_is_not_said_to_be_refused(autojump_clock: MockClock) -> None:
     line, slots = FakeLine(), Slots(2, Fleet(1))  # the account's slot is taken by another worker's call
     await slots.fleet.reserve("another", 60)
-    queue = OrderQueue(Lacking(statements.DROP))
+    queue = OrderQueue(Lacking(DROP))
     opened = Opened(services(line, MemoryRecords()), line, slots, orders=queue)
     dispatcher = Dispatcher(build_context(settings(), opened))
 
@@ -374,7 +373,7 @@ class HangsUp(Lacking):
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         rows = await super().ask(sql, arguments)
-        if sql == statements.PUT:
+        if sql == PUT:
             self.client.cancel(reason="it hangs up")
         return rows
 
@@ -382,7 +381,7 @@ class HangsUp(Lacking):
 async def test_an_order_whose_client_hangs_up_is_not_placed_because_it_could_not_be_forgotten(
     autojump_clock: MockClock,
 ) -> None:
-    line, database = FakeLine(), HangsUp(statements.DROP)
+    line, database = FakeLine(), HangsUp(DROP)
     async with world(line, orders=database) as there:
         with database.client:
             await there.dispatcher.take(ORDER)
@@ -397,7 +396,7 @@ async def test_an_order_whose_client_hangs_up_is_not_placed_because_it_could_not
 async def test_an_order_that_was_refused_is_not_placed_because_its_end_could_not_be_noted(
     autojump_clock: MockClock,
 ) -> None:
-    line, database = FakeLine(refusal=LineError("The number is unverified", code=21219)), Lacking(statements.OVER)
+    line, database = FakeLine(refusal=LineError("The number is unverified", code=21219)), Lacking(OVER)
     async with world(line, orders=database) as there:
         _, taken = await taken_in(there)
         line.refusal, database.lacks = None, ""
@@ -415,7 +414,7 @@ class LateAnswer(SqliteDatabase):
     seconds: float = 0.0
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
-        if sql != statements.PUT:
+        if sql != PUT:
             return await super().ask(sql, arguments)
         trio.lowlevel.spawn_system_task(self._keep, sql, arguments)
         await trio.sleep(1)
@@ -553,7 +552,7 @@ class SlowToTell(SqliteDatabase):
 
     async def ask(self, sql: str, arguments: Arguments) -> Rows:
         rows = await super().ask(sql, arguments)
-        await trio.sleep(sql == statements.CANCEL)
+        await trio.sleep(sql == CANCEL)
         return rows
 
 
