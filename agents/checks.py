@@ -56,8 +56,8 @@ _FIXED: Final = (
 Found = Iterator[tuple[str, str]]
 
 
-def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -> Found:
-    """Yield everything wrong with one agent as a field and a sentence."""
+def problems_of_agent(agent: AgentSpec, agents: Mapping[str, AgentSpec], *, human: bool) -> Found:
+    """Yield everything wrong with one of these agents as a field and a sentence."""
     if not _NAME.fullmatch(agent.name):
         yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
     if agent.name in SPEAKERS:
@@ -70,7 +70,8 @@ def problems_of_agent(agent: AgentSpec, *, names: frozenset[str], human: bool) -
     yield from _prompt(agent)
     yield from _words(agent)
     yield from problems_of_options(agent.options, agent.voice, is_all=False)
-    yield from _edges(agent, names)
+    yield from _edges(agent, frozenset(agents))
+    yield from _soft_edges(agent, agents)
     yield from _functions(agent)
     for function in agent.functions:
         if function.human == "" and not human:
@@ -212,13 +213,14 @@ def _targets(agent: AgentSpec, names: frozenset[str]) -> Found:
             yield "hands_to", f"{name} is there more than once: write it plain or as soft({name})"
 
 
-def problems_of_soft_edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Iterator[str]:
+def _soft_edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Found:
     """Yield what a session cannot change while it is open, for each agent that is to take it over."""
-    for target in (edge for edge in agent.hands_to if isinstance(edge, SoftEdge)):
+    for target in (edge for edge in agent.hands_to if isinstance(edge, SoftEdge) and edge in agents):
         ours, theirs = agent.options, agents[target].options
         differing = [name for name in _FIXED if getattr(ours, name) != getattr(theirs, name)]
         if differing:
-            yield f"{target!r}: {', '.join(differing)} cannot change on one session: write {str(target)!r}, or the same"
+            fix = f"cannot change on one session: write {str(target)!r}, or the same"
+            yield "hands_to", f"{target!r}: {', '.join(differing)} {fix}"
 
 
 def _functions(agent: AgentSpec) -> Found:

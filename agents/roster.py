@@ -11,7 +11,7 @@ import attrs
 
 from agents import ROSTER
 from agents.brief import brief_schema
-from agents.checks import problems_of_agent, problems_of_options, problems_of_soft_edges
+from agents.checks import problems_of_agent, problems_of_options
 from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
 from agents.loading import Named, RosterError, RosterProblem, Source, agents_of, import_roster, load_agent, refuse
@@ -129,12 +129,7 @@ def _checked(
     refuse(
         RosterProblem(files[name], field, text)
         for name, agent in agents.items()
-        for field, text in problems_of_agent(agent, names=frozenset(agents), human=human)
-    )
-    refuse(
-        RosterProblem(files[name], "hands_to", text)
-        for name in agents
-        for text in problems_of_soft_edges(agents[name], agents)
+        for field, text in problems_of_agent(agent, agents, human=human)
     )
     roster = Roster(agents=agents, first=next(iter(agents), ""), extras=extras, entries=entries or {})
     refuse(_problems_of_graph(roster, files))
