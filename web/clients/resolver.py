@@ -17,8 +17,6 @@ import attrs
 import structlog
 import trio
 
-from actors.supervision import in_background
-
 ANSWER_SECONDS = 4.0
 """For an answer: less than `CONNECT_SECONDS` (`web/clients/deepgram.py`), so that the reason is known."""
 LONGEST_SECONDS = ANSWER_SECONDS + 0.5
@@ -51,21 +49,13 @@ class _Lookup:
 
 @attrs.define(eq=False)
 class Resolver(trio.abc.HostnameResolver):
-    """Looks names up, while `run` runs."""
+    """Looks names up, while it has a nursery."""
 
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _kept: dict[Question, tuple[float, Addresses]] = attrs.field(factory=dict, init=False)
     _under_way: dict[Question, _Lookup] = attrs.field(factory=dict, init=False)
-    _ask: trio.MemorySendChannel[_Lookup] = attrs.field(init=False)
-    _asked: trio.MemoryReceiveChannel[_Lookup] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._ask, self._asked = trio.open_memory_channel[_Lookup](QUESTIONS)
-
-    async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            async for lookup in self._asked:
-                nursery.start_soon(self._carry_out, lookup)
+    nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    """Of the questions on their way, while there is one (`resolving`)."""
 
     async def getaddrinfo(  # noqa: PLR0917 - the interface is trio's
         self,
@@ -100,11 +90,10 @@ class Resolver(trio.abc.HostnameResolver):
 
     def _begin(self, question: Question) -> _Lookup:
         lookup = _Lookup(question)
-        try:
-            self._ask.send_nowait(lookup)
-        except trio.WouldBlock:
-            raise _refusal(lookup) from None
+        if self.nursery is None or len(self._under_way) >= QUESTIONS:
+            raise _refusal(lookup)
         self._under_way[question] = lookup
+        self.nursery.start_soon(self._carry_out, lookup)
         return lookup
 
     async def _carry_out(self, lookup: _Lookup) -> None:
@@ -146,7 +135,8 @@ async def resolving(resolver: Resolver) -> AsyncIterator[None]:
     """Have names looked up by `resolver`, for as long as the `async with` lasts."""
     before = trio.socket.set_custom_hostname_resolver(resolver)
     try:
-        async with in_background(resolver.run):
+        async with trio.open_nursery() as resolver.nursery:
             yield
+            resolver.nursery.cancel_scope.cancel(reason="the server has closed")
     finally:
         trio.socket.set_custom_hostname_resolver(before)

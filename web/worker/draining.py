@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 
 import attrs
 import hypercorn.trio.run
@@ -109,7 +109,10 @@ class Closing:
             self._send.send_nowait(number)
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with _receiver() as received:
+        if threading.current_thread() is not threading.main_thread():  # signals come to no other
+            task_status.started()
+            return
+        with receive_stops() as received:
             task_status.started()
             async for number in received:
                 if number in {signal.SIGTERM, HANG_UP}:
@@ -128,18 +131,6 @@ class Closing:
     async def _begin_when(self, trigger: Callable[[], Awaitable[object]]) -> None:
         await trigger()
         self.begin()
-
-
-async def _silence() -> AsyncIterator[int]:
-    await trio.sleep_forever()
-    yield 0
-
-
-def _receiver() -> AbstractContextManager[AsyncIterator[int]]:
-    """Receive the process's signals, where this is possible: in its main thread."""
-    if threading.current_thread() is threading.main_thread():
-        return receive_stops()
-    return nullcontext(_silence())
 
 
 def receive_stops() -> AbstractContextManager[AsyncIterator[int]]:
