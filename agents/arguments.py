@@ -222,15 +222,11 @@ def json_of(value: object) -> JSON:
         case str() | int() | float() | dict() | None:
             plain = value
         case _:
-            plain = {name: json_of(getattr(value, field)) for name, field in _fields(type(value)).items()}
+            plain = {name: json_of(getattr(value, field)) for name, field in json_names(type(value)).items()}
     return plain
 
 
-def json_names(arguments: type) -> frozenset[str]:
-    return frozenset(_fields(arguments))
-
-
-def _fields(arguments: type) -> Mapping[str, str]:
+def json_names(arguments: type) -> Mapping[str, str]:
     """Return the attributes of an argument class, by the names that the model knows."""
     if not attrs.has(arguments):
         return {}

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import attrs
 import orjson
 
-from agents.caller_words import said_name, said_need, said_place, said_timeline
+from agents.caller_words import said_by_caller
 from agents.quoting import CALLER, SpokenTurn, neutral, quoted
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.errors import RemoteProtocolError
@@ -37,13 +37,9 @@ class BriefRefused(Exception):
     """The language model's text is not a Brief."""
 
 
-def _entry(label: str, says: str, limit: int = 160) -> str:
+def _entry(label: str, says: str = "", limit: int = 160) -> str:
+    """Declare an entry; without `says` it is the outgoing agent's own, and no language model is asked for it."""
     field: str = attrs.field(default="", metadata={"label": label, "says": says, "limit": limit})
-    return field
-
-
-def _handed(label: str, limit: int) -> str:
-    field: str = attrs.field(default="", metadata={"label": label, "limit": limit})
     return field
 
 
@@ -69,8 +65,8 @@ class Brief:
     engagement: str = _entry("Engagement", "how interested they sound: a few words, from what they said")
     next_step: str = _entry("Agreed next step", "what was agreed with the customer, if anything", 240)
     recent: tuple[SpokenTurn, ...] = ()
-    reason: str = _handed("Why the call was handed to you", 500)
-    notes: str = _handed("Notes of the colleague who handed it to you", 1000)
+    reason: str = _entry("Why the call was handed to you", limit=500)
+    notes: str = _entry("Notes of the colleague who handed it to you", limit=1000)
     recorded: tuple[tuple[str, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()
 
@@ -142,8 +138,8 @@ class Brief:
 
 HANDOFF_REASON: Final = "handoff_reason"
 HANDOFF_NOTES: Final = "handoff_notes"
-_FIELDS: Final = tuple(field for field in attrs.fields(Brief) if "says" in field.metadata)
-_HANDED: Final = tuple(field for field in attrs.fields(Brief) if "label" in field.metadata and field not in _FIELDS)
+_FIELDS: Final = tuple(field for field in attrs.fields(Brief) if field.metadata.get("says"))
+_HANDED: Final = tuple(field for field in attrs.fields(Brief) if field.metadata and field not in _FIELDS)
 BRIEF_NAMES: Final = tuple(field.name for field in _FIELDS)
 _HAS_A_PLACE: Final = frozenset({*BRIEF_NAMES, HANDOFF_REASON, HANDOFF_NOTES})
 _LASTING: Final = ("name", "location", "need", "timeline", "preferences")
@@ -242,10 +238,7 @@ def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
 
 def local_extract(turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> Brief:
     """Make the best Brief that needs nobody's help: recorded facts, plain patterns, the last turns word for word."""
-    heard = Brief(
-        name=said_name(turns), location=said_place(turns), need=said_need(turns), timeline=said_timeline(turns)
-    )
-    known = heard.with_facts(facts)
+    known = Brief(recent=(), recorded=(), added=(), **said_by_caller(turns)).with_facts(facts)
     return attrs.evolve(known, summary=known.summary or _summary_of(known)).with_recent(turns)
 
 

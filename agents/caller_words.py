@@ -1,7 +1,7 @@
 """Names, places and wishes, picked out of what was said without asking a language model.
 
-Owns the patterns of the local extract: pure functions over turns, each of which returns the caller's words or an empty
-string. It prefers saying nothing to guessing: a wrong name in the next agent's greeting is worse than none. It never
+Owns the patterns of the local extract: `said_by_caller` returns the caller's words, or an empty string for what was not
+said. It prefers saying nothing to guessing: a wrong name in the next agent's greeting is worse than none. It never
 raises and never looks at what an agent said except to know what was asked.
 """
 
@@ -83,26 +83,16 @@ _SMALL: Final = word_set("of de la van von der del di da los las")
 _LEADING: Final = word_set("some a an the my our little bit of getting about maybe with")
 
 
-def said_name(turns: Sequence[SpokenTurn]) -> str:
-    """Find the name by which the caller last introduced themselves."""
-    return _last(_name_in(sentence, asked) for asked, sentence in _sentences(turns))
-
-
-def said_place(turns: Sequence[SpokenTurn]) -> str:
-    """Find where the caller last said they are."""
-    return _last(_place_in(sentence, asked) for asked, sentence in _sentences(turns))
-
-
-def said_need(turns: Sequence[SpokenTurn]) -> str:
-    """Find what the caller first said they want help with."""
-    found = (_need_in(sentence, asked) for asked, sentence in _sentences(turns))
-    return next(filter(None, found), "")
-
-
-def said_timeline(turns: Sequence[SpokenTurn]) -> str:
-    """Find the last expression of time by which the caller wants something."""
-    found = (_TIMELINE.search(sentence) for _, sentence in _sentences(turns) if not _DENIES.search(sentence))
-    return _last(match[0].strip() for match in found if match)
+def said_by_caller(turns: Sequence[SpokenTurn]) -> dict[str, str]:
+    """Find the caller's last name, place and time for what they want, and their first need, by the Brief's entries."""
+    said = list(_sentences(turns))
+    times = (_TIMELINE.search(sentence) for _, sentence in said if not _DENIES.search(sentence))
+    return {
+        "name": _first(_name_in(sentence, asked) for asked, sentence in reversed(said)),
+        "location": _first(_place_in(sentence, asked) for asked, sentence in reversed(said)),
+        "need": _first(_need_in(sentence, asked) for asked, sentence in said),
+        "timeline": _first(time[0].strip() for time in reversed(list(times)) if time),
+    }
 
 
 def _sentences(turns: Sequence[SpokenTurn]) -> Iterator[tuple[str, str]]:
@@ -222,8 +212,5 @@ def _titled(words: Sequence[str]) -> str:
     return " ".join(word if word.casefold() in _SMALL or not word.islower() else word.capitalize() for word in words)
 
 
-def _last(found: Iterator[str]) -> str:
-    kept = ""
-    for each in found:
-        kept = each or kept
-    return kept
+def _first(found: Iterator[str]) -> str:
+    return next(filter(None, found), "")

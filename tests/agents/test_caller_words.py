@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.caller_words import said_name, said_need, said_place, said_timeline
+from agents.caller_words import said_by_caller
 from agents.quoting import SpokenTurn
 from tests.examples import UNICODE
 
@@ -72,7 +72,7 @@ def asked(question: str, answer: str) -> list[SpokenTurn]:
     ],
 )
 def test_a_name_is_taken_only_when_it_was_given(question: str, answer: str, name: str) -> None:
-    assert said_name(asked(question, answer)) == name
+    assert said_by_caller(asked(question, answer))["name"] == name
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_name_is_taken_only_when_it_was_given(question: str, answer: str, name
     ],
 )
 def test_a_place_is_taken_only_when_it_was_given(question: str, answer: str, place: str) -> None:
-    assert said_place(asked(question, answer)) == place
+    assert said_by_caller(asked(question, answer))["location"] == place
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_place_is_taken_only_when_it_was_given(question: str, answer: str, pla
     ],
 )
 def test_a_need_is_a_phrase_that_fits_behind_talk_about(question: str, answer: str, need: str) -> None:
-    assert said_need(asked(question, answer)) == need.removeprefix("help with ")
+    assert said_by_caller(asked(question, answer))["need"] == need.removeprefix("help with ")
 
 
 @pytest.mark.parametrize(
@@ -144,25 +144,25 @@ def test_a_need_is_a_phrase_that_fits_behind_talk_about(question: str, answer: s
     ],
 )
 def test_a_timeline_is_kept_in_the_callers_words(answer: str, timeline: str) -> None:
-    assert said_timeline(asked("", answer)) == timeline
+    assert said_by_caller(asked("", answer))["timeline"] == timeline
 
 
 def test_a_correction_counts_more_than_what_came_before() -> None:
     turns = [*asked(NAME, "John."), *asked("Nice to meet you, John.", "Sorry, my name is Jon Smythe.")]
 
-    assert said_name(turns) == "Jon Smythe"
+    assert said_by_caller(turns)["name"] == "Jon Smythe"
 
 
 def test_the_first_need_is_the_topic() -> None:
     turns = [*asked(NEED, "Retirement planning."), *asked("", "I'm also interested in your fees.")]
 
-    assert said_need(turns) == "Retirement planning"
+    assert said_by_caller(turns)["need"] == "Retirement planning"
 
 
 def test_what_an_agent_says_is_never_taken_for_the_caller() -> None:
     turns = [SpokenTurn("qualifier", "My name is Alex, I'm in Dallas, and I can help with loans next week.")]
 
-    assert (said_name(turns), said_place(turns), said_need(turns), said_timeline(turns)) == ("", "", "", "")
+    assert [*said_by_caller(turns).values()] == ["", "", "", ""]
 
 
 words = st.text(UNICODE) | st.sampled_from([NAME, PLACE, NEED])
@@ -172,7 +172,7 @@ words = st.text(UNICODE) | st.sampled_from([NAME, PLACE, NEED])
 def test_no_words_can_break_the_extract(turns: list[SpokenTurn]) -> None:
     said = " ".join(turn.text for turn in turns)
 
-    assert len(said_name(turns)) <= len(said) + 1
-    assert len(said_place(turns)) <= len(said) + 1
-    assert len(said_need(turns)) <= len(said)
-    assert len(said_timeline(turns)) <= len(said)
+    assert len(said_by_caller(turns)["name"]) <= len(said) + 1
+    assert len(said_by_caller(turns)["location"]) <= len(said) + 1
+    assert len(said_by_caller(turns)["need"]) <= len(said)
+    assert len(said_by_caller(turns)["timeline"]) <= len(said)
