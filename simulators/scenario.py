@@ -202,8 +202,8 @@ class Scenario:
             kind, _, name = tag.partition(":")
             if kind == "agent" and name in self.agents:
                 return self.agents[name]
-        marks = (agent for agent in self.agents.values() if agent.prompt_contains)
-        return next((agent for agent in marks if agent.prompt_contains in prompt), None)
+        marked = (one for one in self.agents.values() if one.prompt_contains and one.prompt_contains in prompt)
+        return max(marked, key=lambda agent: len(agent.prompt_contains), default=None)
 
 
 def _hint(name: str, known: Collection[str]) -> str:

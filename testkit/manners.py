@@ -142,7 +142,10 @@ def replies(call: PlayedCall) -> Iterator[tuple[float, str, str]]:
 
 
 def no_fact_is_lost(call: PlayedCall) -> Iterator[str]:
-    """The next agent is told what an agent has written down, or has told the caller from a function."""
+    """The next agent is told what an agent has written down, or has told the caller from a function.
+
+    One that takes a session over has its conversation, with what its functions were given and have answered.
+    """
     known: list[_Known] = []
     asked_at = 0.0
     for entry in call.entries:
@@ -153,9 +156,10 @@ def no_fact_is_lost(call: PlayedCall) -> Iterator[str]:
                 known = [each for each in known if each.slot not in newer] + found
             case facts.HandoffAsked():
                 asked_at = entry.at
-            case facts.HandoffCommitted(to=to):
+            case facts.HandoffCommitted(to=to, how=how):
+                unheard = known if how != "soft" else [each for each in known if each.slot[0] == "fact"]
                 told = f" {_told(call, asked_at, entry.at)} "
-                for each in known:
+                for each in unheard:
                     if f" {' '.join(words_of(each.value)[:_FIRST_WORDS])} " not in told:
                         where = f"{each.value!r}, {each.where}"
                         yield f"{to} took the call over at {entry.at:.2f} s and was not told {where}"

@@ -78,6 +78,7 @@ async def play(
     script = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     played = with_doubles(roster_of(roster), functions or {})
     script.check_agents(played.functions)
+    _refuse_twins(script.knowing(played.prompts(direction)), played)
     _check(direction, agents, excused or {}, played)
     env = {**(demo.env if (demo := played.extras.demo) else {}), **(env or {})}
     call = PlayedCall(script=script, policy=policy, roster=played, bundle=BUNDLE, slice_ms=knobs.slice_ms, env=env)
@@ -121,6 +122,17 @@ def _check(direction: str, agents: str, excused: Excused, roster: Roster) -> Non
             raise CannotPlay(f"play(excused=…): {name!r} has no reason; write excused={{{name!r}: 'why'}}")
 
 
+def _refuse_twins(script: Scenario, roster: Roster) -> None:
+    """Refuse a soft handoff to an agent that the simulated service, which goes by prompts, cannot tell from another."""
+    marks = {name: agent.prompt_contains for name, agent in script.agents.items()}
+    soft = sorted({str(edge) for one in roster.agents.values() for edge in one.hands_to if one.hands_softly_to(edge)})
+    for name in soft:
+        twin = next((other for other, mark in marks.items() if other != name and mark == marks.get(name)), None)
+        if twin is not None:
+            fix = "change a word of one, or give one `prompt_contains` in the scenario"
+            raise CannotPlay(f"{name!r} takes over softly and has the prompt of {twin!r}, by which it is known: {fix}")
+
+
 def _refuse_unknown(argument: str, given: Iterable[int | str], known: Iterable[int | str]) -> None:
     names = list(known)
     for name in given:
@@ -140,12 +152,13 @@ def judge(call: PlayedCall, excused: Excused) -> None:
 
 def _how_to_excuse(broken: Iterable[str]) -> str:
     """Say what a test does about a rule of the roster's that does not hold for it."""
-    names = [name for name in (sentence.partition(":")[0] for sentence in broken) if name in {*OF_ENGLISH, "script"}]
+    found = (sentence.partition(":")[0] for sentence in broken)
+    names = [name for name in found if name in RULES and name not in {"handler", "secrets"}]
     if not names:
         return ""
     ends = "A call that is to end otherwise says so: conversation(…, ends='caller_silent'), or `ends` in the file. "
     english = "Rules such as consent judge English words. "
-    told = ends if "script" in names else english
+    told = ends if "script" in names else english if OF_ENGLISH & {*names} else ""
     return f"{told}To leave one out: play(…, excused={{{names[0]!r}: 'why'}})."
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import orjson
 import pytest
 
@@ -218,6 +219,18 @@ def test_an_agent_is_found_by_its_tag_then_by_its_prompt() -> None:
     assert scenario.agent_for(["call:CA1", "agent:closer"]) is scenario.agents["closer"]
     assert scenario.agent_for([], "You are the closer.") is scenario.agents["closer"]
     assert scenario.agent_for(["agent:nobody"], "You are lost.") is None
+
+
+def test_of_two_prompts_the_longer_one_is_the_agents() -> None:
+    scenario = parse_scenario(WHOLE)
+    begins = dict.fromkeys(scenario.agents, "You are the closer.") | {"closer": "You are the closer. You book."}
+
+    known = attrs.evolve(
+        scenario,
+        agents={name: attrs.evolve(one, prompt_contains=begins[name]) for name, one in scenario.agents.items()},
+    )
+
+    assert known.agent_for([], "You are the closer. You book.") is known.agents["closer"]
 
 
 def test_the_demo_and_the_hard_cases_are_shipped() -> None:

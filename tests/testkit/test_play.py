@@ -16,7 +16,7 @@ from agents.extras import Extras
 from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome, blocking, transfer_to_human
 from agents.roster import RosterError, default_roster, load_roster
 from agents.sentences import Sentences
-from agents.spec import AgentSpec
+from agents.spec import AgentSpec, soft
 from simulators.scenario import Scenario, ScenarioError, ScriptedCall, shipped_scenarios
 from testkit import (
     CannotPlay,
@@ -314,6 +314,27 @@ async def test_a_call_that_ends_otherwise_than_its_scenario_says_how_to_say_so(a
     call = await play(roster(), attrs.evolve(silent, ends="caller_silent"))
 
     assert call.outcome == "caller_silent"
+
+
+async def test_an_agent_that_takes_a_session_over_has_heard_what_its_functions_were_given(
+    autojump_clock: MockClock,
+) -> None:
+    call = await play(roster(mistakes.look_up_and_forget, soft("returns")), GOOD)
+    with pytest.raises(PromiseBroken, match=r"was not told 'A-1744'(?s:.*)play\(…, excused={'facts': 'why'}\)"):
+        await play(roster(mistakes.look_up_and_forget), GOOD)
+
+    call.expect_handoff("returns", how="soft")
+
+
+async def test_agents_of_one_prompt_cannot_be_told_apart_on_one_session(autojump_clock: MockClock) -> None:
+    """Else the simulated service answers as the wrong one, and the test fails for its words."""
+    softly, hard = roster(edge=soft("returns")), roster()
+    same = {name: attrs.evolve(agent, prompt="You help.") for name, agent in softly.agents.items()}
+    plain = {name: attrs.evolve(agent, prompt="You help.") for name, agent in hard.agents.items()}
+
+    with pytest.raises(CannotPlay, match=r"'returns' takes over softly and .* prompt of 'desk'.*prompt_contains"):
+        await play(attrs.evolve(softly, agents=same), GOOD)
+    await play(attrs.evolve(hard, agents=plain), GOOD)
 
 
 async def test_a_double_takes_the_place_of_a_handler_by_name(autojump_clock: MockClock) -> None:
