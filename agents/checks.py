@@ -17,8 +17,10 @@ from agents.brief import BRIEF_NAMES, largest_brief
 from agents.context import has_yield
 from agents.functions import FunctionSpec
 from agents.quoting import SPEAKERS
+from agents.sentences import PHRASES
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
+from agents.unknown import plain_words
 from protocol.deepgram import (
     AURA_SLOWEST,
     LANGUAGE,
@@ -59,11 +61,11 @@ Found = Iterator[tuple[str, str]]
 def problems_of_agent(agent: AgentSpec, agents: Mapping[str, AgentSpec], *, human: bool) -> Found:
     """Yield everything wrong with one of these agents as a field and a sentence."""
     if not _NAME.fullmatch(agent.name):
-        yield "name", f"{agent.name!r} must be a lower-case word of letters, digits and underscores"
+        yield "name", f"{quoted(agent.name)} must be a lower-case word of letters, digits and underscores"
     if agent.name in SPEAKERS:
         yield "name", f"{agent.name!r} names another speaker in transcripts: choose another name"
     if not VOICE_NAME.fullmatch(agent.voice):
-        yield "voice", f"{agent.voice!r} is not {VOICE_WANTED}"
+        yield "voice", f"{quoted(agent.voice)} is not {VOICE_WANTED}"
     for name in agent.brief_entries:
         if not _NAME.fullmatch(name) or name in BRIEF_NAMES:
             yield "brief_entries", f"{name!r} must be a lower-case word, and no entry that every Brief has"
@@ -105,11 +107,21 @@ def _words(agent: AgentSpec) -> Found:
         yield from _plain(f"sentences.{name}", text)
         if not text.strip():
             yield f"sentences.{name}", "is blank: leave it out for the English one"
+    for name in PHRASES:
+        yield from _phrases(f"sentences.{name}", getattr(says, name))
 
 
 def _plain(field: str, text: str) -> Found:
     if not {"{", "}"}.isdisjoint(text):
         yield field, "has a blank in it, and only a greeting has these: leave it out"
+    if text.strip() and not plain_words(text):
+        yield field, f"{quoted(text)} has no word in it: nobody can speak that"
+
+
+def _phrases(field: str, phrases: tuple[str, ...]) -> Found:
+    for phrase in phrases:
+        if not plain_words(phrase):
+            yield field, f"{quoted(phrase)} has no word in it: nobody says that"
 
 
 def _greeting(field: str, greeting: str) -> Found:
@@ -118,6 +130,9 @@ def _greeting(field: str, greeting: str) -> Found:
     except ValueError as error:
         yield field, f"cannot be read: {error}"
         return
+    for line in greeting.splitlines():
+        if line.strip() and not blanks_of(line):
+            yield from _plain(field, line)
     for blank in {blank for line in lines for blank in line} - _BLANKS:
         yield field, f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
     if not lines or lines[-1]:
@@ -141,8 +156,9 @@ def problems_of_options(options: AgentOptions, voice: str, *, is_all: bool = Tru
         if number is not None and not least <= number <= most:
             yield f"options.{name}", f"is {number}; write a number from {least:g} to {most:g}"
     for name, (form, wanted) in _FORMS.items():
-        value = getattr(options, name) or ()
-        for odd in (one for one in ((value,) if isinstance(value, str) else value) if not form.fullmatch(one)):
+        value = getattr(options, name)
+        values = () if value is None else (value,) if isinstance(value, str) else value
+        for odd in (one for one in values if not form.fullmatch(one)):
             yield f"options.{name}", f"{quoted(odd)} is not {wanted}"
     if len(options.listen_keyterms or ()) > MOST_KEYTERMS:
         yield "options.listen_keyterms", f"are more than {MOST_KEYTERMS}"
@@ -242,6 +258,7 @@ def _function(function: FunctionSpec) -> Found:
     if (length := len(function.description)) > PROMPT_LIMIT:
         yield ".description", f"has {length} characters, more than a whole prompt may have ({PROMPT_LIMIT}): shorten it"
     yield from _handler(function)
+    yield from _phrases(".announced_by", function.announced_by)
     if function.human and not is_phone_number(function.human):
         yield ".human", f"{function.human!r} is not a phone number: write + and 7 to 15 digits"
     if not 0 < function.deadline < math.inf:

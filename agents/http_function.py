@@ -20,6 +20,7 @@ from agents.arguments import json_names, json_of
 from agents.context import CallContext
 from agents.functions import MAYBE_DONE, Answer, FunctionFailed, FunctionSpec, Outcome
 from agents.spec import blanks_of
+from agents.spec_types import problem_with
 from protocol.fields import JSON, split_url, why_no_headers
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -148,12 +149,12 @@ def http_function(
     """
     if method not in get_args(Method):
         raise ValueError(f"method: {method!r} is not one of {', '.join(get_args(Method))}")
-    if not timeout > 0:
+    if problem_with(timeout, "timeout", float) or not timeout > 0:
         raise ValueError(f"timeout: {timeout!r} is not more than 0 seconds")
-    _refuse_url(url, arguments)
     for field, given in (("headers", headers), ("facts", facts)):
-        if not all(isinstance(each, str) for pair in (given or {}).items() for each in pair):
+        if problem_with(given or {}, field, Mapping[str, str]):
             raise ValueError(f"{field}: {given!r} is no dict of texts")
+    _refuse_url(url, arguments)
     if why := why_no_headers(headers or {}):
         raise ValueError(f"headers: {why}")
     for value in (headers or {}).values():
@@ -171,6 +172,10 @@ def http_function(
 
 
 def _refuse_url(url: str, arguments: type[object]) -> None:
+    try:
+        blanks = blanks_of(url)
+    except ValueError as error:
+        raise ValueError(f"url: {url!r} cannot be read: {error}") from error
     origin = _ORIGIN.match(url)
     if origin is None:
         wanted = "begin with https://HOST/ or {A_SETTING}/, and put blanks for arguments behind the host"
@@ -178,7 +183,7 @@ def _refuse_url(url: str, arguments: type[object]) -> None:
     if not origin[0].startswith("{"):
         split_url(origin[0], ("https", "http"), f"url: {url!r} has no host that can be asked")
     known = json_names(arguments)
-    for blank in blanks_of(url):
+    for blank in blanks:
         if not _ENV.fullmatch(blank) and blank not in known:
             raise ValueError(f"url: {{{blank}}} is no argument of {arguments.__name__}")
 

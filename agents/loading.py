@@ -21,6 +21,7 @@ from typing import TypeAlias
 import attrs
 
 from agents.spec import AgentSpec
+from protocol.fields import quoted
 
 Source: TypeAlias = str | ModuleType | AgentSpec
 Named: TypeAlias = tuple[AgentSpec, str]
@@ -197,7 +198,7 @@ def agents_of(module: ModuleType) -> list[Named]:
 def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     """Load one agent: a spec, a module, or a module's name. *Raises* `RosterError`."""
     if isinstance(source, AgentSpec):
-        return source, f"agent {source.name!r}" if roster is None else file_of(roster)
+        return source, f"agent {quoted(source.name)}" if roster is None else file_of(roster)
     package = roster.__package__ if roster is not None else None
     if isinstance(source, str) and source.startswith("."):
         if not package:

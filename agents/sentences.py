@@ -71,7 +71,7 @@ class Sentences:
 
     def all(self) -> Iterator[tuple[str, str]]:
         """Yield every sentence that is said, by the name of its field."""
-        for name, value in attrs.asdict(self, filter=lambda field, _: field.name not in _NOT_SAID).items():
+        for name, value in attrs.asdict(self, filter=lambda field, _: field.name not in ("language", *PHRASES)).items():
             if value != "" or name not in _INSTEAD:
                 yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
 
@@ -86,7 +86,8 @@ class Sentences:
         return self.fillers[0]
 
 
-_NOT_SAID: Final = frozenset({"language", "courtesies", "farewells", "waits", "passing_on"})
+PHRASES: Final = ("courtesies", "farewells", "waits", "passing_on")
+"""The fields that are understood, and not said."""
 _INSTEAD: Final = frozenset({"recording_notice", "voicemail"})
 """Empty, they leave the words to a setting."""
 ENGLISH: Final = Sentences()

@@ -60,7 +60,7 @@ def _fits(value: object, hint: Hint) -> bool:
     is_known = isinstance(hint, type) and get_origin(hint) is None and hint not in (Any, object)
     if hint is date and isinstance(value, datetime):
         return False
-    return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _HALF.search(value)))
+    return not is_known or (isinstance(value, hint) and not (isinstance(value, str) and _UNFIT.search(value)))
 
 
 def _fits_pairs(value: object, hints: Hints) -> bool:
@@ -84,8 +84,10 @@ _FITS: Mapping[Hint, Callable[[object, Hints], bool]] = {
 
 
 def _problem(value: object, name: str, hint: Hint) -> str:
-    if half := _half_in(value):
-        return f"has half a character in it, {half[0]!r}: write it whole"
+    if found := _unfit_in(value):
+        if found[0] <= "\x7f":
+            return f"has a control character in it, {found[0]!r}: leave it out"
+        return f"has half a character in it, {found[0]!r}: write it whole"
     origin: Hint = get_origin(hint)
     while origin in (Union, UnionType, Annotated):
         hint = next(each for each in get_args(hint) if each is not NoneType)
@@ -97,16 +99,16 @@ def _problem(value: object, name: str, hint: Hint) -> str:
     return f"is {_shown(value)}; write {_wanted(name, hint)}"
 
 
-_HALF: Final = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: no service takes it."""
+_UNFIT: Final = re.compile(r"[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Half of a surrogate pair, or a control character: not every service and database takes it, and nobody says it."""
 
 
-def _half_in(value: object) -> re.Match[str] | None:
+def _unfit_in(value: object) -> re.Match[str] | None:
     if isinstance(value, str):
-        return _HALF.search(value)
+        return _UNFIT.search(value)
     if isinstance(value, Mapping):
-        return _half_in([part for pair in value.items() for part in pair])
-    return next(filter(None, map(_half_in, value)), None) if isinstance(value, tuple | list) else None
+        return _unfit_in([part for pair in value.items() for part in pair])
+    return next(filter(None, map(_unfit_in, value)), None) if isinstance(value, tuple | list) else None
 
 
 def _wanted(name: str, hint: Hint) -> str:

@@ -159,6 +159,10 @@ def test_a_method_or_a_time_that_no_request_has_is_refused(changes: dict[str, ob
         ({"headers": {"X-Order": "1\r\nHost: evil.test"}}, "headers: the value of X-Order has a letter beyond"),
         ({"headers": {"X-Order": 1}}, "headers: {'X-Order': 1} is no dict of texts"),
         ({"facts": {"state": 1}}, "facts: {'state': 1} is no dict of texts"),
+        ({"facts": ["state"]}, "facts: ['state'] is no dict of texts"),
+        ({"headers": "X-Order: 1"}, "headers: 'X-Order: 1' is no dict of texts"),
+        ({"timeout": "5"}, "timeout: '5' is not more than 0 seconds"),
+        ({"url": "https://a.example/{"}, "url: 'https://a.example/{' cannot be read: Single '{'"),
     ],
 )
 def test_what_no_request_can_have_is_refused(changes: dict[str, object], told: str) -> None:
