@@ -23,7 +23,7 @@ from simulators.speech import VOICES, synthesise
 from testkit.recorded_faults import NOTICEABLE, recorded_faults
 from testkit.recording import RecordedCall
 from testkit.witness import is_of_keypad, keys_in
-from web.picture.speech import joined
+from web.picture.chart import joined
 
 USUAL_ANSWER: Final = 0.5
 """Seconds from a turn to its answer, in the simulated service."""

@@ -26,7 +26,6 @@ from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdict
 from web.calls.forgetting import ERASE
 from web.calls.rate_limits import harden
 from web.calls.unfinished import CampaignRunner, UnfinishedOrders
-from web.console.campaigns import CampaignPages
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
 from web.console.session import Sessions, SignInCheck
@@ -169,7 +168,7 @@ def create_app(
         app.register_blueprint(blueprint)
     gate = SignInCheck(context, Sessions.of(settings))
     phone = PhoneRoutes(context, gate, voice)
-    console = Console(context, views, calls, gate, phone, CampaignPages(CampaignRoutes(context)))
+    console = Console(context, views, calls, gate, phone, CampaignRoutes(context))
     app.register_blueprint(console.blueprint())
     app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)

@@ -3,6 +3,7 @@
 Every request has passed the gate (`web.console.session`). A page is a view of records and events: no logic of its own.
 The filters of the list live in the address, so a list can be kept as a bookmark; one that cannot be read is told beside
 the form and asks for nothing. A call without a journal (nothing is recorded, or the files are gone) has no picture.
+Making a campaign is the API's and the command line's: a file with mistakes wants more room than a form has.
 """
 
 import math
@@ -18,26 +19,27 @@ from quart.typing import ResponseReturnValue
 
 from actors.journal import Entry
 from store.objects import ObjectsUnavailable
+from store.orders.campaigns import Campaign
 from store.prices import costs_of
 from store.records import ANSWERED, UNANSWERED, CallRecord, RecordError, TurnRecord, encode_record
 from store.search import CallQuery
 from web.calls.call_files import RECORDING
+from web.calls.campaigns import rules_of
 from web.calls.context import AppContext
 from web.calls.forgetting import GoesOn
 from web.calls.live_calls import KnownCall
 from web.calls.shown_live import everywhere, find_elsewhere, known_as_json, shown_live
-from web.console.campaigns import CampaignPages
 from web.console.phone import PHONE_STREAM, PhoneRoutes
-from web.console.rendering import TEXT, message_page, prepare, read_files, render, static_file
+from web.console.rendering import CAMPAIGNS, TEXT, message_page, prepare, read_files, render, static_file
 from web.console.session import SignInCheck, current_session
-from web.picture.chart import read_chart
-from web.picture.speech import Speech
+from web.picture.chart import Speech, read_chart
 from web.picture.timeline import synopsis, time_map
 from web.routes.calls import CallRoutes
+from web.routes.campaigns import STATES, CampaignRoutes
 from web.routes.problems import is_name
 from web.routes.views import CallViews, no_such
 
-CALLS = "/console/calls"
+CALLS, CAMPAIGNS_PAGE = "/console/calls", "/console/campaigns"
 
 _log = structlog.stdlib.get_logger()
 
@@ -48,6 +50,8 @@ def _who() -> str:
 
 
 PAGE = 50
+MOST_CAMPAIGNS = 20
+"""On their page: each is counted anew for every request."""
 _LONGEST = 100
 OUTCOMES = (*ANSWERED, *UNANSWERED)
 """Outcomes to choose from."""
@@ -114,7 +118,7 @@ class Console:
     calls: CallRoutes
     gate: SignInCheck
     phone: PhoneRoutes
-    campaigns: CampaignPages
+    campaigns: CampaignRoutes
 
     def blueprint(self) -> Blueprint:
         """Return the routes. Blocks: templates and files are read first."""
@@ -129,7 +133,11 @@ class Console:
         routes.get("/console/")(self.home)
         routes.get("/console/live")(self.live)
         self.phone.add_to(routes)
-        self.campaigns.add_to(routes)
+        routes.get(CAMPAIGNS_PAGE)(self.campaigns_page)
+        routes.get(f"{CAMPAIGNS_PAGE}/<campaign>/export")(self.export_campaign)
+        for command in STATES:
+            turn = partial(self.turn_campaign, command)
+            routes.add_url_rule(f"{CAMPAIGNS_PAGE}/<campaign>/{command}", f"turn_{command}", turn, methods=["POST"])
         routes.get(f"{CALLS}/<name>")(self.call)
         routes.get(f"{CALLS}/<name>/record.json")(self.record)
         routes.post(f"{CALLS}/<name>/erase")(self.erase)
@@ -246,6 +254,27 @@ class Console:
             return await message_page(409, TEXT["erase"], TEXT["erase_live"])
         return Response("", 303, headers={"Location": "/"})
 
+    async def campaigns_page(self) -> ResponseReturnValue:
+        """Show the newest campaigns; the page's module asks for some of them, by name."""
+        names = request.args.getlist("name")
+        found = [one for one in await self.context.campaigns.all(MOST_CAMPAIGNS) if not names or one.name in names]
+        progress = [await self.campaigns.progress(one) for one in found]
+        return await render("campaigns.html", campaigns=list(zip(found, progress, strict=True)), rules=_rules)
+
+    async def export_campaign(self, campaign: str) -> ResponseReturnValue:
+        response = await self.campaigns.export(campaign)
+        if response.status_code == 200:
+            response.headers["Content-Disposition"] = f'attachment; filename="{campaign}.csv"'
+        return response
+
+    async def turn_campaign(self, command: str, campaign: str) -> ResponseReturnValue:
+        found = await self.campaigns.find(campaign)
+        if found is None:
+            return await message_page(404, CAMPAIGNS["title"], CAMPAIGNS["unknown"])
+        if await self.campaigns.turn_to(found, command) is None:
+            return await message_page(409, CAMPAIGNS["title"], CAMPAIGNS["canceled_already"])
+        return Response("", 303, headers={"Location": CAMPAIGNS_PAGE})
+
     @staticmethod
     async def cannot_read(exc: RecordError) -> ResponseReturnValue:
         return await message_page(500, TEXT["unreadable"], str(exc))
@@ -296,3 +325,11 @@ def _start_of(turn: TurnRecord, since: float, before: float, speech: Sequence[Sp
             return nearest
         return min((start for start in own if since <= start < turn.at), default=turn.at)
     return min((start for start in own if start >= turn.at - _EARLY and start > before), default=max(turn.at, before))
+
+
+def _rules(campaign: Campaign) -> str:
+    if (rules := rules_of(campaign.rules)) is None:
+        return CAMPAIGNS["rules_unread"]
+    hours, days = rules.hours.written()
+    pace = f"{rules.per_minute:g}"
+    return CAMPAIGNS["rules"].format(hours=hours, days=days.replace(",", ", "), pace=pace, most=rules.most_calls)

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag, Mark, MarkKind
-from web.picture.speech import Speech, joined
+from web.picture.chart import CALLER, LINE, SUMMARIZER, SWITCHBOARD, Chart, FunctionFlag, Mark, MarkKind, Speech, joined
 from web.picture.words import ELLIPSIS, MONO_ADVANCE, wrapped
 
 GUTTER = 104.0

@@ -10,7 +10,7 @@ from store.orders.campaigns import Campaign, CampaignStore, NewContact
 from tests.web.console.visitors import Visitor, signed_in
 from tests.web.fakes import Exchange, context_of, exchange
 from web.calls.campaigns import CampaignRules
-from web.console.campaigns import PAGE
+from web.console.pages import CAMPAIGNS_PAGE
 from web.console.rendering import CAMPAIGNS
 
 HOSTILE = "<script>alert(1)</script>\"'>"
@@ -28,11 +28,11 @@ async def made(there: Exchange, name: str, *outcomes: str, state: str = "running
 
 
 async def page_of(visitor: Visitor) -> str:
-    return (await visitor.ask("GET", PAGE)).text
+    return (await visitor.ask("GET", CAMPAIGNS_PAGE)).text
 
 
 def buttons(page: str) -> list[str]:
-    return re.findall(rf'action="{PAGE}/[a-z-]+/([a-z]+)"', page)
+    return re.findall(rf'action="{CAMPAIGNS_PAGE}/[a-z-]+/([a-z]+)"', page)
 
 
 async def test_without_a_campaign_the_page_says_how_to_make_one(autojump_clock: MockClock) -> None:
@@ -44,7 +44,7 @@ async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None
     await made(there, "spring", "completed", "busy")
     visitor = signed_in(there)
     page = await page_of(visitor)
-    alone = [(await visitor.ask("GET", f"{PAGE}?name={name}")).text for name in ("spring", "autumn")]
+    alone = [(await visitor.ask("GET", f"{CAMPAIGNS_PAGE}?name={name}")).text for name in ("spring", "autumn")]
 
     assert '<progress max="3" value="2"' in page
     assert "2 of 3 numbers · " in page
@@ -62,10 +62,10 @@ async def test_its_buttons_pause_it_go_on_and_cancel_it(autojump_clock: MockCloc
     await made(there, "spring")
     visitor, seen = signed_in(there), list[list[str]]()
     for command in ("pause", "resume", "cancel"):
-        answer = await visitor.send(f"{PAGE}/spring/{command}")
-        assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+        answer = await visitor.send(f"{CAMPAIGNS_PAGE}/spring/{command}")
+        assert (answer.status_code, answer.headers["location"]) == (303, CAMPAIGNS_PAGE)
         seen.append(buttons(await page_of(visitor)))
-    late = [await visitor.send(f"{PAGE}/spring/{command}") for command in ("pause", "cancel")]
+    late = [await visitor.send(f"{CAMPAIGNS_PAGE}/spring/{command}") for command in ("pause", "cancel")]
     found = await context_of(there).campaigns.find("spring")
 
     assert seen == [["resume", "cancel"], ["pause", "cancel"], []]
@@ -98,7 +98,7 @@ async def test_why_a_campaign_is_paused_is_told_as_text(autojump_clock: MockCloc
 async def test_the_results_are_a_file(autojump_clock: MockClock) -> None:
     there = exchange()
     await made(there, "spring", "completed")
-    answer = await signed_in(there).ask("GET", f"{PAGE}/spring/export")
+    answer = await signed_in(there).ask("GET", f"{CAMPAIGNS_PAGE}/spring/export")
 
     assert answer.headers["content-disposition"] == 'attachment; filename="spring.csv"'
     assert len(answer.text.splitlines()) == 4
@@ -106,7 +106,7 @@ async def test_the_results_are_a_file(autojump_clock: MockClock) -> None:
 
 async def test_only_the_newest_are_shown(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     there = exchange()
-    monkeypatch.setattr("web.console.campaigns.MOST", 2)
+    monkeypatch.setattr("web.console.pages.MOST_CAMPAIGNS", 2)
     for name in ("spring", "summer", "autumn"):
         await made(there, name)
     page = await page_of(signed_in(there))
@@ -119,6 +119,6 @@ async def test_a_database_that_is_away_is_told(autojump_clock: MockClock, monkey
         raise DatabaseUnavailable("calls.db: locked")
 
     monkeypatch.setattr(CampaignStore, "all", away)
-    answer = await signed_in(exchange()).ask("GET", PAGE)
+    answer = await signed_in(exchange()).ask("GET", CAMPAIGNS_PAGE)
 
     assert (answer.status_code, answer.headers["retry-after"], "calls.db" in answer.text) == (503, "10", False)
