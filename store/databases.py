@@ -176,7 +176,7 @@ class SqliteDatabase:
             except DatabaseRefused as exc:
                 raise self._refuse(exc) from exc
             except (sqlite3.Error, OSError) as exc:
-                if _is_damaged(exc):
+                if type(exc) is sqlite3.DatabaseError:  # it is no database, or a broken one: that does not pass
                     raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
@@ -273,11 +273,6 @@ def _ask_for_log(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-def _is_damaged(error: BaseException) -> bool:
-    """Tell whether SQLite says of a file that it is no database, or a broken one: that does not pass."""
-    return type(error) is sqlite3.DatabaseError
 
 
 def _identity(file: str) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ blocks.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -42,6 +42,9 @@ SMALL = 32 * 2**20
 QUICK_SECONDS = 0.7
 """For that, the wait for others included: a fleet takes its database for lost after a second without an answer."""
 COPIES = "replicas, archived write-ahead log, backups and snapshots of PostgreSQL, for as long as they are kept"
+FREE_SPACE = "PostgreSQL's files of {}, until others are written over them: repeat it with --vacuum"
+STILL_SEEN = "rows of {} that a transaction which goes on can still see: repeat it when that is over"
+"""Where bytes of tables stay, and what takes them away."""
 LOCK_SECONDS = 5
 """For a table to be free; behind a VACUUM FULL that waits, everybody else waits too."""
 SEEN_SECONDS = 5.0
@@ -101,7 +104,8 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
         with psycopg.connect(conninfo_of(url), autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
-            tables = _Tables(connection, refused, took, _get_now(connection))
+            ((now,),) = connection.execute(_NOW).fetchall()
+            tables = _Tables(connection, refused, took, now)
             for table, size in connection.execute(_OURS, [list(PERSONAL)]).fetchall():
                 tables.clean(table, size, full=full)
             if refused:  # PostgreSQL warns, and goes on
@@ -113,22 +117,7 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
             left = _renew_log(connection, math.inf if full else MOST_SEGMENTS)
     except psycopg.Error as exc:
         raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {told(exc)}") from exc
-    return Vacuumed(took, [*(say(where) for say, where in tables.left.items()), *left, COPIES])
-
-
-def _get_now(connection: Connection) -> str:
-    ((now,),) = connection.execute(_NOW).fetchall()
-    return str(now)
-
-
-def _looks(until: float) -> Iterator[bool]:
-    """Go on to look until then, ever less often; yield whether a look is the last one."""
-    pause, longest = SEEN_PAUSES
-    while time.monotonic() <= until:
-        yield False
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
-    yield True
+    return Vacuumed(took, [*(where.format(", ".join(names)) for where, names in tables.left.items()), *left, COPIES])
 
 
 @attrs.frozen
@@ -143,39 +132,33 @@ class _Tables:
     took: dict[str, float]
     now: str
     until: float = attrs.field(factory=lambda: time.monotonic() + SEEN_SECONDS)
-    left: dict[Callable[[Sequence[str]], str], list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    left: dict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    """The names of the tables, by `FREE_SPACE` and `STILL_SEEN`."""
 
     def clean(self, table: str, size: int, *, full: bool) -> None:
         """Write a table anew, again and again while others can see deleted rows of it.
 
         Once they are gone from one table, no other one is seen: so the small ones, which are soon written, come first.
         """
-        began = time.monotonic()
-        for is_last in _looks(self.until):
+        began, (pause, longest) = time.monotonic(), SEEN_PAUSES
+        while True:
+            is_last = time.monotonic() > self.until
             if not _is_written_anew(self.connection, table, size, full=full):
-                self.left[free_space].append(table)
+                self.left[FREE_SPACE].append(table)
                 break
             if self.refused:
                 return
             if not self._is_seen(table):
                 break
             if is_last:
-                self.left[still_seen].append(table)
+                self.left[STILL_SEEN].append(table)
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
         self.took[table] = round(time.monotonic() - began, 3)
 
     def _is_seen(self, table: str) -> bool:
         return self.connection.execute(_IS_SEEN, [self.now, table]).fetchall() != [(False,)]
-
-
-def free_space(tables: Sequence[str]) -> str:
-    """Say that bytes stay in tables, and what takes them away."""
-    names = ", ".join(tables)
-    return f"PostgreSQL's files of {names}, until others are written over them: repeat it with --vacuum"
-
-
-def still_seen(tables: Sequence[str]) -> str:
-    names = ", ".join(tables)
-    return f"rows of {names} that a transaction which goes on can still see: repeat it when that is over"
 
 
 def _write_anew(connection: Connection, table: str, seconds: float = 0) -> None:
@@ -223,4 +206,4 @@ def let_overwrite(url: str) -> Sequence[str]:
         return vacuum(url, full=False).left
     except OSError as exc:
         _log.warning("not_vacuumed", why=str(exc))  # autovacuum will
-        return [free_space(["every table"]), LOG_NOT_OURS, COPIES]
+        return [FREE_SPACE.format("every table"), LOG_NOT_OURS, COPIES]

@@ -29,11 +29,11 @@ from store.databases import SqliteDatabase
 from store.erasing import ERASED, Subject
 from store.fleet.pages import (
     COPIES,
+    FREE_SPACE,
     LOG_NOT_OURS,
     PERSONAL,
-    free_space,
+    STILL_SEEN,
     let_overwrite,
-    still_seen,
     vacuum,
 )
 from store.orders.queue import NewOrder
@@ -389,7 +389,7 @@ async def test_what_a_replica_holds_back_and_what_others_use_is_said(workers: Wo
         left = await trio.to_thread.run_sync(let_overwrite, workers.url)
         connection.execute("SELECT pg_drop_replication_slot('away')")
 
-    assert (left[0], left[2:]) == (free_space(["calls"]), [COPIES])
+    assert (left[0], left[2:]) == (FREE_SPACE.format("calls"), [COPIES])
     assert "that replication, archiving or wal_keep_size holds back" in left[1]
 
 
@@ -424,7 +424,7 @@ async def test_rows_that_somebody_can_still_see_are_said_to_be_left_and_are_gone
         done = await trio.to_thread.run_sync(partial(vacuum, workers.url, full=full))
         last = found_in(everything_of(cluster))
 
-    assert held.left == [still_seen([*held.took]), COPIES]
+    assert held.left == [STILL_SEEN.format(", ".join(held.took)), COPIES]
     assert {"calls", "slots"} <= held.took.keys()
     assert ("base", NAME) in kept
     assert (done.left, last) == ([COPIES], set())
