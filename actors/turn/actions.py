@@ -94,6 +94,13 @@ class Actions(TurnState):
         self.at.cut = self.now
         self.forget()
 
+    def drop_answer(self) -> None:
+        """The same, but for a clip: it is not the service's, which has stopped what it says."""
+        if self.sounds_wanted:
+            self.set_aside()
+        self.at.cut = self.now
+        self.forget()
+
     def false_start(self) -> None:
         """Nobody has spoken: resume the reply that was cut, or have the lost turn answered."""
         self.wait_anew()  # nobody could speak into it

@@ -124,7 +124,8 @@ def end_of_callers_silence(state: TurnState) -> float:
     patience = deadlines.farewell_noise if state.has_parted else patience
     noise = deadlines.longest_turn if state.is_asked_out or state.has_parted else deadlines.shortest_word
     silent = max(state.callers_turn_since, at.refused) + patience
-    return max(silent, at.key + deadlines.digit_pause, at.voiced + noise if state.is_loud else AT_ONCE)
+    told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # what they have pressed so far, if anything
+    return max(silent, told, at.voiced + noise if state.is_loud else AT_ONCE)
 
 
 # The rules
@@ -228,8 +229,8 @@ RULES: tuple[Rule, ...] = (
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
     Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), do(Actions.ask_caller),
          "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; "
-         "`farewell_noise` behind a goodbye; a key + `digit_pause`; a voice + `shortest_word`, + `longest_turn` before "
-         "a goodbye",
+         "`farewell_noise` behind a goodbye; a key + `digit_pause` + `goodbye_onset`; a voice + `shortest_word`, + "
+         "`longest_turn` before a goodbye",
          end_of_callers_silence),
 )  # fmt: skip
 RULES_IN = {phase: tuple(each for each in RULES if phase in each.phases) for phase in Phase}

@@ -201,7 +201,7 @@ VOICE = Table("voice", VoiceState, {
         LATE: do(Actions.set_aside, when="something sounds that a start may cut"),
     },
     Signal.TOLD_HEARD: {
-        IDLE: do(Actions.drop, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
+        IDLE: do(Actions.drop_answer, when="they converse"), COMING: to(CUT, Actions.drop, when="they converse"),
     },
     events.CallerSaid: {
         IDLE: do(Actions.drop, when="an answer sounds") + do(Actions.forget),

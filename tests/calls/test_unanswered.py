@@ -20,7 +20,7 @@ from protocol.deepgram import (
     ServiceWarning,
 )
 from tests.actors.fakes import END, ROSTER
-from tests.calls.by_hand import STARTED, HandCall, a_call, sentence
+from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.faults.short import filler_clips
 
 DEADLINES = CallPolicy().deadlines
@@ -134,3 +134,40 @@ async def test_nobody_is_asked_whether_they_are_there_while_they_press_keys(auto
         asked = [each.message for each in call.far.said(InjectAgentMessage)]
         assert ENGLISH.still_there not in asked
         assert [told.content for told in call.far.said(InjectUserMessage)] == ["The caller pressed 1 2 on the keypad."]
+
+
+async def test_nor_is_anybody_asked_at_the_end_of_a_long_entry(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        for key in "12345678":
+            await call.phone.press(key)
+            await call.far.hear_for(1.8)
+        told = await call.far.hear(InjectUserMessage)
+        await call.far.say(STARTED, ConversationText("user", told.content), *sentence(1, "Thank you.", 1.0))
+        await call.far.hear_for(3)
+
+        assert call.far.said(InjectAgentMessage) == []
+        assert call.phone.heard(1) == 1.0
+
+
+@pytest.mark.parametrize("behind", [0.1, 0.5])
+@pytest.mark.parametrize("noise", [0.9, 1.1])
+async def test_a_clip_is_heard_whole_though_the_service_takes_what_it_is_told_for_the_caller(
+    noise: float, behind: float, autojump_clock: MockClock
+) -> None:
+    """A turn is asked again after a noise; the service says UserStartedSpeaking before the echo of it."""
+    async with a_call(clips={(ROSTER.agents["first"].voice, ENGLISH.filler): voice(3, 1.0).data}) as call:
+        await call.greet()
+        await call.speak("What does it cost?")
+        asked = call.phone.now
+        await call.far.hear_for(noise)
+        await call.speak("", 0.2, heard=False)
+        told = await call.far.hear(InjectUserMessage)
+        await call.far.hear_for(behind)
+        await call.far.say(STARTED, ConversationText("user", told.content))
+        await call.far.hear_for(1.5)
+        await call.far.say(*sentence(1, "It is free.", 1.0))
+        await call.far.hear_for(2)
+
+        assert (call.phone.heard(3), call.phone.heard(1)) == (1.0, 1.0)
+        assert max(call.phone.silences(asked, asked + 6)) <= BUDGET

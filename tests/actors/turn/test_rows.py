@@ -111,9 +111,12 @@ VOICE_CASES: dict[str, Case] = {
     "a late filler that is needed again is heard": (
         {"debt": OWED, "late_filler": FIRST}, [AgentSaid(FIRST)],
         {"voice": COMING, "reply": LastReply(SpeechKind.FILLER, FIRST)}, []),
-    "what is told cuts what sounds": (
-        {"sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
+    "what is told cuts an answer that sounds": (
+        {"sounding": True, "sounds_wanted": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
         {"caller": CallerState.QUIET, "sounding": False}, [Aside.CUT, Aside.FORGET]),
+    "what is told cuts no clip": (
+        {"sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
+        {"caller": CallerState.QUIET, "sounding": True}, []),
     "what is told cuts what comes": (
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
         {"voice": CUT}, [Aside.CUT, Aside.FORGET]),
