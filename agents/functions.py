@@ -70,7 +70,9 @@ class Answer:
 
     def text(self) -> str:
         """Write the content as the string that the wire wants."""
-        return self.content if isinstance(self.content, str) else orjson.dumps(self.content).decode()
+        if isinstance(self.content, str) and self.content.strip():  # some models refuse an empty text
+            return self.content
+        return orjson.dumps(self.content).decode()
 
 
 @attrs.frozen

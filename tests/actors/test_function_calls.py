@@ -258,6 +258,11 @@ async def test_a_function_call_that_is_cancelled_gives_no_answer(autojump_clock:
     assert trio.current_time() == 2.0
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_an_answer_without_a_letter_is_json_since_some_models_refuse_an_empty_one(blank: str) -> None:
+    assert orjson.loads(Answer(blank).text()) == blank
+
+
 def test_answers_and_errors_are_written_as_json_text() -> None:
     assert answer_text({"ok": True, "next": "Grüße"}) == '{"ok":true,"next":"Grüße"}'
     assert orjson.loads(error_text('say "no"')) == {"error": 'say "no"'}
