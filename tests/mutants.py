@@ -344,7 +344,7 @@ MUTANTS = (
         11,
         "a function's effect happens once: a session that is lost while it is at work is forgotten",
         "actors/record/conversation.py",
-        "return self._at_work.get(call, session) != session or ",
+        "return self._at_work.get(call, (session,))[0] != session or ",
         "return ",
         ("tests/calls/test_handlers.py",),
     ),

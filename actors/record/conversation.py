@@ -84,11 +84,10 @@ class Conversation:
     _turns_handed_on: int = attrs.field(default=0, init=False)
     """How many turns the caller had had when the call was last handed on."""
     _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_as_line, _of_line, is_final=_is_over), init=False)
-    _answers: dict[tuple[str, str], str] = attrs.field(factory=dict, init=False)
-    """The answers to the functions of the caller's last turn."""
-    _at_work: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
-    """The functions of the caller's last turn whose handlers are at work, or were when their session ended."""
-
+    _answers: dict[tuple[str, str], tuple[str, int]] = attrs.field(factory=dict, init=False)
+    """The answers to functions, each with how much had been said, of which the caller had not heard when they spoke."""
+    _at_work: dict[tuple[str, str], tuple[int, int]] = attrs.field(factory=dict, init=False)
+    """The sessions of the functions whose handlers are at work, or were when it ended, each with the same."""
     _recalled: list[tuple[str, object, str]] = attrs.field(factory=list, init=False)
     """The functions of that turn on an earlier stream, whose arguments are known as they were written down."""
 
@@ -103,18 +102,29 @@ class Conversation:
         """Note a function of the last turn on an earlier stream; without an `answer` its handler was broken off."""
         self._recalled.append((name, json_or(arguments, arguments), answer))
 
-    def add_caller(self, text: str, *, is_answered: bool = False) -> None:
-        """Note a turn of the caller's; one that `is_answered` by the last reply stands before it."""
+    def add_caller(self, text: str, *, is_answered: bool = False, session: int = 0) -> None:
+        """Note a turn of the caller's, told by a session; one that `is_answered` by the last reply stands before it."""
         self._said.append(CallerTurn(text))
         if is_answered and self._said.recent[-2:-1] == [self.last_reply]:
             self._said.recent[-2:] = reversed(self._said.recent[-2:])
-        self._answers.clear()
-        self._at_work.clear()
-        self._recalled.clear()
+        self._forget_functions(session)
         self.functions_in_turn = 0
         self.caller_turns += 1
         self.turns_to_answer += not is_answered
         self._caller_spoke.unpark_all()
+
+    def _forget_functions(self, session: int) -> None:
+        """Take what the model asks for from now on for new wishes of the caller's, where they have heard of the last.
+
+        Their words before that are more of the same turn: one sentence may come as two.
+        """
+        answers, work, unheard = self._answers.items(), self._at_work.items(), self._is_unheard_since
+        self._answers = {call: answer for call, answer in answers if unheard(answer[1])}
+        self._at_work = {call: begun for call, begun in work if begun[0] == session or unheard(begun[1])}
+        self._recalled.clear()
+
+    def _is_unheard_since(self, index: int) -> bool:
+        return not any(isinstance(said, Heard) and said.text for said in self._since(index))
 
     async def wait_caller(self) -> None:
         await self._caller_spoke.park()
@@ -138,7 +148,7 @@ class Conversation:
     def add_function(self, call: CompletedCall, facts: Mapping[str, str], *, repeatable: bool = False) -> None:
         """Note an answered function call, and what it recorded. What failed may be tried again: `repeatable`."""
         if not repeatable:
-            self._answers[comparable(call.name, call.arguments)] = call.response
+            self._answers[comparable(call.name, call.arguments)] = call.response, self.length
             self.done.add(call.name)
         self._said.append(call)
         self.record(facts)
@@ -150,17 +160,17 @@ class Conversation:
             self.facts[name] = value
 
     def earlier_answer(self, name: str, arguments: str, *, acts: bool = True) -> str | None:
-        """Return the answer this very call got in this very turn of the caller.
+        """Return the answer this very call got in this very turn of the caller, or of which they have not heard.
 
         A restarted session is asked the unanswered turn again, and may call again what was done already. What does not
         act decides, and the caller has come back on another stream: it is decided anew.
         """
         call = comparable(name, arguments)
         recalled = self._recall_answers(*call) if acts else ()
-        return self._answers.get(call) or next(filter(None, recalled), None)
+        return next(filter(None, (self._answers.get(call, ("",))[0], *recalled)), None)
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
-        self._at_work[comparable(name, arguments)] = session
+        self._at_work[comparable(name, arguments)] = session, self.length
 
     def end_function(self, name: str, arguments: str) -> None:
         self._at_work.pop(comparable(name, arguments), None)
@@ -168,7 +178,7 @@ class Conversation:
     def is_broken_off(self, name: str, arguments: str, session: int) -> bool:
         """Say whether an earlier session has left this very call, in this very turn, while its handler was at work."""
         call = comparable(name, arguments)
-        return self._at_work.get(call, session) != session or "" in self._recall_answers(*call)
+        return self._at_work.get(call, (session,))[0] != session or "" in self._recall_answers(*call)
 
     def _recall_answers(self, name: str, arguments: str) -> Iterator[str]:
         """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off."""

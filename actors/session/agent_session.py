@@ -341,7 +341,7 @@ class AgentSession:
         return told[1] >= (trio.current_time() if turn.is_loud else turn.at.voiced)  # else they have said it again
 
     def _note_turn(self, text: str, shown: str, *, is_answered: bool = False) -> None:
-        self.state.conversation.add_caller(text, is_answered=is_answered)
+        self.state.conversation.add_caller(text, is_answered=is_answered, session=self.number)
         self.state.journal.note(TurnHeard(self.agent.name, shown))
         for name in self.agent.likely_readers(self.before):
             self.state.mail.writer.want()

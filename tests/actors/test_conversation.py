@@ -156,10 +156,44 @@ def test_a_function_called_again_in_the_same_turn_gets_the_answer_it_had() -> No
     assert talk.earlier_answer("end_conversation", CALL.arguments) is None
 
 
-def test_a_function_called_again_in_another_turn_is_run_again() -> None:
-    talk = conversation("Five.", CALL, "Five, I said.")
+def test_a_function_called_again_when_the_caller_has_heard_of_its_answer_is_run_again() -> None:
+    talk = conversation("Five.", CALL, said("qualifier", "Thank you."), "Five, I said.")
 
     assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+
+
+def test_words_of_the_callers_before_they_have_heard_of_it_ask_for_nothing_anew() -> None:
+    before, unheard = said("qualifier", "Let me note that."), said("qualifier", "Thank you.", heard=0.0)
+    talk = conversation("I would say.", before, CALL, unheard, "Five.", "Hello?")
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
+    talk.add_reply(said("qualifier", "Thank you."))
+    assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
+    talk.add_caller("Five, I said.")
+    assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+
+
+def test_of_two_functions_the_one_is_run_again_that_the_caller_has_heard_of() -> None:
+    other = attrs.evolve(CALL, name="schedule_followup")
+    talk = conversation("Five.", CALL, said("qualifier", "Thank you."), other, "And on Tuesday.")
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) is None
+    assert talk.earlier_answer(other.name, other.arguments) == other.response
+
+
+def test_work_that_goes_on_while_the_caller_speaks_is_known_to_be_broken_off_when_its_session_is() -> None:
+    talk = conversation("Five.")
+    talk.begin_function(CALL.name, CALL.arguments, 1)
+
+    talk.add_caller("Hello?", session=1)
+    assert not talk.is_broken_off(CALL.name, CALL.arguments, 1)
+    assert talk.is_broken_off(CALL.name, CALL.arguments, 2)
+
+    talk.add_caller("Is anybody there?", session=2)
+    assert talk.is_broken_off(CALL.name, CALL.arguments, 2)
+    talk.add_reply(said("qualifier", "I do not know whether it is booked."))
+    talk.add_caller("Then do it again, please.", session=2)
+    assert not talk.is_broken_off(CALL.name, CALL.arguments, 2)
 
 
 def test_a_function_that_failed_may_be_tried_again() -> None:
@@ -211,6 +245,7 @@ def test_an_answer_holds_for_one_turn_of_the_caller() -> None:
     talk = conversation("Five.", CALL)
 
     assert talk.earlier_answer(CALL.name, CALL.arguments) == CALL.response
+    talk.add_reply(said("qualifier", "Thank you."))
     talk.add_caller("Five, I said.")
     assert talk.earlier_answer(CALL.name, CALL.arguments) is None
 

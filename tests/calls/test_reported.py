@@ -260,3 +260,55 @@ async def test_keys_that_are_pressed_while_a_function_is_at_work_are_told_at_onc
         assert "4 7 1 1" in told.content
         assert [call.phone.heard(tone) for tone in (1, 2, 3)] == [1.0, 1.0, 2.0]
         assert len(call.facts(FunctionAnswered)) == 1
+
+
+# gojargo/jargo#76, livekit/agents#3702: what the model calls again when the caller speaks on is done twice
+
+BOOK = calls("look_up")
+
+
+@pytest.mark.parametrize("behind", [0.1, 1.5])
+@pytest.mark.parametrize(
+    "is_heard", [False, True], ids=["of which they have heard nothing", "of which they have heard"]
+)
+async def test_a_function_is_done_once_until_the_caller_has_heard_of_it(
+    is_heard: bool, behind: float, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Book it for Tuesday.")
+        await call.far.say(*sentence(1, "I will see to that.", 0.5), BOOK)
+        await call.far.hear(FunctionCallResponse)
+        await call.far.say(*(sentence(2, "It is booked for Tuesday.", 1.0) if is_heard else []))
+        await call.far.hear_for(behind)
+        await call.speak("Please.", 0.5)
+        await call.far.say(BOOK)
+        await call.far.hear(FunctionCallResponse)
+        await call.far.say(*sentence(3, "It is booked.", 1.0))
+        await call.far.hear_for(3)
+
+        first, again = call.facts(FunctionAnswered)
+        assert (first.result, again.result) == (first.result, first.result)
+        assert (again.took > 0) is is_heard
+        assert call.phone.heard(3) == 1.0
+
+
+@pytest.mark.parametrize("is_told_before", [True, False])
+async def test_a_function_is_done_once_though_the_caller_speaks_while_its_session_is_lost(
+    is_told_before: bool, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Book it for Tuesday.")
+        await call.far.say(*sentence(1, "I will see to that.", 0.3), BOOK)
+        await call.far.hear_for(0.1)
+        if is_told_before:
+            await call.speak("Hello?", 0.3)
+        call.far.socket.drop()
+        call.far = await call.service.live()
+        if not is_told_before:
+            await call.speak("Hello?", 0.3)
+        await call.far.say(BOOK)
+        answer = await call.far.hear(FunctionCallResponse)
+
+        assert "broken off" in answer.content
