@@ -18,8 +18,9 @@ from store.records import CallRecord, RecordError, decode_record
 _CUT = "SELECT call_sid, about || coalesce(note, '') FROM cut_calls"
 _NOTES = """SELECT call_sid, note FROM call_notes
     WHERE NOT EXISTS (SELECT FROM live_calls WHERE live_calls.call_sid = call_notes.call_sid)"""
-_ERASE = """WITH notes AS (DELETE FROM call_notes WHERE call_sid = ANY(%(sids)s))
-DELETE FROM cut_calls WHERE call_sid = ANY(%(sids)s)"""
+_ERASE = f"""WITH notes AS (DELETE FROM call_notes WHERE call_sid = ANY(%(sids)s)),
+unheard AS ({statements.UNHEARD})
+DELETE FROM cut_calls WHERE call_sid = ANY(%(sids)s)"""  # noqa: S608 - constants
 _log = structlog.stdlib.get_logger()
 
 

@@ -34,10 +34,15 @@ _FREE = f"""SELECT slot FROM slots
 _EMPTY = "key = NULL, worker = NULL, since = NULL, lapses = NULL"
 _SECONDS = "%(seconds)s * interval '1 second'"
 
-ENROL = """WITH cap AS (INSERT INTO account (id, max_calls, next_turn) VALUES (1, %(max_calls)s, clock_timestamp())
+UNHEARD = """DELETE FROM commands WHERE NOT EXISTS
+    (SELECT FROM workers WHERE workers.worker = commands.worker)"""
+"""What was told to a worker while it left: there are words of calls in it. The whole table is read."""
+
+ENROL = f"""WITH unheard AS ({UNHEARD}),
+cap AS (INSERT INTO account (id, max_calls, next_turn) VALUES (1, %(max_calls)s, clock_timestamp())
     ON CONFLICT (id) DO UPDATE SET max_calls = excluded.max_calls WHERE account.max_calls <> excluded.max_calls),
 more AS (INSERT INTO slots (slot) SELECT generate_series(1, %(max_calls)s) ON CONFLICT DO NOTHING)
-INSERT INTO workers (worker) VALUES (%(worker)s)"""
+INSERT INTO workers (worker) VALUES (%(worker)s)"""  # noqa: S608 - constants
 
 REFILL = """WITH cap AS (INSERT INTO account (id, max_calls, next_turn) VALUES (1, %(max_calls)s, clock_timestamp())
     ON CONFLICT DO NOTHING),
@@ -118,15 +123,13 @@ cut AS (INSERT INTO cut_calls (call_sid, about, note, died)
     SELECT lost.call_sid, lost.about, notes.note, lost.beat FROM lost LEFT JOIN notes USING (call_sid)
     ON CONFLICT (call_sid) DO UPDATE SET note = coalesce(excluded.note, cut_calls.note) RETURNING 1),
 freed AS (UPDATE slots SET {_EMPTY} FROM dead WHERE slots.worker = dead.worker),
-unheard AS (DELETE FROM commands WHERE worker IN (SELECT worker FROM dead)
-    OR NOT EXISTS (SELECT FROM workers WHERE workers.worker = commands.worker)),
+unheard AS (DELETE FROM commands USING dead WHERE commands.worker = dead.worker),
 buried AS (DELETE FROM workers USING dead WHERE workers.worker = dead.worker RETURNING workers.worker)
 SELECT (SELECT worker FROM buried), (SELECT count(*) FROM cut)"""  # noqa: S608 - constants
 """Close what the longest dead worker held: the worker that locks its row does it, and no other does it again.
 
 Notes of calls that it had not reported go with it. One whose beat is to come has not beaten since the clock was set
-back. What was told to a worker while it left goes,
-too: there are words of calls in it.
+back.
 """
 
 LEAVE = f"""WITH lost AS (DELETE FROM live_calls WHERE worker = %(worker)s RETURNING call_sid),

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +21,7 @@ from store import outbox, tokens
 from store.calls import DatabaseRefused, DatabaseUnavailable, MemoryRecords
 from store.checkpoints import keep_news
 from store.databases import Arguments, Rows, for_postgres
+from store.erasing import Subject
 from store.fleet import driver, statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_cut, close_dead
@@ -876,15 +878,45 @@ async def test_who_has_asked_and_loses_the_database_has_asked_all_the_same(worke
     assert answers == [Answers([], silent=1)]
 
 
-async def test_what_was_told_to_a_worker_as_it_left_is_not_kept(workers: Workers) -> None:
+@pytest.mark.parametrize("then", ["another starts", "another dies", "somebody is forgotten"])
+async def test_what_was_told_to_a_worker_as_it_left_is_not_kept(workers: Workers, then: str) -> None:
     """It was there when the other one looked, and gone when the answer was kept."""
-    one, other = await workers.join(2, "one"), await workers.join(2, "other")
-    for worker in ("gone", "other"):
+    one, dead = await workers.join(2, "one"), await workers.join(2, "dead")
+    for worker in ("gone", "one", "dead"):
         execute(workers.url, f"INSERT INTO commands (worker, call_sid, body) VALUES ('{worker}', '', 'words')")  # noqa: S608
 
-    await close_dead(one.database, one.worker)
+    match then:
+        case "another starts":
+            await workers.join(2, "third")
+        case "another dies":
+            execute(workers.url, OLDER, "dead")
+            await close_dead(one.database, one.worker)
+            await workers.join(2, "in its place")
+        case _:
+            await one.erase(Subject("+15557650000"))
 
-    assert execute(workers.url, "SELECT worker FROM commands") == [(other.worker,)]
+    left = {worker for (worker,) in execute(workers.url, "SELECT worker FROM commands")}
+    assert left == {"one", "dead"} - ({dead.worker} if then == "another dies" else set())
+
+
+async def test_while_nobody_is_dead_nothing_is_read_to_close_the_dead(workers: Workers) -> None:
+    """Every worker asks for that with each beat; and rows that were deleted long ago may be there for a backup."""
+    await workers.join(2000, "one")
+    for into in (
+        "commands (worker, call_sid, body) SELECT 'one', '', ''",
+        "live_calls (key, call_sid, worker, about) SELECT n, n, 'one', ''",
+        "call_notes (call_sid, note) SELECT n, ''",
+    ):
+        execute(workers.url, f"INSERT INTO {into} FROM generate_series(1, 2000) n")
+    execute(workers.url, "ANALYZE")
+
+    with psycopg.connect(workers.url) as connection:
+        explain = f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statements.REAP}"
+        plan = [line for (line,) in connection.execute(explain.encode(), {"worker": "one"})]
+
+    read = [line.strip() for line in plan if re.search(r"on (commands|live_calls|call_notes|slots)", line)]
+    assert len(read) >= 4
+    assert [line for line in read if "Scan" in line and "never executed" not in line] == []
 
 
 async def test_a_note_is_read_by_any_worker_and_goes_with_its_call(workers: Workers) -> None:
