@@ -1,7 +1,7 @@
 """The calls under way, on disk: a process that is killed leaves a record of every call it cuts.
 
-`Checkpoints` writes down, every 0.8 s, what the record of each running call would say so far, in a log
-(`store/running_log.py`) that belongs to this process as long as it holds the lock beside it. The kernel lets go of a
+`Checkpoints` writes down, when a call begins and every 0.8 s, what the record of each running call would say so far, in
+a log (`store/running_log.py`) that belongs to this process as long as it holds the lock beside it. The kernel lets go of a
 lock when its process dies, in whatever way and in whatever container; so a log whose lock can be had is an orphan. The
 process that gets it (the next start, or another worker) keeps its records and removes it. A call that ended in order
 has its own record, and is taken out of the log; of one that both were written of, the record that knows more is kept.
@@ -9,7 +9,7 @@ No call waits for any of it: a disk that is slow, full or stuck costs the checkp
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TypeAlias, TypeVar, TypeVarTuple
 import attrs
 import structlog
 import trio
+from trio.lowlevel import ParkingLot
 
 from protocol.errors import one_line
 from store.calls import CallRecords
@@ -60,7 +61,7 @@ class Checkpoints:
     folder: Path
     records: CallRecords
     every: float = 0.8
-    """Seconds between two rounds."""
+    """Seconds between two rounds; a call that begins is written down at once."""
     adopt_every: float = 30.0
     _own: RunningLog = attrs.field(
         default=attrs.Factory(lambda self: RunningLog(self.folder, uuid.uuid4().hex), takes_self=True), init=False
@@ -73,11 +74,16 @@ class Checkpoints:
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS), init=False)
     _failing: bool = attrs.field(default=False, init=False)
     _rounds: int = attrs.field(default=0, init=False)
+    _begun: dict[str, SoFar] = attrs.field(factory=dict, init=False)
+    """Calls that have begun and were not asked yet."""
+    _news: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     @contextmanager
     def keeping(self, call_sid: str, so_far: SoFar) -> Iterator[None]:
         """Keep a call written down for as long as the `with` lasts: leave it once its own record is saved."""
         self._calls[call_sid] = so_far
+        self._begun[call_sid] = so_far
+        self._news.unpark_all()
         try:
             yield
         finally:
@@ -92,14 +98,28 @@ class Checkpoints:
                 nursery.start_soon(self._adopt_on)
                 while True:
                     await self.write()
-                    await trio.sleep(self.every)
+                    with trio.move_on_after(self.every):
+                        await self._write_begun()
         finally:
             with trio.move_on_after(LAST_ROUND_SECONDS, shield=True):
                 await self.write()
                 await self._in_thread(self._own.leave)
 
+    async def _write_begun(self) -> None:
+        """Write down each call that begins, and ask no other: else a process that dies now leaves no word of it."""
+        while True:
+            while not self._begun:
+                await self._news.park()
+            begun, self._begun = self._begun, {}
+            await self._write(begun)
+
     async def write(self) -> None:
-        has_news = await self._take_news()
+        """Ask each call what is new, and write that down."""
+        self._begun.clear()
+        await self._write(self._calls)
+
+    async def _write(self, calls: Mapping[str, SoFar]) -> None:
+        has_news = await self._take_news(calls)
         if not (has_news or self._is_one_over or self._failing or self._own.is_stale):
             return
         was_failing, self._failing, self._is_one_over = self._failing, True, False
@@ -111,10 +131,10 @@ class Checkpoints:
             if not was_failing:
                 _log.warning("checkpoints_not_written", why=one_line(exc), calls=len(self._calls))
 
-    async def _take_news(self) -> bool:
-        """Ask each call what is new, a few in one turn of the scheduler: nobody hears anything meanwhile."""
+    async def _take_news(self, calls: Mapping[str, SoFar]) -> bool:
+        """Ask calls what is new, a few in one turn of the scheduler: nobody hears anything meanwhile."""
         has_news = False
-        for number, (call_sid, so_far) in enumerate(list(self._calls.items()), 1):
+        for number, (call_sid, so_far) in enumerate(list(calls.items()), 1):
             is_running = self._calls.get(call_sid) is so_far
             if is_running and (running := so_far()) is not None:
                 has_news = True

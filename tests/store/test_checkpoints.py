@@ -1,6 +1,7 @@
 """The state of running calls outlives their process; what ended in order is not kept twice."""
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from actors.supervision import in_background
 from store.calls import DatabaseUnavailable, MemoryRecords
@@ -383,6 +385,36 @@ async def test_a_call_that_is_over_leaves_no_checkpoint(folder: Path) -> None:
         nursery.cancel_scope.cancel()
 
     assert entries(folder) == []
+
+
+async def test_a_call_is_written_down_as_soon_as_it_begins_and_no_other_one_is_asked_for_that(folder: Path) -> None:
+    checkpoints, asked = Checkpoints(folder, MemoryRecords(), every=3600.0), Counter[str]()
+
+    def ask(call_sid: str) -> RunningRecord:
+        asked[call_sid] += 1
+        return RunningRecord(attrs.evolve(CUT, call_sid=call_sid))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoints.run)
+        with ExitStack() as calls:
+            for sids in (["CA1"], ["CA2", "CA3"], ["CA4"]):
+                for sid in sids:
+                    calls.enter_context(checkpoints.keeping(sid, partial(ask, sid)))
+                await wait_until(lambda: written(folder)[-1:] == sids[-1:])
+            assert written(folder) == ["CA1", "CA2", "CA3", "CA4"]
+            assert asked == {"CA1": 1, "CA2": 1, "CA3": 1, "CA4": 1}
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_call_of_which_nothing_is_known_yet_is_asked_once_and_then_with_the_next_round(folder: Path) -> None:
+    checkpoints, asked = Checkpoints(folder, MemoryRecords(), every=3600.0), Counter[str]()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoints.run)
+        with checkpoints.keeping("CA1", lambda: asked.update(["CA1"])):
+            await wait_all_tasks_blocked()
+        assert asked["CA1"] == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_second_stream_of_a_call_is_kept_when_the_first_one_ends_late(folder: Path) -> None:
