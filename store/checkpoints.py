@@ -1,11 +1,11 @@
 """The calls under way, on disk: a process that is killed leaves a record of every call it cuts.
 
 `Checkpoints` writes down, when a call begins and every 0.8 s, what the record of each running call would say so far, in
-a log (`store/running_log.py`) that belongs to this process as long as it holds the lock beside it. The kernel lets go of a
-lock when its process dies, in whatever way and in whatever container; so a log whose lock can be had is an orphan. The
-process that gets it (the next start, or another worker) keeps its records and removes it. A call that ended in order
-has its own record, and is taken out of the log; of one that both were written of, the record that knows more is kept.
-No call waits for any of it: a disk that is slow, full or stuck costs the checkpoints, and the log says so.
+a log (`store/running_log.py`) that belongs to this process as long as it holds the lock beside it. The kernel lets go
+of a lock when its process dies, in whatever way and in whatever container; so a log whose lock can be had is an orphan.
+The process that gets it (the next start, or another worker) keeps its records and removes it. A call that ended in
+order has its own record, and is taken out of the log; of one that both were written of, the record that knows more is
+kept. No call waits for any of it: a disk that is slow, full or stuck costs the checkpoints, and the log says so.
 """
 
 import uuid

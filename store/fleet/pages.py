@@ -53,10 +53,8 @@ SEEN_PAUSES = (0.02, 0.5)
 """Between two looks for that: the first, and the longest one."""
 PLAIN_SECONDS = 20
 """For a plain VACUUM of one table (autovacuum goes on with it), and for a checkpoint."""
-LOG_NOT_OURS = (
-    "PostgreSQL's write-ahead log, until its files are used again: this role may not ask for that"
-    " (GRANT pg_checkpoint, pg_monitor TO it)"
-)
+LOG = "PostgreSQL's write-ahead log, until its files are used again:"
+LOG_NOT_OURS = f"{LOG} this role may not ask for that (GRANT pg_checkpoint, pg_monitor TO it)"
 MOST_SEGMENTS = 16
 """Used segments of the write-ahead log that are written over without being asked: 256 MB, as PostgreSQL comes."""
 _SAMPLES = "pg_statistic"
@@ -97,12 +95,14 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
 
     Nobody can use a table while it is written.
 
-    Raises: `OSError`: with `full` a table is in use; or one cannot be reached, or belongs to somebody else.
+    Raises: `OSError`: with `full` a table is in use; or one cannot be reached, or belongs to somebody else; or a pooler
+    is between: its sessions are others' in a moment, and our limits of time would stay in them.
     """
     took, refused = dict[str, float](), list[str]()
     try:
         with psycopg.connect(conninfo_of(url), autocommit=True, connect_timeout=LOCK_SECONDS) as connection:
             connection.add_notice_handler(lambda notice: refused.append(str(notice.message_primary)))
+            _refuse_pooler(connection)
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
             ((now,),) = connection.execute(_NOW).fetchall()
             tables = _Tables(connection, refused, took, now)
@@ -118,6 +118,12 @@ def vacuum(url: str, *, full: bool) -> Vacuumed:
     except psycopg.Error as exc:
         raise OSError(f"not vacuumed after {', '.join(took) or 'none'}: {told(exc)}") from exc
     return Vacuumed(took, [*(where.format(", ".join(names)) for where, names in tables.left.items()), *left, COPIES])
+
+
+def _refuse_pooler(connection: Connection) -> None:
+    ((session,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
+    if session != connection.info.backend_pid:  # PgBouncer names sessions of its own
+        raise OSError("a pooler is between. Set DATABASE_URL to PostgreSQL itself for `switchboard forget --vacuum`")
 
 
 @attrs.frozen
@@ -193,7 +199,7 @@ def _renew_log(connection: Connection, most: float) -> Sequence[str]:
     except psycopg.errors.InsufficientPrivilege:
         return [LOG_NOT_OURS]
     except psycopg.Error as exc:
-        return [f"PostgreSQL's write-ahead log, until its files are used again: {told(exc)}"]
+        return [f"{LOG} {told(exc)}"]
     if kept or ready:
         held = f"{kept} that replication, archiving or wal_keep_size holds back, and {ready} that wait to be used again"
         return [f"files of PostgreSQL's write-ahead log: {held}"]
@@ -206,4 +212,4 @@ def let_overwrite(url: str) -> Sequence[str]:
         return vacuum(url, full=False).left
     except OSError as exc:
         _log.warning("not_vacuumed", why=str(exc))  # autovacuum will
-        return [FREE_SPACE.format("every table"), LOG_NOT_OURS, COPIES]
+        return [FREE_SPACE.format("every table"), f"{LOG} {exc}", COPIES]

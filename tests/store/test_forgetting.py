@@ -45,6 +45,7 @@ from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 from tests.store.samples import FULL
 from tests.store.throw_away_postgres import Cluster
+from tests.store.ways_between import way_to
 from tests.web.fakes import API_TOKEN, LEAD, LINE, Scratched, client_of, context_of, exchange, record, settings
 from web.app import create_app
 from web.calls.admission import Admission
@@ -471,6 +472,25 @@ async def test_a_role_that_may_ask_for_no_checkpoint_is_told_what_it_lacks(worke
 
     assert before == [LOG_NOT_OURS, COPIES]
     assert after == [COPIES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [False, True], ids=["small", "full"])
+async def test_no_limit_of_ours_is_left_in_the_sessions_of_a_pooler(
+    cluster: Cluster, workers: Workers, full: bool
+) -> None:
+    """It hands a session to others after each statement, with all that was set in it."""
+    with psycopg.connect(workers.url) as connection:
+        connection.execute("CREATE TABLE orders (number text)")
+    async with way_to(cluster.folder, names_sessions=True) as way:
+        overwrite = partial(vacuum, way.url, full=True) if full else partial(let_overwrite, way.url)
+        try:
+            said = str(await trio.to_thread.run_sync(overwrite))
+        except OSError as exc:
+            said = str(exc)
+
+    assert "a pooler is between. Set DATABASE_URL to PostgreSQL itself" in said
+    assert full or "every table" in said
 
 
 @pytest.mark.slow
