@@ -60,9 +60,9 @@ class SchemaRefused(Exception):
 class ArgumentsRefused(Exception):
     """A model's arguments do not fit; each problem tells the model what was wrong and what to send instead."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.problems = tuple(problems)
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__(" ".join(self.problems))
 
     def content(self) -> str:
         """Answer the function call: there is no error flag on the wire, so the content says it."""

@@ -18,7 +18,7 @@ import trio
 from outcome import Error
 from trio.testing import MockClock
 
-from actors.session.function_results import UnfitOutcome, checked
+from actors.session.function_results import UnfitOutcome, checked, words_of_failure
 from actors.supervision import describe, leaves
 from agents.arguments import json_of
 from agents.functions import (
@@ -31,6 +31,7 @@ from agents.functions import (
     FunctionSpec,
     HandOff,
     Outcome,
+    TransferToHuman,
 )
 from agents.roster import Roster
 from simulators.toml_reader import nearest
@@ -86,6 +87,8 @@ class HandlerFailed:
     function: str
     what: str
     place: str = ""
+    has_worked: bool = False
+    """Whether the call went on as if nothing were wrong."""
 
 
 def _double(outcome: Outcome | Exception, after: float = 0.0) -> Double:
@@ -177,8 +180,9 @@ def watched(
                         failures.append(HandlerFailed(at, spec.name, told))
                         raise FunctionFailed("It did not work.")
                     outcome = await _until_deaf(returned)
-                if problem := _unfit(outcome) or _unknown_agent(outcome, roster):
-                    noted.append(HandlerFailed(at, spec.name, problem))
+                    problem, lacks = _unfit(outcome) or _unknown_agent(outcome, roster), _undeclared(outcome, spec)
+                if problem or lacks:
+                    noted.append(HandlerFailed(at, spec.name, problem or lacks, has_worked=not problem))
                 return outcome
             finally:
                 if watch.place:
@@ -237,9 +241,18 @@ def _raising(at: float, function: str, failures: list[HandlerFailed]) -> Iterato
     finally:
         error = None if has_returned else sys.exception()
         raised = [one for one in leaves(error) if not isinstance(one, trio.Cancelled)] if error is not None else []
-        if raised and not isinstance(raised[0], FunctionFailed | ArgumentsRefused):
-            place = place_in(raised[0].__traceback__)
-            failures.append(HandlerFailed(at, function, f"it raised {describe(raised[0])}", place))
+        if raised and (what := _mistake(raised[0])):
+            failures.append(HandlerFailed(at, function, what, place_in(raised[0].__traceback__)))
+
+
+def _mistake(error: BaseException) -> str:
+    """Say what is wrong with what a handler raised; empty for its own words to the model."""
+    if isinstance(error, FunctionFailed):
+        try:
+            words_of_failure(error)
+        except UnfitOutcome as unfit:
+            return str(unfit)
+    return "" if isinstance(error, FunctionFailed | ArgumentsRefused) else f"it raised {describe(error)}"
 
 
 def arguments_read(roster: Roster, agent: str, function: str, arguments: str) -> str:
@@ -257,6 +270,22 @@ def _unfit(outcome: object) -> str:
     except UnfitOutcome as unfit:
         return str(unfit)
     return ""
+
+
+def _undeclared(outcome: object, spec: FunctionSpec) -> str:
+    """Say what the function's spec does not tell of this outcome: the roster proves by it that each call can end."""
+    match outcome:
+        case EndCall() if not spec.ends_call:
+            lacks = "ends_call=True"
+        case HandOff(back=True) if not spec.leads_back:
+            lacks = "leads_back=True"
+        case HandOff(to=to, back=False) if not spec.leads_to:
+            lacks = f"leads_to={to!r}"
+        case TransferToHuman() if spec.human is None:
+            lacks = f"human={outcome.number!r}"
+        case _:
+            return ""
+    return f"it returned {type(outcome).__name__}, and its FunctionSpec does not say so: write {lacks}"
 
 
 def _unknown_agent(outcome: object, roster: Roster) -> str:

@@ -51,10 +51,13 @@ def handlers_work(call: PlayedCall) -> Iterator[str]:
     """A handler of the roster's own raises nothing but what is for the model, returns an outcome, and is in time."""
     for failed in call.failures:
         place = f", in {failed.place}" if failed.place else ""
-        yield (
-            f"the handler of {failed.function} had a mistake at {failed.at:.2f} s{place}: {failed.what}; the model was "
-            "told that it did not work (raise FunctionFailed for what can go wrong)"
-        )
+        told = "; the model was told that it did not work (raise FunctionFailed for what can go wrong)"
+        broken = f"the handler of {failed.function} had a mistake at {failed.at:.2f} s{place}: {failed.what}"
+        yield broken if failed.has_worked else broken + told
+    for line in call.logs:
+        if line["event"] == "handler_abandoned":
+            fix = "let trio.Cancelled through, and give a shield a deadline"
+            yield f"the handler of {line['function']} was abandoned, since it goes on although it was cancelled: {fix}"
 
 
 def the_script_is_played(call: PlayedCall) -> Iterator[str]:

@@ -123,14 +123,16 @@ class SpinWatch(trio.abc.Instrument):
 
 
 def place_in(trace: TracebackType | None) -> str:
-    """Name the line where something was raised: the innermost that is no library's, else the innermost."""
+    """Name the line where something was raised: the innermost that is no library's, else the innermost.
+
+    It is empty for an error that was made and put into a group, and raised nowhere.
+    """
     lines = []
     while trace is not None:
         lines.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
     own = [line for line in lines if not any(part in line[0] for part in _LIBRARIES)]
-    file, number = (own or lines)[-1]
-    return f"{file}:{number}"
+    return "{}:{}".format(*(own or lines)[-1]) if lines else ""
 
 
 def _place_of(frame: FrameType) -> str:

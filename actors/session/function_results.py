@@ -17,6 +17,7 @@ import orjson
 from actors.supervision import describe
 from agents.functions import Answer, EndCall, FunctionFailed, HandOff, Outcome, TransferToHuman
 from protocol.fields import JSON
+from protocol.phone_numbers import is_phone_number
 
 LARGEST_ANSWER = 16_384
 """Bytes of an answer's JSON text. A model that talks on a telephone has no use for more."""
@@ -44,7 +45,10 @@ def checked(outcome: object) -> Outcome:
         case EndCall():
             return _texts(EndCall, outcome)
         case TransferToHuman():
-            return _texts(TransferToHuman, outcome)
+            plain = _texts(TransferToHuman, outcome)
+            if plain.number and not is_phone_number(plain.number):
+                raise UnfitOutcome(f"number is {_excerpt(plain.number)}, no phone number: write + and 7 to 15 digits")
+            return plain
         case CoroutineType():
             outcome.close()
             raise UnfitOutcome("the handler returned a coroutine: await it")
@@ -58,6 +62,8 @@ def words_of_failure(failed: FunctionFailed) -> tuple[str, str]:
     says, cause = failed.says, failed.cause
     if not isinstance(says, str):
         raise UnfitOutcome(f"FunctionFailed has {_a(says)} to say: write it as text")
+    if not says.strip():
+        raise UnfitOutcome("FunctionFailed has nothing to say: write a sentence for the model")
     if isinstance(cause, BaseException):
         return str.__str__(says), describe(cause)
     known = str.__str__(cause) if isinstance(cause, str) else f"({_a(cause)}: write the cause as text)"

@@ -234,6 +234,7 @@ def test_a_validator_of_attrs_tells_the_model_its_sentence_and_no_more(sent: dic
 
 
 def test_the_content_of_a_refusal_is_json_for_the_model() -> None:
+    assert ArgumentsRefused("One sentence.").problems == ("One sentence.",)
     refused = ArgumentsRefused(["`rating` is missing."])
 
     assert orjson.loads(refused.content())["problems"] == ["`rating` is missing."]

@@ -2,7 +2,7 @@
 
 import asyncio  # noqa: TID251 - the mistake
 import time
-from typing import cast
+from typing import NoReturn, cast
 
 import attrs
 import trio
@@ -11,9 +11,12 @@ from agents.functions import (
     END_CONVERSATION,
     Answer,
     CallContext,
+    EndCall,
+    FunctionFailed,
     FunctionSpec,
     HandOff,
     Outcome,
+    TransferToHuman,
     handoff_to_next_agent,
 )
 from agents.roster import Roster, load_roster
@@ -72,6 +75,41 @@ async def look_up_and_catch_all_within_a_scope(arguments: Order, context: CallCo
 
 async def look_up_and_raise(arguments: Order, context: CallContext) -> Outcome:
     raise KeyError("order")
+
+
+async def look_up_and_make_a_group(arguments: Order, context: CallContext) -> Outcome:
+    raise ExceptionGroup("both", [KeyError("order"), FunctionFailed("No.")])
+
+
+class _Unread(dict[str, str]):
+    def items(self) -> NoReturn:
+        raise LookupError("the rows are gone")
+
+
+async def look_up_and_return_what_cannot_be_read(arguments: Order, context: CallContext) -> Outcome:
+    return Answer(_Unread(state="sent"))
+
+
+async def look_up_and_say_no_words(arguments: Order, context: CallContext) -> Outcome:
+    raise FunctionFailed(" ")
+
+
+async def look_up_and_end_unasked(arguments: Order, context: CallContext) -> Outcome:
+    return EndCall("task_complete")
+
+
+async def look_up_and_hand_on_unasked(arguments: Order, context: CallContext) -> Outcome:
+    return HandOff("returns", "no reason")
+
+
+async def look_up_and_put_through_to_nowhere(arguments: Order, context: CallContext) -> Outcome:
+    return TransferToHuman("wants a person", number="extension 7")
+
+
+async def look_up_behind_a_shield(arguments: Order, context: CallContext) -> Outcome:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(100)
+    return Answer("late")
 
 
 async def look_up_with_asyncio(arguments: Order, context: CallContext) -> Outcome:

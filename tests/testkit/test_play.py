@@ -105,6 +105,33 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
             GOOD,
             r"handler: .* look_up had a mistake at \d+\.\d\d s, in .*mistakes.py:\d+: .* KeyError",
         ),
+        (mistakes.look_up_and_make_a_group, GOOD, r"handler: .* at \d+\.\d\d s: it raised KeyError: 'order'"),
+        (
+            mistakes.look_up_and_return_what_cannot_be_read,
+            GOOD,
+            r"handler: .* in .*mistakes.py:\d+: it raised LookupError: the rows are gone",
+        ),
+        (
+            mistakes.look_up_and_say_no_words,
+            GOOD,
+            r"handler: .*mistakes.py:\d+: FunctionFailed has nothing to say: write a sentence",
+        ),
+        (
+            mistakes.look_up_and_end_unasked,
+            GOOD,
+            r"handler: .* returned EndCall, .* write ends_call=True\n",
+        ),
+        (mistakes.look_up_and_hand_on_unasked, GOOD, r"handler: .* returned HandOff, .* write leads_to='returns'"),
+        (
+            mistakes.look_up_and_put_through_to_nowhere,
+            GOOD,
+            r"handler: .* number is 'extension 7', no phone number: write \+ and 7",
+        ),
+        (
+            mistakes.look_up_behind_a_shield,
+            GOOD,
+            r"handler: .* look_up was abandoned, .* a shield a deadline",
+        ),
         (
             mistakes.look_up_with_asyncio,
             GOOD,
@@ -150,6 +177,13 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
         *("handoff without consent", "goodbye cut", "filler only", "blocking handler", "fact lost", "blocking below"),
         *(
             "handler raises",
+            "handler raises a group",
+            "handler returns what cannot be read",
+            "handler fails without words",
+            "ends undeclared",
+            "hands on undeclared",
+            "puts through to nowhere",
+            "handler behind a shield",
             "handler of asyncio",
             "handler of a step of asyncio",
             "handler that catches all",
