@@ -235,6 +235,7 @@ async def begin_at_once(client: TlsClient, service: ssl.SSLContext, count: int) 
             peer = trio.SSLStream(trio.SocketStream(theirs), service, server_side=True)
             nursery.start_soon(peer.send_all, b"welcome")
             await stream.secure(connection)
+            await stream.write(b"hello")
             await stream.read()
     for connection, pair in zip(connections, pairs, strict=True):
         client.note(connection)

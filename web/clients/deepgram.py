@@ -15,7 +15,7 @@ comes, and each has a whole handshake (`web.sockets.versions`).
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
 import httpx
@@ -140,6 +140,7 @@ async def _upgrade(
         path=url.raw_path.decode(),
         client_extra_headers=headers,
     )
+    connection._stream_lock = nullcontext()  # type: ignore[assignment]  # of several senders; there is one
     try:
         with trio.move_on_at(deadline) as patience:
             if url.scheme == "wss":
@@ -157,7 +158,7 @@ async def _upgrade(
 
 
 def open_socket(
-    url: str, headers: list[tuple[bytes, bytes]], client: TlsClient
+    url: httpx.URL | str, headers: list[tuple[bytes, bytes]], client: TlsClient
 ) -> AbstractAsyncContextManager[PacedWebSocket]:
     """Open one WebSocket for as long as the `async with` lasts.
 
@@ -231,4 +232,5 @@ def voice_agent_connector(
 ) -> Callable[[], AbstractAsyncContextManager[PacedWebSocket]]:
     """Return a function that opens one Voice Agent socket, as `open_socket` does."""
     tell_unknown(TRIO_WEBSOCKET)
-    return partial(open_socket, url, [(b"Authorization", b"Token " + api_key.encode())], TlsClient(ssl_context))
+    headers = [(b"Authorization", b"Token " + api_key.encode())]
+    return partial(open_socket, httpx.URL(url), headers, TlsClient(ssl_context))

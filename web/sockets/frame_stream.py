@@ -67,11 +67,13 @@ class FrameStream:
             self._come_already = self._tls.opened(b"")
 
     async def secure(self, tls: Tls) -> None:
-        """Make the handshake of TLS, and go on over it. *Raises* `ssl.SSLError`, an `OSError`."""
+        """Make the handshake of TLS, and go on over it: the end of it is sent with what is written first.
+
+        *Raises* `ssl.SSLError`, an `OSError`.
+        """
         while not tls.shake_hands():
             await self.write(tls.sealed(b""))
             tls.hear(await self.read())
-        await self.write(tls.sealed(b""))
         self._tls, self._come_already = tls, tls.opened(b"")
 
     # Reading
