@@ -88,13 +88,20 @@ async def _run_to_its_record(call: "Call") -> CallRecord:
 def _record_builder_of(
     plan: CallPlan, services: CallServices, scribe: Scribe | None, redaction: CallRedaction
 ) -> RecordBuilder:
+    trace_id = services.trace_id(plan.call_sid)
+    recording = services.recording_at(plan.call_sid) if scribe is not None and scribe.records_audio else ""
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    begun = CallRecord("", "", "", plan.caller, plan.line, started, 0.0, "", metadata=plan.metadata)
+    begun = CallRecord(
+        *("", "", "", plan.caller, plan.line, started, 0.0, ""),
+        metadata=plan.metadata,
+        trace_id=trace_id,
+        recording=recording,
+    )
     if plan.resumption is not None:
         earlier = plan.resumption.record
         begun = attrs.evolve(earlier, caller=plan.caller, line=plan.line, metadata=plan.metadata or earlier.metadata)
-    recording = services.recording_at(plan.call_sid) if scribe is not None and scribe.records_audio else ""
-    return RecordBuilder(attrs.evolve(begun, trace_id=services.trace_id(plan.call_sid), recording=recording), redaction)
+        begun = attrs.evolve(begun, trace_id=trace_id, recording=recording)
+    return RecordBuilder(begun, redaction)
 
 
 def _state_of(plan: CallPlan, services: CallServices, roster: Roster, journal: Journal) -> CallState:

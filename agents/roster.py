@@ -43,7 +43,8 @@ class Roster:
         """Return the roster of one call: its order says which agent is the first, or the called number does."""
         inbound = self.extras.inbound
         called = inbound.get(line) or inbound.get("") if direction == INBOUND else ""
-        return attrs.evolve(self, first=self.entry(chosen) or called or self.first)
+        first = self.entry(chosen) or called or self.first
+        return self if first == self.first else attrs.evolve(self, first=first)
 
     @property
     def begins(self) -> AgentSpec:

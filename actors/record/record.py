@@ -123,7 +123,8 @@ class RecordBuilder:
 
     def __attrs_post_init__(self) -> None:
         earlier = self._known
-        self._known = attrs.evolve(earlier, why="", extracted={})
+        if earlier.why or earlier.extracted:
+            self._known = attrs.evolve(earlier, why="", extracted={})
         self._now = earlier.duration
         self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
         for turn in earlier.transcript:

@@ -38,11 +38,12 @@ _AS_ASCII = frozenset({b"connection", b"sec-websocket-extensions", b"sec-websock
 
 def why_no_upgrade(request: h11.Request) -> str:
     """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well."""
-    fields = dict(request.headers)
+    headers = list(request.headers) if request.method.upper() == b"GET" else []
+    fields = dict(headers)
     asks = fields.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in fields.get(b"connection", b"").lower()
-    if request.method.upper() != b"GET" or not asks:
+    if not asks:
         return ""
-    for name, value in request.headers:
+    for name, value in headers:
         if name in _AS_ASCII and not value.isascii():
             return f"{name.decode()} is not ASCII"
     if request.http_version < b"1.1":
