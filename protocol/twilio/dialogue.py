@@ -18,7 +18,6 @@ from protocol.twilio.codec import decode_addressed, media_tail
 class StreamState(enum.Enum):
     __hash__ = object.__hash__  # `Enum` has one in Python, and every mark looks its state up
 
-    AWAITING_CONNECTED = enum.auto()
     AWAITING_START = enum.auto()
     STREAMING = enum.auto()
     STOPPED = enum.auto()
@@ -27,12 +26,6 @@ class StreamState(enum.Enum):
 Transitions: TypeAlias = dict[StreamState, dict[type[messages.FromTwilio], StreamState]]
 
 TRANSITIONS: Transitions = {
-    StreamState.AWAITING_CONNECTED: {
-        messages.StreamConnected: StreamState.AWAITING_START,
-        messages.StreamStarted: StreamState.STREAMING,
-        messages.StreamStopped: StreamState.STOPPED,
-        messages.UnknownEvent: StreamState.AWAITING_CONNECTED,
-    },
     StreamState.AWAITING_START: {
         messages.StreamConnected: StreamState.AWAITING_START,
         messages.StreamStarted: StreamState.STREAMING,
@@ -59,7 +52,7 @@ TRANSITIONS: Transitions = {
 class MediaStreamDialogue:
     """Our end: give it every frame that arrives, in order."""
 
-    state: StreamState = StreamState.AWAITING_CONNECTED
+    state: StreamState = StreamState.AWAITING_START
     stream_sid: str = ""
     _last_key: str = attrs.field(default="", init=False)
     """The number of the last key's message."""

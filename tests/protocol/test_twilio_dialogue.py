@@ -107,7 +107,7 @@ class PhoneNetworkDialogue:
     """Twilio's end: numbers what it sends, and takes commands for its own stream only."""
 
     account_sid: str = ""
-    state: StreamState = StreamState.AWAITING_CONNECTED
+    state: StreamState = StreamState.AWAITING_START
     stream_sid: str = ""
     sequence: int = 0
     chunk: int = 0
