@@ -19,7 +19,7 @@ from protocol.deepgram import (
     InjectUserMessage,
     ServiceWarning,
 )
-from tests.actors.fakes import END, ROSTER
+from tests.actors.fakes import END, ROSTER, calls
 from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.faults.short import filler_clips
 
@@ -171,3 +171,22 @@ async def test_a_clip_is_heard_whole_though_the_service_takes_what_it_is_told_fo
 
         assert (call.phone.heard(3), call.phone.heard(1)) == (1.0, 1.0)
         assert max(call.phone.silences(asked, asked + 6)) <= BUDGET
+
+
+async def test_a_noise_into_a_filler_that_comes_no_faster_than_it_is_spoken_asks_for_no_rest_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Is Tuesday free?")
+        await call.far.say(*sentence(1, "Let me look.", 1.0), calls("look_up"))
+        await call.far.hear(FunctionCallResponse)
+        asked = await call.far.hear(InjectAgentMessage)
+        await call.far.say(voice(9, 0.04), ConversationText("assistant", asked.message))
+        for _ in range(12):
+            await call.far.hear_for(0.04)
+            await call.far.say(voice(9, 0.04))
+        await call.speak("", 0.2, heard=False)
+        told = await call.far.hear(InjectUserMessage)
+
+        assert told.content == "Is Tuesday free?"

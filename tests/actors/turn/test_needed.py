@@ -514,6 +514,16 @@ def test_the_second_sentence_of_a_filler_is_a_filler_though_the_first_was_heard_
     assert turn.reply.kind is SpeechKind.FILLER
 
 
+@pytest.mark.parametrize(("gap", "kind"), [(0.05, SpeechKind.FILLER), (0.15, SpeechKind.ANSWER)])
+def test_a_filler_that_comes_no_faster_than_it_is_spoken_is_a_filler_to_its_end(gap: float, kind: SpeechKind) -> None:
+    turn = on_floor()
+    began: list[Step] = [(5.2, Signal.AUDIO_BEGAN), (5.2, AgentSaid(FIRST)), (5.4, Signal.PLAYED)]
+
+    play(turn, [*caller_says(1), *began, (5.4 + gap, Signal.AUDIO_BEGAN)])
+
+    assert turn.reply.kind is kind
+
+
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_session_that_is_lost_behind_a_noise_in_its_answer_leaves_the_rest_to_be_asked_for(is_answered: bool) -> None:
     begun = [*reply(3)[:2]] if is_answered else [(3.0, Signal.AUDIO_BEGAN)]
