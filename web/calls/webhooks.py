@@ -20,9 +20,9 @@ from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry, JournalReader
 from actors.supervision import keep_running
-from store.calls import CallRecords
+from store.calls import CallRecords, readable_record
 from store.outbox import LAST, Event, Outbox, event_id
-from store.records import TRANSFERRING, CallRecord, RecordError
+from store.records import TRANSFERRING, CallRecord
 from store.search import MOST, CallQuery, CallSummary
 from web.calls.work_queue import WorkQueue
 
@@ -178,31 +178,23 @@ class Webhooks:
         said = "webhook_dead" if is_dead else "webhook_failed"
         tell(said, id=event.id, call_sid=event.call_sid, kind=event.kind, tries=event.tries, why=why)
 
-    async def sweep(self) -> int:
-        """Keep the ends of calls that were never kept, as of a killed process; return how many. Raises: `OSError`."""
+    async def sweep(self) -> None:
+        """Keep the ends of calls that were never kept, as of a killed process. Raises: `OSError`."""
         await self.outbox.prune()
         since = await self.outbox.since()
         if since is None:
-            return 0
+            return
         began = datetime.fromtimestamp(max(since, time.time() - 86_400), UTC).isoformat(timespec="milliseconds")
-        query, found = CallQuery(since=began, limit=MOST), 0
+        query = CallQuery(since=began, limit=MOST)
         while summaries := await self.records.search(query):
-            found += await self._keep_missing([one for one in summaries if _is_long_over(one)])
+            await self._keep_missing([one for one in summaries if _is_long_over(one)])
             query = attrs.evolve(query, before=summaries[-1].key)
-        return found
 
-    async def _keep_missing(self, summaries: list[CallSummary]) -> int:
+    async def _keep_missing(self, summaries: list[CallSummary]) -> None:
         ids = {event_id(one.call_sid, ENDED, LAST): one.call_sid for one in summaries}
-        count = 0
         for missing in await self.outbox.unknown(list(ids)):
-            try:
-                record = await self.records.get(ids[missing])
-            except RecordError:
-                continue
-            if record is not None:
+            if (record := await readable_record(self.records, ids[missing])) is not None:
                 self.ended(record)
-                count += 1
-        return count
 
 
 def _is_long_over(summary: CallSummary) -> bool:
