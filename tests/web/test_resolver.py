@@ -17,6 +17,7 @@ from web.clients.resolver import (
     ANSWER_SECONDS,
     FRESH_SECONDS,
     PATIENCE_SECONDS,
+    QUESTIONS,
     STALE_SECONDS,
     THREADS,
     Resolver,
@@ -131,6 +132,23 @@ async def test_nobody_else_waits_for_its_threads(black_hole: BlackHole, autojump
         assert 0 < black_hole.asked() <= THREADS
 
     assert trio.current_time() == ANSWER_SECONDS
+
+
+async def test_of_more_questions_at_once_the_rest_fails_at_once(
+    black_hole: BlackHole, autojump_clock: MockClock
+) -> None:
+    refused = list[float]()
+
+    async def call(number: int) -> None:
+        with pytest.raises(socket.gaierror):
+            await ask(f"host-{number}.test")
+        refused.append(trio.current_time())
+
+    async with resolving(Resolver()), trio.open_nursery() as nursery:
+        for number in range(QUESTIONS + 5):
+            nursery.start_soon(call, number)
+
+    assert sorted(refused) == [0.0] * 5 + [ANSWER_SECONDS] * QUESTIONS
 
 
 async def test_everything_that_dials_is_told(black_hole: BlackHole, autojump_clock: MockClock) -> None:
