@@ -135,7 +135,7 @@ def _redacted_fact(fact: Fact, redaction: CallRedaction) -> Fact:
         case _:
             words = {name: value for name, value in attrs.asdict(fact, recurse=False).items() if name in _WORDY}
             # a value keeps its type, which mypy cannot see
-            return attrs.evolve(fact, **{name: redaction.value(value) for name, value in words.items()})  # type: ignore[arg-type]
+            return attrs.evolve(fact, **{name: redaction.rule.value(value) for name, value in words.items()})  # type: ignore[arg-type]
 
 
 @attrs.define

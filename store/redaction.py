@@ -154,12 +154,6 @@ class CallRedaction:
     _begun: dict[str, str] = attrs.field(factory=dict)
     """For each speaker: the digits with which the last words ended."""
 
-    def text(self, text: str) -> str:
-        return self.rule.text(text)
-
-    def value(self, value: object) -> object:
-        return self.rule.value(value)
-
     def turn(self, text: str) -> str:
         """Return what the caller has said, without it."""
         return self._said(_CALLER, text)

@@ -66,7 +66,7 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
 
 def _redacted_order(order: TransferOrder, state: CallState) -> TransferOrder:
     """Leave out of the order's words what the call's rules leave out: they are kept until the person has heard them."""
-    redaction = state.journal.redaction
+    redaction = state.journal.redaction.rule
     words = {name: text for name, text in attrs.asdict(order.brief, recurse=False).items() if isinstance(text, str)}
     # only fields that are texts, which mypy cannot see
     brief = attrs.evolve(order.brief, **{name: redaction.text(text) for name, text in words.items()})  # type: ignore[arg-type]

@@ -167,7 +167,7 @@ class RecordBuilder:
 
     def _unfinished(self, reply: Reply) -> TurnRecord:
         began_at, latency = self._reply_began.get(reply.generation, (reply.at, None))
-        text, heard = self.redaction.text(reply.text), self.redaction.text(reply.heard_text())
+        text, heard = map(self.redaction.rule.text, (reply.text, reply.heard_text()))
         turn = TurnRecord(round(began_at, 3), reply.agent, text, heard, latency)
         return _with_parts(turn, self._latencies.get(reply.generation))
 

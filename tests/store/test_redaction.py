@@ -121,8 +121,8 @@ def test_what_a_call_has_left_out_is_left_out_of_all_other_words_of_it() -> None
     call = CallRedaction(CARDS)
     call.turn("It is four one one one, one two three four")
 
-    assert call.text("They said 4111 and 1112, in 2026.") == "They said [digits] and [digits], in 2026."
-    assert call.value({"card": 41111234, "year": 2026}) == {"card": "[digits]", "year": 2026}
+    assert call.rule.text("They said 4111 and 1112, in 2026.") == "They said [digits] and [digits], in 2026."
+    assert call.rule.value({"card": 41111234, "year": 2026}) == {"card": "[digits]", "year": 2026}
     assert [call.sentence("advisor", text) for text in ("Four one", "one one?")] == ["Four one", "[digits]?"]
 
 
