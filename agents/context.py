@@ -64,8 +64,9 @@ class CallContext:
 
         *Raises* `ValueError` for anything but a sentence.
         """
-        if not isinstance(sentence, str) or not sentence.strip() or len(sentence) > LONGEST_SENTENCE:
-            raise ValueError(f"say() wants a sentence of at most {LONGEST_SENTENCE} characters")
+        has_words = isinstance(sentence, str) and any(map(str.isalnum, sentence))
+        if not has_words or len(sentence) > LONGEST_SENTENCE:
+            raise ValueError(f"say() wants a sentence of at most {LONGEST_SENTENCE} characters, with a word in it")
         self._say(sentence.strip())
 
 

@@ -512,6 +512,8 @@ def _alien(page: "Page") -> list[str]:
           ...document.querySelectorAll("main link, main meta, [action^=javascript]"),
           ...[...document.querySelectorAll("*")].filter((one) => one.getAttributeNames().some(on)),
           ...[...document.links].filter((one) => one.protocol === "javascript:"),
+          ...[...document.querySelectorAll("q, del, dd, .turns td")].filter(
+            (one) => getComputedStyle(one).unicodeBidi === "normal"), // their words turn those around them
         ].map((one) => one.outerHTML?.slice(0, 200) ?? String(one)); }"""
     )
     return found

@@ -132,7 +132,7 @@ async def test_what_is_said_after_the_answer_is_nobodys(autojump_clock: MockCloc
     assert LATER not in call.heard_of_agents()
 
 
-@pytest.mark.parametrize("sentence", ["", "  ", "x" * 501, None])
+@pytest.mark.parametrize("sentence", ["", "  ", "…", "🙂", "x" * 501, None])
 async def test_what_is_no_sentence_is_the_handlers_mistake(sentence: str, autojump_clock: MockClock) -> None:
     with pytest.raises(ValueError, match=r"say\(\) wants a sentence"):
         CallContext("CA1", "first").say(sentence)

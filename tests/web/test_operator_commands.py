@@ -80,6 +80,7 @@ WELL: Sequence[tuple[str, dict[str, object], Action]] = [
 WRONG: Sequence[tuple[str, object, list[str]]] = [
     ("say", {}, ["text"]),
     ("say", {"text": " "}, ["text"]),
+    ("say", {"text": "… \x00"}, ["text"]),
     ("say", {"text": 7}, ["text"]),
     ("say", {"text": "x" * (LONGEST_SENTENCE + 1)}, ["text"]),
     ("say", {"txt": SENTENCE}, ["txt", "text"]),

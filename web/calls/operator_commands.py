@@ -61,7 +61,7 @@ def _wrong(field: str, value: object, agents: Collection[str]) -> tuple[str, str
 
 def _wrong_text(name: str, field: str, value: object) -> tuple[str, str] | None:
     longest, example = _TEXTS[name] if field == "text" else (LONGEST_FACT, "has called twice")
-    if not isinstance(value, str) or (field == "text" and not value.strip()):
+    if not isinstance(value, str) or (field == "text" and not any(map(str.isalnum, value))):
         return "is not a text", f'Write "{example}".'
     return (f"is longer than {longest} characters", "Write it shorter.") if len(value) > longest else None
 
