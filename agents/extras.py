@@ -30,7 +30,7 @@ from agents.brief import messages_about, object_in
 from agents.loading import RosterProblem, file_of, refuse
 from agents.quoting import SpokenTurn, word_set
 from agents.spec_types import takes_other_than, wrong_types
-from protocol.fields import JSON
+from protocol.fields import JSON, quoted
 from protocol.phone_numbers import is_phone_number
 
 _NAMES: Final = ("ROSTER", "AGENT", "AGENTS_INBOUND", "ENV_PREFIX", "DEMO", "EXTRACT", "on_call_ended")
@@ -159,7 +159,7 @@ def _problems_of_table(names: Collection[str], table: object) -> Iterator[str]:
         if number != "" and not (isinstance(number, str) and is_phone_number(number)):
             yield f"{number!r} is not a phone number: write + and 7 to 15 digits, or '' for every other number"
         if not isinstance(name, str) or name not in names:
-            yield f"there is no agent {name!r}; there are {', '.join(sorted(names))}"
+            yield f"there is no agent {quoted(name)}; there are {', '.join(sorted(names))}"
 
 
 _INSTRUCTIONS: Final = """\

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -24,6 +24,8 @@ from agents.spec import AgentSpec
 from protocol.fields import quoted
 
 Source: TypeAlias = str | ModuleType | AgentSpec
+LONGEST_ERROR: Final = 500
+"""Characters of what a user's module raises: it may have a whole file in it."""
 Named: TypeAlias = tuple[AgentSpec, str]
 """An agent, and the file to mend it in."""
 
@@ -147,8 +149,9 @@ def not_loaded(name: str, error: BaseException) -> RosterProblem:
     """Say where a module could not be loaded: the file and line of its own mistake, where there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return RosterProblem(in_project(error.filename), f"line {error.lineno}", f"syntax error: {error.msg}")
-    what = f"{type(error).__name__}: {error}"
-    if "null bytes" in str(error):  # which Python tells without the file
+    told = traceback.format_exception_only(error)[0].strip().partition(": ")[2]  # its `__str__` may raise
+    what = f"{type(error).__name__}: {told[:LONGEST_ERROR]}"
+    if "null bytes" in what:  # which Python tells without the file
         spec = importlib.util.find_spec(name)
         fix = "it has NUL characters, as UTF-16 has: save it as UTF-8"
         return RosterProblem(in_project(spec.origin if spec and spec.origin else name), "import", fix)

@@ -161,7 +161,7 @@ def _joined(agents: Mapping[str, AgentSpec], files: Mapping[str, str]) -> dict[s
 def _problems_of_graph(roster: Roster, files: Mapping[str, str]) -> Iterator[RosterProblem]:
     agents = roster.agents
     if not agents:
-        yield RosterProblem("roster", "first", "the roster has no agents")
+        yield RosterProblem("roster", "ROSTER", "has no agents: list them, such as ROSTER = ('.front_desk',)")
         return
     begin = {roster.first, *roster.extras.inbound.values(), *roster.entries.values()}
     reached = _closure(begin, {name: agent.hands_to for name, agent in agents.items()})

@@ -132,7 +132,12 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
         ("shop.agents", "X = 1", "shop/agents/__init__.py: ROSTER: is missing: list the agents"),
         ("shop.agents", "ROSTER = 'desk'", "shop/agents/__init__.py: ROSTER: is no list of agents"),
         ("shop.agents", "ROSTER = (1,)", "shop/agents/__init__.py: ROSTER: is no list of agents"),
-        ("shop.agents", "ROSTER = ()", "roster: first: the roster has no agents"),
+        (
+            "shop.agents",
+            "class Odd(Exception):\n    def __str__(self):\n        1 / 0\nraise Odd",
+            "shop/agents/__init__.py: line 4: cannot be imported: Odd: <exception str() failed>",
+        ),
+        ("shop.agents", "ROSTER = ()", "roster: ROSTER: has no agents: list them"),
         (
             "shop.agents",
             "ROSTER = ('.nobody',)",
@@ -247,3 +252,10 @@ def test_a_file_in_utf_16_is_told(project: Path, source: str, file: str) -> None
     (problem,) = told.value.problems
     assert problem.text == "it has NUL characters, as UTF-16 has: save it as UTF-8"
     assert problem.file == f"shop/agents/{file}"
+
+
+def test_a_mistake_with_a_whole_file_in_it_is_told_in_short(project: Path) -> None:
+    (project / "shop" / "agents" / "__init__.py").write_text("raise ValueError('x' * 100_000)")
+
+    with pytest.raises(RosterError, match=r"line 1: cannot be imported: ValueError: x{400,500}$"):
+        roster_from(["shop.agents"])

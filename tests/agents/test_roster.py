@@ -484,7 +484,7 @@ def test_what_is_no_agent_is_refused() -> None:
 
 
 def test_an_empty_roster_is_refused() -> None:
-    assert refusal() == "roster: first: the roster has no agents"
+    assert refusal() == "roster: ROSTER: has no agents: list them, such as ROSTER = ('.front_desk',)"
 
 
 def test_a_module_that_is_not_there_is_refused() -> None:
