@@ -244,6 +244,7 @@ class Database:
         except _NOT_NOW as exc:
             raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
+            self.close()  # what is idle leads the same way
             if not self.is_away:
                 _log.warning("database_away", why=told(exc))
             self.is_away = True

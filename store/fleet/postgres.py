@@ -357,16 +357,22 @@ class PostgresFleet(Fleet):
 
     async def _enrol(self) -> None:
         await migrate(self.database)
-        if self.left_at is not None:
+        is_new = self.left_at is None and await self._put_name()
+        while not is_new:
             self.worker = fresh_name()
             self._others.listen_anew()
+            is_new = await self._put_name()
+        await self.database.ask(statements.SHRINK)
+        self._is_known = True
+
+    async def _put_name(self) -> bool:
+        """Tell of this worker; False where its name is known: another process has it, or an answer was lost."""
         arguments = {"worker": self.worker, "max_calls": self.max_calls}
         try:
             await self.database.ask(statements.ENROL, arguments, even_away=True)
-        except psycopg.errors.UniqueViolation:  # an answer was lost: it is us
-            _log.info("worker_known", worker=self.worker)
-        await self.database.ask(statements.SHRINK)
-        self._is_known = True
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
 
     async def _compare(self) -> None:
         """Have the database hold for us what we hold: it may have missed an end, or a whole conversation."""

@@ -35,6 +35,8 @@ from store.records import CallRecord, RunningRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, call, hidden
 from tests.store.samples import FULL
+from tests.store.throw_away_postgres import Cluster
+from tests.store.ways_between import way_to
 from tests.web.fakes import settings
 from web.checkup import check_records
 from web.twilio_checks import Finding
@@ -77,6 +79,21 @@ async def test_a_worker_starts_until_the_database_has_answered_or_for_some_secon
 
     assert 0 < trio.current_time() - began < 20
     assert fleet.is_away == (not is_there)
+
+
+async def test_two_workers_that_start_with_one_name_hold_their_calls_each(workers: Workers) -> None:
+    """As copies of one machine do that was saved with its memory."""
+    one, other = [await workers.join(2, "twin") for _ in range(2)]
+
+    assert await one.admit(call("CA1"))
+    assert await other.admit(call("CA2"))
+    for fleet in (one, other, one, other):
+        await fleet._compare()
+        await fleet.beat()
+
+    assert {live.key for live in await one.live()} == {"CA1", "CA2"}
+    assert not await one.admit(call("CA3"))
+    assert execute(workers.url, "SELECT count(*) FROM workers") == [(2,)]
 
 
 async def test_a_slot_kept_by_one_worker_is_taken_by_the_other_to_which_the_stream_came(workers: Workers) -> None:
@@ -1274,6 +1291,29 @@ async def test_a_connection_that_the_server_has_closed_costs_nothing(workers: Wo
 
     assert await fleet.admit(call("CA1"))
     assert fleet.state is State.UP
+
+
+async def test_where_the_way_has_gone_silent_one_statement_finds_out_for_all_connections(
+    cluster: Cluster, workers: Workers
+) -> None:
+    """As where a firewall forgets them, or the server's address has moved: nobody says that they are of no more use."""
+    async with way_to(cluster.folder) as way:
+        database = Database(way.url)
+        database.is_ready = True
+        async with trio.open_nursery() as nursery:
+            for _ in range(driver.CONNECTIONS):
+                nursery.start_soon(database.ask, "SELECT pg_sleep(0.1)")
+        before = way.opened
+        way.go_silent()
+
+        database.patience, patience = 0.2, database.patience
+        with pytest.raises(DatabaseUnavailable):
+            await database.ask("SELECT 1")
+        database.patience = patience
+        assert await database.ask("SELECT 2", even_away=True) == [(2,)]
+        database.close()
+    assert before == driver.CONNECTIONS
+    assert way.opened == before + 1
 
 
 async def test_a_server_that_gives_a_statement_up_is_there(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
