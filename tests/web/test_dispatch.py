@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Arguments, Rows, SqlDatabase, SqliteDatabase, moving_wall
-from store.fleet.shared import Fleet
+from store.fleet.shared import Fleet, LiveCall
 from store.orders.queue import CANCEL, DROP, OVER, PUT, KeptOrder, OrderQueue
 from store.tokens import TokenStore
 from tests.web.fakes import LEAD, LINE, FakeLine, note_streamed, services, settings
@@ -262,6 +262,25 @@ async def test_a_process_that_was_stopped_for_too_long_does_not_ask_any_more(aut
         await trio.sleep(BUSY_SECONDS + 5)
 
         assert (how, asked, len(there.line.placed)) == (Waiting(LOOK_SECONDS), [], 1)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+async def test_an_order_that_an_older_state_of_the_database_has_waiting_again_is_not_placed_again(
+    where: str, autojump_clock: MockClock
+) -> None:
+    """As after a failover to a replica that was behind. The worker that placed it, or carries it, knows."""
+    async with world() as there:
+        order, _ = await taken_in(there)
+        call_sid = (await there.order()).call_sid
+        if where == "elsewhere":
+            there.context.live_calls.remove(order)
+            await there.context.fleet.admit(LiveCall(order, call_sid))
+        older = "UPDATE orders SET state = 'waiting', call_sid = NULL, asked = NULL, due = {now}"
+        await there.context.orders.database.ask(older, {})
+        await trio.sleep(60)
+
+        assert len(there.line.placed) == 1
+        assert ((kept := await there.order()).state, kept.call_sid) == ("placed", call_sid)
 
 
 async def test_an_order_that_twilio_cannot_be_reached_for_waits_again_at_its_turn(autojump_clock: MockClock) -> None:

@@ -111,6 +111,9 @@ class UnfinishedOrders:
     async def place(self, order: KeptOrder, late: str = LATE) -> None:
         """Have the call of an order placed when it is its turn, or put off where there is no line."""
         call = self.dispatcher.shown(order)
+        if call_sid := call.call_sid or await self._carried(order):  # an older state of the database is back
+            await self.dispatcher.placing.note_placed(self.context.live_calls.add(call), call_sid)
+            return
         if order.is_late and order.campaign:
             await self.dispatcher.placing.put_off(call, 0.0)
             return
@@ -120,6 +123,11 @@ class UnfinishedOrders:
         none = self.dispatcher.no_line() or await self._claim(order, call)
         if none is not None:
             await self.dispatcher.placing.put_off(call, min(none.seconds, BUSY_SECONDS))
+
+    async def _carried(self, order: KeptOrder) -> str:
+        """Return the CallSid of an order whose call runs on any worker; empty where none does."""
+        live = await self.context.fleet.find(order.order_id)
+        return live.call_sid if live is not None else ""
 
     async def _claim(self, order: KeptOrder, call: KnownCall) -> NoLine | None:
         """Have the call placed at its turn; return why there is no line for it."""
