@@ -26,7 +26,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 _SCREENS: Final = _any_of(
     r"\bscreening (service|assistant|your call|calls|this call)",
-    r"\bcall (screen|screening|assist|assistant)\b",
+    r"\bcall (screen|screening|assist|assistant)\b|\bcall is (being )?screened\b",
     r"\b(virtual|digital|personal|google|call) assistant (for|of|answering)\b",
     r"\bcopy of this conversation\b",
     r"\b(would like|wants) to know who\b",
@@ -34,11 +34,15 @@ _SCREENS: Final = _any_of(
 _ASKS: Final = _any_of(
     r"\b(say|state|tell|give|record|speak|announce|provide|leave) (me |us )?(your|the) (full )?name\b",
     r"\b(who is|who's|whos|who may i say is|who can i say is|who should i say is) (this|that|calling|speaking)\b",
-    r"\bwho (you are|are you) (calling|and why)\b",
-    r"\bwhy (you are|you're|youre|are you) calling\b",
+    r"\bwho (you are|are you) (calling|and why)\b|\b(say|tell (me|us)) who (you are|you're|youre)\b",
+    r"\bwhom? am i (speaking|talking)\b|\b(identify|introduce|announce) yourself\b",
+    r"\b(why|what|reason|reason that) (you are|you're|youre|are you) calling\b",
     r"\b(reason|purpose) (for|of) (your|the|this) call\b",
     r"\breason for calling\b",
     r"\bwhat('s| is)?( this| it| the| your)?( call)?('s| is)? (about|regarding|concerning|in regards? to)\b",
+    r"\bin reference to\b|\bwhat (it|this) concerns\b",
+    r"\bwhat (can i|shall i|should i|would you like me to) (tell|say to) (him|her|them)\b",
+    r"\bhow (can|may) (i|we) (help|assist you|direct)\b",  # whoever picks up for others asks so
     r"\bmay i (ask|know|have) (your name|who|what|why)\b",
 )
 _CONNECTS: Final = _any_of(

@@ -25,6 +25,22 @@ SCREENS = [
     "Your call is being connected. Please say your name after the beep.",
     "Tell me your name and why you're calling, and I'll check if they can answer.",
     "Hello, you've reached Ada's assistant. What's this regarding?",
+    "Before I try to connect you, can I ask what you are calling about?",
+    "Thanks for calling. What are you calling about?",
+    "Can I get a name and the reason you're calling?",
+    "What is the reason that you are calling?",
+    "This call is being screened. Please say who you are.",
+    "Your call is screened by an app. Who is it?",
+    "Please tell me who you are, and I'll ask whether she is free.",
+    "Please introduce yourself.",
+    "Please identify yourself, or hang up.",
+    "You are speaking with Ada's assistant. What can I tell her this is about?",
+    "Hi! I am Ada's AI. What would you like me to tell her?",
+    "To whom am I speaking?",
+    "Good afternoon, Miller and Sons, how can I help you?",
+    "Doctor Miller's office, how may I direct your call?",
+    "Could you tell me what it concerns?",
+    "Tell me what this is in reference to.",
 ]
 GREETINGS = [
     "You have reached the voicemail of Ada Lovelace. Please leave a message after the tone.",
@@ -55,6 +71,8 @@ GREETINGS = [
     "This number does not accept anonymous calls.",
     "Please hang up and try your call again.",
     "Sorry I can't make it to the phone, leave me a voice note.",
+    "Thank you for calling Acme. How can we help you? For sales, press one.",
+    "Tell us how we can help you, and who you are, after the tone.",
 ]
 QUEUES = [
     "Your call is important to us.",
