@@ -106,9 +106,11 @@ async def test_an_unsigned_upgrade_is_denied_before_it_is_accepted(autojump_cloc
     there = exchange()
     peer = Peer(signature="").starts(await token_of(there))
 
-    await peer.visit(there.app)
+    with capture_logs() as logs:
+        await peer.visit(there.app)
 
     assert (peer.said, there.calls.plans) == (["close 1008"], [])
+    assert [line["path"] for line in logs if line["event"] == "upgrade_refused"] == ["/twilio"]
 
 
 async def test_an_upgrade_signed_for_another_address_is_denied(autojump_clock: MockClock) -> None:

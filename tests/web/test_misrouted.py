@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from tests.web.fakes import LEAD, ORIGIN, Exchange, Peer, exchange, voice_form
 from web.calls.rate_limits import ALLOWANCE
 from web.routes.problems import meant
+from web.sockets.asgi_events import HEADERS
 
 SET_IT = f"set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
 
@@ -115,7 +116,9 @@ async def test_an_upgrade_of_no_socket_of_ours_is_refused_and_no_error(
 ) -> None:
     peer = await Peer(target=target, signature="").visit(exchange().app)
 
-    assert cast("WebsocketResponseStartEvent", peer.answers[0])["status"] == status
+    start = cast("WebsocketResponseStartEvent", peer.answers[0])
+    assert start["status"] == status
+    assert {(name.lower().encode(), value.encode()) for name, value in HEADERS.items()} <= {*start["headers"]}
     body = cast("WebsocketResponseBodyEvent", peer.answers[1])["body"]
     assert "/twilio" in orjson.loads(body)["fix"]
     assert "POST" not in orjson.loads(body)["fix"]

@@ -40,7 +40,7 @@ from protocol import frames
 from protocol.wire import PacedWebSocket
 from simulators.pacing import PacedClock
 from web.clients.deepgram import open_socket
-from web.sockets.asgi_events import accept
+from web.sockets.asgi_events import HEADERS, accept
 from web.sockets.connections import Connections, vouch
 from web.sockets.frame_stream import write_some
 from web.sockets.open_socket import OpenSocket
@@ -876,6 +876,7 @@ _VERSION, _KEY = (line + b"\r\n" for line in KEY.split(b"\r\n")[:2])
         (KEY + b"Sec-WebSocket-Protocol: \xff\r\n", "sec-websocket-protocol is not ASCII"),
         (KEY + b"Connection: \xff, Upgrade\r\n", "connection is not ASCII"),
         (KEY + b"Connection: \xff\r\nConnection: Upgrade\r\n", "connection is not ASCII"),
+        (KEY + b"\r\n\x81\x82", "before the answer"),  # pgjones/hypercorn#225
     ],
 )
 async def test_an_upgrade_that_is_none_is_refused_in_words(
@@ -889,9 +890,11 @@ async def test_an_upgrade_that_is_none_is_refused_in_words(
                 answer = b"".join([data async for data in stream])
 
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400")
+    status, *fields = head.decode().lower().split("\r\n")
+    assert status.startswith("http/1.1 400")
+    assert {f"{name}: {value}".lower() for name, value in HEADERS.items()} <= {*fields}
     assert told in orjson.loads(body)["error"]
-    assert [(line["event"], told in line["why"]) for line in logs] == [("upgrade_refused", True)]
+    assert [(line["event"], line["path"], told in line["why"]) for line in logs] == [("upgrade_refused", "/", True)]
 
 
 async def test_a_request_that_a_proxy_has_made_look_like_an_upgrade_is_answered(

@@ -6,8 +6,9 @@ import pytest
 from trio.testing import MockClock
 
 from tests.web.fakes import AUTH_TOKEN, Peer, exchange, voice_form
-from web.calls.rate_limits import ALLOWANCE, HEADERS, KNOWN_ADDRESSES, MOST_PENDING_STREAMS, RateLimits
+from web.calls.rate_limits import ALLOWANCE, KNOWN_ADDRESSES, MOST_PENDING_STREAMS, RateLimits
 from web.routes.media import MediaStreams
+from web.sockets.asgi_events import HEADERS
 
 
 async def test_refusals_turn_into_429_and_back_again_with_time(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""Rate limits for clients that have shown no valid signature or token, and the headers of every answer.
+"""Rate limits for clients that have shown no valid signature or token; `harden` gives an answer its headers.
 
 `RateLimits` counts refusals by address. An address with too many gets 429 until its allowance has grown again. Only
 requests without a valid signature or token are counted, so Twilio and an operator are never turned away, even behind
@@ -12,6 +12,8 @@ import attrs
 import trio
 from quart import Response, request
 
+from web.sockets.asgi_events import HEADERS
+
 ALLOWANCE = 30.0
 """Refusals in a row that an address may have …"""
 REFILL = 1.0
@@ -19,13 +21,6 @@ REFILL = 1.0
 KNOWN_ADDRESSES = 4096
 MOST_PENDING_STREAMS = 200
 """More than Twilio connects in the five seconds each of them has: above one call a second it queues."""
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Our answers are for machines: no browser may keep one, frame it, run it, or guess its type."""
 
 
 @attrs.define

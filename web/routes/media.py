@@ -40,7 +40,15 @@ from web.calls.context import AppContext
 from web.calls.live_calls import PAGE_CALLER, KnownCall, wall_time
 from web.calls.returning import STREAM_PATH, Returns
 from web.routes.problems import is_call_sid, is_stream_sid
-from web.sockets.asgi_events import POLICY_VIOLATION, accept, headers_of, is_clear_http2, refuse_http2, target_of
+from web.sockets.asgi_events import (
+    LONGEST_PATH,
+    POLICY_VIOLATION,
+    accept,
+    headers_of,
+    is_clear_http2,
+    refuse_http2,
+    target_of,
+)
 from web.sockets.open_socket import OpenSocket
 
 START_SECONDS = 5.0
@@ -91,7 +99,8 @@ class MediaStreams:
     ) -> None:
         if isinstance(visitor, NotAdmitted):
             await receive()
-            _log.warning("upgrade_refused", why=visitor.why, **({"fix": visitor.fix} if visitor.fix else {}))
+            path, fix = scope["path"][:LONGEST_PATH], {"fix": visitor.fix} if visitor.fix else {}
+            _log.warning("upgrade_refused", path=path, why=visitor.why, **fix)
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
         socket = OpenSocket(await accept(scope, receive, send))

@@ -26,10 +26,11 @@ from store.calls import DatabaseRefused
 from store.json_text import json_text
 from web.calls.context import AppContext
 from web.calls.orders import LONGEST_KEY, OrderError
-from web.calls.rate_limits import RateLimits
+from web.calls.rate_limits import RateLimits, harden
 from web.calls.returning import STREAM_PATH
 from web.clients.signatures import SIGNATURE
 from web.clients.twilio import CALL_SID
+from web.sockets.asgi_events import LONGEST_PATH
 
 _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
@@ -42,7 +43,6 @@ OTHER_VERSION = "the database is none that this switchboard can use"
 CHANGE_VERSION = "See the log. Update this switchboard, or name another database: DATABASE_URL."
 _SOCKET_FIX = "A proxy took the Upgrade header of a WebSocket away: have it pass Upgrade and Connection, over HTTP/1.1."
 _METHODS = ("POST", "GET", "DELETE", "PUT")
-LONGEST_PATH = 200
 _log = structlog.stdlib.get_logger()
 
 
@@ -175,7 +175,7 @@ class Misrouted:
             fix = f"The stream's address is {self.context.signatures.socket_origin}{STREAM_PATH}"
             told = f"{fix}; see what the proxy makes of it."
             self._tell(websocket, "WEBSOCKET", HTTPStatus.NOT_FOUND, told, is_ours=is_near)
-            return answer_to(exc, f"{fix}, for Twilio; that of the console's phone is /phone.")
+            return await harden(answer_to(exc, f"{fix}, for Twilio; that of the console's phone is /phone."))
         if exc.code in {404, 405} and request.url_rule is None:
             rule, is_socket = meant(self.routes, request.path), "sec-websocket-key" in request.headers
             fix = _SOCKET_FIX if is_socket else self._fix(rule, SIGNATURE in request.headers)

@@ -4,6 +4,7 @@
 Where the server offers to carry messages without events, as `web.sockets.pull_server` does, `accept` takes the offer.
 """
 
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote
 
@@ -31,13 +32,25 @@ CARRIER = "switchboard.carrier"
 """The ASGI extension of a server that carries messages without events: `{"accept": take an accept event to it}`."""
 MESSAGES = "switchboard.messages"
 """That of a server that hands over a request's body as it comes: `{"deliver": take what takes each event}`."""
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Our answers are for machines: no browser may keep one, frame it, run it, or guess its type."""
+LONGEST_PATH = 200
+"""Characters of a path in the log."""
 UPGRADE_FIX = "A client of RFC 6455 asks so: if one did, a proxy has changed its fields; have it pass them unchanged."
 _AS_ASCII = frozenset({b"connection", b"sec-websocket-extensions", b"sec-websocket-protocol"})
 """The fields of an upgrade that hypercorn reads so."""
 
 
-def why_no_upgrade(request: h11.Request) -> str:
-    """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well."""
+def why_no_upgrade(request: h11.Request, behind: bytes) -> str:
+    """Say what is wrong with an upgrade that hypercorn refuses without a word; nothing where it is none, or well.
+
+    `behind` is what has come behind its fields.
+    """
     headers = list(request.headers) if request.method.upper() == b"GET" else []
     fields = dict(headers)
     asks = fields.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in fields.get(b"connection", b"").lower()
@@ -50,6 +63,8 @@ def why_no_upgrade(request: h11.Request) -> str:
         return "HTTP/1.0 has no upgrades: a proxy has to speak HTTP/1.1 with us (nginx: proxy_http_version 1.1)"
     if b"sec-websocket-key" not in fields:
         return "sec-websocket-key is missing"
+    if behind and fields.keys().isdisjoint({b"content-length", b"transfer-encoding"}):
+        return "something has come behind it, and before the answer"
     return "" if fields.get(b"sec-websocket-version") == b"13" else "sec-websocket-version is not 13"
 
 

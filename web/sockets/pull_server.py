@@ -58,7 +58,7 @@ from actors.supervision import unharmed
 from actors.ticks import Sleeper
 from protocol.frames import FrameReader
 from store.json_text import json_text
-from web.sockets.asgi_events import CARRIER, MESSAGES, UPGRADE_FIX, why_no_upgrade
+from web.sockets.asgi_events import CARRIER, HEADERS, LONGEST_PATH, MESSAGES, UPGRADE_FIX, why_no_upgrade
 from web.sockets.connections import VOUCHER, Connections
 from web.sockets.frame_stream import FrameStream, close_now, read_some, write_some
 from web.sockets.tls import let_go, socket_below
@@ -367,16 +367,13 @@ class PullServer(TCPServer):
     async def _check_protocol(self, request: h11.Request) -> None:
         if request.method == b"PRI":
             raise WrongProtocol("HTTP/2 without TLS")
-        if why := why_no_upgrade(request):
-            _log.warning("upgrade_refused", why=why, fix=UPGRADE_FIX)
-            body = json_text({"error": why, "fix": UPGRADE_FIX})
-            headers = [
-                ("content-type", "application/json"),
-                ("connection", "close"),
-                ("content-length", str(len(body))),
-            ]
-            send = cast("H11Protocol", self.protocol.protocol)._send_h11_event
-            await send(h11.Response(status_code=400, headers=headers))
+        protocol = cast("H11Protocol", self.protocol.protocol)
+        if why := why_no_upgrade(request, protocol.connection.trailing_data[0]):
+            path = request.target.decode("latin1")[:LONGEST_PATH]
+            _log.warning("upgrade_refused", path=path, why=why, fix=UPGRADE_FIX)
+            body, send = json_text({"error": why, "fix": UPGRADE_FIX}), protocol._send_h11_event
+            about = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+            await send(h11.Response(status_code=400, headers=[*{**about, **HEADERS}.items()]))
             await send(h11.Data(data=body))
             await send(h11.EndOfMessage())
             raise WrongProtocol(why)
