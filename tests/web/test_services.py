@@ -1,5 +1,6 @@
 """Settings become the services of a call."""
 
+import os
 import re
 import sqlite3
 from base64 import b64encode
@@ -300,6 +301,25 @@ def test_a_proxy_that_cannot_be_used_is_told_with_its_setting(proxy: str, monkey
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(OSError, match="ALL_PROXY"):
         http_client()
+
+
+@pytest.mark.parametrize(
+    "spared", ["switchboard.example,[::1]", "fd00::/8,switchboard.example", "[::1]:8080, .example", "::1,,https://a:1"]
+)
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+async def test_addresses_of_ipv6_among_the_hosts_without_a_proxy_cost_no_client(
+    name: str, spared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """basicmachines-co/basic-memory#1541: every client of httpx's raised, and nothing started."""
+    for each in (*PROXIES, "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, spared)
+    async with http_client() as http:
+        is_spared = http._transport_for_url(httpx.URL("http://switchboard.example/")) is http._transport
+
+    assert is_spared is ("example" in spared)
+    assert os.environ[name] == spared
 
 
 def test_every_client_spares_this_machine_the_proxy() -> None:

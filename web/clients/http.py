@@ -5,6 +5,10 @@ this machine, and it is not to see the API token.
 """
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 
 import httpx
@@ -13,10 +17,33 @@ _HERE: Final = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all:
 _PROXIES: Final = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
 
 
+@contextmanager
+def _readable_no_proxy() -> Iterator[None]:
+    """Have httpx (0.28) see no entry of `NO_PROXY` that it cannot read: it would make no client at all."""
+    told = {name: os.environ[name] for name in ("NO_PROXY", "no_proxy") if name in os.environ}
+    os.environ.update({name: ",".join(filter(None, map(_readable, text.split(",")))) for name, text in told.items()})
+    try:
+        yield
+    finally:
+        os.environ.update(told)
+
+
+def _readable(entry: str) -> str:
+    """Return an entry as httpx reads it: an address of IPv6 without brackets, and no network of IPv6."""
+    bare = entry.strip().strip("[]")
+    if bare.count(":") <= 1 or "://" in entry:
+        return entry
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        return ""
+
+
 def http_client(**options: Any) -> httpx.AsyncClient:  # noqa: ANN401 - they are httpx's
     """Make a client. Raises: `OSError` for a proxy that httpx cannot use."""
     try:
-        return httpx.AsyncClient(mounts=dict.fromkeys(_HERE), **options)
+        with _readable_no_proxy():
+            return httpx.AsyncClient(mounts=dict.fromkeys(_HERE), **options)
     except (ImportError, ValueError, httpx.InvalidURL) as exc:
         raise OSError(f"the proxy that {_PROXIES} names cannot be used: {exc}") from exc
 
