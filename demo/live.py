@@ -19,6 +19,7 @@ from rich.text import Text
 from actors import facts
 from actors.journal import Entry
 from demo.telling import Line, Tone, told
+from web.console.rendering import shown_duration
 
 AGENT_STYLES = ("green", "magenta", "yellow", "blue", "red")
 STYLES: Mapping[Tone, str] = {
@@ -115,8 +116,7 @@ class LiveView:
         return Text(shown.encode(encoding, "replace").decode(encoding), style)
 
     def _status_line(self) -> Text:
-        minutes, seconds = divmod(int(self._now), 60)
-        line = Text(f" {minutes}:{seconds:02d} ", "reverse")
+        line = Text(f" {shown_duration(int(self._now))} ", "reverse")
         floor = f"{self._floor} on the line" if self._floor else "nobody on the line"
         line.append(f"  ● {floor}", f"bold {self._colour(self._floor)}")
         frames = self.frames()

@@ -70,6 +70,16 @@ def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: obje
         ("From=whatsapp%3A%2b15551230042", "From=whatsapp%3A%2b***42"),
         ("From=%2b15551230042", "From=%2b***42"),
         ("sip%3A15551230042", "sip%3A***42"),
+        # of people without a number
+        ("sip:alice@acme.example", "sip:***ce@acme.example"),
+        ('"Alice Smith" <sips:alice.smith@acme.example:5061>', "*** <sips:***th@acme.example:5061>"),
+        ("sip%3Aalice%40acme.example", "sip%3A***ce%40acme.example"),
+        ("sip:*31%2315551230042@example.com", "sip:***42@example.com"),
+        ("sip:201@acme.example;transport=udp", "sip:***1@acme.example;transport=udp"),
+        ("sip:al@acme.example, client:bo", "sip:***@acme.example, client:***"),
+        ("From=client:reception_desk&To=x", "From=client:***sk&To=x"),
+        ("whatsapp:ada.l", "whatsapp:***.l"),
+        ("client:page", "client:page"),
         # in groups
         ("+1 555 123 0042", "+***42"),
         ("+1 (555) 123-0042", "+***42"),
@@ -101,6 +111,7 @@ def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: obje
         ("a1234567890b", "a1234567890b"),
         ("20 of 30, 40 left; HTTP 404", "20 of 30, 40 left; HTTP 404"),
         ("agents.py:117 in look_up", "agents.py:117 in look_up"),
+        ("a client: it said no; http_client:30", "a client: it said no; http_client:30"),
     ],
 )
 def test_phone_numbers_and_nothing_else_are_masked(text: str, masked: str) -> None:

@@ -66,13 +66,18 @@ def shown_time(moment: str | float) -> str:
 
 
 def shown_duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02}"
+    return _clock(round(seconds), 1, "02.0f")
 
 
 def shown_moment(seconds: float) -> str:
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+    return _clock(round(10 * seconds), 10, "04.1f")
+
+
+def _clock(count: int, in_a_second: int, form: str) -> str:
+    """Write a time as 0:07 or 2:01:40; `form` is that of its seconds."""
+    minutes, rest = divmod(count, 60 * in_a_second)
+    hours, minutes = divmod(minutes, 60)
+    return f"{f'{hours}:{minutes:02}' if hours else minutes}:{rest / in_a_second:{form}}"
 
 
 async def render(template: str, **context: object) -> str:

@@ -1,8 +1,9 @@
 """Logging: one JSON object a line, or coloured text on a terminal, with secrets and phone numbers masked.
 
 `configure_logs` sets structlog up once per process, and has what libraries log come out the same way. A masking step
-runs last, on every event: phone numbers lose all but their last two digits, and known secrets are struck out wherever
-they turn up, exception texts included. Transcripts are not logged at all: that is the callers' duty (promise 10).
+runs last, on every event: phone numbers, and names in addresses of SIP, lose all but their last two characters, and
+known secrets are struck out wherever they turn up, exception texts included. Transcripts are not logged at all: that is
+the callers' duty (promise 10).
 """
 
 import logging
@@ -21,6 +22,7 @@ from store.redaction import CARDS
 _LEFT, _RIGHT = r"(?:(?<![A-Za-z0-9+])(?<![0-9]\.)|(?<=%[0-9A-Fa-f]{2}))", r"(?![A-Za-z0-9]|\.[0-9])"
 _FREE = r"(?:(?<![\w+])|(?<=%[0-9A-Fa-f]{2}))"
 _PLUS = r"\+|%2B|%2b"
+_NAME = r"(?P<name>(?:(?!%40)[^\s@;,<>\"&'])+)"
 _GAP = r"(?:[ ./()\u00a0-]|%20|%28|%29){1,3}"
 _NUMBERS = re.compile(
     rf"""
@@ -30,6 +32,8 @@ _NUMBERS = re.compile(
         | [0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?::[0-9]+)?
     ){_RIGHT})
     | (?P<scheme> \b(?:sips?|tel|whatsapp|messenger)(?::|%3A|%3a)(?:{_PLUS})?)[0-9]{{5,17}}(?![0-9])
+    | (?P<title> "[^"]*")(?=\ *<sips?:)
+    | (?P<named> \b(?:sips?|client|whatsapp|messenger)(?::|%3A|%3a))(?!page\b){_NAME}
     | {_FREE}(?P<plus>{_PLUS})[0-9]{{7,17}}(?![0-9])
     | {_LEFT}[0-9]{{9,17}}{_RIGHT}
     | {_FREE}(?P<grouped>(?:{_PLUS})?\(?[0-9]{{1,5}}(?:{_GAP}[0-9]{{1,10}}){{1,6}}){_RIGHT}
@@ -45,7 +49,10 @@ LONGEST = 20_000
 
 
 def mask(text: str) -> str:
-    """Hide the phone numbers in a text, with `+` and without: `+15551230042` becomes `+***42`."""
+    """Hide the phone numbers in a text, with `+` and without, and the names in addresses of SIP and of clients.
+
+    `+15551230042` becomes `+***42`, and `client:alice` `client:***ce`; the browser's phone (`client:page`) is nobody.
+    """
     parts, start = list[str](), 0
     while (found := _NUMBERS.search(text, start)) is not None:
         hidden, end = _hidden(found)
@@ -64,6 +71,10 @@ def _hidden(found: re.Match[str]) -> tuple[str, int]:
         first = re.match(r"\D*[0-9]+", grouped)
         end = found.end() if count or first is None else found.start() + first.end()
         return (within, end) if count else (found.string[found.start() : end], end)
+    if found["title"] is not None:
+        return STRUCK_OUT, found.end()
+    if (name := found["name"]) is not None:
+        return f"{found['named']}{STRUCK_OUT}{name[2:][-2:]}", found.end()
     plus = re.match(_PLUS, grouped or "")
     lead = found["scheme"] or found["plus"] or (plus[0] if plus else "")
     return f"{lead}{STRUCK_OUT}{found[0][-2:]}", found.end()

@@ -4,7 +4,8 @@ const MOST_ROWS = 300;
 const NEAR_END = 40; // pixels
 
 export function shown(seconds) {
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+  const parts = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
+  return parts.slice(parts[0] ? 0 : 1).map((part, place) => String(part).padStart(place ? 2 : 1, "0")).join(":");
 }
 
 /** Keep a log at its end, unless its reader has scrolled back. */

@@ -1,6 +1,6 @@
 // The page of the phone: it reads the buttons and shows the call. Its words come with the page (`phone_told` in web/console/english.toml).
 
-import { Conversation } from "../conversation.js";
+import { Conversation, shown } from "../conversation.js";
 import { Refused, call, microphone } from "./phone.js";
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -228,8 +228,7 @@ addEventListener("online", () => (phone ? cheer("line_back") : warn("")));
 navigator.mediaDevices?.addEventListener("devicechange", listDevices);
 setInterval(() => {
   if (!phone) return;
-  const seconds = Math.floor((Date.now() - began) / 1000);
-  find("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  find("clock").textContent = shown((Date.now() - began) / 1000);
 }, 500);
 
 feelPulse();
