@@ -42,7 +42,7 @@ _ASKS: Final = _any_of(
     r"\bwhat('s| is)?( this| it| the| your)?( call)?('s| is)? (about|regarding|concerning|in regards? to)\b",
     r"\bin reference to\b|\bwhat (it|this) concerns\b",
     r"\bwhat (can i|shall i|should i|would you like me to) (tell|say to) (him|her|them)\b",
-    r"\bhow (can|may) (i|we) (help|assist you|direct)\b",  # whoever picks up for others asks so
+    r"\bhow (can|may) (i|we) (help|assist you|direct)\b",  # as a receptionist asks
     r"\bmay i (ask|know|have) (your name|who|what|why)\b",
 )
 _CONNECTS: Final = _any_of(
