@@ -265,7 +265,7 @@ def split_url(value: str, schemes: tuple[str, ...], wanted: str) -> SplitResult:
         "there is a name or a password before its host": url.username is not None,
         "there is a # in it": "#" in value,
         "its port is not 1 to 65535": port == 0 or url.netloc.endswith(":"),
-        "its host is no address, and no name in ASCII letters, digits and hyphens": not _is_host(url.hostname),
+        _why_no_host(url.hostname): not _is_host(url.hostname),
     }
     for why in (why for why, is_so in odd.items() if is_so):
         raise ValueError(f"{wanted} ({why})")
@@ -281,6 +281,18 @@ def _is_host(name: str) -> bool:
         return bool(ip_address(name))
     except ValueError:
         return _NAME_OF_A_HOST.fullmatch(name) is not None
+
+
+def _why_no_host(name: str) -> str:
+    """Say why no resolver can be asked for a host, and how one with letters beyond ASCII is written."""
+    try:
+        written = name.encode("idna")
+        is_certain = not name.isascii() and written.decode("idna") == name
+    except UnicodeError:
+        is_certain = False
+    if is_certain:
+        return f"its host is no name in ASCII: write {written.decode()}"
+    return "its host is no address, and no name in ASCII letters, digits and hyphens"
 
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

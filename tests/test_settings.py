@@ -328,6 +328,25 @@ def test_a_host_that_nobody_can_call_is_refused(origin: str) -> None:
     assert "its host is " in problem
 
 
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [
+        ("bücher.example", "write xn--bcher-kva.example"),
+        ("агент.пример:8443", "write xn--80agg6aza.xn--e1afmkfd"),
+        ("日本.example", "write xn--wgv71a.example"),
+        ("straße.example", "no name in ASCII letters"),  # of which there are two ways to write it
+        ("ａgent.example", "no name in ASCII letters"),
+        (f"{'ü' * 70}.example", "no name in ASCII letters"),
+    ],
+)
+def test_a_name_with_letters_beyond_ascii_is_told_as_it_is_written_in_a_url(host: str, written: str) -> None:
+    """It is for an operator to write: Twilio signs what is written."""
+    for name, start in (("LEAD_SERVER_EXTERNAL_URL", "https://"), ("DEEPGRAM_AGENT_URL", "wss://")):
+        (problem,) = problems(**{name: start + host})
+
+        assert written in problem
+
+
 @pytest.mark.parametrize("origin", ["https://8.8.8.8", "https://[2606:4700::1111]", "https://Agent.Example.com:443"])
 def test_any_host_that_may_be_reached_is_a_public_address(origin: str) -> None:
     assert read(LEAD_SERVER_EXTERNAL_URL=origin).lead_server_external_url == origin
