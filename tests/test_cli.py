@@ -812,7 +812,7 @@ def test_what_cannot_be_printed_is_told_in_a_line(
 def test_a_long_identity_moves_no_other_line() -> None:
     call = {"call_sid": CALL_SID, "direction": "inbound", "caller": LEAD, "status": "completed"}
     alone = list(call_lines([call]))
-    heading, long, line = call_lines([{**call, "caller": "sip:" + "a" * 2000 + "@acme.example"}, call])
+    heading, long, line = call_lines([{**call, "caller": "sip:alice@" + "a" * 2000 + ".example"}, call])
 
     assert [heading, line] == alone
     assert "a" * 2000 in long
