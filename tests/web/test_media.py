@@ -12,6 +12,7 @@ from trio_websocket import ConnectionClosed
 from actors.call_services import CallPlan
 from actors.record.resumption import Resumption
 from agents.brief import Brief
+from protocol.twilio.twiml import nothing
 from protocol.wire import WebSocket
 from store.calls import MemoryRecords
 from store.tokens import TokenStore
@@ -439,6 +440,24 @@ async def test_a_call_that_asks_what_to_do_once_more_goes_on_from_its_record(
     assert peer.said == ["accept", "send", "close 1000"]
     assert then.calls.plans[-1].resumption == Resumption(first)
     assert (there.slots.taken, then.slots.taken, then.slots.free) == (0, 0, 50)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told", "seconds"), [("ringing", False, 0), ("ringing", True, 3600), ("in-progress", True, 3600)]
+)
+async def test_a_webhook_of_a_call_that_is_over_opens_no_stream(
+    status: str, is_told: bool, seconds: float, autojump_clock: MockClock
+) -> None:
+    """openclaw/openclaw#87497: a webhook of an old call may be sent again, signature and all."""
+    there = exchange()
+    await visits(there, await token_of(there))
+    if is_told:
+        await there.twilio("/twilio/status", voice_form() | {"CallStatus": "completed", "SequenceNumber": "3"})
+    await trio.sleep(seconds)
+    answer = await there.twilio("/twilio/voice", voice_form() | {"CallStatus": status})
+
+    assert answer.text == nothing()
+    assert there.slots.expected == 0
 
 
 async def test_a_webhook_that_is_repeated_does_not_harm_the_stream_that_runs(autojump_clock: MockClock) -> None:

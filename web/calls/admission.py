@@ -44,7 +44,7 @@ class CallText(Enum):
     """The call has come back to one of our workers; the text is its `Admissions.worker`."""
     OVER = "over", NEWS_SECONDS
     """The call does not come back."""
-    ENDED = "ended", NEWS_SECONDS
+    ENDED = "ended", LONGEST_TALK
     """Twilio has said that the call is over."""
     ENDED_BY = "ended-by", NEWS_SECONDS
     """How the call has ended, for webhooks that only say that it is over."""

@@ -109,7 +109,8 @@ class TwilioRoutes:
         if is_over or form.get("CallStatus", "") in FINAL_STATUSES:
             return xml(twiml.nothing())
         if await self._is_streamed(call_sid, form.get("CallStatus", "")):  # a fallback URL, a redirect, a repetition
-            return xml(await Returns(self.context).take_back(form, again=True))
+            is_past = await self._is_past(call_sid, form.get("CallStatus", ""))
+            return xml(twiml.nothing() if is_past else await Returns(self.context).take_back(form, again=True))
         if not await self._is_its_call(order, call_sid):
             _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
             return xml(twiml.hang_up())
@@ -265,6 +266,12 @@ class TwilioRoutes:
         if call is not None and call.streamed:
             return True
         return status != RINGING and await self.context.admissions.is_streamed(call_sid)
+
+    async def _is_past(self, call_sid: str, status: str) -> bool:
+        """Tell of a call that has had its stream whether it is over, or was answered since this was said."""
+        if status == RINGING and call_sid not in self.context.streams.running():
+            return True
+        return bool(await self.context.admissions.told(CallText.ENDED, [call_sid]))
 
     async def _is_its_call(self, order: str, call_sid: str) -> bool:
         """Note the call of an order, on whichever worker; False if the order has another call, or has ended without.
