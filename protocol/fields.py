@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
@@ -285,13 +286,10 @@ def _is_host(name: str) -> bool:
 
 def _why_no_host(name: str) -> str:
     """Say why no resolver can be asked for a host, and how one with letters beyond ASCII is written."""
-    try:
+    with suppress(UnicodeError):
         written = name.encode("idna")
-        is_certain = not name.isascii() and written.decode("idna") == name
-    except UnicodeError:
-        is_certain = False
-    if is_certain:
-        return f"its host is no name in ASCII: write {written.decode()}"
+        if not name.isascii() and written.decode("idna") == name:
+            return f"its host is no name in ASCII: write {written.decode()}"
     return "its host is no address, and no name in ASCII letters, digits and hyphens"
 
 
