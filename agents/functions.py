@@ -7,6 +7,7 @@ arguments are `ArgumentsRefused`, a message to the model; anything else that a h
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Final, Literal, TypeAlias
 
 import attrs
@@ -148,7 +149,11 @@ class FunctionSpec:
     )
 
     def definition(self) -> FunctionDefinition:
-        """Write the function as Settings declare it. *Raises* `SchemaRefused`."""
+        """Return the function as Settings declare it. *Raises* `SchemaRefused`."""
+        return self._definition
+
+    @cached_property
+    def _definition(self) -> FunctionDefinition:
         return FunctionDefinition(
             name=self.name,
             description=self.description,

@@ -88,7 +88,8 @@ class SettingsForm:
     def resumed(self, agent: AgentSpec, brief: Brief | None, history: _History, word: str = "") -> Settings:
         """For an agent who goes on where its last session broke off: no greeting, but perhaps a word about it."""
         tags = f"agent:{agent.name}", f"call:{self.call_sid}"
-        opts_out = agent.options.over(self.options.defaults).mip_opt_out or False
+        own, usual = agent.options.mip_opt_out, self.options.defaults.mip_opt_out
+        opts_out = (usual if own is None else own) or False
         return Settings(deepgram.TELEPHONE, self.of(agent, brief, history, word), tags, mip_opt_out=opts_out)
 
     def of(self, agent: AgentSpec, brief: Brief | None, history: _History, word: str) -> deepgram.AgentSettings:

@@ -33,7 +33,7 @@ from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ANSWERED, ARRIVAL_SECONDS, STREAM_PATH, TRANSFERRED, Returns
 from web.clients.signatures import SIGNATURE, Content
 from web.routes.problems import body_of_request, count_of, malformed, xml
-from web.sockets.asgi_events import target_of
+from web.sockets.asgi_events import headers_of, target_of
 from web.sockets.connections import vouch
 
 RETURNS = LOST | {NEVER_RAN}
@@ -77,7 +77,7 @@ class TwilioRoutes:
 
     async def refuse_unsigned(self) -> Response | None:
         """Answer 403 to whatever Twilio did not sign for our public address."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = headers_of(request.scope)
         content: Content = b""
         if SIGNATURE in headers:  # else nothing of it need be read
             content = MultiDict(await request.form) if request.mimetype in _FORM else await body_of_request()
