@@ -13,6 +13,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import request
 from quart_trio import QuartTrio
 from trio.testing import MockClock, assert_no_checkpoints
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from actors.commands import KINDS
 from tests.web.console.visitors import CONSOLE
@@ -202,3 +203,16 @@ async def test_a_form_that_was_read_is_read_again_without_a_turn_of_the_schedule
     answer = await app.test_client().post("/", form={"CallSid": "CA1"})
 
     assert await answer.get_data(as_text=True) == "CA1 CA1"
+
+
+async def test_a_body_that_is_there_is_read_without_a_turn_of_the_scheduler_unless_it_is_too_large() -> None:
+    body = request_class((), 0, bool).body_class(None, 8)
+    body.append(b"CallSid=")
+    body.set_complete()
+
+    with assert_no_checkpoints():
+        assert await body == b"CallSid="
+
+    body.append(b"CA1")
+    with pytest.raises(RequestEntityTooLarge):
+        await body

@@ -6,7 +6,7 @@ page of anybody may have its reader's browser send a request to this machine, to
 """
 
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from contextlib import nullcontext
 from hashlib import sha256
 from typing import Any
@@ -17,7 +17,7 @@ from quart import Response, request
 from quart.datastructures import FileStorage
 from quart.wrappers.request import Body
 from quart_trio.formparser import TrioFormDataParser
-from quart_trio.wrappers import TrioRequest
+from quart_trio.wrappers.request import TrioBody, TrioRequest
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -105,6 +105,16 @@ class ShortForms(TrioFormDataParser):
         return await super().parse(body, mimetype, content_length, options)
 
 
+class WholeBody(TrioBody):
+    """A body that is read at once where all of it is there: trio's takes a turn of the scheduler each time."""
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        if self._complete.is_set() and self._must_raise is None:
+            return bytes(self._data)
+        whole: bytes = yield from super().__await__()
+        return whole
+
+
 def request_class(targets: Collection[str], most: int, may: Callable[[str], bool]) -> type[TrioRequest]:
     """Return a class of requests to `targets` that may have `most` bytes, where `may` says so of the authorization.
 
@@ -112,8 +122,9 @@ def request_class(targets: Collection[str], most: int, may: Callable[[str], bool
     """
 
     class Request(TrioRequest):
+        body_class = WholeBody
         form_data_parser_class = ShortForms
-        # of the form, which one task reads: trio's takes a turn of the scheduler each time
+        # of the form, which one task reads: trio's takes a turn, too
         lock_class = nullcontext  # type: ignore[assignment]
 
         def __init__(self, *given: Any, **more: Any) -> None:  # noqa: ANN401 - what the framework gives is passed on
