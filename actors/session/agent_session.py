@@ -82,8 +82,7 @@ class AgentSession:
     _runner: FunctionRunner | None = attrs.field(default=None, init=False)
     _outbox: ServiceOutbox = attrs.field(factory=ServiceOutbox, init=False)
     _latency: LatencyMeter = attrs.field(init=False)
-    _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Cancelled once the session is to be over."""
+    _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _failure: str = attrs.field(default="", init=False)
     """Why the session cannot go on."""
     amended: int = attrs.field(default=0, init=False)
@@ -168,11 +167,11 @@ class AgentSession:
         async with trio.open_nursery() as nursery:
             self._runner = FunctionRunner(self.state, self.agent, self, nursery)
             nursery.start_soon(self._pump_caller, wire, reader)
+            nursery.start_soon(self._listen, wire, reader)
             nursery.start_soon(self._outbox.run, wire, self.state.policy.deadlines.keep_alive)
             self.amend()  # with what has changed since the Settings
             try:
-                with self._listening:
-                    await self._listen(wire, reader)
+                await self._over.wait()
             finally:
                 self._runner = None  # each knows the other: they would outlive the call until a full collection
             nursery.cancel_scope.cancel(reason="session over")
@@ -190,7 +189,7 @@ class AgentSession:
 
     def _fail(self, why: str) -> None:
         self._failure = why
-        self._listening.cancel(reason="session over")
+        self._over.set()
 
     # What the service says
 
@@ -404,7 +403,7 @@ class AgentSession:
             case effects.AnswerFunction(id=call_id, text=text):
                 self._answer_function(call_id, text)
             case effects.EndSession(why=""):
-                self._listening.cancel(reason="session over")
+                self._over.set()
             case effects.EndSession(why=why):
                 self._fail(f"{self.agent.name}: {why}")
             case _:
