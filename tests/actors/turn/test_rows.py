@@ -124,7 +124,8 @@ VOICE_CASES: dict[str, Case] = {
         {"voice": COMING, "sounding": True, "told": "1", "debt": OWED, "phase": ENDING},
         [Signal.CALLER_STARTED_SPEAKING], {"voice": COMING}, []),
     "what is told cuts no goodbye that was sent": (
-        {"sounding": True, "told": "1", "debt": OWED, "phase": ENDING}, [Signal.CALLER_STARTED_SPEAKING],
+        {"sounding": True, "sounds_wanted": True, "told": "1", "debt": OWED, "phase": ENDING},
+        [Signal.CALLER_STARTED_SPEAKING],
         {"sounding": True}, []),
     "a turn forgets what it has cut": ({"aside": KEPT}, [CallerSaid("x")], {"debt": OWED}, [Aside.FORGET]),
     "a turn whose beginning was not told cuts nothing that was sent": (
