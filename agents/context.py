@@ -44,7 +44,7 @@ class CallContext:
     """The agent that handed the call to this one; empty if none did."""
     env: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True, repr=False)
     _http: httpx.AsyncClient | None = attrs.field(default=None, kw_only=True, repr=False, alias="http")
-    _say: Callable[[str], None] = attrs.field(default=say_nothing, kw_only=True, repr=False)
+    _say: Callable[[str], None] = attrs.field(default=say_nothing, kw_only=True, repr=False, alias="say")
 
     @property
     def http(self) -> httpx.AsyncClient:
