@@ -105,7 +105,7 @@ class Deadlines:
     shortest_word: float = 0.4
     """Of voice on the caller's line: anything shorter may be a noise, about which the service rightly says nothing."""
     silent_service: float = 2.0
-    """Without a word of a service that reports all the time how well it hears, and is sent audio: then it is gone."""
+    """Without a word of a service behind a sound of the caller's, or the answer to a ping: then it is gone."""
     longest_turn: float = 60.0
     """Of the caller, on a line that stays loud: then they are asked whether they are there."""
     remind_after: float = 1.5

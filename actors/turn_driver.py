@@ -67,8 +67,8 @@ class SessionOnFloor(Protocol):
         ...
 
     @property
-    def owes_report_since(self) -> float:
-        """Since when (trio time) its service owes a report, if it reports all the time; infinity: it owes none."""
+    def unanswered_since(self) -> float:
+        """Since when (trio time) its service has neither answered a ping nor said anything; infinity: it has."""
         ...
 
     @property
@@ -81,6 +81,9 @@ class SessionOnFloor(Protocol):
 
     def perform(self, effect: ForSession) -> None:
         """Do what `Turn` wants of the session, without waiting for it."""
+
+    def ask_service(self) -> None:
+        """Ask whether its service is there."""
 
     def listen_closely(self) -> None:
         """Read what the service says as it comes: the caller's line has begun to carry voice."""
@@ -157,6 +160,8 @@ class TurnDriver:
             start, end = (self.journal.started + at for at in spoke)
             session, word = self.session, self.turn.policy.deadlines.shortest_word
             deaf = session is not None and end - start >= word and session.last_heard < end and session.reads_tape
+            if session is not None:
+                session.ask_service()
             self.put(VoiceEnded(end, deaf))
         elif is_voiced and not self.turn.is_loud:
             self.put(Signal.VOICE_BEGAN)
@@ -166,12 +171,6 @@ class TurnDriver:
     def may_interrupt(self, now: float) -> bool:
         """Tell whether the caller's line has begun to carry voice just now."""
         return self.turn.is_loud and now < self.turn.at.voiced + self.turn.policy.deadlines.shortest_word
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing has been heard on the line just now, of ours or of the caller's."""
-        is_heard = self.turn.sounding or self.turn.is_loud
-        return not is_heard and trio.current_time() > self.turn.last_sound + _JUST_NOW
 
     def since_voice(self, now: float) -> float:
         """Return for how many seconds the caller's line has been silent."""
@@ -233,7 +232,7 @@ class TurnDriver:
         since = self.turn.minds_silence_since
         if self.session is None or since == math.inf:
             return math.inf
-        return max(since, self.session.owes_report_since) + self.turn.policy.deadlines.silent_service
+        return max(since, self.session.unanswered_since) + self.turn.policy.deadlines.silent_service
 
     def _all_played_at(self) -> float:
         late = _NO_LEAD if self._has_no_lead and not self.ledger.is_whole else 0.0

@@ -5,6 +5,7 @@
 without a task that is woken for each.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
@@ -75,6 +76,14 @@ class PacedWebSocket(WebSocket, Protocol):
     def deliver(self, take: Take | None, /) -> None:
         """Have `take` take what comes while a task waits for it, if that saves work; the task is given the rest."""
 
+    def ping(self) -> None:
+        """Ask whether the peer is there, unless that would mean to wait."""
+
+    @property
+    def unanswered_since(self) -> float:
+        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        ...
+
 
 @attrs.frozen
 class PlainSocket:
@@ -104,6 +113,13 @@ class PlainSocket:
 
     def deliver(self, _take: Take | None, /) -> None:
         """Do nothing: the library wakes its reader."""
+
+    def ping(self) -> None:
+        """Ask nothing: the library waits for the answer."""
+
+    @property
+    def unanswered_since(self) -> float:
+        return math.inf
 
 
 async def pump(socket: PacedWebSocket, take: Take) -> NoReturn:

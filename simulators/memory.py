@@ -7,6 +7,7 @@ messages mean.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
@@ -74,6 +75,10 @@ class MemoryWebSocket:
     """Whether it sends without waiting what there is room for, as a real socket does; else it can be interrupted."""
     stride: float = attrs.field(default=0.0, init=False)
     """What its reader has asked to `gather` last, in seconds."""
+    answers_pings: bool = attrs.field(default=True, init=False)
+    """Whether whoever has this end is there: they answer pings, whatever else they do."""
+    _pinged: float = attrs.field(default=math.inf, init=False)
+    _has_answer: bool = attrs.field(default=False, init=False)
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
     _over: CloseReason | None = attrs.field(default=None, init=False)
     """Why nothing can be sent any more."""
@@ -135,6 +140,21 @@ class MemoryWebSocket:
 
     def deliver(self, _take: Take | None, /) -> None:
         """Do nothing: a message wakes its reader."""
+
+    def ping(self) -> None:
+        """Ask whether the other end is there."""
+        self._pinged = min(self._pinged, trio.current_time())
+        self._take_answer()
+
+    @property
+    def unanswered_since(self) -> float:
+        """Since when a ping waits for its answer; infinity: none does, or none was ever answered."""
+        self._take_answer()
+        return self._pinged if self._has_answer else math.inf
+
+    def _take_answer(self) -> None:
+        if self._pinged < math.inf and self._peer is not None and self._peer.answers_pings:
+            self._pinged, self._has_answer = math.inf, True
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.

@@ -22,7 +22,6 @@ from actors.call_services import CallPlan
 from actors.errors import BriefUnavailable
 from actors.journal import Entry, facts_of
 from actors.policy import CallPolicy
-from actors.turn.parts import CEASED
 from agents.arguments import json_of
 from agents.functions import Answer, ArgumentsRefused, CallContext, Outcome
 from agents.roster import Roster
@@ -81,10 +80,9 @@ async def replay(recording: RecordedCall, roster: Roster) -> Replayed:
 
 
 def _knobs_of(entries: Sequence[Entry]) -> DeepgramKnobs:
-    """Have the service report how it hears if it did: one that ceases to is known to be gone."""
+    """Have the service report how it hears if it did: one that says something now and then is not deaf."""
     did = any(one.stt_latency is not None for one in facts_of(entries, facts.LatencyReported))
-    was_missed = any(CEASED in one.error for one in facts_of(entries, facts.SessionCrashed))
-    return harness.KNOBS if did or was_missed else attrs.evolve(harness.KNOBS, stt_reports_per_second=0)
+    return harness.KNOBS if did else attrs.evolve(harness.KNOBS, stt_reports_per_second=0)
 
 
 def _recorded_briefs(briefs: Mapping[str, Mapping[str, str]]) -> Any:  # noqa: ANN401 - an AskBrief

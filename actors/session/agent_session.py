@@ -124,11 +124,13 @@ class AgentSession:
         return self._reader is not None and not self._reader.is_held
 
     @property
-    def owes_report_since(self) -> float:
-        wire = self._wire
-        if wire is None or not self._latency.is_steady(wire.last_heard):
-            return math.inf
-        return max(wire.last_heard, wire.fed_since)
+    def unanswered_since(self) -> float:
+        return math.inf if self._wire is None else max(self._wire.socket.unanswered_since, self._wire.last_heard)
+
+    def ask_service(self) -> None:
+        """Ask the service whether it is there: it answers a ping, whether it has heard anything or not (RFC 6455)."""
+        if self._wire is not None:
+            self._wire.socket.ping()
 
     def listen_closely(self) -> None:
         """Read what the service says as it comes, from now on: it may say at any moment that the caller speaks."""
@@ -275,7 +277,7 @@ class AgentSession:
                 self.amended = self._amending.pop(0)
                 self.state.turn.wake()
             case deepgram.LatencyReport():
-                self._latency.take(message, in_silence=self.state.turn.is_silent)
+                self._latency.take(message)
             case deepgram.ThinkUpdated() | deepgram.SpeakUpdated():
                 self.service.note_acknowledged(type(message))
             case deepgram.UnknownMessage(type=name) if name not in deepgram.IGNORED:

@@ -31,12 +31,6 @@ _FLOWING = BYTES_PER_SECOND // 5
 """Bytes after which audio flows; until then every piece is read as it comes."""
 _PAUSE = 0.1
 """Seconds without audio, after which it does not flow any more."""
-_LONGEST_GAP = 1.0
-"""Seconds between two reports, or after the last one: if more, the service does not report all the time …"""
-_PROOF = 2.0
-"""… and it does if it has reported for so long while nobody spoke."""
-_FED = 0.5
-"""Seconds without the caller's audio, after which the service is sent none."""
 _WAITING = 64
 """Messages that may wait to be sent, besides the caller's audio."""
 
@@ -115,9 +109,6 @@ class AgentWire:
     early: list[deepgram.ServerMessage] = attrs.field(factory=list[deepgram.ServerMessage], init=False)
     """What has come before the message that was waited for."""
     flow: Flow = attrs.field(factory=Flow, init=False)
-    _fed: float = attrs.field(default=-math.inf, init=False)
-    """When (trio time) caller audio was last sent as it came, and since when it has been without a pause."""
-    _fed_since: float = attrs.field(default=-math.inf, init=False)
     _now: Callable[[], float] = attrs.field(factory=time_reader, init=False)
 
     async def receive(self) -> deepgram.ServerMessage:
@@ -184,21 +175,9 @@ class AgentWire:
         session itself does.
         """
         try:
-            if self.dialogue.state is not _CONVERSING or not self.socket.send_nowait(chunk):
-                return False
+            return self.dialogue.state is _CONVERSING and self.socket.send_nowait(chunk)
         except ConnectionClosed:
             return False
-        self._note_fed()
-        return True
-
-    def _note_fed(self) -> None:
-        self._fed_since, self._fed = self.fed_since, self._now()
-
-    @property
-    def fed_since(self) -> float:
-        """Since when (trio time) the service has been sent the caller's audio without a pause; now: it is sent none."""
-        now = self._now()
-        return self._fed_since if now <= self._fed + _FED else now
 
     async def send(self, message: deepgram.ClientMessage) -> None:
         """Send a message, within the stall deadline.
@@ -206,8 +185,6 @@ class AgentWire:
         *Raises* `AgentUnavailable` when the socket is gone, or the peer has stopped reading.
         """
         frame = self.dialogue.send(message)
-        if isinstance(message, deepgram.CallerAudio):
-            self._note_fed()
         try:
             if self.socket.send_nowait(frame):  # nearly always, and without the price of a deadline
                 return
@@ -236,7 +213,7 @@ class ServiceOutbox:
 
     async def run(self, wire: AgentWire, keep_alive: float) -> None:
         """Send what is posted, and every so many seconds that we are there."""
-        due = trio.current_time() + keep_alive
+        due, is_asked = trio.current_time() + keep_alive, False
         while True:
             while self._messages:
                 await wire.send(self._messages.pop(0))
@@ -245,6 +222,9 @@ class ServiceOutbox:
             else:
                 due = trio.current_time() + keep_alive
                 await wire.send(deepgram.KeepAlive())
+                if not is_asked:  # whether it answers pings at all
+                    is_asked = True
+                    wire.socket.ping()
 
 
 @attrs.define(eq=False)
@@ -294,8 +274,7 @@ class LatencyMeter:
     """Puts the service's latency reports on the answer that is under way together, one fact for each answer.
 
     Deepgram reports one measurement at a time: speech-to-text many times a second, the parts of an answer as they
-    become known (its reference, section 4, row 14). It goes on to in silence, as long as it is sent audio; other
-    services may report around speech only, or never.
+    become known (its reference, section 4, row 14).
     """
 
     journal: Journal
@@ -303,34 +282,18 @@ class LatencyMeter:
     _stt: float | None = attrs.field(default=None, init=False)
     """The last measurement of speech-to-text."""
     _parts: dict[str, float] = attrs.field(factory=dict, init=False)
-    _reported: float = attrs.field(default=math.inf, init=False)
-    """When (trio time) speech-to-text was last measured."""
-    _proof: float = attrs.field(default=0.0, init=False)
-    """Seconds for which it was while nobody spoke; minus infinity: it was missing for longer than it may."""
 
-    def take(self, report: deepgram.LatencyReport, *, in_silence: bool) -> None:
+    def take(self, report: deepgram.LatencyReport) -> None:
         """Take a report. A part that is there already belongs to another pass of the model."""
         told = attrs.asdict(report).items()
         parts = {name: round(seconds, 6) for name, seconds in told if seconds is not None and seconds >= 0}
         if "stt_latency" in parts:
             self._stt = parts.pop("stt_latency")
-            self._note_report(trio.current_time(), in_silence)
         if parts.keys() & self._parts.keys():
             self.close()
         self._parts.update(parts)
         if "total_latency" in parts:
             self.close()
-
-    def _note_report(self, now: float, in_silence: bool) -> None:
-        gap, self._reported = now - self._reported, now
-        if gap > _LONGEST_GAP:
-            self._proof = -math.inf
-        elif in_silence:
-            self._proof += max(gap, 0.0)
-
-    def is_steady(self, last_heard: float) -> bool:
-        """Whether the service reports all the time, and nothing else has come since it ceased to."""
-        return self._proof >= _PROOF and last_heard <= self._reported + _LONGEST_GAP
 
     def close(self) -> None:
         """Note what has been measured of this answer, if anything was."""

@@ -19,10 +19,10 @@ JUST_BEHIND = 0.1
 """Seconds."""
 DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
-CEASED = "it has ceased to report"
-"""Why a session is lost whose service reported all the time."""
+CEASED = "it answers no ping"
+"""Why a session is lost whose service has answered before."""
 MOST_SILENT = 2
-"""Sessions of one call that are lost for that; more, and it is how the service reports."""
+"""Sessions of one call that are lost for that; more, and it is how the service answers."""
 _TOO_MANY_TO_REPEAT = 5
 _SAME = 0.7
 """Of the words of an echo, two or more in a row: the service mishears some."""

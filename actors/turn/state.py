@@ -102,7 +102,7 @@ class TurnState:
     transcript: str = until("", Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, events.FloorGiven)
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
     deaf_words: int = until(0, Signal.CALLER_STARTED_SPEAKING)  # how often the line has carried a word
-    times_silent: int = 0  # how many sessions were lost because their service had ceased to report
+    times_silent: int = 0  # how many sessions were lost because their service answered no ping
     owes_deed: bool = until(False, events.FunctionsAsked)  # the caller waits only for what the agent has announced
     is_unread: bool = until(False, CallerSaid)  # the caller has spoken to a session that is lost, or to none
     is_away: bool = False  # the caller has asked for time
@@ -168,7 +168,7 @@ class TurnState:
 
     @property
     def minds_silence_since(self) -> float:
-        """Since when a service that reports all the time must have sent something; infinity: it need not have.
+        """Since when a service must have sent something, or answered a ping; infinity: it need not have.
 
         The caller has made a sound, perhaps a short word, and the agent has said nothing since. Where an answer is
         owed, the rules of silences say what becomes of it.

@@ -104,6 +104,9 @@ class DeepgramExchange:
             server.drop()
             await trio.lowlevel.checkpoint()
 
+        def fall_silent() -> None:
+            server.answers_pings = False
+
         async def session() -> None:
             with scope:
                 await converse(
@@ -114,6 +117,7 @@ class DeepgramExchange:
                     faults=self.faults,
                     log=self.log,
                     drop=drop,
+                    fall_silent=fall_silent,
                 )
 
         self._nursery.start_soon(session, name=f"Voice Agent session {connection}")

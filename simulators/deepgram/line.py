@@ -42,6 +42,7 @@ class Line:
     faults: Faults
     log: ConnectionLog
     _drop: Callable[[], Awaitable[None]]
+    _fall_silent: Callable[[], None] = lambda: None
     rng: Random = attrs.field(init=False)
     dialogue: AgentServerDialogue = attrs.field(init=False)
     history: bool = attrs.field(default=True, init=False)
@@ -54,6 +55,10 @@ class Line:
         self.dialogue = AgentServerDialogue(
             strict=self.knobs.strict_start, any_flux_version=self.knobs.any_flux_version
         )
+
+    def fall_silent(self) -> None:
+        """Answer not even pings any more."""
+        self._fall_silent()
 
     async def send(self, message: FromService) -> None:
         """Send one text message; after an `Error` or the close, wait for the end of the session instead."""

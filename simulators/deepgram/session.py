@@ -210,8 +210,10 @@ class Session:
         self._line.log.put(FaultInjected, " ".join(str(part) for part in (step.kind, step.code, step.number) if part))
         match step.kind:
             case "silent drop":
+                self._line.fall_silent()
                 self._line.dead = True
             case "stall":
+                self._line.fall_silent()
                 raise Stalled
             case "mute":
                 if self._conversation is not None:
@@ -258,18 +260,20 @@ async def converse(
     faults: FaultPlan | None = None,
     log: ExchangeLog | None = None,
     drop: Callable[[], Awaitable[None]] | None = None,
+    fall_silent: Callable[[], None] = lambda: None,
     make_hearing: MakeHearing | None = None,
 ) -> None:
     """Serve one Voice Agent connection over a WebSocket that is already open, until it is over.
 
     `make_hearing` makes what understands the caller, if that is to be more than the scenario's lines, byte for byte.
     `drop` loses the TCP connection without a close frame; without it, a dropped connection is closed with 1011.
+    `fall_silent` has the socket answer no ping any more.
     *Cancellation* leaves the socket to its owner.
     """
     knobs = knobs or DeepgramKnobs()
     plan = (FaultPlan(scenario.faults) if faults is None else faults).for_connection(connection)
     connection_log = ConnectionLog(log or ExchangeLog(), connection)
-    line = Line(socket, knobs, plan, connection_log, drop or partial(socket.aclose, 1011))
+    line = Line(socket, knobs, plan, connection_log, drop or partial(socket.aclose, 1011), fall_silent)
     connection_log.put(Connected)
     byte_for_byte: MakeHearing = lambda pause: Recogniser(utterances_of(scenario), pause=pause)  # noqa: E731
     stalled = False

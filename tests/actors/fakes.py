@@ -356,7 +356,7 @@ class Speaker:
     agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
     last_heard: float = 0.0
     reads_tape: bool = True
-    owes_report_since: float = inf
+    unanswered_since: float = inf
     number: int = 1
     cursor: int = 0
     voice: Voice = attrs.field(factory=lambda: Voice("first"))
@@ -368,6 +368,9 @@ class Speaker:
 
     def amend(self) -> None:
         """Know what there is to know."""
+
+    def ask_service(self) -> None:
+        """Ask nobody: there is no service."""
 
     def listen_closely(self) -> None:
         """Do nothing: there is no service."""

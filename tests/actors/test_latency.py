@@ -26,7 +26,7 @@ def reported(*reports: LatencyReport, closes: bool = False) -> list[LatencyRepor
     watched = Watched()
     meter = LatencyMeter(watched.state.journal, Voice("first", reply=Reply("first", 3, 0.0)))
     for report in reports:
-        meter.take(report, in_silence=False)
+        meter.take(report)
     if closes:
         meter.close()
     return watched.facts(LatencyReported)

@@ -214,17 +214,16 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
     assert trio.current_time() == POLICY.deadlines.closing
 
 
-async def test_a_service_whose_reports_stay_away_is_no_line_without_a_lead(autojump_clock: MockClock) -> None:
-    """It reports all the time when the caller makes a sound, and behind that only now and then."""
+async def test_a_service_that_answers_a_ping_late_is_no_line_without_a_lead(autojump_clock: MockClock) -> None:
     watched, turn, speaker = driver()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn.run)
         turn.put(FloorGiven(owes=False))
-        speaker.owes_report_since = trio.current_time()
+        speaker.unanswered_since = trio.current_time()
         turn.put(Signal.VOICE_BEGAN)
         turn.put(VoiceEnded(trio.current_time()))
         await trio.sleep(1)
-        speaker.owes_report_since = math.inf
+        speaker.unanswered_since = math.inf
         await trio.sleep(2)
         voice = Voice(speaker.agent.name)
         watched.state.ledger.grant(voice)

@@ -1,5 +1,6 @@
 """Frames over a stream: read in the task that asks, answered where the rules ask for it, gathered on request."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -55,6 +56,25 @@ async def test_a_peer_is_pinged_where_nothing_was_sent_since_the_last_look() -> 
         assert stream.send_nowait("word")
         stream.ping_if_silent()
         assert await theirs.receive_some() == b"\x89\x00\x81\x04word"
+
+
+async def test_a_ping_waits_for_its_answer_and_only_of_a_peer_that_has_answered_one(autojump_clock: MockClock) -> None:
+    async with connected() as (server, other), trio.open_nursery() as nursery:
+        server.ping()
+        await trio.sleep(1)
+        assert server.unanswered_since == math.inf
+
+        nursery.start_soon(other.receive)
+        nursery.start_soon(server.receive)
+        await wait_all_tasks_blocked(0.01)
+        assert server.unanswered_since == math.inf
+        nursery.cancel_scope.cancel()
+    asked = trio.current_time()
+    server.ping()
+    await trio.sleep(1)
+    server.ping()
+
+    assert server.unanswered_since == asked
 
 
 async def test_nothing_is_pinged_behind_a_close_or_in_the_middle_of_a_frame() -> None:

@@ -4,6 +4,7 @@
 Where the server offers to carry messages without events, as `web.sockets.pull_server` does, `accept` takes the offer.
 """
 
+import math
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote
@@ -138,6 +139,13 @@ class AsgiEvents:
 
     def deliver(self, _take: Take | None, /) -> None:
         """Do nothing: an event wakes its reader."""
+
+    def ping(self) -> None:
+        """Ask nothing: the server does not tell of pings."""
+
+    @property
+    def unanswered_since(self) -> float:
+        return math.inf
 
     async def send(self, message: str | bytes) -> None:
         if isinstance(message, str):

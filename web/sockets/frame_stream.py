@@ -59,6 +59,10 @@ class FrameStream:
     _next_read: float | None = attrs.field(default=None, init=False)
     """Between which two ticks that is to be, if `gather` was told exactly."""
     _deliver: Take | None = attrs.field(default=None, init=False)
+    _pinged: float = attrs.field(default=math.inf, init=False)
+    """When (trio time) a ping was sent that waits for its answer."""
+    _answers: bool = attrs.field(default=False, init=False)
+    """Whether the peer has ever answered a ping."""
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -122,6 +126,8 @@ class FrameStream:
         elif isinstance(received, Close):
             self._gone = received
             await self.close(received.code, received.reason)
+        else:
+            self._pinged, self._answers = math.inf, True
 
     def _take(self, data: bytes) -> None:
         if not data:
@@ -223,10 +229,20 @@ class FrameStream:
         """Send a message; nothing once either side has closed."""
         await self.write(frames.message_frame(message, masked=not self._reader.masked))
 
+    def ping(self) -> None:
+        """Send a ping, unless that would mean to wait."""
+        if self._write_nowait(frames.ping_frame(masked=not self._reader.masked)):
+            self._pinged = min(self._pinged, self._now())
+
+    @property
+    def unanswered_since(self) -> float:
+        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        return self._pinged if self._answers else math.inf
+
     def ping_if_silent(self) -> None:
         """Send a ping if nothing was sent since the last look: a proxy ends a connection that is silent."""
         if not self._wrote:
-            self._write_nowait(frames.ping_frame(masked=not self._reader.masked))
+            self.ping()
         self._wrote = False
 
     async def close(self, code: int, reason: str) -> None:

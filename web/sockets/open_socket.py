@@ -48,6 +48,15 @@ class Carrier(Protocol):
         """Have `take` take what comes while a task waits for it, if that saves work."""
         ...
 
+    def ping(self) -> None:
+        """Ask whether the peer is there, unless that would mean to wait."""
+        ...
+
+    @property
+    def unanswered_since(self) -> float:
+        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        ...
+
 
 @attrs.define(eq=False)
 class OpenSocket:
@@ -115,6 +124,16 @@ class OpenSocket:
     def deliver(self, take: Take | None, /) -> None:
         """Have `take` take what comes while a task waits for it, if that saves work."""
         self._carrier.deliver(take if self._closed is None else None)
+
+    def ping(self) -> None:
+        """Ask whether the peer is there, unless that would mean to wait."""
+        if self._closed is None:
+            self._carrier.ping()
+
+    @property
+    def unanswered_since(self) -> float:
+        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        return self._carrier.unanswered_since
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""

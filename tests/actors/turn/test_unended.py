@@ -169,7 +169,7 @@ def test_a_question_that_is_not_said_is_asked_by_the_next_session_and_then_nothi
     assert turn.debt is Debt.SETTLED
 
 
-# A service that reports all the time, and has ceased to
+# A service that answers no ping any more
 
 SHORT: list[Step] = [(8, Signal.VOICE_BEGAN), (8.3, VoiceEnded(8.3))]
 ANSWERED: list[Step] = [*caller_says(1), *reply(3)]
@@ -202,17 +202,17 @@ def minded(*steps: Step) -> float:
         ([(7, Signal.SERVICE_SILENT), *lost(7.1), (7.5, Signal.SERVICE_SILENT), *lost(7.6), *SHORT], math.inf),
     ],
 )
-def test_the_silence_of_a_service_that_reports_is_minded_behind_a_sound_of_the_callers(
+def test_the_silence_of_a_service_is_minded_behind_a_sound_of_the_callers(
     steps: list[Step], since: float
 ) -> None:
     """Not where an answer is owed, nor while ours sounds; and in two sessions of a call at most."""
     assert minded(*steps) == since
 
 
-def test_a_service_that_has_ceased_to_report_is_lost_and_the_next_session_asks_for_a_moment() -> None:
+def test_a_service_that_answers_no_ping_is_lost_and_the_next_session_asks_for_a_moment() -> None:
     got = play(on_floor(), [*ANSWERED, *SHORT, (10.3, Signal.SERVICE_SILENT), *lost(10.4)], 11.5)
 
-    assert got == [(10.3, EndSession("it has ceased to report")), (11.3, filler_asked())]
+    assert got == [(10.3, EndSession("it answers no ping")), (11.3, filler_asked())]
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.CONVERSING])

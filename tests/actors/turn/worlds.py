@@ -421,7 +421,7 @@ class LaxServices(World):
 
 @attrs.define(eq=False)
 class FallenSilent(World):
-    """Services that report all the time, and die without a word at any moment; or seem to, as the network stalls."""
+    """Services that die without a word at any moment and answer no ping; or seem to, as the network stalls."""
 
     died_at: float = 0.0
     lost: int = 0
