@@ -81,7 +81,7 @@ class PacedWebSocket(WebSocket, Protocol):
 
     @property
     def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        """Since when (trio time) a ping waits for its answer; infinity: none does."""
         ...
 
 

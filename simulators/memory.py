@@ -78,7 +78,6 @@ class MemoryWebSocket:
     answers_pings: bool = attrs.field(default=True, init=False)
     """Whether whoever has this end is there: they answer pings, whatever else they do."""
     _pinged: float = attrs.field(default=math.inf, init=False)
-    _has_answer: bool = attrs.field(default=False, init=False)
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
     _over: CloseReason | None = attrs.field(default=None, init=False)
     """Why nothing can be sent any more."""
@@ -148,13 +147,13 @@ class MemoryWebSocket:
 
     @property
     def unanswered_since(self) -> float:
-        """Since when a ping waits for its answer; infinity: none does, or none was ever answered."""
+        """Since when a ping waits for its answer; infinity: none does."""
         self._take_answer()
-        return self._pinged if self._has_answer else math.inf
+        return self._pinged
 
     def _take_answer(self) -> None:
         if self._pinged < math.inf and self._peer is not None and self._peer.answers_pings:
-            self._pinged, self._has_answer = math.inf, True
+            self._pinged = math.inf
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.

@@ -25,10 +25,12 @@ NOTICED: Final = 0.5
 
 
 def goodbyes_are_heard(played: Witnessed) -> Iterator[str]:
+    """What no agent could say, the telephone network says."""
     yield from _nobody_is_hung_up_on(played)
     if not played.facts(facts.GoodbyeStarted) or played.the_record.outcome == "caller_hung_up":
         return
-    if not any(fact.complete for fact in played.facts(facts.GoodbyeHeard)):
+    is_said_by_line = played.facts(facts.ClosingUnsaid) and any(what == "redirect" for what, _ in played.line.asked)
+    if not (is_said_by_line or any(fact.complete for fact in played.facts(facts.GoodbyeHeard))):
         at = played.times(facts.GoodbyeStarted)[-1]
         yield f"the goodbye was begun at {at:.2f} s, and not heard to its end"
     for reply in played.facts(facts.ReplyEnded)[-1:]:

@@ -101,7 +101,7 @@ def goodbyes_are_said(call: PlayedCall) -> Iterator[str]:
         if entry.at not in started_at or not isinstance(entry.fact, facts.GoodbyeStarted):
             continue
         since = max([0.0, *(at for at in call.times(facts.TurnHeard) if at <= entry.at)])
-        last = [heard for at, _, heard in replies(call) if at >= since - 0.01]
+        last = [heard for at, agent, heard in replies(call) if at >= since - 0.01 and agent != SWITCHBOARD]
         if not any(last):
             yield f"{entry.fact.agent} ended the call at {entry.at:.2f} s, and the caller heard no goodbye"
 

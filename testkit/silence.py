@@ -7,8 +7,9 @@ from typing import Final
 from actors import facts
 from actors.line.ledger import SWITCHBOARD
 from simulators.deepgram.log import FaultInjected
+from simulators.twilio.log import DigitSent
 from testkit.heard import holder_at
-from testkit.witness import Witnessed, ended, has_bad_line, spoken_lines
+from testkit.witness import Witnessed, ended, has_bad_line, spoken_lines, started
 
 
 def no_long_silence(played: Witnessed) -> Iterator[str]:
@@ -24,12 +25,12 @@ def no_long_silence(played: Witnessed) -> Iterator[str]:
 
 
 def silences(played: Witnessed) -> Iterator[tuple[float, float]]:
-    """Yield when nothing was heard though it was the agents' turn."""
+    """Yield when nothing was heard, nor a key pressed, though it was the agents' turn."""
     assert played.caller is not None
     over = ended(played)
-    sounds = sorted(
-        [*((line.at, line.until) for line in spoken_lines(played)), *played.caller.played, *_noises(played)]
-    )
+    keys = [entry.at - started(played) for entry in played.caller.log.of(DigitSent)]
+    lines = ((line.at, line.until) for line in spoken_lines(played))
+    sounds = sorted([*lines, *((at, at) for at in keys), *played.caller.played, *_noises(played)])
     for since, until in owed(played):
         quiet = since
         for start, end in sounds:

@@ -213,7 +213,7 @@ class ServiceOutbox:
 
     async def run(self, wire: AgentWire, keep_alive: float) -> None:
         """Send what is posted, and every so many seconds that we are there."""
-        due, is_asked = trio.current_time() + keep_alive, False
+        due = trio.current_time() + keep_alive
         while True:
             while self._messages:
                 await wire.send(self._messages.pop(0))
@@ -222,9 +222,6 @@ class ServiceOutbox:
             else:
                 due = trio.current_time() + keep_alive
                 await wire.send(deepgram.KeepAlive())
-                if not is_asked:  # whether it answers pings at all
-                    is_asked = True
-                    wire.socket.ping()
 
 
 @attrs.define(eq=False)

@@ -179,7 +179,7 @@ class Actions(TurnState):
         if not self.reply.has_sound:
             self.unsay_words()
         self.end_closing()
-        has_end = self.withholds_end or self.at.done >= self.at.said  # it is missing, or came before the audio
+        has_end = self.withholds_end or self.is_ended  # the end is missing as a rule, or has come before the audio
         if self.phase is Phase.CONVERSING and self.reply.is_torn and not (self.session.told or self.is_urged):
             self.is_urged, last_turn = True, self.last_turn
             self.owe(self.at.quiet)

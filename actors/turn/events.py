@@ -26,7 +26,7 @@ class Signal(Enum):
     AUDIO_DONE = auto()  # it has sent all audio of the reply, or was interrupted in it
     SAY_REFUSED = auto()  # it will not say what it was asked to (InjectionRefused): it hears the caller, or speaks
     SERVICE_THERE = auto()  # it has just sent anything, whatever it was; sent in the place of `TIME_PASSED`
-    SERVICE_SILENT = auto()  # it has answered pings, and answers none: see `Turn.minds_silence_since`
+    SERVICE_SILENT = auto()  # it answers no ping, and says nothing: see `Turn.minds_silence_since`
     SESSION_AGED = auto()  # the session nears the longest that the service allows
     # The floor
     FLOOR_VACATED = auto()  # the session on it is gone; another may come, and none need come while `Turn.is_ending`

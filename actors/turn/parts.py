@@ -20,7 +20,7 @@ JUST_BEHIND = 0.1
 DEAF_WORDS = 2
 """After so many words in a row that the service does not hear, it is deaf: they were no noise."""
 CEASED = "it answers no ping"
-"""Why a session is lost whose service has answered before."""
+"""Why a session is lost whose service is gone."""
 MOST_SILENT = 2
 """Sessions of one call that are lost for that; more, and it is how the service answers."""
 _TOO_MANY_TO_REPEAT = 5

@@ -93,9 +93,10 @@ def nobody_speaks_since(state: TurnState) -> float:
         return max(since, state.at.heard) + state.deadlines.longest_turn
     if state.is_loud:
         return since + state.deadlines.farewell_noise
-    is_over = max(state.at.understood, state.at.said) >= state.at.heard
-    whispered = min(state.at.heard + state.deadlines.silence_budget, since + state.deadlines.longest_turn)
-    return AT_ONCE if is_over else whispered
+    last = max(state.at.heard, state.at.spoken)  # the service may not say that it hears a word, and transcribe it
+    is_over = max(state.at.understood, state.at.said) >= last
+    unknown = min(last + state.deadlines.silence_budget, since + state.deadlines.longest_turn)
+    return AT_ONCE if is_over else unknown
 
 
 def end_of_closing(state: TurnState) -> float:
@@ -200,19 +201,19 @@ RULES: tuple[Rule, ...] = (
          to(OVER, Actions.end_completed),
          "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; else ended + `goodbye_audio` + "
          "`goodbye_grace`, said, or slow, + `goodbye_audio` (`think_patience` at most); and nobody speaks: "
-         "`longest_turn` at most, a noise "
-         "`farewell_noise`, a key + `digit_pause` + `goodbye_onset`",
+         "`longest_turn` at most, a noise `farewell_noise`, a word of which the service says nothing `silence_budget`, "
+         "a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
-         ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),
-         do(Actions.put_through),
-         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
-         lambda state: max(heard_since(state),
-                           max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
+         ("the transfer is announced", "nothing comes or sounds", "no lasting work is done"), do(Actions.put_through),
+         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; and nobody speaks, as above",
+         lambda state: max(heard_since(state), max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset,
+                           nobody_speaks_since(state))),
     Rule("the transfer's sentence never comes", (TRANSFERRING,),
-         ("nothing sounds", "nobody is heard", "no lasting work is done"), do(Actions.put_through),
-         "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",
-         lambda state: max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset),
+         ("nothing sounds", "no lasting work is done"), do(Actions.put_through),
+         "Wanted, or played (and asked, as above), + 2 `goodbye_onset`; and nobody speaks, as above",
+         lambda state: max(max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset,
+                           nobody_speaks_since(state))),
     Rule("a transfer waits no longer", (TRANSFERRING,), (), do(Actions.put_through),
          "Wanted + `goodbye_audio` + `goodbye_grace`, whatever is said",
          lambda state: state.at.phase + state.deadlines.goodbye_audio + state.deadlines.goodbye_grace),

@@ -180,7 +180,7 @@ def test_where_a_session_is_alive_the_agent_itself_asks_for_a_moment(fault: str,
     assert {"agent"} == {silence.filled_by for silence in met}
 
 
-@pytest.mark.parametrize("fault", ["deepgram: slow settings 60 s", "deepgram: stall after 8 s"])
+@pytest.mark.parametrize("fault", ["deepgram: slow settings 60 s", "deepgram: mute after 8 s"])
 def test_where_none_is_a_clip_does(fault: str, caller: Scenario) -> None:
     (first, *_) = call(caller, fault).facts(facts.SilenceMet)
 

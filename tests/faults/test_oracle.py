@@ -10,10 +10,11 @@ import pytest
 from actors import facts
 from actors.journal import Entry
 from simulators.deepgram.log import Closed, FaultInjected
-from simulators.twilio.log import BufferCleared, LineSpoken
+from simulators.twilio.log import BufferCleared, DigitSent, LineSpoken
 from testkit.excuses import as_table
 from testkit.functions import Blocked, FunctionRun
 from testkit.oracle import check
+from testkit.silence import silences
 from testkit.witness import Witnessed, started
 from tests.examples import one_in
 from tests.faults.short import throw
@@ -263,3 +264,27 @@ def test_a_fault_excuses_only_what_it_makes_impossible() -> None:
     cut_the_goodbye(played)
 
     assert [5] == [int(broken.partition(":")[0]) for broken in check(played)]
+
+
+def test_a_goodbye_that_the_telephone_network_says_is_heard() -> None:
+    played = throw(["deepgram: mute after 100 s"])
+    cut_the_goodbye(played)
+    put(played, played.entries[-1].at - 0.01, facts.ClosingUnsaid("completed"))
+    assert [5] == [int(broken.partition(":")[0]) for broken in check(played)]
+
+    played.line.asked = [("redirect", "<Response><Say>Goodbye.</Say></Response>")]
+    replies = [entry for entry in played.entries if isinstance(entry.fact, facts.ReplyEnded)]
+    played.entries.remove(replies[-1])
+
+    assert [] == [broken for broken in check(played) if broken.startswith("5")]
+
+
+def test_a_caller_who_presses_keys_does_not_wait_meanwhile(played: Witnessed) -> None:
+    keep_the_caller_waiting(played)
+    assert 4 in {int(broken.partition(":")[0]) for broken in check(played)}
+    assert played.caller is not None
+    for start, end in list(silences(played)):
+        for third in (1, 2):
+            played.caller.log.put(DigitSent(started(played) + start + third * (end - start) / 3, "1"))
+
+    assert 4 not in {int(broken.partition(":")[0]) for broken in check(played)}

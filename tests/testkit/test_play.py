@@ -87,7 +87,7 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
             NO_CONSENT,
             r"consent: desk handed the call to returns at \d+\.\d\d s without .* 'No, I would",
         ),
-        (mistakes.look_up, NO_GOODBYE, r"5: the goodbye was begun at \d+\.\d\d s, and not heard"),
+        (mistakes.look_up, NO_GOODBYE, r"goodbye: desk ended the call at \d+\.\d\d s, and the caller heard no goodbye"),
         (mistakes.look_up, ONLY_A_FILLER, r"answer: the caller said 'Where is .*' at \d+\.\d\d s, and 'One moment"),
         (
             mistakes.look_up_and_block,

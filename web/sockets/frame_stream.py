@@ -61,8 +61,6 @@ class FrameStream:
     _deliver: Take | None = attrs.field(default=None, init=False)
     _pinged: float = attrs.field(default=math.inf, init=False)
     """When (trio time) a ping was sent that waits for its answer."""
-    _answers: bool = attrs.field(default=False, init=False)
-    """Whether the peer has ever answered a ping."""
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -127,7 +125,7 @@ class FrameStream:
             self._gone = received
             await self.close(received.code, received.reason)
         else:
-            self._pinged, self._answers = math.inf, True
+            self._pinged = math.inf
 
     def _take(self, data: bytes) -> None:
         if not data:
@@ -236,8 +234,8 @@ class FrameStream:
 
     @property
     def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
-        return self._pinged if self._answers else math.inf
+        """Since when (trio time) a ping waits for its answer; infinity: none does."""
+        return self._pinged
 
     def ping_if_silent(self) -> None:
         """Send a ping if nothing was sent since the last look: a proxy ends a connection that is silent."""

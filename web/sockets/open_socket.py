@@ -54,7 +54,7 @@ class Carrier(Protocol):
 
     @property
     def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        """Since when (trio time) a ping waits for its answer; infinity: none does."""
         ...
 
 
@@ -132,7 +132,7 @@ class OpenSocket:
 
     @property
     def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does, or none was ever answered."""
+        """Since when (trio time) a ping waits for its answer; infinity: none does."""
         return self._carrier.unanswered_since
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

@@ -437,3 +437,38 @@ def test_words_that_are_said_with_a_deed_announce_none() -> None:
     play(turn, [*caller_says(1), (3, FunctionsAsked(("t",))), (3, TransferWanted("t")), *words], 5)
 
     assert state_of(turn).promise is None
+
+
+# Words behind what goes with a decision, which the service transcribes, and of which it says nothing before
+
+
+UNTOLD: list[Step] = [(4.7, Signal.VOICE_BEGAN), (5.9, VoiceEnded(5.5))]
+"""A word, into the end of the goodbye of `BYE`."""
+ENDED: list[Step] = [*BYE, (3.2, FunctionsAsked(("end",))), (3.2, EndWanted("end", "done"))]
+
+
+def test_a_word_behind_a_goodbye_is_answered_although_nobody_has_said_that_it_is_heard() -> None:
+    got = seen(*ENDED, *UNTOLD, (8, CallerSaid("Wait, one thing.")), until=8.2)
+
+    assert got == [(8, AnswerFunction("end", POLICY.wording.reopened))]
+
+
+def test_of_a_word_behind_a_goodbye_that_comes_to_nothing_the_call_ends_within_the_budget() -> None:
+    got = seen(*ENDED, *UNTOLD, until=30)
+
+    assert got == [(9.5, EndConversation("completed", "done", heard=True))]
+
+
+def test_nobody_who_speaks_is_put_through_although_nobody_has_said_that_they_are_heard() -> None:
+    wants: list[Step] = [*caller_says(1), (3.4, FunctionsAsked(("transfer",))), (3.4, TransferWanted("transfer"))]
+    sentence = reply(3.5, "I put you through.", sent=0.3, played=1.5)
+
+    got = seen(*wants, *sentence, *UNTOLD, (8, CallerSaid("Wait, one thing.")), until=8.2)
+
+    assert got == [(8, AnswerFunction("transfer", POLICY.wording.taken_back))]
+
+
+def test_nor_where_the_sentence_before_a_transfer_never_comes() -> None:
+    got = seen((3, Signal.KEY_PRESSED), (3.1, KeysEntered("0", wants_person=True)), *UNTOLD, until=12)
+
+    assert [at for at, effect in got if effect == PutThrough("")] == [9.5]

@@ -130,6 +130,21 @@ def test_the_length_of_the_reply_is_not_waited_for_twice(wait: float) -> None:
     assert effects_of(without_notes(play(on_floor(), script, 8.5 + wait))) == [question_asked(0.0)]
 
 
+def test_the_end_of_the_sentence_before_it_is_not_its_own() -> None:
+    """They come together."""
+    script: list[Step] = [
+        *caller_says(1),
+        (3, Signal.AUDIO_BEGAN),
+        (3, AgentSaid("One moment.")),
+        (3.5, Signal.AUDIO_DONE),
+        (3.5, Signal.AUDIO_BEGAN),
+        (3.5, AgentSaid("We have")),
+        (5, Signal.PLAYED),
+    ]
+
+    assert effects_of(without_notes(play(on_floor(), script, 8.5))) == [question_asked(0.0)]
+
+
 def test_what_the_caller_said_before_it_is_asked_of_the_next_session() -> None:
     """With the session the doubt goes; what is owed stays."""
     got = seen((10, Signal.PLAYED), (12.3, FloorGiven(owes=True, ask="When can you come?")), until=13.5)
@@ -202,9 +217,7 @@ def minded(*steps: Step) -> float:
         ([(7, Signal.SERVICE_SILENT), *lost(7.1), (7.5, Signal.SERVICE_SILENT), *lost(7.6), *SHORT], math.inf),
     ],
 )
-def test_the_silence_of_a_service_is_minded_behind_a_sound_of_the_callers(
-    steps: list[Step], since: float
-) -> None:
+def test_the_silence_of_a_service_is_minded_behind_a_sound_of_the_callers(steps: list[Step], since: float) -> None:
     """Not where an answer is owed, nor while ours sounds; and in two sessions of a call at most."""
     assert minded(*steps) == since
 
