@@ -76,7 +76,7 @@ class MemoryWebSocket:
     stride: float = attrs.field(default=0.0, init=False)
     """What its reader has asked to `gather` last, in seconds."""
     answers_pings: bool = attrs.field(default=True, init=False)
-    """Whether whoever has this end is there: they answer pings, whatever else they do."""
+    """Whether this end answers pings."""
     _pinged: float = attrs.field(default=math.inf, init=False)
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
     _over: CloseReason | None = attrs.field(default=None, init=False)
