@@ -13,18 +13,7 @@ from agents.sentences import ENGLISH, Sentences
 from actors.policy import LONGEST_ANSWER, CallPolicy, Deadlines, Numbers, Wording
 from actors.turn import effects, events
 from actors.turn.effects import Effect, Gate, SayAsAgent, SpeechKind
-from actors.turn.events import (
-    LONG_AGO,
-    WORDS,
-    CallerSaid,
-    CloseAsked,
-    EndWanted,
-    Kind,
-    Recognised,
-    Signal,
-    between,
-    until,
-)
+from actors.turn.events import LONG_AGO, CallerSaid, CloseAsked, EndWanted, Kind, Recognised, Signal, between, until
 from actors.turn.parts import MOST_SILENT, NEVER, Clocks, LastReply, Session, is_from, words_of
 
 NO_END = EndWanted("", "")
@@ -98,7 +87,7 @@ class TurnState:
     session: Session = attrs.field(factory=Session)
     reply: LastReply = attrs.field(factory=LastReply)
     has_asked: bool = until(False, CallerSaid)  # the agent's last words are a question
-    is_ended: bool = between(Signal.AUDIO_DONE, *WORDS)  # the end of the last reply was told behind its words
+    is_ended: bool = between(Signal.AUDIO_DONE, *events.WORDS)  # the end of the last reply was told behind its words
     has_words: bool = until(False, Signal.AUDIO_DONE)  # words of any kind have come, heard or not
     sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again
     has_spoken: bool = False  # the agent has said something of its own accord since the caller, or a function, spoke
