@@ -125,6 +125,8 @@ def end_of_callers_silence(state: TurnState) -> float:
     patience = deadlines.farewell_noise if state.has_parted else patience
     noise = deadlines.longest_turn if state.is_asked_out or state.has_parted else deadlines.shortest_word
     silent = max(state.callers_turn_since, at.refused) + patience
+    if state.has_parted:  # a word may still be transcribed
+        silent = max(silent, nobody_speaks_since(state))
     told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # what they have pressed so far, if anything
     return max(silent, told, at.voiced + noise if state.is_loud else AT_ONCE)
 
@@ -205,15 +207,15 @@ RULES: tuple[Rule, ...] = (
          "a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
-         ("the transfer is announced", "nothing comes or sounds", "no lasting work is done"), do(Actions.put_through),
-         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; and nobody speaks, as above",
-         lambda state: max(heard_since(state), max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset,
-                           nobody_speaks_since(state))),
+         ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),
+         do(Actions.put_through),
+         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
+         lambda state: max(heard_since(state),
+                           max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
     Rule("the transfer's sentence never comes", (TRANSFERRING,),
-         ("nothing sounds", "no lasting work is done"), do(Actions.put_through),
-         "Wanted, or played (and asked, as above), + 2 `goodbye_onset`; and nobody speaks, as above",
-         lambda state: max(max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset,
-                           nobody_speaks_since(state))),
+         ("nothing sounds", "nobody is heard", "no lasting work is done"), do(Actions.put_through),
+         "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",
+         lambda state: max(state.at.phase, heard_since(state)) + 2 * state.deadlines.goodbye_onset),
     Rule("a transfer waits no longer", (TRANSFERRING,), (), do(Actions.put_through),
          "Wanted + `goodbye_audio` + `goodbye_grace`, whatever is said",
          lambda state: state.at.phase + state.deadlines.goodbye_audio + state.deadlines.goodbye_grace),
@@ -230,8 +232,8 @@ RULES: tuple[Rule, ...] = (
          "Pause + `remind_after`", lambda state: state.callers_turn_since + state.deadlines.remind_after),
     Rule("the caller is silent", (CONVERSING,), ("all is at rest", "the call is to go on"), do(Actions.ask_caller),
          "Their turn, asked or refused + `caller_silence`; `longest_turn` where they have asked for time; "
-         "`farewell_noise` behind a goodbye; a key + `digit_pause` + `goodbye_onset`; a voice + `shortest_word`, + "
-         "`longest_turn` before a goodbye",
+         "`farewell_noise` behind a goodbye, and nobody speaks, as above; a key + `digit_pause` + `goodbye_onset`; a "
+         "voice + `shortest_word`, + `longest_turn` before a goodbye",
          end_of_callers_silence),
 )  # fmt: skip
 RULES_IN = {phase: tuple(each for each in RULES if phase in each.phases) for phase in Phase}

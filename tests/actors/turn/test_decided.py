@@ -459,16 +459,9 @@ def test_of_a_word_behind_a_goodbye_that_comes_to_nothing_the_call_ends_within_t
     assert got == [(9.5, EndConversation("completed", "done", heard=True))]
 
 
-def test_nobody_who_speaks_is_put_through_although_nobody_has_said_that_they_are_heard() -> None:
-    wants: list[Step] = [*caller_says(1), (3.4, FunctionsAsked(("transfer",))), (3.4, TransferWanted("transfer"))]
-    sentence = reply(3.5, "I put you through.", sent=0.3, played=1.5)
+def test_a_word_behind_a_goodbye_without_its_function_is_waited_for_too() -> None:
+    goodbye: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3, AgentSaid("Goodbye!", takes_leave=True))]
+    goodbye += [(3.3, Signal.AUDIO_DONE), (4, Signal.PLAYED), (8, Signal.VOICE_BEGAN), (9.4, VoiceEnded(9))]
 
-    got = seen(*wants, *sentence, *UNTOLD, (8, CallerSaid("Wait, one thing.")), until=8.2)
-
-    assert got == [(8, AnswerFunction("transfer", POLICY.wording.taken_back))]
-
-
-def test_nor_where_the_sentence_before_a_transfer_never_comes() -> None:
-    got = seen((3, Signal.KEY_PRESSED), (3.1, KeysEntered("0", wants_person=True)), *UNTOLD, until=12)
-
-    assert [at for at, effect in got if effect == PutThrough("")] == [9.5]
+    assert seen(*goodbye, (11.8, CallerSaid("Wait, one thing.")), until=11.9) == []
+    assert [at for at, effect in seen(*goodbye, until=20) if isinstance(effect, EndConversation)] == [13]
