@@ -1,6 +1,7 @@
 """Each fault of a Voice Agent socket has one name, and no socket holds a session for longer than its deadline."""
 
 import json
+import math
 
 import attrs
 import pytest
@@ -51,6 +52,13 @@ class Gone:
 
     def deliver(self, take: Take | None, /) -> None:
         pass
+
+    def ping(self) -> None:
+        pass
+
+    @property
+    def unanswered_since(self) -> float:
+        return math.inf
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await trio.lowlevel.checkpoint()

@@ -1,5 +1,6 @@
 """Each line in and out of the switchboard is tried once, and a finding says what to do about it."""
 
+import math
 import socket
 import ssl
 from base64 import b64encode
@@ -81,6 +82,13 @@ class Agent:
 
     def deliver(self, take: Take | None, /) -> None:
         pass
+
+    def ping(self) -> None:
+        pass
+
+    @property
+    def unanswered_since(self) -> float:
+        return math.inf
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await trio.lowlevel.checkpoint()

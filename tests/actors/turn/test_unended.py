@@ -145,6 +145,18 @@ def test_the_end_of_the_sentence_before_it_is_not_its_own() -> None:
     assert effects_of(without_notes(play(on_floor(), script, 8.5))) == [question_asked(0.0)]
 
 
+def test_nor_is_the_end_of_the_first_sentence_of_a_greeting_that_of_the_next_one() -> None:
+    script: list[Step] = [
+        (1, FloorGiven(owes=True, greeting="Hello. I am Ben.")),
+        *reply(1.5, "Hello.", played=1, sent=0.3),
+        (2.5, Signal.AUDIO_BEGAN),
+        (2.5, AgentSaid("I am Ben.")),
+        (4, Signal.PLAYED),
+    ]
+
+    assert effects_of(without_notes(play(on_floor(), script, 7.5)))[1:] == [question_asked(0.0)]
+
+
 def test_what_the_caller_said_before_it_is_asked_of_the_next_session() -> None:
     """With the session the doubt goes; what is owed stays."""
     got = seen((10, Signal.PLAYED), (12.3, FloorGiven(owes=True, ask="When can you come?")), until=13.5)
