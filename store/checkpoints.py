@@ -98,20 +98,21 @@ class Checkpoints:
                 nursery.start_soon(self._adopt_on)
                 while True:
                     await self.write()
-                    with trio.move_on_after(self.every):
-                        await self._write_begun()
+                    await self._write_begun(trio.current_time() + self.every)
         finally:
             with trio.move_on_after(LAST_ROUND_SECONDS, shield=True):
                 await self.write()
                 await self._in_thread(self._own.leave)
 
-    async def _write_begun(self) -> None:
+    async def _write_begun(self, until: float) -> None:
         """Write down each call that begins, and ask no other: else a process that dies now leaves no word of it."""
-        while True:
-            while not self._begun:
-                await self._news.park()
-            begun, self._begun = self._begun, {}
-            await self._write(begun)
+        while trio.current_time() < until:
+            with trio.move_on_at(until):  # and not around what is written: the next round would not say why that fails
+                while not self._begun:
+                    await self._news.park()
+            if begun := self._begun:
+                self._begun = {}
+                await self._write(begun)
 
     async def write(self) -> None:
         """Ask each call what is new, and write that down."""

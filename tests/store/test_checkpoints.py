@@ -1,8 +1,9 @@
 """The state of running calls outlives their process; what ended in order is not kept twice."""
 
+import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from actors.supervision import in_background
@@ -449,6 +451,33 @@ async def test_a_disk_that_refuses_costs_nothing_and_is_tried_again(folder: Path
 
     assert written(folder) == [CUT.call_sid]
     checkpoints._own.let_go()
+
+
+async def test_a_disk_that_is_slow_as_a_call_begins_and_then_refuses_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that came meanwhile would have taken the place of what was still being written, and have said nothing."""
+    answers, asked = threading.Event(), Counter[int]()
+
+    def update(_: RunningLog, number: int, __: Mapping[str, RunningRecord]) -> None:
+        asked[number] += 1
+        answers.wait(10)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(RunningLog, "update", update)
+    checkpoints = Checkpoints(folder, MemoryRecords(), every=0.05)
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(checkpoints.run)
+            await wait_all_tasks_blocked()
+            with checkpoints.keeping(CUT.call_sid, lambda: SO_FAR):
+                await wait_until(lambda: asked.total() == 1)
+                await trio.sleep(0.2)
+                answers.set()
+                await wait_until(lambda: asked.total() > 1)
+                nursery.cancel_scope.cancel()
+
+    assert [line["event"] for line in logs] == ["checkpoints_not_written"]
 
 
 async def test_the_last_round_of_a_process_that_stops_removes_what_is_over_and_leaves_what_is_not(
