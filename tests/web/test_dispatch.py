@@ -476,6 +476,30 @@ async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_a
         assert (line.placed, await there.kept(), there.dispatcher.untaken) == ([], [], {})
 
 
+@attrs.define
+class Stuck(TokenStore):
+    """A store that takes no note of an order, and does not say so."""
+
+    async def put(self, name: str, content: bytes, seconds: float) -> None:
+        if name.startswith("order "):
+            await trio.sleep_forever()
+        await super().put(name, content, seconds)
+
+
+async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with world(tokens=Stuck(), MAX_CALLS="1") as there:
+        with trio.move_on_after(1):
+            await there.dispatcher.take(ORDER)
+        left = await there.context.orders.database.ask("SELECT order_id FROM orders", {})
+
+        assert (there.context.slots.free, list(there.context.live_calls.newest()), there.context.pace.wait, left) == (
+            1,
+            [],
+            0,
+            [],
+        )
+
+
 async def asked_after(there: World) -> None:
     """Check that Twilio is asked for the one call, which nobody has picked up, and is believed."""
     there.line.statuses[f"CA{1:032x}"] = "no-answer"
