@@ -19,13 +19,14 @@ from werkzeug.exceptions import HTTPException
 from actors.call import run_call
 from actors.supervision import keep_running
 from settings import Settings
+from web.calls.campaign_runner import CampaignRunner
 from web.calls.commands import COMMAND
 from web.calls.context import AppContext, Opened, build_context
 from web.calls.dispatch import Dispatcher
 from web.calls.follow_up import VERDICT_LOOK_SECONDS, FollowUp, look_for_verdicts, settle_unheard, settle_unused
 from web.calls.forgetting import ERASE
 from web.calls.rate_limits import harden
-from web.calls.unfinished import CampaignRunner, UnfinishedOrders
+from web.calls.unfinished import UnfinishedOrders
 from web.console.pages import Console
 from web.console.phone import PHONE_STREAM, CallerVoice, PhoneRoutes
 from web.console.session import Sessions, SignInCheck

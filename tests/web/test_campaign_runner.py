@@ -12,9 +12,10 @@ from trio.testing import MockClock
 from store.orders.campaigns import Campaign, NewContact
 from tests.web.fakes import LEAD, FakeLine
 from tests.web.test_dispatch import ORDER, World, world
+from web.calls.campaign_runner import CampaignRunner
 from web.calls.campaigns import CallingHours, CampaignRules
 from web.calls.orders import written_order
-from web.calls.unfinished import CampaignRunner, UnfinishedOrders
+from web.calls.unfinished import UnfinishedOrders
 from web.clients.twilio import LineError
 
 RULES = CampaignRules(CallingHours.read("00:00-24:00", "mon-sun"), {}, most_calls=1, per_minute=60, at_once=10)
