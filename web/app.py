@@ -5,7 +5,7 @@ parts (see `web.services`) and serves the application with an ASGI server that r
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import cast
 
 import attrs
@@ -152,7 +152,6 @@ def create_app(
     context = build_context(settings, opened)
     dispatcher = Dispatcher(context)
     app = QuartTrio("switchboard", static_folder=None)
-    app.ensure_async = lru_cache(app.ensure_async)  # type: ignore[method-assign]  # asked for each handler
     credentials = Credentials(context)
     app.asgi_http_class = HttpConnection
     app.request_class = request_class({"/campaigns"}, LARGEST_BODY, credentials.admits)

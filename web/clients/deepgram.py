@@ -15,7 +15,7 @@ comes, and each has a whole handshake (`web.sockets.versions`).
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import httpx
@@ -140,7 +140,6 @@ async def _upgrade(
         path=url.raw_path.decode(),
         client_extra_headers=headers,
     )
-    connection._stream_lock = nullcontext()  # type: ignore[assignment]  # of several senders; there is one
     try:
         with trio.move_on_at(deadline) as patience:
             if url.scheme == "wss":
