@@ -40,7 +40,7 @@ _ASKS: Final = _any_of(
     r"\b(reason|purpose) (for|of) (your|the|this) call\b",
     r"\breason for calling\b",
     r"\bwhat('s| is)?( this| it| the| your)?( call)?('s| is)? (about|regarding|concerning|in regards? to)\b",
-    r"\bin reference to\b|\bwhat (it|this) concerns\b",
+    r"\b(this|it|call)('s| is)? in reference to\b|\bwhat (it|this) concerns\b",
     r"\bwhat (can i|shall i|should i|would you like me to) (tell|say to) (him|her|them)\b",
     r"\bhow (can|may) (i|we) (help|assist you|direct)\b",  # as a receptionist asks
     r"\bmay i (ask|know|have) (your name|who|what|why)\b",
@@ -101,6 +101,13 @@ _TAKES_NOTHING: Final = _any_of(
     r"\bno (voice ?mail|(more )?messages can be left)\b",
     _NO_CALL,
 )
+_LATER: Final = _any_of(
+    r"\b(call|ring|phone) you back\b|\bback to you\b|\bin touch\b",
+    r"\b(text|e ?mail|message) (me|us)\b|\bby (text|e ?mail)\b",
+    r"\b(can't|cannot|can not|unable to) pick up\b|\b(i'm|i am|we're|we are) (not (here|in|home)|closed|away)\b",
+    r"\byou can say\b|\bfor example\b",
+)
+"""Words of a recording, or of somebody who takes no call now: nobody is put through behind them."""
 _OTHERS: Final = _any_of(r"\b(he|she|they)('s|'re| is| are| isn't| aren't)\b")
 _ASKS_BACK: Final = _any_of(r"\b(did|do|have|are|would) you\b", r"\bshould i\b")
 
@@ -127,7 +134,8 @@ def asks_who_calls(text: str) -> bool:
         return True
     if _ASKS.search(words) is None:
         return False
-    is_no_recording = _CONNECTS.search(words) is not None or _GREETS.search(words) is None
+    is_recording = _GREETS.search(words) is not None or _LATER.search(words) is not None
+    is_no_recording = _CONNECTS.search(words) is not None or not is_recording
     return is_no_recording or (is_question(text) and _ASKS.search(_plain_words(sentences_of(text)[-1])) is not None)
 
 

@@ -74,6 +74,18 @@ GREETINGS = [
     "Thank you for calling Acme. How can we help you? For sales, press one.",
     "Tell us how we can help you, and who you are, after the tone.",
 ]
+LATER = [
+    "Hi, it's Ada. I'm not here right now. Tell me who you are and what you are calling about.",
+    "Hi, this is Ada. Please say who you are and I'll call you back.",
+    "Hi, it's Ada, I can't pick up right now. Introduce yourself.",
+    "Tell me what you're calling about, and I'll get back to you.",
+    "Text me what you're calling about.",
+    "I'm away until Monday. Please say what this concerns.",
+    "Tell me what this concerns and I will be in touch.",
+    "Please tell me the reason you are calling. You can say, billing.",
+    "Briefly tell me what you are calling about. For example, check my balance.",
+    "In reference to the pandemic, we are all at home.",
+]
 QUEUES = [
     "Your call is important to us.",
     "This call may be recorded for quality purposes.",
@@ -125,6 +137,17 @@ def test_a_call_screen_asks_who_calls(text: str) -> None:
 def test_a_recording_does_not_ask_and_does_not_answer(text: str) -> None:
     assert (is_greeting(text), asks_who_calls(text), is_answer(text)) == (True, False, False)
     assert judge([SpokenTurn("caller", text)], [text]) is Callee.MACHINE
+
+
+@pytest.mark.parametrize("text", LATER)
+def test_who_takes_no_call_now_asks_for_no_name_as_a_call_screen_does(text: str) -> None:
+    assert not asks_who_calls(text)
+    assert judge([SpokenTurn("caller", text)], []) is None
+
+
+def test_a_call_screen_may_say_that_it_will_come_back() -> None:
+    assert asks_who_calls("I'll see if Ada is free and get back to you. Please say who you are.")
+    assert asks_who_calls("Ada will call you back if she is busy. What are you calling about?")
 
 
 @pytest.mark.parametrize("text", PEOPLE)
