@@ -80,6 +80,8 @@ def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: obje
         ("From=client:reception_desk&To=x", "From=client:***sk&To=x"),
         ("whatsapp:ada.l", "whatsapp:***.l"),
         ("client:page", "client:page"),
+        ("client:page-ada", "client:***da"),
+        ("sip:page@acme.example", "sip:***ge@acme.example"),
         # in groups
         ("+1 555 123 0042", "+***42"),
         ("+1 (555) 123-0042", "+***42"),

@@ -22,7 +22,7 @@ from store.redaction import CARDS
 _LEFT, _RIGHT = r"(?:(?<![A-Za-z0-9+])(?<![0-9]\.)|(?<=%[0-9A-Fa-f]{2}))", r"(?![A-Za-z0-9]|\.[0-9])"
 _FREE = r"(?:(?<![\w+])|(?<=%[0-9A-Fa-f]{2}))"
 _PLUS = r"\+|%2B|%2b"
-_NAME = r"(?P<name>(?:(?!%40)[^\s@;,<>\"&'])+)"
+_NAME, _END = r"(?P<name>(?:(?!%40)[^\s@;,<>\"&'])+)", r"(?![^\s@;,<>\"&'])"
 _GAP = r"(?:[ ./()\u00a0-]|%20|%28|%29){1,3}"
 _NUMBERS = re.compile(
     rf"""
@@ -33,7 +33,7 @@ _NUMBERS = re.compile(
     ){_RIGHT})
     | (?P<scheme> \b(?:sips?|tel|whatsapp|messenger)(?::|%3A|%3a)(?:{_PLUS})?)[0-9]{{5,17}}(?![0-9])
     | (?P<title> "[^"]*")(?=\ *<sips?:)
-    | (?P<named> \b(?:sips?|client|whatsapp|messenger)(?::|%3A|%3a))(?!page\b){_NAME}
+    | (?P<named> \b(?:sips?|client|whatsapp|messenger)(?::|%3A|%3a))(?!(?<=client:)page{_END}){_NAME}
     | {_FREE}(?P<plus>{_PLUS})[0-9]{{7,17}}(?![0-9])
     | {_LEFT}[0-9]{{9,17}}{_RIGHT}
     | {_FREE}(?P<grouped>(?:{_PLUS})?\(?[0-9]{{1,5}}(?:{_GAP}[0-9]{{1,10}}){{1,6}}){_RIGHT}
