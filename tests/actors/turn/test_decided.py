@@ -465,3 +465,18 @@ def test_a_word_behind_a_goodbye_without_its_function_is_waited_for_too() -> Non
 
     assert seen(*goodbye, (11.8, CallerSaid("Wait, one thing.")), until=11.9) == []
     assert [at for at, effect in seen(*goodbye, until=20) if isinstance(effect, EndConversation)] == [13]
+
+
+@pytest.mark.parametrize("pause", [0.6, 1.4, 2.4])
+def test_noises_behind_a_goodbye_of_which_the_service_says_nothing_keep_the_line_for_seconds(pause: float) -> None:
+    """A dog that barks, a hammer: as long as a line that stays loud, and a word in the last of them may be one."""
+    noises: list[Step] = []
+    for number in range(30):
+        at = 4.5 + number * (1 + pause)
+        noises += [(at, Signal.VOICE_BEGAN), (at + 1, VoiceEnded(at + 0.6))]
+    goodbye: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3, AgentSaid("Goodbye!", takes_leave=True))]
+    goodbye += [(3.3, Signal.AUDIO_DONE), (4, Signal.PLAYED)]
+
+    for spoken in (goodbye, ENDED):
+        (ended,) = [at for at, _ in seen(*spoken, *noises, until=100)]
+        assert ended <= 5 + POLICY.deadlines.farewell_noise + POLICY.deadlines.silence_budget + pause
