@@ -65,6 +65,21 @@ Past: TypeAlias = CallerTurn | Heard | CompletedCall
 Said: TypeAlias = Past | Reply
 
 
+@attrs.frozen
+class _Mark:
+    """How much has been said: so many things, and so much of the last reply, which goes on where no end is told."""
+
+    length: int
+    reply: Reply
+    text: str
+    received: int
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something that this reply says since is heard."""
+        return self.reply.text != self.text and self.reply.played > self.received
+
+
 @attrs.define
 class Conversation:
     facts: dict[str, str] = attrs.field(factory=dict)
@@ -84,9 +99,9 @@ class Conversation:
     _turns_handed_on: int = attrs.field(default=0, init=False)
     """How many turns the caller had had when the call was last handed on."""
     _said: PackedList[Said] = attrs.field(factory=lambda: PackedList(_as_line, _of_line, is_final=_is_over), init=False)
-    _answers: dict[tuple[str, str], tuple[str, int]] = attrs.field(factory=dict, init=False)
+    _answers: dict[tuple[str, str], tuple[str, _Mark]] = attrs.field(factory=dict, init=False)
     """The answers to functions, each with how much had been said, of which the caller had not heard when they spoke."""
-    _at_work: dict[tuple[str, str], tuple[int, int]] = attrs.field(factory=dict, init=False)
+    _at_work: dict[tuple[str, str], tuple[int, _Mark]] = attrs.field(factory=dict, init=False)
     """The sessions of the functions whose handlers are at work, or were when it ended, each with the same."""
     _recalled: list[tuple[str, object, str]] = attrs.field(factory=list, init=False)
     """The functions of that turn on an earlier stream, whose arguments are known as they were written down."""
@@ -123,8 +138,13 @@ class Conversation:
         self._at_work = {call: begun for call, begun in work if begun[0] == session or unheard(begun[1])}
         self._recalled.clear()
 
-    def _is_unheard_since(self, index: int) -> bool:
-        return not any(isinstance(said, Heard) and said.text for said in self._since(index))
+    def _mark(self) -> _Mark:
+        last = self.last_reply or Reply("", 0, 0.0)
+        return _Mark(self.length, last, last.text, last.received)
+
+    def _is_unheard_since(self, mark: _Mark) -> bool:
+        heard = (isinstance(said, Heard) and said.text for said in self._since(mark.length))
+        return not (mark.has_more or any(heard))
 
     async def wait_caller(self) -> None:
         await self._caller_spoke.park()
@@ -148,7 +168,7 @@ class Conversation:
     def add_function(self, call: CompletedCall, facts: Mapping[str, str], *, repeatable: bool = False) -> None:
         """Note an answered function call, and what it recorded. What failed may be tried again: `repeatable`."""
         if not repeatable:
-            self._answers[comparable(call.name, call.arguments)] = call.response, self.length
+            self._answers[comparable(call.name, call.arguments)] = call.response, self._mark()
             self.done.add(call.name)
         self._said.append(call)
         self.record(facts)
@@ -170,7 +190,7 @@ class Conversation:
         return next(filter(None, (self._answers.get(call, ("",))[0], *recalled)), None)
 
     def begin_function(self, name: str, arguments: str, session: int) -> None:
-        self._at_work[comparable(name, arguments)] = session, self.length
+        self._at_work[comparable(name, arguments)] = session, self._mark()
 
     def end_function(self, name: str, arguments: str) -> None:
         self._at_work.pop(comparable(name, arguments), None)

@@ -271,15 +271,16 @@ BOOK = calls("look_up")
 @pytest.mark.parametrize(
     "is_heard", [False, True], ids=["of which they have heard nothing", "of which they have heard"]
 )
+@pytest.mark.parametrize("done", [True, False], ids=["each reply ends", "the end of a reply is not told"])
 async def test_a_function_is_done_once_until_the_caller_has_heard_of_it(
-    is_heard: bool, behind: float, autojump_clock: MockClock
+    done: bool, is_heard: bool, behind: float, autojump_clock: MockClock
 ) -> None:
     async with a_call() as call:
         await call.greet()
         await call.speak("Book it for Tuesday.")
-        await call.far.say(*sentence(1, "I will see to that.", 0.5), BOOK)
+        await call.far.say(*sentence(1, "I will see to that.", 0.5, done=done), BOOK)
         await call.far.hear(FunctionCallResponse)
-        await call.far.say(*(sentence(2, "It is booked for Tuesday.", 1.0) if is_heard else []))
+        await call.far.say(*(sentence(2, "It is booked for Tuesday.", 1.0, done=done) if is_heard else []))
         await call.far.hear_for(behind)
         await call.speak("Please.", 0.5)
         await call.far.say(BOOK)
