@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.policy import OnMachine
-from store.databases import SqliteDatabase
+from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.statements import live_call
 from store.orders.queue import NewOrder, OrderQueue
 from store.tokens import TokenStore
@@ -169,6 +169,19 @@ async def test_it_also_reads_that_of_an_order_that_a_worker_has_taken_over(autoj
         await trio.sleep(10)
 
         assert (there.line.placed, await noted(there, "OR1")) == ([(LEAD, "OR1")], NOTED)
+
+
+class Silent(SqliteDatabase):
+    """A database that does not answer."""
+
+    async def ask(self, sql: str, arguments: Arguments) -> Rows:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_a_webhook_waits_two_seconds_for_what_was_ordered(autojump_clock: MockClock) -> None:
+    assert await kept_order(OrderQueue(Silent()), "OR1") is None
+    assert trio.current_time() == pytest.approx(2)
 
 
 def test_a_running_call_of_a_later_version_is_read_without_what_we_do_not_know() -> None:

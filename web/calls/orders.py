@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import orjson
+import trio
 
 from actors.policy import OnMachine
 from agents.brief import Brief
@@ -23,6 +24,7 @@ from protocol.phone_numbers import is_phone_number
 from settings import Settings
 from store.json_text import OtherVersion, known_fields
 from store.orders.queue import DoNotCall, OrderQueue, SameKey
+from store.tokens import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions, LineError
 
@@ -222,8 +224,8 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
 
 async def kept_order(queue: OrderQueue, name: str) -> Order | None:
-    """Return what was ordered, by the id of the order or its CallSid; None where that is not known now."""
-    with suppress(OSError, OtherVersion):
+    """Return what was ordered, by the id of the order or its CallSid; None where that is not known within 2 s."""
+    with trio.move_on_after(ANSWER_SECONDS), suppress(OSError, OtherVersion):
         if (kept := await queue.find(name)) is not None:
             return known_fields(Order, kept.body)
     return None
