@@ -179,9 +179,16 @@ class Silent(SqliteDatabase):
         raise AssertionError
 
 
-async def test_a_webhook_waits_two_seconds_for_what_was_ordered(autojump_clock: MockClock) -> None:
-    assert await kept_order(OrderQueue(Silent()), "OR1") is None
+async def test_a_webhook_waits_two_seconds_for_what_was_ordered_and_tells_that_it_goes_on_without_it(
+    autojump_clock: MockClock,
+) -> None:
+    with capture_logs() as logs:
+        assert await kept_order(OrderQueue(Silent()), "OR1") is None
+
     assert trio.current_time() == pytest.approx(2)
+    assert [(line["event"], line["id"], line["why"]) for line in logs] == [
+        ("order_unread", "OR1", "no answer within 2 s")
+    ]
 
 
 def test_a_running_call_of_a_later_version_is_read_without_what_we_do_not_know() -> None:

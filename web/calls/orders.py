@@ -8,13 +8,13 @@ import difflib
 import math
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from enum import Enum
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 import attrs
 import orjson
+import structlog
 import trio
 
 from actors.policy import OnMachine
@@ -27,6 +27,8 @@ from store.orders.queue import DoNotCall, OrderQueue, SameKey
 from store.tokens import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions, LineError
+
+_log = structlog.stdlib.get_logger()
 
 CONTEXT_FIELDS = tuple(field.name for field in attrs.fields(Brief) if field.name != "recent")
 FIELDS = ("to", "context", "machine_detection", "time_limit", "record", "agents", "metadata")
@@ -224,11 +226,17 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
 
 async def kept_order(queue: OrderQueue, name: str) -> Order | None:
-    """Return what was ordered, by the id of the order or its CallSid; None where that is not known within 2 s."""
-    with trio.move_on_after(ANSWER_SECONDS), suppress(OSError, OtherVersion):
-        if (kept := await queue.find(name)) is not None:
-            return known_fields(Order, kept.body)
-    return None
+    """Return what was ordered, by the id of the order or its CallSid; None if that is not known, or not within 2 s.
+
+    Of an order that cannot be read the log tells: its call has neither context nor a rule for machines.
+    """
+    try:
+        with trio.fail_after(ANSWER_SECONDS):
+            kept = await queue.find(name)
+        return known_fields(Order, kept.body) if kept is not None else None
+    except (OSError, OtherVersion, trio.TooSlowError) as exc:
+        _log.warning("order_unread", id=name, why=str(exc) or f"no answer within {ANSWER_SECONDS:g} s")
+        return None
 
 
 def written_order(order: Order) -> dict[str, object]:
