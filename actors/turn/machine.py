@@ -187,11 +187,8 @@ class Turn(Actions):
         self.has_words = self.has_words or event is not Signal.AUDIO_BEGAN
         said, is_asked = self.reply, self.reply.kind is not SpeechKind.ANSWER
         is_whole = said.began < self.at.wanted or (is_asked and said.has_sound and not self.session.rest)
-        goes_on = (
-            event is Signal.AUDIO_BEGAN and self.now <= self.at.quiet + JUST_BEHIND
-        )  # another takes longer to come
-        # More was asked for since it began, or all of it was said
-        is_played_out = is_whole and not (self.sounding or goes_on)
+        goes_on = event is Signal.AUDIO_BEGAN and self.now <= self.at.quiet + JUST_BEHIND  # another takes longer
+        is_played_out = is_whole and not (self.sounding or goes_on)  # more was asked for since, or all was said
         if self.voice in (VoiceState.IDLE, VoiceState.LATE) or (self.voice is VoiceState.COMING and is_played_out):
             if not said.has_sound:
                 self.unsay_words()

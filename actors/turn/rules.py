@@ -95,12 +95,11 @@ def nobody_speaks_since(state: TurnState) -> float:
         return since + state.deadlines.farewell_noise
     last = max(state.at.heard, state.at.spoken)  # the service may not say that it hears a word, and transcribe it
     is_over = max(state.at.understood, state.at.said) >= last
+    if is_over:
+        return AT_ONCE
     noises = state.deadlines.farewell_noise + state.deadlines.silence_budget
-    unknown = min(
-        last + state.deadlines.silence_budget,
-        since + (state.deadlines.longest_turn if state.at.heard > since else noises),
-    )
-    return AT_ONCE if is_over else unknown
+    longest = state.deadlines.longest_turn if state.at.heard > since else noises
+    return min(last + state.deadlines.silence_budget, since + longest)
 
 
 def end_of_closing(state: TurnState) -> float:
