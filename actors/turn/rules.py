@@ -94,12 +94,9 @@ def nobody_speaks_since(state: TurnState) -> float:
     if state.is_loud:
         return since + state.deadlines.farewell_noise
     last = max(state.at.heard, state.at.spoken)  # the service may not say that it hears a word, and transcribe it
-    is_over = max(state.at.understood, state.at.said) >= last
-    if is_over:
+    if max(state.at.understood, state.at.said) >= last:
         return AT_ONCE
-    noises = state.deadlines.farewell_noise + state.deadlines.silence_budget
-    longest = state.deadlines.longest_turn if state.at.heard > since else noises
-    return min(last + state.deadlines.silence_budget, since + longest)
+    return min(last, since + state.deadlines.farewell_noise) + state.deadlines.silence_budget
 
 
 def end_of_closing(state: TurnState) -> float:

@@ -480,3 +480,13 @@ def test_noises_behind_a_goodbye_of_which_the_service_says_nothing_keep_the_line
     for spoken in (goodbye, ENDED):
         (ended,) = [at for at, _ in seen(*spoken, *noises, until=100)]
         assert ended <= 5 + POLICY.deadlines.farewell_noise + POLICY.deadlines.silence_budget + pause
+
+
+def test_noises_behind_a_word_that_the_service_has_heard_keep_the_line_longer() -> None:
+    noises: list[Step] = [(4.7, Signal.CALLER_STARTED_SPEAKING)]
+    for at in (4.7, 7.7, 10.7, 13.7, 16.7, 19.7):
+        noises += [(at, Signal.VOICE_BEGAN), (at + 1.4, VoiceEnded(at + 1))]
+
+    got = seen(*ENDED, *noises, (22.5, CallerSaid("Wait, one thing.")), until=22.6)
+
+    assert got == [(22.5, AnswerFunction("end", POLICY.wording.reopened))]

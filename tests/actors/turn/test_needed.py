@@ -524,6 +524,15 @@ def test_a_filler_that_comes_no_faster_than_it_is_spoken_is_a_filler_to_its_end(
     assert turn.reply.kind is kind
 
 
+def test_words_close_behind_a_filler_are_another_reply_whose_sound_is_yet_to_come() -> None:
+    turn = on_floor()
+    began: list[Step] = [(5.2, Signal.AUDIO_BEGAN), (5.2, AgentSaid(FIRST)), (5.4, Signal.PLAYED)]
+
+    play(turn, [*caller_says(1), *began, (5.45, AgentSaid("We have Tuesday."))])
+
+    assert (turn.reply.kind, turn.reply.has_sound) == (SpeechKind.ANSWER, False)
+
+
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_session_that_is_lost_behind_a_noise_in_its_answer_leaves_the_rest_to_be_asked_for(is_answered: bool) -> None:
     begun = [*reply(3)[:2]] if is_answered else [(3.0, Signal.AUDIO_BEGAN)]

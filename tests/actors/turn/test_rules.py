@@ -497,6 +497,14 @@ def test_last_words_that_were_asked_for_before_a_handoff_are_those_of_the_agent_
     assert [effect.unsaid for effect in seen if isinstance(effect, EndConversation)] == [own]
 
 
+def test_last_words_of_an_agent_that_speaks_german_are_english_behind_a_handoff_to_one_that_does_not() -> None:
+    turn = on_floor()
+    german: list[Step] = [(1, FloorGiven(owes=False, sentences=GERMAN)), (2, Signal.FLOOR_VACATED)]
+    play(turn, [*german, (2.5, CloseAsked("ended", GERMAN.closing)), (3, FloorGiven(owes=False))])
+
+    assert turn.last_sentence == ENGLISH.closing
+
+
 def test_last_words_that_are_nobodys_sentence_stay_as_they_are_at_a_handoff() -> None:
     turn = on_floor()
     script: list[Step] = [(1, Signal.FLOOR_VACATED), (1.5, CloseAsked("ended", "We close."))]

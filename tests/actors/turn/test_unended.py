@@ -16,7 +16,7 @@ from actors.turn.events import (
     Signal,
     VoiceEnded,
 )
-from actors.turn.state import Debt, Phase
+from actors.turn.state import Debt, Phase, VoiceState
 from tests.actors.turn.script import (
     ASK,
     SECOND,
@@ -292,3 +292,11 @@ def test_the_silence_behind_them_goes_on_if_a_lost_session_may_not_have_read_a_w
     got = seen((7, Signal.SERVICE_SILENT), *keys, *lost(7.4), until=8)
 
     assert [(at, type(effect)) for at, effect in got[1:]] == [(7.7, TellAsCaller), (8, SayAsAgent)]
+
+
+def test_words_that_were_asked_for_and_have_no_audio_yet_are_waited_for_as_an_agents_own() -> None:
+    turn = on_floor()
+    (asked,) = [effect for _, effect in play(turn, caller_says(1), 5) if isinstance(effect, SayAsAgent)]
+    play(turn, [(5.2, AgentSaid(asked.text))], 5.9)
+
+    assert turn.voice is VoiceState.COMING
