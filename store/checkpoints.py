@@ -33,6 +33,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LAST_ROUND_SECONDS = 1.0
+_BEGINNING = 0.1
+"""Seconds after which a call that begins is written down, with those that have begun meanwhile."""
 THREADS = 4
 _AT_ONCE = 16
 """Calls that are asked in one turn of the scheduler; each takes some 30 µs."""
@@ -61,7 +63,7 @@ class Checkpoints:
     folder: Path
     records: CallRecords
     every: float = 0.8
-    """Seconds between two rounds; a call that begins is written down at once."""
+    """Seconds between two rounds; a call that begins does not wait for one."""
     adopt_every: float = 30.0
     _own: RunningLog = attrs.field(
         default=attrs.Factory(lambda self: RunningLog(self.folder, uuid.uuid4().hex), takes_self=True), init=False
@@ -110,6 +112,7 @@ class Checkpoints:
             with trio.move_on_at(until):  # and not around what is written: the next round would not say why that fails
                 while not self._begun:
                     await self._news.park()
+                await trio.sleep(_BEGINNING)
             if begun := self._begun:
                 self._begun = {}
                 await self._write(begun)
