@@ -1,4 +1,4 @@
-"""The language of an agent: what the switchboard says to the caller in its place, and what it understands in it.
+"""The language of an agent: sentences that the switchboard says in its place, and phrases that it understands.
 
 Pure data: `AgentSpec.sentences` names those of an agent, and a file of agents in another language has its own.
 """

@@ -262,7 +262,7 @@ async def test_keys_that_are_pressed_while_a_function_is_at_work_are_told_at_onc
         assert len(call.facts(FunctionAnswered)) == 1
 
 
-# gojargo/jargo#76, livekit/agents#3702: what the model calls again when the caller speaks on is done twice
+# gojargo/jargo#76, livekit/agents#3702: a model calls a function again when the caller speaks on, and it is done twice
 
 BOOK = calls("look_up")
 
