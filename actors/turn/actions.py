@@ -83,6 +83,7 @@ class Actions(TurnState):
     def set_aside(self) -> None:
         """Cut what sounds and what is still to come of it, and keep it."""
         self.aside = SpeechKind.ANSWER if self.sounds_wanted else self.reply.kind
+        self.reply.is_torn = self.voice is VoiceState.CUT
         self.emit(effects.Aside.CUT)
         self.fall_quiet()
         self.at.cut = self.now
@@ -122,7 +123,8 @@ class Actions(TurnState):
 
     def _resume(self) -> None:
         """Go on with what was cut: nobody has spoken."""
-        self.aside, self.reply.is_torn = None, not self.is_whole(self.at.done)
+        self.aside = None
+        self.reply.is_torn = self.reply.is_torn and self.at.done < self.at.cut + self.deadlines.shortest_word
         self.voice = VoiceState.COMING if self.reply.is_torn else VoiceState.IDLE
         self.sound()
         self.is_resumed = self.sounds_wanted = True

@@ -10,6 +10,7 @@ from actors.turn.effects import (
     PutThrough,
     SayAsAgent,
     SpeechKind,
+    TellAsCaller,
 )
 from actors.turn.events import (
     AgentSaid,
@@ -63,8 +64,8 @@ def test_an_answer_that_begins_behind_a_filler_is_kept_with_it() -> None:
     assert effects_of(got) == [filler_asked(), Aside.CUT, Aside.RESUME]
 
 
-def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> None:
-    """The words that follow are those of the next reply, and their audio is lost."""
+def test_words_without_audio_behind_a_torn_reply_do_not_end_it_though_the_model_thinks_again() -> None:
+    """They may be those of the next reply, and their audio is lost: the model is asked to go on."""
     coming: list[Step] = [
         (3, Signal.AUDIO_BEGAN),
         (4, Signal.CALLER_STARTED_SPEAKING),
@@ -72,9 +73,9 @@ def test_nothing_more_comes_of_a_reply_behind_which_the_model_thinks_again() -> 
         (7, Signal.PLAYED),
     ]
 
-    got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, Signal.AUDIO_DONE), until=10.1)
+    got = seen(*caller_says(1), *coming, (7.5, AgentSaid("On Tuesday.")), (7.6, Signal.AUDIO_DONE), until=9.9)
 
-    assert got == [(4, Aside.CUT), (6.5, Aside.RESUME), (10, filler_asked())]
+    assert got == [(4, Aside.CUT), (6.5, Aside.RESUME), (9.1, TellAsCaller(POLICY.wording.go_on))]
 
 
 @pytest.mark.parametrize("by", ["goodbye", "told"])

@@ -480,6 +480,34 @@ def test_a_torn_answer_is_torn_until_its_end_comes_however_many_pauses_it_has() 
     assert got[-1] == (7.7, TellAsCaller(POLICY.wording.go_on))
 
 
+@pytest.mark.parametrize("behind", [[(4, Signal.THINKING_BEGAN)], [(13.4, Signal.SAY_REFUSED)]])
+def test_a_torn_answer_is_torn_though_the_service_thinks_or_was_asked_for_a_question_behind_the_cut(
+    behind: list[Step],
+) -> None:
+    """Random call 31000625: a fragment of 0.6 s was taken for the answer, and ten seconds of silence followed."""
+    cut: list[Step] = [(3.4, Signal.VOICE_BEGAN), (3.4, Signal.CALLER_STARTED_SPEAKING)]
+    ends = behind[0][0] + 0.1
+    resumed: list[Step] = [(ends, VoiceEnded(ends)), (ends + 0.1, Signal.NOTHING_UNDERSTOOD), (ends + 1, Signal.PLAYED)]
+
+    got = seen(*caller_says(1), *reply(3, "We have")[:2], *cut, *behind, *resumed, until=ends + 3)
+
+    assert got[-1] == (ends + 2.5, TellAsCaller(POLICY.wording.go_on))
+
+
+@pytest.mark.parametrize("is_told_first", [False, True])
+def test_polite_words_leave_an_answer_torn_whether_or_not_the_end_of_the_turn_comes_before_them(
+    is_told_first: bool,
+) -> None:
+    turn = on_floor()
+    cut: list[Step] = [(3.4, Signal.VOICE_BEGAN), (3.4, Signal.CALLER_STARTED_SPEAKING), (3.8, VoiceEnded(3.8))]
+    ended: list[Step] = [(4, Signal.THINKING_BEGAN)] if is_told_first else []
+
+    steps = [*caller_says(1), *reply(3, "We have")[:2], *cut, *ended, (4, CallerSaid("Mhm.", is_courtesy=True))]
+    got = effects_of(play(turn, [*steps, (5, Signal.PLAYED)], until=8.5))
+
+    assert (got, turn.debt) == ([Aside.CUT, Aside.RESUME, filler_asked()], Debt.OWED)
+
+
 def test_an_answer_that_begins_while_the_caller_speaks_on_is_heard() -> None:
     speaks: list[Step] = [(1, Signal.VOICE_BEGAN), (1, Signal.CALLER_STARTED_SPEAKING)]
 
