@@ -22,7 +22,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
     record = record_from_json(plain)
     yield f"{record.call_sid}  {record.direction}, {mask(record.caller) or 'unknown'} on {mask(record.line) or '?'}"
     if record.outcome in UNANSWERED:
-        yield f"{record.started_at}  {record.outcome}: {record.why}"
+        yield f"{record.started_at}  {record.outcome}: {mask(record.why)}"
         return
     picked_up = f", answered by: {record.answered_by}" if record.answered_by else ""
     yield f"{record.started_at}  {record.outcome} after {record.duration:.1f} s{picked_up}"
@@ -31,7 +31,7 @@ def lines(shown: Mapping[str, object]) -> Iterator[str]:
     yield from _section("functions", [_function(function) for function in record.functions])
     yield from _section("transfers", [_transfer(transfer) for transfer in record.transfers])
     yield from _section("transcript", [_turn(turn) for turn in record.transcript])
-    yield from _section("faults", [f"  {fault}" for fault in record.faults])
+    yield from _section("faults", [f"  {mask(fault)}" for fault in record.faults])
     frames = record.frames
     yield ""
     yield (

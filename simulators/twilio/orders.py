@@ -17,7 +17,7 @@ from simulators.twilio.webhooks import is_web
 
 TWIML_LIMIT = 4000
 EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
-_ADDRESS = re.compile(r"(sip:|client:).+")
+_ADDRESS = re.compile(r"(?i:sips?|client):.+")
 
 
 class ApiError(Exception):

@@ -81,6 +81,13 @@ def logged(event: str, secrets: tuple[str, ...] = ("s3cret-key",), **facts: obje
         ("whatsapp:ada.l", "whatsapp:***.l"),
         ("client:page", "client:page"),
         ("client:page-ada", "client:***da"),
+        # a scheme in any case: RFC 3986, 3.1
+        ("SIP:alice@acme.example", "SIP:***ce@acme.example"),
+        ("Client:reception_desk, WhatsApp:ada.l", "Client:***sk, WhatsApp:***.l"),
+        ("Sips%3Aalice%40acme.example", "Sips%3A***ce%40acme.example"),
+        ("TEL:5550042", "TEL:***42"),
+        ('"Alice Smith" <SIP:alice@acme.example>', "*** <SIP:***ce@acme.example>"),
+        ("Client:page", "Client:***ge"),
         ("sip:page@acme.example", "sip:***ge@acme.example"),
         # in groups
         ("+1 555 123 0042", "+***42"),

@@ -39,6 +39,15 @@ def test_a_record_is_a_page() -> None:
     assert "".join(f"{line}\n" for line in lines({"record": record_as_json(FULL)})) == PAGE
 
 
+def test_a_number_in_the_reason_of_a_call_or_in_a_fault_is_masked() -> None:
+    why = "the number +15551230042 is not valid"
+    failed, faulty = attrs.evolve(FULL, outcome="failed", why=why), attrs.evolve(FULL, faults=(why,))
+    shown = [list(lines({"record": record_as_json(one)})) for one in (failed, faulty)]
+
+    assert [any("the number +***42 is not" in line for line in page) for page in shown] == [True, True]
+    assert "+15551230042" not in str(shown)
+
+
 def test_a_recording_in_an_object_store_is_named() -> None:
     stored = attrs.evolve(FULL, recording="s3://bucket/CA1/call.wav")
 

@@ -199,6 +199,21 @@ def test_a_handoff_that_is_refused_while_another_is_under_way_takes_nothing_of_i
     assert told == {"advisor": "", "closer": "another was under way"}
 
 
+def test_a_number_in_an_error_or_a_reason_is_masked(receiver: Receiver) -> None:
+    why = "no line to sip:alice@acme.example and " + LEAD
+    spans = traced(
+        receiver,
+        facts.CallStarted(CALL_SID, STREAM_SID, "inbound"),
+        facts.SessionConnecting("qualifier", 1, "start"),
+        facts.SessionRestarting("qualifier", 0.5, why),
+        facts.SessionFailed("qualifier", 1, why, retryable=False),
+        facts.CallEnded("failed", 9.0, {}),
+    )
+    told = [spans["invoke_agent qualifier"].status.message, str(spans["call"].events)]
+
+    assert [(LEAD in text, "alice" in text, "+***" in text) for text in told] == [(False, False, True)] * 2
+
+
 def test_an_answer_has_its_parts_one_after_the_other(receiver: Receiver) -> None:
     by_name = traced(
         receiver,

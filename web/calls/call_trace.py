@@ -32,6 +32,7 @@ from opentelemetry.util.types import AttributeValue
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry
+from web.worker.logs import mask
 
 CLOSE_SECONDS = 3.0
 """For the last spans to be sent; the thread is left then."""
@@ -391,11 +392,12 @@ class CallTrace:
         if closed is not None:
             closed.set_attributes(about or {})
             if error:
-                closed.set_status(StatusCode.ERROR, error[:_LONGEST])
+                closed.set_status(StatusCode.ERROR, mask(error)[:_LONGEST])
             closed.end(self._at(self._now if at is None else at))
 
     def _event(self, name: str, about: Attributes, of: str = CALL) -> None:
-        (self._open.get(of) or self._open[CALL]).add_event(name, about, self._at(self._now))
+        masked = {key: mask(value) if isinstance(value, str) else value for key, value in about.items()}
+        (self._open.get(of) or self._open[CALL]).add_event(name, masked, self._at(self._now))
 
     def _say(self, span: Span, name: str, content: str) -> None:
         if self.tracing.captures and content:

@@ -52,7 +52,7 @@ def prepare() -> Environment:
 
 
 def number(text: str, whole: bool) -> str:
-    """Return a phone number as it is shown: its last two digits, unless the operator has asked for all."""
+    """Return a text with its phone numbers as they are shown: the last two digits, unless the operator asks for all."""
     return (text if whole else mask(text)) or TEXT["unknown_caller"]
 
 

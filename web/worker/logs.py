@@ -31,9 +31,9 @@ _NUMBERS = re.compile(
         | [0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T\ ][0-9:.]+(?:Z|[+-][0-9:]+)?)?
         | [0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?::[0-9]+)?
     ){_RIGHT})
-    | (?P<scheme> \b(?:sips?|tel|whatsapp|messenger)(?::|%3A|%3a)(?:{_PLUS})?)[0-9]{{5,17}}(?![0-9])
-    | (?P<title> "[^"]*")(?=\ *<sips?:)
-    | (?P<named> \b(?:sips?|client|whatsapp|messenger)(?::|%3A|%3a))(?!(?<=client:)page{_END}){_NAME}
+    | (?P<scheme> \b(?i:sips?|tel|whatsapp|messenger)(?::|%3A|%3a)(?:{_PLUS})?)[0-9]{{5,17}}(?![0-9])
+    | (?P<title> "[^"]*")(?=\ *<(?i:sips?):)
+    | (?P<named> \b(?i:sips?|client|whatsapp|messenger)(?::|%3A|%3a))(?!(?<=client:)page{_END}){_NAME}
     | {_FREE}(?P<plus>{_PLUS})[0-9]{{7,17}}(?![0-9])
     | {_LEFT}[0-9]{{9,17}}{_RIGHT}
     | {_FREE}(?P<grouped>(?:{_PLUS})?\(?[0-9]{{1,5}}(?:{_GAP}[0-9]{{1,10}}){{1,6}}){_RIGHT}

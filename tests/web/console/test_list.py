@@ -58,6 +58,16 @@ async def test_numbers_are_masked_until_the_operator_asks(autojump_clock: MockCl
     assert LEAD in (await visitor.ask("GET", "/console/live?numbers=shown")).text
 
 
+async def test_numbers_in_the_reason_of_a_call_are_masked_until_the_operator_asks() -> None:
+    there = exchange(records=MemoryRecords())
+    why = f"{LEAD} is not a valid number"
+    await there.records.save(record("CA" + "1" * 32, outcome="failed", why=why, faults=(LEAD,)))
+    visitor, page = signed_in(there), f"/console/calls/CA{'1' * 32}"
+
+    assert LEAD not in (await visitor.ask("GET", page)).text
+    assert why in (await visitor.ask("GET", f"{page}?numbers=shown")).text
+
+
 @pytest.mark.parametrize("target", ["/", "/console/live"])
 async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str, autojump_clock: MockClock) -> None:
     """Of the first of many; the others are listed, too."""
