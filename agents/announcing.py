@@ -9,7 +9,7 @@ reminds the model.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -80,6 +80,10 @@ _AROUND_POLITE: Final = word_set(
     "a ah all and for ill im maam man mate much no oh sir so thats the then to uh very well yes you"
 )
 """Words of courtesy, in English, and what goes with them and says nothing of its own."""
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 _CLAUSE: Final = re.compile(r"[,:–—]")
 _GOES_ON: Final = re.compile(
     r"(?:while|please|ill|im|thanks?|ok|okay|i (?:need|have|want|am going) to(?! (?:ask|hear|know|tell)\b)"
@@ -96,7 +100,9 @@ def asks_to_wait(text: str, ours: Sentences = ENGLISH) -> bool:
     clauses = _last_clauses(text)
     if is_question(text) or not all(map(_NO_ANNOUNCEMENT.isdisjoint, clauses)):
         return False
-    if clauses and _any_of((*ours.waits,)).search(" ".join(clauses[-1])):
+    plain = [" ".join(clause) for clause in clauses]
+    before = len(" ".join([*plain[:-1], ""]))
+    if any(found.end() > before for found in _any_of((*ours.waits,)).finditer(" ".join(plain))):
         return True
     return any(map(_waits, clauses)) and (_waits(clauses[-1]) or _GOES_ON.match(" ".join(clauses[-1])) is not None)
 
@@ -104,10 +110,9 @@ def asks_to_wait(text: str, ours: Sentences = ENGLISH) -> bool:
 def asks_for_time(text: str, ours: Sentences = ENGLISH) -> bool:
     """Whether the last words of a caller ask the agent to wait; "Hold on, how much is that?" does not."""
     clauses = _last_clauses(text)[-1 if is_question(text) else 0 :]
-    own = _any_of((*ours.waits,))
-    return any(
-        _waits(clause) or any(words.search(" ".join(clause)) is not None for words in (_AWAY, own))
-        for clause in clauses
+    plain = [" ".join(clause) for clause in clauses]
+    return any(_waits(clause) or _AWAY.search(words) for clause, words in zip(clauses, plain, strict=True)) or (
+        _any_of((*ours.waits,)).search(" ".join(plain)) is not None
     )
 
 
@@ -126,13 +131,13 @@ def is_farewell(text: str, ours: Sentences = ENGLISH) -> bool:
 
 
 def _in_sentences(text: str) -> str:
-    return " / ".join(" ".join(plain_words(sentence)) for sentence in sentences_of(text))
+    return " / ".join(" ".join(_words(sentence)) for sentence in sentences_of(text))
 
 
 def _last_clauses(text: str) -> list[list[str]]:
     """Return the words of each clause of the last sentence."""
     sentence = (sentences_of(text) or [""])[-1]
-    return [words for clause in _CLAUSE.split(sentence) if (words := plain_words(clause))]
+    return [words for clause in _CLAUSE.split(sentence) if (words := _words(clause))]
 
 
 def _waits(clause: list[str]) -> bool:
@@ -142,9 +147,7 @@ def _waits(clause: list[str]) -> bool:
 
 def announced(text: str, functions: Iterable[FunctionSpec], ours: Sentences = ENGLISH) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
-    stated = [plain_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
-    said = [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
-    added = {GOODBYES: ours.farewells, PASSING_ON: ours.passing_on}
+    said, added = _statements(text), {GOODBYES: ours.farewells, PASSING_ON: ours.passing_on}
     return tuple(
         function
         for function in functions
@@ -157,17 +160,49 @@ def announced(text: str, functions: Iterable[FunctionSpec], ours: Sentences = EN
     )
 
 
+def _statements(text: str) -> list[str]:
+    """Return the words of each sentence that may announce something."""
+    stated = [_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
+    return [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
+
+
+def why_never(field: str, phrase: str, ours: Sentences) -> str:
+    """Say why a phrase is never recognised, and what to write; "" where it is.
+
+    `field` is that of `Sentences`, or `announced_by` of a function.
+    """
+    recognised: Mapping[str, Callable[[], bool]] = {
+        "courtesies": lambda: is_courtesy(phrase, ours),
+        "farewells": lambda: is_farewell(phrase, ours),
+        "waits": lambda: asks_for_time(phrase, ours),
+    }
+    plain = _phrase(phrase)
+    if recognised.get(field, lambda: any(plain in sentence for sentence in _statements(phrase)))():
+        return ""
+    if is_question(phrase):
+        return "is a question, which is none of these: write the words of a statement"
+    if refused := sorted(_NO_ANNOUNCEMENT.intersection(plain.split())):
+        return f"has {refused[0]!r} in it, as offers and refusals have, which announce nothing: leave that word out"
+    return "is more than one sentence, and each is read alone: write one of them, or each as a phrase"
+
+
 @lru_cache(maxsize=256)
 def _any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
     """Return what finds any of these phrases in plain words; none of them finds nothing."""
-    plain = sorted(filter(None, (" ".join(plain_words(phrase)) for phrase in phrases)), key=len, reverse=True)
+    plain = sorted(filter(None, (" ".join(_words(phrase)) for phrase in phrases)), key=len, reverse=True)
     return re.compile(rf"\b(?:{'|'.join(plain)})\b" if plain else "(?!)")
 
 
 @lru_cache(maxsize=1024)
 def _phrase(text: str) -> str:
     """Return the words of a phrase, split once: each reply of an agent is compared with all of them."""
-    return _in_spaces(plain_words(text))
+    return _in_spaces(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    """Split a text into words; where a script has no spaces between them, into its letters."""
+    words = plain_words(text)
+    return words if text.isascii() else _UNSPACED.sub(r" \g<0> ", " ".join(words)).split()
 
 
 def _in_spaces(words: list[str]) -> str:

@@ -7,17 +7,18 @@ roster's. It never raises: every problem is yielded as a field and a sentence, f
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
 import orjson
 
+from agents.announcing import why_never
 from agents.arguments import SchemaRefused
 from agents.brief import BRIEF_NAMES, largest_brief
 from agents.context import has_yield
 from agents.functions import FunctionSpec
 from agents.quoting import SPEAKERS
-from agents.sentences import PHRASES
+from agents.sentences import ENGLISH, PHRASES, Sentences
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from agents.unknown import plain_words
@@ -108,7 +109,7 @@ def _words(agent: AgentSpec) -> Found:
         if not text.strip():
             yield f"sentences.{name}", "is blank: leave it out for the English one"
     for name in PHRASES:
-        yield from _phrases(f"sentences.{name}", getattr(says, name))
+        yield from _phrases(f"sentences.{name}", getattr(says, name), says)
 
 
 def _plain(field: str, text: str) -> Found:
@@ -118,10 +119,12 @@ def _plain(field: str, text: str) -> Found:
         yield field, f"{quoted(text)} has no word in it: nobody can speak that"
 
 
-def _phrases(field: str, phrases: tuple[str, ...]) -> Found:
+def _phrases(field: str, phrases: Iterable[str], ours: Sentences = ENGLISH) -> Found:
     for phrase in phrases:
         if not plain_words(phrase):
             yield field, f"{quoted(phrase)} has no word in it: nobody says that"
+        elif why := why_never(field.rpartition(".")[2], phrase, ours):
+            yield field, f"{quoted(phrase)} {why}"
 
 
 def _greeting(field: str, greeting: str) -> Found:

@@ -1,17 +1,19 @@
 """What an agent has told the caller it is about to do."""
 
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy, is_farewell
+from agents.announcing import announced, asks_for_time, asks_to_wait, is_courtesy, is_farewell, why_never
 from agents.functions import (
     END_CONVERSATION,
     RECORD_SATISFACTION,
     SCHEDULE_FOLLOWUP,
     FunctionSpec,
+    hand_back,
     handoff_to_next_agent,
     transfer_to_human,
 )
@@ -386,6 +388,70 @@ def test_what_is_announced_in_another_language_stands_in_its_sentences(text: str
 
     assert [each.name for each in announced(text, functions, GERMAN)] == promised
     assert announced(text, functions) == ()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("at 9 a.m.", "I have put you down at 9 a.m. tomorrow."),
+        ("the 9.30", "I take the 9.30 for you. Is that fine?"),
+        ("おつなぎします", "はい、予約担当におつなぎします。"),
+        ("为您转接", "好的，我现在为您转接到预约部门。"),
+        ("โอนสาย", "ได้ค่ะ ดิฉันจะโอนสายให้คุณเดี๋ยวนี้"),
+        ("เดี๋ยวนี้", "ได้ค่ะ ดิฉันจะโอนสายให้คุณเดี๋ยวนี้"),
+    ],
+)
+def test_a_phrase_is_found_over_points_that_end_no_sentence_and_where_words_have_no_spaces(
+    phrase: str, said: str
+) -> None:
+    ours = Sentences(passing_on=(phrase,))
+
+    assert [one.name for one in announced(said, (HANDOFF,), ours)] == ["handoff_to_next_agent"]
+    assert announced(said, (HANDOFF,)) == ()
+
+
+def test_other_words_of_a_script_without_spaces_are_no_phrase() -> None:
+    japanese = Sentences(courtesies=("はい",), farewells=("さようなら",), waits=("少々お待ちください",))
+
+    assert (is_courtesy("はい、はい。", japanese), is_courtesy("はい、予約です。", japanese)) == (True, False)
+    assert is_farewell("それではさようなら。", japanese)
+    assert asks_to_wait("確認しますので少々お待ちください。", japanese)
+
+
+def test_a_request_to_wait_may_have_a_comma_in_it() -> None:
+    spanish = Sentences(waits=("un momento, por favor",))
+
+    assert asks_to_wait("Claro. Un momento, por favor.", spanish)
+    assert asks_for_time("Un momento, por favor.", spanish)
+    assert not asks_to_wait("Un momento, por favor, el martes está libre.", spanish)
+
+
+@pytest.mark.parametrize(
+    ("field", "phrase", "why"),
+    [
+        ("passing_on", "shall I put you through?", "is a question, which is none of these"),
+        ("courtesies", "¿de verdad?", "is a question"),
+        ("announced_by", "I can book that", "has 'can' in it"),
+        ("announced_by", "one moment. I book that", "is more than one sentence"),
+        ("farewells", "Danke. Auf Wiederhören", "is more than one sentence"),
+        ("waits", "einen Moment, bitte", ""),
+        ("waits", "haben Sie einen Moment?", ""),
+        ("announced_by", "at 9 a.m.", ""),
+        ("passing_on", "おつなぎします", ""),
+    ],
+)
+def test_a_phrase_that_is_never_recognised_is_told_with_what_to_write(field: str, phrase: str, why: str) -> None:
+    own = dict[str, Any]() if field == "announced_by" else {field: (phrase,)}
+    ours = Sentences(**own)
+
+    assert why_never(field, phrase, ours).startswith(why)
+    assert bool(why_never(field, phrase, ours)) is bool(why)
+
+
+def test_every_phrase_of_ours_is_recognised() -> None:
+    ours = {phrase for function in (*FUNCTIONS, hand_back()) for phrase in function.announced_by}
+
+    assert [phrase for phrase in ours if why_never("announced_by", phrase, ENGLISH)] == []
 
 
 def test_phrases_in_a_list_are_taken_as_well() -> None:

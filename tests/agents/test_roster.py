@@ -296,6 +296,14 @@ def test_every_problem_is_reported_at_once() -> None:
             {"functions": (attrs.evolve(END_CONVERSATION, announced_by=("!",)),)},
             "functions.end_conversation.announced_by: '!' has no word in it",
         ),
+        (
+            {"functions": (attrs.evolve(END_CONVERSATION, announced_by=("bye. thanks",)),)},
+            "functions.end_conversation.announced_by: 'bye. thanks' is more than one sentence, and each is read alone",
+        ),
+        (
+            {"sentences": Sentences(passing_on=("ich verbinde Sie?",))},
+            "sentences.passing_on: 'ich verbinde Sie?' is a question, which is none of these: write the words of a",
+        ),
         ({"options": AgentOptions(listen_model="")}, "options.listen_model: '' is not the name of a model"),
         ({"options": AgentOptions(reasoning_mode="")}, "options.reasoning_mode: '' is not one of none, minimal"),
         ({"sentences": Sentences(language="multi")}, "sentences.language: 'multi' is no language of Twilio's"),
