@@ -279,18 +279,18 @@ MUTANTS = (
     Mutant(
         10,
         "no phone number in the log: nothing is masked",
-        "web/worker/logs.py",
+        "store/masking.py",
         "while (found := _NUMBERS.search(text, start)) is not None:",
         "while (found := None) is not None:",
-        ("tests/web/test_logs.py",),
+        ("tests/store/test_masking.py",),
     ),
     Mutant(
         10,
         "no phone number in the log: one without a plus is none",
-        "web/worker/logs.py",
+        "store/masking.py",
         "| {_LEFT}[0-9]{{9,17}}{_RIGHT}",
         "",
-        ("tests/web/test_logs.py",),
+        ("tests/store/test_masking.py",),
     ),
     Mutant(
         10,

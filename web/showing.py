@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 from rich.markup import escape
 
+from store.masking import mask
 from store.records import UNANSWERED, CallRecord, FunctionRecord, TransferRecord, TurnRecord, record_from_json
-from web.worker.logs import mask
 
 
 def lines(shown: Mapping[str, object]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from opentelemetry.util.types import AttributeValue
 from actors import facts
 from actors.call_services import CallPlan
 from actors.journal import Entry
-from web.worker.logs import mask
+from store.masking import mask
 
 CLOSE_SECONDS = 3.0
 """For the last spans to be sent; the thread is left then."""

@@ -20,10 +20,10 @@ import trio
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from quart import Response, g, request
 
+from store.masking import mask
 from web.clients.operator import time_left
 from web.picture.words import arguments_text, result_text
 from web.routes.problems import problem
-from web.worker.logs import mask
 
 _TEXTS: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name("english.toml").read_text("utf-8"))
 TEXT, LIVE, OPERATE, CAMPAIGNS = (_TEXTS[table] for table in ("pages", "live", "operate", "campaigns"))
