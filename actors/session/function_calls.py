@@ -130,6 +130,11 @@ SPEAK_NOW: Final = (
     "You have called too many functions without speaking, and this one was not run. Do not call another function: "
     "say to the customer what you know, in one or two sentences, or say what you cannot do for them."
 )
+DONE_ONCE: Final = (
+    " (This was done once, and not again now. If the customer may want it once more, tell them what was done and ask "
+    "them; call it again when they have answered.)"
+)
+"""Behind the answer of what cannot be taken back: a caller may say "another one" before they hear of the first."""
 _UNHEARD: Final = (
     "Nothing was done: the customer has not said anything yet. Ask them your question and wait for their answer; "
     "call {name} only after they have answered."

@@ -25,6 +25,7 @@ from actors.facts.handoff import HandoffKind
 from actors.line.switch import Wish
 from actors.messages import AskHandoff, WithdrawHandoff
 from actors.session.function_calls import (
+    DONE_ONCE,
     SPEAK_NOW,
     Failed,
     FunctionResult,
@@ -234,13 +235,18 @@ class FunctionRunner:
         while twin := next((one for one in self._running.values() if one.does_already(asked, acts=acts)), None):
             await twin.ended.wait()  # the model asks for what is being done: it is done once, and answered twice
             if twin.outcome is not None:
-                return twin.outcome
+                return self._done_once(asked, twin.outcome)
         if (earlier := conversation.earlier_answer(call.name, call.arguments, acts=acts)) is not None:
-            return Answer(earlier)
+            return self._done_once(asked, Answer(earlier))
         if acts and conversation.is_broken_off(call.name, call.arguments, self.session.number):
             return broken_off(call.name)
         result = await self._run(asked)
         return await self._refused(call, result) or result
+
+    def _done_once(self, asked: Running, outcome: Answer | Failed) -> Answer | Failed:
+        if isinstance(outcome, Failed) or not self._is_lasting(asked):
+            return outcome
+        return Answer(f"{outcome.text().removesuffix(DONE_ONCE)}{DONE_ONCE}")
 
     async def _run(self, asked: Running) -> FunctionResult:
         call, conversation = asked.call, self.state.conversation

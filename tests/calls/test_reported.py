@@ -5,21 +5,27 @@ Each test names the report it is about.
 
 from contextlib import suppress
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from actors.facts import CallerSilent, FunctionAnswered, SessionCrashed, TurnHeard
+from actors.session.function_calls import DONE_ONCE
+from agents.functions import END_CONVERSATION, Answer, CallContext, FunctionSpec, Outcome
+from agents.roster import load_roster
 from agents.sentences import ENGLISH
 from protocol.deepgram import (
     AgentAudioDone,
     ConversationText,
+    FunctionCall,
+    FunctionCallRequest,
     FunctionCallResponse,
     InjectAgentMessage,
     InjectUserMessage,
 )
-from tests.actors.fakes import END, calls
+from tests.actors.fakes import END, NoArguments, agent, calls
 from tests.calls.by_hand import HandCall, a_call, sentence, voice
 from tests.calls.test_turns import BUDGET, POLICY, said_for, say_what_is_asked, was_hung_up_on
 
@@ -292,6 +298,42 @@ async def test_a_function_is_done_once_until_the_caller_has_heard_of_it(
         assert (first.result, again.result) == (first.result, first.result)
         assert (again.took > 0) is is_heard
         assert call.phone.heard(3) == 1.0
+
+
+@pytest.mark.parametrize(("name", "is_lasting"), [("order", True), ("look_up", False)])
+@pytest.mark.parametrize("is_at_work", [False, True], ids=["done", "at work"])
+async def test_another_one_before_anything_of_the_first_is_heard_is_told_to_have_been_done_once(
+    is_at_work: bool, name: str, is_lasting: bool, autojump_clock: MockClock
+) -> None:
+    done: list[str] = []
+
+    async def work(_arguments: NoArguments, _context: CallContext) -> Outcome:
+        await trio.sleep(2.0 if is_at_work else 0.1)
+        done.append(name)
+        return Answer("Ordered.")
+
+    spec = FunctionSpec(name, "Orders one.", NoArguments, work, defer_until_eot=is_lasting)
+    async with a_call(load_roster([attrs.evolve(agent("only"), functions=(spec, END_CONVERSATION))])) as call:
+        await call.greet()
+        await call.speak("One pizza.")
+        await call.far.say(calls(name))
+        if not is_at_work:
+            await call.far.hear(FunctionCallResponse)
+        await call.speak("Another one.", 0.4)
+        await call.far.say(FunctionCallRequest((FunctionCall("again", name, "{}", True),)))
+        answers = [(await call.far.hear(FunctionCallResponse)).content for _ in range(1 + is_at_work)]
+        await call.speak("Hm.", 0.3)
+        await call.far.say(calls(name))
+        answers.append((await call.far.hear(FunctionCallResponse)).content)
+        assert answers[is_at_work:] == 2 * ["Ordered." + DONE_ONCE * is_lasting]
+        assert done == [name]
+
+        await call.far.say(*sentence(3, "One is ordered. Another one?", 1.0))
+        await call.far.hear_for(1.5)
+        await call.speak("Yes.")
+        await call.far.say(calls(name))
+        assert (await call.far.hear(FunctionCallResponse)).content == "Ordered."
+        assert len(done) == 2
 
 
 @pytest.mark.parametrize("is_told_before", [True, False])
