@@ -172,7 +172,7 @@ class Judge:
                     self.outstanding = None
             case AgentSaid(text=text):
                 said = self.outstanding
-                self.prompts_begun += text == ENGLISH.still_there
+                self.prompts_begun += said is not None and said.text == text == ENGLISH.still_there
                 if said is not None and (said.kind is SpeechKind.FILLER or said.text.startswith(text)):
                     self.outstanding = None  # it is said, or an answer has overtaken it
             case CallerSaid(text=text):
