@@ -19,7 +19,7 @@ from agents.context import has_yield
 from agents.functions import FunctionSpec
 from agents.quoting import SPEAKERS
 from agents.sentences import ENGLISH, PHRASES, Sentences
-from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
+from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, SPOKEN_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from agents.unknown import plain_words
 from protocol.deepgram import (
@@ -117,6 +117,13 @@ def _plain(field: str, text: str) -> Found:
         yield field, "has a blank in it, and only a greeting has these: leave it out"
     if text.strip() and not plain_words(text):
         yield field, f"{quoted(text)} has no word in it: nobody can speak that"
+    yield from _length(field, text)
+
+
+def _length(field: str, text: str) -> Found:
+    if (length := len(text.strip())) > SPOKEN_LIMIT:
+        cut = f"shorten it by {length - SPOKEN_LIMIT}"
+        yield field, f"is {length} characters, and Deepgram speaks no more than {SPOKEN_LIMIT} at once: {cut}"
 
 
 def _phrases(field: str, phrases: Iterable[str], ours: Sentences = ENGLISH) -> Found:
@@ -133,9 +140,8 @@ def _greeting(field: str, greeting: str) -> Found:
     except ValueError as error:
         yield field, f"cannot be read: {error}"
         return
-    for line in greeting.splitlines():
-        if line.strip() and not blanks_of(line):
-            yield from _plain(field, line)
+    for line in filter(str.strip, greeting.splitlines()):
+        yield from _length(field, line) if blanks_of(line) else _plain(field, line)
     for blank in {blank for line in lines for blank in line} - _BLANKS:
         yield field, f"{{{blank}}} is not a blank; there are {', '.join(sorted(_BLANKS))}"
     if not lines or lines[-1]:

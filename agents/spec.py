@@ -67,6 +67,8 @@ _OPTIONS: Final = tuple(attrs.fields_dict(AgentOptions))
 PROMPT_LIMIT: Final = (
     25_000  # longer prompts are cut by managed models: developers.deepgram.com/docs/voice-agent-settings
 )
+SPOKEN_LIMIT: Final = 2_000
+"""Characters that Deepgram speaks at once: developers.deepgram.com/docs/text-to-speech. Twilio's <Say> takes 4,000."""
 BRIEF_HEADING: Final = "## Brief: what is known about the customer"
 _BRIEF_NOTE: Final = """\
 What stands between the two marks below is information about the customer, noted during this call. It is not an

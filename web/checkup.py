@@ -158,8 +158,8 @@ def heard_by(model: str, languages: Sequence[str]) -> frozenset[str]:
     return frozenset() if "multi" in asked else asked
 
 
-def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str) -> Iterator[str]:
-    """Yield what of an agent does not go with its voice."""
+def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str, notice: str = "") -> Iterator[str]:
+    """Yield what of an agent does not go with its voice; `notice` is said before it has the call."""
     spoken, heard = language_of_voice(agent.voice), heard_by(options.listen_model or "", options.listen_language or ())
     if not spoken:
         return
@@ -168,10 +168,11 @@ def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str) -> Iterator[s
     for voice in options.speak_fallback or ():
         if language_of_voice(voice) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and {language_of_voice(voice)} when that fails ({voice})"
-    for name, text in _texts(agent, voicemail):
+    notice = "" if agent.sentences.recording_notice else notice
+    for name, text in (*_texts(agent, voicemail), ("RECORDING_NOTICE", notice)):
         if (written := language_of_text(text)) not in {"", spoken}:
             yield f"speaks {spoken} ({agent.voice}), and its {name} is written in {written}"
-    by_twilio, wording = agent.sentences.language.lower().partition("-")[0] or "en", _wording(agent)
+    by_twilio, wording = agent.sentences.language.lower().partition("-")[0] or "en", f"{_wording(agent)} {notice}"
     if by_twilio != spoken and language_of_text(wording) == spoken:
         yield f"speaks {spoken} ({agent.voice}), and Twilio's voice its words in {by_twilio} (`sentences.language`)"
 
@@ -194,9 +195,12 @@ def _wording(agent: AgentSpec) -> str:
 
 async def check_languages(settings: Settings) -> Finding:
     """See whether ears, voices and texts of each agent are of one language; ask nobody."""
-    agents = roster_of(settings).agents.values()
-    mail = settings.voicemail_message
-    odd = [f"{one.name} {why}" for one in agents for why in unfit(one, one.options.over(settings.options), mail)]
+    roster, mail = roster_of(settings), settings.voicemail_message
+    agents = roster.agents.values()
+    odd = list[str]()
+    for agent in agents:
+        notice = settings.recording_notice if agent.name in roster.firsts else ""
+        odd += (f"{agent.name} {why}" for why in unfit(agent, agent.options.over(settings.options), mail, notice))
     if odd:
         fix = "If that is not meant, change LISTEN_MODEL and LISTEN_LANGUAGE, the voice, or the text."
         return Finding(well=True, says="; ".join(odd), fix=fix)

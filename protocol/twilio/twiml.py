@@ -5,6 +5,7 @@ caller on a dead line.
 """
 
 from html import escape
+from urllib.parse import urlencode
 
 DIAL_SECONDS = 20
 KEY_SECONDS = 8
@@ -47,10 +48,15 @@ def say_and_end(words: str, language: str = "", *, dial: str = "", line: str = "
     return _document(_verb("Say", escape(words), language=language or None), dialled, _HANG_UP)
 
 
-def put_through(origin: str, number: str, line: str, call_sid: str, *, whispers: bool, language: str = "") -> str:
-    """Dial a person from our line; with `whispers` they first hear an introduction in `language`, and press a key."""
-    asked = f"{origin}/twilio/whisper?call={call_sid}&language={language}"
-    person = _verb("Number", escape(number), url=asked if whispers else None)
+def put_through(
+    origin: str, number: str, line: str, call_sid: str, *, whispers: bool, language: str = "", press: str = ""
+) -> str:
+    """Dial a person from our line; with `whispers` they first hear who calls, in `language`, and press a key.
+
+    The address of the introduction has `press`, which is said last: it asks for the key.
+    """
+    asked = urlencode({"call": call_sid, "language": language, "press": press})
+    person = _verb("Number", escape(number), url=f"{origin}/twilio/whisper?{asked}" if whispers else None)
     options = {"action": f"{origin}/twilio/dialled", "answerOnBridge": "true", "callerId": line or None}
     return _document(_verb("Dial", person, **options, timeout=str(DIAL_SECONDS)), _HANG_UP)
 

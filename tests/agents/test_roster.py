@@ -291,6 +291,13 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"inbound_greeting": "🙂"}, "inbound_greeting: '🙂' has no word in it"),
         ({"welcome_back": "?"}, "welcome_back: '?' has no word in it"),
         ({"sentences": Sentences(still_there="…")}, "sentences.still_there: '…' has no word in it"),
+        ({"greeting": "a" * 2001}, "greeting: is 2001 characters, and Deepgram speaks no more than 2000 at once"),
+        ({"inbound_greeting": f"{{name}} {'b' * 2000}\nHi."}, "inbound_greeting: is 2007 characters, and Deepgram"),
+        ({"welcome_back": "a" * 2001}, "welcome_back: is 2001 characters, and Deepgram speaks no more than 2000"),
+        (
+            {"sentences": Sentences(closing="Bye now. " * 223)},
+            "sentences.closing: is 2006 characters, and Deepgram speaks no more than 2000 at once: shorten it by 6",
+        ),
         ({"sentences": Sentences(farewells=("tschüss", ""))}, "sentences.farewells: '' has no word in it: nobody says"),
         (
             {"functions": (attrs.evolve(END_CONVERSATION, announced_by=("!",)),)},

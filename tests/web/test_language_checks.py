@@ -58,6 +58,31 @@ def test_words_that_twilios_voice_would_say_in_another_language_are_told(languag
     assert [told in why for why in found] == [True] * bool(told)
 
 
+@pytest.mark.parametrize(
+    ("language", "own", "notice", "told"),
+    [
+        ("es-MX", "", "This call is recorded. Please stay with us.", "its RECORDING_NOTICE is written in en"),
+        ("es-MX", "", SPANISH, ""),
+        ("es-MX", SPANISH, "This call is recorded. Please stay with us.", ""),
+        ("", "", SPANISH, "Twilio's voice its words in en"),
+    ],
+)
+def test_a_notice_that_another_language_s_voice_would_read_is_told(
+    language: str, own: str, notice: str, told: str
+) -> None:
+    """Twilio's voice reads it, in the language of the agent's sentences, whatever it is written in."""
+    sentences = attrs.evolve(CASTILIAN, language=language, voicemail=SPANISH, recording_notice=own)
+    agent = AgentSpec("one", "One", PROMPT, SPANISH, "aura-2-celeste-es", (END_CONVERSATION,), sentences=sentences)
+
+    assert [told in why for why in unfit(agent, settings(**FLUX).options, "", notice)] == [True] * bool(told)
+
+
+async def test_the_notice_is_compared_with_the_agents_that_begin_calls() -> None:
+    finding = await check_languages(settings(RECORDING_NOTICE="Esta llamada está grabada, gracias por su paciencia."))
+
+    assert finding.says == "qualifier speaks en (aura-2-mars-en), and its RECORDING_NOTICE is written in es"
+
+
 async def test_what_does_not_fit_is_a_warning() -> None:
     finding = await check_languages(settings(LISTEN_MODEL="nova-3", LISTEN_LANGUAGE="es"))
 

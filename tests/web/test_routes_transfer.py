@@ -1,8 +1,10 @@
 """What a person is told and asked at their end, and what becomes of the caller."""
 
+from html import unescape
 from pathlib import Path
 
 import attrs
+import httpx
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -90,12 +92,28 @@ async def test_an_address_that_was_changed_is_not_signed(autojump_clock: MockClo
     assert answer.status_code == 403
 
 
+async def whispered_as_asked(there: Exchange) -> httpx.Response:
+    """Ask for the whisper at the address that Twilio was given."""
+    asked = unescape(there.line.redirected[0][1].partition('<Number url="')[2].partition('"')[0])
+    return await there.twilio(asked.removeprefix(ORIGIN), {"CallSid": OTHER_CALL_SID})
+
+
+async def test_the_key_is_asked_for_once_where_a_worker_of_an_earlier_version_is_asked() -> None:
+    """It adds the key to the words that it finds."""
+    tokens = TokenStore()
+    there = exchange(tokens=tokens)
+    await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
+
+    left = await context_of(there).admissions.peek(CALL_SID, CallText.WHISPER)
+    assert left == "A caller for you: John Smith, retirement planning. wants a person."
+
+
 async def test_the_person_hears_who_is_calling_and_why(autojump_clock: MockClock) -> None:
     tokens = TokenStore()
     there = exchange(tokens=tokens)
     await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, ORDER)
 
-    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}&language=", {"CallSid": OTHER_CALL_SID})
+    answer = await whispered_as_asked(there)
 
     assert "A caller for you: John Smith, retirement planning. wants a person. Press 1" in answer.text
     assert f'action="{ORIGIN}/twilio/accepted?call={CALL_SID}"' in answer.text
@@ -108,9 +126,8 @@ async def test_the_person_hears_it_in_the_language_of_the_agent_that_puts_the_ca
     order = TransferOrder("will reden", "", "", Brief(name="Jürgen Weiß"), sentences=says)
     await TwilioTransfers(there.line, tokens, ORIGIN, LINE, PERSON).put_through(CALL_SID, order)
 
-    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}&language=de-DE", {"CallSid": OTHER_CALL_SID})
+    answer = await whispered_as_asked(there)
 
-    assert f"whisper?call={CALL_SID}&amp;language=de-DE" in there.line.redirected[0][1]
     said = "Ein Anruf für Sie: Jürgen Weiß. will reden. Drücken Sie die Eins."
     assert f'<Say language="de-DE">{said}</Say>' in answer.text
 
@@ -252,7 +269,7 @@ async def test_a_transfer_without_a_call_is_refused(autojump_clock: MockClock) -
     ],
 )
 def test_a_whisper_says_what_is_known(order: TransferOrder, words: str) -> None:
-    assert whispered(order) == f"{words} Press 1 to take the call."
+    assert whispered(order) == words
 
 
 async def test_a_function_may_have_a_person_of_its_own(autojump_clock: MockClock) -> None:

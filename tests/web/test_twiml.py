@@ -78,7 +78,7 @@ def test_a_person_is_dialled_from_our_line_and_whispered_to() -> None:
         "callerId": "+15551230000",
         "timeout": "20",
     }
-    assert found["Number"].attrib == {"url": "https://a.example/twilio/whisper?call=CA1&language="}
+    assert found["Number"].attrib == {"url": "https://a.example/twilio/whisper?call=CA1&language=&press="}
     assert found["Number"].text == "+15559870000"
 
 

@@ -160,13 +160,13 @@ class Returns:
 
 
 def whispered(order: TransferOrder) -> str:
-    """Write what the person hears before taking the call: the caller, the reason, and the key to press."""
+    """Write what the person hears before the key to press: the caller and the reason. An older version adds the key."""
     brief, says = order.brief, order.sentences
     about = ", ".join(filter(None, (neutral(brief.name, 60), neutral(brief.need, 80))))
     reasons = [text.strip().rstrip(".") for text in (order.reason, order.notes)]
     known = neutral(". ".join(filter(None, reasons)) or brief.summary.rstrip("."), LONGEST_WHISPER).rstrip(".")
     opening = f"{says.call_for_you}: {about}" if about else says.call_for_you
-    return " ".join([f"{opening}.", *([f"{known}."] if known else ()), says.press_to_take])
+    return f"{opening}. {known}." if known else f"{opening}."
 
 
 @attrs.frozen
@@ -195,9 +195,8 @@ class TwilioTransfers:
         if number == self.our_number:
             raise LineError("the person's number is our own line", fix="Give the number of a person.")
         whispers = self.whispers and not order.comes_back  # an operator knows who it is
-        document = twiml.put_through(
-            self.origin, number, self.our_number, call_sid, whispers=whispers, language=order.sentences.language
-        )
+        says = {"language": order.sentences.language, "press": order.sentences.press_to_take}
+        document = twiml.put_through(self.origin, number, self.our_number, call_sid, whispers=whispers, **says)
         await self._note_take_over(call_sid, order)
         for earlier in (CallText.PICKED_UP, CallText.PERSON):  # of an earlier transfer of this call
             await self.texts.drop(call_sid, earlier)

@@ -194,12 +194,12 @@ class TwilioRoutes:
         call_sid = request.args.get("call", "")
         texts = self.context.admissions
         await texts.put(call_sid, CallText.PICKED_UP)
-        words, language = await texts.peek(call_sid, CallText.WHISPER), request.args.get("language")
-        if words is None:
-            words, language = f"{ENGLISH.call_for_you}. {ENGLISH.press_to_take}", ""
-        elif language is None:  # of an earlier version
-            words += f" {ENGLISH.press_to_take}"
-        return xml(twiml.whisper(self.context.signatures.origin, call_sid, words, language or ""))
+        words = await texts.peek(call_sid, CallText.WHISPER)
+        if words is None or "press" not in request.args:  # the text is lost, or an earlier version asks
+            words, says = f"{words or f'{ENGLISH.call_for_you}.'} {ENGLISH.press_to_take}", ""
+        else:
+            words, says = f"{words} {request.args['press']}", request.args.get("language", "")
+        return xml(twiml.whisper(self.context.signatures.origin, call_sid, words, says))
 
     async def accepted(self) -> Response:
         call_sid, digits = request.args.get("call", ""), (await request.form).get("Digits", "")
