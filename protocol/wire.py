@@ -85,9 +85,31 @@ class PacedWebSocket(WebSocket, Protocol):
         ...
 
 
+class UnpacedSocket:
+    """The part of a `PacedWebSocket` that has its reader's pace, whatever is asked, and whose writer always waits."""
+
+    __slots__ = ()
+
+    def send_nowait(self, *_messages: str | bytes) -> bool:
+        return False
+
+    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
+        """Do nothing: what comes is read when it comes."""
+
+    def deliver(self, _take: Take | None, /) -> None:
+        """Do nothing: the reader is woken."""
+
+    def ping(self) -> None:
+        """Ask nothing: an answer would not be told of."""
+
+    @property
+    def unanswered_since(self) -> float:
+        return math.inf
+
+
 @attrs.frozen
-class PlainSocket:
-    """A socket of trio-websocket as one of a call's own: it has its reader's pace, whatever is asked."""
+class PlainSocket(UnpacedSocket):
+    """A socket of trio-websocket as one of a call's own."""
 
     _socket: WebSocket
 
@@ -103,23 +125,6 @@ class PlainSocket:
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         await self._socket.aclose(code, reason)
-
-    def send_nowait(self, *_messages: str | bytes) -> bool:
-        """Send nothing: the library always waits."""
-        return False
-
-    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
-        """Do nothing: the library reads when it likes."""
-
-    def deliver(self, _take: Take | None, /) -> None:
-        """Do nothing: the library wakes its reader."""
-
-    def ping(self) -> None:
-        """Ask nothing: the library waits for the answer."""
-
-    @property
-    def unanswered_since(self) -> float:
-        return math.inf
 
 
 async def pump(socket: PacedWebSocket, take: Take) -> NoReturn:

@@ -51,7 +51,7 @@ async def sockets() -> AsyncIterator[tuple[OpenSocket, FrameStream]]:
     one, other = trio.socket.socketpair()
     async with trio.SocketStream(one) as ours, trio.SocketStream(other) as theirs:
         yield (
-            OpenSocket(FrameStream(ours, FrameReader(masked=False, limit=LIMIT, joins_binary=True))),
+            FrameStream(ours, FrameReader(masked=False, limit=LIMIT, joins_binary=True)),
             FrameStream(theirs, FrameReader(masked=True, limit=LIMIT)),
         )
 

@@ -31,7 +31,7 @@ from web.app import BODY_SECONDS, create_app
 from web.services import open_services
 from web.serving import server_config
 from web.sockets.frame_stream import FrameStream
-from web.sockets.open_socket import CLOSE_SECONDS, OpenSocket
+from web.sockets.open_socket import CLOSE_SECONDS
 from web.sockets.versions import install
 
 pytestmark = pytest.mark.real_time
@@ -74,7 +74,7 @@ async def test_a_line_that_stalls_is_left(
         voice = Voice("first")
         watched.state.ledger.grant(voice)
         watched.state.ledger.put(voice, words(60).data)
-        socket = OpenSocket(FrameStream(stream, FrameReader(masked=True, limit=2**16)))
+        socket = FrameStream(stream, FrameReader(masked=True, limit=2**16))
         left = await TwilioBridge(watched.state, socket, STREAM_SID).run()
         await socket.aclose()
         ends.append((left, trio.current_time() - began))

@@ -42,7 +42,7 @@ from web.clients.deepgram import open_socket
 from web.services import open_services
 from web.serving import server_config
 from web.sockets.asgi_events import accept
-from web.sockets.open_socket import Carrier
+from web.sockets.open_socket import OpenSocket
 from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
 
 pytestmark = pytest.mark.real_time
@@ -114,7 +114,7 @@ class Case:
     dial: Dial = dial_stream
     http_version: str = "1.1"
     carrier: str = "FrameStream"
-    agents: str = "OpenSocket"
+    agents: str = "FrameStream"
 
 
 CASES = {
@@ -157,7 +157,7 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
 def watch(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Note what carries the call's messages."""
 
-    async def accepted(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
+    async def accepted(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
         carrier = await accept(scope, receive, send)
         seen.caller.add((scope["http_version"], type(carrier).__name__))
         return carrier

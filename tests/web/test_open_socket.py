@@ -41,7 +41,7 @@ class Server:
             self.put({"type": "websocket.disconnect", "code": 1000})
 
     def socket(self) -> OpenSocket:
-        return OpenSocket(AsgiEvents(self.receive, self.send))
+        return AsgiEvents(self.receive, self.send)
 
 
 def text(words: str) -> ASGIReceiveEvent:
@@ -66,7 +66,7 @@ async def test_messages_come_whole_and_in_order_and_of_their_kind(autojump_clock
 async def test_messages_that_have_come_together_are_handed_over_together() -> None:
     one, other = socketpair()
     async with trio.SocketStream(from_stdlib_socket(one)) as ours, trio.SocketStream(from_stdlib_socket(other)) as peer:
-        socket = OpenSocket(FrameStream(ours, FrameReader(masked=False, limit=100)))
+        socket = FrameStream(ours, FrameReader(masked=False, limit=100))
         said: list[str | bytes] = ["one", b"two", b"three"]
         await peer.send_all(b"".join(message_frame(message, masked=False) for message in said))
         await peer.send_all(close_frame(1000, "enough", masked=False))

@@ -93,7 +93,7 @@ def dial(port: int) -> AbstractAsyncContextManager[PacedWebSocket]:
 
 async def accepted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
     assert scope["type"] == "websocket"
-    return OpenSocket(await accept(scope, receive, send))
+    return await accept(scope, receive, send)
 
 
 async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -28,7 +28,6 @@ from actors.supervision import root_cause
 from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket, PlainSocket, opening
 from web.sockets.frame_stream import FrameStream
-from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import Tls, TlsClient, let_go
 from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
 
@@ -129,7 +128,7 @@ async def _upgrade(
     headers: list[tuple[bytes, bytes]],
     client: TlsClient,
     deadline: float,
-) -> OpenSocket:
+) -> FrameStream:
     """Upgrade a connection. The library's reader, which raises if the peer says no, runs in this task, and ends."""
     reader = FrameReader(masked=False, limit=MAX_MESSAGE_BYTES, joins_binary=True)  # binary is the agent's audio
     stream, tls = FrameStream(tcp, reader), None
@@ -148,7 +147,7 @@ async def _upgrade(
     except _Upgraded:
         if tls is not None:
             client.note(tls)
-        return OpenSocket(stream)
+        return stream
     except Exception as exc:  # a fault of the library's is one of the connection
         raise _unavailable(exc) from exc
     if patience.cancelled_caught:

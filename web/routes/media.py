@@ -103,7 +103,7 @@ class MediaStreams:
             _log.warning("upgrade_refused", path=path, why=visitor.why, **fix)
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
-        socket = OpenSocket(await accept(scope, receive, send))
+        socket = await accept(scope, receive, send)
         try:
             await self._serve(socket, visitor)
         finally:

@@ -4,7 +4,6 @@
 Where the server offers to carry messages without events, as `web.sockets.pull_server` does, `accept` takes the offer.
 """
 
-import math
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote
@@ -25,8 +24,7 @@ from hypercorn.typing import (
 )
 
 from protocol.frames import NO_STATUS, Close
-from protocol.wire import Take
-from web.sockets.open_socket import Carrier
+from web.sockets.open_socket import OpenSocket
 
 POLICY_VIOLATION = 1008
 CARRIER = "switchboard.carrier"
@@ -98,20 +96,20 @@ async def refuse_http2(scope: WWWScope, receive: ASGIReceiveCallable, send: ASGI
     await send(HTTPResponseBodyEvent(type="http.response.body", body=b"", more_body=False))
 
 
-async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Carrier:
-    """Accept a WebSocket; return what carries its messages from then on."""
+async def accept(scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> OpenSocket:
+    """Accept a WebSocket, and return it."""
     accepting = WebsocketAcceptEvent(type="websocket.accept", subprotocol=None, headers=[])
     offer = scope["extensions"].get(CARRIER)
     if offer is not None:
-        carrier: Carrier = await offer["accept"](accepting)
-        return carrier
+        accepted: OpenSocket = await offer["accept"](accepting)
+        return accepted
     await receive()  # the server's `connect`
     await send(accepting)
     return AsgiEvents(receive, send)
 
 
-@attrs.frozen
-class AsgiEvents:
+@attrs.define(eq=False)
+class AsgiEvents(OpenSocket):
     """Carries one WebSocket's messages by way of its server's events."""
 
     _receive: ASGIReceiveCallable
@@ -125,27 +123,6 @@ class AsgiEvents:
         received = cast("WebsocketReceiveEvent", event)
         text = received.get("text")
         return text if text is not None else received.get("bytes") or b""
-
-    def at_hand(self) -> list[str | bytes]:
-        """Return nothing: the server hands over one event at a time."""
-        return []
-
-    def send_nowait(self, *_messages: str | bytes) -> bool:
-        """Send nothing: an event is always waited for."""
-        return False
-
-    def gather(self, _seconds: float, /, *, exactly: bool = False) -> None:
-        """Do nothing: the server reads when it likes."""
-
-    def deliver(self, _take: Take | None, /) -> None:
-        """Do nothing: an event wakes its reader."""
-
-    def ping(self) -> None:
-        """Ask nothing: the server does not tell of pings."""
-
-    @property
-    def unanswered_since(self) -> float:
-        return math.inf
 
     async def send(self, message: str | bytes) -> None:
         if isinstance(message, str):

@@ -16,12 +16,14 @@ from contextlib import suppress
 
 import attrs
 import trio
+from trio_websocket import ConnectionClosed
 
 from actors.ticks import ROUND_TICKS, TICK_SECONDS, Sleeper, place_in_round, time_reader
 from protocol import frames
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Close, FrameReader, Ping, Pong
 from protocol.wire import Take
+from web.sockets.open_socket import OpenSocket
 from web.sockets.tls import Tls, socket_below
 
 _MOST_AT_ONCE = 2**14
@@ -32,7 +34,7 @@ _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @attrs.define(eq=False)
-class FrameStream:
+class FrameStream(OpenSocket):
     """One connection. One task receives at a time; any may send."""
 
     _stream: trio.abc.Stream
@@ -94,6 +96,9 @@ class FrameStream:
         await trio.lowlevel.checkpoint()
         return self._gone
 
+    async def get_messages(self) -> list[str | bytes]:
+        return [await self.get_message(), *self.at_hand()]
+
     def at_hand(self) -> list[str | bytes]:
         """Return the messages that have come already, up to the next ping or close."""
         messages: list[str | bytes] = []
@@ -116,7 +121,7 @@ class FrameStream:
 
     def deliver(self, take: Take | None) -> None:
         """Have `take` take what is read on a tick, while a task waits in `receive`."""
-        self._deliver = take
+        self._deliver = take if self._closed is None else None
 
     async def _answer(self, received: Ping | Pong | Close) -> None:
         if isinstance(received, Ping):
@@ -217,7 +222,12 @@ class FrameStream:
     # Writing
 
     def send_nowait(self, *messages: str | bytes) -> bool:
-        """Send messages in one piece; False, and nothing is sent, if there is no room for them now."""
+        """Send messages in one piece; False, and nothing is sent, if there is no room for them now.
+
+        Raises: `ConnectionClosed` once either side is known to have closed.
+        """
+        if self._closed is not None:
+            raise ConnectionClosed(self._closed)
         masked = not self._reader.masked
         if len(messages) == 1:
             return self._write_nowait(frames.message_frame(messages[0], masked=masked))
@@ -229,7 +239,7 @@ class FrameStream:
 
     def ping(self) -> None:
         """Send a ping, unless that would mean to wait."""
-        if self._write_nowait(frames.ping_frame(masked=not self._reader.masked)):
+        if self._closed is None and self._write_nowait(frames.ping_frame(masked=not self._reader.masked)):
             self._pinged = min(self._pinged, self._now())
 
     @property

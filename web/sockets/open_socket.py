@@ -1,77 +1,48 @@
 """An open WebSocket as the actors use it, for the caller's end of a call and the agents' end.
 
 `OpenSocket` behaves as `trio_websocket.WebSocketConnection` does: whole messages, `ConnectionClosed` once it is over,
-`aclose` as often as one likes. Messages go straight from their carrier to the reader: no task and no channel in
-between. It never raises anything else of its own; what the carrier raises passes through.
+`aclose` as often as one likes. A subclass carries the messages, straight from the connection to the reader: no task and
+no channel in between. It never raises anything else of its own; what the carrying raises passes through.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import attrs
 import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
 from protocol.frames import Close
-from protocol.wire import Take
+from protocol.wire import UnpacedSocket
 
 CLOSE_SECONDS = 2.0
 
 
-class Carrier(Protocol):
-    """The connection below: it carries whole messages."""
-
-    async def receive(self) -> str | bytes | Close:
-        """Return the next message, or how the peer ended: then again and again."""
-        ...
-
-    def at_hand(self) -> list[str | bytes]:
-        """Return the messages that have come already, without waiting for any."""
-        ...
-
-    def send_nowait(self, *messages: str | bytes) -> bool:
-        """Send messages in one go; False, and nothing is sent, if that would mean to wait."""
-        ...
-
-    async def send(self, message: str | bytes) -> None:
-        """Send one message."""
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Say that nothing more will come."""
-        ...
-
-    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
-        """Let what comes within so many seconds come together, if that saves work."""
-        ...
-
-    def deliver(self, take: Take | None, /) -> None:
-        """Have `take` take what comes while a task waits for it, if that saves work."""
-        ...
-
-    def ping(self) -> None:
-        """Ask whether the peer is there, unless that would mean to wait."""
-        ...
-
-    @property
-    def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does."""
-        ...
-
-
 @attrs.define(eq=False)
-class OpenSocket:
-    """One WebSocket, with one reader at a time.
+class OpenSocket(UnpacedSocket, ABC):
+    """One WebSocket, with one reader at a time. A subclass has `receive`, `send` and `close`.
 
     Closes: `aclose` sends the close frame, then reads on until the peer's arrives or `CLOSE_SECONDS` have passed,
-    so that the carrier is never left waiting for somebody to take its next message. A read that is in
+    so that nobody below is left waiting for somebody to take the next message. A read that is in
     progress does that part, and ends with `ConnectionClosed`.
     """
 
-    _carrier: Carrier
     _closed: CloseReason | None = attrs.field(default=None, init=False)
-    _gone: bool = attrs.field(default=False, init=False)
+    _has_ended: bool = attrs.field(default=False, init=False)
+    """Whether the peer's end was read."""
     _reading: bool = attrs.field(default=False, init=False)
     _read: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @abstractmethod
+    async def receive(self) -> str | bytes | Close:
+        """Return the next message, or how the peer ended: then again and again."""
+
+    @abstractmethod
+    async def send(self, message: str | bytes) -> None:
+        """Send one message, closed or not."""
+
+    @abstractmethod
+    async def close(self, code: int, reason: str) -> None:
+        """Say that nothing more will come."""
 
     async def get_message(self) -> str | bytes:
         """Return the next message.
@@ -82,7 +53,7 @@ class OpenSocket:
             raise ConnectionClosed(self._closed)
         self._reading = True  # and no cancel scope: it would cost as much as all else that is done for a frame
         try:
-            while not isinstance(received := await self._carrier.receive(), Close):
+            while not isinstance(received := await self.receive(), Close):
                 if self._closed is None:
                     return received
             self._note_end(received)
@@ -93,20 +64,8 @@ class OpenSocket:
         raise ConnectionClosed(self._closed)
 
     async def get_messages(self) -> list[str | bytes]:
-        """Return the next message, and those that have come with it.
-
-        Raises: `ConnectionClosed` when the peer has closed, or we have.
-        """
-        return [await self.get_message(), *self._carrier.at_hand()]
-
-    def send_nowait(self, *messages: str | bytes) -> bool:
-        """Send messages in one go; False, and nothing is sent, if that would mean to wait.
-
-        Raises: `ConnectionClosed` once either side is known to have closed.
-        """
-        if self._closed is not None:
-            raise ConnectionClosed(self._closed)
-        return self._carrier.send_nowait(*messages)
+        """Return the next message, and those that have come with it. Raises as `get_message` does."""
+        return [await self.get_message()]
 
     async def send_message(self, message: str | bytes) -> None:
         """Send one message.
@@ -115,25 +74,7 @@ class OpenSocket:
         """
         if self._closed is not None:
             raise ConnectionClosed(self._closed)
-        await self._carrier.send(message)
-
-    def gather(self, seconds: float, /, *, exactly: bool = False) -> None:
-        """Let what comes within so many seconds come together, if that saves work."""
-        self._carrier.gather(seconds, exactly=exactly)
-
-    def deliver(self, take: Take | None, /) -> None:
-        """Have `take` take what comes while a task waits for it, if that saves work."""
-        self._carrier.deliver(take if self._closed is None else None)
-
-    def ping(self) -> None:
-        """Ask whether the peer is there, unless that would mean to wait."""
-        if self._closed is None:
-            self._carrier.ping()
-
-    @property
-    def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does."""
-        return self._carrier.unanswered_since
+        await self.send(message)
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close, with a code for the peer; harmless on a closed connection."""
@@ -141,15 +82,15 @@ class OpenSocket:
             await trio.lowlevel.checkpoint()
             return
         self._closed = CloseReason(code, reason)
-        self._carrier.deliver(None)
+        self.deliver(None)
         with trio.move_on_after(CLOSE_SECONDS):
-            await self._carrier.close(code, reason or "")
+            await self.close(code, reason or "")
             if self._reading:
                 await self._read.wait()
-            while not self._gone:
-                if isinstance(received := await self._carrier.receive(), Close):
+            while not self._has_ended:
+                if isinstance(received := await self.receive(), Close):
                     self._note_end(received)
 
     def _note_end(self, received: Close) -> None:
-        self._gone = True
+        self._has_ended = True
         self._closed = self._closed or CloseReason(received.code, received.reason or None)
