@@ -108,7 +108,7 @@ def origin(value: str) -> str:
     host = url.hostname or ""
     if url.path not in {"", "/"} or url.query:
         raise ValueError(wanted)
-    if not _is_host(host):
+    if not _is_reachable_host(host):
         raise ValueError(
             "an origin that Twilio can call: its host is a name in ASCII letters, digits and hyphens, such as"
             " agent.example.com, or an address, and none to bind"
@@ -121,7 +121,7 @@ def origin(value: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
-def _is_host(host: str) -> bool:
+def _is_reachable_host(host: str) -> bool:
     """Tell whether a client anywhere could call `host`."""
     try:
         address = ip_address(host)

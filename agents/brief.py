@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from agents.caller_words import said_by_caller
-from agents.quoting import CALLER, SpokenTurn, neutral, quoted
+from agents.quoting import CALLER, SpokenTurn, in_quotes, neutral
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.errors import RemoteProtocolError
 from protocol.fields import JSON, load_object_leniently
@@ -129,7 +129,7 @@ class Brief:
 
     def as_text(self) -> str:
         """Write the Brief between its marks, one quoted line an entry."""
-        lines = [f"- {label}: {quoted(text, len(text))}" for label, text in self.entries()]
+        lines = [f"- {label}: {in_quotes(text, len(text))}" for label, text in self.entries()]
         said = [turn.as_line(TURN_LIMIT) for turn in self.recent[-RECENT_TURNS:] if turn.text.strip()]
         if said:
             lines += ["Last things said, word for word:", *said]
@@ -214,7 +214,7 @@ def brief_prompt(
 
 def messages_about(system: str, turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> list[dict[str, str]]:
     """Write the chat messages of a question about a call: instructions, then facts and transcript."""
-    recorded = [f"- {neutral(name, 40)}: {quoted(value, 240)}" for name, value in facts.items() if value]
+    recorded = [f"- {neutral(name, 40)}: {in_quotes(value, 240)}" for name, value in facts.items() if value]
     material = ["Recorded by functions:", *(recorded or ["- nothing"]), "", "Transcript:", *transcript_lines(turns)]
     return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(material)}]
 

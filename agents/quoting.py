@@ -1,7 +1,7 @@
 """Other people's words, made safe to repeat to a language model.
 
 Owns `SpokenTurn` (one thing said on the line) and the one way in which anything a caller said enters a prompt:
-`neutral` and `quoted`. It never judges what the words mean; it takes away what could act as structure (line breaks,
+`neutral` and `in_quotes`. It never judges what the words mean; it takes away what could act as structure (line breaks,
 headings, fences, tags, quotation marks, invisible characters). Nothing here raises.
 """
 
@@ -43,7 +43,7 @@ class SpokenTurn:
     def as_line(self, limit: int) -> str:
         """Write the turn as one list item of a prompt."""
         who = "customer" if self.speaker == CALLER else f"{neutral(self.speaker, 40)} (colleague)"
-        return f"- {who}: {quoted(self.text, limit)}"
+        return f"- {who}: {in_quotes(self.text, limit)}"
 
 
 def neutral(text: str, limit: int) -> str:
@@ -53,7 +53,7 @@ def neutral(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 
-def quoted(text: str, limit: int) -> str:
+def in_quotes(text: str, limit: int) -> str:
     """Put any text between quotation marks that it cannot close."""
     return f'"{neutral(text, limit)}"'
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from agents.brief import Brief, brief_prompt, largest_brief
 from agents.qualifier import AGENT
-from agents.quoting import STRUCTURE, SpokenTurn, neutral, quoted
+from agents.quoting import STRUCTURE, SpokenTurn, in_quotes, neutral
 from agents.spec import BRIEF_HEADING
 from tests.examples import EXAMPLES, FULL, UNICODE
 
@@ -46,7 +46,7 @@ def test_making_text_safe_twice_changes_nothing(text: str, limit: int) -> None:
 
 @given(anything)
 def test_no_text_can_close_its_quotation_marks(text: str) -> None:
-    assert quoted(text, 400).count('"') == 2
+    assert in_quotes(text, 400).count('"') == 2
 
 
 @given(anything, anything, anything)

@@ -169,11 +169,11 @@ async def test_the_end_of_the_connection_is_the_end() -> None:
 
 
 def test_the_version_we_know_is_the_one_that_is_installed() -> None:
-    assert tls.is_known()
+    assert tls.knows_trio()
 
 
 async def test_on_an_unknown_trio_the_stream_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "is_known", lambda: False)
+    monkeypatch.setattr(tls, "knows_trio", lambda: False)
     async with connected() as (ours, theirs):
         ours.gather(0.08)
         for word in ("one", "two"):

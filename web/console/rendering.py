@@ -38,7 +38,7 @@ def prepare() -> Environment:
     templates = Environment(autoescape=True, loader=PackageLoader("web.console"), undefined=StrictUndefined)
     templates.globals.update(t=TEXT, words=LIVE, o=OPERATE, p=PHONE, told=PHONE_TOLD, c=CAMPAIGNS)
     templates.filters.update(
-        number=number,
+        number=shown_number,
         time=shown_time,
         duration=shown_duration,
         moment=shown_moment,
@@ -51,7 +51,7 @@ def prepare() -> Environment:
     return templates
 
 
-def number(text: str, whole: bool) -> str:
+def shown_number(text: str, whole: bool) -> str:
     """Return a text with its phone numbers as they are shown: the last two digits, unless the operator asks for all."""
     return (text if whole else mask(text)) or TEXT["unknown_caller"]
 

@@ -21,7 +21,7 @@ MOST_REFUSED = 20
 """TLS sessions in a row."""
 
 
-def is_known() -> bool:
+def knows_trio() -> bool:
     """Whether trio has the version that this was written for."""
     return trio.__version__ == WRITTEN_FOR
 
@@ -39,7 +39,7 @@ class Tls:
     @classmethod
     def of(cls, stream: trio.abc.Stream) -> "Tls | None":
         """Take over a stream after its handshake; None if it has no TLS, or one that is not known."""
-        if isinstance(stream, trio.SSLStream) and is_known():
+        if isinstance(stream, trio.SSLStream) and knows_trio():
             return cls(stream._ssl_object, stream._incoming, stream._outgoing)
         return None
 
@@ -136,12 +136,12 @@ def let_go(stream: trio.abc.Stream) -> None:
 
     With it go 33 kB of OpenSSL's, which the collector would leave until no call runs.
     """
-    if isinstance(stream, trio.SSLStream) and is_known():
+    if isinstance(stream, trio.SSLStream) and knows_trio():
         stream._handshook._afn = trio.lowlevel.checkpoint  # type: ignore[assignment]  # it is called no more
 
 
 def socket_below(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
     """Return the socket that carries a stream, if we can read and write it ourselves."""
-    if isinstance(stream, trio.SSLStream) and is_known():
+    if isinstance(stream, trio.SSLStream) and knows_trio():
         stream = stream.transport_stream
     return stream.socket if isinstance(stream, trio.SocketStream) else None
