@@ -20,7 +20,7 @@ from actors.session.agent_session import AgentSession, Connect
 from actors.session.function_calls import answer_text, completed
 from actors.session.opening import AgentOnCall, Opening, Takeover
 from actors.supervision import contain
-from actors.turn.events import FloorGiven, Signal
+from actors.turn.events import FloorGiven
 from actors.turn.state import Debt
 from protocol.deepgram import CompletedCall
 
@@ -114,8 +114,7 @@ class Floor:
         live.since = trio.current_time()
         state.ledger.grant(live.voice)
         state.journal.note(FloorTaken(live.agent.name, live.number, live.cursor))
-        state.turn.session, state.turn.speaker = live, live.agent
-        state.turn.put(given)
+        state.turn.give_floor(live, given)
 
     def leave(self, live: AgentSession, reason: str) -> None:
         """Take the floor from a session and end it; what it has said so far is played out."""
@@ -125,8 +124,7 @@ class Floor:
     def _part(self, live: AgentSession, reason: str) -> None:
         self.state.ledger.withhold(live.voice)
         self.state.journal.note(FloorLeft(live.agent.name, live.number, reason))
-        self.state.turn.session = None
-        self.state.turn.put(Signal.FLOOR_VACATED)
+        self.state.turn.vacate_floor()
 
     def unproven(self, live: AgentSession) -> float:
         """Return how long a session has been at work, or on its way to it, without any proof that it is of use."""

@@ -22,7 +22,7 @@ from actors.record.conversation import Conversation
 from actors.ticks import Sleeper
 from actors.turn import effects
 from actors.turn.effects import Aside, Effect, EndConversation, Listening, SayAsAgent, SpeechKind
-from actors.turn.events import CloseAsked, Event, Signal, VoiceEnded
+from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, VoiceEnded
 from actors.turn.machine import Turn
 from actors.turn.state import Debt, Phase, VoiceState
 from agents.spec import AgentSpec
@@ -102,7 +102,7 @@ class TurnDriver:
     clips: Clips
     switch: Switch
     session: SessionOnFloor | None = attrs.field(default=None, init=False)
-    """On the floor: it is set with `FloorGiven`, and reset with `FLOOR_VACATED`."""
+    """On the floor."""
     on_concluded: Callable[[], None] = attrs.field(default=ignore, init=False)
     """Called when the conversation is over as a function has asked for, whatever became of its session."""
     speaker: AgentSpec | None = attrs.field(default=None, init=False)
@@ -145,6 +145,14 @@ class TurnDriver:
         finally:
             self._is_taking = False
             self.wake()
+
+    def give_floor(self, session: SessionOnFloor, given: FloorGiven) -> None:
+        self.session, self.speaker = session, session.agent
+        self.put(given)
+
+    def vacate_floor(self) -> None:
+        self.session = None
+        self.put(Signal.FLOOR_VACATED)
 
     def put_audio(self, voice: Voice, audio: bytes) -> None:
         """Take audio of the session on the floor; only the first frame that is news to `Turn` is an event."""

@@ -168,6 +168,10 @@ class WatchedCall:
         self._note(entry.fact)
         self.changed.unpark_all()
 
+    def end(self) -> None:
+        self.over = True
+        self.changed.unpark_all()
+
     def _written(self, begins: int, line: int, count: int) -> None:
         """Keep no entry that is on disk, unless an earlier stream has entries that are not."""
         if self.first >= begins:
@@ -306,8 +310,7 @@ class WatchedCalls:
         """Tell the watchers of a call that it does not come back."""
         call = self._calls.get(record.call_sid)
         if call is not None and call.now is None:
-            call.over = True
-            call.changed.unpark_all()
+            call.end()
 
     def forget(self, call_sid: str) -> None:
         """Forget a call that is over; one that goes on stays."""
