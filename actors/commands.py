@@ -19,7 +19,7 @@ import trio
 from actors.facts import CommandAnswered
 from actors.journal import Journal
 from actors.supervision import Request
-from agents.spec import PROMPT_LIMIT, AgentSpec
+from agents.spec import AgentSpec
 from store.records import CallRecord, CommandRecord
 
 MOST_COMMANDS: Final = 1000
@@ -310,7 +310,7 @@ class Amendments:
         draft = deepcopy(self)
         draft.amend(agent.name, note=note, prompt=prompt)
         amended = draft.amended(agent)
-        return max(len(amended.prompt), len(amended.inbound_prompt)) <= PROMPT_LIMIT - _SPARE
+        return max(len(amended.prompt), len(amended.inbound_prompt)) <= agent.prompt_limit - _SPARE
 
     def amended(self, agent: AgentSpec) -> AgentSpec:
         changed = self._prompts.get(agent.name)

@@ -88,7 +88,7 @@ def _prompt(agent: AgentSpec) -> Found:
         yield "inbound_prompt", "is blank"
     brief = largest_brief(tuple(agent.brief_entries))
     length = max(len(agent.prompt_with(brief, direction)) for direction in (INBOUND, OUTBOUND))
-    if length > PROMPT_LIMIT:
+    if length > agent.prompt_limit:
         cut = f"Deepgram cuts what is over {PROMPT_LIMIT}: shorten it by {length - PROMPT_LIMIT}"
         yield "prompt", f"is {len(agent.prompt)} characters, with the largest Brief {length}; {cut}"
 

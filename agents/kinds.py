@@ -123,6 +123,8 @@ class Choice:
         return {"type": "string" if is_text else "integer", "enum": list(self.values)}
 
     def read(self, value: JSON) -> object:
+        if isinstance(value, str) and value in self.values:  # before another one, of the same letters
+            return self.values[value]
         said = str(value).strip().casefold() if type(value) in (str, int) else None
         number = Numeric(whole=True).exact(value)
         for each, meant in self.values.items():

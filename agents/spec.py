@@ -5,6 +5,7 @@ own, and the greeting by name and topic. It never checks itself: the roster does
 `AgentOptions` say how it listens, thinks and speaks: what an agent leaves open, the server decides.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from string import Formatter
@@ -163,6 +164,12 @@ class AgentSpec:
         inbound = f"{self.inbound_prompt.rstrip()}\n\n{_HUMAN_NOTE}" if self.inbound_prompt else ""
         prompt = f"{self.prompt.rstrip()}\n\n{_HUMAN_NOTE}"
         return attrs.evolve(self, prompt=prompt, inbound_prompt=inbound, functions=functions)
+
+    @property
+    def prompt_limit(self) -> float:
+        """Characters of the longest prompt: only a model at an endpoint of its own takes any."""
+        think = self.options.think or ()
+        return math.inf if think and all(model.endpoint for model in think) else PROMPT_LIMIT
 
     def task(self, direction: str = "") -> str:
         """Return the prompt as the agent's author wrote it, for calls of this direction."""

@@ -94,6 +94,18 @@ def test_a_field_that_the_class_sets_itself_is_not_offered() -> None:
     assert "secret" not in orjson.dumps(schema_of(Everything)).decode()
 
 
+class Portion(Enum):
+    BIG = "Big"
+    SMALL = "big"
+
+
+@pytest.mark.parametrize(("sent", "size"), [("big", Portion.SMALL), ("Big", Portion.BIG), (" BIG ", Portion.BIG)])
+def test_a_word_is_itself_before_it_is_another_of_the_same_letters(sent: str, size: Portion) -> None:
+    arguments = attrs.make_class("Arguments", {"size": attrs.field(type=Portion)})
+
+    assert read_strictly(arguments, orjson.dumps({"size": sent}).decode()).size is size
+
+
 @pytest.mark.parametrize(
     ("sent", "field", "value"),
     [

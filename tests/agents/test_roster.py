@@ -337,6 +337,18 @@ def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], proble
     )
 
 
+@pytest.mark.parametrize("managed", [False, True])
+def test_only_models_at_an_endpoint_of_their_own_take_a_prompt_of_any_length(managed: bool) -> None:
+    own = ThinkModel("open_ai", "ours", Endpoint("https://models.test/v1"))
+    models = (own, ThinkModel("open_ai", "gpt-4o-mini")) if managed else (own,)
+    agent = attrs.evolve(ALONE, prompt="x" * 60_000, options=AgentOptions(think=models))
+
+    if managed:
+        assert "prompt: is 60000 characters" in refusal(agent)
+    else:
+        assert load_roster([agent]).first == "alone"
+
+
 @attrs.frozen(kw_only=True)
 class Noted(AgentSpec):
     notes: list[Any]
