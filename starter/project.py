@@ -17,6 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from agents.quoting import SPEAKERS
+from agents.unknown import plain_words
+
 TEMPLATE: Final = Path(__file__).with_name("template")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SKIPPED: Final = ("__pycache__", ".pytest_cache")
@@ -46,6 +49,8 @@ def write_agent(name: str, project: Path) -> tuple[Path, ...]:
     *Raises* `CannotWrite`.
     """
     _refuse_name(name, f"switchboard new --agent {_near(name)}" if _near(name) else "")
+    if name in SPEAKERS:
+        raise CannotWrite(f"{name!r} names another speaker in transcripts: choose another name, such as {name}_desk")
     rosters = sorted(project.glob("*/agents/__init__.py"))
     if len(rosters) != 1:
         found = f"{rosters[0]} and {rosters[1]} are two rosters" if rosters else "there is no roster"
@@ -70,7 +75,7 @@ def _refuse_name(name: str, instead: str) -> None:
 
 
 def _near(name: str) -> str:
-    near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    near = "_".join(plain_words(name))
     return f"{near}_agents" if keyword.iskeyword(near) else near if _NAME.fullmatch(near) else ""
 
 

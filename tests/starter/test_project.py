@@ -71,6 +71,7 @@ def test_a_folder_that_is_there_and_empty_is_taken(here: Path) -> None:
     [
         ("my-shop", "small letters, digits and underscores; try: switchboard new my_shop"),
         ("My Shop", "try: switchboard new my_shop"),
+        ("über", "try: switchboard new uber"),
         ("2nd", "is no name of a Python package"),
         ("class", "try: switchboard new class_agents"),
         ("json", "there is a Python package 'json' already"),
@@ -121,6 +122,8 @@ def test_one_more_agent_is_reached_from_the_first(here: Path, monkeypatch: pytes
     [
         ("planner", "planner.py is there already: choose another name"),
         ("Lost Parcels", "try: switchboard new --agent lost_parcels"),
+        ("größe", "try: switchboard new --agent grosse"),
+        ("caller", "'caller' names another speaker in transcripts: choose another name, such as caller_desk"),
     ],
 )
 def test_an_agent_that_cannot_be_added_changes_nothing(
