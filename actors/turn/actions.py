@@ -389,7 +389,7 @@ class Actions(TurnState):
         """Close no more: the caller is there after all. What they say is read from the tape."""
         self.reopened.append(Phase.CLOSING)
         self.session.outstanding = None
-        if self.voice is VoiceState.COMING:
+        if self.voice is not VoiceState.ABSENT:
             self.voice = VoiceState.CUT
         self.drop()
         self.emit(effects.Listening.FREE_TAPE)

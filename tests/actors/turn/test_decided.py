@@ -328,9 +328,11 @@ def test_a_caller_who_speaks_into_the_closing_is_not_hung_up_on(whole: list[Step
     assert (turn.phase, turn.closing, turn.times_asked) == (Phase.CONVERSING, None, 0)
 
 
-def test_the_rest_of_the_closing_is_not_heard_any_more() -> None:
+@pytest.mark.parametrize("sent", [closes(), [*closes(), (33, Signal.AUDIO_DONE)], []], ids=["coming", "sent", "asked"])
+def test_the_rest_of_the_closing_is_not_heard_any_more(sent: list[Step]) -> None:
+    """Its end may be told too early, and its beginning may be on its way."""
     turn = on_floor()
-    play(turn, [*COMES, *closes(), (33, Signal.VOICE_BEGAN)], 33.5)
+    play(turn, [*COMES, *sent, (33, Signal.VOICE_BEGAN)], 33.5)
 
     gates = [turn.gate]
     assert play(turn, [(34, VoiceEnded(34)), (35, CallerSaid("Wait."))]) == []

@@ -120,8 +120,9 @@ def test_a_caller_who_stays_is_heard_and_answered_as_before() -> None:
         phase=Phase.CLOSING, closing=CloseAsked("caller_silent", "Bye."), may_stay=True, is_closing_sent=True
     )
     turn.on(Signal.VOICE_BEGAN, 11.0)
-
     turn.on(Signal.TIME_PASSED, 12.0)
+
+    turn.on(CallerSaid("Wait."), 13.0)
 
     assert (state.phase, state.is_closing_sent, turn.gate) == (Phase.CONVERSING, False, Gate.OPEN)
 
