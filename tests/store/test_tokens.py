@@ -1,6 +1,8 @@
 """What one request leaves is there for one other, once, and not for long; on this worker or on the next."""
 
+import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -128,13 +130,45 @@ async def test_only_one_of_many_takers_wins(tokens: TokenStore) -> None:
     assert sorted(taken, key=bool) == [None] * 7 + [b"content"]
 
 
-async def test_workers_that_share_a_file_share_what_is_in_it(tmp_path: Path) -> None:
-    one, other = (SqliteDatabase(str(tmp_path / "tokens.db")) for _ in range(2))
-    await TokenStore(one).put("name", b"content", 60)
+async def test_workers_that_share_a_file_share_what_is_in_it_and_one_of_them_takes_it(tmp_path: Path) -> None:
+    """A rolling update has two; what one keeps for itself could be taken a second time from the file."""
+    databases = [SqliteTokens(str(tmp_path / "tokens.db")) for _ in range(2)]
+    one, other = map(TokenStore, databases)
+    for name in ("one", "other"):
+        await one.put(name, b"content", 60)
 
-    assert await TokenStore(other).take("name") == b"content"
-    one.close()
-    other.close()
+    taken = [await store.exchange("one", "streamed", 60) for store in (other, one)]
+    taken += [await store.take("other") for store in (one, other)]
+
+    assert taken == [b"content", None] * 2
+    assert [await store.peek("streamed") for store in (one, other)] == [b"", b""]
+    for database in databases:
+        database.close()
+
+
+KILLED = """
+import os, signal, sys, trio
+from store.tokens import SqliteTokens, TokenStore
+
+async def main():
+    await TokenStore(SqliteTokens(sys.argv[1])).put("token", b"content", 60)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+async def test_what_a_process_has_put_that_is_killed_then_is_taken_once(tmp_path: Path) -> None:
+    """Its caller has heard the webhook's answer: the stream comes to the next process."""
+    file, root = str(tmp_path / "tokens.db"), Path(__file__).parents[2]
+    ended = await trio.run_process([sys.executable, "-c", KILLED, file], cwd=root, check=False)
+    database = SqliteTokens(file)
+    taken = [await TokenStore(database).exchange("token", "streamed", 60) for _ in range(2)]
+    database.close()
+
+    assert ended.returncode == -signal.SIGKILL
+    assert taken == [b"content", None]
 
 
 async def test_workers_that_put_the_same_name_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
