@@ -29,6 +29,7 @@ from tests.routes import compile_routes_once
 from web.app import create_app
 from web.calls.admission import Admission, Admissions
 from web.calls.context import AppContext, Opened
+from web.calls.live_calls import wall_time
 from web.calls.slots import Slots
 from web.clients.twilio import PLAIN_CALL, CallOptions, LineError
 from web.console.phone import CallerVoice
@@ -42,6 +43,8 @@ API_TOKEN = "the-token-of-the-operator"
 CALL_SID = "CA" + "1" * 32
 OTHER_CALL_SID = "CA" + "2" * 32
 STREAM_SID = "MZ" + "3" * 32
+TODAY = wall_time()
+"""When these tests began."""
 LEAD = "+15557650000"
 LINE = "+15551230000"
 
@@ -80,7 +83,7 @@ def record(call_sid: str = CALL_SID, **changes: object) -> CallRecord:
         direction="inbound",
         caller=LEAD,
         line=LINE,
-        started_at="2026-11-22T09:00:00.000+00:00",
+        started_at=TODAY,
         duration=12.5,
         outcome="completed",
     )

@@ -8,7 +8,7 @@ in the TwiML nor in a URL. `redeem` answers a refusal as a value; it never raise
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 
 import attrs
@@ -141,6 +141,11 @@ class CallTexts:
 
     async def peek(self, call_sid: str, what: CallText) -> str | None:
         return (await self.told(what, [call_sid])).get(call_sid)
+
+    async def texts_of(self, call_sid: str) -> Collection[CallText]:
+        """Return which of the texts there is that say what has been of a call."""
+        names = {what.of(call_sid): what for what in (CallText.STREAMED, CallText.ENDED)}
+        return {names[name] for name in await self.tokens.peek_all([*names])}
 
     async def told(self, what: CallText, call_sids: Sequence[str]) -> Mapping[str, str]:
         """Return the texts of those calls of which there is such a one."""

@@ -33,6 +33,11 @@ def wall_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def seconds_since(moment: str) -> float:
+    """Return how long ago `wall_time` said so, here or on another worker: 0 where its clock was ahead of ours."""
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
 @attrs.define
 class KnownCall:
     """One call as this worker knows it; `status` is in Twilio's words. It alone changes what is known of it."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import attrs
 import structlog
+import trio
 from werkzeug.datastructures import MultiDict
 
 from actors.commands import Command
@@ -21,8 +22,10 @@ from actors.messages import NoteStreamError
 from agents.quoting import neutral
 from protocol.twilio import twiml
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from web.calls.admission import Admission, CallText, CallTexts, arrival_of
+from store.tokens import ANSWER_SECONDS
+from web.calls.admission import LONGEST_TALK, Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
+from web.calls.live_calls import seconds_since
 from web.calls.orders import kept_order
 from web.clients.twilio import Line, LineError
 
@@ -51,9 +54,11 @@ class Returns:
         """Connect the call to a new stream of ours, on which it goes on; return the TwiML.
 
         `unreached` is why the person did not take it; `given_back`: an operator had taken it over. A call that was ours
-        is let in over any limit.
+        is let in over any limit; one that ended hours ago is no more.
         """
         arrival = arrival_of(form, "")
+        if await self.has_ended(arrival.call_sid):
+            return twiml.nothing()
         return await self._connect(attrs.evolve(arrival, again=again, unreached=unreached, given_back=given_back))
 
     async def call_back(self, record: CallRecord, command: Command) -> str:
@@ -150,12 +155,21 @@ class Returns:
         if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
             await self.context.admissions.put(call_sid, CallText.OVER)
 
+    async def has_ended(self, call_sid: str, *, rings: bool = False) -> bool:
+        """Tell whether a record says that a call does not come back; `rings`: Twilio says that nobody has answered it.
+
+        Others may, after whatever end, for as long as Twilio keeps a call.
+        """
+        record = await self.record_of(call_sid)
+        return record is not None and (rings or seconds_since(record.started_at) > LONGEST_TALK)
+
     async def record_of(self, call_sid: str) -> CallRecord | None:
-        """Return what the record says so far; None when there is none, or the database is away."""
+        """Return what the record says so far; None when there is none, or the database does not tell now."""
         try:
-            return await self.context.services.records.get(call_sid)
-        except (RecordError, OSError) as exc:
-            _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
+            with trio.fail_after(ANSWER_SECONDS):
+                return await self.context.services.records.get(call_sid)
+        except (RecordError, OSError, trio.TooSlowError) as exc:
+            _log.warning("record_not_read", call_sid=call_sid, why=str(exc) or f"no answer within {ANSWER_SECONDS:g} s")
             return None
 
 

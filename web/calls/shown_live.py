@@ -6,11 +6,10 @@ database is away.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from store.fleet.shared import LiveCall
 from web.calls.context import AppContext
-from web.calls.live_calls import KnownCall
+from web.calls.live_calls import KnownCall, seconds_since
 
 LONGEST_WORDS = 200
 _TOLD = ("id", "call_sid", "status", "direction", "caller", "line", "answered_by", "outcome", "created_at")
@@ -50,12 +49,8 @@ async def _seen(call: KnownCall, context: AppContext) -> Mapping[str, object]:
     noted = await context.fleet.noted(call.call_sid) if call.streamed else None
     floor = noted.agents[-1].agent if noted is not None and noted.agents else ""
     said = [(turn.speaker, turn.text) for turn in noted.transcript[-1:]] if noted is not None else []
-    return _moment(floor, _age(call), *(said or [("", "")])[0])
+    return _moment(floor, seconds_since(call.created_at), *(said or [("", "")])[0])
 
 
 def _moment(floor: str, seconds: float, speaker: str, words: str) -> Mapping[str, object]:
     return {"floor": floor, "seconds": round(seconds, 1), "speaker": speaker, "last_words": words[-LONGEST_WORDS:]}
-
-
-def _age(call: KnownCall) -> float:
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(call.created_at)).total_seconds())

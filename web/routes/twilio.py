@@ -8,12 +8,10 @@ stands in the address, which is part of what is signed. What a caller said is sp
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 
 import attrs
 import structlog
-import trio
 from quart import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
@@ -21,7 +19,7 @@ from actors.messages import MachineAnswered, NoteCallOver
 from actors.supervision import unharmed
 from agents.sentences import ENGLISH, Sentences
 from protocol.twilio import FINAL_STATUSES, twiml
-from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord, RecordError
+from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord
 from web.calls.admission import Admission, CallText, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
@@ -40,8 +38,6 @@ RETURNS = LOST | {NEVER_RAN}
 """Outcomes after which a caller still on the line gets a second stream, once: only the stream has ended."""
 RINGING = "ringing"
 """Twilio's word for a call that no TwiML has answered yet."""
-RECORD_SECONDS = 3.0
-"""For a look at what is known of a call that is turned away."""
 LETTER_SECONDS = 0.1
 """More than a letter of a sentence takes to be said: so much later comes the stream."""
 _OF_A_CALL = frozenset({"twilio.voice", "twilio.status", "twilio.amd", "twilio.after", "twilio.dialled"})
@@ -103,14 +99,12 @@ class TwilioRoutes:
     async def voice(self) -> Response:
         """Say what to do with a call: connect it to our media stream, or tell the caller that we cannot."""
         form = await request.form
-        order, call_sid = request.args.get("order", ""), form["CallSid"]
-        known = self.context.live_calls.find(call_sid)
-        is_over = known is not None and not known.streamed and known.status in FINAL_STATUSES
-        if is_over or form.get("CallStatus", "") in FINAL_STATUSES:
+        order, call_sid, status = request.args.get("order", ""), form["CallSid"], form.get("CallStatus", "")
+        is_over, is_streamed = await self._look_back(call_sid, status)
+        if is_over:
             return xml(twiml.nothing())
-        if await self._is_streamed(call_sid, form.get("CallStatus", "")):  # a fallback URL, a redirect, a repetition
-            is_past = await self._is_past(call_sid, form.get("CallStatus", ""))
-            return xml(twiml.nothing() if is_past else await Returns(self.context).take_back(form, again=True))
+        if is_streamed:  # a fallback URL, a redirect, a repetition
+            return xml(await Returns(self.context).take_back(form, again=True))
         if not await self._is_its_call(order, call_sid):
             _log.warning("call_of_no_order", call_sid=call_sid, id=order, why="its order has another call, or is over")
             return xml(twiml.hang_up())
@@ -123,8 +117,8 @@ class TwilioRoutes:
         if order and self.context.slots.draining:  # its worker keeps a slot for it
             self.context.slots.readmit(arrival.key, seconds)
         elif not await self.context.slots.let_in(arrival.key, seconds):
-            return await self._turn_away(arrival, order, form.get("CallStatus", ""), says)
-        self._show(arrival, form.get("CallStatus", ""), order)
+            return await self._turn_away(arrival, order, says)
+        self._show(arrival, status, order)
         token = await self.context.admissions.mint(arrival)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         socket_url = sockets + STREAM_PATH
@@ -260,18 +254,22 @@ class TwilioRoutes:
         if call_sid:
             await self.context.admissions.put(call_sid, CallText.ENDED)
 
-    async def _is_streamed(self, call_sid: str, status: str) -> bool:
-        """Tell whether a call has had its stream; other workers need not be asked of one that nobody has answered."""
-        call = self.context.live_calls.find(call_sid)
-        if call is not None and call.streamed:
-            return True
-        return status != RINGING and await self.context.admissions.is_streamed(call_sid)
+    async def _look_back(self, call_sid: str, status: str) -> tuple[bool, bool]:
+        """Tell whether a call is over, or was answered since this was said; and whether it has had a stream.
 
-    async def _is_past(self, call_sid: str, status: str) -> bool:
-        """Tell of a call that has had its stream whether it is over, or was answered since this was said."""
-        if status == RINGING and call_sid not in self.context.streams.running():
-            return True
-        return bool(await self.context.admissions.told(CallText.ENDED, [call_sid]))
+        Twilio repeats webhooks, to any worker, and a signature has no time in it: anybody who has read one may.
+        """
+        call, texts = self.context.live_calls.find(call_sid), await self.context.admissions.texts_of(call_sid)
+        is_here = call is not None and call.streamed
+        is_streamed, rings = is_here or CallText.STREAMED in texts, status == RINGING
+        is_over = (
+            status in FINAL_STATUSES
+            or CallText.ENDED in texts
+            or (call is not None and call.over and not is_here)
+            or (rings and is_streamed and call_sid not in self.context.streams.running())
+            or await Returns(self.context).has_ended(call_sid, rings=rings)
+        )
+        return is_over, is_streamed
 
     async def _is_its_call(self, order: str, call_sid: str) -> bool:
         """Note the call of an order, on whichever worker; False if the order has another call, or has ended without.
@@ -317,24 +315,15 @@ class TwilioRoutes:
         record = await Returns(self.context).record_of(call_sid)
         return record.outcome if record is not None else "never_ran"
 
-    async def _turn_away(self, arrival: Admission, order: str, status: str, says: Sentences) -> Response:
+    async def _turn_away(self, arrival: Admission, order: str, says: Sentences) -> Response:
         call_sid, why = arrival.call_sid, "draining" if self.context.slots.draining else "full"
         self.context.counts.refused(why)
         _log.warning("call_turned_away", call_sid=call_sid, why=why)
-        if not order and not await self._may_have_record(call_sid, status):  # of an order's end Twilio tells by it
+        if not order:  # of its end Twilio tells by it
             parties = arrival.direction, arrival.caller, arrival.line
             record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
         return xml(twiml.say_and_end(says.not_now if why == "draining" else says.busy, says.language))
-
-    async def _may_have_record(self, call_sid: str, status: str) -> bool:
-        """Tell whether a call may have been here before; one that nobody has answered was not."""
-        if status == RINGING:
-            return False
-        with trio.move_on_after(RECORD_SECONDS), suppress(OSError, RecordError):
-            is_streamed = await self.context.admissions.is_streamed(call_sid, if_unknown=True)
-            return is_streamed or await self.context.services.records.get(call_sid) is not None
-        return True
 
     def _show(self, admission: Admission, status: str, order: str) -> None:
         call_sid, parties = admission.call_sid, (admission.direction, admission.caller, admission.line)

@@ -1,0 +1,141 @@
+"""Webhooks that come once more when their call has ended: Twilio repeats them, and a signature has no time in it.
+
+Whoever has read one, with its signature, can send it for ever, to any worker: none of them may open a stream.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from store.calls import MemoryRecords
+from store.databases import SqliteDatabase
+from store.orders.queue import OrderQueue
+from store.records import ANSWERED, UNANSWERED
+from store.tokens import TokenStore
+from tests.web.fakes import CALL_SID, LEAD, Exchange, Peer, context_of, exchange, record, voice_form
+from tests.web.test_media import token_in, token_of
+from tests.web.test_routes_transfer import dialled_form
+from web.calls.admission import LONGEST_TALK
+
+MOMENTS = {"a moment": 1.0, "hours": 1.2 * LONGEST_TALK}
+
+
+def workers() -> tuple[Exchange, Exchange]:
+    """Two workers that share what workers share; the other may as well be the first after a restart."""
+    tokens, records, orders = TokenStore(), MemoryRecords(), OrderQueue(SqliteDatabase())
+    first, other = (exchange(tokens=tokens, records=records, orders=orders) for _ in range(2))
+    return first, other
+
+
+async def talks(there: Exchange, token: str) -> None:
+    await Peer().starts(token).says("hello").visit(there.app)
+
+
+def said_at(seconds: float) -> str:
+    """Return when something was said so many seconds ago."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+async def passes(there: Exchange, seconds: float) -> None:
+    """Let time pass, by the machine's clock, too."""
+    await trio.sleep(seconds)
+    for kept in await there.records.list():
+        await there.records.save(attrs.evolve(kept, started_at=said_at(seconds)))
+
+
+@pytest.mark.parametrize("status", ["ringing", "in-progress"])
+@pytest.mark.parametrize("later", MOMENTS)
+async def test_a_call_that_came_in_is_not_connected_once_more(
+    later: str, status: str, autojump_clock: MockClock
+) -> None:
+    first, other = workers()
+    await talks(first, await token_of(first))
+    await first.twilio("/twilio/after", voice_form(CallStatus="completed"))
+    await passes(first, MOMENTS[later])
+
+    answers = [await there.twilio("/twilio/voice", voice_form(CallStatus=status)) for there in (first, other)]
+
+    assert ["<Stream" in answer.text for answer in answers] == [False, False]
+    assert [there.slots.expected for there in (first, other)] == [0, 0]
+
+
+async def test_a_call_that_twilio_has_not_told_the_end_of_does_not_ring_once_more(autojump_clock: MockClock) -> None:
+    first, other = workers()
+    await talks(first, await token_of(first))
+
+    answers = [await there.twilio("/twilio/voice", voice_form()) for there in (first, other)]
+
+    assert ["<Stream" in answer.text for answer in answers] == [False, False]
+
+
+@pytest.mark.parametrize("later", MOMENTS)
+async def test_a_call_that_was_ordered_is_not_connected_once_more(later: str, autojump_clock: MockClock) -> None:
+    first, other = workers()
+    placed = (await first.operator("POST", "/calls", {"to": LEAD})).json()
+    target, form = f"/twilio/voice?order={placed['id']}", voice_form(placed["call_sid"], outbound=True)
+    token = token_in((await first.twilio(target, form)).text)
+    await Peer().starts(token, call_sid=placed["call_sid"]).says("hello").visit(first.app)
+    await first.twilio(f"/twilio/status?order={placed['id']}", form | {"CallStatus": "completed"})
+    await passes(first, MOMENTS[later])
+
+    answers = [await there.twilio(target, form) for there in (first, other)]
+
+    assert ["<Stream" in answer.text for answer in answers] == [False, False]
+
+
+@pytest.mark.parametrize("outcome", sorted({*UNANSWERED, *ANSWERED}))
+@pytest.mark.parametrize("target", ["/twilio/voice", "/twilio/after", "/twilio/dialled"])
+async def test_no_webhook_brings_a_call_of_yesterday_back(target: str, outcome: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    await there.records.save(record(outcome=outcome, started_at=said_at(86_400)))
+
+    answer = await there.twilio(target, dialled_form("no-answer") | voice_form(CallStatus="in-progress"))
+
+    assert ("<Stream" in answer.text, there.slots.expected) == (False, 0)
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "cut", "caller_hung_up", "line_dead"])
+async def test_a_call_that_has_just_lost_its_stream_comes_back_whatever_the_clocks_say(
+    outcome: str, autojump_clock: MockClock
+) -> None:
+    for seconds in (0.0, 3600.0, -3600.0):
+        there = exchange()
+        await there.records.save(record(outcome=outcome, started_at=said_at(seconds)))
+
+        answer = await there.twilio("/twilio/after", voice_form(CallStatus="in-progress"))
+
+        assert "<Stream" in answer.text
+
+
+async def test_a_call_that_goes_on_elsewhere_is_left_alone_by_a_repeated_first_webhook(
+    autojump_clock: MockClock,
+) -> None:
+    (first, other), peer = workers(), Peer()
+    token = await token_of(first)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.starts(token).visit, first.app)
+        await wait_all_tasks_blocked()
+        answer = await other.twilio("/twilio/voice", voice_form())
+        peer.says("hello")
+
+    assert ("<Stream" in answer.text, other.slots.expected) == (False, 0)
+    assert [call.call_sid for call in context_of(other).live_calls.newest()] == []
+
+
+async def test_the_end_of_an_order_that_is_told_once_more_days_later_changes_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    first, other = workers()
+    over = voice_form(outbound=True) | {"CallStatus": "completed", "SequenceNumber": "3"}
+    spoken = record(CALL_SID, direction="outbound")
+    await first.records.save(spoken)
+    await trio.sleep(2 * LONGEST_TALK)
+
+    for there in (first, other):
+        await there.twilio("/twilio/status?order=OR1", over)
+        await there.twilio("/twilio/status?order=OR1", over | {"CallStatus": "ringing", "SequenceNumber": "1"})
+
+    assert await first.records.list() == [spoken]
