@@ -13,8 +13,8 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -35,6 +35,8 @@ MOST = 1000
 """Rows that one statement changes."""
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes to a file."""
+ANSWER_SECONDS = 2.0
+"""For what a caller waits for, who has several such: Twilio gives up on a webhook after 15 s."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -52,6 +54,16 @@ class SqlDatabase(Protocol):
         Cancellation: the statement may have been carried out.
         """
         ...
+
+
+@contextmanager
+def answering(seconds: float = ANSWER_SECONDS) -> Iterator[None]:
+    """Give the `with` block so long for its questions to a database. Raises: `DatabaseUnavailable`."""
+    try:
+        with trio.fail_after(seconds):
+            yield
+    except trio.TooSlowError:
+        raise DatabaseUnavailable(f"no answer within {seconds:g} s") from None
 
 
 async def ask_for_all(database: SqlDatabase, sql: str, arguments: Arguments) -> int:

@@ -21,8 +21,9 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from protocol.errors import one_line
-from store.calls import CallRecords, DatabaseUnavailable
+from store.calls import CallRecords
 from store.checkpoints import keep_news
+from store.databases import answering
 from store.erasing import Subject
 from store.records import CallRecord, RecordError, encode_record
 from store.search import CallQuery, CallSummary, select, summary_of
@@ -245,6 +246,5 @@ class SpillingRecords:
         return await self._within_attempt(lambda: in_thread(do, *args))
 
     async def _within_attempt(self, ask: Callable[[], Awaitable[T]]) -> T:
-        with trio.move_on_after(self.policy.attempt):
+        with answering(self.policy.attempt):
             return await ask()
-        raise DatabaseUnavailable(f"no answer within {self.policy.attempt:g} s")

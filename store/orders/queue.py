@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 import attrs
 import orjson
 
-from store.databases import MOST, Conflict, Rows, SqlDatabase, ask_for_all
+from store.databases import MOST, Conflict, Rows, SqlDatabase, answering, ask_for_all
 from store.schema import NEVER
 
 OrderHistory: TypeAlias = Mapping[str, object]
@@ -322,7 +322,8 @@ class OrderQueue:
             return False
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
-        return await self.database.ask(sql, arguments)
+        with answering():
+            return await self.database.ask(sql, arguments)
 
 
 def _line(history: OrderHistory | None) -> str:

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Rows, SqliteDatabase
+from store.orders.queue import OrderQueue
 from store.records import CallRecord, TransferRecord
 from store.tokens import SWEEP_SECONDS, TokenStore
 from tests.web.fakes import (
@@ -50,6 +51,8 @@ def about(**more: str) -> dict[str, str]:
     return {"CallSid": CALL_SID, "CallStatus": "in-progress", "From": LEAD, "To": LINE, "Direction": "inbound", **more}
 
 
+TWILIO_SECONDS = 15.0
+"""So long it waits for an answer, and a caller with it."""
 WEBHOOKS: dict[str, tuple[str, dict[str, str], int]] = {
     "voice": ("/twilio/voice", voice_form(), 200),
     "voice of an order": ("/twilio/voice?order=OR1", voice_form(outbound=True), 200),
@@ -58,6 +61,7 @@ WEBHOOKS: dict[str, tuple[str, dict[str, str], int]] = {
     "a machine": ("/twilio/amd", about(AnsweredBy="machine_start"), 204),
     "an error of a stream": ("/twilio/stream", about(StreamEvent="stream-error", StreamError="31921"), 204),
     "after the stream": ("/twilio/after", about(), 200),
+    "after the second stream": ("/twilio/after?again=1", about(), 200),
     "after the call": ("/twilio/after", about(CallStatus="completed"), 200),
     "whisper": (f"/twilio/whisper?call={CALL_SID}", about(CallSid=OTHER_CALL_SID), 200),
     "the key": (f"/twilio/accepted?call={CALL_SID}", about(CallSid=OTHER_CALL_SID, Digits="1"), 200),
@@ -94,6 +98,28 @@ class Mute(MemoryRecords):
 
     async def get(self, call_sid: str) -> CallRecord | None:
         await trio.sleep_forever()
+
+
+class Silent(SqliteDatabase):
+    """A database that does not answer."""
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("what", WEBHOOKS)
+async def test_each_webhook_is_answered_in_time_though_no_database_answers(
+    what: str, known: bool, autojump_clock: MockClock
+) -> None:
+    path, form, status = WEBHOOKS[what]
+    there = exchange(tokens=TokenStore(Silent()), orders=OrderQueue(Silent()), records=Mute())
+    if known:
+        context_of(there).announced.park(record(outcome="transferring"))
+
+    answer = await there.twilio(path, form)
+
+    assert (answer.status_code, trio.current_time() < TWILIO_SECONDS) == (status, True), trio.current_time()
 
 
 async def test_a_call_that_is_turned_away_is_told_so_though_the_records_do_not_answer(

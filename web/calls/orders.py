@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 import attrs
 import orjson
 import structlog
-import trio
 
 from actors.policy import OnMachine
 from agents.brief import Brief
@@ -24,7 +23,6 @@ from protocol.phone_numbers import is_phone_number
 from settings import Settings
 from store.json_text import OtherVersion, known_fields
 from store.orders.queue import DoNotCall, OrderQueue, SameKey
-from store.tokens import ANSWER_SECONDS
 from web.calls.live_calls import KnownCall
 from web.clients.twilio import CallOptions, LineError
 
@@ -226,16 +224,15 @@ def read_order(body: bytes, settings: Settings, first_agents: Collection[str] = 
 
 
 async def kept_order(queue: OrderQueue, name: str) -> Order | None:
-    """Return what was ordered, by the id of the order or its CallSid; None if that is not known, or not within 2 s.
+    """Return what was ordered, by the id of the order or its CallSid; None if that is not known, or cannot be read.
 
-    Of an order that cannot be read the log tells: its call has neither context nor a rule for machines.
+    Of the latter the log tells: its call has neither context nor a rule for machines.
     """
     try:
-        with trio.fail_after(ANSWER_SECONDS):
-            kept = await queue.find(name)
+        kept = await queue.find(name)
         return known_fields(Order, kept.body) if kept is not None else None
-    except (OSError, OtherVersion, trio.TooSlowError) as exc:
-        _log.warning("order_unread", id=name, why=str(exc) or f"no answer within {ANSWER_SECONDS:g} s")
+    except (OSError, OtherVersion) as exc:
+        _log.warning("order_unread", id=name, why=str(exc))
         return None
 
 

@@ -17,6 +17,7 @@ import structlog
 
 from actors.supervision import unharmed
 from store.calls import CallRecords, DatabaseUnavailable, Save
+from store.databases import answering
 from store.json_text import OtherVersion
 from store.orders.queue import KeptOrder, OrderQueue
 from store.records import DO_NOT_CALL, NEVER_RAN, UNANSWERED, CallRecord, RecordError, stream_fault
@@ -204,6 +205,7 @@ class Outcomes:
 
     async def _is_kept(self, name: str) -> bool:
         try:
-            return await self.records.get(name) is not None
+            with answering():
+                return await self.records.get(name) is not None
         except DatabaseUnavailable:
             return False  # it can be given a record all the same, and no agent's is overwritten: there was no stream

@@ -13,7 +13,6 @@ from contextlib import suppress
 
 import attrs
 import structlog
-import trio
 from werkzeug.datastructures import MultiDict
 
 from actors.commands import Command
@@ -21,8 +20,8 @@ from actors.line.switch import TransferOrder
 from actors.messages import NoteStreamError
 from agents.quoting import neutral
 from protocol.twilio import twiml
+from store.databases import answering
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
-from store.tokens import ANSWER_SECONDS
 from web.calls.admission import LONGEST_TALK, Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
 from web.calls.live_calls import seconds_since
@@ -166,10 +165,10 @@ class Returns:
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database does not tell now."""
         try:
-            with trio.fail_after(ANSWER_SECONDS):
+            with answering():
                 return await self.context.services.records.get(call_sid)
-        except (RecordError, OSError, trio.TooSlowError) as exc:
-            _log.warning("record_not_read", call_sid=call_sid, why=str(exc) or f"no answer within {ANSWER_SECONDS:g} s")
+        except (RecordError, OSError) as exc:
+            _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
             return None
 
 
