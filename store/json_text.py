@@ -5,6 +5,7 @@
 `known_fields` reads what another version of this program has written; what cannot be read stays for one that can.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
@@ -15,6 +16,11 @@ import orjson
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
+_REORDERS: Final = re.compile(rb"\xe2(?:\x80[\xa8-\xae]|\x81[\xa6-\xa9])")
+"""Characters that end a line, or have others shown in another order than they stand in: in JSON text they are escaped.
+
+https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+"""
 _DEEPEST: Final = 64
 _ELLIPSIS: Final = "…"
 _WINDOW_BITS: Final = 12
@@ -29,7 +35,13 @@ def json_text(value: object, *, indent: bool = False) -> bytes:
         text = orjson.dumps(value, option=option)
     except (orjson.JSONEncodeError, RecursionError):
         text = orjson.dumps(_Mender().mended(value, _DEEPEST), option=option)
+    if b"\xe2" in text:  # few texts have one
+        text = _REORDERS.sub(_escaped, text)
     return bytes(memoryview(text))  # what orjson returns takes 4 kB, however short it is
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
 
 
 class OtherVersion(ValueError):

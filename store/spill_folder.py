@@ -20,6 +20,8 @@ from store.records import CallRecord, RecordError, decode_record, encode_record
 
 AGAIN = ".again.json"
 _LONGEST_NAME = 120
+_BEGAN = time.time_ns() - time.monotonic_ns()
+"""So files are in order though the machine's clock is set back meanwhile."""
 
 
 def _named(call_sid: str) -> str:
@@ -49,7 +51,7 @@ class SpillFolder:
 
     def put(self, record: CallRecord) -> Path:
         """Keep `record` behind those that wait, and return its file. Raises: `OSError`."""
-        file = self.path / f"{time.time_ns():020}-{_named(record.call_sid)}.json"
+        file = self.path / f"{_BEGAN + time.monotonic_ns():020}-{_named(record.call_sid)}.json"
         self.write(file, encode_record(record))
         return file
 

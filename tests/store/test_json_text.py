@@ -2,6 +2,8 @@
 
 import tracemalloc
 
+import orjson
+
 from store.json_text import json_text, packed_on, unpacked_lines
 
 ENTRY = {"at": 12.345, "kind": "ReplyText", "text": "I can offer you Tuesday."}
@@ -25,6 +27,17 @@ def test_lines_are_packed_one_behind_the_other_in_little_memory() -> None:
     assert list(unpacked_lines(packed)) == lines
     assert len(packed) < sum(map(len, lines)) / 5
     assert most < 100_000 + len(packed)
+
+
+def test_no_text_has_the_rest_of_its_line_shown_in_another_order_or_ends_it() -> None:
+    spoken = "".join(map(chr, (*range(0x2028, 0x202F), *range(0x2066, 0x206A))))
+    usual = "“Ja…” – שלום ⁠ 😀 \u200f"
+
+    text = json_text({"text": f"{usual}{spoken}", spoken: 1})
+
+    assert orjson.loads(text) == {"text": f"{usual}{spoken}", spoken: 1}
+    assert usual in text.decode()
+    assert not set(spoken) & set(text.decode())
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_says() -> None:

@@ -28,6 +28,16 @@ def test_records_wait_in_the_order_they_came(folder: SpillFolder) -> None:
     assert folder.newest(2) == [at(2), at(1)]
 
 
+def test_records_wait_in_their_order_though_the_clock_is_set_back(
+    folder: SpillFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [folder.put(FULL)]
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    files += [folder.put(attrs.evolve(FULL, outcome="completed"))]
+
+    assert (folder.waiting(), folder.find(FULL.call_sid)) == (files, attrs.evolve(FULL, outcome="completed"))
+
+
 def test_what_a_killed_process_has_half_written_is_removed_a_minute_later(folder: SpillFolder) -> None:
     folder.put(FULL).unlink()
     halves = [folder.path / f".{number}.json.x" for number in (61, 50)]

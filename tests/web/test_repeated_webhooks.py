@@ -1,6 +1,6 @@
 """Webhooks that come once more when their call has ended: Twilio repeats them, and a signature has no time in it.
 
-Whoever has read one, with its signature, can send it for ever, to any worker: none of them may open a stream.
+One that was read by others, with its signature, can be sent for ever, to any worker: none may open a stream.
 """
 
 from datetime import UTC, datetime, timedelta

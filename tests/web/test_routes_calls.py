@@ -1,5 +1,6 @@
 """What an operator may do, and in which words a mistake is answered."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,17 +12,19 @@ import trio
 from trio.testing import MockClock
 
 from actors.messages import CloseCall, EndCallNow
-from agents.sentences import ENGLISH
+from agents.roster import Roster
+from agents.sentences import ENGLISH, Sentences
 from store.calls import DatabaseUnavailable, MemoryRecords
 from store.databases import Rows, SqliteDatabase
 from store.orders.queue import OrderQueue
-from store.records import CallRecord, TurnRecord
+from store.records import OPERATOR, AgentPeriod, CallRecord, TurnRecord
 from tests.store.samples import newer_tables
 from tests.web.fakes import (
     API_TOKEN,
     CALL_SID,
     LEAD,
     LINE,
+    SELLER,
     FakeLine,
     at_home,
     client_of,
@@ -532,6 +535,32 @@ async def test_twilio_says_goodbye_for_a_call_of_another_worker_that_was_answere
     assert bool(there.line.hung_up) == hung_up
     said = [twiml.partition("<Say>")[2].partition("<")[0] for _, twiml in there.line.redirected]
     assert said == ([] if hung_up else [ENGLISH.closing])
+
+
+@pytest.mark.parametrize("target", ["/calls", f"/calls/{CALL_SID}/say", "/campaigns", "/forget", "/webhooks/resend"])
+async def test_a_compressed_body_is_answered_with_the_fix(target: str, autojump_clock: MockClock) -> None:
+    there, headers = exchange(), {"Authorization": f"Bearer {API_TOKEN}", "Content-Encoding": "gzip"}
+
+    async with there.client() as client:
+        answer = await client.post(target, content=gzip.compress(b'{"to": "+15557650001"}'), headers=headers)
+
+    assert (answer.status_code, "without Content-Encoding" in answer.json()["fix"]) == (415, True)
+
+
+@pytest.mark.parametrize("last", ["spanish", OPERATOR])
+async def test_twilio_says_goodbye_in_the_language_of_the_agent_that_spoke_last(
+    last: str, autojump_clock: MockClock
+) -> None:
+    own = Sentences(closing="Hasta luego.", language="es-MX")
+    agents = {"seller": SELLER, "spanish": attrs.evolve(SELLER, name="spanish", sentences=own)}
+    there = exchange(line=FakeLine(statuses={CALL_SID: "in-progress"}), roster=Roster(agents, "seller"))
+    spoke = [AgentPeriod(name, at, at + 1.0) for at, name in enumerate(("seller", "spanish", last))]
+    await there.records.save(record(outcome="transferring", agents=tuple(spoke)))
+
+    await there.operator("DELETE", f"/calls/{CALL_SID}?goodbye=yes")
+
+    ((_, document),) = there.line.redirected
+    assert '<Say language="es-MX">Hasta luego.</Say>' in document
 
 
 @pytest.mark.parametrize("name", ["x", "CAx", "CA1%3Fx", "OR" + "1" * 24])

@@ -154,6 +154,6 @@ async def hang_up_politely(context: AppContext, call_sid: str) -> str:
     call = context.live_calls.news_of(call_sid)
     if call.is_pages or await context.line.status_of(call_sid) != "in-progress":
         return await hang_up_at_once(context, call_sid)  # nobody has picked up yet
-    says = context.services.sentences(call.direction, call.line)
+    says = await Returns(context).sentences_of(call_sid, call.direction, call.line)
     await context.line.redirect(call_sid, twiml.say_and_end(says.closing, says.language))
     return "in-progress"

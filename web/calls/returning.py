@@ -18,7 +18,9 @@ from werkzeug.datastructures import MultiDict
 from actors.commands import Command
 from actors.line.switch import TransferOrder
 from actors.messages import NoteStreamError
+from actors.record.resumption import Resumption
 from agents.quoting import neutral
+from agents.sentences import Sentences
 from protocol.twilio import twiml
 from store.databases import answering
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
@@ -161,6 +163,11 @@ class Returns:
         """
         record = await self.record_of(call_sid)
         return record is not None and (rings or seconds_since(record.started_at) > LONGEST_TALK)
+
+    async def sentences_of(self, call_sid: str, direction: str, line: str) -> Sentences:
+        """Return the sentences of the agent that spoke last, as far as that is known, else of the first one."""
+        last = await self.record_of(call_sid) or await self.context.fleet.noted(call_sid)
+        return self.context.services.sentences(direction, line, Resumption(last).agent if last is not None else "")
 
     async def record_of(self, call_sid: str) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database does not tell now."""

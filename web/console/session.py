@@ -87,11 +87,14 @@ class Sessions:
         return f"{stamped}.{self._signed('session', stamped)}"
 
     def read(self, value: str) -> OperatorSession | None:
-        """Return the session of a cookie's value; None if it is not ours, or too old."""
+        """Return the session of a cookie's value; None if it is not ours, or too old.
+
+        One of a while ahead may be another worker's, or of before our clock was set back.
+        """
         stamped, _, signature = value.rpartition(".")
         session_id, _, issued = stamped.partition(".")
         is_ours = hmac.compare_digest(signature.encode(), self._signed("session", stamped).encode())
-        if len(value) > _LONGEST_COOKIE or not is_ours or not 0 <= self.now() - int(issued) < LIFETIME:
+        if len(value) > _LONGEST_COOKIE or not is_ours or abs(self.now() - int(issued)) >= LIFETIME:
             return None
         return OperatorSession(session_id, self._signed("csrf", session_id))
 

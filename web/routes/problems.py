@@ -36,6 +36,7 @@ _FIXES: Mapping[int, str] = {
     405: "Use a method that the Allow header names.",
     408: "Send the whole body at once.",
     413: "Send a shorter body, and at most 300 fields in a form.",
+    415: "Send the body as it is, without Content-Encoding.",
     416: "Ask for bytes that there are: Content-Range says how many.",
     500: "See the log of the server.",
 }
@@ -80,6 +81,9 @@ async def unreachable(exc: OSError) -> Response:
 
 
 async def body_of_request() -> bytes:
+    """Return the body; answer 415 to one that is compressed."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     return await request.get_data(cache=True, as_text=False, parse_form_data=False)
 
 

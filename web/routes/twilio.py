@@ -30,7 +30,7 @@ from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
 from web.calls.returning import ANSWERED, ARRIVAL_SECONDS, STREAM_PATH, TRANSFERRED, Returns
 from web.clients.signatures import SIGNATURE, Content
-from web.routes.problems import body_of_request, count_of, malformed, xml
+from web.routes.problems import count_of, malformed, xml
 from web.sockets.asgi_events import headers_of, target_of
 from web.sockets.connections import vouch
 
@@ -76,7 +76,7 @@ class TwilioRoutes:
         headers = headers_of(request.scope)
         content: Content = b""
         if SIGNATURE in headers:  # else nothing of it need be read
-            content = MultiDict(await request.form) if request.mimetype in _FORM else await body_of_request()
+            content = MultiDict(await request.form) if request.mimetype in _FORM else await request.get_data()
         signatures, target = self.context.signatures, target_of(request.scope)
         if signatures.accepts_webhook(target, headers, content):
             vouch(request.scope)
@@ -178,9 +178,7 @@ class TwilioRoutes:
         _log.warning("caller_left_without_agent", call_sid=call_sid, outcome=outcome)
         fallback, line = self.context.settings.fallback_phone_number, self.context.settings.twilio_phone_number
         arrival = arrival_of(form, "")
-        record = await returns.record_of(call_sid)
-        last = record.agents[-1].agent if record is not None and record.agents else ""
-        says = self.context.services.sentences(arrival.direction, arrival.line, last)
+        says = await returns.sentences_of(call_sid, arrival.direction, arrival.line)
         words = says.stream_lost_dialling if fallback else says.stream_lost
         return xml(twiml.say_and_end(words, says.language, dial=fallback or "", line=line))
 

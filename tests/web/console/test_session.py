@@ -122,6 +122,17 @@ def test_a_session_ends_after_its_lifetime_and_with_the_token() -> None:
     assert sessions.read(value) is None
 
 
+@pytest.mark.parametrize("seconds", [-3600, -2, 3600])
+def test_a_session_goes_on_though_the_clock_is_set_or_is_another_workers(seconds: float) -> None:
+    now = 1e9
+    sessions = Sessions(Sessions.of(settings()).key, secure=True, now=lambda: now)
+    value = sessions.issue()
+
+    now += seconds
+
+    assert sessions.read(value) is not None
+
+
 @pytest.mark.parametrize("value", ["", ".", "..", "a.b.c", "x" * 5000, "é.1.2", "a.99999999999.", "\ud800.1.2"[1:]])
 def test_what_is_no_session_is_none(value: str) -> None:
     assert Sessions.of(settings()).read(value) is None
