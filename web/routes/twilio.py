@@ -75,8 +75,10 @@ class TwilioRoutes:
         """Answer 403 to whatever Twilio did not sign for our public address."""
         headers = headers_of(request.scope)
         content: Content = b""
-        if SIGNATURE in headers:  # else nothing of it need be read
-            content = MultiDict(await request.form) if request.mimetype in _FORM else await request.get_data()
+        if SIGNATURE in headers and request.mimetype in _FORM:  # else nothing of it need be read
+            content = MultiDict(await request.form)
+        elif SIGNATURE in headers:
+            content = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         signatures, target = self.context.signatures, target_of(request.scope)
         if signatures.accepts_webhook(target, headers, content):
             vouch(request.scope)
