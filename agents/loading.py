@@ -203,13 +203,13 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     if isinstance(source, AgentSpec):
         return source, f"agent {quoted(source.name)}" if roster is None else file_of(roster)
     package = roster.__package__ if roster is not None else None
-    if isinstance(source, str) and source.startswith("."):
+    if isinstance(source, str) and (source.startswith(".") or package):
         if not package:
             wanted = "a file by itself has no package: list the agents themselves, or make a folder with __init__.py"
             where = "roster" if roster is None else file_of(roster)
             raise RosterError([RosterProblem(where, "ROSTER", f"{source!r}: {wanted}")])
         _refuse_missing(source, package, roster)
-        source = f"{package}{source}"
+        source = f"{package}{source}" if source.startswith(".") else source
     module = import_module(source) if isinstance(source, str) else source
     if not isinstance(module, ModuleType):
         wanted = "write an AgentSpec, a module, or its name"
@@ -221,10 +221,10 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
 
 
 def _refuse_missing(name: str, package: str, roster: ModuleType | None) -> None:
-    """Refuse the name of a module that is not in the roster's package, and say which are."""
+    """Refuse the name of a module that is not there, and say which are in the roster's package."""
     importlib.invalidate_caches()
     beside = [f".{one.name}" for one in pkgutil.iter_modules(getattr(roster, "__path__", ()))]
-    if roster is None or _is_there(f"{package}{name}"):
+    if roster is None or _is_there(f"{package}{name}" if name.startswith(".") else name):
         return
     near = difflib.get_close_matches(name, beside, 1)
     fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, beside)) or 'none'}"

@@ -17,7 +17,7 @@ from agents.brief import Brief, brief_prompt
 from agents.functions import FunctionSpec, transfer_to_human
 from agents.quoting import SpokenTurn, neutral, word_set
 from agents.sentences import ENGLISH, Sentences
-from agents.unknown import is_no_name, is_unknown, plain_words
+from agents.unknown import TITLES, is_no_name, is_unknown, plain_words
 from protocol.deepgram import Endpoint
 
 
@@ -206,7 +206,6 @@ def blanks_of(line: str) -> tuple[str, ...]:
 
 
 _NAME_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\.?")
-_TITLES: Final = word_set("mr mrs ms miss dr doctor prof professor")
 
 
 def spoken_name(name: str) -> str:
@@ -216,7 +215,7 @@ def spoken_name(name: str) -> str:
         return ""
     if not 1 <= len(words) <= 4 or not all(len(word) <= 20 and _NAME_WORD.fullmatch(word) for word in words):
         return ""
-    formal = words[0].rstrip(".").casefold() in _TITLES
+    formal = TITLES.issuperset(plain_words(words[0]))
     spoken = " ".join(words[:1] + words[-1:] if formal else words[:1]).rstrip(".")
     return "" if is_no_name(spoken) else spoken
 

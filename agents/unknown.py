@@ -84,7 +84,7 @@ _FILLERS: Final = _plain_set(
 """These say nothing by themselves."""
 
 _ARTICLES: Final = _plain_set("the a an der die das ein eine el la los las un una le les une il lo gli het de")
-_TITLES: Final = _plain_set(
+TITLES: Final = _plain_set(
     "mr mrs ms miss mister missus missis mx dr doctor prof professor sir madam maam lord lady dame reverend "
     "herr frau senor senora senorita monsieur madame mademoiselle signor signora signore pan pani"
 )
@@ -122,7 +122,7 @@ def is_no_name(text: str) -> bool:
     words = plain_words(text)
     if is_unknown(text) or any(word in _NOBODY or word in _NOTHING for word in words):
         return True
-    named = [word for word in words if word not in _TITLES and word not in _ARTICLES]
+    named = [word for word in words if word not in TITLES and word not in _ARTICLES]
     bare = (word for word in named if not any(map(str.isdigit, word)))
     return not any(len(set(word)) > 1 or not word.isascii() for word in bare)
 

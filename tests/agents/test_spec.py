@@ -149,6 +149,9 @@ def test_a_function_is_found_by_the_name_the_model_used() -> None:
             (word, "")
             for word in ("Firstname Lastname", "Private", "same as above", "maybe John", "Hello", "Test Test")
         ),
+        *((f"Herr {name}", "Herr Weiß") for name in ("Weiß", "Dr. Weiß", "Jo Weiß")),
+        ("Señora García", "Señora García"),
+        ("Monsieur Jean Dupont", "Monsieur Dupont"),
         ("Ян", "Ян"),
         ("김민준", "김민준"),
         ("His wife", ""),
