@@ -52,6 +52,7 @@ from web.calls.admission import Admission
 from web.calls.context import AppContext, Opened
 from web.calls.live_calls import KnownCall
 from web.calls.orders import Order
+from web.clients.operator import named
 from web.services import open_services
 from web.worker.logs import configure_logs
 
@@ -640,7 +641,9 @@ async def test_who_has_a_call_that_goes_on_is_not_forgotten(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"number": "5557650000"}, {"call": "../x"}, {"number": LEAD, "call": "x"}], ids=str
+    "body",
+    [{}, {"number": "5557650000"}, {"call": "15557650000"}, {"call": "../x"}, {"number": LEAD, "call": "x"}],
+    ids=str,
 )
 async def test_what_names_nobody_erases_nothing(body: dict[str, str], tmp_path: Path) -> None:
     async with small(tmp_path) as there:
@@ -649,6 +652,19 @@ async def test_what_names_nobody_erases_nothing(body: dict[str, str], tmp_path: 
 
         assert [answer.status_code for answer in answers] == [400, 400, 400]
         assert await there.context.services.records.get(CALLS[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("+1 (555) 765-0000", {"number": LEAD}),
+        ("sip:+15557650000@acme.example", {"number": LEAD}),
+        ("15557650000", {"call": "15557650000"}),  # which the server refuses: nothing is said to be kept of it
+        ("CA1", {"call": "CA1"}),
+    ],
+)
+def test_a_number_is_asked_for_however_it_is_written(name: str, body: dict[str, str]) -> None:
+    assert named(name) == body
 
 
 async def test_a_short_name_of_a_call_is_looked_for_nowhere(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import attrs
 import httpx
 import trio
 
-from protocol.phone_numbers import is_phone_number
+from protocol.phone_numbers import identity_of, is_phone_number
 from protocol.twilio import FINAL_STATUSES
 
 Shown: TypeAlias = Mapping[str, object]
@@ -68,8 +68,9 @@ def why_refused(response: httpx.Response) -> str:
 
 
 def named(name: str) -> Mapping[str, str]:
-    """Return the body of a request about a person, by number, or about a call."""
-    return {"number": name} if is_phone_number(name) else {"call": name}
+    """Return the body of a request about a person, by number, however it is written, or about a call."""
+    number = identity_of(name)
+    return {"number": number} if is_phone_number(number) else {"call": name}
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class PeopleRoutes:
         match await json_of_request():
             case {"number": str(number), **others} if is_phone_number(number) and not others:
                 return number
-            case {"call": str(call), **others} if is_name(call) and not others:
+            case {"call": str(call), **others} if is_name(call) and not call.isdecimal() and not others:
                 return await self.views.call_sid(call)
             case _:
                 fix = 'Write {"number": "+15557650000"} or {"call": "CA…"}.'
