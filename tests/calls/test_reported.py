@@ -26,7 +26,7 @@ from protocol.deepgram import (
     InjectUserMessage,
 )
 from tests.actors.fakes import END, NoArguments, agent, calls
-from tests.calls.by_hand import HandCall, a_call, sentence, voice
+from tests.calls.by_hand import STARTED, HandCall, a_call, sentence, voice
 from tests.calls.test_turns import BUDGET, POLICY, said_for, say_what_is_asked, was_hung_up_on
 
 
@@ -355,3 +355,35 @@ async def test_a_function_is_done_once_though_the_caller_speaks_while_its_sessio
         answer = await call.far.hear(FunctionCallResponse)
 
         assert "broken off" in answer.content
+
+
+# A speaker phone: what sounds comes back, is heard as the start of speech, and ends with the cut
+
+
+@pytest.mark.parametrize("seconds", [3.0, 20.0])
+async def test_a_reply_is_heard_to_its_end_on_a_line_that_carries_it_back(
+    seconds: float, autojump_clock: MockClock
+) -> None:
+    async with a_call() as call, trio.open_nursery() as nursery:
+        await call.greet()
+        await call.speak("What does it cost?")
+        asked = call.phone.now
+        await call.far.say(*sentence(1, "It is a long story.", seconds))
+
+        async def echo() -> None:
+            heard = call.phone.heard(1)
+            while True:
+                await trio.sleep(0.1)
+                before, heard = heard, call.phone.heard(1)
+                if heard > before and not call.phone.is_loud:
+                    call.phone.is_loud = True
+                    await trio.sleep(0.3)
+                    await call.far.say(STARTED)
+                call.phone.is_loud = heard > before
+
+        nursery.start_soon(echo)
+        await call.far.hear_for(seconds + 8)
+        nursery.cancel_scope.cancel()
+
+        assert call.phone.heard(1) == seconds
+        assert max(call.phone.silences(asked, asked + seconds)) < BUDGET
