@@ -182,7 +182,7 @@ async def main(url: str, name: str, folder: Path, max_calls: int) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(records.run)
         nursery.start_soon(checkpoints.run)
-        nursery.start_soon(partial(worker.fleet.run, lambda _: None, adopt))
+        nursery.start_soon(partial(worker.fleet.run, adopt))
         nursery.start_soon(dispatcher.run)
         nursery.start_soon(UnfinishedOrders(context, dispatcher).run)
         nursery.start_soon(worker.listen, nursery)

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from actors.call import run_call
 from actors.supervision import keep_running
 from settings import Settings
+from store.fleet.shared import TELL
 from web.calls.campaign_runner import CampaignRunner
 from web.calls.commands import COMMAND
 from web.calls.context import AppContext, Opened, build_context
@@ -161,6 +162,7 @@ def create_app(
     views = CallViews(context, CallsElsewhere(context.fleet, context.watched))
     context.fleet.answering |= {
         COMMAND: context.commands.answer,
+        TELL: context.commands.hear,
         ERASE: context.forgetting.answer,
         WATCH: views.elsewhere.answer,
     }

@@ -30,7 +30,6 @@ from store.calls import CallRecords
 from store.checkpoints import keep_news
 from store.records import CallRecord, prepare_records
 from store.spill import SpillingRecords
-from web.calls.commands import Commands
 from web.calls.context import Opened
 from web.clients.briefs import BriefClient
 from web.clients.clips import keep_fetching
@@ -100,7 +99,7 @@ async def open_services(
         fetch = partial(keep_fetching, clips, fillers_of(roster))
         ask = partial(keep_asking, settings, wanted_of(settings, roster), voice_agent.offered, briefs, http)
         async with in_background(
-            *sharing(stores, Commands(services.intercom, stores.fleet)),
+            *sharing(stores),
             partial(unharmed, partial(fetch, speech_client_of(settings, http)), "clips_crashed"),
             partial(unharmed, partial(ask, refusals=refusals), "models_crashed"),
         ):
@@ -146,7 +145,7 @@ async def writing(records: CallRecords) -> AsyncIterator[None]:
             await records.finish()
 
 
-def sharing(stores: CallStores, commands: Commands) -> Iterator[Callable[[], Awaitable[None]]]:
+def sharing(stores: CallStores) -> Iterator[Callable[[], Awaitable[None]]]:
     """Go through the tasks that write running calls down, and share them with the other workers."""
 
     async def adopt(record: CallRecord) -> None:
@@ -157,7 +156,7 @@ def sharing(stores: CallStores, commands: Commands) -> Iterator[Callable[[], Awa
 
     if stores.checkpoints is not None:
         yield partial(keep_running, stores.checkpoints.run, "checkpoints_crashed")
-    yield partial(keep_running, partial(stores.fleet.run, commands.hear, adopt), "fleet_crashed")
+    yield partial(keep_running, partial(stores.fleet.run, adopt), "fleet_crashed")
 
 
 class _Traced(TypedDict, total=False):

@@ -1,7 +1,7 @@
 """Messages between workers: rows of `commands` that NOTIFY announces.
 
 They are read at once, and each second all the same. A row goes once it was passed on, not as it is read: an answer of
-the database that is lost would take the message with it. One is a command to a call, a question, or the answer to one:
+the database that is lost would take the message with it. One is a question, or the answer to one:
 
     {"kind": "watch", "about": {…}, "from": "w1", "token": "…"}        {"answer": …, "token": "…"}
 
@@ -27,7 +27,7 @@ from protocol.fields import json_or
 from store.calls import DatabaseUnavailable
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import Answering, Answers, Listener, Question, WorkerMessage
+from store.fleet.shared import TELL, Answering, Answers, Question
 
 LOOK_SECONDS = 1.0
 WHOLE_SECONDS = 10.0
@@ -55,8 +55,8 @@ class OtherWorkers:
     """When all rows are looked at again."""
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
-    async def hear_on(self, listener: Listener) -> None:
-        """Pass on what comes for this worker, until cancelled."""
+    async def hear_on(self) -> None:
+        """Hear what comes for this worker, until cancelled."""
         news, announced = trio.open_memory_channel[None](1)
 
         def tell(_: str) -> None:
@@ -69,10 +69,10 @@ class OtherWorkers:
                 with trio.move_on_after(LOOK_SECONDS):
                     await announced.receive()
                 with suppress(DatabaseUnavailable):  # the beat finds out, and tells
-                    await self.hear(listener, nursery)
+                    await self.hear(nursery)
 
-    async def hear(self, listener: Listener, nursery: trio.Nursery) -> int:
-        """Pass each message on once, and answer questions in `nursery`; return how many messages that were.
+    async def hear(self, nursery: trio.Nursery) -> int:
+        """Take each message once, and answer questions in `nursery`; return how many messages that were.
 
         Raises: `DatabaseUnavailable`.
         """
@@ -88,8 +88,10 @@ class OtherWorkers:
                     self._take_answer(token, answer)
                 case {"unanswered": str(), "token": str(token)}:
                     self._take_answer(token, _UNANSWERED)
+                case {"kind": str()} as told:  # by a worker from before 30 November 2026, which awaits no answer
+                    nursery.start_soon(self._answer, Question(TELL, told, call_sid), "")
                 case _:
-                    listener(WorkerMessage(call_sid, body))
+                    _log.warning("message_unknown", call_sid=call_sid)
         if self._passed_on:
             await self.database.ask(statements.HEARD, {"ids": list(self._passed_on)})
             self._passed_on.clear()
@@ -160,5 +162,6 @@ class OtherWorkers:
         except (OSError, ValueError, KeyError, TypeError) as exc:
             _log.warning("question_not_answered", kind=question.kind, why=one_line(exc))
             body = orjson.dumps({"unanswered": question.kind, "token": token})
-        with suppress(DatabaseUnavailable):  # the beat finds out, and tells
-            await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body.decode()})
+        if question.worker:
+            with suppress(DatabaseUnavailable):  # the beat finds out, and tells
+                await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body.decode()})

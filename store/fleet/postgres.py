@@ -42,7 +42,6 @@ from store.fleet.shared import (
     Adopt,
     Answers,
     Fleet,
-    Listener,
     LiveCall,
     Question,
     State,
@@ -210,12 +209,6 @@ class PostgresFleet(Fleet):
             return await super().find(name)
         return next((live_call(about, worker) for about, worker in rows), None)
 
-    async def tell(self, name: str, body: str) -> bool:
-        try:
-            return bool(await self.database.ask(statements.TELL, {"name": name, "body": body}))
-        except DatabaseUnavailable:
-            return False
-
     async def ask(self, question: Question, within: float) -> Answers:
         return await self._others.ask(question, within)
 
@@ -225,25 +218,25 @@ class PostgresFleet(Fleet):
 
     # The task
 
-    async def run(self, listener: Listener, adopt: Adopt) -> None:
+    async def run(self, adopt: Adopt) -> None:
         """Beat, compare, listen and close what dead workers held, until cancelled; then leave."""
         self._is_known, self.state = False, State.AWAY  # also after a crash of this task
         if self._cap is None:
             self._starts_until = trio.current_time() + START_SECONDS
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve, listener, adopt)
+                nursery.start_soon(self._serve, adopt)
                 await self._beat_on()
         finally:
             with trio.move_on_after(1, shield=True):
                 await self._leave()
             self.database.close()
 
-    async def _serve(self, listener: Listener, adopt: Adopt) -> None:
+    async def _serve(self, adopt: Adopt) -> None:
         """Hear and adopt, once there are tables."""
         await self._beaten.park()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._others.hear_on, listener)
+            nursery.start_soon(self._others.hear_on)
             nursery.start_soon(adopt_on, self.database, adopt)
 
     async def _leave(self) -> None:

@@ -49,16 +49,8 @@ class LiveCall:
     worker: str = ""
 
 
-@attrs.frozen
-class WorkerMessage:
-    """Something that another worker wants of a call that runs here; `body` is JSON of the sender's."""
-
-    call_sid: str
-    body: str
-
-
-Listener: TypeAlias = Callable[[WorkerMessage], None]
-"""Takes a command at once."""
+TELL = "tell"
+"""The kind of question that asks a worker to tell its call something."""
 
 
 @attrs.frozen
@@ -193,14 +185,6 @@ class Fleet:
         """Return a running call by key or CallSid, whichever worker carries it; without the database one of ours."""
         return next((call for call in await self.live() if name in {call.key, call.call_sid}), None)
 
-    async def tell(self, name: str, body: str) -> bool:  # noqa: ARG002 - to nobody
-        """Send a command to a call that runs on another worker, by key or CallSid. False if none is known to.
-
-        Without the database: False.
-        """
-        await trio.lowlevel.checkpoint()
-        return False
-
     async def ask(self, question: Question, within: float) -> Answers:  # noqa: ARG002 - nobody
         """Ask other workers, and wait for their answers, `within` seconds at most.
 
@@ -221,8 +205,8 @@ class Fleet:
         await trio.lowlevel.checkpoint()
         return 0
 
-    async def run(self, listener: Listener, adopt: Adopt) -> None:  # noqa: ARG002 - nobody tells anything
-        """Share, until cancelled: tell `listener` what comes for calls here, and `adopt` what dead workers have cut."""
+    async def run(self, adopt: Adopt) -> None:  # noqa: ARG002 - nobody else is there to die
+        """Share, until cancelled: answer what other workers ask, and have `adopt` keep what dead ones have cut."""
         await trio.sleep_forever()
 
 

@@ -1,7 +1,7 @@
 """One call on three workers: its webhook on one, its stream on another, and an operator at the third."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TypeAlias, cast
 
 import attrs
@@ -19,6 +19,7 @@ from store.calls import MemoryRecords
 from store.checkpoints import keep_news
 from store.fleet.driver import PostgresDatabase
 from store.fleet.postgres import PostgresFleet
+from store.fleet.shared import TELL
 from store.records import CallRecord
 from store.tokens import TokenStore
 from tests.store.fleets import Workers, hidden
@@ -39,7 +40,7 @@ from tests.web.fakes import (
 )
 from tests.web.test_media import token_in, token_of
 from web.app import BackgroundTasks, create_app
-from web.calls.commands import Commands, plain_command, read_command, read_message, written_message
+from web.calls.commands import plain_command, plain_message, read_command, read_message
 from web.calls.context import Opened
 from web.calls.slots import Slots
 from web.from_settings import roster_of
@@ -108,9 +109,8 @@ async def three(workers: Workers, **changes: str) -> AsyncIterator[Account]:
         exchanges.append(there)
         fleets.append(fleet)
     async with trio.open_nursery() as nursery:
-        for fleet, there in zip(fleets, exchanges, strict=True):
-            hear = Commands(there.intercom, fleet).hear
-            nursery.start_soon(fleet.run, hear, adopt)
+        for fleet in fleets:
+            nursery.start_soon(fleet.run, adopt)
         with trio.fail_after(PATIENCE):
             while any(fleet.is_away for fleet in fleets):  # noqa: ASYNC110 - far away
                 await trio.sleep(0.01)
@@ -173,6 +173,30 @@ async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: 
             await account.call.news.wait()
 
     assert account.call.heard == [message]
+
+
+async def test_what_a_worker_of_yesterday_tells_of_a_call_is_heard(workers: Workers) -> None:
+    async with three(workers) as account, carried(account):
+        told = orjson.dumps({"kind": "CloseCall", "outcome": "drained"}).decode()
+        with psycopg.connect(workers.url) as yesterday:
+            yesterday.execute("INSERT INTO commands (worker, call_sid, body) VALUES ('b', %s, %s)", [CALL_SID, told])
+        with trio.fail_after(PATIENCE):
+            await account.call.news.wait()
+
+    assert account.call.heard == [CloseCall("drained")]
+
+
+@pytest.mark.parametrize("is_hidden", [False, True], ids=["of another version", "over for its worker"])
+async def test_nothing_was_told_where_the_worker_of_the_call_does_not_say_so(workers: Workers, is_hidden: bool) -> None:
+    async with three(workers) as account, carried(account):
+        here, there = account.workers[0], account.workers[1]
+        if not is_hidden:
+            del account.fleets[1].answering[TELL]
+        with hidden_from(there.intercom, CALL_SID) if is_hidden else nullcontext():
+            is_told = await context_of(here).commands.tell(CALL_SID, NoteCallOver())
+
+    assert not is_told
+    assert account.call.heard == []
 
 
 async def test_a_page_of_one_worker_shows_a_call_of_another_as_it_goes_on(workers: Workers) -> None:
@@ -326,15 +350,15 @@ def test_a_command_that_this_version_does_not_know_is_refused() -> None:
     ids=lambda message: type(message).__name__,
 )
 def test_every_message_to_a_call_is_read_as_it_was_written(message: ToCall) -> None:
-    assert read_message(written_message(message)) == message
+    assert read_message(orjson.loads(orjson.dumps(plain_message(message)))) == message
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{}", '{"kind": "Sing"}', '{"kind": "CloseCall"}', '{"kind": "NoteCallOver", "x": 1}']
+    "about", ["", None, [1], {}, {"kind": "Sing"}, {"kind": "CloseCall"}, {"kind": "NoteCallOver", "x": 1}], ids=repr
 )
-def test_a_message_of_another_version_is_refused(body: str) -> None:
+def test_a_message_of_another_version_is_refused(about: object) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_message(body)
+        read_message(about)
 
 
 async def test_the_cap_is_the_accounts(workers: Workers) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from store.fleet.shared import Fleet
+from store.fleet.shared import TELL, Fleet, Question
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers, call, catch_up
 
@@ -124,7 +124,9 @@ async def test_a_running_call_is_found_by_either_name(fleet: Fleet, name: str, f
 
 
 async def test_a_call_that_runs_nowhere_is_not_told(fleet: Fleet) -> None:
-    assert not await fleet.tell("CA1", "{}")
+    answers = await fleet.ask(Question(TELL, {}, call="CA1"), 5.0)
+
+    assert (list(answers.given), answers.silent) == ([], 0)
 
 
 async def test_turns_are_evenly_apart_and_none_is_far_away(fleet: Fleet) -> None:

@@ -1,17 +1,15 @@
 """Running calls, whichever worker carries them: seen, told something, and asked by an operator to do something.
 
-`Commands.tell` tells a call here by the intercom, and a call elsewhere by the fleet: its worker hears it at once, or
-within a second where a notification is lost. `Commands.ask` does the same with an operator's command, and waits for the
-answer; `Commands.answer` is the other worker's part of it. A message of a newer server that this one does not know is
-logged and does nothing; a command that it does not know is refused.
+`Commands.tell` tells a call here by the intercom, and a call elsewhere by its worker, which is asked to: it hears so at
+once, or within a second where a notification is lost. `Commands.ask` does the same with an operator's command, and
+waits until that is decided; `Commands.hear` and `Commands.answer` are the other worker's part. A message of a newer
+server that this one does not know is logged and does nothing; a command that it does not know is refused.
 """
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast, get_args
 
 import attrs
-import orjson
-import structlog
 import trio
 
 from actors.commands import KINDS, OVER, Command, CommandAnswer, CommandGiven, Outcome, refused
@@ -19,17 +17,16 @@ from actors.endings.intercom import Intercom
 from actors.messages import ToCall
 from actors.supervision import Request
 from store.calls import DatabaseUnavailable
-from store.fleet import shared
-from store.fleet.shared import Fleet, Question
+from store.fleet.shared import TELL, Answers, Fleet, Question
 
 ANSWER_SECONDS = 60.0
 """For a call to decide a command: longer than any command of `actors/operator.py` takes."""
+TELL_SECONDS = 3.0
+"""For the worker of a call to have told it something."""
 
 _KINDS: Mapping[str, type[ToCall]] = {kind.__name__: kind for kind in get_args(ToCall) if kind is not CommandGiven}
 COMMAND = "command"
 """The kind of question that a command to a call of another worker is."""
-
-_log = structlog.stdlib.get_logger()
 
 
 @attrs.frozen
@@ -45,16 +42,16 @@ class NotHere:
 Asked: TypeAlias = CommandAnswer | Pending | NotHere
 
 
-def written_message(message: ToCall) -> str:
-    return orjson.dumps({"kind": type(message).__name__, **attrs.asdict(message)}).decode()
+def plain_message(message: ToCall) -> Mapping[str, object]:
+    return {"kind": type(message).__name__, **attrs.asdict(message)}
 
 
-def read_message(body: str) -> ToCall:
-    """Read what `written_message` has written. Raises: `ValueError` for a message of another version."""
+def read_message(about: object) -> ToCall:
+    """Read what `plain_message` has made. Raises: `ValueError` for a message of another version."""
     try:
-        fields = orjson.loads(body)
+        fields = dict(cast("Mapping[str, Any]", about))
         return _KINDS[fields.pop("kind")](**fields)
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError) as exc:
         raise ValueError(f"no message that this version knows: {exc}") from exc
 
 
@@ -91,7 +88,8 @@ class Commands:
         """Tell one call something; False if it runs nowhere, as far as is known."""
         if self.intercom.tell(call_sid, message):
             return True
-        return bool(call_sid) and await self.fleet.tell(call_sid, written_message(message))
+        answers = await self._ask_worker(TELL, plain_message(message), call_sid, TELL_SECONDS)
+        return answers is not None and True in answers.given
 
     async def ask(self, call_sid: str, command: Command, within: float = ANSWER_SECONDS) -> Asked:
         """Give a call a command, and wait for the answer. Cancellation: the command is carried out all the same."""
@@ -111,15 +109,21 @@ class Commands:
         return Pending()
 
     async def _ask_elsewhere(self, call_sid: str, command: Command, within: float) -> Asked:
-        if not call_sid:
-            return NotHere()
-        try:
-            answers = await self.fleet.ask(Question(COMMAND, plain_command(command), call_sid), within)
-        except DatabaseUnavailable:
+        answers = await self._ask_worker(COMMAND, plain_command(command), call_sid, within)
+        if answers is None or not (answers.given or answers.silent):
             return NotHere()
         if not answers.given:
-            return Pending() if answers.silent else NotHere()
+            return Pending()
         return _read_answer(answers.given[0])
+
+    async def _ask_worker(self, kind: str, about: object, call_sid: str, within: float) -> Answers | None:
+        """Ask the worker that carries a call; None where that cannot be."""
+        if not call_sid:
+            return None
+        try:
+            return await self.fleet.ask(Question(kind, about, call_sid), within)
+        except DatabaseUnavailable:
+            return None
 
     async def answer(self, call_sid: str, about: object) -> object:
         """Carry out a command that came from another worker; return the answer, or None while it is not decided."""
@@ -129,11 +133,7 @@ class Commands:
             answer = OVER
         return None if isinstance(answer, Pending) else {"outcome": answer.outcome.value, "why": answer.why}
 
-    def hear(self, heard: shared.WorkerMessage) -> None:
-        try:
-            message = read_message(heard.body)
-        except ValueError as exc:
-            _log.warning("command_unknown", call_sid=heard.call_sid, why=str(exc))
-            return
-        if not self.intercom.tell(heard.call_sid, message):
-            _log.info("command_too_late", call_sid=heard.call_sid, what=type(message).__name__)
+    async def hear(self, call_sid: str, about: object) -> object:
+        """Tell a call here what another worker asks to; return whether it runs. Raises: `ValueError`."""
+        await trio.lowlevel.checkpoint()
+        return self.intercom.tell(call_sid, read_message(about))
