@@ -208,6 +208,25 @@ async def check_languages(settings: Settings) -> Finding:
     return Finding(well=True, says=f"every agent hears what it speaks: {', '.join(spoken) or 'not told'}")
 
 
+OPENAI_DESCRIPTION: Final = 1024
+"""Characters: beyond, OpenAI has refused every request (`string_above_max_length`; getsentry/sentry-mcp#106)."""
+
+
+async def check_functions(settings: Settings) -> Finding:
+    """See whether OpenAI's models take the descriptions of the functions; ask nobody."""
+    long = [
+        f"{agent.name}.{function.name} ({len(function.description)})"
+        for agent in roster_of(settings).agents.values()
+        if any(model.provider == "open_ai" for model in agent.options.over(settings.options).think or ())
+        for function in agent.functions
+        if len(function.description) > OPENAI_DESCRIPTION
+    ]
+    if long:
+        fix = f"Write at most {OPENAI_DESCRIPTION} characters, and the rest into the prompt."
+        return Finding(well=True, says=f"OpenAI may refuse descriptions of this length: {', '.join(long)}", fix=fix)
+    return Finding(well=True, says="no description is longer than OpenAI takes")
+
+
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 
 
@@ -324,6 +343,7 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
             "Public address": partial(check_way_in, settings, context),
             "Clock": partial(check_clock, settings, http),
             "Languages": partial(check_languages, settings),
+            "Functions": partial(check_functions, settings),
         }
         if settings.recordings_url is not None:
             checks["Recordings"] = partial(check_recordings, settings.recordings_url)

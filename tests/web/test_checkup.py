@@ -28,6 +28,9 @@ from trio_websocket import ConnectionClosed
 from twilio.request_validator import RequestValidator
 
 from actors.errors import AgentUnavailable
+from agents.functions import END_CONVERSATION, RECORD_SATISFACTION
+from agents.roster import load_roster
+from agents.spec import AgentSpec
 from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
 from protocol.wire import PacedWebSocket, Take
 from simulators.deepgram.dialogue import encode_server
@@ -42,6 +45,7 @@ from web.checkup import (
     check_deepgram,
     check_everything,
     check_fillers,
+    check_functions,
     check_groq,
     check_recordings,
     check_records,
@@ -231,6 +235,22 @@ async def test_a_model_behind_an_endpoint_of_ours_is_not_looked_for(autojump_clo
     finding = await check_think_models(chosen, http(think_list(*OURS)))
 
     assert finding.well
+
+
+@pytest.mark.parametrize(
+    ("length", "provider", "told"),
+    [(1025, "open_ai", "desk.look_up (1025)"), (1024, "open_ai", ""), (9000, "anthropic", "")],
+)
+async def test_a_description_that_openai_refuses_is_told(
+    length: int, provider: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = attrs.evolve(RECORD_SATISFACTION, name="look_up", description="x" * length)
+    agent = AgentSpec("desk", "Desk", "You help.", "Hello.", "aura-2-luna-en", (look_up, END_CONVERSATION))
+    monkeypatch.setattr("web.checkup.roster_of", lambda _: load_roster([agent]))
+
+    finding = await check_functions(settings(THINK_PROVIDER=provider, THINK_MODEL="a-model", THINK_FALLBACK="none"))
+
+    assert (finding.well, finding.says.rpartition(": ")[2] if finding.fix else "") == (True, told)
 
 
 async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock: MockClock) -> None:
@@ -500,6 +520,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
         ("Clock", True),
         ("Deepgram", False),
         ("Fillers", False),
+        ("Functions", True),
         ("Groq", False),
         ("Languages", True),
         ("Public address", False),
