@@ -253,10 +253,10 @@ def main() -> None:
         sys.exit(ended.exit_code)
     except KeyboardInterrupt:  # before there was anything to end in order
         sys.exit(_INTERRUPTED)
-    except BaseExceptionGroup as group:  # the same, out of a nursery
-        if group.subgroup(KeyboardInterrupt) is None:
+    except BaseExceptionGroup as group:  # the same out of a nursery, or nobody reads what is printed any more
+        if group.subgroup((KeyboardInterrupt, SystemExit)) is None:
             raise
-        sys.exit(_INTERRUPTED)
+        sys.exit(_INTERRUPTED if group.subgroup(KeyboardInterrupt) else 1)
 
 
 if __name__ == "__main__":

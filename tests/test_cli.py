@@ -905,6 +905,28 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
 
 
+def test_a_command_whose_output_nobody_reads_any_more_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with `| head`: rich raises SystemExit where the line is printed, in whatever nursery that is."""
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    async def print_in_a_nursery() -> None:
+        with os.fdopen(writer, "w") as stdout:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                monkeypatch.setattr("sys.stdout", stdout)
+                cli_shared.console().print("words")
+
+    monkeypatch.setattr("sys.argv", ["switchboard", "demo"])
+    monkeypatch.setattr("cli.commands", lambda: trio.run(print_in_a_nursery))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert (ended.value.code, capsys.readouterr().err) == (1, "")
+
+
 def test_a_terminal_without_columns_is_printed_to(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
