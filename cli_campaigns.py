@@ -13,6 +13,7 @@ import typer
 
 from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, saving, text_in
+from protocol.fields import counted
 from web.clients.operator import Operator, Shown, time_left
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")]
@@ -195,7 +196,8 @@ def lines_of(shown: Shown, width: int = 30) -> list[str]:
     filled = round(width * progress["done"] / max(progress["numbers"], 1))
     bar = "█" * filled + "░" * (width - filled)
     head = f"{shown['name']}  {shown['state']}" + (f": {shown['why']}" if shown.get("why") else "")
-    counts = f"{bar} {progress['done']} of {progress['numbers']} numbers, {progress['calls']} calls"
+    numbers, calls = counted(progress["numbers"], "number"), counted(progress["calls"], "call")
+    counts = f"{bar} {progress['done']} of {numbers}, {calls}"
     if progress["calling"]:
         counts += f", {progress['calling']} under way"
     eta = cast("float | None", progress.get("eta_seconds"))

@@ -121,4 +121,6 @@ class CallsReport:
         write_report(self.path, self.failed)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.write_line(f"calls of {len(self.failed)} failed tests: {self.path}")
+        from protocol.fields import counted
+
+        terminalreporter.write_line(f"calls of {counted(len(self.failed), 'failed test')}: {self.path}")

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
+from protocol.fields import counted
 from simulators.scenario import Scenario
 from store.records import CallRecord
 
@@ -30,7 +31,7 @@ def _shortcomings(scenario: Scenario, record: CallRecord) -> Iterator[str]:
     if came != (expected[: len(came)] if scenario.caller.leaves else expected):
         yield f"the agents were {_listed(came)}; the scenario has {_listed(expected)}"
     if record.frames.unheard:
-        yield f"{record.frames.unheard} frames of the caller's audio were heard by no agent"
+        yield f"heard by no agent: {counted(record.frames.unheard, 'frame')} of the caller's audio"
 
 
 def spoken_words(scenario: Scenario) -> tuple[str, ...]:

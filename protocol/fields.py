@@ -85,6 +85,11 @@ def shown(value: object) -> str:
     return "".join(each if each.isprintable() else "\ufffd" for each in cut)
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: `1 agent`, `2 agents`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def quoted(value: object) -> str:
     """Return `shown(value)`, a text in the quotes of its `repr`."""
     return repr(shown(value)) if isinstance(value, str) else shown(value)

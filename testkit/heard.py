@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from actors import facts
 from actors.line.tape import KEPT_FRAMES
 from protocol.audio import FRAME_SECONDS
+from protocol.fields import counted
 from simulators.deepgram.brain import words_of
 from simulators.deepgram.log import Closed, FaultInjected
 from testkit.witness import Witnessed, ended, has_bad_line, is_of_keypad, spoken_lines, started
@@ -15,10 +16,10 @@ def every_word_is_heard_once(played: Witnessed) -> Iterator[str]:
     record = played.the_record
     assert played.summary is not None
     if record.frames.unheard:
-        yield f"{record.frames.unheard} frames of the caller reached no session"
+        yield f"{counted(record.frames.unheard, 'frame')} of the caller reached no session"
     lost = played.summary.sent_frames - record.frames.caller_in
     if lost > played.bundle or (lost and played.summary.how == "hung up"):
-        yield f"{lost} frames of the caller did not get on the tape"
+        yield f"{counted(lost, 'frame')} of the caller did not get on the tape"
     yield from _offsets_go_on(played)
     yield from _transcript_is_what_was_said(played)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from actors import facts
+from protocol.fields import counted
 from simulators.deepgram.log import Closed, Connected, FaultInjected, TurnAnswered
 from testkit.call_end import goodbyes_are_heard, it_ends_in_time, one_true_record
 from testkit.cleared import one_voice_at_a_time
@@ -116,7 +117,7 @@ def effects_happen_once(played: Witnessed) -> Iterator[str]:
     )
     for name, times in Counter(run.name for run in played.runs if run.acts).items():
         if times > asked[name]:
-            yield f"{name} was done {times} times, and asked for {asked[name]} times"
+            yield f"{name} was done {counted(times, 'time')}, and asked for {counted(asked[name], 'time')}"
 
 
 # 13

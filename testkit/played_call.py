@@ -19,7 +19,7 @@ from actors.line.ledger import SWITCHBOARD
 from agents.arguments import json_of
 from agents.roster import Roster
 from protocol.audio import BYTES_PER_SECOND
-from protocol.fields import json_or
+from protocol.fields import counted, json_or
 from simulators.deepgram.brain import words_of
 from simulators.speech import synthesise
 from simulators.toml_reader import nearest
@@ -213,7 +213,8 @@ class PlayedCall(Witnessed):
         found = [called for called in every if called.read is not None]
         sent = {key: _sent(value) for key, value in arguments.items()}
         matching = [called for called in found if _has(called, sent)]
-        wanted = f"{name} to be called{f' {times} times' if times is not None else ''}{_with(arguments)}"
+        often = f" {counted(times, 'time')}" if times is not None else ""
+        wanted = f"{name} to be called{often}{_with(arguments)}"
         if every and not found and times != 0:
             told = f"at {every[0].at:.2f} s with {dict(every[0].arguments)}, but not run: {every[0].result}"
             raise self.failure(f"expected {wanted}; it was called {told}", every[0].at)
@@ -261,7 +262,9 @@ class PlayedCall(Witnessed):
         """Expect so many sessions to have been opened again."""
         if self.restarts != count:
             at = self.times(facts.SessionRestarting)
-            raise self.failure(f"expected {count} restarts; there were {self.restarts}", at[0] if at else None)
+            raise self.failure(
+                f"expected {counted(count, 'restart')}; there were {self.restarts}", at[0] if at else None
+            )
         return self
 
     def expect_brief(self, to: str, /, **fields: str) -> Self:

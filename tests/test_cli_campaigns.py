@@ -121,6 +121,12 @@ def test_numbers_are_put_on_the_do_not_call_list_and_taken_off(there: Exchange) 
     assert (run("do-not-call", "remove", LEAD).exit_code, run("do-not-call", "list").output) == (1, "")
 
 
+def test_one_is_told_in_the_singular() -> None:
+    progress = {"numbers": 1, "done": 1, "calling": 0, "waiting": 0, "calls": 1, "outcomes": {}}
+
+    assert lines_of({"name": "spring", "state": "running", "progress": progress}, 1)[1] == "█ 1 of 1 number, 1 call"
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(30, "30 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_what_is_left_is_told_in_words(seconds: float, told: str) -> None:
     progress = {"numbers": 4, "done": 1, "calling": 1, "waiting": 2, "calls": 2, "outcomes": {}, "eta_seconds": seconds}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 from rich.markup import escape
 
+from protocol.fields import counted
 from store.masking import mask
 from store.records import UNANSWERED, CallRecord, FunctionRecord, TransferRecord, TurnRecord, record_from_json
 
@@ -123,8 +124,8 @@ def _usage(record: CallRecord) -> str:
     used = record.usage
     agents = ", ".join(f"{agent} {seconds:.0f} s" for agent, seconds in used.agent_seconds.items()) or "no agent"
     tokens = used.summary_tokens_in + used.summary_tokens_out
-    summaries = f"{used.summaries} summaries" + (f" ({tokens} tokens)" if tokens else "")
-    words = f"{used.spoken_characters} characters spoken; {summaries}"
+    summaries = counted(used.summaries, "summary", "summaries") + (f" ({counted(tokens, 'token')})" if tokens else "")
+    words = f"{counted(used.spoken_characters, 'character')} spoken; {summaries}"
     return f"used: line {record.duration:.0f} s; {agents}; {words}"
 
 

@@ -19,15 +19,21 @@ class Network:
 
     origin: str
     _flows: trio.Event = attrs.field(factory=trio.Event)
+    _flows_back: trio.Event = attrs.field(factory=trio.Event)
     _ends: list[trio.SocketStream] = attrs.field(factory=list)
 
     def stall(self) -> None:
         """Carry nothing from the page any more."""
         self._flows = trio.Event()
 
+    def freeze(self) -> None:
+        """Carry nothing either way, and break nothing."""
+        self._flows, self._flows_back = trio.Event(), trio.Event()
+
     def resume(self) -> None:
         """Carry on."""
         self._flows.set()
+        self._flows_back.set()
 
     async def cut(self) -> None:
         """Break every connection."""
@@ -43,11 +49,10 @@ class Network:
             for source, target in ((page, server), (server, page)):
                 nursery.start_soon(self._pump, source, target, source is page)
 
-    async def _pump(self, source: trio.SocketStream, target: trio.SocketStream, may_stall: bool) -> None:
+    async def _pump(self, source: trio.SocketStream, target: trio.SocketStream, is_of_page: bool) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while part := await source.receive_some(SMALL):
-                if may_stall:
-                    await self._flows.wait()
+                await (self._flows if is_of_page else self._flows_back).wait()
                 await target.send_all(part)
             await target.send_eof()
 

@@ -630,7 +630,7 @@ async def test_a_campaign_is_followed_paused_and_canceled_on_its_page(tmp_path: 
                 card = page.locator("article[data-name=autumn]")
                 trio.from_thread.run(call_one)
                 wait_until(page, lambda: card.locator("progress").get_attribute("value") == "32")
-                assert card.locator("[data-facts]").inner_text().startswith("32 of 50 numbers")
+                assert card.locator("[data-facts]").inner_text().startswith("numbers: 32 of 50")
                 seen = [card.get_attribute("data-state") or ""]
                 card.get_by_role("button", name="Pause").click()
                 wait_until(page, lambda: card.get_attribute("data-state") == "paused")

@@ -57,6 +57,30 @@ async def test_a_caller_who_speaks_silences_the_agent_within_150_ms(tmp_path: Pa
     pytest.fail(f"the agent was heard for {[round(1000 * each) for each in tried]} ms")
 
 
+async def test_a_sentence_that_could_not_be_said_stays_to_be_said_again(tmp_path: Path) -> None:
+    async with talking(tmp_path, typed=True) as there:
+
+        def drive() -> None:
+            with open_browser([PLAYS]) as browser:
+                page = browser.new_page()
+                page.goto(there.origin + PAGE)
+                page.click("#call")
+                wait_text(page, "#status", PHONE_TOLD["connected"])
+                page.route("**/console/phone/say", lambda route: route.fulfill(status=503, json={}))
+                page.fill("#sentence", "Who is this?")
+                page.keyboard.press("Enter")
+                wait_text(page, "#notice", PHONE_TOLD["server_failed"])
+                assert page.input_value("#sentence") == "Who is this?"
+                page.unroute("**/console/phone/say")
+                page.keyboard.press("Enter")
+                wait_until(page, lambda: there.noted("turn_heard") == 1)
+                assert page.input_value("#sentence") == ""
+                page.click("#hang-up")
+                wait_until(page, lambda: len(there.records()) == 1)
+
+        await visit(drive)
+
+
 def address_told(server: "subprocess.Popen[str]") -> str:
     assert server.stdout is not None
     for line in server.stdout:

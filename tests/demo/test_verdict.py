@@ -77,7 +77,7 @@ def test_agents_out_of_order_are_noticed() -> None:
 
 
 def test_unheard_frames_are_counted() -> None:
-    assert shortcomings(SCENARIO, record(unheard=7)) == ("7 frames of the caller's audio were heard by no agent",)
+    assert shortcomings(SCENARIO, record(unheard=7)) == ("heard by no agent: 7 frames of the caller's audio",)
 
 
 def test_other_ending_is_named() -> None:

@@ -24,7 +24,7 @@ from werkzeug.http import parse_cookie
 from setting_values import is_loopback
 from settings import Settings
 from web.calls.context import AppContext
-from web.console.rendering import PHONE_TOLD, render
+from web.console.rendering import PHONE_TOLD, TEXT, message_page, render
 from web.routes.credentials import is_here, is_token
 from web.routes.problems import problem
 from web.sockets.connections import vouch
@@ -150,6 +150,11 @@ def local_path(wanted: str) -> str:
     return wanted if is_path else "/"
 
 
+def _wants_page() -> bool:
+    """Tell whether a browser asks for a page, and not a module of one."""
+    return "text/html" in request.headers.get("accept", "")
+
+
 @attrs.frozen
 class SignInCheck:
     """Lets signed-in operators in; everyone else gets the form."""
@@ -173,6 +178,8 @@ class SignInCheck:
         vouch(request.scope)
         if request.method in _CHANGING and not await self._shows_csrf(session):
             self.context.counts.refused("no_csrf")
+            if _wants_page():
+                return await message_page(403, TEXT["stale"], TEXT["stale_hint"])
             return problem(403, "the request shows no CSRF token", fix="Reload the page and try again.")
         return None
 
@@ -192,7 +199,7 @@ class SignInCheck:
 
     async def _refuse(self) -> Response:
         self.context.counts.refused("no_session")
-        if "text/html" not in request.headers.get("accept", ""):
+        if not _wants_page():
             answer = problem(401, "not signed in", fix="Sign in at /console/sign-in.")
             if self.context.settings.api_token is None and not self.is_own(request.headers, request.host):
                 answer = problem(401, PHONE_TOLD["other_address"], word="other_address", fix=_OPEN_IT_THERE)

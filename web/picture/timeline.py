@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from actors.journal import Entry
+from protocol.fields import counted
 from store.records import OPERATOR
 from web.picture.bands import GUTTER, MARGIN, RAIL_HEIGHT, ROW_HEIGHT, SPEECH_HEIGHT, laid_out
 from web.picture.chart import Chart, MarkKind, read_chart
@@ -106,16 +107,12 @@ def time_map(chart: Chart) -> Mapping[str, object]:
 
 
 def synopsis(chart: Chart) -> str:
-    parts = [f"{chart.duration:.1f} s", _counted(len({*chart.agents} - {OPERATOR}), "agent")]
+    parts = [f"{chart.duration:.1f} s", counted(len({*chart.agents} - {OPERATOR}), "agent")]
     gaps = [milliseconds(handoff.gap) for handoff in chart.handoffs if handoff.gap is not None]
-    parts.append(_counted(len(chart.handoffs), "handoff") + (f" ({', '.join(gaps)})" if gaps else ""))
+    parts.append(counted(len(chart.handoffs), "handoff") + (f" ({', '.join(gaps)})" if gaps else ""))
     for kind in (MarkKind.BARGE_IN, MarkKind.RESTART, MarkKind.CRASH):
         count = sum(mark.kind is kind for mark in chart.marks)
         if count:
-            parts.append(_counted(count, kind.value, plural="crashes" if kind is MarkKind.CRASH else ""))
+            parts.append(counted(count, kind.value, plural="crashes" if kind is MarkKind.CRASH else ""))
     parts.append(f"ended: {chart.outcome}" if chart.outcome else "ended without an outcome")
     return " · ".join(parts)
-
-
-def _counted(count: int, noun: str, plural: str = "") -> str:
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -47,10 +47,10 @@ async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None
     alone = [(await visitor.ask("GET", f"{CAMPAIGNS_PAGE}?name={name}")).text for name in ("spring", "autumn")]
 
     assert '<progress max="3" value="2"' in page
-    assert "2 of 3 numbers · " in page
+    assert "numbers: 2 of 3 · " in page
     assert "<li>busy <b>1</b></li><li>completed <b>1</b></li>" in page
     assert (
-        "mon, tue, wed, thu, fri 09:00-20:00 by the callee&#39;s clock; 60 calls a minute; 3 to a number at most"
+        "mon, tue, wed, thu, fri 09:00-20:00 by the callee&#39;s clock; calls: 60 a minute, 3 to a number at most"
         in page
     )
     assert buttons(page) == ["pause", "cancel"]

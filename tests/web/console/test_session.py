@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from tests.web.console.visitors import CONSOLE, Visitor, signed_in, target_of
-from tests.web.fakes import API_TOKEN, ORIGIN, at_home, exchange, record, settings
+from tests.web.fakes import API_TOKEN, CALL_SID, ORIGIN, at_home, exchange, record, settings
+from web.console.rendering import TEXT
 from web.console.session import CSRF_FIELD, LIFETIME, Sessions, is_own_request, local_path
 
 HERE = "http://127.0.0.1:8000"
@@ -98,6 +99,22 @@ async def test_a_csrf_token_is_good_for_its_own_session_only(autojump_clock: Moc
     one.csrf, other.csrf = other.csrf, one.csrf
 
     assert (await one.send("/console/sign-out")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "says"),
+    [("text/html", "text/html; charset=utf-8", TEXT["stale_hint"]), ("*/*", "application/json", "CSRF")],
+    ids=["a form", "a module"],
+)
+async def test_a_form_of_another_session_is_answered_with_a_page(
+    accept: str, content_type: str, says: str, autojump_clock: MockClock
+) -> None:
+    """One signs out and in again in one tab, and sends a form of the other."""
+    visitor = signed_in(exchange())
+    visitor.csrf, visitor.headers["Accept"] = "another", accept
+    answer = await visitor.send(f"/console/calls/{CALL_SID}/erase")
+
+    assert (answer.status_code, answer.headers["content-type"], says in answer.text) == (403, content_type, True)
 
 
 async def test_signing_out_ends_the_session_in_the_browser(autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@ import { DECODED, RATE } from "./phone/ulaw.js";
 
 const STEP = 800;
 const AHEAD = 0.15;
+const MOST_AHEAD = 1; // seconds: what comes late, behind a network that stood still, is left out beyond this
 
 export class Listener {
   constructor(address, onChange, onRefused) {
@@ -48,6 +49,7 @@ export class Listener {
       let used = 0;
       for (; bytes.length - used >= 2 * STEP; used += 2 * STEP) {
         next = Math.max(next, context.currentTime + AHEAD);
+        if (next > context.currentTime + MOST_AHEAD) continue;
         this.playStep(bytes.subarray(used, used + 2 * STEP), context, next);
         next += STEP / RATE;
       }

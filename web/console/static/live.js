@@ -4,6 +4,7 @@ import { Conversation, add, shown, stayAtEnd } from "./conversation.js";
 import { Listener } from "./listen.js";
 
 const RENEW_MS = 3000;
+const QUIET_MS = 5000; // without `now`, which comes four times a second: the network carries nothing
 const call = document.getElementById("call");
 const words = JSON.parse(call.dataset.words);
 const deadlines = JSON.parse(call.dataset.deadlines);
@@ -160,17 +161,30 @@ async function renew() {
 }
 
 let wasOpen = false;
-function connect() {
+function connect(again = false) {
   const events = new EventSource(`${call.dataset.base}/events`);
+  let quiet = 0;
+  const beat = () => {
+    clearTimeout(quiet);
+    quiet = setTimeout(connectAgain, QUIET_MS, events);
+  };
+  if (again) {
+    beat();
+    events.addEventListener("open", begin, { once: true }); // it is told all of the call
+  }
   events.addEventListener("open", () => {
     wasOpen = true;
     say(words.connected);
   });
   events.addEventListener("reset", begin);
   events.addEventListener("fact", (event) => onFact(JSON.parse(event.data)));
-  events.addEventListener("now", (event) => onNow(JSON.parse(event.data)));
-  events.addEventListener("missing", (event) => add(byId("journal"), `${JSON.parse(event.data).count} ${words.missing}`));
+  events.addEventListener("now", (event) => {
+    beat();
+    onNow(JSON.parse(event.data));
+  });
+  events.addEventListener("missing", (event) => add(byId("journal"), `${words.missing} ${JSON.parse(event.data).count}`));
   events.addEventListener("over", () => {
+    clearTimeout(quiet);
     events.close();
     listener.stop();
     say(words.over);
@@ -180,8 +194,18 @@ function connect() {
     const { worker } = call.dataset, never = wasOpen ? words.lost : words.ringing;
     const closed = worker ? `${words.out_of_reach} ${worker}` : never;
     say(events.readyState === EventSource.CLOSED ? closed : words.lost);
-    if (events.readyState === EventSource.CLOSED) setTimeout(renew, RENEW_MS);
+    if (events.readyState !== EventSource.CLOSED) return;
+    clearTimeout(quiet);
+    setTimeout(renew, RENEW_MS);
   });
+}
+
+// A connection that carries nothing more may be open for many minutes, for the browser.
+function connectAgain(events) {
+  events.close();
+  listener.stop();
+  say(words.lost);
+  connect(true);
 }
 
 const button = byId("listen");

@@ -17,10 +17,11 @@ async function post(path, fields, headers = {}) {
 }
 
 async function send(command, fields) {
-  const [told, { status }] = await post(command, fields, { "Idempotency-Key": crypto.randomUUID() });
+  const [told, { ok, status }] = await post(command, fields, { "Idempotency-Key": crypto.randomUUID() });
   const problems = (told.problems ?? []).map((one) => `${one.field} ${one.problem}. ${one.fix}`);
   const plainly = status === 202 ? words.ending : words.done; // the end of a call comes after its answer
-  return [words[told.outcome] ?? told.error ?? plainly, ...problems, told.why || ""].filter((text) => text).join(" — ");
+  const said = [words[told.outcome] ?? told.error ?? plainly, ...problems, told.why, told.fix];
+  return [said.filter((text) => text).join(" — "), ok];
 }
 
 for (const form of section.querySelectorAll("form")) {
@@ -32,8 +33,9 @@ for (const form of section.querySelectorAll("form")) {
     button.disabled = true;
     tell(command, words.asking);
     try {
-      tell(command, await send(command, fields));
-      if (form.querySelector("input[name=text]")) form.reset();
+      const [said, ok] = await send(command, fields);
+      tell(command, said);
+      if (ok && form.querySelector("input[name=text]")) form.reset(); // what was refused stays, to be sent again
     } catch {
       tell(command, words.lost);
     } finally {

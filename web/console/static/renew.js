@@ -1,4 +1,6 @@
 // A part of a page that is asked for again every few seconds, and not while the page is hidden.
+const PATIENCE_MS = 10_000; // for an answer: a network that carries nothing breaks no connection
+const away = document.getElementById("away");
 
 /**
  * Hand the document at `address()`, if it names one, to `show`, and so on every `every` milliseconds; each wait is
@@ -13,6 +15,7 @@ export function renew(address, every, show, slowest = every, wait = every) {
   }
   ask(wanted, (told) => {
     again(wait, Math.min(1.5 * wait, slowest)); // where the server is away, or tells what cannot be shown, the next try tells
+    away.hidden = told !== null;
     if (told !== null) show(told);
   });
 }
@@ -26,6 +29,7 @@ export function ask(address, show) {
     show(asked.status === 200 ? asked.response : null);
   });
   asked.open("GET", address);
+  asked.timeout = PATIENCE_MS;
   asked.send();
 }
 

@@ -141,14 +141,17 @@ function show(name, level) {
   find(name).value = Math.sqrt(levels[name]); // as loud as it sounds
 }
 
+/** Say a sentence; return whether it could be. */
 async function speak(sentence) {
   warn("");
   try {
     const answer = await post("/console/phone/say", { text: sentence });
     phone?.say(new Uint8Array(await answer.arrayBuffer()));
+    return true;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     warn(error.word);
+    return false;
   }
 }
 
@@ -207,10 +210,11 @@ find("mute")?.addEventListener("click", ({ currentTarget: button }) => {
 });
 find("microphone")?.addEventListener("change", changeMicrophone);
 find("loudspeaker").addEventListener("change", ({ currentTarget: list }) => phone?.hearOn(list.value));
-find("type")?.addEventListener("submit", (event) => {
+find("type")?.addEventListener("submit", async (event) => {
   event.preventDefault();
-  speak(find("sentence").value);
-  find("sentence").value = "";
+  const field = find("sentence"), sentence = field.value;
+  field.value = "";
+  if (!(await speak(sentence)) && field.value === "") field.value = sentence; // to be said again
 });
 for (const line of document.querySelectorAll(".line")) {
   line.addEventListener("click", () => {
