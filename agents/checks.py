@@ -44,6 +44,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MOST_FUNCTIONS: Final = 128
 """Of one request to OpenAI's LLMs: learn.microsoft.com/azure/ai-services/openai/quotas-limits."""
+_PRESS_LIMIT: Final = 300
+"""Escaped in an address it stands in a document for Twilio, of 4,000 characters: twilio.com/docs/api/errors/32018."""
 _BLANKS: Final = frozenset({"name", "topic"})
 _NO_HUMAN: Final = (
     "nobody can be reached: set TRANSFER_PHONE_NUMBER (or FALLBACK_PHONE_NUMBER), give transfer_to_human a number, or "
@@ -121,9 +123,9 @@ def _plain(field: str, text: str) -> Found:
 
 
 def _length(field: str, text: str) -> Found:
-    if (length := len(text.strip())) > SPOKEN_LIMIT:
-        cut = f"shorten it by {length - SPOKEN_LIMIT}"
-        yield field, f"is {length} characters, and Deepgram speaks no more than {SPOKEN_LIMIT} at once: {cut}"
+    takes, most = ("an address takes", _PRESS_LIMIT) if "press_to_take" in field else ("Deepgram speaks", SPOKEN_LIMIT)
+    if (length := len(text.strip())) > most:
+        yield field, f"is {length} characters, and {takes} {most} at most: shorten it by {length - most}"
 
 
 def _phrases(field: str, phrases: Iterable[str], ours: Sentences = ENGLISH) -> Found:

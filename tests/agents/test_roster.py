@@ -291,12 +291,16 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"inbound_greeting": "🙂"}, "inbound_greeting: '🙂' has no word in it"),
         ({"welcome_back": "?"}, "welcome_back: '?' has no word in it"),
         ({"sentences": Sentences(still_there="…")}, "sentences.still_there: '…' has no word in it"),
-        ({"greeting": "a" * 2001}, "greeting: is 2001 characters, and Deepgram speaks no more than 2000 at once"),
+        ({"greeting": "a" * 2001}, "greeting: is 2001 characters, and Deepgram speaks 2000 at most"),
         ({"inbound_greeting": f"{{name}} {'b' * 2000}\nHi."}, "inbound_greeting: is 2007 characters, and Deepgram"),
-        ({"welcome_back": "a" * 2001}, "welcome_back: is 2001 characters, and Deepgram speaks no more than 2000"),
+        ({"welcome_back": "a" * 2001}, "welcome_back: is 2001 characters, and Deepgram speaks 2000 at most"),
         (
             {"sentences": Sentences(closing="Bye now. " * 223)},
-            "sentences.closing: is 2006 characters, and Deepgram speaks no more than 2000 at once: shorten it by 6",
+            "sentences.closing: is 2006 characters, and Deepgram speaks 2000 at most: shorten it by 6",
+        ),
+        (
+            {"sentences": Sentences(press_to_take="一" * 301)},
+            "sentences.press_to_take: is 301 characters, and an address takes 300 at most: shorten it by 1",
         ),
         ({"sentences": Sentences(farewells=("tschüss", ""))}, "sentences.farewells: '' has no word in it: nobody says"),
         (
