@@ -25,7 +25,9 @@ from cli_live import COMMANDS
 from cli_people import export, forget, kept, migrate, webhooks
 from cli_shared import client_at, environment_here, err, fail, out, print_lines, run_or_fail, settings_here
 from cli_testing import new, probe, replay
-from settings import Settings
+from model_settings import AGENTS
+from setting_reader import SettingsError, read_one
+from settings import Settings, environment
 from web.clients.operator import Operator, OperatorError
 from web.worker.logs import configure_logs
 
@@ -181,10 +183,16 @@ def simulate(  # noqa: PLR0917 - one for each option
 @commands.command()
 def check() -> None:
     """Check every service in both directions, without placing a call."""
-    from agents.roster import RosterError
+    from agents.roster import RosterError, roster_from
     from web.checkup import check_everything
 
-    settings = settings_here()
+    try:
+        settings = settings_here()
+    except typer.Exit:  # what is wrong with the agents is told along with it
+        with suppress(SettingsError):
+            names = read_one(environment(), AGENTS)
+            run_or_fail(lambda: roster_from(names, human=True), RosterError, says="\nAnd the agents: {}", status=2)
+        raise
     findings = run_or_fail(lambda: trio.run(check_everything, settings), RosterError, says="Cannot check: {}")
     for subject, finding in findings.items():
         print_lines(f"{'ok ' if finding.well else 'NOT'}  {subject}: {finding.says}")

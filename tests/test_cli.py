@@ -465,6 +465,20 @@ def test_a_setting_that_is_misspelt_is_told_by_every_command_that_reads_settings
     assert "THINK_PROVIDR is no setting, and nothing reads it. Did you mean THINK_PROVIDER?" in done.output
 
 
+@pytest.mark.parametrize(
+    ("agents", "told"), [("nowhere.agents", "And the agents: nowhere.agents: import:"), ("agents", "")]
+)
+def test_a_check_without_keys_says_what_is_wrong_with_the_agents_as_well(
+    agents: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEEPGRAM_API_KEY")
+    monkeypatch.setenv("AGENTS", agents)
+    done = run("check")
+
+    assert (done.exit_code, "DEEPGRAM_API_KEY is missing" in done.output) == (2, True)
+    assert ("And the agents" in done.output, told in done.output) == (bool(told), True)
+
+
 def test_a_check_of_agents_that_cannot_take_calls_says_what_is_wrong_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Settings) -> None:
         raise RosterError([RosterProblem("agents/billing.py", "voice", "is empty")])
