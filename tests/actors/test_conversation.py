@@ -1,6 +1,7 @@
 """What the next agent, or a restarted one, is told of the call so far."""
 
 import attrs
+import pytest
 
 from actors.line.reply import Reply
 from actors.record.conversation import Conversation, Stretch
@@ -173,6 +174,25 @@ def test_words_of_the_callers_before_they_have_heard_of_it_ask_for_nothing_anew(
     assert talk.earlier_answer(CALL.name, CALL.arguments) is None
 
 
+@pytest.mark.parametrize(
+    ("more", "played", "is_heard"),
+    [("", 12_000, False), ("It is noted.", 8_000, False), ("It is noted.", 12_000, True)],
+)
+def test_a_sentence_that_still_came_when_a_function_was_answered_says_nothing_of_it(
+    more: str, played: int, is_heard: bool
+) -> None:
+    reply = Reply("qualifier", 1, 0.0, received=8_000, played=4_000)
+    reply.add_text("Let me note that.")
+    talk = conversation("Five.", reply, CALL)
+
+    if more:
+        reply.add_text(more)
+    reply.received, reply.played = 16_000, played
+    talk.add_caller("Please.")
+
+    assert talk.earlier_answer(CALL.name, CALL.arguments) == (None if is_heard else CALL.response)
+
+
 def test_of_two_functions_the_one_is_run_again_that_the_caller_has_heard_of() -> None:
     other = attrs.evolve(CALL, name="schedule_followup")
     talk = conversation("Five.", CALL, said("qualifier", "Thank you."), other, "And on Tuesday.")
@@ -194,6 +214,16 @@ def test_work_that_goes_on_while_the_caller_speaks_is_known_to_be_broken_off_whe
     talk.add_reply(said("qualifier", "I do not know whether it is booked."))
     talk.add_caller("Then do it again, please.", session=2)
     assert not talk.is_broken_off(CALL.name, CALL.arguments, 2)
+
+
+def test_work_that_its_session_is_still_at_is_known_to_be_broken_off_though_the_caller_has_heard_words_since() -> None:
+    talk = conversation("Five.")
+    talk.begin_function(CALL.name, CALL.arguments, 1)
+
+    talk.add_reply(said("qualifier", "One moment."))
+    talk.add_caller("Hello?", session=1)
+
+    assert talk.is_broken_off(CALL.name, CALL.arguments, 2)
 
 
 def test_a_function_that_failed_may_be_tried_again() -> None:
