@@ -226,6 +226,16 @@ def test_work_that_its_session_is_still_at_is_known_to_be_broken_off_though_the_
     assert talk.is_broken_off(CALL.name, CALL.arguments, 2)
 
 
+def test_what_was_done_on_an_earlier_stream_is_done_again_for_another_turn() -> None:
+    talk = conversation("Five.")
+    talk.recall_work(CALL.name, CALL.arguments, CALL.response)
+    before = talk.earlier_answer(CALL.name, CALL.arguments)
+
+    talk.add_caller("Five, I said.")
+
+    assert (before, talk.earlier_answer(CALL.name, CALL.arguments)) == (CALL.response, None)
+
+
 def test_a_function_that_failed_may_be_tried_again() -> None:
     talk = conversation("Five.")
 
