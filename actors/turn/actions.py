@@ -106,7 +106,8 @@ class Actions(TurnState):
         """Nobody has spoken: resume the reply that was cut, or have the lost turn answered."""
         self.wait_anew()  # nobody could speak into it
         if self.aside is SpeechKind.ANSWER:
-            if self.at.resumed < self.at.cut <= self.at.resumed + self.deadlines.goodbye_onset:
+            onset = self.deadlines.goodbye_onset
+            if self.at.resumed < self.at.cut <= self.at.resumed + onset and self.at.voiced <= self.at.cut + onset:
                 self.hears_itself = True  # what was resumed was cut at once, and by no words: the line carries it back
             self._resume()
         self.forget()

@@ -321,19 +321,20 @@ def test_an_echo_is_one_though_keys_were_told_since() -> None:
     assert (turn.debt, turn.last_turn) == (Debt.OWED, "")
 
 
-@pytest.mark.parametrize(("later", "is_echo"), [(0.2, True), (1.2, False)])
+@pytest.mark.parametrize(("later", "length", "is_echo"), [(0.2, 0.5, True), (1.2, 0.5, False), (0.2, 1.5, False)])
 def test_a_line_that_cuts_at_once_what_was_resumed_and_carries_no_words_carries_the_agent_back(
-    later: float, is_echo: bool
+    later: float, length: float, is_echo: bool
 ) -> None:
     """A speaker phone: each piece of the reply would come back, and be heard as the next start of speech."""
 
-    def sounds(at: float) -> list[Step]:
-        return [(at, Signal.VOICE_BEGAN), (at + 0.1, Signal.CALLER_STARTED_SPEAKING), (at + 0.5, VoiceEnded(at + 0.5))]
+    def sounds(at: float, until: float) -> list[Step]:
+        return [(at, Signal.VOICE_BEGAN), (at + 0.1, Signal.CALLER_STARTED_SPEAKING), (until, VoiceEnded(until))]
 
-    again = 3.5 + 0.5 + POLICY.deadlines.false_start + later
-    third = again + 0.5 + POLICY.deadlines.false_start + 0.2
+    again = 4 + POLICY.deadlines.false_start + later
+    third = again + length + POLICY.deadlines.false_start + 0.2
+    steps = [*sounds(3.5, 4), *sounds(again, again + length), *sounds(third, third + 0.5)]
 
-    got = seen(*reply(3, LONG, played=30)[:3], *sounds(3.5), *sounds(again), *sounds(third), until=third + 1)
+    got = seen(*reply(3, LONG, played=30)[:3], *steps, until=third + 1)
 
     assert effects_of(got) == [*2 * [Aside.CUT, Aside.RESUME], *([] if is_echo else [Aside.CUT])]
 
