@@ -20,7 +20,8 @@ _MARKS: Final = "?？؟⸮‽⁇⁈⁉﹖፧꘏꛷\u037e"
 """The question marks of all scripts, but the Armenian one, which stands in a word, and the Greek `;`."""
 _INNER: Final = r"(?<=\b\w)\.(?=\w\b)|(?<=\d)\.(?=\d)"
 """A point that ends no sentence: of "a.m." and of 9.30."""
-_SENTENCE: Final = re.compile(rf"(?:[^.!;。！।{_MARKS}]+|{_INNER})+[.!;。！।{_MARKS}]*")
+_ENDS: Final = f".!;。｡！।۔։။។{_MARKS}"
+_SENTENCE: Final = re.compile(rf"(?:[^{_ENDS}]+|{_INNER})+[{_ENDS}]*")
 _QUESTION: Final = re.compile(rf"(?:[{_MARKS}]|(?<=[Ͱ-Ͽἀ-῿]);|՞\w*)\W*$")
 _LONGEST_END: Final = 100
 """Characters among which the mark of a question is looked for: a word, and what may stand behind it."""

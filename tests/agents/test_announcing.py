@@ -330,6 +330,11 @@ def test_whether_a_text_without_an_end_is_a_question_is_known_at_once(text: str)
     assert process_time() - began < 0.5
 
 
+@pytest.mark.parametrize("end", ["。", "｡", "！", "।", "۔", "։", "။", "។"])
+def test_what_is_announced_before_a_question_is_announced_in_any_script(end: str) -> None:
+    assert names(f"I'll put you through{end} ありますか？") == ["handoff_to_next_agent"]
+
+
 @pytest.mark.parametrize("question", ["お繋ぎしますか？I'll put you through", "هل أحولك؟ I'll put you through"])
 def test_a_sentence_ends_with_the_mark_of_its_script(question: str) -> None:
     assert names(f"{question}.") == ["handoff_to_next_agent"]

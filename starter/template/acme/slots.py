@@ -31,9 +31,10 @@ async def find_slots(arguments: SlotArguments, context: CallContext) -> Outcome:
     try:
         answer = await context.http.get(f"{context.env['ACME_URL']}/slots", params={"day": day})
         answer.raise_for_status()
-    except httpx.HTTPError as error:
+        slots = answer.json()
+    except (httpx.HTTPError, ValueError) as error:  # no answer, or one that is no JSON
         raise FunctionFailed("The slots cannot be looked up now.", type(error).__name__) from error
-    return Answer(answer.json(), facts={"preferences": f"delivery on {day}"})
+    return Answer(slots, facts={"preferences": f"delivery on {day}"})
 
 
 FIND_SLOTS = FunctionSpec(
