@@ -30,6 +30,8 @@ from agents.spec import AgentSpec
 _REST = 0.01
 _JUST_NOW = 1.0
 """Seconds in which a service that hears the caller reports something (Deepgram reference, section 4)."""
+_PROOF, _ASKED = 0.25, 0.5
+"""Of `silent_service`, behind a sound: from when on a message shows that the service is there, and when it is asked."""
 _NO_LEAD = 0.3
 """Seconds for which a line must be quiet that agent audio reaches no faster than it is played."""
 
@@ -67,8 +69,8 @@ class SessionOnFloor(Protocol):
         ...
 
     @property
-    def unanswered_since(self) -> float:
-        """Since when (trio time) its service has neither answered a ping nor said anything; infinity: it has."""
+    def last_sign(self) -> float:
+        """When (trio time) its service last sent anything or answered a ping; infinity: that is not known."""
         ...
 
     @property
@@ -124,6 +126,9 @@ class TurnDriver:
     _due: float = attrs.field(default=-math.inf, init=False)
     """Until when `run` sleeps."""
     _has_no_lead: bool = attrs.field(default=False, init=False)
+    _asked: int = attrs.field(default=0, init=False)
+    """The number of the session whose service was last asked whether it is there, and when (trio time)."""
+    _asked_at: float = attrs.field(default=-math.inf, init=False)
 
     # Events
 
@@ -168,8 +173,6 @@ class TurnDriver:
             start, end = (self.journal.started + at for at in spoke)
             session, word = self.session, self.turn.policy.deadlines.shortest_word
             deaf = session is not None and end - start >= word and session.last_heard < end and session.reads_tape
-            if session is not None:
-                session.ask_service()
             self.put(VoiceEnded(end, deaf))
         elif is_voiced and not self.turn.is_loud:
             self.put(Signal.VOICE_BEGAN)
@@ -216,14 +219,14 @@ class TurnDriver:
             elif now >= self.turn.deadline():
                 self.put(Signal.SERVICE_THERE if self._is_service_there() else Signal.TIME_PASSED)
             elif now >= self._silent_at():
-                self.put(Signal.SERVICE_SILENT)
+                self._ask_service(now)
             if self.turn.deadline() <= trio.current_time():
                 await trio.sleep(_REST)  # a rule that is due again at once must not keep the other calls waiting
 
     def _look(self) -> float:
         """Return when something is due: if ours sounds and that is later, audio comes no faster than it is played."""
-        if self.turn.sounding and self._next_due() > trio.current_time():
-            self._has_no_lead = True
+        if self.turn.sounding and not self._has_no_lead:
+            self._has_no_lead = self._next_due() > trio.current_time()
         self._due = self._next_due()
         return self._due
 
@@ -236,11 +239,34 @@ class TurnDriver:
         return min(self.turn.deadline(), self._all_played_at(), self._silent_at())
 
     def _silent_at(self) -> float:
-        """Return when the service is gone, if nothing comes of it until then."""
-        since = self.turn.minds_silence_since
-        if self.session is None or since == math.inf:
+        """Return when the service is to be asked whether it is there, or is gone, if nothing comes of it until then.
+
+        It is asked only if it has said nothing by then: most sounds are words, and are answered sooner.
+        """
+        since, patience = self.turn.minds_silence_since, self.turn.policy.deadlines.silent_service
+        if self.session is None or since == math.inf or self.session.last_sign > self._proof_from:
             return math.inf
-        return max(since, self.session.unanswered_since) + self.turn.policy.deadlines.silent_service
+        if self._was_asked(self.session):
+            return max(since + patience, self._asked_at + _ASKED * patience)
+        return since + _ASKED * patience
+
+    @property
+    def _proof_from(self) -> float:
+        """Since when a message shows that the service is there; one that hears the caller says so as they begin."""
+        late = 0.0 if self.turn.is_loud else _PROOF * self.turn.policy.deadlines.silent_service
+        return self.turn.minds_silence_since + late
+
+    def _was_asked(self, session: SessionOnFloor) -> bool:
+        """Tell whether this session's service was asked so late that its answer shows anything."""
+        return self._asked == session.number and self._asked_at > self._proof_from
+
+    def _ask_service(self, now: float) -> None:
+        """Ask the service whether it is there; if it was asked behind this sound, it is gone."""
+        if self.session is None or self._was_asked(self.session):
+            self.put(Signal.SERVICE_SILENT)
+        else:
+            self._asked, self._asked_at = self.session.number, now
+            self.session.ask_service()
 
     def _all_played_at(self) -> float:
         late = _NO_LEAD if self._has_no_lead and not self.ledger.is_whole else 0.0

@@ -80,8 +80,8 @@ class PacedWebSocket(WebSocket, Protocol):
         """Ask whether the peer is there, unless that would mean to wait."""
 
     @property
-    def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does."""
+    def answered(self) -> float:
+        """When (trio time) the peer last answered a ping; infinity: that is not known."""
         ...
 
 
@@ -103,7 +103,7 @@ class UnpacedSocket:
         """Ask nothing: an answer would not be told of."""
 
     @property
-    def unanswered_since(self) -> float:
+    def answered(self) -> float:
         return math.inf
 
 

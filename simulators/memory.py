@@ -77,7 +77,8 @@ class MemoryWebSocket:
     """What its reader has asked to `gather` last, in seconds."""
     answers_pings: bool = attrs.field(default=True, init=False)
     """Whether this end answers pings."""
-    _pinged: float = attrs.field(default=math.inf, init=False)
+    _is_pinged: bool = attrs.field(default=False, init=False)
+    _answered: float = attrs.field(default=-math.inf, init=False)
     _peer: MemoryWebSocket | None = attrs.field(default=None, init=False, repr=False)
     _over: CloseReason | None = attrs.field(default=None, init=False)
     """Why nothing can be sent any more."""
@@ -142,18 +143,14 @@ class MemoryWebSocket:
 
     def ping(self) -> None:
         """Ask whether the other end is there."""
-        self._pinged = min(self._pinged, trio.current_time())
-        self._take_answer()
+        self._is_pinged = True
 
     @property
-    def unanswered_since(self) -> float:
-        """Since when a ping waits for its answer; infinity: none does."""
-        self._take_answer()
-        return self._pinged
-
-    def _take_answer(self) -> None:
-        if self._pinged < math.inf and self._peer is not None and self._peer.answers_pings:
-            self._pinged = math.inf
+    def answered(self) -> float:
+        """When (trio time) the other end last answered a ping; it answers the last one as soon as it answers any."""
+        if self._is_pinged and self._peer is not None and self._peer.answers_pings:
+            self._is_pinged, self._answered = False, trio.current_time()
+        return self._answered
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message; blocks while the other end's buffer is full.

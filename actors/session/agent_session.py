@@ -124,8 +124,8 @@ class AgentSession:
         return self._reader is not None and not self._reader.is_held
 
     @property
-    def unanswered_since(self) -> float:
-        return math.inf if self._wire is None else max(self._wire.socket.unanswered_since, self._wire.last_heard)
+    def last_sign(self) -> float:
+        return math.inf if self._wire is None else max(self._wire.socket.answered, self._wire.last_heard)
 
     def ask_service(self) -> None:
         """Ask the service whether it is there: it answers a ping, whether it has heard anything or not (RFC 6455)."""

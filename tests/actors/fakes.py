@@ -356,12 +356,13 @@ class Speaker:
     agent: AgentSpec = attrs.field(factory=lambda: ROSTER.agents["first"])
     last_heard: float = 0.0
     reads_tape: bool = True
-    unanswered_since: float = inf
+    last_sign: float = inf
     number: int = 1
     cursor: int = 0
     voice: Voice = attrs.field(factory=lambda: Voice("first"))
     amended: int = 0
     performed: list[ForSession] = attrs.field(factory=list)
+    asked: list[float] = attrs.field(factory=list)
 
     def perform(self, effect: ForSession) -> None:
         self.performed.append(effect)
@@ -370,7 +371,8 @@ class Speaker:
         """Know what there is to know."""
 
     def ask_service(self) -> None:
-        """Ask nobody: there is no service."""
+        """Note when it was to ask: there is no service."""
+        self.asked.append(trio.current_time())
 
     def listen_closely(self) -> None:
         """Do nothing: there is no service."""

@@ -57,7 +57,7 @@ class Gone:
         pass
 
     @property
-    def unanswered_since(self) -> float:
+    def answered(self) -> float:
         return math.inf
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:

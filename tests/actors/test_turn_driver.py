@@ -1,6 +1,7 @@
 """The driver alone: when it tells the turn what, and what it does at once."""
 
 import math
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -11,7 +12,7 @@ from actors.facts import CallClosing, SilenceMet
 from actors.line.reply import SendAudio, Voice
 from actors.policy import CallPolicy
 from actors.turn.effects import Effect, EndConversation, Gate
-from actors.turn.events import AgentSaid, CloseAsked, Event, FloorGiven, Signal, VoiceEnded, kind_of
+from actors.turn.events import AgentSaid, CallerSaid, CloseAsked, Event, FloorGiven, Signal, VoiceEnded, kind_of
 from actors.turn.machine import Turn
 from actors.turn.state import Debt
 from actors.turn_driver import Clips, TurnDriver
@@ -214,17 +215,130 @@ async def test_where_nobody_says_the_last_sentence_the_line_has_to(autojump_cloc
     assert trio.current_time() == POLICY.deadlines.closing
 
 
+def answers(speaker: Speaker) -> None:
+    speaker.last_sign = trio.current_time()
+
+
+def is_another(speaker: Speaker) -> None:
+    """Its session took the floor from one that was asked, and has heard from its service before the sound only."""
+    speaker.number += 1
+
+
+@pytest.mark.parametrize(
+    ("at", "happens", "asked", "is_gone"),
+    [
+        (9.0, answers, [1.0], True),
+        (0.4, answers, [1.0], True),  # it may have died since, before it could answer anything
+        (0.7, answers, [], False),
+        (1.7, answers, [1.0], False),
+        (1.7, is_another, [1.0, 1.72], True),
+    ],
+)
+async def test_a_service_is_asked_only_if_it_has_said_nothing_a_second_behind_a_sound(
+    at: float, happens: Callable[[Speaker], None], asked: list[float], *, is_gone: bool, autojump_clock: MockClock
+) -> None:
+    _, turn, speaker = driver()
+    speaker.last_sign = -math.inf
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        turn.put(Signal.VOICE_BEGAN)
+        turn.put(VoiceEnded(trio.current_time()))
+        began = trio.current_time()
+        await trio.sleep(at)
+        happens(speaker)
+        turn.wake()
+        await trio.sleep(4)
+        nursery.cancel_scope.cancel()
+
+    assert [moment - began for moment in speaker.asked] == pytest.approx(asked, abs=0.03)
+    assert bool(turn.turn.times_silent) is is_gone
+
+
+async def test_a_service_that_was_asked_in_the_middle_of_a_sound_is_asked_behind_it_again(
+    autojump_clock: MockClock,
+) -> None:
+    _, turn, speaker = driver()
+    speaker.last_sign = -math.inf
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        began = trio.current_time()
+        turn.put(Signal.VOICE_BEGAN)
+        for seconds in (1.05, 0.9):
+            await trio.sleep(seconds)
+            answers(speaker)
+            turn.put(VoiceEnded(began + 0.9))
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+
+    assert [moment - began for moment in speaker.asked] == pytest.approx([1.0, 1.9], abs=0.03)
+    assert not turn.turn.times_silent
+
+
+@pytest.mark.parametrize(("heard", "asked"), [(0.2, []), (-0.2, [1.0])])
+async def test_a_service_that_hears_the_caller_is_not_asked_while_they_speak(
+    heard: float, asked: list[float], autojump_clock: MockClock
+) -> None:
+    _, turn, speaker = driver()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        turn.put(Signal.VOICE_BEGAN)
+        began = trio.current_time()
+        speaker.last_sign = began + heard
+        await trio.sleep(1.5)
+        nursery.cancel_scope.cancel()
+
+    assert [moment - began for moment in speaker.asked] == pytest.approx(asked, abs=0.03)
+
+
+async def test_a_service_that_is_asked_late_has_a_second_to_answer(autojump_clock: MockClock) -> None:
+    _, turn, speaker = driver()
+    speaker.last_sign = -math.inf
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        turn.put(Signal.VOICE_BEGAN)
+        turn.put(VoiceEnded(trio.current_time()))
+        await trio.sleep(1.7)
+        is_another(speaker)
+        turn.wake()
+        await trio.sleep(0.9)
+        answers(speaker)
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+
+    assert len(speaker.asked) == 2
+    assert not turn.turn.times_silent
+
+
+async def test_the_caller_that_is_understood_has_no_service_asked(autojump_clock: MockClock) -> None:
+    _, turn, speaker = driver()
+    speaker.last_sign = -math.inf
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn.run)
+        turn.put(FloorGiven(owes=False))
+        turn.put(Signal.VOICE_BEGAN)
+        turn.put(VoiceEnded(trio.current_time()))
+        turn.put(CallerSaid("Yes."))
+        await trio.sleep(3)
+        nursery.cancel_scope.cancel()
+
+    assert not speaker.asked
+
+
 async def test_a_service_that_answers_a_ping_late_is_no_line_without_a_lead(autojump_clock: MockClock) -> None:
     watched, turn, speaker = driver()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn.run)
         turn.put(FloorGiven(owes=False))
-        speaker.unanswered_since = trio.current_time()
+        speaker.last_sign = trio.current_time()
         turn.put(Signal.VOICE_BEGAN)
         turn.put(VoiceEnded(trio.current_time()))
-        await trio.sleep(1)
-        speaker.unanswered_since = math.inf
-        await trio.sleep(2)
+        await trio.sleep(1.5)
+        speaker.last_sign = trio.current_time()
+        await trio.sleep(1.5)
         voice = Voice(speaker.agent.name)
         watched.state.ledger.grant(voice)
         turn.put_audio(voice, words(0.4).data)

@@ -1,8 +1,8 @@
 """A service that falls silent while its socket stays open (promise 4).
 
 A caller's short word is no proof that a service hears nothing, and nothing that it sends in the caller's turn is due.
-So it is pinged behind each sound of theirs: a peer answers a ping whatever it hears (RFC 6455, section 5.5.2), and
-Deepgram has clients ping it (deepgram-python-sdk issue 618).
+So it is pinged behind a sound of theirs of which it says nothing: a peer answers a ping whatever it hears (RFC 6455,
+section 5.5.2), and Deepgram has clients ping it (deepgram-python-sdk issue 618).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -61,8 +61,7 @@ class FrameStream(OpenSocket):
     _next_read: float | None = attrs.field(default=None, init=False)
     """Between which two ticks that is to be, if `gather` was told exactly."""
     _deliver: Take | None = attrs.field(default=None, init=False)
-    _pinged: float = attrs.field(default=math.inf, init=False)
-    """When (trio time) a ping was sent that waits for its answer."""
+    _answered: float = attrs.field(default=-math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._socket = socket_below(self._stream)
@@ -130,7 +129,7 @@ class FrameStream(OpenSocket):
             self._gone = received
             await self.close(received.code, received.reason)
         else:
-            self._pinged = math.inf
+            self._answered = self._now()
 
     def _take(self, data: bytes) -> None:
         if not data:
@@ -239,13 +238,12 @@ class FrameStream(OpenSocket):
 
     def ping(self) -> None:
         """Send a ping, unless that would mean to wait."""
-        if self._closed is None and self._write_nowait(frames.ping_frame(masked=not self._reader.masked)):
-            self._pinged = min(self._pinged, self._now())
+        if self._closed is None:
+            self._write_nowait(frames.ping_frame(masked=not self._reader.masked))
 
     @property
-    def unanswered_since(self) -> float:
-        """Since when (trio time) a ping waits for its answer; infinity: none does."""
-        return self._pinged
+    def answered(self) -> float:
+        return self._answered
 
     def ping_if_silent(self) -> None:
         """Send a ping if nothing was sent since the last look: a proxy ends a connection that is silent."""
