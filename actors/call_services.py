@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import ParamSpec, Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVarTuple
 
 import attrs
 import httpx
@@ -32,7 +32,7 @@ from store.calls import CallRecords, Save
 from store.checkpoints import Checkpoints
 from store.redaction import WHOLE, Redaction
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 @attrs.frozen
@@ -67,10 +67,10 @@ class CallWatch(Protocol):
 Watch: TypeAlias = Callable[[str], CallWatch | None]
 
 
-def each_of(taps: Sequence[Callable[P, None]]) -> Callable[P, None]:
-    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+def each_of(taps: Sequence[Callable[[*Ts], None]]) -> Callable[[*Ts], None]:
+    def call(*args: *Ts) -> None:
         for tap in taps:
-            tap(*args, **kwargs)
+            tap(*args)
 
     return taps[0] if len(taps) == 1 else call
 

@@ -119,7 +119,7 @@ class Sleeper:
         if until < math.inf:
             tick = math.ceil((until - _ROUNDING) / TICK_SECONDS) * TICK_SECONDS
             if self._is_exact and tick > until + _ROUNDING:
-                clock.last_between = max(clock.last_between, until)
+                clock.last_between = until if until > clock.last_between else clock.last_between
             elif tick > until:
                 self.parked = until = tick
             clock.add(self, until)
@@ -155,11 +155,11 @@ class _Clock(trio.abc.Instrument):
     def add(self, sleeper: Sleeper, moment: float) -> None:
         self.asleep += 1
         heapq.heappush(self._due, (moment, id(sleeper), sleeper))
-        latest = self._latest(moment)
         if self._nap is None:
-            self._nap, self._first = trio.CancelScope(deadline=latest), latest
+            self._first = self._latest(moment)
+            self._nap = trio.CancelScope(deadline=self._first)
             trio.lowlevel.spawn_system_task(self._sleep_for_all)
-        elif latest < self._first:
+        elif moment < self._first and (latest := self._latest(moment)) < self._first:
             self._sleep_until(latest)
 
     def remove(self, moment: float) -> None:

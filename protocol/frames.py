@@ -106,8 +106,8 @@ class FrameReader:
 
     def _cut(self, data: bytes) -> bytes:
         """Take one frame after the other; return what is left, the beginning of another."""
-        start, arrived = 0, self.arrived
-        while start < len(data) and (frame := self._frame_at(data, start)) is not None:
+        start, size, arrived = 0, len(data), self.arrived
+        while start < size and (frame := self._frame_at(data, start)) is not None:
             first, payload, start = frame
             if first == _WHOLE_BINARY:
                 if self.joins_binary and arrived and isinstance(arrived[-1], bytes):

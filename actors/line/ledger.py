@@ -240,10 +240,10 @@ class Ledger:
         """Seconds of audio the caller has yet to hear."""
         return self.buffered + self._queued / BYTES_PER_SECOND
 
-    @property
-    def surely_unplayed(self) -> float:
-        """Seconds yet to be heard if the line has played each piece at once: a mark is read a while after it comes."""
-        left = min(self._play_end, self.marks.soonest_end) - self._now()
+    def surely_unplayed(self, now: float) -> float:
+        """Return the seconds yet to be heard if the line has played each piece at once: a mark is read later."""
+        soonest, latest = self.marks.soonest_end, self._play_end
+        left = (soonest if soonest < latest else latest) - now
         return (left if left > 0.0 else 0.0) + self._queued / BYTES_PER_SECOND
 
     @property
@@ -275,7 +275,8 @@ class Ledger:
             return
         self._play_end = now
         while self._out and self._confirmed < position:
-            self._out[0].start = min(self._out[0].start, now - len(self._out[0].audio) / BYTES_PER_SECOND)
+            piece, latest = self._out[0], now - len(self._out[0].audio) / BYTES_PER_SECOND
+            piece.start = latest if latest < piece.start else piece.start
             self._confirm()
         for piece in self._out:  # the line's clock, not ours: what is left begins only now
             piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
@@ -366,11 +367,12 @@ class Ledger:
         if len(audio) > limit:
             self._queue.insert(0, (reply, audio[limit:]))
             audio = audio[:limit]
-        self._queued -= len(audio)
+        size = len(audio)
+        self._queued -= size
         start = now if now > self._play_end else self._play_end
-        self._play_end = stop = start + len(audio) / BYTES_PER_SECOND
-        self.sent += len(audio)
-        self.marks.note_sent(len(audio), now)
+        self._play_end = stop = start + size / BYTES_PER_SECOND
+        self.sent += size
+        self.marks.note_sent(size, now)
         self._out.append(Piece(reply, audio, start, stop))
         reply.add_spoken(start, stop)
         if self._promised is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from actors.ticks import Sleeper
+from actors.ticks import Sleeper, time_reader
 from protocol.audio import FRAME_BYTES, FRAME_SECONDS, is_voiced, silence
 
 BLOCK_BYTES = 2000
@@ -131,12 +131,13 @@ class Tape:
 
     def hand_over(self, start: int, stop: int) -> None:
         """Note that a session has these frames."""
-        self.lost += max(0, min(max(start, self.first), stop) - self.delivered)
-        self.delivered = max(self.delivered, stop)
+        if start > self.delivered:  # which is never before the first that is kept
+            self.lost += max(0, min(start, stop) - self.delivered)
+        self.delivered = stop if stop > self.delivered else self.delivered
 
     def call_at(self, offset: int, look: Callable[[], None]) -> None:
         """Have `look` called once: when the tape reaches `offset`, or somebody says `wake`."""
-        self._wanted = min(self._wanted, offset)
+        self._wanted = offset if offset < self._wanted else self._wanted
         self._lookers.append(look)
 
     def call_off(self, look: Callable[[], None]) -> None:
@@ -230,6 +231,7 @@ class TapeReader:
     _fed: float = attrs.field(default=-math.inf, init=False)
     _has_news: bool = attrs.field(default=False, init=False)
     _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
+    _now: Callable[[], float] = attrs.field(default=trio.current_time, init=False)
 
     @property
     def chunk_seconds(self) -> float:
@@ -292,7 +294,8 @@ class TapeReader:
 
     async def _wait_news(self) -> bool:
         """Wait for something that `_look` cannot do; False if nothing has come for too long."""
-        self._fed, self._has_news = trio.current_time(), False
+        self._now = time_reader()  # of the run of trio in which it waits
+        self._fed, self._has_news = self._now(), False
         self.tape.call_at(self.cursor + self.chunk_frames, self._look)
         try:
             while not self._has_news and trio.current_time() < self._starves_at():
@@ -306,7 +309,7 @@ class TapeReader:
 
     def _look(self) -> None:
         """Deliver what there is in the step in which it was put on tape: waking a task would cost more."""
-        tape, now, end, is_heard = self.tape, trio.current_time(), self.tape.end, False
+        tape, now, end, is_heard = self.tape, self._now(), self.tape.end, False
         if self._released is None and now >= self._due and end - self.cursor < _BACKLOG_CHUNKS * self.chunk_frames:
             while self.cursor < end:
                 stop = end if end < self.cursor + 2 * self.chunk_frames else self.cursor + self.chunk_frames

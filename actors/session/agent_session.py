@@ -239,7 +239,7 @@ class AgentSession:
     def _pace(self, wire: AgentWire) -> None:
         """Let what comes next gather, as far as the caller has something to hear meanwhile."""
         turn, deadlines, flow, now = self.state.turn, self.state.policy.deadlines, wire.flow, wire.last_heard
-        lead = self.state.ledger.surely_unplayed
+        lead = self.state.ledger.surely_unplayed(now)
         hold = deadlines.hold_for(lead, flow.piece, flow.late(now))
         if hold and not flow.pairs_at(now + hold):
             hold = max(hold - deadlines.hold - SLACK_SECONDS, _AT_ONCE)  # a tick early: it may come sooner than it did

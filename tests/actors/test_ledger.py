@@ -338,18 +338,19 @@ async def test_a_late_echo_sets_the_clock_of_the_line(autojump_clock: MockClock)
     ledger.mark_reached(marks_in(work)[0])
 
     assert [before, ledger.buffered] == pytest.approx([0.7, 0.8])
-    assert ledger.surely_unplayed == pytest.approx(0.7)  # it may be that the echo was only read late
+    sure = ledger.surely_unplayed(trio.current_time())
+    assert sure == pytest.approx(0.7)  # it may be that the echo was only read late
 
 
 async def test_what_a_caller_has_yet_to_hear_is_no_more_than_the_line_says(autojump_clock: MockClock) -> None:
     ledger, voice = ledger_with(Notebook())
     ledger.put(voice, speech(0.6))
     work = await sent_within(ledger, 0.35)
-    before = ledger.surely_unplayed
+    before = ledger.surely_unplayed(trio.current_time())
 
     ledger.mark_reached(marks_in(work)[0])  # 0.05 s earlier than our clock has it
 
-    assert [before, ledger.surely_unplayed] == pytest.approx([0.25, 0.2])
+    assert [before, ledger.surely_unplayed(trio.current_time())] == pytest.approx([0.25, 0.2])
 
 
 async def test_what_was_heard_and_what_was_dropped_make_up_what_was_said_on_a_late_line(
