@@ -57,8 +57,9 @@ class SqlDatabase(Protocol):
 
 
 @contextmanager
-def answering(seconds: float = ANSWER_SECONDS) -> Iterator[None]:
-    """Give the `with` block so long for its questions to a database. Raises: `DatabaseUnavailable`."""
+def answering(seconds: float | None = None) -> Iterator[None]:
+    """Give the `with` block so long, or `ANSWER_SECONDS`, for its questions. Raises: `DatabaseUnavailable`."""
+    seconds = ANSWER_SECONDS if seconds is None else seconds
     try:
         with trio.fail_after(seconds):
             yield

@@ -37,6 +37,7 @@ def workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worke
     """Workers on a database in which nothing was made yet; a machine that is busy for a second has not lost it."""
     monkeypatch.setattr("store.fleet.driver.PATIENCE", 30.0)
     monkeypatch.setattr("store.tokens.ANSWER_SECONDS", 30.0)
+    monkeypatch.setattr("store.databases.ANSWER_SECONDS", 30.0)
     made = Workers(cluster.url)
     yield made
     made.close()
