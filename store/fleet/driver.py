@@ -69,6 +69,8 @@ _log = structlog.stdlib.get_logger()
 
 def told(error: BaseException) -> str:
     """Write an exception on one line, without PostgreSQL's details: they quote the row, and words of a call with it."""
+    if isinstance(error, trio.TooSlowError):
+        return "no answer in time"
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return f"{type(error).__name__}: {primary}" if primary else one_line(error)
 

@@ -22,7 +22,7 @@ from actors.record.resumption import Resumption
 from agents.quoting import neutral
 from agents.sentences import Sentences
 from protocol.twilio import twiml
-from store.databases import answering
+from store.databases import ANSWER_SECONDS, answering
 from store.records import NEVER_RAN, TRANSFERRING, CallRecord, RecordError, stream_fault
 from web.calls.admission import LONGEST_TALK, Admission, CallText, CallTexts, arrival_of
 from web.calls.context import AppContext
@@ -41,6 +41,8 @@ ARRIVAL_SECONDS = 10.0
 """From our TwiML to the stream's `start`; a reservation that is not used by then lapses."""
 
 LONGEST_WHISPER = 400
+LOOK_SECONDS = 1.0
+"""For a look that nearly always finds nothing, while a caller hears it ring."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -161,7 +163,7 @@ class Returns:
 
         Others may, after whatever end, for as long as Twilio keeps a call.
         """
-        record = await self.record_of(call_sid)
+        record = await self.record_of(call_sid, LOOK_SECONDS)
         return record is not None and (rings or seconds_since(record.started_at) > LONGEST_TALK)
 
     async def sentences_of(self, call_sid: str, direction: str, line: str) -> Sentences:
@@ -169,10 +171,10 @@ class Returns:
         last = await self.record_of(call_sid) or await self.context.fleet.noted(call_sid)
         return self.context.services.sentences(direction, line, Resumption(last).agent if last is not None else "")
 
-    async def record_of(self, call_sid: str) -> CallRecord | None:
+    async def record_of(self, call_sid: str, within: float = ANSWER_SECONDS) -> CallRecord | None:
         """Return what the record says so far; None when there is none, or the database does not tell now."""
         try:
-            with answering():
+            with answering(within):
                 return await self.context.services.records.get(call_sid)
         except (RecordError, OSError) as exc:
             _log.warning("record_not_read", call_sid=call_sid, why=str(exc))
