@@ -7,6 +7,7 @@ process that starts: a newer version may have written it. Everything here blocks
 the disk are the caller's `OSError`; a file that is no record is `RecordError`.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -78,8 +79,13 @@ class SpillFolder:
 
     def find(self, call_sid: str) -> CallRecord | None:
         """Return the newest record of one call that waits here, or None."""
-        for file in sorted(self.path.glob(f"[0-9]*-{_named(call_sid)}.json"), reverse=True):
-            record = self._readable(file)
+        try:
+            names = os.listdir(self.path)  # noqa: PTH208 - a glob takes 80 µs, and every call that comes in is looked for
+        except FileNotFoundError:
+            return None
+        end = f"-{_named(call_sid)}.json"
+        for name in sorted([name for name in names if name[0].isdecimal() and name.endswith(end)], reverse=True):
+            record = self._readable(self.path / name)
             if record is not None and record.call_sid == call_sid:
                 return record
         return None
