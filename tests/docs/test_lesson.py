@@ -10,6 +10,7 @@ from docs.lesson.exercises import EXERCISES, Exercise, play
 from docs.lesson.promises import PROMISES
 from docs.lesson.runners import Fault
 from docs.lesson.sweep import VERSIONS, Result, sweep_named, table
+from tests.docs.pages import ROOT, source_of
 
 LESSON = Path(__file__).parents[2] / "docs" / "lesson"
 PAGES = sorted(LESSON.glob("*.md"))
@@ -53,6 +54,20 @@ def test_every_link_of_the_lesson_leads_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+CLAIM = re.compile(r"`(?P<code>[^`]+)` (?:around the start, )?in `(?P<path>[^`]+)`(?: \(`(?P<name>[^`]+)`\))?")
+
+
+def test_each_rule_names_a_line_that_is_there() -> None:
+    claims = [match.groupdict() for match in CLAIM.finditer((LESSON / "rules.md").read_text())]
+
+    assert len(claims) == 9
+    for claim in claims:
+        path = ROOT / claim["path"]
+        source = source_of(path, claim["name"]) if claim["name"] else path.read_text()
+        parts = [re.escape(part) for part in claim["code"].split("...")]
+        assert re.search(".*".join(parts), source), claim
 
 
 def test_the_page_lists_the_exercises_there_are() -> None:
