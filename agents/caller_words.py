@@ -139,7 +139,10 @@ def _place_in(sentence: str, asked: str) -> str:
         return _place(stated[1], capitals=not wanted)
     if not wanted or is_question(sentence):
         return ""
-    return _place(_without_fillers(sentence), whole=True)
+    answer = _without_fillers(sentence)
+    if _name_in(sentence, asked):  # both were asked for: the place stands behind the name
+        answer = answer.partition(",")[2].strip().removeprefix("in ").removeprefix("from ")
+    return _place(answer, whole=True)
 
 
 def _place(text: str, *, capitals: bool = False, whole: bool = False) -> str:
@@ -186,7 +189,11 @@ def _need_in(sentence: str, asked: str) -> str:
         return ""
     if stated := _STATES_NEED.search(sentence):
         return _phrase(stated[1], 8)
-    return _phrase(_without_fillers(sentence), 5) if _ASKS_NEED.search(asked) else ""
+    if not _ASKS_NEED.search(asked) or _name_in(sentence, asked) or _place_in(sentence, asked):
+        return ""
+    need = _phrase(_without_fillers(sentence), 5)
+    more_asked = _ASKS_NAME.search(asked) or _ASKS_PLACE.search(asked)
+    return "" if more_asked and any(word[0].isupper() for word in need.split()[1:]) else need
 
 
 def _phrase(text: str, most: int) -> str:

@@ -165,6 +165,25 @@ def test_what_an_agent_says_is_never_taken_for_the_caller() -> None:
     assert [*said_by_caller(turns).values()] == ["", "", "", ""]
 
 
+ALL = "May I have your name, where you are, and what you would like help with?"
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "location", "need"),
+    [
+        ("Maria Lopez, in Chicago. I need advice on an inheritance.", "Maria Lopez", "Chicago", "inheritance"),
+        ("Maria Lopez, Chicago, Illinois. An inheritance.", "Maria Lopez", "Chicago, Illinois", "inheritance"),
+        ("Maria Lopez from Chicago.", "", "", ""),
+        ("It's Maria. I live in Chicago. Estate planning.", "Maria", "Chicago", "Estate planning"),
+        ("My name is Maria Lopez.", "Maria Lopez", "", ""),
+    ],
+)
+def test_of_three_things_asked_for_at_once_each_is_its_own(answer: str, name: str, location: str, need: str) -> None:
+    said = said_by_caller(asked(ALL, answer))
+
+    assert (said["name"], said["location"], said["need"]) == (name, location, need)
+
+
 words = st.text(UNICODE) | st.sampled_from([NAME, PLACE, NEED])
 
 
