@@ -50,7 +50,8 @@ class Actions(TurnState):
 
     def leave_floor(self) -> None:
         self.session.overtake_filler()
-        self.session = Session(late_filler=self.session.late_filler)
+        late, self.session = self.session.late_filler, Session()
+        self.session.late_filler = late
         self.forget()
 
     def open_session(self) -> None:

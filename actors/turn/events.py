@@ -257,14 +257,14 @@ _T = TypeVar("_T")
 
 def at_last(*kinds: Kind) -> float:
     """Declare a clock: when one of these events last came; minus infinity: none has."""
-    return attrs.field(default=LONG_AGO, metadata=dict.fromkeys(kinds, NOW))
+    return attrs.field(default=LONG_AGO, init=False, metadata=dict.fromkeys(kinds, NOW))
 
 
 def until(nothing: _T, *kinds: Kind) -> _T:
     """Declare a field that one of these events sets back to nothing, if nothing else has before."""
-    return attrs.field(default=nothing, metadata=dict.fromkeys(kinds, nothing))
+    return attrs.field(default=nothing, init=False, metadata=dict.fromkeys(kinds, nothing))
 
 
 def between(first: Kind, *last: Kind) -> bool:
     """Declare a field that is true from one event until another."""
-    return attrs.field(default=False, metadata={first: True, **dict.fromkeys(last, False)})
+    return attrs.field(default=False, init=False, metadata={first: True, **dict.fromkeys(last, False)})

@@ -121,39 +121,39 @@ class Session:
 class Clocks:
     """When each thing last happened; minus infinity: it has not. A rule is due so long after one of them.
 
-    Half of the faults of turn-taking are clocks that are moved wrongly. `at_last`: an event moves it in any state.
+    Half of the faults of turn-taking are clocks that are moved wrongly. `at_last`: its events move it in any state.
     """
 
     heard: float = at_last(Signal.CALLER_STARTED_SPEAKING)  # or the service proved that it hears the caller
-    noticed: float = LONG_AGO  # it did so for the first time since it heard nobody
-    anew: float = LONG_AGO  # it did so again, and what was heard of a word before was none
-    own_turn: float = LONG_AGO  # it did so when the caller waited for nothing; minus infinity: they waited
+    noticed: float = at_last()  # it did so for the first time since it heard nobody
+    anew: float = at_last()  # it did so again, and what was heard of a word before was none
+    own_turn: float = at_last()  # it did so when the caller waited for nothing; minus infinity: they waited
     voiced: float = at_last(Signal.VOICE_BEGAN)  # the line began, or ceased, to carry the caller's voice
     understood: float = at_last(events.FloorGiven)  # or a transcript came of the caller's own words
-    spoken: float = LONG_AGO  # a voice ended that was long enough for a word
+    spoken: float = at_last()  # a voice ended that was long enough for a word
     key: float = at_last(Signal.KEY_PRESSED)
-    sounded: float = LONG_AGO  # a sound of ours began when none was heard
+    sounded: float = at_last()  # a sound of ours began when none was heard
     quiet: float = LONG_AGO  # the last sound of ours ended
-    cut: float = LONG_AGO  # what sounded, or came, was cut: what was on its way may still come
-    resumed: float = LONG_AGO
-    wanted: float = LONG_AGO  # something was asked of the agent: by the caller, or with the answer of a function
-    owed: float = LONG_AGO  # the silence began in which the caller waits
-    waiting: float = NEVER  # the caller began to wait for this answer; infinity: they do not
+    cut: float = at_last()  # what sounded, or came, was cut: what was on its way may still come
+    resumed: float = at_last()
+    wanted: float = at_last()  # something was asked of the agent: by the caller, or with the answer of a function
+    owed: float = at_last()  # the silence began in which the caller waits
+    waiting: float = until(NEVER)  # the caller began to wait for this answer; infinity: they do not
     turned: float = at_last(events.FloorGiven)  # or nothing was owed any more: it became the caller's turn
     said: float = at_last(*WORDS)  # the agent said something, of its own accord or because it was asked to
-    answered: float = LONG_AGO  # the agent said something of its own accord
+    answered: float = at_last()  # the agent said something of its own accord
     done: float = at_last(Signal.AUDIO_DONE)  # the last reply was received
     # The service showed that it works on an answer
     alive: float = at_last(*SPEECH, Signal.SAY_REFUSED, Signal.THINKING_SLOW, events.FunctionsAsked)
-    outstanding: float = LONG_AGO  # the service was asked to say something
-    filler: float = LONG_AGO
+    outstanding: float = at_last()  # the service was asked to say something
+    filler: float = at_last()
     refused: float = at_last(Signal.SAY_REFUSED)
-    told: float = LONG_AGO
-    vacated: float = LONG_AGO  # a session lost the floor
-    phase: float = LONG_AGO  # the phase of the call began, or its last sentence was asked for anew
+    told: float = at_last()
+    vacated: float = at_last()  # a session lost the floor
+    phase: float = at_last()  # the phase of the call began, or its last sentence was asked for anew
     result: float = at_last(events.FunctionDone)  # the model got the answer of a function
-    remark: float = LONG_AGO
-    close_asked: float = LONG_AGO
+    remark: float = at_last()
+    close_asked: float = at_last()
     begun: float = at_last(events.InjectionBegan)  # the last sentence that was asked for; minus infinity: not yet
 
     def end_voice(self, at: float, shortest_word: float, *, was_loud: bool) -> bool:

@@ -24,7 +24,7 @@ from store.search import CallQuery
 from web.calls.admission import LONGEST_TALK, TOKEN_SECONDS, Admission, CallText
 from web.calls.context import AppContext
 from web.calls.ending import ParkedCall
-from web.calls.live_calls import KnownCall, wall_time
+from web.calls.live_calls import KnownCall
 from web.calls.returning import ANSWERED, TRANSFERRED, UNHEARD, Returns
 from web.clients.twilio import ask_status
 
@@ -147,7 +147,7 @@ async def settle_unused(context: AppContext, text: bytes) -> None:
     is_first = told.direction == "inbound" and not (told.resumes or told.visitor or told.takes_over)
     if is_first and context.live_calls.find(told.call_sid) is None:
         about = told.call_sid, told.direction, told.caller, told.line, "completed", told.call_sid
-        call = KnownCall(*about, created_at=told.came_at or wall_time())
+        call = KnownCall(*about).dated(told.came_at)
         await unharmed(partial(context.outcomes.conclude, call, "completed", NO_SHOW), "unheard_call_crashed")
 
 

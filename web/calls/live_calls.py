@@ -53,7 +53,7 @@ class KnownCall:
     streamed: bool = attrs.field(default=False, init=False)
     elsewhere: bool = attrs.field(default=False, init=False)
     """Whether another worker carries it, and hears of its end."""
-    created_at: str = attrs.field(factory=wall_time, kw_only=True)
+    created_at: str = attrs.field(factory=wall_time, init=False)
     heard_at: float = attrs.field(factory=trio.current_time, init=False)
     _sequence: int = attrs.field(default=-1, init=False)
 
@@ -70,6 +70,10 @@ class KnownCall:
     def carried(self, since: str = "") -> "KnownCall":
         """Show that the call's media stream runs, on this worker or, `since` then, on the one that tells."""
         self.streamed, self.elsewhere, self.status, self.outcome = True, False, "in-progress", ""
+        return self.dated(since)
+
+    def dated(self, since: str) -> "KnownCall":
+        """Show the call as begun then, if that is known."""
         self.created_at = since or self.created_at
         return self
 
