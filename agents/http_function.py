@@ -21,7 +21,7 @@ from agents.context import CallContext
 from agents.functions import MAYBE_DONE, Answer, FunctionFailed, FunctionSpec, Outcome
 from agents.spec import blanks_of
 from agents.spec_types import problem_with
-from protocol.fields import JSON, split_url, why_no_headers
+from protocol.fields import JSON, split_url, text_or_json, why_no_headers
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -59,7 +59,7 @@ class _HttpRequest:
         rest = {name: value for name, value in sent.items() if name not in blanks_of(self.url)}
         content = self._read(*await self._ask(url, headers, rest, context.http))
         told = content if isinstance(content, dict) else {}
-        facts = {fact: _as_text(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
+        facts = {fact: text_or_json(told[key]) for fact, key in self.facts.items() if told.get(key) not in (None, "")}
         return Answer(content, facts)
 
     async def _ask(
@@ -67,7 +67,7 @@ class _HttpRequest:
     ) -> tuple[str, str]:
         try:
             if self.method == "GET":
-                query = {name: _as_text(value) for name, value in rest.items()}
+                query = {name: text_or_json(value) for name, value in rest.items()}
                 request = http.build_request(self.method, httpx.URL(url).copy_merge_params(query), headers=headers)
             else:
                 request = http.build_request(self.method, url, headers=headers, json=dict(rest) if rest else None)
@@ -189,17 +189,11 @@ def _refuse_url(url: str, arguments: type[object]) -> None:
 
 
 def _escaped(name: str, value: JSON, template: str) -> str:
-    text = _as_text(value)
+    text = text_or_json(value)
     in_path = f"{{{name}}}" in template.partition("?")[0]
     if in_path and text.strip(".") == "":
         raise FunctionFailed(f"`{name}` cannot be {text!r}.")
     return quote(text, safe="")
-
-
-def _as_text(value: JSON) -> str:
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()
 
 
 def _decoded(body: bytes, charset: str) -> str:

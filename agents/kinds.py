@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, Protocol, TypeAlias, Union, get_ar
 import attrs
 import orjson
 
-from protocol.fields import JSON, kind
+from protocol.fields import JSON, kind, text_or_json
 
 TEXT_LIMIT: Final = 1000
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?", re.ASCII)
@@ -178,8 +178,7 @@ class Several:
 
 def as_words(value: JSON) -> str:
     """Return as words what the model sent where words were wanted, cut where it is long."""
-    text = value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
-    return text.strip()[:TEXT_LIMIT]
+    return "" if value is None else text_or_json(value).strip()[:TEXT_LIMIT]
 
 
 def plain_type(annotation: object) -> tuple[object, tuple[Mark, ...]]:

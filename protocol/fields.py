@@ -50,6 +50,11 @@ def json_or(text: str | bytes, otherwise: object) -> Any:  # noqa: ANN401 - as `
         return otherwise
 
 
+def text_or_json(value: object) -> str:
+    """Return a text as it is, and any other value as JSON text."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def hidden_in(text: str) -> str:
     """Say which character of a text one does not see, as one that was copied may have; empty if there is none."""
     hidden = next((each for each in text if each != " " and unicodedata.category(each) in _HIDDEN), None)

@@ -5,11 +5,9 @@ ours. `Resumption` reads the record as the agents must be told it; any worker ca
 too. It raises nothing and owns nothing.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import attrs
-import orjson
 
 from actors.commands import Command
 from actors.line.ledger import SWITCHBOARD
@@ -17,6 +15,7 @@ from actors.record.conversation import CallerTurn, Conversation, Heard, Past
 from agents.brief import BRIEF_NAMES, Brief, local_extract
 from agents.quoting import CALLER, SpokenTurn
 from protocol.deepgram import CompletedCall
+from protocol.fields import text_or_json
 from store.records import OPERATOR, CallRecord, FunctionRecord
 
 _LONGEST = 86_400.0
@@ -102,9 +101,9 @@ class Resumption:
         turns = (turn.at for turn in self.record.transcript if turn.speaker == CALLER)
         last = max(turns, default=0.0)
         for function in self.record.functions:
-            answer = _as_text(function.result)
+            answer = text_or_json(function.result)
             if function.agent == self.agent and function.at >= last and (function.ok or not answer):
-                conversation.recall_work(function.name, _as_text(function.arguments), answer)
+                conversation.recall_work(function.name, text_or_json(function.arguments), answer)
 
     @property
     def _handed_on(self) -> float | None:
@@ -132,7 +131,7 @@ class Resumption:
                 found.append((turn.at, Heard(turn.speaker, turn.heard, turn.heard, is_said=True, is_complete=complete)))
         for index, function in enumerate(self.record.functions):
             if (response := self._response(function)) != "":
-                arguments = orjson.dumps(dict(function.arguments)).decode()
+                arguments = text_or_json(function.arguments)
                 told = f"earlier-{index}", function.name, True, arguments, response, function.thought_signature or None
                 found.append((function.at, CompletedCall(*told)))
         return sorted(found, key=lambda one: one[0])
@@ -142,12 +141,8 @@ class Resumption:
         asked = self.record.transfers[-1].asked_at if self.record.transfers and self.unreached else -1.0
         transfers = [one for one in self.record.functions if one.at <= asked and one.agent == self.agent]
         if transfers and function is transfers[-1]:
-            return _as_text({"error": _UNREACHED.format(why=self.unreached)})
-        return _as_text(function.result)
+            return text_or_json({"error": _UNREACHED.format(why=self.unreached)})
+        return text_or_json(function.result)
 
 
 _ENTRIES = frozenset({*BRIEF_NAMES, "reason", "notes"})
-
-
-def _as_text(result: Mapping[str, object] | str) -> str:
-    return result if isinstance(result, str) else orjson.dumps(dict(result)).decode()
