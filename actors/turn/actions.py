@@ -1,7 +1,6 @@
 """The actions of rows and rules, by subject. A method has no docstring where its name says enough."""
 
 import attrs
-from agents.sentences import Sentences
 
 from actors.policy import describe_keys
 from actors.turn import effects
@@ -22,7 +21,9 @@ class Actions(TurnState):
         if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
             self.is_opened = not given.owes
-            self._speak_as(given.sentences)
+            before, self.sentences = self.sentences, given.sentences
+            if self.remark is not None:  # it is still to be said in an agent's place: in this one's words
+                self.remark = attrs.evolve(self.remark, text=before.as_in(self.sentences, self.remark.text))
             if not given.greeting:  # else it is the same service, with another agent
                 self.session = Session()
             if converses:
@@ -31,12 +32,6 @@ class Actions(TurnState):
                 self.say(SayAsAgent(SpeechKind.GREETING, given.greeting))
             if given.owes:
                 self.owe(self.last_sound)
-
-    def _speak_as(self, sentences: Sentences) -> None:
-        """Have a remark that is still to be said in an agent's place be this one's."""
-        before, self.sentences = self.sentences, sentences
-        if self.remark is not None:
-            self.remark = attrs.evolve(self.remark, text=before.as_in(sentences, self.remark.text))
 
     def _begin_session(self, given: FloorGiven) -> None:
         """Ask it what it is to be asked; or have it pay what the one before it has left, unknown to its Settings."""
