@@ -336,6 +336,23 @@ async def test_another_one_before_anything_of_the_first_is_heard_is_told_to_have
         assert len(done) == 2
 
 
+async def test_what_has_failed_is_not_told_to_have_been_done_once(autojump_clock: MockClock) -> None:
+    async def fail(_arguments: NoArguments, _context: CallContext) -> Outcome:
+        await trio.sleep(2)
+        raise ValueError("the kitchen is closed")
+
+    spec = FunctionSpec("order", "Orders one.", NoArguments, fail, defer_until_eot=True)
+    async with a_call(load_roster([attrs.evolve(agent("only"), functions=(spec, END_CONVERSATION))])) as call:
+        await call.greet()
+        await call.speak("One pizza.")
+        await call.far.say(calls("order"), FunctionCallRequest((FunctionCall("again", "order", "{}", True),)))
+
+        first, again = [(await call.far.hear(FunctionCallResponse)).content for _ in range(2)]
+
+        assert first == again
+        assert DONE_ONCE not in first
+
+
 @pytest.mark.parametrize("is_told_before", [True, False])
 async def test_a_function_is_done_once_though_the_caller_speaks_while_its_session_is_lost(
     is_told_before: bool, autojump_clock: MockClock
@@ -355,6 +372,24 @@ async def test_a_function_is_done_once_though_the_caller_speaks_while_its_sessio
         answer = await call.far.hear(FunctionCallResponse)
 
         assert "broken off" in answer.content
+
+
+async def test_a_function_at_work_is_done_once_though_the_caller_hears_words_before_its_session_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("Book it for Tuesday.")
+        await call.far.say(calls("dawdle"))
+        await call.far.hear_for(0.1)
+        await call.far.say(*sentence(2, "One moment.", 0.5))
+        await call.far.hear_for(0.6)
+        await call.speak("Hello?", 0.3)
+        call.far.socket.drop()
+        call.far = await call.service.live()
+        await call.far.say(calls("dawdle"))
+
+        assert "broken off" in (await call.far.hear(FunctionCallResponse)).content
 
 
 # A speaker phone: what sounds comes back, is heard as the start of speech, and ends with the cut
