@@ -57,8 +57,8 @@ class AgentOptions:
 
     def over(self, others: "AgentOptions") -> "AgentOptions":
         """Return these options, with those of `others` where these leave the choice open."""
-        chosen = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
-        return attrs.evolve(others, **chosen)
+        both = ((name, getattr(self, name), getattr(others, name)) for name in _OPTIONS)
+        return AgentOptions(**{name: theirs if own is None else own for name, own, theirs in both})
 
 
 AS_THE_SERVER = AgentOptions()

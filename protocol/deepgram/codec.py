@@ -8,14 +8,23 @@ its default is not sent.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias, get_args
 
 import attrs
 
 from protocol import fields
 from protocol.deepgram import messages
-from protocol.deepgram.settings import History, HistoryCalls, HistoryText
+from protocol.deepgram.settings import (
+    Audio,
+    FunctionDefinition,
+    History,
+    HistoryCalls,
+    HistoryText,
+    Listen,
+    Speak,
+    ThinkProvider,
+)
 from protocol.errors import LocalProtocolError
 from protocol.fields import JSON, Fields
 
@@ -40,6 +49,11 @@ OTHER_NAMES: Mapping[type, str] = {
 MESSAGE_TYPES: frozenset[type] = frozenset({
     *get_args(messages.ClientMessage), *get_args(messages.ServerMessage), *get_args(History)
 })  # fmt: skip
+
+
+_OF_MANY_CALLS = frozenset({Audio, Listen, ThinkProvider, FunctionDefinition, Speak})
+"""The parts of the Settings that are alike in most calls: they are spelled once."""
+_MOST_KEPT = 512
 
 
 def decode_server(frame: Frame) -> messages.ServerMessage:
@@ -89,7 +103,15 @@ def _spell(value: Any) -> JSON:  # noqa: ANN401 - a value of ours, several, or J
     kind: type = type(value)
     if kind is tuple:
         return [_spell(item) for item in value]
+    if kind in _OF_MANY_CALLS:
+        return _spell_once(value)
     return as_json(value) if _fields_of(kind) is not None else value
+
+
+@lru_cache(_MOST_KEPT)
+def _spell_once(value: attrs.AttrsInstance) -> JSON:
+    """Spell a value for all messages that have it: none of them changes it."""
+    return as_json(value)
 
 
 def _arguments(call: Fields) -> str:

@@ -7,6 +7,7 @@ left at its default is not sent, because the service refuses keys it does not kn
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import attrs
@@ -92,7 +93,7 @@ class FunctionEndpoint:
 
     url: str
     method: str | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen
@@ -122,7 +123,7 @@ class FunctionDefinition:
 
     name: str
     description: str = ""
-    parameters: Mapping[str, JSON] = attrs.field(factory=dict)
+    parameters: Mapping[str, JSON] = attrs.field(factory=dict, hash=False)
     defer_until_eot: bool = False
     endpoint: FunctionEndpoint | None = None
     initial_agent_filler: bool | None = None
@@ -139,7 +140,7 @@ class ThinkProvider:
     version: str | None = None
     temperature: float | None = None
     reasoning_mode: str | None = None
-    credentials: Mapping[str, JSON] | None = None
+    credentials: Mapping[str, JSON] | None = attrs.field(default=None, hash=False)
     voice_prompt_opt_out: bool | None = None
 
 
@@ -164,12 +165,12 @@ class SpeakProvider:
     speed: float | None = None
     expressivity: int | None = None
     model_id: str | None = None
-    voice: JSON = None
+    voice: JSON = attrs.field(default=None, hash=False)
     language: str | None = None
     language_code: str | None = None
     volume: float | None = None
     engine: str | None = None
-    credentials: Mapping[str, JSON] | None = None
+    credentials: Mapping[str, JSON] | None = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen
@@ -320,6 +321,7 @@ def think_with(
     return Think(chosen, prompt, tuple(functions), endpoint)
 
 
+@lru_cache
 def _reasoning(provider: str, model: str, wanted: str | None) -> str | None:
     """Return the mode to ask for: as wanted, or the one that keeps a caller waiting least; None where there is none."""
     bare = model.rpartition("/")[2]
@@ -334,6 +336,7 @@ def _reasoning(provider: str, model: str, wanted: str | None) -> str | None:
     return "minimal" if re.fullmatch(r"gpt-5(-mini|-nano)?", bare) else None
 
 
+@lru_cache
 def speak_with(voice: str, speed: float | None = None) -> Speak:
     """Order a voice: one of Deepgram's, of which version and family change together, or cartesia/MODEL/VOICE."""
     if voice.startswith(CARTESIA):
