@@ -52,11 +52,11 @@ class Turn(Actions):
         for _ in range(_MOST_RULES_AT_ONCE):
             self._deadline = NEVER
             for rule in RULES_IN[self.phase]:
-                due = rule.due_at(self)
-                self._deadline = min(self._deadline, due)
-                if due <= self.now:
-                    take(self, rule.then)
-                    break
+                if (due := rule.due_at(self)) < self._deadline:
+                    self._deadline = due
+                    if due <= self.now:
+                        take(self, rule.then)
+                        break
             else:
                 return
 

@@ -21,17 +21,21 @@ class Rule:
 
     name: str
     phases: tuple[Phase, ...]
-    conditions: tuple[str, ...] = attrs.field(
-        validator=attrs.validators.deep_iterable(attrs.validators.in_(CONDITIONS))
-    )
+    conditions: tuple[str, ...]
     then: Cell
     due_words: str = "At once"
     due: Callable[[TurnState], float] = lambda _: AT_ONCE
+    _holds: tuple[Callable[[TurnState], bool], ...] = attrs.field(
+        default=attrs.Factory(lambda rule: tuple(CONDITIONS[words] for words in rule.conditions), takes_self=True),
+        init=False,
+        repr=False,
+    )
+    """The conditions themselves: they are asked of every rule after each event."""
 
     def due_at(self, state: TurnState) -> float:
         """Return when it fires, in one of its phases, if no event comes before; infinity: not in this state."""
-        for words in self.conditions:  # a loop, as this is asked of every rule after each event
-            if not CONDITIONS[words](state):
+        for holds in self._holds:
+            if not holds(state):
                 return NEVER
         return self.due(state)
 
