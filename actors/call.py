@@ -92,7 +92,7 @@ def _record_builder_of(
     recording = services.recording_at(plan.call_sid) if scribe is not None and scribe.records_audio else ""
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     begun = CallRecord(
-        *("", "", "", plan.caller, plan.line, started, 0.0, ""),
+        *(plan.call_sid, plan.stream_sid, plan.direction, plan.caller, plan.line, started, 0.0, ""),
         metadata=plan.metadata,
         trace_id=trace_id,
         recording=recording,

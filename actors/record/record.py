@@ -99,12 +99,13 @@ class RecordBuilder:
     """Collects one call."""
 
     _known: CallRecord
-    """As it is when the stream begins; later, all but its functions, words and usage, which are below."""
+    """As it is when the stream begins; later, all but its agents, functions, words and usage, which are below."""
     redaction: CallRedaction = attrs.field(factory=CallRedaction)
     """Applied to replies that are under way; the Journal has applied it to all others."""
     _end: facts.CallEnded | None = attrs.field(default=None, init=False)
     _now: float = attrs.field(default=0.0, init=False)
     _held: bool = attrs.field(default=False, init=False)
+    _agents: list[AgentPeriod] = attrs.field(factory=list, init=False)
     _functions: dict[str, FunctionRecord] = attrs.field(factory=dict, init=False)
     _turns: PackedList[TurnRecord] = attrs.field(factory=lambda: PackedList(turn_line, turn_of), init=False)
     _cut_off: list[TurnRecord] = attrs.field(factory=list, init=False)
@@ -125,7 +126,7 @@ class RecordBuilder:
         earlier = self._known
         if earlier.why or earlier.extracted:
             self._known = attrs.evolve(earlier, why="", extracted={})
-        self._now = earlier.duration
+        self._now, self._agents = earlier.duration, list(earlier.agents)
         self._functions = {f"earlier/{index}": one for index, one in enumerate(earlier.functions)}
         for turn in earlier.transcript:
             self._turns.append(turn)
@@ -135,8 +136,6 @@ class RecordBuilder:
         self._now = at = round(entry.at, 3)
         self._meter.read(entry)
         match entry.fact:
-            case facts.CallStarted(call_sid=call_sid, stream_sid=stream_sid, direction=direction):
-                self._known = attrs.evolve(self._known, call_sid=call_sid, stream_sid=stream_sid, direction=direction)
             case facts.CallEnded() as end:
                 self._end = end
             case facts.FloorTaken(agent=agent):
@@ -172,7 +171,7 @@ class RecordBuilder:
         return _with_parts(turn, self._latencies.get(reply.generation))
 
     def _as_of(self, end: facts.CallEnded, turns: list[TurnRecord]) -> CallRecord:
-        duration, agents = round(end.duration, 3), self._known.agents
+        duration, agents = round(end.duration, 3), tuple(self._agents)
         return attrs.evolve(
             self._known,
             duration=duration,
@@ -186,32 +185,27 @@ class RecordBuilder:
 
     def _on_floor_taken(self, agent: str, at: float) -> None:
         if self._goes_on(agent):
-            agents = _with_last(self._known.agents, lambda last: attrs.evolve(last, ended=at))
+            self._agents[-1] = attrs.evolve(self._agents[-1], ended=at)
         else:
             early, self._early_restarts = self._early_restarts, 0
-            agents = (*self._known.agents, AgentPeriod(agent, at, at, restarts=early))
-        self._known = attrs.evolve(self._known, agents=agents)
+            self._agents.append(AgentPeriod(agent, at, at, restarts=early))
         self._held, self._is_parted = True, False
 
     def _goes_on(self, agent: str) -> bool:
         """Whether this agent was the last one that had the floor, and nobody else was on the line since."""
-        agents = self._known.agents
-        return bool(agents) and agents[-1].agent == agent and not self._is_parted
+        return bool(self._agents) and self._agents[-1].agent == agent and not self._is_parted
 
     def _on_restarting(self, agent: str) -> None:
         """Count a restart of the call, and of the agent; one that has not had the floor yet has it counted later."""
-        agents = self._known.agents
         if self._goes_on(agent):
-            agents = _with_last(agents, lambda last: attrs.evolve(last, restarts=last.restarts + 1))
+            self._agents[-1] = attrs.evolve(self._agents[-1], restarts=self._agents[-1].restarts + 1)
         else:
             self._early_restarts += 1
-        self._known = attrs.evolve(self._known, agents=agents, restarts=self._known.restarts + 1)
+        self._known = attrs.evolve(self._known, restarts=self._known.restarts + 1)
 
     def _leave_floor(self, at: float) -> None:
         if self._held:
-            self._known = attrs.evolve(
-                self._known, agents=_with_last(self._known.agents, lambda last: attrs.evolve(last, ended=at))
-            )
+            self._agents[-1] = attrs.evolve(self._agents[-1], ended=at)
         self._held = False
 
     def _on_words(self, fact: facts.Fact, at: float) -> None:

@@ -68,7 +68,7 @@ def test_what_was_cut_off_without_a_word_is_no_turn() -> None:
 def test_a_call_that_nothing_is_known_of_has_a_record() -> None:
     record = record_of()
 
-    assert (record.call_sid, record.outcome, record.duration) == ("", "cut", 0.0)
+    assert (record.call_sid, record.outcome, record.duration) == ("CA1", "cut", 0.0)
     assert record_from_json(record_as_json(record)) == record
 
 

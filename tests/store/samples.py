@@ -49,7 +49,7 @@ def newer_tables(file: Path) -> str:
 
 def begun(caller: str = "", line: str = "") -> CallRecord:
     """Return the record of a call whose stream begins."""
-    return CallRecord("", "", "", caller, line, "2026-11-22T09:00:00.000+00:00", 0.0, "")
+    return CallRecord("CA1", "MZ1", "inbound", caller, line, "2026-11-22T09:00:00.000+00:00", 0.0, "")
 
 
 @contextmanager
