@@ -92,6 +92,13 @@ def test_flux_is_asked_for_as_v2_and_the_elders_as_nothing() -> None:
     assert speak_with("aura-2-mars-en").provider.version is None
 
 
+def test_functions_that_differ_in_their_parameters_only_are_each_ordered_as_they_are() -> None:
+    topics: list[Mapping[str, JSON]] = [{**SCHEMA, "required": required} for required in (["reason"], [], ["reason"])]
+    orders = [ordered(functions=[FunctionDefinition("find", "Find.", topic)]) for topic in topics]
+
+    assert [order["agent"]["think"]["functions"][0]["parameters"] for order in orders] == topics
+
+
 def test_an_agent_without_functions_or_past_does_not_mention_them() -> None:
     agent = ordered(functions=(), tags=())["agent"]
 
