@@ -84,7 +84,7 @@ class Endpoint:
     """Somebody else's model or voice that Deepgram is to use. It stands beside `provider`, never inside."""
 
     url: str
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, hash=False)
 
 
 @attrs.frozen
