@@ -367,7 +367,7 @@ async def test_the_cap_is_the_accounts(workers: Workers) -> None:
         second = await account.workers[1].twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
         await account.workers[2].twilio("/twilio/status", {"CallSid": CALL_SID, "CallStatus": "completed"})
         await account.fleets[2].beat()
-        third = await account.workers[1].twilio("/twilio/voice", voice_form(OTHER_CALL_SID))
+        third = await account.workers[1].twilio("/twilio/voice", voice_form("CA" + "3" * 32))
 
     assert ["<Stream" in answer.text for answer in (first, second, third)] == [True, False, True]
 
