@@ -303,7 +303,8 @@ PLACES_OF_ENDS = """cell => {
 async def test_long_names_leave_room_and_words_from_right_to_left_are_read_so(tmp_path: Path) -> None:
     name = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
     said = (TurnRecord(1.0, "caller", ARABIC), TurnRecord(4.0, "qualifier", "One moment."))
-    kept = attrs.evolve(sample_record(), transcript=said, facts={name: ARABIC}, metadata={name: {"id": [1]}})
+    cut = TurnRecord(8.0, "qualifier", f"{ARABIC} {ARABIC}", ARABIC)
+    kept = attrs.evolve(sample_record(), transcript=(*said, cut), facts={name: ARABIC}, metadata={name: {"id": [1]}})
     async with served(tmp_path, kept) as console:
 
         def drive() -> None:
@@ -315,7 +316,11 @@ async def test_long_names_leave_room_and_words_from_right_to_left_are_read_so(tm
                 assert min(widths) > 150
                 assert page.locator("dd").filter(has_text='{"id":[1]}').count() == 1
                 cells = [*page.locator(".turn td:nth-child(3)").all(), page.locator("dd").filter(has_text=ARABIC).first]
-                assert [cell.evaluate(PLACES_OF_ENDS) > 0 for cell in cells] == [True, False, True]
+                assert [cell.evaluate(PLACES_OF_ENDS) > 0 for cell in cells[:2] + cells[3:]] == [True, False, True]
+                ours = (
+                    page.locator(".turn").get_by_text(TEXT["not_heard"]).last
+                )  # its brackets stay around it, in two lines
+                assert ours.evaluate("(node) => getComputedStyle(node).unicodeBidi") == "isolate"
 
         await visit(drive)
 

@@ -70,9 +70,10 @@ export class Conversation {
 
   replyEnded(fact) {
     if (fact.complete || fact.heard === fact.text) return;
-    const unheard = document.createElement("del");
+    const unheard = document.createElement("del"), note = document.createElement("bdi"); // ours, behind words from right to left
     unheard.textContent = fact.text.startsWith(fact.heard) ? fact.text.slice(fact.heard.length) : fact.text;
     unheard.title = this.words.not_heard;
-    this.replyOf(fact).node.replaceChildren(fact.heard, " ", unheard, ` (${this.words.not_heard})`);
+    note.textContent = `(${this.words.not_heard})`;
+    this.replyOf(fact).node.replaceChildren(fact.heard, " ", unheard, " ", note);
   }
 }
