@@ -5,8 +5,9 @@ the body of the nursery. The bridge's end is the call's end; the conversation's 
 returns nothing of the call is left but its record. Its own errors stay here, logged; only cancellation passes through.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias, assert_never
@@ -23,18 +24,19 @@ from actors.endings.machine import AnsweringMachine
 from actors.endings.transfer import mind_transfers
 from actors.facts import ActorCrashed, CallEnded, CallParked, CallResumed, CallStarted, WritingRefused
 from actors.floor import Floor
-from actors.journal import Journal
+from actors.journal import Journal, ignore
 from actors.line.line_watch import DEATHS, VoiceActivity
 from actors.line.switch import Switch
 from actors.messages import ToCall
 from actors.operator import CommandRunner
 from actors.record.conversation import Conversation
 from actors.record.record import RecordBuilder
-from actors.record.scribe import Scribe
+from actors.record.scribe import Scribe, next_second
 from actors.session.opening import Openings, SettingsForm
 from actors.summarizer import Summarizer
 from actors.supervision import Crashed, Standby, describe, guard, root_cause
 from actors.supervisor import Supervisor
+from actors.ticks import Looker
 from actors.turn.effects import EndConversation
 from actors.twilio_bridge import CALL_OVER, TwilioBridge
 from agents.roster import Roster
@@ -182,9 +184,9 @@ class Call:
                 nursery.start_soon(self._run_bridge, nursery.cancel_scope, name="bridge")
                 nursery.start_soon(state.turn.run, name="turn")
                 for standby, name, run in self._expendable(mailbox):
-                    begin = partial(self._begin, nursery, name, run)
-                    begin() if standby is None else standby.arm(begin)
-                await self._conclude(await self._converse())
+                    standby.arm(partial(self._begin, nursery, name, run))
+                with self._length(nursery), self._writing(nursery):
+                    await self._conclude(await self._converse())
                 nursery.cancel_scope.cancel(reason="call over")
         return self._outcome
 
@@ -192,13 +194,28 @@ class Call:
         if not nursery.cancel_scope.cancel_called:  # else the call is over, and its nursery may be closed
             nursery.start_soon(self.state.run_expendable, name, run, name=name)
 
-    def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby | None, str, Run]]:
-        """Go through the actors that a call goes on without, if they crash; some begin when they are first wanted."""
-        state = self.state
-        if self.scribe is not None:
-            yield None, "scribe", partial(self.scribe.run, self._note_refused)
+    def _writing(self, nursery: trio.Nursery) -> AbstractContextManager[None]:
+        """Have the Scribe write; if it crashes, the call goes on."""
+        if self.scribe is None:
+            return nullcontext()
+        self.scribe.on_refused = self._note_refused
+        return Looker(next_second(), self.scribe.look, partial(self._begin, nursery, "scribe"))
+
+    def _length(self, nursery: trio.Nursery) -> Looker:
+        """Have the end of the longest call minded, by a task that begins a second before it has to do anything."""
         longest = min(self.services.policy.deadlines.longest_call, self.plan.longest)
-        yield None, "call length", partial(mind_length, state, longest)
+        start = partial(self._begin, nursery, "call length")
+        due = self.state.journal.started + longest - self.services.policy.deadlines.length_notice - 1.0
+
+        def look() -> float:
+            start(partial(mind_length, self.state, longest))
+            return math.inf
+
+        return Looker(max(due, trio.current_time()), look, start)
+
+    def _expendable(self, mailbox: trio.MemoryReceiveChannel[ToCall]) -> Iterator[tuple[Standby, str, Run]]:
+        """Go through the actors that a call goes on without, if they crash; they begin when they are first wanted."""
+        state = self.state
         yield state.mail.writer, "summarizer", Summarizer(state, self.roster, self.services.ask_brief).run
         yield self._attendant, "attendant", partial(self._attend, mailbox)
         yield state.keypad.collector, "keypad", state.keypad.collect
@@ -287,6 +304,8 @@ class Call:
         state = self.state
         for standby in (state.mail.writer, self._attendant, state.keypad.collector, state.switch.carrier):
             standby.arm(None)  # it knows the call, which would outlive itself until a full collection
+        if self.scribe is not None:
+            self.scribe.on_refused = ignore  # the same
         state.ledger.close()
         frames = self._frames()
         duration = round(state.journal.now, 3)

@@ -9,7 +9,7 @@ when nobody sleeps any more.
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import attrs
@@ -133,6 +133,37 @@ class Sleeper:
         self._leave()
         self._task = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+
+@attrs.define(eq=False)
+class Looker(Sleeper):
+    """Has the clock look from a moment on, as long as a `with` lasts, where nobody has to be woken: no task sleeps.
+
+    `look` is called, and says when to look again, as in `Sleeper.sleep_until`; a moment that is past ends it. What it
+    raises, a task raises that `start` begins.
+    """
+
+    first: float
+    look: Callable[[], float]
+    start: Callable[[Callable[[], Awaitable[None]]], object]
+
+    def __enter__(self) -> None:
+        self._clock = clock = _clock()
+        self._task, self._look, self._until = trio.lowlevel.current_task(), self.look, self.first
+        self._park(clock)
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+        self._task = self._look = None
+        del self.look, self.start  # they may know a call, and the clock may know us for longer
+
+    def _go_on(self) -> None:
+        task, self._task, self.parked = self._task, None, math.inf
+        if task is not None and self._faults:
+            task.context.run(self.start, self._raise)
+
+    async def _raise(self) -> None:
+        raise self._faults.pop()
 
 
 @attrs.define(eq=False)

@@ -20,7 +20,7 @@ from actors.call_state import CallState
 from actors.facts import CallerHungUp, CallerSpoke
 from actors.line.line_watch import LineWatch
 from actors.line.reply import SendAudio, SendClear, SendMarkAlone, Work
-from actors.ticks import time_reader
+from actors.ticks import Looker, time_reader
 from protocol import twilio
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES, FRAME_SECONDS, SILENCE, is_voiced
 from protocol.errors import RemoteProtocolError
@@ -79,8 +79,8 @@ class TwilioBridge:
         with self.state.stream:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                nursery.start_soon(self._give_up)
-                left = await self._read()
+                with Looker(self._watch.look(), self._look, nursery.start_soon):
+                    left = await self._read()
                 nursery.cancel_scope.cancel(reason="stream over")
         if left is None:
             left = CallerHungUp(self._watch.died_of or CALL_OVER)
@@ -89,8 +89,12 @@ class TwilioBridge:
             self.state.journal.note(left)
         return left
 
-    async def _give_up(self) -> None:
-        self.state.stream.cancel(reason=f"line dead: {await self._watch.wait_dead()}")
+    def _look(self) -> float:
+        """Give the line up if it is dead; return when to look again."""
+        due = self._watch.look()
+        if self._watch.died_of:
+            self.state.stream.cancel(reason=f"line dead: {self._watch.died_of}")
+        return due
 
     async def _read(self) -> CallerHungUp:
         dialogue = MediaStreamDialogue(StreamState.STREAMING, self.stream_sid)

@@ -5,9 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up by `wait_dead`. If the caller answers what no mark has told of, the line plays: one whose marks have never
-told of anything is believed to for the rest of the call, another for `_TALKED_ON` times as long behind each turn. It
-touches neither the socket nor the call: the bridge tells it what it sees, and ends the stream.
+is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays: one whose marks have
+never told of anything is believed to for the rest of the call, another for `_TALKED_ON` times as long behind each turn.
+It touches neither the socket nor the call: the bridge tells it what it sees, and ends the stream.
 
 `Keypad` makes entries of single keys, and tells the turn each one. The bridge presses; `collect` is a child of the call
 and takes an entry for finished when no key has followed for a while. `#` finishes it at once.
@@ -26,7 +26,6 @@ from actors.journal import Journal
 from actors.line.ledger import Ledger
 from actors.policy import CallPolicy, wants_person
 from actors.supervision import Standby
-from actors.ticks import Sleeper
 from actors.turn.events import Event, KeysEntered, Signal
 from protocol.audio import FRAME_SECONDS
 
@@ -63,17 +62,10 @@ class LineWatch:
     """How many there were when it was looked last."""
     _believed_until: float = attrs.field(default=-math.inf, init=False)
     """The line plays, and does not tell: a turn has come behind a mark that was due."""
-    _next: float = attrs.field(default=math.inf, init=False)
+    _next: float = attrs.field(factory=trio.current_time, init=False)
     """When the next look is due."""
-    _nap: Sleeper = attrs.field(factory=Sleeper, init=False)
 
-    async def wait_dead(self) -> str:
-        """Wait until the line is dead; return of what. The clock of all calls looks, and no task is woken for it."""
-        self._next = trio.current_time()
-        await self._nap.sleep_until(self._look(), look=self._look)
-        return self.died_of
-
-    def _look(self) -> float:
+    def look(self) -> float:
         """Note of what the line is dead, if it is; return when to look again, a moment that is past if it is."""
         now = trio.current_time()
         late = now - self._next  # what the line has sent while we were late ourselves is still unread

@@ -14,12 +14,11 @@ from typing import TypeAlias
 
 import attrs
 import trio
-from outcome import Error, Outcome, Value, capture
+from outcome import Error, Outcome, capture
 
 from actors.journal import Entry
 from actors.record.recording import Recording, Taken
 from actors.supervision import describe
-from actors.ticks import Sleeper
 from store.json_text import json_text
 from store.leisure import leisurely
 from store.private import append_private, own_folder, write_whole
@@ -99,6 +98,8 @@ class Scribe:
     writer: str = ""
     """This process, among those that write into the same recordings folder."""
     records_audio: bool = True
+    on_refused: Callable[[str], None] = attrs.field(default=lambda _why: None, init=False)
+    """Told once that the disk takes nothing, until it has taken something again."""
     on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
@@ -119,9 +120,9 @@ class Scribe:
     """Lines and audio, for whichever thread writes next: the last write finds all that is left."""
     _has_begun: bool = attrs.field(default=False, init=False)
     _is_writing: bool = attrs.field(default=False, init=False)
-    """Whether a write that `run` has wanted is not over yet."""
-    _failure: Outcome[None] = attrs.field(default=Value(None), init=False)
-    _sleeper: Sleeper = attrs.field(factory=Sleeper, init=False)
+    """Whether a write that `look` has wanted is not over yet."""
+    _failure: Error | None = attrs.field(default=None, init=False)
+    """Of the last write, until it is told."""
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
@@ -136,28 +137,27 @@ class Scribe:
             self._missing += 1
             self._is_whole = False
 
-    async def run(self, on_refused: Callable[[str], None] = lambda _why: None) -> None:
-        """Write once a second, when all scribes do, until cancelled. The clock of all calls asks, and wakes no task.
+    def look(self) -> float:
+        """Want the next write, if the last one is over; return when the next round is.
 
-        `on_refused` is told once that the disk takes nothing, until it has taken something again.
+        The clock of all calls asks, once a second. *Raises* what a write has raised, if the disk is not to blame.
         """
-        while True:
-            await self._sleeper.sleep_until(_next_round(), look=self._look)
-            failure, self._failure = self._failure, Value(None)
-            try:
-                failure.unwrap()  # of the write that has woken us
-            except (OSError, RuntimeError) as refused:  # or no thread can be started
-                if not self._is_refused:
-                    on_refused(describe(refused))
-                self._is_refused = True
-
-    def _look(self) -> float:
-        """Want the next write, if the last one is over; return when the next round is."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            self._tell_refused(failure)
         if not self._is_writing:
             self._put_out()
             self._is_writing = True
             self.threads.want(ScribeWrite(self._write, partial(self._end_write, self._count)))
-        return _next_round()
+        return next_second()
+
+    def _tell_refused(self, failure: Error) -> None:
+        try:
+            failure.unwrap()
+        except (OSError, RuntimeError) as refused:  # or no thread can be started
+            if not self._is_refused:
+                self.on_refused(describe(refused))
+            self._is_refused = True
 
     def _end_write(self, count: int, ended: Outcome[None]) -> None:
         if self._is_writing:  # else the last write of all is under way, and knows more
@@ -166,7 +166,6 @@ class Scribe:
                 self._failure = ended
                 self._refused += chain.from_iterable(lines for lines, _ in self._unwritten)  # and none of the audio
                 self._unwritten.clear()
-                self._sleeper.wake()
             else:
                 self._is_refused = False
                 self._tell_written(count)
@@ -222,7 +221,8 @@ class Scribe:
         write_whole(self.folder / "record.json", json_text(record_as_json(record), indent=True))
 
 
-def _next_round() -> float:
+def next_second() -> float:
+    """Return when all scribes write next."""
     return (trio.current_time() // _EVERY + 1) * _EVERY
 
 

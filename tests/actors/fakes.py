@@ -20,6 +20,8 @@ from actors.line.reply import SendAudio, SendClear, Voice
 from actors.messages import PreparedBrief, WriteBrief
 from actors.policy import CallPolicy
 from actors.record.conversation import Conversation
+from actors.record.scribe import Scribe, next_second
+from actors.ticks import Looker
 from actors.turn.effects import EndConversation
 from actors.turn_driver import ForSession, TurnDriver
 from agents.brief import Brief
@@ -80,6 +82,13 @@ def calls(*names: str, arguments: str = "{}", client_side: bool = True) -> Funct
 
 HAND_OFF = calls("handoff_to_next_agent", arguments='{"reason": "asked for it"}')
 END = calls("end_conversation", arguments='{"reason": "task_complete"}')
+
+
+async def write(scribe: Scribe) -> None:
+    """Have a Scribe write, as a call does, until it is cancelled."""
+    async with trio.open_nursery() as nursery:
+        with Looker(next_second(), scribe.look, nursery.start_soon):
+            await trio.sleep_forever()
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from actors.record.recording import _JOINING, is_left
 from actors.record.scribe import Scribe, ScribeThreads, ScribeWrite
 from protocol.audio import BYTES_PER_SECOND, FRAME_BYTES
 from store.records import CallRecord, TurnRecord, record_from_json
-from tests.actors.fakes import VOICED
+from tests.actors.fakes import VOICED, write
 from tests.store.samples import full_disk
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ async def test_the_journal_is_on_disk_within_a_second(
 
     with trio.move_on_after(2.5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(scribe.run)
+            nursery.start_soon(write, scribe)
             for digit in "123":
                 await trio.sleep(0.7)
                 journal.note(DigitPressed(digit))
@@ -90,7 +90,7 @@ async def test_audio_is_on_disk_before_the_call_is_over(
     scribe.recording.caller.put(bytes(FRAME_BYTES))
 
     with trio.move_on_after(1.5):
-        await scribe.run()
+        await write(scribe)
 
     assert scribe.recording.caller.path.read_bytes() == bytes(FRAME_BYTES)
 
@@ -105,7 +105,7 @@ async def test_entries_beyond_the_buffer_are_counted_in_the_journal_itself(
         journal.note(DigitPressed(digit))
 
     with trio.move_on_after(2.5):
-        await scribe.run()
+        await write(scribe)
 
     lines = journal_lines(tmp_path)
     assert [line["event"] for line in lines] == ["digit_pressed", "digit_pressed", "entries_missing"]
@@ -131,7 +131,8 @@ async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_wa
                 (tmp_path / "CA1").unlink()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scribe.run, told.append)
+        scribe.on_refused = told.append
+        nursery.start_soon(write, scribe)
         await trio.sleep(0.5)
         await talk()
         nursery.cancel_scope.cancel(reason="the call is over")
@@ -178,7 +179,7 @@ async def test_a_folder_that_somebody_has_removed_is_there_again_a_second_later(
 
     with trio.move_on_after(2.5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(scribe.run)
+            nursery.start_soon(write, scribe)
             await trio.sleep(1.5)
             shutil.rmtree(tmp_path / "CA1")
             journal.note(DigitPressed("1"))
@@ -239,7 +240,7 @@ async def test_where_audio_is_not_recorded_words_are(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1", records_audio=False)
     Journal([scribe.read]).note(DigitPressed("1"))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scribe.run)
+        nursery.start_soon(write, scribe)
         await trio.sleep(0.05)
         nursery.cancel_scope.cancel(reason="the call is over")
     await scribe.finish(RECORD)
@@ -310,7 +311,7 @@ async def test_a_write_that_is_over_behind_the_last_one_of_all_tells_nothing(
     journal = Journal([scribe.read])
     journal.note(DigitPressed("1"))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scribe.run)
+        nursery.start_soon(write, scribe)
         await trio.sleep(1.5)
         nursery.cancel_scope.cancel(reason="the call is over")
     journal.note(DigitPressed("2"))

@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 import attrs
@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors import ticks
-from actors.ticks import SLACK_SECONDS, TICK_SECONDS, Sleeper
+from actors.ticks import SLACK_SECONDS, TICK_SECONDS, Looker, Sleeper
 
 
 async def wait_tick(number: int) -> None:
@@ -514,3 +514,55 @@ async def test_neighbours_are_read_on_one_tick_and_many_calls_on_all(autojump_cl
 
     assert set(places[:75]) == {0}
     assert {places.count(place) for place in range(4)} == {191, 192}
+
+
+async def test_a_look_that_no_task_waits_for_comes_as_often_as_it_says_for_as_long_as_the_with_lasts(
+    autojump_clock: MockClock,
+) -> None:
+    looked, started = list[float](), list[object]()
+
+    def look() -> float:
+        looked.append(round(trio.current_time(), 6))
+        return trio.current_time() + 0.03
+
+    with Looker(0.02, look, started.append):
+        await trio.sleep(0.105)
+    await trio.sleep(1)
+
+    assert looked == [0.02, 0.06, 0.1]
+    assert started == []
+
+
+async def test_a_look_that_no_task_waits_for_ends_with_a_moment_that_is_past(autojump_clock: MockClock) -> None:
+    looked, started = list[float](), list[object]()
+
+    def look() -> float:
+        looked.append(trio.current_time())
+        return -math.inf
+
+    with Looker(0.02, look, started.append):
+        await trio.sleep(1)
+
+    assert (looked, started) == ([0.02], [])
+
+
+async def test_what_a_look_raises_that_no_task_waits_for_a_task_raises_with_the_context_of_the_with(
+    autojump_clock: MockClock,
+) -> None:
+    called, seen = ContextVar("called", default=""), list[str]()
+
+    def look() -> float:
+        raise ValueError(called.get())
+
+    async def raise_(run: Callable[[], Awaitable[None]]) -> None:
+        seen.append(called.get())
+        await run()
+
+    called.set("this call")
+    with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="this call")):
+        async with trio.open_nursery() as nursery:
+            with Looker(0.02, look, lambda run: nursery.start_soon(raise_, run)):
+                await trio.sleep_forever()
+
+    assert seen == ["this call"]
+    assert trio.current_time() == pytest.approx(0.02)

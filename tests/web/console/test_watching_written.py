@@ -20,6 +20,7 @@ from actors.record.packed import BLOCK, VOLUME
 from actors.record.scribe import Scribe, ScribeThreads
 from actors.turn.machine import Turn
 from store.records import CallRecord
+from tests.actors.fakes import write
 from tests.web.console.test_watching import Event, after, is_over, parsed, read, words
 from tests.web.fakes import CALL_SID
 from web.calls.call_files import JOURNAL, CallFiles
@@ -63,7 +64,7 @@ class Stream:
     @staticmethod
     async def _run(scribe: Scribe) -> None:
         with suppress(OSError):  # the call goes on without it
-            await scribe.run()
+            await write(scribe)
 
     def says(self, *all_words: str) -> None:
         for word in all_words:
