@@ -508,6 +508,26 @@ def test_polite_words_leave_an_answer_torn_whether_or_not_the_end_of_the_turn_co
     assert (got, turn.debt) == ([Aside.CUT, Aside.RESUME, filler_asked()], Debt.OWED)
 
 
+def test_words_without_audio_that_were_cut_are_unsaid_when_something_else_sounds() -> None:
+    turn = on_floor()
+    cut: list[Step] = [(3, AgentSaid("On Tuesday.")), (3.2, Signal.VOICE_BEGAN), (3.2, Signal.CALLER_STARTED_SPEAKING)]
+    other: list[Step] = [(4, Signal.THINKING_BEGAN), (4.5, Signal.AUDIO_BEGAN), (4.6, Signal.AUDIO_DONE)]
+
+    play(turn, [*caller_says(1), *cut, (3.6, VoiceEnded(3.6)), *other])
+
+    assert turn.debt is Debt.OWED
+
+
+def test_a_reply_that_ends_just_behind_a_cut_was_interrupted() -> None:
+    turn = on_floor()
+    play(turn, [*caller_says(1), *reply(3)[:2], (3.4, Signal.CALLER_STARTED_SPEAKING)])
+    cut = turn.is_whole(3.5), turn.is_whole(3.9)
+
+    play(turn, [(3.9, CallerSaid("No.")), *reply(4.5)[:2], (4.8, CallerSaid("In May."))])
+
+    assert (*cut, turn.is_whole(4.9)) == (False, True, True)
+
+
 def test_an_answer_that_begins_while_the_caller_speaks_on_is_heard() -> None:
     speaks: list[Step] = [(1, Signal.VOICE_BEGAN), (1, Signal.CALLER_STARTED_SPEAKING)]
 
