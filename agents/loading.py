@@ -203,7 +203,7 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     if isinstance(source, AgentSpec):
         return source, f"agent {quoted(source.name)}" if roster is None else file_of(roster)
     package = roster.__package__ if roster is not None else None
-    if isinstance(source, str) and (source.startswith(".") or package):
+    if isinstance(source, str) and (source.startswith(".") or (package and "." not in source)):
         if not package:
             wanted = "a file by itself has no package: list the agents themselves, or make a folder with __init__.py"
             where = "roster" if roster is None else file_of(roster)

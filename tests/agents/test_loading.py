@@ -153,6 +153,11 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
             "ROSTER = ('desk',)",
             "shop/agents/__init__.py: ROSTER: there is no 'desk' here; did you mean '.desk'?",
         ),
+        (
+            "shop.agents",
+            "ROSTER = ('nowhere.desk',)",
+            "nowhere.desk: import: cannot be imported: ModuleNotFoundError: No module named 'nowhere': check the name",
+        ),
         ("shop.agents", "ROSTER = ('.team.desk',)", "shop/agents/__init__.py: ROSTER: there is no '.team.desk' here"),
         ("shop.agents", "ROSTER = ('.desk.x',)", "shop/agents/__init__.py: ROSTER: there is no '.desk.x' here"),
         ("shop.agents", "ROSTER = ('.broken.x',)", "shop/agents/broken/__init__.py: line 1: syntax error"),
