@@ -8,6 +8,7 @@ returns nothing of the call is left but its record. Its own errors stay here, lo
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias, assert_never
@@ -198,7 +199,8 @@ class Call:
         """Have the Scribe write; if it crashes, the call goes on."""
         if self.scribe is None:
             return nullcontext()
-        self.scribe.on_refused = self._note_refused
+        context = copy_context()  # of this call: one task writes for all
+        self.scribe.on_refused = lambda why: context.run(self._note_refused, why)
         return Looker(next_second(), self.scribe.look, partial(self._begin, nursery, "scribe"))
 
     def _length(self, nursery: trio.Nursery) -> Looker:

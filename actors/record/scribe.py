@@ -99,7 +99,7 @@ class Scribe:
     """This process, among those that write into the same recordings folder."""
     records_audio: bool = True
     on_refused: Callable[[str], None] = attrs.field(default=lambda _why: None, init=False)
-    """Told once that the disk takes nothing, until it has taken something again."""
+    """Told at once, and once, that the disk takes nothing, until it has taken something again."""
     on_written: Written = attrs.field(default=lambda _line, _count: None, init=False)
     """Told no more once an entry is missing in the journal file."""
     recording: Recording = attrs.field(init=False)
@@ -122,7 +122,7 @@ class Scribe:
     _is_writing: bool = attrs.field(default=False, init=False)
     """Whether a write that `look` has wanted is not over yet."""
     _failure: Error | None = attrs.field(default=None, init=False)
-    """Of the last write, until it is told."""
+    """Of the last write, if the disk is not to blame: `look` raises it."""
     _disk: Lock = attrs.field(factory=Lock, init=False)
     """One write after the other: a call that ends does not wait for a disk that hangs, but its last write does."""
 
@@ -142,9 +142,8 @@ class Scribe:
 
         The clock of all calls asks, once a second. *Raises* what a write has raised, if the disk is not to blame.
         """
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            self._tell_refused(failure)
+        if self._failure is not None:
+            self._failure.unwrap()
         if not self._is_writing:
             self._put_out()
             self._is_writing = True
@@ -163,7 +162,8 @@ class Scribe:
         if self._is_writing:  # else the last write of all is under way, and knows more
             self._is_writing = False
             if isinstance(ended, Error):
-                self._failure = ended
+                told = capture(self._tell_refused, ended)
+                self._failure = told if isinstance(told, Error) else None
                 self._refused += chain.from_iterable(lines for lines, _ in self._unwritten)  # and none of the audio
                 self._unwritten.clear()
             else:

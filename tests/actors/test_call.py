@@ -440,15 +440,19 @@ async def test_a_summarizer_that_crashes_costs_the_brief_and_never_the_call(auto
 
 async def test_a_disk_that_takes_nothing_costs_the_files_and_never_the_call(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("no folder")
-    async with a_call(CallPolicy(deadlines=Deadlines(goodbye_onset=0.01)), recordings=tmp_path / "full") as scene:
-        far = await scene.service.live()
-        await trio.sleep(1.1)  # the scribe writes with the next second
-        await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
-        record = await scene.ended()
+    policy = CallPolicy(deadlines=Deadlines(goodbye_onset=0.01))
+    context, logs = structlog.contextvars, structlog.testing.capture_logs([structlog.contextvars.merge_contextvars])
+    with context.bound_contextvars(call="this call"), logs as lines:
+        async with a_call(policy, recordings=tmp_path / "full") as scene:
+            far = await scene.service.live()
+            await trio.sleep(1.1)  # the scribe writes with the next second
+            await far.say(heard("That was all."), words(0.1), says("Goodbye."), AgentAudioDone(), END)
+            record = await scene.ended()
 
-        assert record.outcome == "completed"
-        assert scene.crashes == []
-        assert [fault.partition(":")[0] for fault in record.faults] == ["the disk refuses journal and recording"]
+    assert [line.get("call") for line in lines if line["event"] == "writing_refused"] == ["this call"]
+    assert record.outcome == "completed"
+    assert scene.crashes == []
+    assert [fault.partition(":")[0] for fault in record.faults] == ["the disk refuses journal and recording"]
 
 
 class BrokenDice(Random):

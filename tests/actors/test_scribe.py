@@ -145,6 +145,19 @@ async def test_what_a_disk_has_not_taken_is_written_when_it_takes_it_and_what_wa
     assert "CA1" in told[0]
 
 
+async def test_a_refusal_is_told_before_the_next_write_since_the_call_may_end_first(
+    autojump_clock: MockClock, thread_at_once: None, tmp_path: Path
+) -> None:
+    (tmp_path / "CA1").touch()
+    scribe, told = Scribe(tmp_path / "CA1"), list[str]()
+    scribe.on_refused = told.append
+
+    with trio.move_on_after(1.5):
+        await write(scribe)
+
+    assert len(told) == 1
+
+
 async def test_a_save_that_is_tried_again_leaves_the_recording_as_it_is(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path / "CA1")
     scribe.recording.caller.put(bytes(FRAME_BYTES))
