@@ -9,7 +9,7 @@ reminds the model.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -147,7 +147,9 @@ def _waits(clause: list[str]) -> bool:
 
 def announced(text: str, functions: Iterable[FunctionSpec], ours: Sentences = ENGLISH) -> tuple[FunctionSpec, ...]:
     """Return the functions that these words of an agent announce, in the order of `functions`."""
-    said, added = _statements(text), {GOODBYES: ours.farewells, PASSING_ON: ours.passing_on}
+    stated = [_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
+    said = [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
+    added = {GOODBYES: ours.farewells, PASSING_ON: ours.passing_on}
     return tuple(
         function
         for function in functions
@@ -160,30 +162,11 @@ def announced(text: str, functions: Iterable[FunctionSpec], ours: Sentences = EN
     )
 
 
-def _statements(text: str) -> list[str]:
-    """Return the words of each sentence that may announce something."""
-    stated = [_words(sentence) for sentence in sentences_of(text) if not is_question(sentence)]
-    return [_GOODBYE_TO.sub(" ", _in_spaces(words)) for words in stated if _NO_ANNOUNCEMENT.isdisjoint(words)]
-
-
-def why_never(field: str, phrase: str, ours: Sentences) -> str:
-    """Say why a phrase is never recognised, and what to write; "" where it is.
-
-    `field` is that of `Sentences`, or `announced_by` of a function.
-    """
-    recognised: Mapping[str, Callable[[], bool]] = {
-        "courtesies": lambda: is_courtesy(phrase, ours),
-        "farewells": lambda: is_farewell(phrase, ours),
-        "waits": lambda: asks_for_time(phrase, ours),
-    }
-    plain = _phrase(phrase)
-    if recognised.get(field, lambda: any(plain in sentence for sentence in _statements(phrase)))():
-        return ""
-    if is_question(phrase):
-        return "is a question, which is none of these: write the words of a statement"
-    if refused := sorted(_NO_ANNOUNCEMENT.intersection(plain.split())):
-        return f"has {refused[0]!r} in it, as offers and refusals have, which announce nothing: leave that word out"
-    return "is more than one sentence, and each is read alone: write one of them, or each as a phrase"
+def why_never(phrase: str) -> str:
+    """Say why words announce nothing, whatever an agent says with them, and what to write; "" where they may."""
+    refused = sorted(_NO_ANNOUNCEMENT.intersection(_words(phrase)))
+    fix = "in it, as offers and refusals have, which announce nothing: leave that word out"
+    return f"has {refused[0]!r} {fix}" if refused else ""
 
 
 @lru_cache(maxsize=256)

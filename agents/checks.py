@@ -18,7 +18,7 @@ from agents.brief import BRIEF_NAMES, largest_brief
 from agents.context import has_yield
 from agents.functions import FunctionSpec
 from agents.quoting import SPEAKERS
-from agents.sentences import ENGLISH, PHRASES, Sentences
+from agents.sentences import PHRASES
 from agents.spec import INBOUND, OUTBOUND, PROMPT_LIMIT, SPOKEN_LIMIT, AgentOptions, AgentSpec, SoftEdge, blanks_of
 from agents.spec_types import takes_other_than
 from agents.unknown import plain_words
@@ -111,7 +111,7 @@ def _words(agent: AgentSpec) -> Found:
         if not text.strip():
             yield f"sentences.{name}", "is blank: leave it out for the English one"
     for name in PHRASES:
-        yield from _phrases(f"sentences.{name}", getattr(says, name), says)
+        yield from _phrases(f"sentences.{name}", getattr(says, name))
 
 
 def _plain(field: str, text: str) -> Found:
@@ -128,11 +128,12 @@ def _length(field: str, text: str) -> Found:
         yield field, f"is {length} characters, and {takes} {most} at most: shorten it by {length - most}"
 
 
-def _phrases(field: str, phrases: Iterable[str], ours: Sentences = ENGLISH) -> Found:
+def _phrases(field: str, phrases: Iterable[str]) -> Found:
+    announce = field.endswith(("announced_by", "passing_on"))
     for phrase in phrases:
         if not plain_words(phrase):
             yield field, f"{quoted(phrase)} has no word in it: nobody says that"
-        elif why := why_never(field.rpartition(".")[2], phrase, ours):
+        elif announce and (why := why_never(phrase)):
             yield field, f"{quoted(phrase)} {why}"
 
 

@@ -308,12 +308,12 @@ def test_every_problem_is_reported_at_once() -> None:
             "functions.end_conversation.announced_by: '!' has no word in it",
         ),
         (
-            {"functions": (attrs.evolve(END_CONVERSATION, announced_by=("bye. thanks",)),)},
-            "functions.end_conversation.announced_by: 'bye. thanks' is more than one sentence, and each is read alone",
+            {"functions": (attrs.evolve(END_CONVERSATION, announced_by=("I can end this",)),)},
+            "functions.end_conversation.announced_by: 'I can end this' has 'can' in it, as offers and refusals have",
         ),
         (
-            {"sentences": Sentences(passing_on=("ich verbinde Sie?",))},
-            "sentences.passing_on: 'ich verbinde Sie?' is a question, which is none of these: write the words of a",
+            {"sentences": Sentences(passing_on=("ich verbinde Sie, wait until then",))},
+            "sentences.passing_on: 'ich verbinde Sie, wait until then' has 'until' in it",
         ),
         ({"options": AgentOptions(listen_model="")}, "options.listen_model: '' is not the name of a model"),
         ({"options": AgentOptions(reasoning_mode="")}, "options.reasoning_mode: '' is not one of none, minimal"),
@@ -339,6 +339,14 @@ def test_an_agent_that_cannot_work_is_refused(changes: dict[str, object], proble
     assert f"agent {changes.get('name', 'alone')!r}: {problem}" in refusal(
         AgentSpec(**{**attrs.asdict(ALONE, recurse=False), **changes})
     )
+
+
+def test_phrases_of_callers_may_have_any_words_and_marks() -> None:
+    ours = Sentences(
+        courtesies=("¿de verdad?", "can do"), farewells=("Tschüss. Bis bald",), waits=("can you wait. Yes",)
+    )
+
+    assert load_roster([attrs.evolve(ALONE, sentences=ours)]).first == "alone"
 
 
 @pytest.mark.parametrize("managed", [False, True])
