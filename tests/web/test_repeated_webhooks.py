@@ -110,6 +110,19 @@ async def test_a_call_that_has_just_lost_its_stream_comes_back_whatever_the_cloc
         assert "<Stream" in answer.text
 
 
+@pytest.mark.parametrize("started_at", ["", "yesterday", "2026-11-30T09:00:00"])
+@pytest.mark.parametrize("target", ["/twilio/voice", "/twilio/after", "/twilio/dialled"])
+async def test_a_call_whose_begin_cannot_be_read_comes_back(
+    target: str, started_at: str, autojump_clock: MockClock
+) -> None:
+    there = exchange()
+    await there.records.save(record(outcome="cut", started_at=started_at))
+
+    answer = await there.twilio(target, dialled_form("no-answer") | voice_form(CallStatus="in-progress"))
+
+    assert "<Stream" in answer.text
+
+
 async def test_a_call_that_goes_on_elsewhere_is_left_alone_by_a_repeated_first_webhook(
     autojump_clock: MockClock,
 ) -> None:

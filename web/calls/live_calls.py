@@ -34,8 +34,11 @@ def wall_time() -> str:
 
 
 def seconds_since(moment: str) -> float:
-    """Return how long ago `wall_time` said so, here or on another worker: 0 where its clock was ahead of ours."""
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    """Return how long ago `wall_time` said so, here or on another worker: 0 where that is ahead of us, or no time."""
+    try:
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    except (ValueError, TypeError):  # a call that was cut may have none
+        return 0.0
 
 
 @attrs.define
