@@ -38,6 +38,18 @@ def test_records_wait_in_their_order_though_the_clock_is_set_back(
     assert (folder.waiting(), folder.find(FULL.call_sid)) == (files, attrs.evolve(FULL, outcome="completed"))
 
 
+@pytest.mark.parametrize("path", ["missing", "file", "file/below", "private"])
+def test_no_record_waits_where_no_folder_of_ours_is(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> list[str]:
+        raise PermissionError
+
+    (tmp_path / "file").write_bytes(b"")
+    if path == "private":  # of another user: root may read it all the same
+        monkeypatch.setattr(os, "listdir", refuse)
+
+    assert SpillFolder(tmp_path / path).find("CA1") is None
+
+
 def test_what_a_killed_process_has_half_written_is_removed_a_minute_later(folder: SpillFolder) -> None:
     folder.put(FULL).unlink()
     halves = [folder.path / f".{number}.json.x" for number in (61, 50)]

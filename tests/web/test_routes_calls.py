@@ -547,6 +547,16 @@ async def test_a_compressed_body_is_answered_with_the_fix(target: str, autojump_
     assert (answer.status_code, "without Content-Encoding" in answer.json()["fix"]) == (415, True)
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "UTF-8", "identity", ""])
+async def test_a_body_that_is_only_said_to_be_encoded_is_taken(coding: str, autojump_clock: MockClock) -> None:
+    there, headers = exchange(), {"Authorization": f"Bearer {API_TOKEN}", "Content-Encoding": coding}
+
+    async with there.client() as client:
+        answer = await client.post("/calls", content=b'{"to": "+15557650001"}', headers=headers)
+
+    assert answer.status_code == 201
+
+
 @pytest.mark.parametrize("last", ["spanish", OPERATOR])
 async def test_twilio_says_goodbye_in_the_language_of_the_agent_that_spoke_last(
     last: str, autojump_clock: MockClock
