@@ -32,8 +32,10 @@ KEPT_SECONDS = 60.0
 """… so long ago: by then the worker that has put it has seen to what was not taken, if it lives."""
 
 _THESE = "name IN (SELECT decode(value, 'hex') FROM ({texts}) AS asked)"
-_PUT = """INSERT INTO tokens (name, content, expires) VALUES (:name, :content, to_timestamp({now} + :seconds))
-    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires"""
+_PUT = f"""INSERT INTO tokens (name, content, expires)
+    SELECT CAST(:name AS {{bytes}}), CAST(:content AS {{bytes}}), to_timestamp({{now}} + :seconds)
+        WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}}))
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires = excluded.expires RETURNING name"""  # noqa: S608 - constants
 _PEEK = f"SELECT name, content FROM tokens WHERE {_THESE} AND expires > to_timestamp({{now}})"  # noqa: S608 - constants
 _TAKE = "DELETE FROM tokens WHERE name = :name AND expires > to_timestamp({now}) RETURNING content"
 _EXCHANGE = """{first}INSERT INTO tokens (name, content, expires)
@@ -84,21 +86,27 @@ class TokenStore:
     _last: float = attrs.field(default=-math.inf, init=False)
     """When the last of what was put here has expired."""
 
-    async def put(self, name: str, content: bytes, seconds: float) -> None:
-        """Keep `content` under `name` for so long; here, where the database does not take it."""
+    async def put(self, name: str, content: bytes, seconds: float, unless: Sequence[str] = ()) -> bool:
+        """Keep `content` under `name` for so long; here, where the database does not take it.
+
+        False: nothing was put, since there is a text under one of `unless`.
+        """
         self._note_expiry(seconds)
+        if self._own is not None and await self._own.peek_all(unless):
+            return False
+        others = _listed([_key(other) for other in unless])
         try:
-            await self._ask(_PUT, name=_key(name), content=content, seconds=float(seconds))
+            rows = await self._ask(_PUT, name=_key(name), content=content, seconds=float(seconds), texts=others)
         except OSError as exc:
             if not self._failing:
                 _log.error("texts_not_shared", why=str(exc))
             self._failing = True
             self._own = self._own or TokenStore()
-            await self._own.put(name, content, seconds)
-        else:
-            self._failing = False
-            if self._own is not None:
-                await self._own.take(name)
+            return await self._own.put(name, content, seconds)
+        self._failing = False
+        if self._own is not None:
+            await self._own.take(name)
+        return bool(rows)
 
     async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
         """Return what lies under `name` and leave it there; `if_unknown` where that cannot be looked up."""

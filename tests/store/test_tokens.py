@@ -109,6 +109,24 @@ async def test_an_unknown_name_holds_nothing(tokens: TokenStore) -> None:
     assert [await tokens.peek("name"), await tokens.take("name")] == [None, None]
 
 
+async def test_nothing_is_put_beside_a_text_that_forbids_it(tokens: TokenStore, clock: Clock) -> None:
+    await tokens.put("ended", b"", 60)
+    refused = await tokens.put("name", b"content", 60, unless=["streamed", "ended"])
+    nothing = await tokens.peek("name")
+    clock.time += 60
+    taken = await tokens.put("name", b"content", 60, unless=["streamed", "ended"])
+
+    assert (refused, nothing, taken, await tokens.peek("name")) == (False, None, True, b"content")
+
+
+async def test_what_this_worker_keeps_alone_forbids_as_well() -> None:
+    tokens = TokenStore(Away())
+    await tokens.put("ended", b"", 60)
+
+    assert await tokens.put("name", b"content", 60, unless=["ended"]) is False
+    assert await tokens.put("other", b"content", 60, unless=["streamed"]) is True
+
+
 async def test_what_is_too_old_is_gone(tokens: TokenStore, clock: Clock) -> None:
     await tokens.put("name", b"content", 60)
     clock.time += 60

@@ -1,6 +1,6 @@
 """Orders wait their turn, are placed once, and come to an outcome, whatever Twilio says or does not say."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -480,10 +480,10 @@ async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_a
 class Stuck(TokenStore):
     """A store that takes no note of an order, and does not say so."""
 
-    async def put(self, name: str, content: bytes, seconds: float) -> None:
+    async def put(self, name: str, content: bytes, seconds: float, unless: Sequence[str] = ()) -> bool:
         if name.startswith("order "):
             await trio.sleep_forever()
-        await super().put(name, content, seconds)
+        return await super().put(name, content, seconds, unless)
 
 
 async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:

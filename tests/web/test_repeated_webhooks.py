@@ -20,7 +20,7 @@ from tests.web.test_media import token_in, token_of
 from tests.web.test_routes_transfer import dialled_form
 from web.calls.admission import LONGEST_TALK
 
-MOMENTS = {"a moment": 1.0, "hours": 1.2 * LONGEST_TALK}
+MOMENTS = {"a moment": 1.0, "hours": 0.9 * LONGEST_TALK, "more hours": 1.2 * LONGEST_TALK}
 
 
 def workers() -> tuple[Exchange, Exchange]:
@@ -46,8 +46,10 @@ async def passes(there: Exchange, seconds: float) -> None:
         await there.records.save(attrs.evolve(kept, started_at=said_at(seconds)))
 
 
-@pytest.mark.parametrize("status", ["ringing", "in-progress"])
-@pytest.mark.parametrize("later", MOMENTS)
+@pytest.mark.parametrize(
+    ("later", "status"),
+    [("a moment", "ringing"), ("hours", "ringing"), *((later, "in-progress") for later in MOMENTS)],
+)
 async def test_a_call_that_came_in_is_not_connected_once_more(
     later: str, status: str, autojump_clock: MockClock
 ) -> None:

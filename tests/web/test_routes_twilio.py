@@ -17,6 +17,7 @@ from agents.extras import Extras
 from agents.roster import Roster
 from agents.sentences import Sentences
 from store.calls import MemoryRecords
+from store.erasing import Subject
 from store.orders.queue import NewOrder
 from store.records import CallRecord
 from store.tokens import TokenStore
@@ -125,6 +126,9 @@ async def test_a_caller_beyond_capacity_is_told_so_politely_and_can_be_called_ba
     (kept,) = await there.records.list()
     told = (kept.call_sid, kept.outcome, kept.caller, kept.why)
     assert told == (OTHER_CALL_SID, "turned_away", LEAD, "every line was taken")
+    assert (
+        await context_of(there).admissions.tokens.erase(Subject(calls=frozenset({OTHER_CALL_SID}))) == 0
+    )  # no token lies there, to be a no-show
 
 
 async def test_a_caller_is_turned_away_in_the_language_of_the_agent_that_would_have_answered() -> None:
@@ -587,12 +591,14 @@ class CountedPeeks(TokenStore):
         return await super().peek_all(names)
 
 
-@pytest.mark.parametrize("status", ["ringing", "in-progress"])
-async def test_what_has_been_of_a_call_is_one_question_to_all_workers(status: str, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("status", "questions"), [("ringing", 0), ("in-progress", 1)])
+async def test_what_has_been_of_a_call_is_one_question_at_most_to_all_workers(
+    status: str, questions: int, autojump_clock: MockClock
+) -> None:
     tokens = CountedPeeks()
     answer = await exchange(tokens=tokens).twilio("/twilio/voice", voice_form() | {"CallStatus": status})
 
-    assert ("<Connect" in answer.text, tokens.count) == (True, 1)
+    assert ("<Connect" in answer.text, tokens.count) == (True, questions)
 
 
 @pytest.mark.parametrize("target", ["/twilio/voice", "/console/sign-in"])

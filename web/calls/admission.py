@@ -70,6 +70,10 @@ class CallText(Enum):
         return f"{self.title} {call_sid}"
 
 
+PAST = (CallText.STREAMED, CallText.ENDED)
+"""What says that a call has been here before."""
+
+
 @attrs.frozen
 class Admission:
     """A call whose stream may start, as far as it is known."""
@@ -144,7 +148,7 @@ class CallTexts:
 
     async def texts_of(self, call_sid: str) -> Collection[CallText]:
         """Return which of the texts there is that say what has been of a call."""
-        names = {what.of(call_sid): what for what in (CallText.STREAMED, CallText.ENDED)}
+        names = {what.of(call_sid): what for what in PAST}
         return {names[name] for name in await self.tokens.peek_all([*names])}
 
     async def told(self, what: CallText, call_sids: Sequence[str]) -> Mapping[str, str]:
@@ -161,11 +165,18 @@ class Admissions(CallTexts):
     worker: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
     """A name of this process in such texts."""
 
-    async def mint(self, admission: Admission) -> str:
-        """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`."""
-        token = secrets.token_urlsafe(32)
-        await self.tokens.put(f"token {token}", orjson.dumps(attrs.asdict(admission, recurse=False)), TOKEN_SECONDS)
-        return token
+    async def mint(self, admission: Admission, unless: Sequence[CallText] = ()) -> str:
+        """Return a new token that admits this call's stream, once, within `TOKEN_SECONDS`.
+
+        Empty: there is none, since there is one of the texts `unless` about the call.
+        """
+        token, others = secrets.token_urlsafe(32), [what.of(admission.call_sid) for what in unless]
+        content = orjson.dumps(attrs.asdict(admission, recurse=False))
+        return token if await self.tokens.put(f"token {token}", content, TOKEN_SECONDS, others) else ""
+
+    async def withdraw(self, token: str) -> None:
+        """Admit nobody with a token, and note no call that did not come."""
+        await self.tokens.drop(f"token {token}")
 
     async def redeem(self, token: str, call_sid: str, visitor: str = "") -> Admission | NotAdmitted:
         """Use a token up, whether or not it turns out to be this call's, and this visitor's.

@@ -158,13 +158,13 @@ class Returns:
         if not self.context.announced.over(call_sid) and (call is None or not call.streamed):
             await self.context.admissions.put(call_sid, CallText.OVER)
 
-    async def has_ended(self, call_sid: str, *, rings: bool = False) -> bool:
-        """Tell whether a record says that a call does not come back; `rings`: Twilio says that nobody has answered it.
+    async def has_ended(self, call_sid: str) -> bool:
+        """Tell whether a record says that a call began longer ago than Twilio keeps one.
 
-        Others may, after whatever end, for as long as Twilio keeps a call.
+        Until then it may come back, after whatever end.
         """
         record = await self.record_of(call_sid, LOOK_SECONDS)
-        return record is not None and (rings or seconds_since(record.started_at) > LONGEST_TALK)
+        return record is not None and seconds_since(record.started_at) > LONGEST_TALK
 
     async def sentences_of(self, call_sid: str, direction: str, line: str) -> Sentences:
         """Return the sentences of the agent that spoke last, as far as that is known, else of the first one."""

@@ -20,7 +20,7 @@ from actors.supervision import unharmed
 from agents.sentences import ENGLISH, Sentences
 from protocol.twilio import FINAL_STATUSES, twiml
 from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord
-from web.calls.admission import Admission, CallText, arrival_of
+from web.calls.admission import PAST, Admission, CallText, arrival_of
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
@@ -116,12 +116,14 @@ class TwilioRoutes:
         notice = self.context.settings.notice_on(arrival.line)
         notice = notice and (says.recording_notice or notice)
         seconds = ARRIVAL_SECONDS + len(notice) * LETTER_SECONDS
+        if not (token := await self.context.admissions.mint(arrival, unless=PAST)):
+            return xml(twiml.nothing())
         if order and self.context.slots.draining:  # its worker keeps a slot for it
             self.context.slots.readmit(arrival.key, seconds)
         elif not await self.context.slots.let_in(arrival.key, seconds):
+            await self.context.admissions.withdraw(token)
             return await self._turn_away(arrival, order, says)
         self._show(arrival, status, order)
-        token = await self.context.admissions.mint(arrival)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         socket_url = sockets + STREAM_PATH
         return xml(twiml.connect_stream(origin, socket_url, token, notice=notice, language=says.language))
@@ -257,17 +259,19 @@ class TwilioRoutes:
     async def _look_back(self, call_sid: str, status: str) -> tuple[bool, bool]:
         """Tell whether a call is over, or was answered since this was said; and whether it has had a stream.
 
-        Twilio repeats webhooks, to any worker, and a signature has no time in it: anybody who has read one may.
+        Twilio repeats webhooks, to any worker, and a signature has no time in it: anybody who has read one may. Of a
+        call that nobody has answered only this worker is asked here: no token is minted if another one knows it.
         """
-        call, texts = self.context.live_calls.find(call_sid), await self.context.admissions.texts_of(call_sid)
+        call, rings = self.context.live_calls.find(call_sid), status == RINGING
+        texts = () if rings else await self.context.admissions.texts_of(call_sid)
         is_here = call is not None and call.streamed
-        is_streamed, rings = is_here or CallText.STREAMED in texts, status == RINGING
+        is_streamed = is_here or CallText.STREAMED in texts
         is_over = (
             status in FINAL_STATUSES
             or CallText.ENDED in texts
             or (call is not None and call.over and not is_here)
             or (rings and is_streamed and call_sid not in self.context.streams.running())
-            or await Returns(self.context).has_ended(call_sid, rings=rings)
+            or (not rings and call is None and await Returns(self.context).has_ended(call_sid))
         )
         return is_over, is_streamed
 
