@@ -125,6 +125,19 @@ async def test_a_call_whose_begin_cannot_be_read_comes_back(
     assert "<Stream" in answer.text
 
 
+async def test_a_call_that_was_turned_away_and_still_rings_is_let_in_by_another_worker(
+    autojump_clock: MockClock,
+) -> None:
+    """Our answer may be lost with the worker that is shut down: Twilio asks again."""
+    first, other = workers()
+    first.slots.drain()
+
+    answers = [await there.twilio("/twilio/voice", voice_form()) for there in (first, first, other)]
+
+    assert ["cannot take a new call" in answer.text for answer in answers] == [True, True, False]
+    assert "<Stream" in answers[2].text
+
+
 async def test_a_call_that_goes_on_elsewhere_is_left_alone_by_a_repeated_first_webhook(
     autojump_clock: MockClock,
 ) -> None:
