@@ -149,6 +149,8 @@ class Deadlines:
     """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
     goodbye_grace: float = 2.0
     """Beyond the audio that is left to play, for its mark to come back, or for a caller's voice to end."""
+    late_voice: float = 0.3
+    """Behind a goodbye that was played, for the voice of a caller to be noticed who began to speak before its end."""
     farewell_noise: float = 5.0
     """For a line to become quiet behind the agent's goodbye, where the service hears nobody."""
     closing: float = 5.0

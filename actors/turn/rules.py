@@ -104,8 +104,10 @@ def nobody_speaks_since(state: TurnState) -> float:
 
 
 def end_of_closing(state: TurnState) -> float:
-    breath = state.deadlines.goodbye_onset if state.session.rest else 0.0  # between two sentences
-    return state.at.quiet + max(breath, state.deadlines.goodbye_grace if state.is_loud else 0.0)
+    deadlines = state.deadlines
+    breath = deadlines.goodbye_onset if state.session.rest else 0.0  # between two sentences
+    late = deadlines.late_voice if state.may_stay else 0.0
+    return state.at.quiet + max(breath, late, deadlines.goodbye_grace if state.is_loud else 0.0)
 
 
 def heard_since(state: TurnState) -> float:
@@ -118,7 +120,8 @@ def end_of_goodbye(state: TurnState) -> float:
     slow = min(at.alive, at.phase + deadlines.think_patience - deadlines.goodbye_audio)
     last = max(at.phase + deadlines.goodbye_grace, at.said, slow) + deadlines.goodbye_audio  # if none comes
     if state.debt is Debt.SETTLED and state.voice in (VoiceState.IDLE, VoiceState.ABSENT):
-        last = min(last, max(heard_since(state), max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
+        played = max(at.quiet + deadlines.late_voice, heard_since(state))
+        last = min(last, max(played, max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
     told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # an entry on the keypad that nothing has finished
     return max(last, nobody_speaks_since(state), min(told, at.phase + deadlines.longest_turn))
 
@@ -201,14 +204,15 @@ RULES: tuple[Rule, ...] = (
          "Asked for + `silence_budget`", lambda state: state.at.outstanding + state.deadlines.silence_budget),
     Rule("the last sentence is heard", (CLOSING,),
          ("the last words have begun", "they were received", "nothing sounds"), to(OVER, Actions.end_closed),
-         "Played (+ `goodbye_onset` between two sentences), and the line is quiet, or `goodbye_grace` later",
+         "Played (+ `goodbye_onset` between two sentences, + `late_voice` if the caller may stay), and the line is "
+         "quiet, or `goodbye_grace` later",
          end_of_closing),
     Rule("the goodbye is heard", (ENDING,), ("nothing sounds", "no lasting work is done"),
          to(OVER, Actions.end_completed),
-         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`; else ended + `goodbye_audio` + "
-         "`goodbye_grace`, said, or slow, + `goodbye_audio` (`think_patience` at most); and nobody speaks: "
-         "`longest_turn` at most, a noise `farewell_noise`, a word of which the service says nothing `silence_budget`, "
-         "a key + `digit_pause` + `goodbye_onset`",
+         "Played + `late_voice` (`silence_budget` after a question), and received + `goodbye_onset`; else ended + "
+         "`goodbye_audio` + `goodbye_grace`, said, or slow, + `goodbye_audio` (`think_patience` at most); and nobody "
+         "speaks: `longest_turn` at most, a noise `farewell_noise`, a word of which the service says nothing "
+         "`silence_budget`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),

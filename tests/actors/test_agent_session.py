@@ -93,6 +93,7 @@ from tests.actors.fakes import (
 )
 from tests.examples import one_in
 
+LATE_VOICE = CallPolicy().deadlines.late_voice
 ASKED = '{"error":"no"}'
 
 
@@ -943,7 +944,7 @@ async def test_a_goodbye_is_heard_to_its_last_word(autojump_clock: MockClock) ->
         outcome = await scene.concluded()
 
         assert outcome == EndConversation("completed", "task_complete", heard=True)
-        assert trio.current_time() == pytest.approx(3, abs=0.1)
+        assert trio.current_time() == pytest.approx(3 + LATE_VOICE, abs=0.1)
         assert [GoodbyeStarted("first", "task_complete")] == scene.watched.facts(GoodbyeStarted)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
         assert scene.far.said(FunctionCallResponse) == []
@@ -957,7 +958,7 @@ async def test_a_goodbye_that_the_function_overtakes_is_waited_for(autojump_cloc
         await scene.concluded()
 
         assert scene.replies == ["It is settled.", "Goodbye."]
-        assert trio.current_time() == pytest.approx(3, abs=0.1)
+        assert trio.current_time() == pytest.approx(3 + LATE_VOICE, abs=0.1)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
 
 
@@ -1006,13 +1007,13 @@ async def test_a_goodbye_without_an_end_is_played_out_at_most(autojump_clock: Mo
 
 
 async def test_a_goodbye_whose_mark_never_comes_back_ends_at_its_deadline(autojump_clock: MockClock) -> None:
-    """1 s for a next reply, then what is left of 3 s of audio, and 2 s of grace."""
+    """1 s for a next reply, then what is left of 3 s of audio, 2 s for its mark, and 0.3 s for a late voice."""
     async with on_the_floor(deaf=True) as scene:
         await scene.far.say(words(3), says("Goodbye."), AgentAudioDone(), END)
         outcome = await scene.concluded()
 
         assert outcome == EndConversation("completed", "task_complete", heard=True)
-        assert trio.current_time() == pytest.approx(5, abs=0.1)
+        assert trio.current_time() == pytest.approx(5 + LATE_VOICE, abs=0.1)
         assert [GoodbyeHeard("first", complete=False)] == scene.watched.facts(GoodbyeHeard)
 
 
@@ -1030,7 +1031,7 @@ async def test_a_caller_who_speaks_over_the_goodbye_does_not_cut_it_and_is_answe
         assert await scene.concluded() == EndConversation("completed", "task_complete", heard=True)
         assert scene.line.clears == []
         assert scene.replies == ["Goodbye, and thank you.", "From nine to five. Goodbye."]
-        assert trio.current_time() == pytest.approx(5, abs=0.1)
+        assert trio.current_time() == pytest.approx(5 + LATE_VOICE, abs=0.1)
         assert [GoodbyeHeard("first", complete=True)] == scene.watched.facts(GoodbyeHeard)
 
 

@@ -20,6 +20,8 @@ Seen: TypeAlias = list[tuple[float, Effect]]
 POLICY = CallPolicy()
 FIRST, SECOND, THIRD = ENGLISH.fillers
 ASK = ENGLISH.still_there
+LATE_VOICE = POLICY.deadlines.late_voice
+"""The line is held so long behind a goodbye."""
 LONGEST_STEP = 500
 GOODBYE: list[Step] = [
     (3, Signal.AUDIO_BEGAN),

@@ -33,6 +33,8 @@ from actors.turn.state import CallerState, Debt, Phase
 from agents.sentences import ENGLISH
 from tests.actors.turn.script import (
     ASK,
+    GOODBYE,
+    LATE_VOICE,
     POLICY,
     Step,
     caller_says,
@@ -195,7 +197,7 @@ def test_a_caller_whose_noise_has_withdrawn_a_decision_is_asked_where_the_turn_w
     assert got == [(13, question_asked(0.0))]
 
 
-@pytest.mark.parametrize(("asks", "ends_at"), [(True, 9.0), (False, 5.0)])
+@pytest.mark.parametrize(("asks", "ends_at"), [(True, 9.0), (False, 5 + LATE_VOICE)])
 def test_a_goodbye_that_is_a_question_is_waited_for_to_be_answered(asks: bool, ends_at: float) -> None:
     last = AgentSaid("Anything else", asks=asks)
     asked: list[Step] = [
@@ -207,6 +209,16 @@ def test_a_goodbye_that_is_a_question_is_waited_for_to_be_answered(asks: bool, e
     script: list[Step] = [*caller_says(1), *asked, (3.5, EndWanted("e", "done")), (5, Signal.PLAYED)]
 
     assert seen(*script, until=10) == [(ends_at, EndConversation("completed", "done", heard=True))]
+
+
+@pytest.mark.parametrize("late", [0.01, 0.29])
+def test_a_caller_who_began_to_speak_before_the_end_of_a_goodbye_is_heard_behind_it(late: float) -> None:
+    """Their voice is known of later: it crosses the network, and 60 ms of it show that it is one."""
+    wait: list[Step] = [(5 + late, Signal.VOICE_BEGAN), (6, VoiceEnded(6)), (6.5, CallerSaid("Wait!"))]
+
+    got = seen(*GOODBYE, (5, Signal.PLAYED), *wait, until=6.6)
+
+    assert got == [(6.5, AnswerFunction("end", POLICY.wording.reopened))]
 
 
 TO_A_PERSON: list[Step] = [
@@ -360,7 +372,24 @@ def test_a_short_noise_does_not_keep_the_call() -> None:
         until=40,
     )
 
-    assert got[-1] == (36, EndConversation("caller_silent", "", heard=True))
+    assert got[-1] == (36 + LATE_VOICE, EndConversation("caller_silent", "", heard=True))
+
+
+@pytest.mark.parametrize("late", [0.01, 0.29])
+def test_a_caller_whose_voice_comes_just_behind_the_closing_is_not_hung_up_on(late: float) -> None:
+    played: list[Step] = [*closes(), (35, Signal.AUDIO_DONE), (36, Signal.PLAYED)]
+
+    got = seen(*COMES, *played, (36 + late, Signal.VOICE_BEGAN), until=38)
+
+    assert got[-1] == (round(36.4 + late, 3), Listening.FREE_TAPE)
+
+
+def test_the_last_sentence_of_a_call_that_closes_whatever_the_caller_says_ends_it_at_once() -> None:
+    over = CloseAsked("stopped", "We close. Goodbye.")
+
+    got = seen((1, over), *reply(1.2, over.sentence, sent=1, played=2), until=5)
+
+    assert got[-1] == (3.2, EndConversation("stopped", "", heard=True))
 
 
 def test_a_noise_that_was_there_before_does_not_keep_it() -> None:

@@ -32,6 +32,7 @@ from tests.actors.turn.script import (
     ASK,
     FIRST,
     GOODBYE,
+    LATE_VOICE,
     POLICY,
     SECOND,
     THIRD,
@@ -278,7 +279,7 @@ def test_c13_a_caller_who_speaks_over_the_goodbye_is_waited_for_and_answered() -
     script += [*reply(10.5, "Ninety. Goodbye!"), (11.1, EndWanted("e2", "done"))]
     assert play(turn, script, 16) == [
         (9.6, AnswerFunction("end", POLICY.wording.reopened)),
-        (12.5, EndConversation("completed", "done", heard=True)),
+        (12.5 + LATE_VOICE, EndConversation("completed", "done", heard=True)),
     ]
 
 
@@ -321,7 +322,7 @@ def test_c14_a_function_that_was_announced_and_called_is_not() -> None:
         + reply(3, "Goodbye!", announces="end_call")
         + [(4, FunctionsAsked(("e",))), (4.1, EndWanted("e", "done"))]
     )
-    assert play(turn, script, 12) == [(5.1, EndConversation("completed", "done", heard=True))]
+    assert play(turn, script, 12) == [(5 + LATE_VOICE, EndConversation("completed", "done", heard=True))]
 
 
 def test_c16_a_reply_that_was_played_ends_the_turn_without_audio_done() -> None:

@@ -35,6 +35,7 @@ from tests.actors.turn.script import (
     ASK,
     FIRST,
     GOODBYE,
+    LATE_VOICE,
     POLICY,
     Step,
     caller_says,
@@ -167,7 +168,7 @@ GOODBYE_TOO: list[Step] = [*SPOKEN, (5.0, CallerSaid("Thank you, bye.", is_court
 def test_polite_words_over_a_goodbye_take_nothing_back(polite: list[Step]) -> None:
     ended = EndConversation("completed", "done", heard=True)
 
-    assert seen(*GOODBYE, *polite, (5.5, Signal.PLAYED), until=9) == [(5.5, ended)]
+    assert seen(*GOODBYE, *polite, (5.5, Signal.PLAYED), until=9) == [(5.5 + LATE_VOICE, ended)]
 
 
 def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:

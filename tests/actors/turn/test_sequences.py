@@ -36,6 +36,7 @@ from agents.sentences import ENGLISH, Sentences
 from tests.actors.turn.script import (
     ASK,
     FIRST,
+    LATE_VOICE,
     POLICY,
     SECOND,
     Step,
@@ -214,7 +215,7 @@ def test_a_goodbye_is_heard_to_its_end_and_a_breath_longer() -> None:
         (3.5, Signal.AUDIO_DONE),
         (5, Signal.PLAYED),
     ]
-    assert play(turn, script, 9) == [(5, EndConversation("completed", "done", heard=True))]
+    assert play(turn, script, 9) == [(5 + LATE_VOICE, EndConversation("completed", "done", heard=True))]
     assert turn.on(CallerSaid("hello?"), 9.0) == []
 
 
@@ -223,7 +224,7 @@ def test_an_agent_that_ends_without_a_word_is_asked_for_a_goodbye() -> None:
     script: list[Step] = [*caller_says(1), (3, EndWanted("e", "done")), *reply(4, "Goodbye.")]
     assert play(turn, script, 9) == [
         (3, AnswerFunction("e", POLICY.wording.ask_goodbye)),
-        (6, EndConversation("completed", "done", heard=True)),
+        (6 + LATE_VOICE, EndConversation("completed", "done", heard=True)),
     ]
 
 
@@ -247,7 +248,7 @@ def test_a_caller_who_is_silent_is_asked_twice_and_then_said_goodbye_to() -> Non
         (25.5, question_asked()),
         (38.0, Listening.HOLD_TAPE),
         (38.0, SayAsAgent(SpeechKind.CLOSING, ENGLISH.silent_goodbye)),
-        (40.5, EndConversation("caller_silent", "", heard=True)),
+        (40.5 + LATE_VOICE, EndConversation("caller_silent", "", heard=True)),
     ]
 
 
