@@ -3,7 +3,8 @@
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
 PostgreSQL that workers share, in a file of SQLite of their own, or in this process's memory. Taking one is a
 `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in its own
-memory: a call whose stream comes to the worker of its webhook is let in all the same.
+memory: a call whose stream comes to the worker of its webhook is let in all the same. That holds as well where a
+database of several workers has taken it and is lost before the stream comes (`put`, `has_copy`).
 To look at a text, or to drop it, is for news of a call, which goes on without: what cannot be looked up is not there,
 and the log has that once. Where "not there" and "not known" are two answers (a stream's token), it is taken.
 """
@@ -80,18 +81,26 @@ class TokenStore:
     database: SqlDatabase = attrs.field(factory=SqliteDatabase)
     _own: "TokenStore | None" = attrs.field(default=None, init=False)
     """What the database did not take, in this worker's memory."""
+    _copies: dict[str, tuple[bytes, float]] = attrs.field(factory=dict, init=False)
+    """What the database has as well, and until when (trio's clock), for a taker while it is away."""
+    _given: set[bytes] = attrs.field(factory=set, init=False)
+    """Keys of copies that were taken: the database is asked to remove theirs before it is asked anything else."""
     _failing: bool = attrs.field(default=False, init=False)
     _is_away: bool = attrs.field(default=False, init=False)
     """Whether the database did not answer when it was asked last."""
     _last: float = attrs.field(default=-math.inf, init=False)
     """When the last of what was put here has expired."""
 
-    async def put(self, name: str, content: bytes, seconds: float, unless: Sequence[str] = ()) -> bool:
+    async def put(
+        self, name: str, content: bytes, seconds: float, unless: Sequence[str] = (), *, has_copy: bool = False
+    ) -> bool:
         """Keep `content` under `name` for so long; here, where the database does not take it.
 
         False: nothing was put, since there is a text under one of `unless`.
+
+        `has_copy`: a name that is never put again; this worker gives it to a taker while a database of several is away.
         """
-        self._note_expiry(seconds)
+        expires = self._note_expiry(seconds)
         if self._own is not None and await self._own.peek_all(unless):
             return False
         others = _listed([_key(other) for other in unless])
@@ -106,6 +115,8 @@ class TokenStore:
         self._failing = False
         if self._own is not None:
             await self._own.take(name)
+        if rows and has_copy and not isinstance(self.database, SqliteDatabase):
+            self._copies[name] = content, expires
         return bool(rows)
 
     async def peek(self, name: str, if_unknown: bytes | None = None) -> bytes | None:
@@ -135,8 +146,22 @@ class TokenStore:
         """Return what lies under `name`, to one taker only."""
         if (own := await self._take_own(name)) is not None:
             return own
-        rows = await self._ask(_TAKE, name=_key(name))
-        return cast("bytes", rows[0][0]) if rows else None
+        try:
+            return await self._take_shared(_TAKE, name)
+        except OSError as exc:
+            content, expires = self._copies.pop(name, (b"", -math.inf))
+            if expires <= trio.current_time():
+                raise
+            self._note_away(exc)
+            self._given.add(_key(name))
+            return content
+
+    async def _take_shared(self, sql: str, name: str, **arguments: object) -> bytes | None:
+        """Take from the database, and drop the copy; nothing, where somebody has taken that while it was asked."""
+        had_copy = name in self._copies
+        rows = await self._ask(sql, name=_key(name), **arguments)
+        is_taken = self._copies.pop(name, None) is None and had_copy
+        return cast("bytes", rows[0][0]) if rows and not is_taken else None
 
     async def _take_own(self, name: str) -> bytes | None:
         """Take what this worker keeps alone, and from the database as well: its answer may have been late, or lost."""
@@ -164,18 +189,18 @@ class TokenStore:
             await self.put(into, b"", seconds)
             return own
         try:
-            rows = await self._ask(_EXCHANGE, name=_key(name), into=_key(into), empty=b"", seconds=float(seconds))
+            return await self._take_shared(_EXCHANGE, name, into=_key(into), empty=b"", seconds=float(seconds))
         except OSError:  # a full disk may still give, and `into` is kept by this worker then
             if (found := await self.take(name)) is not None:
                 await self.put(into, b"", seconds)
             return found
-        return cast("bytes", rows[0][0]) if rows else None
 
     async def erase(self, subject: Subject) -> int:
         """Forget what mentions somebody; return how many texts that were."""
+        self._copies = {name: kept for name, kept in self._copies.items() if not _mentions(kept[0], subject)}
         own = await self._own.erase(subject) if self._own is not None else 0
         kept = await self._ask(_ALL)
-        keys = [key for key, content in kept if subject.is_in(content.decode(errors="replace"))]
+        keys = [key for key, content in kept if _mentions(content, subject)]
         await self._ask(_ERASE, texts=_listed(keys))
         if isinstance(self.database, SqliteTokens):  # what was taken may have left something, too
             await self.database.overwrite()
@@ -196,8 +221,10 @@ class TokenStore:
                 await self._sweep(unused)
             await trio.sleep(SWEEP_SECONDS)
 
-    def _note_expiry(self, seconds: float) -> None:
-        self._last = max(self._last, trio.current_time() + seconds)
+    def _note_expiry(self, seconds: float) -> float:
+        expires = trio.current_time() + seconds
+        self._last = max(self._last, expires)
+        return expires
 
     def _note_away(self, exc: OSError) -> None:
         if not self._is_away:
@@ -206,6 +233,10 @@ class TokenStore:
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):
+            if self._given:
+                given = [*self._given]
+                await self.database.ask(_ERASE, {"texts": _listed(given)})
+                self._given.difference_update(given)
             rows = await self.database.ask(sql, arguments)
             self._is_away = False
             return rows
@@ -213,6 +244,8 @@ class TokenStore:
 
     async def _sweep(self, unused: Callable[[bytes], Awaitable[object]]) -> None:
         """Tell of what has expired, and then remove it: a worker that is cut off in between leaves it to the next."""
+        now = trio.current_time()
+        self._copies = {name: kept for name, kept in self._copies.items() if kept[1] > now}
         if self._own is not None:
             await self._own._sweep(_nothing)  # this worker has seen to it
         with suppress(OSError):
@@ -223,6 +256,10 @@ class TokenStore:
             await self._ask(_FORGET, texts=_listed([key for key, _ in rows]), kept=KEPT_SECONDS)
             if isinstance(self.database, SqliteDatabase):  # leave nothing of them in the log beside the file
                 await self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _mentions(content: bytes, subject: Subject) -> bool:
+    return subject.is_in(content.decode(errors="replace"))
 
 
 async def _nothing(_text: bytes) -> None:

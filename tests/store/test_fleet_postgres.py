@@ -1133,6 +1133,19 @@ async def test_without_the_database_a_worker_finds_its_own_tokens_and_cannot_say
         await tokens.take("mine")
 
 
+async def test_a_token_of_a_database_that_is_lost_is_taken_once_from_its_worker(workers: Workers) -> None:
+    there, other = (PostgresDatabase(workers.database()) for _ in range(2))
+    await migrate(workers.database())
+    tokens = TokenStore(there)
+    await tokens.put("token", b"who calls", 60, has_copy=True)
+    tokens.database = PostgresDatabase(Database(AWAY))
+    taken = await tokens.exchange("token", "streamed", 60)
+    tokens.database = there
+
+    assert (taken, await tokens.exchange("token", "streamed", 60)) == (b"who calls", None)
+    assert await TokenStore(other).peek("token") is None
+
+
 async def test_workers_that_start_together_make_the_tables_once(workers: Workers) -> None:
     async with trio.open_nursery() as nursery:
         for n in range(6):

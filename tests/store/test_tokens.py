@@ -12,7 +12,7 @@ import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from store.calls import DatabaseUnavailable
 from store.databases import IN_MEMORY, SqliteDatabase
@@ -594,3 +594,153 @@ async def test_a_damaged_file_of_tokens_is_to_be_removed_and_each_time_the_log_s
         database.close()
 
     assert logged == ["database_refused"] * 2
+
+
+@attrs.define(eq=False)
+class Shared:
+    """A database of several workers, which can be away, or do what it is asked and not say so."""
+
+    kept: SqliteDatabase = attrs.field(factory=SqliteDatabase)
+    is_away: bool = False
+    is_mute: bool = False
+    slow: float = 0.0
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        if self.is_away:
+            await trio.lowlevel.checkpoint()
+            raise DatabaseUnavailable("away")
+        rows = await self.kept.ask(sql, arguments)
+        await trio.sleep(self.slow)
+        if self.is_mute:
+            raise DatabaseUnavailable("no answer")
+        return rows
+
+
+@pytest.fixture
+async def shared() -> Shared:
+    return Shared()
+
+
+async def take_of(tokens: TokenStore, way: str) -> bytes | None:
+    return await (tokens.exchange("token", "streamed", 600) if way == "exchange" else tokens.take("token"))
+
+
+@pytest.mark.parametrize("way", ["exchange", "take"])
+async def test_a_token_is_taken_once_from_its_worker_while_the_database_is_away(shared: Shared, way: str) -> None:
+    tokens, other = TokenStore(shared), TokenStore(shared)
+    await tokens.put("token", b"content", 60, has_copy=True)
+    shared.is_away = True
+    with pytest.raises(OSError, match="away"):
+        await take_of(other, way)
+
+    assert await take_of(tokens, way) == b"content"
+    with pytest.raises(OSError, match="away"):
+        await take_of(tokens, way)
+
+
+@pytest.mark.parametrize("way", ["exchange", "take"])
+async def test_a_token_that_was_taken_while_the_database_was_away_is_gone_when_it_is_back(
+    shared: Shared, way: str
+) -> None:
+    tokens, other = TokenStore(shared), TokenStore(shared)
+    await tokens.put("token", b"content", 60, has_copy=True)
+    shared.is_away = True
+    assert await take_of(tokens, way) == b"content"
+    shared.is_away = False
+
+    assert await take_of(tokens, way) is None
+    assert await take_of(other, way) is None
+
+
+async def test_a_token_that_was_taken_while_the_database_was_away_is_no_call_that_did_not_come(
+    shared: Shared, autojump_clock: MockClock
+) -> None:
+    tokens, told = TokenStore(shared), list[bytes]()
+
+    async def unused(text: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        told.append(text)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tokens.sweep_on, unused)
+        await tokens.put("token", b"content", 60, has_copy=True)
+        shared.is_away = True
+        await tokens.take("token")
+        await trio.sleep(1.5 * SWEEP_SECONDS)
+        shared.is_away = False
+        await trio.sleep(4 * SWEEP_SECONDS)
+        nursery.cancel_scope.cancel(reason="seen enough")
+
+    assert (told, await shared.kept.ask("SELECT * FROM tokens", {})) == ([], [])
+
+
+async def test_where_the_database_answers_its_answer_counts(shared: Shared) -> None:
+    tokens, other = TokenStore(shared), TokenStore(shared)
+    await tokens.put("token", b"content", 60, has_copy=True)
+
+    assert [await store.take("token") for store in (other, tokens)] == [b"content", None]
+    shared.is_away = True
+    with pytest.raises(OSError, match="away"):
+        await tokens.take("token")
+
+
+async def test_a_token_that_is_taken_from_its_worker_while_the_database_answers_is_got_once(
+    shared: Shared, autojump_clock: MockClock
+) -> None:
+    tokens, taken = TokenStore(shared), list[bytes | None]()
+    await tokens.put("token", b"content", 60, has_copy=True)
+
+    async def take() -> None:
+        taken.append(await tokens.take("token"))
+
+    async with trio.open_nursery() as nursery:
+        shared.slow = ANSWER_SECONDS / 2
+        nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        shared.is_away = True
+        nursery.start_soon(take)
+
+    assert taken == [b"content", None]
+
+
+async def test_a_token_that_the_database_gave_without_saying_so_is_got_all_the_same(shared: Shared) -> None:
+    tokens = TokenStore(shared)
+    await tokens.put("token", b"content", 60, has_copy=True)
+    shared.is_mute = True
+    found = await tokens.take("token")
+    shared.is_mute = False
+
+    assert (found, await tokens.take("token")) == (b"content", None)
+
+
+async def test_of_a_token_that_is_too_old_or_erased_a_worker_keeps_nothing(
+    shared: Shared, autojump_clock: MockClock
+) -> None:
+    tokens = TokenStore(shared)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tokens.sweep_on, ignore)
+        await tokens.put("token", b"content", 30, has_copy=True)
+        await tokens.put("hers", b"from +15557650000", 60, has_copy=True)
+        shared.is_away = True
+        with pytest.raises(OSError, match="away"):
+            await tokens.erase(Subject("+15557650000"))
+        with pytest.raises(OSError, match="away"):
+            await tokens.take("hers")
+        await trio.sleep(30)
+        with pytest.raises(OSError, match="away"):
+            await tokens.take("token")
+        shared.is_away = False
+        await tokens.put("token", b"content", 60, has_copy=True)
+        assert [*tokens._copies] == ["token"]
+        await trio.sleep(2 * SWEEP_SECONDS)
+        nursery.cancel_scope.cancel(reason="seen enough")
+
+    assert tokens._copies == {}
+
+
+async def test_nothing_is_kept_twice_where_it_is_no_token_or_the_database_is_a_file(shared: Shared) -> None:
+    one, other = TokenStore(SqliteDatabase()), TokenStore(shared)
+    await one.put("token", b"content", 60, has_copy=True)
+    await other.put("name", b"content", 60)
+
+    assert (one._copies, other._copies) == ({}, {})

@@ -480,10 +480,12 @@ async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_a
 class Stuck(TokenStore):
     """A store that takes no note of an order, and does not say so."""
 
-    async def put(self, name: str, content: bytes, seconds: float, unless: Sequence[str] = ()) -> bool:
+    async def put(
+        self, name: str, content: bytes, seconds: float, unless: Sequence[str] = (), *, has_copy: bool = False
+    ) -> bool:
         if name.startswith("order "):
             await trio.sleep_forever()
-        return await super().put(name, content, seconds, unless)
+        return await super().put(name, content, seconds, unless, has_copy=has_copy)
 
 
 async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:

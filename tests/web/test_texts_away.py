@@ -28,6 +28,7 @@ from tests.web.fakes import (
     voice_form,
 )
 from tests.web.test_routes_transfer import ORDER, PARKED, PERSON, dialled_form
+from web.calls.admission import Admission, Admissions, NotAdmitted
 from web.calls.follow_up import FollowUp
 from web.calls.returning import Returns, TwilioTransfers
 
@@ -202,3 +203,30 @@ async def test_a_sweep_that_fails_as_nobody_planned_ends_no_server(autojump_cloc
 
     assert alive == 200
     assert "texts_not_swept" in [line["event"] for line in lines]
+
+
+@attrs.define(eq=False)
+class Lost:
+    """A database of several workers, which is lost."""
+
+    kept: SqliteDatabase = attrs.field(factory=SqliteDatabase)
+    is_lost: bool = False
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Rows:
+        if self.is_lost:
+            raise DatabaseUnavailable("the database is away")
+        return await self.kept.ask(sql, arguments)
+
+
+async def test_a_stream_is_let_in_once_whose_database_is_lost_after_its_webhook() -> None:
+    database = Lost()
+    admissions, other = Admissions(TokenStore(database)), Admissions(TokenStore(database))
+    token = await admissions.mint(Admission(CALL_SID, "inbound", LEAD, LINE, CALL_SID))
+    database.is_lost = True
+
+    assert isinstance(await other.redeem(token, CALL_SID), NotAdmitted)
+    admitted = await admissions.redeem(token, CALL_SID)
+    assert isinstance(admitted, Admission)
+    assert (admitted.call_sid, admitted.caller) == (CALL_SID, LEAD)
+    assert await admissions.is_streamed(CALL_SID)
+    assert isinstance(await admissions.redeem(token, CALL_SID), NotAdmitted)

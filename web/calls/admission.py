@@ -172,7 +172,7 @@ class Admissions(CallTexts):
         """
         token, others = secrets.token_urlsafe(32), [what.of(admission.call_sid) for what in unless]
         content = orjson.dumps(attrs.asdict(admission, recurse=False))
-        return token if await self.tokens.put(f"token {token}", content, TOKEN_SECONDS, others) else ""
+        return token if await self.tokens.put(f"token {token}", content, TOKEN_SECONDS, others, has_copy=True) else ""
 
     async def withdraw(self, token: str) -> None:
         """Admit nobody with a token, and note no call that did not come."""
