@@ -39,7 +39,7 @@ WANTS = orjson.dumps({"reason": "wants a person"}).decode()
 CALL = {"id": "f1", "name": "transfer_to_human", "arguments": WANTS, "client_side": True}
 
 
-FEWEST_STEPS = 70
+FEWEST_STEPS = 60
 """Such a call has about a hundred."""
 
 
