@@ -91,6 +91,7 @@ def sample_record(call_sid: str = CALL_SID, text: str = "") -> CallRecord:
     """A record of the sample's call; `text` stands wherever somebody's text can."""
     return record(
         call_sid,
+        started_at="2026-11-22T09:00:00.000+00:00",
         transcript=tuple(turns_of(sample_journal(), text)),
         duration=95.0,
         agents=(AgentPeriod("qualifier", 0, 40), AgentPeriod("advisor", 40, 70, 1), AgentPeriod("closer", 70, 95)),
@@ -386,7 +387,8 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
             told = await visit(drive)
             nursery.cancel_scope.cancel()
 
-    assert told == ["Say: done", "Restart the session: refused — a handoff is under way"]
+    fix = "See how the call goes, and ask again under a new key."
+    assert told == ["Say: done", f"Restart the session: refused — a handoff is under way — {fix}"]
     assert [command.action for command in given] == [Say("We will call you back."), RestartAgent()]
     assert all(command.by.startswith("console ") for command in given)
     assert console.there.line.hung_up == [OTHER_CALL_SID]

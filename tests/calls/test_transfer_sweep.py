@@ -40,7 +40,7 @@ CALL = {"id": "f1", "name": "transfer_to_human", "arguments": WANTS, "client_sid
 
 
 FEWEST_STEPS = 60
-"""Such a call has about a hundred."""
+"""Such a call has about seventy."""
 
 
 @pytest.fixture(autouse=True)
