@@ -36,7 +36,7 @@ MOST = 1000
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes to a file."""
 ANSWER_SECONDS = 2.0
-"""For what a caller waits for, who has several such: Twilio gives up on a webhook after 15 s."""
+"""For one question while a caller waits: a webhook asks several, and Twilio gives up on it after 15 s."""
 
 _log = structlog.stdlib.get_logger()
 

@@ -1,4 +1,4 @@
-"""The console in Chromium where the network, the server or the session is away: what is old is said to be."""
+"""The console in Chromium says that its data are old when the network, the server or the session is away."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
