@@ -259,7 +259,7 @@ class TwilioRoutes:
     async def _look_back(self, call_sid: str, status: str) -> tuple[bool, bool]:
         """Tell whether a call is over, or was answered since this was said; and whether it has had a stream.
 
-        Twilio repeats webhooks, to any worker. A signature has no time in it, so whoever has read one can repeat it.
+        Twilio repeats webhooks, to any worker. A signature has no time in it, so its readers can repeat one.
         While a call rings, this asks only this worker: `mint` asks the others, with the statement that puts the token.
         """
         call, rings = self.context.live_calls.find(call_sid), status == RINGING
