@@ -177,11 +177,11 @@ def run(calls: int, seconds: float, seed: int, scratch: Path) -> Soak:
         after = it.settle(before)
         print(f"after:  {_line(before.at, after)}", file=sys.stderr, flush=True)
         told, heard = it.twilio.ask("report", SoakReport), it.deepgram.ask("report", SoakHeard)
-        recorded = it.recorded()
+        recorded = {sid[-24:] for sid in it.recorded()}
         lost, excused = _match(told.spoken, heard.heard)
         _tell(told, heard)
         log = it.log.read_text()
-        unrecorded = [each.call for each in told.spoken if f"CA{each.call:032x}" not in recorded]
+        unrecorded = [each.call for each in told.spoken if f"{each.call:024x}" not in recorded]
         if unrecorded:
             print(f"! without a record: calls {unrecorded[:20]}", file=sys.stderr)
         return Soak(
