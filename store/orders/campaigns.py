@@ -45,7 +45,8 @@ _LIST = f"SELECT {_CAMPAIGN} FROM campaigns ORDER BY created DESC LIMIT :most"  
 _TURN_TO = f"""UPDATE campaigns SET state = :state, why = :why
     WHERE campaign = :campaign AND state <> 'canceled' RETURNING {_CAMPAIGN}"""  # noqa: S608
 _PAUSE_OF = """UPDATE campaigns SET state = 'paused', why = :why
-    WHERE campaign = (SELECT o.campaign FROM orders o WHERE o.order_id = :order_id) AND state = 'running' RETURNING 1"""
+    WHERE campaign = (SELECT o.campaign FROM orders o WHERE o.order_id = :order_id) AND state <> 'canceled'
+    RETURNING 1"""
 _CALLED_OFF = f"""state = 'over', ended = {{now}}, due = {NEVER},
     outcome = CASE WHEN outcome = '' THEN 'canceled' ELSE outcome END, attempt = attempt - 1"""
 _CALL_OFF = f"UPDATE orders SET {_CALLED_OFF} {_SOME_OF} AND state = 'waiting' RETURNING 1"  # noqa: S608
@@ -168,7 +169,7 @@ class CampaignStore:
         return turned[0] if turned else None
 
     async def pause_of(self, order_id: str, why: str) -> bool:
-        """Pause the campaign of an order; False if it has none that runs."""
+        """Pause the campaign of an order, if it is not paused already; False if it has none, or a canceled one."""
         return bool(await self._ask(_PAUSE_OF, order_id=order_id, why=why))
 
     async def runnable(self) -> Sequence[Campaign]:

@@ -247,7 +247,7 @@ async def test_numbers_that_are_over_are_removed_in_their_time(store: CampaignSt
 async def test_a_campaign_is_paused_by_one_of_its_orders(store: CampaignStore) -> None:
     campaign = await create(store)
 
-    assert [await store.pause_of(name, "no money") for name in ("OR1-0", "OR1-1", "OR9")] == [True, False, False]
+    assert [await store.pause_of(name, "no money") for name in ("OR1-0", "OR1-1", "OR9")] == [True, True, False]
     found = await store.find(campaign.name)
     assert found is not None
     assert (found.state, found.why) == ("paused", "no money")

@@ -20,7 +20,17 @@ from web.clients.twilio import LineError
 
 RULES = CampaignRules(CallingHours.read("00:00-24:00", "mon-sun"), {}, most_calls=1, per_minute=60, at_once=10)
 UNREACHED = LineError("Twilio cannot be reached")
+OTHER_LEAD = "+15557650001"
 Counted = Sequence[tuple[str, str, int]]
+
+
+@attrs.define
+class Slow(FakeLine):
+    """A line that takes longer to answer than to be asked for the next call."""
+
+    async def _answer(self) -> None:
+        await trio.sleep(3)
+        await super()._answer()
 
 
 @asynccontextmanager
@@ -32,10 +42,14 @@ async def running(line: FakeLine | None = None) -> AsyncIterator[World]:
         nursery.cancel_scope.cancel(reason="the test is over")
 
 
-async def create(there: World, name: str, number: str = LEAD) -> Campaign:
-    body = written_order(attrs.evolve(ORDER, to=number))
-    contact = NewContact(f"OR{name}", 2, number, ("America/New_York",), 0.0, body)
-    campaign = await there.context.campaigns.create(name, name, [contact], RULES.written(), "running")
+async def create(there: World, name: str, number: str = LEAD, *more: str) -> Campaign:
+    contacts = [
+        NewContact(
+            f"OR{name}{line or ''}", 2 + line, to, ("America/New_York",), 0.0, written_order(attrs.evolve(ORDER, to=to))
+        )
+        for line, to in enumerate((number, *more))
+    ]
+    campaign = await there.context.campaigns.create(name, name, contacts, RULES.written(), "running")
     assert campaign is not None
     return campaign
 
@@ -94,3 +108,39 @@ async def test_a_number_that_twilio_could_not_be_asked_for_is_called_off_as_well
         await trio.sleep(120)
 
         assert await counted(there, spring) == [("over", "canceled", 1)]
+
+
+@pytest.mark.parametrize("code", [10001, 20003, 20005, 90010])
+async def test_a_campaign_pauses_and_loses_no_number_when_the_account_may_call_nobody(
+    code: int, autojump_clock: MockClock
+) -> None:
+    """Some are asked for at once: each is refused, and one of them pauses the campaign."""
+    line = Slow(refusal=LineError("the account is not active", code=code))
+    async with running(line) as there:
+        spring = await create(there, "spring", LEAD, OTHER_LEAD)
+        await trio.sleep(30)
+
+        found = await there.context.campaigns.find("spring")
+        assert found is not None
+        assert (found.state, str(code) in found.why) == ("paused", True)
+        assert await counted(there, spring) == [("waiting", "", 2)]
+
+        line.refusal = None
+        await there.context.campaigns.turn_to(spring.campaign, "running")
+        await trio.sleep(60)
+        assert sorted(to for to, _ in line.placed) == [LEAD, OTHER_LEAD]
+
+
+@pytest.mark.parametrize("code", [0, 429, 10004, 20429])
+async def test_a_number_waits_while_twilio_takes_no_more_calls_or_requests(
+    code: int, autojump_clock: MockClock
+) -> None:
+    line = FakeLine(refusal=LineError("too many", code=code))
+    async with running(line) as there:
+        spring = await create(there, "spring")
+        await trio.sleep(30)
+        assert await counted(there, spring) == [("waiting", "", 1)]
+
+        line.refusal = None
+        await trio.sleep(30)
+        assert [to for to, _ in line.placed] == [LEAD]

@@ -146,6 +146,7 @@ async def test_a_call_that_may_have_been_placed_is_never_placed_again(
         (httpx.RemoteProtocolError("cut"), True),
         (httpx.ConnectError("refused"), False),
         (httpx.ConnectTimeout("nobody"), False),
+        (httpx.ProxyError("407 Proxy Authentication Required"), False),
     ],
 )
 async def test_a_request_that_was_lost_says_whether_the_call_may_ring(

@@ -38,10 +38,10 @@ BUSY_SECONDS = 10.0
 """Until an order that finds no line may be worth another try."""
 PLACED_SECONDS = RING_SECONDS
 """From placing a call to asking after it, where nothing was noted of its end."""
-OF_THE_ACCOUNT = frozenset({20003, 21205, 21210, 21212})
-"""Refusals that are no fault of the number: credentials, our address, our own number."""
-PASSING = frozenset({0, 10004})
-"""Refusals that pass: Twilio cannot be reached, and too many calls at once."""
+OF_THE_ACCOUNT = frozenset({10001, 20003, 20005, 21205, 21210, 21212, 90010})
+"""Refusals that are no fault of the number: an account that is not active, credentials, our address, our own number."""
+PASSING = frozenset({0, 429, 10004, 20429})
+"""Refusals that pass: Twilio cannot be reached, too many calls at once, too many requests."""
 NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"
 
 _log = structlog.stdlib.get_logger()

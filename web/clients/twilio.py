@@ -42,6 +42,7 @@ Resource: TypeAlias = Mapping[str, Any]
 _FIXES: Mapping[int, str] = {
     20003: "Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and its secret if they are set (and"
     " TWILIO_API_URL, if the account is in another region).",
+    **dict.fromkeys((10001, 20005, 90010), "The account is not active: see its balance and its status at Twilio."),
     10004: "The account's limit of concurrent calls is reached; wait, or raise it in the Twilio console.",
     21205: "LEAD_SERVER_EXTERNAL_URL must be an address that Twilio can reach.",
     21210: "TWILIO_PHONE_NUMBER must be a number of this account, or a verified caller id.",
@@ -106,7 +107,7 @@ class TwilioApi:
     async def _ask(self, request: httpx.Request, *, writes: bool = False) -> httpx.Response:
         try:
             response = await self._send(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as exc:
             raise LineError("Twilio cannot be reached", fix="Check the network and TWILIO_API_URL.") from exc
         except httpx.HTTPError as exc:
             raise LineError(f"Twilio did not answer ({type(exc).__name__})", maybe_done=writes) from exc
