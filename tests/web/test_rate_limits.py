@@ -3,6 +3,7 @@
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from tests.web.fakes import AUTH_TOKEN, Peer, exchange, voice_form
@@ -46,6 +47,28 @@ def test_addresses_are_forgotten_the_longest_unseen_first() -> None:
     for number in range(KNOWN_ADDRESSES):
         strangers.refuse((str(number), 1))
     assert strangers.refuse(("first", 1)) == 0
+
+
+def test_one_peer_has_a_whole_network_of_ipv6_addresses() -> None:
+    strangers = RateLimits(now=lambda: 0.0)
+    for number in range(int(ALLOWANCE)):
+        strangers.refuse((f"2001:db8::{number:x}", 1))
+
+    assert strangers.refuse(("2001:db8::ffff:1", 1)) > 0
+    assert strangers.refuse(("2001:db8:0:1::1", 1)) == 0
+
+
+@pytest.mark.parametrize("target", ["/twilio", "/phone", "/twilio/voice"])
+async def test_no_stranger_fills_the_log(target: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    with capture_logs() as lines:
+        for _ in range(3 * int(ALLOWANCE)):
+            if target == "/twilio/voice":
+                await there.twilio(target, voice_form(), token="wrong")
+            else:
+                await Peer(target=target, signature="wrong").leaves().visit(there.app)
+
+    assert len([line for line in lines if line["event"] in {"webhook_refused", "upgrade_refused"}]) == int(ALLOWANCE)
 
 
 @pytest.mark.parametrize("target", ["/healthz", "/metrics", "/calls", "/nowhere"])

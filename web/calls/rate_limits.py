@@ -1,8 +1,9 @@
 """Rate limits for clients that have shown no valid signature or token; `harden` gives an answer its headers.
 
-`RateLimits` counts refusals by address. An address with too many gets 429 until its allowance has grown again. Only
-requests without a valid signature or token are counted, so Twilio and an operator are never turned away, even behind
-one proxy with an attacker. A bounded number of addresses is kept; the one not seen for longest is forgotten.
+`RateLimits` counts refusals by address (of IPv6: by /64). One with too many gets 429, and no line in the log, until its
+allowance has grown again. Only requests without a valid signature or token are counted, so Twilio and an operator are
+never turned away, even behind one proxy with an attacker. A bounded number of addresses is kept; the one not seen for
+longest is forgotten.
 """
 
 from collections import OrderedDict
@@ -13,6 +14,7 @@ import trio
 from quart import Response, request
 
 from web.sockets.asgi_events import HEADERS
+from web.sockets.connections import network_of
 
 ALLOWANCE = 30.0
 """Refusals in a row that an address may have …"""
@@ -30,7 +32,7 @@ class RateLimits:
 
     def refuse(self, client: tuple[str, int] | None) -> float:
         """Note one more refusal; return the seconds to stay away, or 0 as long as there is allowance."""
-        now, address = self.now(), client[0] if client else ""
+        now, address = self.now(), network_of(client[0]) if client else ""
         left, since = self._known.pop(address, (ALLOWANCE, now))
         left = min(ALLOWANCE, left + (now - since) * REFILL)
         self._known[address] = (max(0.0, left - 1.0), now)

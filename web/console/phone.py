@@ -79,7 +79,6 @@ class PhoneRoutes:
         if not refusal and session is not None:
             return session.id
         self.context.counts.refused("no_session")
-        self.context.rate_limits.refuse(scope.get("client"))
         return NotAdmitted(refusal or "no session of the console")
 
     def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:

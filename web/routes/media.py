@@ -99,8 +99,9 @@ class MediaStreams:
     ) -> None:
         if isinstance(visitor, NotAdmitted):
             await receive()
-            path, fix = scope["path"][:LONGEST_PATH], {"fix": visitor.fix} if visitor.fix else {}
-            _log.warning("upgrade_refused", path=path, why=visitor.why, **fix)
+            if not self.context.rate_limits.refuse(scope.get("client")):  # else strangers could fill the log
+                fix = {"fix": visitor.fix} if visitor.fix else {}
+                _log.warning("upgrade_refused", path=scope["path"][:LONGEST_PATH], why=visitor.why, **fix)
             await send(WebsocketCloseEvent(type="websocket.close", code=POLICY_VIOLATION, reason=None))
             return
         socket = await accept(scope, receive, send)

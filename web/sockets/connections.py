@@ -121,7 +121,7 @@ class Connections:
     @contextmanager
     def hold(self, connection: Connection, address: str) -> Iterator[bool]:
         """Count a connection for as long as the `with` lasts, or until it is released; False if there is no room."""
-        whence = _network(address)
+        whence = network_of(address)
         is_room = self._make_room(whence)
         if is_room:
             self._open[connection] = whence
@@ -200,7 +200,7 @@ def count_accept_errors() -> None:
 
 
 @lru_cache(maxsize=1000)
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return the part of an address that stands for one peer: of IPv6 the first half, as a peer has all the rest."""
     try:
         parsed = ip_address(address)
