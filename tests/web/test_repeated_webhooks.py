@@ -3,9 +3,14 @@
 One that was read by others, with its signature, can be sent for ever, to any worker: none may open a stream.
 """
 
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import attrs
+import orjson
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -15,7 +20,18 @@ from store.databases import SqliteDatabase
 from store.orders.queue import OrderQueue
 from store.records import ANSWERED, UNANSWERED
 from store.tokens import TokenStore
-from tests.web.fakes import CALL_SID, LEAD, Exchange, Peer, context_of, exchange, record, voice_form
+from tests.web.fakes import (
+    CALL_SID,
+    LEAD,
+    LINE,
+    OTHER_CALL_SID,
+    Exchange,
+    Peer,
+    context_of,
+    exchange,
+    record,
+    voice_form,
+)
 from tests.web.test_media import token_in, token_of
 from tests.web.test_routes_transfer import dialled_form
 from web.calls.admission import LONGEST_TALK
@@ -167,3 +183,47 @@ async def test_the_end_of_an_order_that_is_told_once_more_days_later_changes_not
         await there.twilio("/twilio/status?order=OR1", over | {"CallStatus": "ringing", "SequenceNumber": "1"})
 
     assert await first.records.list() == [spoken]
+
+
+def call_token(call_sid: str, claims: object = None) -> str:
+    """Return a `CallToken` as captured: a JWT in JSON, percent-encoded; `claims` are of its payload."""
+    payload = {"callSid": call_sid, "from": LEAD, "to": LINE, **claims} if isinstance(claims, dict) else claims
+    parts = (urlsafe_b64encode(orjson.dumps(part)).decode().rstrip("=") for part in ({"alg": "ES256"}, payload, "…"))
+    return quote(orjson.dumps({"parentCallInfoToken": ".".join(parts), "identityHeaderTokens": []}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_connected"),
+    [(1.0, True), (-60.0, True), (0.9 * LONGEST_TALK, True), (1.1 * LONGEST_TALK, False), (30 * 86_400.0, False)],
+)
+async def test_a_call_that_rang_hours_ago_is_known_by_its_token(
+    seconds: float, is_connected: bool, autojump_clock: MockClock
+) -> None:
+    """Nothing else tells it: what is kept of its stream and of its end is gone."""
+    there, rang = exchange(), str(int(time.time() - seconds))
+
+    answer = await there.twilio("/twilio/voice", voice_form(CallToken=call_token(CALL_SID, {"iat": rang})))
+
+    assert ("<Stream" in answer.text, there.slots.expected) == (is_connected, int(is_connected))
+
+
+ODD_TOKENS: Mapping[str, str] = {
+    "none": "",
+    "no token": "%7B%22parentCallInfoToken%22%3A%22probe.xxxxxxxxx%22%7D",
+    "not JSON": "parentCallInfoToken.xxxx.",
+    "not Base64": "parentCallInfoToken.x.",
+    "of another call": call_token(OTHER_CALL_SID, {"iat": "1"}),
+    "without a time": call_token(CALL_SID, {}),
+    "no time": call_token(CALL_SID, {"iat": "yesterday"}),
+    "no number": call_token(CALL_SID, {"iat": None}),
+    "a number that is none": call_token(CALL_SID, {"iat": "nan"}),
+    "an array": call_token(CALL_SID, [1]),
+    "a number": call_token(CALL_SID, 1),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_TOKENS)
+async def test_a_token_that_tells_nothing_keeps_no_caller_out(kind: str, autojump_clock: MockClock) -> None:
+    answer = await exchange().twilio("/twilio/voice", voice_form(CallToken=ODD_TOKENS[kind]))
+
+    assert "<Stream" in answer.text

@@ -9,6 +9,7 @@ stands in the address, which is part of what is signed. What a caller said is sp
 
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 
 import attrs
 import structlog
@@ -20,7 +21,7 @@ from actors.supervision import unharmed
 from agents.sentences import ENGLISH, Sentences
 from protocol.twilio import FINAL_STATUSES, twiml
 from store.records import FAILED, NEVER_RAN, TURNED_AWAY, CallRecord
-from web.calls.admission import PAST, Admission, CallText, arrival_of
+from web.calls.admission import PAST, Admission, CallText, arrival_of, is_of_earlier
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
@@ -61,14 +62,9 @@ class TwilioRoutes:
         routes = Blueprint("twilio", __name__, url_prefix="/twilio")
         routes.before_request(self.refuse_unsigned)
         routes.before_request(self.refuse_malformed)
-        routes.post("/voice")(self.voice)
-        routes.post("/status")(self.status)
-        routes.post("/amd")(self.amd)
-        routes.post("/stream")(self.stream)
-        routes.post("/after")(self.after)
-        routes.post("/whisper")(self.whisper)
-        routes.post("/accepted")(self.accepted)
-        routes.post("/dialled")(self.dialled)
+        on_call = self.voice, self.status, self.amd, self.stream, self.after
+        for webhook in (*on_call, self.whisper, self.accepted, self.dialled):
+            routes.post(f"/{webhook.__name__}")(webhook)
         return routes
 
     async def refuse_unsigned(self) -> Response | None:
@@ -84,8 +80,10 @@ class TwilioRoutes:
             vouch(request.scope)
             return None
         self.context.counts.refused("unsigned_webhook")
-        _log.warning("webhook_refused", path=request.path, **signatures.refusal(target, headers, content))
-        return self.context.rate_limits.answer(Response("", 403))
+        answer = self.context.rate_limits.answer(Response("", 403))
+        if answer.status_code == HTTPStatus.FORBIDDEN:  # else strangers could fill the log
+            _log.warning("webhook_refused", path=request.path, **signatures.refusal(target, headers, content))
+        return answer
 
     async def refuse_malformed(self) -> Response | None:
         """Answer 400 to ids that are none, and where the call's is missing."""
@@ -103,7 +101,7 @@ class TwilioRoutes:
         form = await request.form
         order, call_sid, status = request.args.get("order", ""), form["CallSid"], form.get("CallStatus", "")
         is_over, is_streamed = await self._look_back(call_sid, status)
-        if is_over:
+        if is_over or (status == RINGING and is_of_earlier(form)):
             return xml(twiml.nothing())
         if is_streamed:  # a fallback URL, a redirect, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
