@@ -149,12 +149,18 @@ class TokenStore:
         try:
             return await self._take_shared(_TAKE, name)
         except OSError as exc:
-            content, expires = self._copies.pop(name, (b"", -math.inf))
-            if expires <= trio.current_time():
+            if (copy := self._take_copy(name, exc)) is None:
                 raise
-            self._note_away(exc)
-            self._given.add(_key(name))
-            return content
+            return copy
+
+    def _take_copy(self, name: str, away: OSError) -> bytes | None:
+        """Take what this worker has kept for when the database is away, if it is not too old."""
+        content, expires = self._copies.pop(name, (b"", -math.inf))
+        if expires <= trio.current_time():
+            return None
+        self._note_away(away)
+        self._given.add(_key(name))
+        return content
 
     async def _take_shared(self, sql: str, name: str, **arguments: object) -> bytes | None:
         """Take from the database, and drop the copy; nothing, where somebody has taken that while it was asked."""
@@ -190,8 +196,12 @@ class TokenStore:
             return own
         try:
             return await self._take_shared(_EXCHANGE, name, into=_key(into), empty=b"", seconds=float(seconds))
-        except OSError:  # a full disk may still give, and `into` is kept by this worker then
-            if (found := await self.take(name)) is not None:
+        except OSError as exc:
+            if (copy := self._take_copy(name, exc)) is not None:  # a caller waits: nothing more is asked
+                self._own = self._own or TokenStore()
+                await self._own.put(into, b"", seconds)
+                return copy
+            if (found := await self.take(name)) is not None:  # a full disk may still give; then `into` is kept here
                 await self.put(into, b"", seconds)
             return found
 

@@ -744,3 +744,15 @@ async def test_nothing_is_kept_twice_where_it_is_no_token_or_the_database_is_a_f
     await other.put("name", b"content", 60)
 
     assert (one._copies, other._copies) == ({}, {})
+
+
+async def test_a_caller_waits_for_a_database_that_hangs_no_longer_than_for_one_answer(
+    shared: Shared, autojump_clock: MockClock
+) -> None:
+    tokens = TokenStore(shared)
+    await tokens.put("token", b"content", 60, has_copy=True)
+    shared.slow, began = 1000.0, trio.current_time()
+
+    assert await tokens.exchange("token", "streamed", 600) == b"content"
+    assert trio.current_time() - began <= ANSWER_SECONDS
+    assert await tokens.peek("streamed") == b""
