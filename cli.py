@@ -174,8 +174,8 @@ def simulate(  # noqa: PLR0917 - one for each option
     from simulators.tls import TlsError
 
     serve = partial(serve_simulator, SimulateOptions(**given), environment_here(), partial(out.print, soft_wrap=True))
-    taken = f"Cannot listen on port {port}: {{}}"
-    run = partial(run_or_fail, lambda: trio.run(until_stopped, serve), OSError, says=taken)
+    cannot = f"Cannot serve on port {port}: {{}}"
+    run = partial(run_or_fail, lambda: trio.run(until_stopped, serve), OSError, says=cannot)
     if run_or_fail(run, SimulateError, TlsError, FaultError, ScenarioError, SpeechError, status=2):
         err.print("stopped")
 

@@ -434,7 +434,7 @@ def test_a_simulator_without_a_port_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("simulators.command.serve_groq", serve)
     done = run("simulate", "groq", "--port", "80")
 
-    assert (done.exit_code, "Cannot listen on port 80" in done.output) == (1, True)
+    assert (done.exit_code, "Cannot serve on port 80" in done.output) == (1, True)
 
 
 @pytest.mark.parametrize(("well", "status"), [(True, 0), (False, 1)])

@@ -384,12 +384,14 @@ async def test_a_library_that_crashes_in_the_upgrade_is_an_agent_that_is_unavail
             await opened(port)
 
 
+@pytest.mark.parametrize("reason", [b" Switching", b" ", b""])
 @pytest.mark.parametrize("cut", [0, 1, 20, 125, 129, 130, 135])
-async def test_what_comes_with_the_upgrade_is_read_however_it_is_cut(cut: int) -> None:
+async def test_what_comes_with_the_upgrade_is_read_however_it_is_cut(cut: int, reason: bytes) -> None:
     """The service says Welcome in the same breath."""
 
     async def welcome(stream: trio.SocketStream) -> None:
-        answer = _accepting(bytes(await stream.receive_some())) + message_frame("Welcome", masked=False)
+        accepting = _accepting(bytes(await stream.receive_some())).replace(b" Switching", reason)
+        answer = accepting + message_frame("Welcome", masked=False)
         await stream.send_all(answer[:cut])
         await trio.sleep(0.005)
         await stream.send_all(answer[cut:] + message_frame(b"audio", masked=False))

@@ -40,7 +40,7 @@ _PASSING = frozenset({408, 425, TOO_MANY})
 
 _LONGEST_WHY = 300
 """Bytes of what a refusal says for itself: Deepgram's error as JSON, or a proxy's page."""
-_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101 ", b"\r\n\r\n"
+_SWITCHING, _END_OF_HEAD = b"HTTP/1.1 101", b"\r\n\r\n"
 _TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError)
 
 
