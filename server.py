@@ -20,7 +20,6 @@ from agents.roster import RosterError
 from setting_reader import SettingsError
 from settings import Settings, environment, unknown_names
 from web.serving import Started, started
-from web.sockets.write_limits import limit_our_listeners
 from web.worker.draining import draining, leave_handlers
 from web.worker.logs import configure_logs
 from web.worker.memory import freeze_gc
@@ -64,7 +63,6 @@ class Switchboard:
             else:
                 if multiprocessing.parent_process() is not None:
                     tell_of_workers(sys.argv)  # hypercorn's, of which this is one
-                limit_our_listeners()
                 self._running = ready.app
                 stack.callback(self._stop)
                 drain = draining(ready.slots, settings.drain_timeout, ready.close_calls, ready.end_at_once)

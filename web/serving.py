@@ -12,7 +12,7 @@ from functools import partial
 import attrs
 import httpx
 import trio
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve as hypercorn_serve
 from quart_trio import QuartTrio
 
@@ -22,14 +22,30 @@ from web.app import create_app
 from web.calls.slots import Slots
 from web.console.phone import CallerVoice
 from web.services import open_services
-from web.sockets.connections import Connections, descriptors_allowed
+from web.sockets.connections import Connections, descriptors_allowed, limit_stalled_writes
 from web.sockets.versions import HYPERCORN, MAX_MESSAGE_BYTES, SILENT_SECONDS, install, is_known
-from web.sockets.write_limits import LimitedConfig
 from web.worker.draining import close_calls, leave_handlers, receive_stops, wait_drained
 from web.worker.memory import find_trim, freeze_gc, keeping_memory_free, share_one_heap
 
 GRACE_SECONDS = 5.0
 """For what still goes on at the end of the drain, before it is cancelled; there is none after a second signal."""
+
+
+class LimitedConfig(Config):
+    """A configuration of hypercorn: its listening sockets limit stalled writes, where its connections are its own."""
+
+    def create_sockets(self) -> Sockets:
+        """Create the sockets to listen on.
+
+        Raises: `OSError`, with the address and the settings that name it.
+        """
+        try:
+            sockets = super().create_sockets()
+        except OSError as exc:
+            where = ", ".join(self.bind)
+            raise OSError(f"{where}: {exc.strerror or exc}. Check LEAD_SERVER_HOST and LEAD_SERVER_PORT.") from exc
+        limit_stalled_writes([*sockets.secure_sockets, *sockets.insecure_sockets])
+        return sockets
 
 
 def server_config(settings: Settings) -> LimitedConfig:

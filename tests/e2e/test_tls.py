@@ -43,7 +43,7 @@ from web.services import open_services
 from web.serving import server_config
 from web.sockets.asgi_events import accept
 from web.sockets.open_socket import OpenSocket
-from web.sockets.versions import HYPERCORN, TRIO_WEBSOCKET, WRITTEN_FOR, install
+from web.sockets.versions import HYPERCORN, TRIO, TRIO_WEBSOCKET, WRITTEN_FOR, install
 
 pytestmark = pytest.mark.real_time
 
@@ -124,6 +124,7 @@ CASES = {
     "another hypercorn, over HTTP/2": Case((HYPERCORN,), dial_http2, "2", carrier="AsgiEvents"),
     "our connection, over HTTP/2": Case((), dial_http2, "2", carrier="AsgiEvents"),
     "another trio-websocket": Case((TRIO_WEBSOCKET,), agents="PlainSocket"),
+    "another trio": Case((TRIO,), carrier="AsgiEvents", agents="PlainSocket"),
 }
 
 
@@ -147,7 +148,7 @@ def test_a_call_completes_with_tls_on_every_leg(name: str, tmp_path: Path, monke
         record = trio.run(call_over_tls, authority, tmp_path / "recordings", case, clock=PacedClock(FAST_RATE / 2))
 
     told = [line["library"] for line in lines if line["event"] == "library_not_known"]
-    assert sorted(told) == sorted(case.unknown)
+    assert {*told} == {*case.unknown}
     assert seen == Seen({(case.http_version, case.carrier)}, {case.agents})
     assert record is not None
     assert record.outcome == "completed"

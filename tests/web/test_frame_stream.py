@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 from websockets.utils import apply_mask
 
 from protocol import frames
@@ -30,7 +30,7 @@ async def connected() -> AsyncIterator[tuple[FrameStream, FrameStream]]:
         yield FrameStream(ours, FrameReader(masked=True, limit=LIMIT)), client(theirs)
 
 
-def client(stream: trio.abc.Stream) -> FrameStream:
+def client(stream: trio.SocketStream) -> FrameStream:
     return FrameStream(stream, FrameReader(masked=False, limit=LIMIT))
 
 
@@ -103,27 +103,16 @@ async def test_what_has_come_with_a_message_is_at_hand_up_to_a_ping() -> None:
         assert (await stream.receive(), stream.at_hand()) == ("four", [])
 
 
-async def test_a_stream_that_is_no_socket_carries_the_same(autojump_clock: MockClock) -> None:
-    """As one of TLS is."""
-    ours, theirs = memory_stream_pair()
-    server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
-    await client(theirs).send("one")
-    await client(theirs).send(b"two")
-    await client(theirs).close(1000, "enough")
-
-    assert [await server.receive() for _ in range(3)] == ["one", b"two", Close(1000, "enough")]
-
-
-async def test_what_was_read_with_the_handshake_is_not_lost(autojump_clock: MockClock) -> None:
+async def test_what_was_read_with_the_handshake_is_not_lost() -> None:
     whole = frames.message_frame("Welcome", masked=False)
-    ours, theirs = memory_stream_pair()
-    stream = FrameStream(ours, FrameReader(masked=False, limit=LIMIT))
-    await theirs.send_all(b"101" + whole[:4])
-    read = await stream.read()
-    stream.unread(bytes(read[3:]))
-    await theirs.send_all(whole[4:])
+    async with socket_pair() as (ours, theirs):
+        stream = client(ours)
+        await theirs.send_all(b"101" + whole[:4])
+        read = await stream.read()
+        stream.unread(bytes(read[3:]))
+        await theirs.send_all(whole[4:])
 
-    assert (read[:3], await stream.receive()) == (b"101", "Welcome")
+        assert (read[:3], await stream.receive()) == (b"101", "Welcome")
 
 
 async def test_a_ping_is_answered_between_two_messages() -> None:
@@ -402,19 +391,6 @@ async def test_a_send_that_was_given_up_is_finished_before_whatever_comes_next(a
         assert await other.receive() == "room"
 
 
-async def test_a_send_over_tls_that_was_given_up_is_the_last_thing_said(autojump_clock: MockClock) -> None:
-    """Nobody knows how much of it was sent."""
-    ours, _ = lockstep_stream_pair()
-    server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
-    with trio.move_on_after(1):
-        await server.send("nobody reads it")
-
-    await server.send("more")
-    await server.close(1000, "")
-
-    assert trio.current_time() == 1
-
-
 async def test_several_messages_go_in_one_piece_if_there_is_room() -> None:
     async with socket_pair() as (ours, theirs):
         server = FrameStream(ours, FrameReader(masked=True, limit=LIMIT))
@@ -425,10 +401,6 @@ async def test_several_messages_go_in_one_piece_if_there_is_room() -> None:
         while server.send_nowait(b"x" * 10_000):
             """Fill it."""
         assert not server.send_nowait("")
-
-
-async def test_a_stream_that_is_no_socket_never_has_room_at_once(autojump_clock: MockClock) -> None:
-    assert not client(memory_stream_pair()[0]).send_nowait("message")
 
 
 async def test_what_is_sent_into_a_broken_stream_is_nobodys_trouble() -> None:

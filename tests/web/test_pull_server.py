@@ -45,8 +45,8 @@ from web.sockets.connections import Connections, vouch
 from web.sockets.frame_stream import write_some
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
-from web.sockets.tls import WRITTEN_FOR, TlsClient
-from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS, install
+from web.sockets.tls import TlsClient
+from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS, WRITTEN_FOR, install
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -129,10 +129,7 @@ async def test_messages_go_both_ways_and_the_application_closes(monkeypatch: pyt
     assert (gone.value.reason.code, gone.value.reason.reason) == (4001, "as you wish")
 
 
-@pytest.mark.parametrize("known", [WRITTEN_FOR, "another version"])
-async def test_messages_go_both_ways_over_tls(known: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a trio that we do not know, too: its TLS is read by one task at a time."""
-    monkeypatch.setattr("web.sockets.tls.WRITTEN_FOR", known)
+async def test_messages_go_both_ways_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority, certificate = trustme.CA(), tmp_path / "both.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
     trusting = ssl.create_default_context()
@@ -710,10 +707,10 @@ async def test_a_connection_that_crashes_harms_no_other(monkeypatch: pytest.Monk
 
 
 class SlowStream(trio.abc.HalfCloseableStream):
-    """A stream that notes what is done to it."""
+    """A stream that notes what is done to it; its socket is another's."""
 
-    def __init__(self) -> None:
-        self.done = list[str]()
+    def __init__(self, socket: trio.socket.SocketType) -> None:
+        self.done, self.socket = list[str](), socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self.done.append("send begins")
@@ -736,10 +733,11 @@ class SlowStream(trio.abc.HalfCloseableStream):
 
 
 async def test_a_connection_is_not_closed_under_a_task_that_writes(autojump_clock: MockClock) -> None:
-    stream = SlowStream()
+    ours, peer = socket_pair()
+    stream = SlowStream(ours.socket)
     as_theirs = cast("trio.SSLStream[trio.SocketStream]", stream)
     server = PullServer(cast("AppWrapper", None), Config(), WorkerContext(None), ConnectionState({}), as_theirs)
-    async with trio.open_nursery() as nursery:
+    async with ours, peer, trio.open_nursery() as nursery:
         nursery.start_soon(server.protocol_send, RawData(b"an answer"))
         await wait_all_tasks_blocked()
         nursery.start_soon(server._close)
@@ -833,7 +831,7 @@ async def upgraded(port: int, headers: bytes = b"", refusing: bytes = b"never") 
 async def test_another_version_of_hypercorn_keeps_its_own_connection_and_its_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("web.sockets.versions._installed", lambda _: "0.19.0")
+    monkeypatch.setattr("web.sockets.versions._installed", {**WRITTEN_FOR, "hypercorn": "0.19.0"}.get)
     async with serving(echo, monkeypatch) as port:
         monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
         with capture_logs() as lines:

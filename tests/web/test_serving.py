@@ -45,11 +45,11 @@ from tests.web.fakes import (
 from web import serving
 from web.calls.slots import Slots
 from web.clients.deepgram import open_socket
-from web.serving import server_config
+from web.serving import LimitedConfig, server_config
+from web.sockets.connections import STALL_SECONDS, limit_stalled_writes
 from web.sockets.pull_server import PullServer
 from web.sockets.tls import TlsClient, let_go
-from web.sockets.versions import install
-from web.sockets.write_limits import STALL_SECONDS, LimitedConfig, limit_our_listeners, limit_stalled_writes
+from web.sockets.versions import WRITTEN_FOR, install
 from web.worker.draining import close_calls, receive_stops, wait_drained
 
 SIGNATURE = RequestValidator(AUTH_TOKEN).compute_signature("wss" + ORIGIN.removeprefix("https") + "/twilio", {})
@@ -118,7 +118,7 @@ async def test_an_unsigned_upgrade_gets_403() -> None:
 @pytest.mark.parametrize(("installed", "status"), [("0.18.0", ""), ("0.19.0", "505")])
 async def test_http2_without_tls_is_not_spoken(installed: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
-    monkeypatch.setattr("web.sockets.versions._installed", lambda _: installed)
+    monkeypatch.setattr("web.sockets.versions._installed", {**WRITTEN_FOR, "hypercorn": installed}.get)
     install()
     client, answer = H2Connection(H2Configuration(client_side=True)), ""
     client.initiate_connection()
@@ -168,7 +168,7 @@ async def test_another_version_of_hypercorn_pings_by_itself(
     installed: str, pinged: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
-    monkeypatch.setattr("web.sockets.versions._installed", lambda _: installed)
+    monkeypatch.setattr("web.sockets.versions._installed", {**WRITTEN_FOR, "hypercorn": installed}.get)
     monkeypatch.setattr("web.serving.SILENT_SECONDS", 0.05)
     monkeypatch.setattr("web.routes.media.START_SECONDS", 0.2)
     install()
@@ -194,16 +194,9 @@ def test_a_listening_socket_gives_stalled_peers_up_and_so_do_those_it_accepts() 
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALL_SECONDS * 1000
 
 
-def test_sockets_that_were_opened_before_us_are_found() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as idle:
-        assert limit_our_listeners() >= 1
-        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALL_SECONDS * 1000
-        assert idle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
-
-
 def test_only_tcp_has_a_limit() -> None:
     with socket.socket(socket.AF_UNIX) as local:
-        assert limit_stalled_writes([local]) == 0
+        limit_stalled_writes([local])  # it would raise
 
 
 def test_the_server_logs_no_accesses_takes_no_large_frames_and_does_not_name_itself() -> None:

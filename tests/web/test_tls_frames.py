@@ -12,7 +12,7 @@ import trustme
 from protocol import frames
 from protocol.frames import Close, FrameReader
 from simulators.pacing import PacedClock
-from web.sockets import frame_stream, tls
+from web.sockets import frame_stream
 from web.sockets.frame_stream import FrameStream
 
 LIMIT = 2**20
@@ -166,22 +166,6 @@ async def test_the_end_of_the_connection_is_the_end() -> None:
 
         assert await ours.receive() == "last"
         assert isinstance(await ours.receive(), frames.Close)
-
-
-def test_the_version_we_know_is_the_one_that_is_installed() -> None:
-    assert tls.knows_trio()
-
-
-async def test_on_an_unknown_trio_the_stream_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "knows_trio", lambda: False)
-    async with connected() as (ours, theirs):
-        ours.gather(0.08)
-        for word in ("one", "two"):
-            await theirs.send_all(frames.message_frame(word, masked=False))
-
-        assert [await ours.receive(), await ours.receive()] == ["one", "two"]
-        assert not ours.send_nowait("three")
-        await ours.send("three")
 
 
 @pytest.mark.parametrize("gathers", [0.0, 0.02])

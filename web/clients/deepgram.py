@@ -29,7 +29,7 @@ from protocol.frames import FrameReader
 from protocol.wire import PacedWebSocket, PlainSocket, opening
 from web.sockets.frame_stream import FrameStream
 from web.sockets.tls import Tls, TlsClient, let_go
-from web.sockets.versions import TRIO_WEBSOCKET, is_known, tell_unknown
+from web.sockets.versions import TRIO, TRIO_WEBSOCKET, is_known, tell_unknown
 
 CONNECT_SECONDS = 5.0
 DISCONNECT_SECONDS = 2.0
@@ -187,7 +187,8 @@ async def _stream_of(tcp: trio.SocketStream, url: httpx.URL, client: TlsClient) 
     try:
         await tls.do_handshake()
     finally:
-        let_go(tls)  # its handshake is over, or never
+        if is_known(TRIO):
+            let_go(tls)  # its handshake is over, or never
     return tls
 
 

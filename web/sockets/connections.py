@@ -13,9 +13,10 @@ The limit in all comes from the descriptors that this process may have open, les
 
 import logging
 import os
-import sys
+import resource
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -34,18 +35,30 @@ PER_CALL = 6
 RESERVED = 64
 """Descriptors of the process itself: listeners, database, logs, what the operator's requests open."""
 TELL_SECONDS = 60.0
+STALL_SECONDS = 10.0
+"""How long a peer may leave data unread."""
+_STALL_OPTION: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 _log = structlog.stdlib.get_logger()
 
 
 def descriptors_allowed() -> int | None:
     """Return how many descriptors this process may have open; None if nobody limits them."""
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - Windows has no such module
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def limit_stalled_writes(
+    sockets: Iterable[socket.socket | trio.socket.SocketType], seconds: float = STALL_SECONDS
+) -> None:
+    """Have the kernel give up TCP connections whose peer leaves data unread, a full send window included.
+
+    hypercorn shields its writes from cancellation: such a peer would hold a call, its slot and the drain for as long as
+    it likes. What a listening socket accepts inherits the limit (tcp(7)). Linux only; elsewhere nothing is set.
+    """
+    for each in sockets:
+        if _STALL_OPTION is not None and each.family in {socket.AF_INET, socket.AF_INET6}:
+            each.setsockopt(socket.IPPROTO_TCP, _STALL_OPTION, int(seconds * 1000))
 
 
 def room_beside(calls: int, descriptors: int | None) -> int:

@@ -37,11 +37,11 @@ _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 class FrameStream(OpenSocket):
     """One connection. One task receives at a time; any may send."""
 
-    _stream: trio.abc.Stream
+    _stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
     _reader: FrameReader
     _come_already: bytes | bytearray = attrs.field(default=b"", init=False)
     """Bytes that were read already."""
-    _socket: trio.socket.SocketType | None = attrs.field(init=False)
+    _socket: trio.socket.SocketType = attrs.field(init=False)
     _tls: Tls | None = attrs.field(init=False)
     _gone: Close | None = attrs.field(default=None, init=False)
     _mute: bool = attrs.field(default=False, init=False)
@@ -64,8 +64,7 @@ class FrameStream(OpenSocket):
     _answered: float = attrs.field(default=-math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._socket = socket_below(self._stream)
-        self._tls = Tls.of(self._stream) if self._socket is not None else None
+        self._socket, self._tls = socket_below(self._stream), Tls.of(self._stream)
         if self._tls is not None:
             self._come_already = self._tls.opened(b"")
 
@@ -148,7 +147,7 @@ class FrameStream(OpenSocket):
 
     async def _come_on_tick(self) -> bool:
         """Sleep until the next read is due; whether anything had come by then. False at once, if none is."""
-        if self._socket is None or (due := self._due() * TICK_SECONDS) <= self._now():
+        if (due := self._due() * TICK_SECONDS) <= self._now():
             return False
         await self._sleeper.sleep_until(due, self._look, exactly=True)
         return bool(self._reader.arrived) or self._gone is not None
@@ -166,7 +165,7 @@ class FrameStream(OpenSocket):
         """Read, since the tick has come; return when to look again, or the past if that is the task's to do."""
         self._last_read = self._due()
         try:
-            data = None if self._socket is None else self._read_nowait(self._socket)
+            data = self._read_nowait()
         except OSError:
             data = b""
         if data is None:
@@ -192,19 +191,17 @@ class FrameStream(OpenSocket):
         if self._tls is not None and self._tls.is_over:
             return b""
         try:
-            if self._socket is None:
-                return await self._stream.receive_some(_MOST_AT_ONCE)
             while True:
                 await trio.lowlevel.wait_readable(_number(self._socket))
-                if (data := self._read_nowait(self._socket)) is not None:
+                if (data := self._read_nowait()) is not None:
                     return data
         except _BROKEN:
             return b""
 
-    def _read_nowait(self, socket: trio.socket.SocketType) -> bytes | None:
+    def _read_nowait(self) -> bytes | None:
         """Return what has come, b"" if nothing more will, and None if nothing has come yet."""
         try:
-            data = os.read(socket.fileno(), _MOST_AT_ONCE)
+            data = os.read(self._socket.fileno(), _MOST_AT_ONCE)
         except BlockingIOError:
             return None
         if self._tls is None or not data:
@@ -261,7 +258,7 @@ class FrameStream(OpenSocket):
         if self._mute:
             return True
         self._wrote = True
-        if self._socket is None or self._unsent or self._sending.locked():
+        if self._unsent or self._sending.locked():
             return False
         is_sealed = self._tls is not None
         try:
@@ -288,20 +285,8 @@ class FrameStream(OpenSocket):
 
     async def _write_unsent(self) -> None:
         while self._unsent and not self._mute:
-            if self._socket is None:
-                await self._send_whole()
-            else:
-                await trio.lowlevel.wait_writable(_number(self._socket))
-                self._unsent = self._unsent[write_some(self._socket, self._unsent) :]
-
-    async def _send_whole(self) -> None:
-        unsent, self._unsent = self._unsent, b""
-        is_whole = False
-        try:
-            await self._stream.send_all(unsent)
-            is_whole = True
-        finally:
-            self._mute = self._mute or not is_whole  # nobody knows how much of it was sent
+            await trio.lowlevel.wait_writable(_number(self._socket))
+            self._unsent = self._unsent[write_some(self._socket, self._unsent) :]
 
 
 def _number(socket: trio.socket.SocketType) -> int:

@@ -14,12 +14,11 @@ without TLS is not spoken, and with it a request ends no connection, on which ot
 `web.sockets.connections` says how many connections there may be.
 
 `web.sockets.versions` puts it in place when our own command or hypercorn's starts the server, and leaves hypercorn's
-connection where it is if hypercorn is of another version.
+connection where it is if hypercorn or trio is of another version.
 """
 
 import math
 import select
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -59,11 +58,10 @@ from actors.ticks import Sleeper
 from protocol.frames import FrameReader
 from store.json_text import json_text
 from web.sockets.asgi_events import CARRIER, HEADERS, LONGEST_PATH, MESSAGES, UPGRADE_FIX, why_no_upgrade
-from web.sockets.connections import VOUCHER, Connections
+from web.sockets.connections import VOUCHER, Connections, limit_stalled_writes
 from web.sockets.frame_stream import FrameStream, close_now, read_some, write_some
 from web.sockets.tls import let_go, socket_below
 from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS
-from web.sockets.write_limits import STALL_SECONDS, limit_stalled_writes
 
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
@@ -80,8 +78,6 @@ def is_readable(descriptor: int) -> bool:
     """Tell whether there is something to read from a socket, without waiting; -1 is a closed one."""
     if descriptor < 0:
         return False
-    if sys.platform == "win32":
-        return bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
@@ -144,8 +140,6 @@ class PullServer(TCPServer):
         self._whole, self._reader = trio.CancelScope(), trio.CancelScope()
         self._reads = False
         self._has_given_stream = False
-        self._reader_aside = trio.Event() if socket_below(stream) is None else None
-        """For TLS that only trio can read, and one task at a time."""
         self._bytes: FrameStream | None = None
         """The connection as it is read for hypercorn."""
         self._late = b""
@@ -161,7 +155,7 @@ class PullServer(TCPServer):
         self._connections.leave_with(self.context.terminated)
         with self._connections.hold(self, self._peer()) as is_room, self._whole:
             if is_room:
-                limit_stalled_writes([self._socket], STALL_SECONDS)
+                limit_stalled_writes([self._socket])
                 await unharmed(super().run, "connection_crashed")  # it would end the server, and every call with it
         self._reads = False
         if self._is_closed:  # to close it again, hypercorn's listener would take two turns of the scheduler
@@ -172,8 +166,7 @@ class PullServer(TCPServer):
 
     @property
     def _socket(self) -> trio.socket.SocketType:
-        transport = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
-        return transport.socket
+        return socket_below(self.stream)
 
     def _peer(self) -> str:
         """Return the peer's address; nothing for one that has none, or is gone already."""
@@ -281,8 +274,6 @@ class PullServer(TCPServer):
         stream = cast("H11Protocol", self.protocol.protocol).stream
         self._has_given_stream = True
         self._reader.cancel(reason="the application reads")  # it reads nothing from here on
-        if self._reader_aside is not None:
-            await self._reader_aside.wait()
         if isinstance(stream, WSStream):  # and not None: the peer is gone already, as we shall read
             stream.handshake.extensions = None  # our frames are never compressed
             await stream.app_send(accepting)
@@ -313,9 +304,6 @@ class PullServer(TCPServer):
                 self._reader = trio.CancelScope(deadline=self._closing_time())
         except WrongProtocol:
             await self.protocol.handle(Closed())
-        finally:
-            if self._reader_aside is not None:
-                self._reader_aside.set()
         if self._has_given_stream:
             await self._wait_application()
         if self._has_given_stream or self._reader.cancelled_caught:
@@ -336,9 +324,6 @@ class PullServer(TCPServer):
 
     async def _read_http(self) -> bool:
         """Hand over what comes, as hypercorn does, until there is no more; True where what came is late."""
-        if self.config.read_timeout:
-            await super()._read_data()
-            return False
         if isinstance(self.stream, trio.SocketStream) and self._bytes is None:
             self._bytes = self._frame_stream()
             self._bytes.unread(read_some(self.stream.socket))  # a request that has come with its connection
@@ -401,8 +386,7 @@ class PullServer(TCPServer):
 
     @property
     def _is_closed(self) -> bool:
-        socket = socket_below(self.stream)
-        return socket is not None and socket.fileno() < 0
+        return self._socket.fileno() < 0
 
     async def _close(self) -> None:
         """Close, even if the asking task is cancelled: a framework that answers before it has read all cancels it.

@@ -3,7 +3,7 @@
 `trio.SSLStream` gives one record for each read, takes a checkpoint and a lock for each write, and an agent's audio
 comes as a record for every 20 ms. `Tls` leaves the reading and writing of the socket to its owner. Where we are the
 server, hypercorn's `trio.SSLStream` has made the handshake, and `Tls` takes over its TLS object. It knows more of
-`trio.SSLStream` than trio promises, so that is done with the version that it was written for only.
+`trio.SSLStream` than trio promises: with another version of trio the frame layer is not used (`web.sockets.versions`).
 """
 
 import ssl
@@ -15,15 +15,8 @@ import trio
 _MOST_AT_ONCE = 2**14
 _PIECE, _SEALED = 2**12, 2**11
 """Bytes that are opened and sealed at once: OpenSSL keeps as much room as it has ever taken, and a third more."""
-WRITTEN_FOR = "0.35.0"
-"""With another version of trio the stream is read record by record, and what comes does not gather."""
 MOST_REFUSED = 20
 """TLS sessions in a row."""
-
-
-def knows_trio() -> bool:
-    """Whether trio has the version that this was written for."""
-    return trio.__version__ == WRITTEN_FOR
 
 
 @attrs.define(eq=False)
@@ -38,8 +31,8 @@ class Tls:
 
     @classmethod
     def of(cls, stream: trio.abc.Stream) -> "Tls | None":
-        """Take over a stream after its handshake; None if it has no TLS, or one that is not known."""
-        if isinstance(stream, trio.SSLStream) and knows_trio():
+        """Take over a stream after its handshake; None if it has no TLS."""
+        if isinstance(stream, trio.SSLStream):
             return cls(stream._ssl_object, stream._incoming, stream._outgoing)
         return None
 
@@ -136,12 +129,10 @@ def let_go(stream: trio.abc.Stream) -> None:
 
     With it go 33 kB of OpenSSL's, which the collector would leave until no call runs.
     """
-    if isinstance(stream, trio.SSLStream) and knows_trio():
+    if isinstance(stream, trio.SSLStream):
         stream._handshook._afn = trio.lowlevel.checkpoint  # type: ignore[assignment]  # it is called no more
 
 
-def socket_below(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
-    """Return the socket that carries a stream, if we can read and write it ourselves."""
-    if isinstance(stream, trio.SSLStream) and knows_trio():
-        stream = stream.transport_stream
-    return stream.socket if isinstance(stream, trio.SocketStream) else None
+def socket_below(stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> trio.socket.SocketType:
+    """Return the socket that carries a stream."""
+    return (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket

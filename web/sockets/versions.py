@@ -1,6 +1,6 @@
-"""Where frames are read by our own layer: only on the versions of hypercorn and trio-websocket it was written for.
+"""Where our own layer reads frames: only on the versions of trio, hypercorn and trio-websocket it was written for.
 
-The layer knows more of both libraries than they promise. Of another version only the public interface is used: a
+The layer knows more of these libraries than they promise. Of another version only the public interface is used: a
 caller's WebSocket comes as ASGI events, and Deepgram's is trio-websocket's own connection. Calls go on as before, at
 more CPU for each; a line in the log says so, once at the start.
 """
@@ -14,8 +14,8 @@ import structlog
 
 from web.sockets.connections import Connections, count_accept_errors
 
-HYPERCORN, TRIO_WEBSOCKET = "hypercorn", "trio-websocket"
-WRITTEN_FOR: Mapping[str, str] = {HYPERCORN: "0.18.0", TRIO_WEBSOCKET: "0.12.2"}
+HYPERCORN, TRIO_WEBSOCKET, TRIO = "hypercorn", "trio-websocket", "trio"
+WRITTEN_FOR: Mapping[str, str] = {HYPERCORN: "0.18.0", TRIO_WEBSOCKET: "0.12.2", TRIO: "0.35.0"}
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's frames are about 400 bytes. hypercorn's own limit, unless it is told another, is 16 MB."""
 SILENT_SECONDS = 25.0
@@ -30,26 +30,22 @@ _installed = cache(version)
 
 
 def is_known(library: str) -> bool:
-    """Whether the installed version of a library is the one that the frame layer was written for."""
-    return _installed(library) == WRITTEN_FOR[library]
+    """Whether the installed versions of a library and of trio are those that the frame layer was written for."""
+    return all(_installed(one) == WRITTEN_FOR[one] for one in (library, TRIO))
 
 
 def tell_unknown(library: str) -> None:
-    """Log what is done instead if the version of a library is not known."""
-    if not is_known(library):
-        _log.warning(
-            "library_not_known",
-            library=library,
-            installed=_installed(library),
-            written_for=WRITTEN_FOR[library],
-            instead=_INSTEAD[library],
-        )
+    """Log what is done instead if the version of a library, or of trio, is not known."""
+    for one in (library, TRIO):
+        if (installed := _installed(one)) != WRITTEN_FOR[one]:
+            about = {"installed": installed, "written_for": WRITTEN_FOR[one], "instead": _INSTEAD[library]}
+            _log.warning("library_not_known", library=one, **about)
 
 
 def install(connections: Connections | None = None) -> None:
     """Have hypercorn's trio worker serve every connection from now on with `PullServer`, as one of `connections`.
 
-    With another version of hypercorn its own connection stays in place.
+    With another version of hypercorn, or of trio, its own connection stays in place.
     """
     count_accept_errors()
     tell_unknown(HYPERCORN)

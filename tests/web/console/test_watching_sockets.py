@@ -10,7 +10,7 @@ import trio
 from tests.web.console.test_watching import Running
 from tests.web.fakes import API_TOKEN, CALL_SID, HERE, context_of, exchange
 from tests.web.test_serving import listening
-from web.sockets import write_limits
+from web.sockets.connections import limit_stalled_writes
 
 SMALL = 4096
 SEGMENT = 536
@@ -20,8 +20,7 @@ SEGMENT = 536
 @pytest.mark.real_time
 @pytest.mark.parametrize("view", ["events", "audio"])
 async def test_a_watcher_that_stops_reading_is_dropped(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = partial(write_limits.limit_stalled_writes, seconds=1.0)
-    monkeypatch.setattr(write_limits, "limit_stalled_writes", limit)
+    monkeypatch.setattr("web.serving.limit_stalled_writes", partial(limit_stalled_writes, seconds=1.0))
     there = exchange(
         LEAD_SERVER_EXTERNAL_URL=HERE["LEAD_SERVER_EXTERNAL_URL"],
         TWILIO_API_URL=HERE["TWILIO_API_URL"],
