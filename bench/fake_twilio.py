@@ -8,7 +8,6 @@ import asyncio  # noqa: TID251 - see bench.control
 import base64
 import hashlib
 import hmac
-import os
 import re
 from binascii import a2b_base64, b2a_base64
 from collections import deque
@@ -23,7 +22,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 
 from bench import clock
 from bench.control import answer, orders
-from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Habit, Tag, beginnings, frame_base64, quiet
+from bench.frames import BYTES_PER_SECOND, FRAME_SECONDS, Cutter, Habit, Tag, beginnings, call_sid, frame_base64, quiet
 from bench.tally import Arrival, Book, Order, PageReport, Playout, Span, curve_ms
 
 ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "bench-auth-token"
@@ -120,8 +119,7 @@ class Caller(WSListener):
 
     def __init__(self, network: Network, number: int) -> None:
         self.network, self.number = network, number
-        # No other generator beside the same database, or before it, has these: a call that has a record is over
-        self.call_sid, self.token = f"CA{os.getpid():08x}{number:024x}", ""
+        self.call_sid, self.token = call_sid(number), ""
         self.first_heard: dict[int, float] = {}
         self._first_played: dict[int, float] = {}
         self._interleaved = self._newest = 0

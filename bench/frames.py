@@ -5,6 +5,7 @@ says the same, its digits written as the softest samples there are. The clock is
 of one machine share, so its receiver knows its age.
 """
 
+import os
 import random
 import struct
 from binascii import b2a_base64
@@ -29,6 +30,16 @@ _DIGITS = b"0123456789abcdef"
 _SOFT = bytes.maketrans(_DIGITS, bytes(0xF0 | value for value in range(16)))
 _HARD = bytes.maketrans(bytes(0xF0 | value for value in range(16)), _DIGITS)
 _SOFT_MAGIC = _MAGIC.hex().encode().translate(_SOFT)[:4]
+
+
+def call_sid(number: int) -> str:
+    """Name a call; no other process names one so. A server that has a record of a call does not connect it again."""
+    return f"CA{os.getpid():08x}{number:024x}"
+
+
+def call_number(sid: str) -> int:
+    """Return the number that is in the name of a call."""
+    return int(sid[-24:], 16)
 
 
 class Tag(NamedTuple):

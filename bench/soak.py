@@ -20,6 +20,7 @@ from pathlib import Path
 import attrs
 
 from bench.control import Remote
+from bench.frames import call_number
 from bench.processes import Cores, descriptors, free_port, resident_mb, running, usage, wait_listening
 from bench.servers import ROOT, TOKEN, Services, server_of
 from bench.soak_deepgram import SoakHeard
@@ -177,11 +178,11 @@ def run(calls: int, seconds: float, seed: int, scratch: Path) -> Soak:
         after = it.settle(before)
         print(f"after:  {_line(before.at, after)}", file=sys.stderr, flush=True)
         told, heard = it.twilio.ask("report", SoakReport), it.deepgram.ask("report", SoakHeard)
-        recorded = {sid[-24:] for sid in it.recorded()}
+        recorded = {call_number(sid) for sid in it.recorded()}
         lost, excused = _match(told.spoken, heard.heard)
         _tell(told, heard)
         log = it.log.read_text()
-        unrecorded = [each.call for each in told.spoken if f"{each.call:024x}" not in recorded]
+        unrecorded = [each.call for each in told.spoken if each.call not in recorded]
         if unrecorded:
             print(f"! without a record: calls {unrecorded[:20]}", file=sys.stderr)
         return Soak(

@@ -26,7 +26,7 @@ from picows import (
 from bench import clock
 from bench.control import answer, orders
 from bench.fake_groq import serve_groq
-from bench.frames import FRAME_SECONDS, Tag, frame
+from bench.frames import FRAME_SECONDS, Tag, call_number, frame
 from bench.soak_audio import cut, is_spoken
 from bench.soak_plan import SessionPlan, Trouble, is_refused, plan_of
 from bench.soak_verdict import Heard
@@ -198,7 +198,7 @@ class SoakSession(WSListener):
     def _set_up(self, settings: dict[str, object]) -> None:
         tags = settings.get("tags")
         tag = next(str(one) for one in tags if str(one).startswith(_CALL_TAG)) if isinstance(tags, list) else ""
-        call = int(tag.removeprefix(_CALL_TAG), 16)
+        call = call_number(tag)
         self._ear = self._service.ears.setdefault(call, Ear())
         self._plan = plan_of(self._service.seed, call).session(self._ear.sessions)
         self._ear.sessions += 1
