@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
-from shutil import rmtree
 from ssl import SSLContext
 from tempfile import TemporaryFile
 
@@ -161,7 +160,6 @@ class CallStores:
         """Decide it by the settings, and make the folders. Blocks. Raises: `OSError`, with the setting of a folder."""
         if settings.recordings_dir is not None:
             make_folder(settings.recordings_dir, "RECORDINGS_DIR")
-            rmtree(settings.recordings_dir / ".pending", ignore_errors=True)  # an earlier version's, with people in it
         records = records_of(settings)
         if (sqlite := sqlite_of(records)) is not None:
             make_folder(Path(sqlite.file).parent, "DATABASE_URL")

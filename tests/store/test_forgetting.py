@@ -51,7 +51,6 @@ from web.app import create_app
 from web.calls.admission import Admission
 from web.calls.context import AppContext, Opened
 from web.calls.live_calls import KnownCall
-from web.calls.orders import Order
 from web.clients.operator import named
 from web.services import open_services
 from web.worker.logs import configure_logs
@@ -127,7 +126,6 @@ async def leave_traces(there: There, folder: Path) -> None:
     await records.save(somebody_elses())
     await write_files(recordings / OTHER, somebody_elses())
     await there.context.admissions.mint(Admission(CALLS[0], "inbound", LEAD, LINE, CALLS[0], {"name": NAME}))
-    await there.context.admissions.note_order("OR1", Order(LEAD, LINE, {"name": NAME}), 900)
     there.context.live_calls.add(KnownCall("OR1", "outbound", LEAD, LINE, "completed", CALLS[1]))
     await there.context.outbox.put(CALLS[0], "call.ended", 1, {"caller": LEAD, "metadata": {"customer": NAME}})
     await there.context.orders.put(NewOrder("OR1", LEAD, {"context": {"name": NAME}}), "w1", lease=0, latest=0)

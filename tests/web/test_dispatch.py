@@ -1,6 +1,6 @@
 """Orders wait their turn, are placed once, and come to an outcome, whatever Twilio says or does not say."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -474,32 +474,6 @@ async def test_of_many_orders_whose_clients_were_told_otherwise_none_is_placed_a
         await trio.sleep(LATEST_SECONDS)
 
         assert (line.placed, await there.kept(), there.dispatcher.untaken) == ([], [], {})
-
-
-@attrs.define
-class Stuck(TokenStore):
-    """A store that takes no note of an order, and does not say so."""
-
-    async def put(
-        self, name: str, content: bytes, seconds: float, unless: Sequence[str] = (), *, has_copy: bool = False
-    ) -> bool:
-        if name.startswith("order "):
-            await trio.sleep_forever()
-        return await super().put(name, content, seconds, unless, has_copy=has_copy)
-
-
-async def test_an_order_whose_operator_hangs_up_before_it_is_taken_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with world(tokens=Stuck(), MAX_CALLS="1") as there:
-        with trio.move_on_after(1):
-            await there.dispatcher.take(ORDER)
-        left = await there.context.orders.database.ask("SELECT order_id FROM orders", {})
-
-        assert (there.context.slots.free, list(there.context.live_calls.newest()), there.context.pace.wait, left) == (
-            1,
-            [],
-            0,
-            [],
-        )
 
 
 async def asked_after(there: World) -> None:

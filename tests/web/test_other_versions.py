@@ -13,7 +13,6 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.policy import OnMachine
 from store.databases import Arguments, Rows, SqliteDatabase
 from store.fleet.statements import live_call
 from store.orders.queue import NewOrder, OrderQueue
@@ -21,7 +20,7 @@ from store.tokens import TokenStore
 from tests.store.fleets import call
 from tests.web.fakes import LEAD, LINE, context_of, exchange
 from tests.web.test_campaign_runner import RULES, create, running, shown
-from tests.web.test_dispatch import ORDER, World, world
+from tests.web.test_dispatch import ORDER, world
 from web.calls.admission import Admission, Admissions
 from web.calls.campaigns import settle
 from web.calls.orders import Order, kept_order, written_order
@@ -132,43 +131,6 @@ async def test_an_order_of_a_later_version_is_read_without_what_we_do_not_know(a
     await queue.put(NewOrder("OR1", LEAD, {**written_order(order), "mood": "cheerful"}), "w1", lease=1, latest=1)
 
     assert await kept_order(queue, "OR1") == order
-
-
-ORDERED = Order(LEAD, LINE, {"name": "Ana"}, OnMachine.HANG_UP, time_limit=90, agents="sales", metadata={"lead": 7})
-NOTED = {
-    "context": {"name": "Ana"},
-    "voicemail": "",
-    "time_limit": 90,
-    "agents": "sales",
-    "metadata": {"lead": 7},
-    "to": LEAD,
-}
-
-
-async def noted(there: World, name: str) -> object:
-    """Return what a worker of an earlier version reads for the call of an order."""
-    note = await there.context.admissions.tokens.peek(f"order {name}")
-    return note and orjson.loads(note)
-
-
-async def test_a_worker_of_an_earlier_version_that_has_the_webhook_reads_what_was_ordered(
-    autojump_clock: MockClock,
-) -> None:
-    async with world() as there:
-        await there.dispatcher.take(ORDERED)
-        ((_, name),) = there.line.placed
-
-        assert await noted(there, name) == NOTED
-
-
-async def test_it_also_reads_that_of_an_order_that_a_worker_has_taken_over(autojump_clock: MockClock) -> None:
-    async with world() as there:
-        await there.context.orders.put(
-            NewOrder("OR1", LEAD, written_order(ORDERED), "key"), "dead", lease=1, latest=LATEST_SECONDS
-        )
-        await trio.sleep(10)
-
-        assert (there.line.placed, await noted(there, "OR1")) == ([(LEAD, "OR1")], NOTED)
 
 
 class Silent(SqliteDatabase):

@@ -132,15 +132,6 @@ async def test_the_person_hears_it_in_the_language_of_the_agent_that_puts_the_ca
     assert f'<Say language="de-DE">{said}</Say>' in answer.text
 
 
-async def test_words_that_an_earlier_version_has_left_end_with_the_key_to_press() -> None:
-    there = exchange()
-    await context_of(there).admissions.put(CALL_SID, CallText.WHISPER, "A call from John.")
-
-    answer = await there.twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
-
-    assert "<Say>A call from John. Press 1 to take the call.</Say>" in answer.text
-
-
 async def test_a_whisper_that_nobody_left_says_that_somebody_is_there(autojump_clock: MockClock) -> None:
     answer = await exchange().twilio(f"/twilio/whisper?call={CALL_SID}", {"CallSid": OTHER_CALL_SID})
 
@@ -345,15 +336,6 @@ async def test_a_person_who_picked_up_has_taken_the_call_or_has_not(
         token = answer.text.partition('name="token" value="')[2].partition('"')[0]
         await Peer().starts(token).says("hello").visit(there.app)
         assert there.calls.plans[0].resumption == Resumption(PARKED, why)
-
-
-async def test_a_person_who_was_asked_for_the_key_by_a_worker_of_an_older_version_has_not_taken_the_call(
-    autojump_clock: MockClock,
-) -> None:
-    there = await parked()
-    await context_of(there).admissions.put(CALL_SID, CallText.PERSON)
-
-    assert "<Stream" in (await there.twilio("/twilio/dialled", dialled_form("completed"))).text
 
 
 async def test_the_carriers_answer_is_told_to_the_agent(autojump_clock: MockClock) -> None:

@@ -141,15 +141,6 @@ async def test_a_call_is_let_in_at_once_while_the_records_are_written_anew(
     assert (taken, logs) == (b"content", [])
 
 
-def test_what_an_earlier_version_kept_of_people_beside_its_tokens_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".pending").mkdir()
-    (tmp_path / ".pending" / "text").write_bytes(b"+15557650000")
-
-    CallStores.of(settings(RECORDINGS_DIR=str(tmp_path), DATABASE_URL="memory:"))
-
-    assert not (tmp_path / ".pending").exists()
-
-
 def test_the_deadlines_of_a_call_are_the_settings() -> None:
     policy = policy_of(
         settings(

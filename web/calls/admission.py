@@ -23,7 +23,6 @@ from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
 from store.tokens import TokenStore
 from web.calls.live_calls import wall_time
-from web.calls.orders import Order
 
 TOKEN_SECONDS = 60.0
 LONGEST_TALK = 4 * 3600.0
@@ -220,13 +219,6 @@ class Admissions(CallTexts):
         if not hmac.compare_digest(admission.visitor.encode(), visitor.encode()):
             return NotAdmitted("token of another visitor")
         return admission
-
-    async def note_order(self, name: str, order: Order, seconds: float) -> None:
-        """Note what the call of an order needs; by its number the note is found to be erased.
-
-        Workers from before 30 November 2026 read it, and not the order: until after 0.1.0 one may have the webhook.
-        """
-        await self.tokens.put(f"order {name}", orjson.dumps({**order.admitted, "to": order.to}), seconds)
 
     async def note_stream_error(self, call_sid: str, stream_sid: str, why: str) -> bool:
         """Keep what went wrong with a stream of a call; False if that is known (Twilio may repeat a webhook)."""

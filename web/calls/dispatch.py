@@ -39,7 +39,7 @@ from web.calls.orders import (
     new_order_id,
     written_order,
 )
-from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, ORDER_SECONDS, RING_SECONDS, Placing
+from web.calls.placing import BUSY_SECONDS, LATEST_SECONDS, RING_SECONDS, Placing
 from web.clients.twilio import LineError
 
 LONGEST_WAIT = 60.0
@@ -102,9 +102,7 @@ class Dispatcher:
         if (none := self.no_line()) is not None:
             return none
         call_id = new_order_id()
-        # before anything is kept: the client may hang up meanwhile, which cancels this
-        await self.context.admissions.note_order(call_id, order, ORDER_SECONDS)
-        kept = self.no_line() or await self._keep(order, call_id, key)
+        kept = await self._keep(order, call_id, key)
         if not isinstance(kept, KeptOrder):
             return kept
         moment = await self._claim_or_drop(call_id)

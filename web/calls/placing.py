@@ -23,7 +23,7 @@ from web.clients.twilio import LineError
 RING_SECONDS = 150.0
 """The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
 ORDER_SECONDS = 900.0
-"""Above one call a second Twilio queues; the facts about the lead must outlive that queue."""
+"""Above one call a second Twilio queues: so long a call may be on its way that was asked for."""
 LATEST_SECONDS = 900.0
 """An order that nobody could place in so long fails: operators want their calls soon."""
 PLACE_SECONDS = 15.0

@@ -182,7 +182,7 @@ class Returns:
 
 
 def whispered(order: TransferOrder) -> str:
-    """Write what the person hears before the key to press: the caller and the reason. An older version adds the key."""
+    """Write what the person hears before the key to press: the caller and the reason."""
     brief, says = order.brief, order.sentences
     about = ", ".join(filter(None, (neutral(brief.name, 60), neutral(brief.need, 80))))
     reasons = [text.strip().rstrip(".") for text in (order.reason, order.notes)]

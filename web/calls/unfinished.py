@@ -128,7 +128,6 @@ class UnfinishedOrders:
         except OtherVersion as exc:
             _log.warning("order_left", id=order.order_id, why=str(exc))
             return NoLine(Lack.REFUSED, BUSY_SECONDS)
-        await self.context.admissions.note_order(order.order_id, wanted, ORDER_SECONDS)
         moment = await self.dispatcher.claim(order.order_id)
         if isinstance(moment, NoLine):
             return moment

@@ -189,8 +189,8 @@ class TwilioRoutes:
         texts = self.context.admissions
         await texts.put(call_sid, CallText.PICKED_UP)
         words = await texts.peek(call_sid, CallText.WHISPER)
-        if words is None or "press" not in request.args:  # the text is lost, or an earlier version asks
-            words, says = f"{words or f'{ENGLISH.call_for_you}.'} {ENGLISH.press_to_take}", ""
+        if words is None:  # it is lost
+            words, says = f"{ENGLISH.call_for_you}. {ENGLISH.press_to_take}", ""
         else:
             words, says = f"{words} {request.args['press']}", request.args.get("language", "")
         return xml(twiml.whisper(self.context.signatures.origin, call_sid, words, says))
@@ -217,7 +217,7 @@ class TwilioRoutes:
         is_over = form.get("CallStatus", "") in FINAL_STATUSES
         picked_up, pressed = CallText.PICKED_UP.of(call_sid), CallText.PERSON.of(call_sid)
         person = await texts.tokens.peek_all([picked_up, pressed])
-        has_talked = is_taken(form, not person or bool(person.get(pressed)))  # of an older version, it may be empty
+        has_talked = is_taken(form, not person or pressed in person)
         comes_back = await texts.drop(call_sid, CallText.TAKE_OVER) and not is_over
         if has_talked and not comes_back:
             await returns.conclude(call_sid, TRANSFERRED, ANSWERED, float(count_of(form.get("DialCallDuration", ""))))
