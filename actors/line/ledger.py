@@ -282,11 +282,6 @@ class Ledger:
             piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
             self._play_end = piece.stop
 
-    def expect_no_marks(self) -> None:
-        """Take our clock's word for what was played: the line echoes no mark."""
-        self.marks.expect_none()
-        self._wake()
-
     # What the bridge sends
 
     def work_now(self) -> Work | None:

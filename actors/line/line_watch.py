@@ -5,9 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays: one whose marks have
-never told of anything is believed to for the rest of the call, another for `_TALKED_ON` times as long behind each turn.
-It touches neither the socket nor the call: the bridge tells it what it sees, and ends the stream.
+is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays, and marks that are
+missing mean nothing for the rest of the call. It touches neither the socket nor the call: the bridge tells it what it
+sees, and ends the stream.
 
 `Keypad` makes entries of single keys, and tells the turn each one. The bridge presses; `collect` is a child of the call
 and takes an entry for finished when no key has followed for a while. `#` finishes it at once.
@@ -33,8 +33,6 @@ NO_MEDIA, READS_NOTHING, PLAYS_NOTHING = "no media", "reads nothing", "plays not
 DEATHS = frozenset({NO_MEDIA, READS_NOTHING, PLAYS_NOTHING})
 _LOOKS = 4
 """How often, within the time a mark may be late, it is looked whether one has come back."""
-_TALKED_ON = 6
-"""For a caller who talks on: they hear us, for others hang up; and their line has only ceased to tell so."""
 
 
 class Talk(Protocol):
@@ -60,8 +58,8 @@ class LineWatch:
     _mark_due: float = attrs.field(default=math.inf, init=False)
     _turns: int = attrs.field(default=0, init=False)
     """How many there were when it was looked last."""
-    _believed_until: float = attrs.field(default=-math.inf, init=False)
-    """The line plays, and does not tell: a turn has come behind a mark that was due."""
+    _plays_untold: bool = attrs.field(default=False, init=False)
+    """A turn has come behind a mark that was due."""
     _next: float = attrs.field(factory=trio.current_time, init=False)
     """When the next look is due."""
 
@@ -73,8 +71,7 @@ class LineWatch:
         self.sending_since += late
         self._mark_due += late
         self._look_for_mark(now)
-        untold = max(self._mark_due, self._believed_until - self.limit)
-        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: untold}
+        due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
         why = min(due, key=lambda sign: due[sign])
         dies = due[why] + self.limit
         self.died_of = why if now >= dies else ""
@@ -86,10 +83,9 @@ class LineWatch:
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
         has_answered, self._turns = self.talk.caller_turns > self._turns, self.talk.caller_turns
-        if has_answered and (now >= self._mark_due + self.limit / _LOOKS or now < self._believed_until):
-            self._believed_until = now + _TALKED_ON * self.limit if self.ledger.marks.has_told else math.inf
-        if now < self._believed_until and now >= self._mark_due + self.limit:
-            self.ledger.expect_no_marks()
+        self._plays_untold = self._plays_untold or (has_answered and now >= self._mark_due + self.limit / _LOOKS)
+        if self._plays_untold:
+            self._mark_due = math.inf
 
 
 BREATH = 0.4

@@ -4,7 +4,6 @@ Plain bookkeeping for the Ledger, in bytes of mu-law audio (8,000 a second): of 
 and of the marks on the line. It owns no task and no clock.
 """
 
-import math
 from typing import TypeAlias
 
 import attrs
@@ -16,8 +15,6 @@ _BYTES_PER_CHARACTER = BYTES_PER_SECOND / 15
 """Speech runs at some fifteen characters a second: used only for a sentence whose audio never arrived in full."""
 _TOO_SOON = 0.1
 """Seconds: an echo may be so much earlier than the end of the audio before it, and be honest."""
-_MOST_OUT = 100
-"""Marks that may still come back on a line from which none is expected."""
 
 
 @attrs.define(eq=False)
@@ -194,13 +191,8 @@ class Marks:
 
     marked: int = attrs.field(default=0, init=False)
     """The position of the last mark."""
-    told: float = attrs.field(default=0, init=False)
-    """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has.
-
-    Infinite: no mark comes back, and our clock says it of everything.
-    """
-    has_told: bool = attrs.field(default=False, init=False)
-    """Whether an echo has ever told what was played: one that follows a `clear` does not."""
+    told: int = attrs.field(default=0, init=False)
+    """Up to here the line says that it has played; where that is too soon to be true, our clock says when it has."""
     _out: dict[str, tuple[int, float]] = attrs.field(factory=dict, init=False)
     """By name: its position, and when all before it can have been played at the soonest."""
     soonest_end: float = attrs.field(default=0.0, init=False)
@@ -219,13 +211,7 @@ class Marks:
         self.marked = sent
         name = f"m{sent // 8}" if sent % 8 == 0 else f"m{sent // 8}.{sent % 8}"
         self._out[name] = sent, self.soonest_end
-        if self.told == math.inf and len(self._out) > _MOST_OUT:
-            del self._out[next(iter(self._out))]
         return name
-
-    def expect_none(self) -> None:
-        """Note that the line plays, and echoes no mark."""
-        self.told = math.inf
 
     def take(self, name: str, now: float) -> int | None:
         """Take an echo; return what it proves to be played. Unknown marks, and those that were flushed, prove nothing.
@@ -234,10 +220,10 @@ class Marks:
         is not waited for any more.
         """
         mark = self._out.pop(name, None)
-        if mark is None or mark[0] <= self.told < math.inf:
+        if mark is None or mark[0] <= self.told:
             return None
         position, soonest = mark
-        self.told, self.has_told = position, True
+        self.told = position
         self._out = {later: one for later, one in self._out.items() if one[0] > position}
         return position if now >= soonest - _TOO_SOON else None
 

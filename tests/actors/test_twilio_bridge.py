@@ -429,10 +429,9 @@ async def _talk(scene: Scene, until: float) -> None:
 @pytest.mark.parametrize(
     ("echoed", "flushed"), [(0, False), (3, False), (0, True)], ids=["none", "three", "upon clear"]
 )
-async def test_a_line_that_does_not_echo_marks_is_believed_as_long_as_its_caller_talks(
+async def test_a_line_that_does_not_echo_marks_is_believed_once_its_caller_has_answered(
     echoed: int, flushed: bool, talks_until: float, autojump_clock: MockClock
 ) -> None:
-    """And for a minute more if its marks have told before: a line whose marks never have may be of another network."""
     async with a_stream() as scene, trio.open_nursery() as nursery:
         nursery.start_soon(scene.speak, silence(50 * 200))
         nursery.start_soon(partial(_echo, scene, echoed, flushed=flushed))
@@ -440,9 +439,7 @@ async def test_a_line_that_does_not_echo_marks_is_believed_as_long_as_its_caller
         with trio.move_on_after(170):
             await scene.over.wait()
 
-        is_dead = echoed > 0 and talks_until < 180
-        assert scene.left == (CallerHungUp("plays nothing") if is_dead else None)
-        assert not is_dead or 90 <= trio.current_time() <= 115
+        assert scene.left is None
         nursery.cancel_scope.cancel(reason="end of the test")
 
 
