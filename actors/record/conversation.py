@@ -19,7 +19,7 @@ from actors.record.packed import PackedList
 from agents.quoting import SpokenTurn
 from protocol.deepgram import CompletedCall, HistoryCalls, HistoryText
 from protocol.fields import json_or
-from store.redaction import may_be
+from store.redaction import has_gaps
 
 
 @attrs.frozen
@@ -201,9 +201,13 @@ class Conversation:
         return self._at_work.get(call, (session,))[0] != session or "" in self._recall_answers(*call)
 
     def _recall_answers(self, name: str, arguments: str) -> Iterator[str]:
-        """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off."""
+        """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off.
+
+        Of one whose numbers were left out of the record, only the name is known.
+        """
         told = json_or(arguments, arguments)
-        return (answer for known, written, answer in self._recalled if known == name and may_be(written, told))
+        alike = (one for one in self._recalled if one[0] == name and (one[1] == told or has_gaps(one[1])))
+        return (answer for _, _, answer in alike)
 
     def unanswered(self, since: int = 0) -> str | None:
         """Return the caller's last turn, if no agent has answered it (or was interrupted answering); else None.

@@ -162,33 +162,18 @@ def test_work_that_may_be_tried_again_is_tried_again(book: FunctionRecord) -> No
     assert conversation.earlier_answer("book", WRITTEN_ANEW) is None
 
 
-PARTS = ", then ".join(["[number]"] * 20)
-
-
 @pytest.mark.parametrize(
     ("written", "told", "others"),
     [
-        (
-            {"call": "[number]", "code": "[digits]"},
-            {"call": "+15550001234", "code": 4711},
-            [{"call": "+15550001234", "code": 4711, "day": "Monday"}, {"call": "+15550001234"}, ["+15550001234", 4711]],
-        ),
-        (
-            {"of": [{"a": "[card]"}, 2]},
-            {"of": [{"a": "4242"}, 2]},
-            [{"of": [{"a": "4242"}, 3]}, {"of": [{"a": "4242"}]}],
-        ),
-        ({"say": "to [number]"}, {"say": "to 4711"}, [{"say": "too 4711 or"}, {"say": "at 4711"}, {"say": 4711}]),
-        ({"[card]": "[card]", "n": 1}, {"n": 1, "4242": "4242"}, [{"4242": "4242"}, {"4242": 1, "n": "4242"}]),
-        ({"n": 1, "of": "2"}, {"of": "2", "n": 1}, [{"n": "1", "of": "2"}, {"n": 1, "of": 2}]),
-        ({"say": "1[digits]1"}, {"say": "1471"}, [{"say": "1"}, {"say": "14712"}]),
-        ({"say": f"{PARTS}."}, {"say": f"{PARTS}."}, [{"say": PARTS}, {"say": ", then ".join(["4711"] * 60)}]),
+        ({"n": 1, "of": "2"}, {"of": "2", "n": 1}, [{"n": "1", "of": "2"}, {"n": 1, "of": 2}, {"n": 1}]),
+        ({"call": "[number]", "day": "Monday"}, {"call": "+15550001234", "day": "Monday"}, []),
+        ({"of": [{"[card]": "to [digits]"}, 2]}, {"of": [{"4242": "to 4711"}, 2]}, []),
     ],
 )
 def test_work_is_known_by_what_is_written_down_of_it(
     written: Mapping[str, object], told: object, others: Sequence[object]
 ) -> None:
-    """A number may have been left out, as text or as a number; and a comparison takes no time, whatever is compared."""
+    """Where numbers were left out of its arguments, it is known by its name alone: it is not to be done twice."""
     conversation = lost_at_work(attrs.evolve(BOOK, arguments=written)).conversation()
 
     assert conversation.is_broken_off("book", json.dumps(told), 1)

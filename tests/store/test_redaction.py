@@ -58,9 +58,6 @@ def test_arguments_stay_json_and_keep_their_names() -> None:
     assert CARDS.value(f'{{"{CARD}": 4242424242424242.0, "rate": 0.30000000000000004, "on": true}}') == (
         '{"[card]":"[card]","rate":0.30000000000000004,"on":true}'
     )
-    assert CARDS.value(f'{{"a {CARD}": 1, "a 378282246310005": 2, "{CARD}": 3, "n": 4}}') == (
-        '{"a [card]":1,"a [card 2]":2,"[card]":3,"n":4}'
-    )
     assert CARDS.value(f"{[4242424242424242] * 4}") == '["[card]","[card]","[card]","[card]"]'
     assert NUMBERS.value({"facts": ("call 5551234", 3, True, None)}) == {"facts": ("call [number]", 3, True, None)}
 
