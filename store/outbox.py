@@ -23,8 +23,6 @@ KEPT_SECONDS: Final = 2 * DAY
 """For so long it is known that an event was sent."""
 DEAD_SECONDS: Final = 30 * DAY
 """For so long an event that was given up can be sent again."""
-SLACK: Final = 60.0
-"""So far ahead may an event be kept: longer than one is being sent."""
 LAST: Final = 2**31 - 1
 """The ordinal of a call's end."""
 
@@ -50,9 +48,6 @@ _PRUNE = f"""DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
     LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
 _REMOVE = f"""DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE created < {{now}} - :seconds LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
-_RECALL = f"""UPDATE outbox SET due = {{now}}, created = {{now}} WHERE id IN (
-    SELECT id FROM outbox WHERE state = 'waiting' AND created > {{now}} + {SLACK} LIMIT {MOST}) RETURNING 1"""  # noqa: S608 - constants
-"""What was kept before the clock was set back is not to wait until it has caught up, unless that is soon."""
 _KNOWN = "SELECT id FROM outbox WHERE id IN ({texts})"
 _SINCE = "SELECT min(created) FROM outbox"
 _BODIES = f"SELECT id, call_sid, body FROM outbox WHERE id > :after ORDER BY id LIMIT {MOST}"  # noqa: S608 - constants
@@ -117,7 +112,6 @@ class Outbox:
     async def prune(self) -> None:
         """Forget what was sent two days ago, and what was given up a month ago."""
         await ask_for_all(self.database, _PRUNE, {"sent": KEPT_SECONDS, "dead": DEAD_SECONDS})
-        await ask_for_all(self.database, _RECALL, {})
 
     async def remove_older(self, seconds: float) -> int:
         """Forget what was kept longer ago, sent or not; return how many that were."""

@@ -156,14 +156,9 @@ INSERT INTO live_calls (key, call_sid, worker, about, slotless)
     ON CONFLICT (key) DO NOTHING"""
 """Tell which calls run here: those that the database does not know run beyond the cap until they get a slot."""
 
-_CLAIMABLE = "next_turn < clock_timestamp() + %(longest)s * interval '1 second'"
-_LOST = "next_turn > clock_timestamp() + (%(longest)s + 110) * interval '1 second'"
-"""Nobody claims a turn so far away, not even a worker whose `CALLS_PER_SECOND` is 0.01: the clock has been set back
-since, or the database is another one's copy."""
-TURN = f"""UPDATE account SET next_turn = %(gap)s * interval '1 second'
-    + CASE WHEN {_LOST} THEN clock_timestamp() ELSE greatest(next_turn, clock_timestamp()) END
-    WHERE {_CLAIMABLE} OR {_LOST}
-    RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""  # noqa: S608 - constants
+TURN = """UPDATE account SET next_turn = %(gap)s * interval '1 second' + greatest(next_turn, clock_timestamp())
+    WHERE next_turn < clock_timestamp() + %(longest)s * interval '1 second'
+    RETURNING extract(epoch FROM next_turn - %(gap)s * interval '1 second' - clock_timestamp())"""
 
 FIND = """SELECT about, worker FROM live_calls WHERE key = %(name)s OR call_sid = %(name)s
     ORDER BY since DESC LIMIT 1"""

@@ -16,8 +16,6 @@ from store.schema import NEVER
 
 LEFT_SECONDS = 3600.0
 """How long the numbers of an import that was cut off stay."""
-SLACK = 1.0
-"""A turn may seem to be so much farther away than its gap."""
 _CAMPAIGN = "campaign, name, state, rules, created, why, next_turn - {now}"
 _WAITS = f"state = 'waiting' AND due >= {NEVER}"
 _UNDER_WAY = f"state <> 'over' AND due < {NEVER}"
@@ -59,12 +57,10 @@ _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EX
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
 """That the name is not empty has to be said: the index has only such, and would be of no use without."""
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
-    WHERE campaign = :campaign AND state = 'running'
-    AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap + {SLACK})
+    WHERE campaign = :campaign AND state = 'running' AND next_turn <= {{now}}
     AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY})
         <= :at_once RETURNING 1"""  # noqa: S608
-"""The number that was taken for this turn is among those under way. A turn that is farther away than `gap` was claimed
-before the clock was set back."""
+"""The number that was taken for this turn is among those under way."""
 _TAKE = f"""UPDATE orders SET worker = :worker, due = {{now}} + :lease, latest = {{now}} + :latest
     WHERE order_id = (SELECT order_id FROM orders
         WHERE campaign = :campaign AND {_WAITS} AND not_before <= {{now}} ORDER BY not_before, line LIMIT 1 {{skip}})
@@ -90,10 +86,6 @@ class Campaign:
     created: float
     why: str
     next_turn: float = attrs.field(eq=False)
-
-    def waits(self, gap: float) -> bool:
-        """Whether its turn is to come: one that is farther away was claimed before the clock was set back."""
-        return 0 < self.next_turn <= gap + SLACK
 
 
 @attrs.frozen

@@ -25,8 +25,7 @@ KEPT_SECONDS = 86_400.0
 UNANSWERED_SECONDS = 900.0
 """For so long an order stays of which nobody was told, and that its worker has left."""
 LONGEST_LEASE = 300.0
-"""Nobody looks after an order for longer without saying so: one that is due later was taken before the clock was set
-back."""
+"""Nobody looks after an order for longer without saying so."""
 LOOKS = 2
 """How often Twilio's list must lack a call before the call is asked for again."""
 
@@ -86,8 +85,6 @@ ONCE_MORE = f"""UPDATE orders SET state = 'waiting', order_id = :next_id, call_s
 NOW = "SELECT {now}"
 KNOWN = "SELECT call_sid FROM orders WHERE call_sid IN ({texts}) AND order_id <> :order_id"
 ERASE = "DELETE FROM orders WHERE number = :name OR order_id = :name OR call_sid = :name RETURNING 1"
-RECALL = f"""UPDATE orders SET due = {{now}} WHERE order_id IN (SELECT order_id FROM orders
-    WHERE state <> 'over' AND due > {{now}} + :longest AND due < {NEVER} LIMIT {MOST}) RETURNING 1"""  # noqa: S608
 _OLD = "SELECT order_id FROM orders WHERE state = 'over' AND"
 PRUNE = f"""DELETE FROM orders WHERE order_id IN (
     SELECT order_id FROM ({_OLD} campaign = '' AND ended < {{now}} - :single
@@ -283,14 +280,10 @@ class OrderQueue:
         return cast("float", seconds)
 
     async def prune(self, campaigns: float = math.inf) -> None:
-        """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago.
-
-        And have somebody look after those that nobody would before a clock that was set back has caught up.
-        """
+        """Forget single orders that were over a day ago, and a campaign's that were over so many seconds ago."""
         kept = min(campaigns, NEVER)
         old = {"single": KEPT_SECONDS, "campaigns": kept, "unanswered": UNANSWERED_SECONDS}
         await ask_for_all(self.database, PRUNE, old)
-        await ask_for_all(self.database, RECALL, {"longest": LONGEST_LEASE})
 
     # The do-not-call list
 

@@ -8,8 +8,7 @@ import trio
 
 from store.databases import IN_MEMORY, SqliteDatabase
 from store.fleet.driver import PostgresDatabase
-from store.orders.queue import LONGEST_LEASE, DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
-from store.schema import NEVER
+from store.orders.queue import DoNotCall, KeptOrder, NewOrder, OrderQueue, RefusedNumber, SameKey
 from tests.examples import POSTGRES
 from tests.store.fleets import Workers
 
@@ -97,20 +96,6 @@ async def test_an_order_is_taken_by_one_worker_and_by_another_when_its_lease_has
     assert (taken.order_id, taken.worker) == ("OR1", "w2")
     assert await queue.take("w3", 60) is None
     assert not await queue.hold("OR1", "w1", 60)
-
-
-async def test_a_lease_from_before_the_clock_was_set_back_ends_and_no_other_does(queue: OrderQueue) -> None:
-    dues = {"OR-before": LONGEST_LEASE + 60, "OR-leased": LONGEST_LEASE - 60, "OR-campaigns": NEVER}
-    for order_id, due in dues.items():
-        await put(queue, order_id, lease=60)
-        await queue.database.ask(
-            "UPDATE orders SET due = CASE WHEN :due < 1e9 THEN {now} + :due ELSE :due END WHERE order_id = :order_id",
-            {"due": due, "order_id": order_id},
-        )
-    await queue.prune()
-
-    taken = [await queue.take("w2", 60) for _ in dues]
-    assert [one.order_id for one in taken if one is not None] == ["OR-before"]
 
 
 async def test_an_order_whose_client_may_have_had_no_answer_is_only_its_workers(queue: OrderQueue) -> None:

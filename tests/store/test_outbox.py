@@ -71,21 +71,6 @@ async def test_what_a_dead_worker_has_taken_is_taken_again(outbox: Outbox) -> No
     assert (await taken(outbox)).tries == 2
 
 
-@pytest.mark.parametrize("seconds", [2, 3600])
-async def test_what_was_taken_before_the_clock_was_set_back_is_taken_again_once(outbox: Outbox, seconds: int) -> None:
-    """A few seconds are waited for: an event that is being sent is not sent by another worker as well."""
-    await put(outbox, ONE, 1)
-    await outbox.take(30)
-    later = "UPDATE outbox SET created = created + :seconds, due = due + :seconds"
-    await outbox.database.ask(later, {"seconds": seconds})
-    await outbox.prune()
-
-    again = await outbox.take(60)
-    assert (again is not None) == (seconds == 3600)
-    await outbox.prune()
-    assert await outbox.take(60) is None
-
-
 async def test_each_event_is_taken_by_one_of_many(outbox: Outbox) -> None:
     for number in range(10):
         await put(outbox, f"CA{number:032}", 1)

@@ -1,6 +1,5 @@
 """A campaign's number that must wait is nobody's call, and one of a campaign that was canceled is called off."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -72,15 +71,6 @@ async def test_a_number_that_another_campaign_calls_just_now_is_no_call_meanwhil
 
         assert [name for name, _ in shown(there)] == ["ORspring"]
         assert there.context.slots.free == there.context.slots.capacity - 1
-
-
-async def test_a_campaign_goes_on_where_the_clock_was_set_back(autojump_clock: MockClock) -> None:
-    async with running() as there:
-        await create(there, "spring")
-        await there.context.orders.database.ask("UPDATE campaigns SET next_turn = :later", {"later": time.time() + 300})
-        await trio.sleep(5)
-
-        assert [name for name, _ in shown(there)] == ["ORspring"]
 
 
 @pytest.mark.parametrize("after", [15.0, 15.3, 15.5, 15.9, 16.3])

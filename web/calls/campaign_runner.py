@@ -70,7 +70,7 @@ class CampaignRunner:
                 _log.warning("campaign_left", name=campaign.name, why=UNREAD)
             self._left.add(campaign.campaign)
             return False
-        if campaign.waits(rules.gap):
+        if campaign.next_turn > 0:
             return False
         worker = self.dispatcher.worker
         order = await self.context.campaigns.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
