@@ -9,9 +9,7 @@ A question is answered in a task of its own, by what has undertaken to answer it
 kind that this version does not know, the worker that asks is told so: `{"unanswered": "…", "token": "…"}`.
 """
 
-import math
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -27,11 +25,11 @@ from protocol.fields import json_or
 from store.calls import DatabaseUnavailable
 from store.fleet import statements
 from store.fleet.driver import Database, listen
-from store.fleet.shared import TELL, Answering, Answers, Question
+from store.fleet.shared import Answering, Answers, Question
 
 LOOK_SECONDS = 1.0
-WHOLE_SECONDS = 10.0
-"""Between two looks that pass over nothing."""
+_LATEST = 1000
+"""A row may come to be seen later than so many with a higher number: each is written by one short statement."""
 _WORKERS = 1000
 _UNANSWERED = object()
 
@@ -49,10 +47,8 @@ class OtherWorkers:
     """By the token of a question: where its answers go."""
     _passed_on: set[int] = attrs.field(factory=set, init=False)
     """Rows that may be there still."""
-    _newest: deque[int] = attrs.field(factory=lambda: deque([0, 0, 0], maxlen=3), init=False)
-    """The newest row that was heard between two looks at all rows, for the last three times."""
-    _whole_at: float = attrs.field(default=-math.inf, init=False)
-    """When all rows are looked at again."""
+    _newest: int = attrs.field(default=0, init=False)
+    """The highest number of a row that was heard here."""
     _listening: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def hear_on(self) -> None:
@@ -74,12 +70,15 @@ class OtherWorkers:
     async def hear(self, nursery: trio.Nursery) -> int:
         """Take each message once, and answer questions in `nursery`; return how many messages that were.
 
+        PostgreSQL goes through all that were deleted, for as long as a transaction can see them: a `pg_dump`, say. So
+        those from long before the newest one are passed over.
+
         Raises: `DatabaseUnavailable`.
         """
-        rows = await self.database.ask(statements.HEAR, {"worker": self.name(), "after": self._passed_over()})
+        rows = await self.database.ask(statements.HEAR, {"worker": self.name(), "after": self._newest - _LATEST})
         fresh = [(call_sid, body) for row, call_sid, body in rows if row not in self._passed_on]
         self._passed_on.update(row for row, _, _ in rows)
-        self._newest[-1] = max(self._newest[-1], *self._passed_on, 0)
+        self._newest = max(self._newest, *self._passed_on, 0)
         for call_sid, body in fresh:
             match json_or(body, None):
                 case {"kind": str(kind), "about": about, "from": str(worker), "token": str(token)}:
@@ -88,26 +87,12 @@ class OtherWorkers:
                     self._take_answer(token, answer)
                 case {"unanswered": str(), "token": str(token)}:
                     self._take_answer(token, _UNANSWERED)
-                case {"kind": str()} as told:  # by a worker from before 30 November 2026, which awaits no answer
-                    nursery.start_soon(self._answer, Question(TELL, told, call_sid), "")
                 case _:
                     _log.warning("message_unknown", call_sid=call_sid)
         if self._passed_on:
             await self.database.ask(statements.HEARD, {"ids": list(self._passed_on)})
             self._passed_on.clear()
         return len(fresh)
-
-    def _passed_over(self) -> int:
-        """Return the row after which to look: those that were heard ten seconds ago are passed over.
-
-        PostgreSQL goes through all that were deleted, for as long as a transaction can see them: a `pg_dump`, say. Now
-        and then all are looked at: a row may come to be seen later than one with a higher number.
-        """
-        if trio.current_time() < self._whole_at:
-            return self._newest[0]
-        self._newest.append(0)  # what was newest before counts no more: rows may be counted anew
-        self._whole_at = trio.current_time() + WHOLE_SECONDS
-        return 0
 
     def _take_answer(self, token: str, answer: object) -> None:
         if (send := self._awaited.get(token)) is not None:
@@ -123,7 +108,7 @@ class OtherWorkers:
             with trio.CancelScope() as self._listening:
                 try:
                     if not self.database.is_away:
-                        self._newest.extend((0, 0, 0))  # another server may count rows anew
+                        self._newest = 0  # another server may count rows anew
                         await listen(self.database.conninfo, f"worker {self.name()}", tell)
                 except* (psycopg.Error, OSError, trio.TooSlowError) as lost:
                     _log.info("listening_lost", why=[type(exc).__name__ for exc in lost.exceptions])
@@ -162,6 +147,5 @@ class OtherWorkers:
         except (OSError, ValueError, KeyError, TypeError) as exc:
             _log.warning("question_not_answered", kind=question.kind, why=one_line(exc))
             body = orjson.dumps({"unanswered": question.kind, "token": token})
-        if question.worker:
-            with suppress(DatabaseUnavailable):  # the beat finds out, and tells
-                await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body.decode()})
+        with suppress(DatabaseUnavailable):  # the beat finds out, and tells
+            await self.database.ask(statements.TELL_WORKER, {"name": question.worker, "body": body.decode()})

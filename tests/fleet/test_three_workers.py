@@ -175,17 +175,6 @@ async def test_what_one_worker_is_asked_of_a_call_its_own_worker_hears(workers: 
     assert account.call.heard == [message]
 
 
-async def test_what_a_worker_of_yesterday_tells_of_a_call_is_heard(workers: Workers) -> None:
-    async with three(workers) as account, carried(account):
-        told = orjson.dumps({"kind": "CloseCall", "outcome": "drained"}).decode()
-        with psycopg.connect(workers.url) as yesterday:
-            yesterday.execute("INSERT INTO commands (worker, call_sid, body) VALUES ('b', %s, %s)", [CALL_SID, told])
-        with trio.fail_after(PATIENCE):
-            await account.call.news.wait()
-
-    assert account.call.heard == [CloseCall("drained")]
-
-
 @pytest.mark.parametrize("is_hidden", [False, True], ids=["of another version", "over for its worker"])
 async def test_nothing_was_told_where_the_worker_of_the_call_does_not_say_so(workers: Workers, is_hidden: bool) -> None:
     async with three(workers) as account, carried(account):
