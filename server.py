@@ -76,14 +76,11 @@ class Switchboard:
 
     @staticmethod
     async def _start(stack: AsyncExitStack) -> tuple[Settings, Started]:
-        repeated = list[str]()
-        environ = environment(tell=repeated.append)
+        environ = environment()
         settings = Settings.from_environ(environ)
         configure_logs(settings.secrets())
         for line in unknown_names(environ):
             _log.warning("setting_unknown", says=line)
-        for line in repeated:
-            _log.warning("setting_repeated", says=line)
         return settings, await stack.enter_async_context(started(settings))
 
     def _stop(self) -> None:
