@@ -3,20 +3,15 @@
 Each check asks one service one harmless question and answers with a `Finding`; none places a call, and none raises
 for what it finds. Those of Twilio's side are in `web/twilio_checks.py`.
 
-The check of languages asks nobody, and refuses nothing: an agent may teach a language, and what a text is written in is
-guessed by its commonest words. A voice of Deepgram's has its language at the end of its name; Cartesia's have none, and
-nothing is said of them.
+The check of languages asks nobody, and refuses nothing. A voice of Deepgram's has its language at the end of its name;
+Cartesia's have none, and nothing is said of them.
 """
 
-import re
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final
 
 import httpx
 import trio
@@ -25,7 +20,7 @@ from actors.errors import AgentUnavailable
 from actors.session.agent_session import Connect
 from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
 from actors.session.wire import AgentWire
-from agents.spec import AgentOptions, AgentSpec
+from agents.spec import AgentOptions
 from protocol import deepgram
 from protocol.deepgram import CARTESIA, FLUENT_FLUX
 from settings import Settings
@@ -52,7 +47,6 @@ from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 CHECK_SECONDS = 10.0
-CLOCK_SECONDS = 5.0
 
 
 async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
@@ -122,32 +116,9 @@ async def check_fillers(settings: Settings, http: httpx.AsyncClient) -> Finding:
     return Finding(well=True, says="gives the fillers in every voice")
 
 
-_COMMON: Final[Mapping[str, frozenset[str]]] = {
-    language: frozenset(words.split())
-    for language, words in {
-        "de": "auf bin das der die ein guten ich ihnen ist kann mit nicht sie und wie",
-        "en": "about and are can for help how is my of please the this what with you your",
-        "es": "cómo con el es está gracias hola la por puedo qué soy su una usted y",
-        "fr": "avec bonjour comment est je le les nous pour puis que suis une vous votre",
-        "it": "buongiorno che chi ciao come con il le lei mi per posso sono una",
-        "nl": "een goedendag helpen het hoe ik is kan met niet u uw van voor waar",
-        "pt": "bem com como ela é eu não obrigado olá ou posso sou sua uma você",
-    }.items()
-}
-_SURE: Final = 2
-"""Words of one language more than of any other."""
-
-
-def language_of_text(text: str) -> str:
-    """Guess the language that a text is written in; empty where it may be one of several, or none that is known."""
-    words = frozenset(re.findall(r"\w+", text.lower()))
-    found = sorted(((len(words & common), language) for language, common in _COMMON.items()), reverse=True)
-    return found[0][1] if found[0][0] >= found[1][0] + _SURE else ""
-
-
 def language_of_voice(voice: str) -> str:
     """Return the language that a voice speaks; empty where its name does not tell."""
-    return "" if voice.startswith(CARTESIA) or voice.count("-") < _SURE else voice.rpartition("-")[2]
+    return "" if voice.startswith(CARTESIA) or voice.count("-") < 2 else voice.rpartition("-")[2]
 
 
 def heard_by(model: str, languages: Sequence[str]) -> frozenset[str]:
@@ -158,73 +129,28 @@ def heard_by(model: str, languages: Sequence[str]) -> frozenset[str]:
     return frozenset() if "multi" in asked else asked
 
 
-def unfit(agent: AgentSpec, options: AgentOptions, voicemail: str, notice: str = "") -> Iterator[str]:
-    """Yield what of an agent does not go with its voice; `notice` is said before it has the call."""
-    spoken, heard = language_of_voice(agent.voice), heard_by(options.listen_model or "", options.listen_language or ())
-    if not spoken:
-        return
-    if heard and spoken not in heard:
-        yield f"speaks {spoken} ({agent.voice}) and hears {', '.join(sorted(heard))} ({options.listen_model})"
-    for voice in options.speak_fallback or ():
-        if language_of_voice(voice) not in {"", spoken}:
-            yield f"speaks {spoken} ({agent.voice}), and {language_of_voice(voice)} when that fails ({voice})"
-    notice = "" if agent.sentences.recording_notice else notice
-    for name, text in (*_texts(agent, voicemail), ("RECORDING_NOTICE", notice)):
-        if (written := language_of_text(text)) not in {"", spoken}:
-            yield f"speaks {spoken} ({agent.voice}), and its {name} is written in {written}"
-    by_twilio, wording = agent.sentences.language.lower().partition("-")[0] or "en", f"{_wording(agent)} {notice}"
-    if by_twilio != spoken and language_of_text(wording) == spoken:
-        yield f"speaks {spoken} ({agent.voice}), and Twilio's voice its words in {by_twilio} (`sentences.language`)"
-
-
-def _texts(agent: AgentSpec, voicemail: str) -> Iterator[tuple[str, str]]:
-    yield "greeting", agent.greeting
-    yield "inbound greeting", agent.inbound_greeting
-    yield "welcome back", agent.welcome_back
-    yield "introduction", agent.introduction
-    yield "wording (`sentences`)", _wording(agent)
-    if language_of_text(agent.prompt) != "en":  # in which a model may be told to speak another language
-        yield "prompt", agent.prompt
-    if not agent.sentences.voicemail:
-        yield "VOICEMAIL_MESSAGE", voicemail
-
-
-def _wording(agent: AgentSpec) -> str:
-    return " ".join(text for _, text in agent.sentences.all())
+def unfit(voice: str, options: AgentOptions) -> Iterator[str]:
+    """Yield what of an agent's options does not go with its voice."""
+    spoken, heard = language_of_voice(voice), heard_by(options.listen_model or "", options.listen_language or ())
+    if heard and spoken and spoken not in heard:
+        yield f"speaks {spoken} ({voice}) and hears {', '.join(sorted(heard))} ({options.listen_model})"
+    for other in options.speak_fallback or ():
+        if spoken and language_of_voice(other) not in {"", spoken}:
+            yield f"speaks {spoken} ({voice}), and {language_of_voice(other)} when that fails ({other})"
 
 
 async def check_languages(settings: Settings) -> Finding:
-    """See whether ears, voices and texts of each agent are of one language; ask nobody."""
-    roster, mail = roster_of(settings), settings.voicemail_message
-    agents = roster.agents.values()
-    odd = list[str]()
-    for agent in agents:
-        notice = settings.recording_notice if agent.name in roster.firsts else ""
-        odd += (f"{agent.name} {why}" for why in unfit(agent, agent.options.over(settings.options), mail, notice))
+    """See whether ears and voices of each agent are of one language; ask nobody."""
+    odd, spoken = list[str](), set[str]()
+    for agent in roster_of(settings).agents.values():
+        spoken.add(language_of_voice(agent.voice))
+        odd += (f"{agent.name} {why}" for why in unfit(agent.voice, agent.options.over(settings.options)))
     if odd:
-        fix = "If that is not meant, change LISTEN_MODEL and LISTEN_LANGUAGE, the voice, or the text."
+        fix = "If that is not meant, change LISTEN_MODEL and LISTEN_LANGUAGE, or the voice."
         return Finding(well=True, says="; ".join(odd), fix=fix)
-    spoken = sorted({language_of_voice(agent.voice) for agent in agents} - {""})
-    return Finding(well=True, says=f"every agent hears what it speaks: {', '.join(spoken) or 'not told'}")
-
-
-OPENAI_DESCRIPTION: Final = 1024
-"""Characters: beyond, OpenAI has refused every request (`string_above_max_length`; getsentry/sentry-mcp#106)."""
-
-
-async def check_functions(settings: Settings) -> Finding:
-    """See whether OpenAI's models take the descriptions of the functions; ask nobody."""
-    long = [
-        f"{agent.name}.{function.name} ({len(function.description)})"
-        for agent in roster_of(settings).agents.values()
-        if any(model.provider == "open_ai" for model in agent.options.over(settings.options).think or ())
-        for function in agent.functions
-        if len(function.description) > OPENAI_DESCRIPTION
-    ]
-    if long:
-        fix = f"Write at most {OPENAI_DESCRIPTION} characters, and the rest into the prompt."
-        return Finding(well=True, says=f"OpenAI may refuse descriptions of this length: {', '.join(long)}", fix=fix)
-    return Finding(well=True, says="no description is longer than OpenAI takes")
+    return Finding(
+        well=True, says=f"every agent hears what it speaks: {', '.join(sorted(spoken - {''})) or 'not told'}"
+    )
 
 
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
@@ -283,19 +209,6 @@ async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     return Finding(well=True, says=f"has {', '.join(client.models)}")
 
 
-async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:
-    """Compare this machine's clock with Twilio's, in whole seconds."""
-    try:
-        answer = await http.get(settings.twilio_api_url)
-        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (httpx.HTTPError, KeyError, ValueError) as exc:
-        return Finding(well=True, says=f"not compared: Twilio gave no date ({type(exc).__name__})")
-    off = abs(now() - theirs)
-    if off > CLOCK_SECONDS:
-        return Finding(well=False, says=f"{off:.0f} s off", fix="Synchronise this machine's clock (NTP).")
-    return Finding(well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
-
-
 def check_token(settings: Settings) -> Finding:
     """See whether an operator from elsewhere could place calls."""
     says = "required of every operator" if settings.api_token else "not set: calls are placed from this machine only"
@@ -341,9 +254,7 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
             "Groq" if settings.summary_url is None else "Briefs": partial(check_groq, settings, http),
             "Twilio": partial(check_twilio, settings, api),
             "Public address": partial(check_way_in, settings, context),
-            "Clock": partial(check_clock, settings, http),
             "Languages": partial(check_languages, settings),
-            "Functions": partial(check_functions, settings),
         }
         if settings.recordings_url is not None:
             checks["Recordings"] = partial(check_recordings, settings.recordings_url)

@@ -28,9 +28,6 @@ from trio_websocket import ConnectionClosed
 from twilio.request_validator import RequestValidator
 
 from actors.errors import AgentUnavailable
-from agents.functions import END_CONVERSATION, RECORD_SATISFACTION
-from agents.roster import load_roster
-from agents.spec import AgentSpec
 from protocol.deepgram import ErrorReported, SettingsApplied, Welcome
 from protocol.wire import PacedWebSocket, Take
 from simulators.deepgram.dialogue import encode_server
@@ -41,11 +38,9 @@ from tests.store.samples import newer_tables
 from tests.web.fakes import ENVIRON, HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
-    check_clock,
     check_deepgram,
     check_everything,
     check_fillers,
-    check_functions,
     check_groq,
     check_recordings,
     check_records,
@@ -237,22 +232,6 @@ async def test_a_model_behind_an_endpoint_of_ours_is_not_looked_for(autojump_clo
     assert finding.well
 
 
-@pytest.mark.parametrize(
-    ("length", "provider", "told"),
-    [(1025, "open_ai", "desk.look_up (1025)"), (1024, "open_ai", ""), (9000, "anthropic", "")],
-)
-async def test_a_description_that_openai_refuses_is_told(
-    length: int, provider: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look_up = attrs.evolve(RECORD_SATISFACTION, name="look_up", description="x" * length)
-    agent = AgentSpec("desk", "Desk", "You help.", "Hello.", "aura-2-luna-en", (look_up, END_CONVERSATION))
-    monkeypatch.setattr("web.checkup.roster_of", lambda _: load_roster([agent]))
-
-    finding = await check_functions(settings(THINK_PROVIDER=provider, THINK_MODEL="a-model", THINK_FALLBACK="none"))
-
-    assert (finding.well, finding.says.rpartition(": ")[2] if finding.fix else "") == (True, told)
-
-
 async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock: MockClock) -> None:
     agent = Agent(WELCOME, encode_server(SettingsApplied()))
 
@@ -261,25 +240,6 @@ async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock:
     assert [orjson.loads(text)["agent"]["listen"]["provider"]["model"] for text in agent.heard] == [
         "flux-general-multi"
     ]
-
-
-@pytest.mark.parametrize(
-    ("answer", "well", "says"),
-    [
-        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:00:00 GMT"}), True, "agrees with Twilio's to 2 s"),
-        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:01:00 GMT"}), False, "58 s off"),
-        (httpx.Response(404), True, "not compared: Twilio gave no date (KeyError)"),
-        (httpx.ConnectError("refused"), True, "not compared: Twilio gave no date (ConnectError)"),
-    ],
-)
-async def test_a_clock_that_is_off_is_found(
-    answer: httpx.Response | Exception, well: bool, says: str, autojump_clock: MockClock
-) -> None:
-    now = 1795651202.0  # 2026-11-26 00:00:02 UTC
-
-    finding = await check_clock(settings(), http(answer), lambda: now)
-
-    assert (finding.well, finding.says) == (well, says)
 
 
 @pytest.mark.parametrize(
@@ -517,10 +477,8 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
 
     assert [(subject, finding.well) for subject, finding in findings.items()] == [
         ("API token", True),
-        ("Clock", True),
         ("Deepgram", False),
         ("Fillers", False),
-        ("Functions", True),
         ("Groq", False),
         ("Languages", True),
         ("Public address", False),
@@ -547,7 +505,6 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
         )
 
     assert [subject for subject, finding in findings.items() if not finding.well] == [
-        "Clock",
         "Deepgram",
         "Fillers",
         "Groq",
@@ -616,7 +573,6 @@ async def test_each_service_is_shown_its_own_credential_and_nobody_else_one(
         "/v1/speak": deepgram,
         "/openai/v1/models": {"Bearer groq-key"},
         f"{rest_url}{ENVIRON['TWILIO_ACCOUNT_SID']}/IncomingPhoneNumbers.json": {basic},
-        "/": {"nothing"},
         "socket /twilio": {"nothing", signed(f"ws{origin.removeprefix('http')}/twilio", {})},
         "/twilio/voice": {"nothing"},
         "/twilio/stream": {signed(f"{origin}/twilio/stream", {"StreamEvent": "check"})},
