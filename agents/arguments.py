@@ -64,11 +64,6 @@ class ArgumentsRefused(Exception):
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__(" ".join(self.problems))
 
-    def content(self) -> str:
-        """Answer the function call: there is no error flag on the wire, so the content says it."""
-        advice = "Nothing was done. Call the function again with these problems mended; ask the customer if you must."
-        return orjson.dumps({"error": "arguments refused", "problems": self.problems, "advice": advice}).decode()
-
 
 @attrs.frozen
 class _Argument:

@@ -75,7 +75,7 @@ def problems_of_agent(agent: AgentSpec, agents: Mapping[str, AgentSpec], *, huma
     yield from _prompt(agent)
     yield from _words(agent)
     yield from problems_of_options(agent.options, agent.voice, is_all=False)
-    yield from _edges(agent, frozenset(agents))
+    yield from _edges(agent, agents)
     yield from _soft_edges(agent, agents)
     yield from _functions(agent)
     for function in agent.functions:
@@ -215,12 +215,12 @@ def _think(options: AgentOptions) -> Found:
             yield "options.think", "think-fast cannot be had with mip_opt_out: name another model"
 
 
-def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
-    yield from _targets(agent, names)
-    led, unknown = {function.leads_to for function in agent.functions if function.leads_to}, {*agent.hands_to} - names
-    lost = led - names - unknown
+def _edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Found:
+    yield from _targets(agent, agents)
+    led, unknown = {one.leads_to for one in agent.functions if one.leads_to}, {*agent.hands_to} - agents.keys()
+    lost = led - agents.keys() - unknown
     for target in sorted(lost):
-        there_are = ", ".join(sorted(names))
+        there_are = ", ".join(sorted(agents))
         yield "functions", f"a function leads to {target!r}, and there is no such agent; there are {there_are}"
     for target in sorted(led - lost - set(agent.hands_to)) if not unknown else ():
         yield "functions", f"a function leads to {target!r}, which is not in hands_to"
@@ -230,15 +230,16 @@ def _edges(agent: AgentSpec, names: frozenset[str]) -> Found:
         yield "functions", "the agent can neither end the call nor hand it on: add END_CONVERSATION"
 
 
-def _targets(agent: AgentSpec, names: frozenset[str]) -> Found:
+def _targets(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Found:
     for target in dict.fromkeys(agent.hands_to):
-        if target not in names:
-            yield "hands_to", f"there is no agent {target!r}; there are {', '.join(sorted(names))}"
+        if target not in agents:
+            yield "hands_to", f"there is no agent {target!r}; there are {', '.join(sorted(agents))}"
         if target == agent.name:
             yield "hands_to", "an agent cannot hand the call to itself"
         if agent.hands_to.count(target) > 1:
-            name = repr(str(target))
-            yield "hands_to", f"{name} is there more than once: write it plain or as soft({name})"
+            name, joins = repr(str(target)), target in agents and agent.name in agents[target].joins_from
+            fix = "leave it out there, or in its joins_from" if joins else f"write it plain or as soft({name})"
+            yield "hands_to", f"{name} is there more than once: {fix}"
 
 
 def _soft_edges(agent: AgentSpec, agents: Mapping[str, AgentSpec]) -> Found:

@@ -7,7 +7,7 @@ followed. What goes wrong is told to the model in a sentence; nothing is asked t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote
 
@@ -169,6 +169,13 @@ def http_function(
         defer_until_eot=method != "GET" if defer_until_eot is None else defer_until_eot,
         deadline=timeout + 1.0,
     )
+
+
+def settings_of(function: FunctionSpec) -> Sequence[str]:
+    """Name the settings without which a function of `http_function` asks nothing; none of any other function."""
+    request = function.handler
+    texts = (request.url, *request.headers.values()) if isinstance(request, _HttpRequest) else ()
+    return list(filter(_ENV.fullmatch, dict.fromkeys(blank for text in texts for blank in blanks_of(text))))
 
 
 def _refuse_url(url: str, arguments: type[object]) -> None:

@@ -75,12 +75,16 @@ def import_roster(source: str) -> ModuleType:
 
 
 def is_path(source: str) -> bool:
-    return source.startswith((".", "~")) or source.endswith(".py") or os.sep in source
+    is_file = "." in source and Path(source).is_file()
+    return source.startswith((".", "~")) or source.endswith(".py") or os.sep in source or is_file
 
 
 def _file_at(path: Path, source: str) -> Path:
     """Find the file that a path means: itself, or a package in this folder."""
     if path.is_file():
+        if path.suffix != ".py":
+            wanted = "a roster is Python: name a package, a folder or a .py file"
+            raise RosterError([RosterProblem("AGENTS", source, wanted)])
         return path
     if not path.is_dir():
         raise RosterError([RosterProblem("AGENTS", source, f"there is no folder or file {path}")])

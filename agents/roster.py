@@ -14,6 +14,7 @@ from agents.brief import brief_schema
 from agents.checks import problems_of_agent, problems_of_options
 from agents.extras import NOTHING_MORE, Extras, extras_of
 from agents.functions import handoff_to_next_agent
+from agents.http_function import settings_of
 from agents.loading import Named, RosterError, RosterProblem, Source, agents_of, import_roster, load_agent, refuse
 from agents.spec import INBOUND, AgentOptions, AgentSpec, SoftEdge
 from agents.spec_types import wrong_types
@@ -108,13 +109,25 @@ def load_roster(sources: Sequence[Source], *, human: bool = False) -> Roster:
     return _checked([load_agent(source) for source in sources], {}, human=human)
 
 
-def refuse_options(roster: Roster, defaults: AgentOptions) -> None:
-    """Refuse a roster whose options, with those of the server, cannot work. *Raises* `RosterError`."""
+def refuse_unfit(roster: Roster, defaults: AgentOptions, environ: Mapping[str, str]) -> None:
+    """Refuse a roster that cannot work with a server's options and settings. *Raises* `RosterError`."""
     refuse(
         RosterProblem(f"agent {name!r}", field, text)
         for name, agent in roster.agents.items()
-        for field, text in problems_of_options(agent.options.over(defaults), agent.voice)
+        for field, text in (
+            *problems_of_options(agent.options.over(defaults), agent.voice),
+            *_missing(agent, roster.extras.env_prefixes, environ),
+        )
     )
+
+
+def _missing(agent: AgentSpec, prefixes: tuple[str, ...], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings without which a function that asks an HTTP service could only fail on a call."""
+    for field, name in ((f"functions.{each.name}", name) for each in agent.functions for name in settings_of(each)):
+        if not name.startswith(prefixes):
+            yield field, f"{{{name}}} begins with no ENV_PREFIX of the roster: add it there"
+        elif not environ.get(name, "").strip():
+            yield field, f"{{{name}}} is missing: set it in the environment or in .env"
 
 
 def _checked(

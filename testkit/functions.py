@@ -87,8 +87,6 @@ class HandlerFailed:
     function: str
     what: str
     place: str = ""
-    has_worked: bool = False
-    """Whether the call went on as if nothing were wrong."""
 
 
 def _double(outcome: Outcome | Exception, after: float = 0.0) -> Double:
@@ -180,9 +178,9 @@ def watched(
                         failures.append(HandlerFailed(at, spec.name, told))
                         raise FunctionFailed("It did not work.")
                     outcome = await _until_deaf(returned)
-                    problem, lacks = _unfit(outcome) or _unknown_agent(outcome, roster), _undeclared(outcome, spec)
-                if problem or lacks:
-                    noted.append(HandlerFailed(at, spec.name, problem or lacks, has_worked=not problem))
+                    problem = _unfit(outcome) or _unknown_agent(outcome, roster) or _undeclared(outcome, spec)
+                if problem:
+                    noted.append(HandlerFailed(at, spec.name, problem))
                 return outcome
             finally:
                 if watch.place:
@@ -252,7 +250,8 @@ def _mistake(error: BaseException) -> str:
             words_of_failure(error)
         except UnfitOutcome as unfit:
             return str(unfit)
-    return "" if isinstance(error, FunctionFailed | ArgumentsRefused) else f"it raised {describe(error)}"
+    fix = "the model was told that it did not work (raise FunctionFailed for what can go wrong)"
+    return "" if isinstance(error, FunctionFailed | ArgumentsRefused) else f"it raised {describe(error)}; {fix}"
 
 
 def arguments_read(roster: Roster, agent: str, function: str, arguments: str) -> str:

@@ -51,9 +51,7 @@ def handlers_work(call: PlayedCall) -> Iterator[str]:
     """A handler of the roster's own raises nothing but what is for the model, returns an outcome, and is in time."""
     for failed in call.failures:
         place = f", in {failed.place}" if failed.place else ""
-        told = "; the model was told that it did not work (raise FunctionFailed for what can go wrong)"
-        broken = f"the handler of {failed.function} had a mistake at {failed.at:.2f} s{place}: {failed.what}"
-        yield broken if failed.has_worked else broken + told
+        yield f"the handler of {failed.function} had a mistake at {failed.at:.2f} s{place}: {failed.what}"
     for line in call.logs:
         if line["event"] == "handler_abandoned":
             fix = "let trio.Cancelled through, and give a shield a deadline"

@@ -17,7 +17,7 @@ import structlog
 
 from actors.call_services import CallServices
 from actors.policy import CallPolicy, Deadlines, Wording
-from agents.roster import SHIPPED, Roster, refuse_options, roster_from
+from agents.roster import SHIPPED, Roster, refuse_unfit, roster_from
 from model_settings import misspelt_voices
 from protocol.deepgram.settings import CARTESIA
 from settings import Settings, TransferMode
@@ -46,9 +46,9 @@ _log = structlog.stdlib.get_logger()
 
 
 def roster_of(settings: Settings) -> Roster:
-    """Load the agents that AGENTS names, and see whether their options can work. Raises: `RosterError`."""
+    """Load the agents that AGENTS names, and see whether they can work with these settings. Raises: `RosterError`."""
     roster = roster_from(settings.agents, voices=settings.voices, human=bool(settings.person))
-    refuse_options(roster, settings.options)
+    refuse_unfit(roster, settings.options, settings.environ)
     return roster
 
 

@@ -53,8 +53,8 @@ def checked(outcome: object) -> Outcome:
             outcome.close()
             raise UnfitOutcome("the handler returned a coroutine: await it")
         case _:
-            kinds = "no Answer, HandOff, EndCall or TransferToHuman"
-            raise UnfitOutcome(f"the handler returned {type(outcome).__name__}, which is {kinds}")
+            wanted = "no Answer, HandOff, EndCall or TransferToHuman: return Answer(…)"
+            raise UnfitOutcome(f"the handler returned {type(outcome).__name__}, which is {wanted}")
 
 
 def words_of_failure(failed: FunctionFailed) -> tuple[str, str]:

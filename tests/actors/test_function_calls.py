@@ -234,7 +234,10 @@ async def test_a_function_that_returns_no_outcome_is_answered_as_one_that_breaks
     result = await run_function(AGENT, call("forget"), CONTEXT)
 
     assert isinstance(result, Failed)
-    assert result.cause == "the handler returned dict, which is no Answer, HandOff, EndCall or TransferToHuman"
+    assert (
+        result.cause
+        == "the handler returned dict, which is no Answer, HandOff, EndCall or TransferToHuman: return Answer(…)"
+    )
 
 
 @pytest.mark.parametrize("is_lasting", [False, True])

@@ -245,11 +245,11 @@ def test_a_validator_of_attrs_tells_the_model_its_sentence_and_no_more(sent: dic
     assert problems(Validated, **sent) == (told,)
 
 
-def test_the_content_of_a_refusal_is_json_for_the_model() -> None:
+def test_a_refusal_says_all_of_its_problems() -> None:
     assert ArgumentsRefused("One sentence.").problems == ("One sentence.",)
-    refused = ArgumentsRefused(["`rating` is missing."])
-
-    assert orjson.loads(refused.content())["problems"] == ["`rating` is missing."]
+    assert (
+        str(ArgumentsRefused(["`rating` is missing.", "`day` is missing."])) == "`rating` is missing. `day` is missing."
+    )
 
 
 json_values = st.recursive(
@@ -283,8 +283,7 @@ def test_whatever_the_model_sends_only_a_refusal_escapes(arguments: type, text: 
     result = attempt(arguments, text)
 
     if isinstance(result, ArgumentsRefused):
-        assert result.problems
-        assert orjson.loads(result.content())["problems"] == list(result.problems)
+        assert all(result.problems)
     else:
         assert isinstance(result, arguments)
 

@@ -2,8 +2,10 @@
 
 import math
 import re
+import sys
 from datetime import date
 from enum import Enum
+from pathlib import Path
 
 import attrs
 import httpx
@@ -15,6 +17,8 @@ from trio.testing import MockClock
 from agents.context import CallContext
 from agents.functions import MAYBE_DONE, Answer, FunctionFailed, FunctionSpec
 from agents.http_function import http_function
+from agents.roster import RosterError, refuse_unfit, roster_from
+from agents.spec import AS_THE_SERVER
 
 
 class Size(Enum):
@@ -79,6 +83,47 @@ async def test_what_is_no_get_sends_json_and_waits_for_the_end_of_the_turn(
     assert (service.asked[0].method, orjson.loads(service.asked[0].content)) == ("POST", {"size": "large"})
     assert spec.defer_until_eot
     assert not order().defer_until_eot
+
+
+SHOP = """\
+import attrs
+from agents.functions import END_CONVERSATION
+from agents.http_function import http_function
+from agents.spec import AgentSpec
+find = http_function(
+    "find", "Finds.", "{SHOP_URL}/find", arguments=attrs.make_class("Empty", []), headers={"X": "{SHOP_KEY}"}
+)
+AGENT = AgentSpec("desk", "desk", "You help.", "Hello.", "aura-2-luna-en", (find, END_CONVERSATION))
+ROSTER = (AGENT,)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "environ", "told"),
+    [
+        ("ENV_PREFIX = 'SHOP_'", {"SHOP_URL": "https://shop.test"}, ["{SHOP_KEY} is missing: set it"]),
+        ("ENV_PREFIX = 'SHOP_'", {"SHOP_KEY": " "}, ["{SHOP_URL} is missing: set it", "{SHOP_KEY} is missing: set it"]),
+        ("ENV_PREFIX = 'MY_'", {"SHOP_URL": "https://shop.test", "SHOP_KEY": "x"}, ["no ENV_PREFIX"] * 2),
+        ("", {"SHOP_URL": "https://shop.test", "SHOP_KEY": "x"}, ["no ENV_PREFIX"] * 2),
+        ("ENV_PREFIX = 'SHOP_'", {"SHOP_URL": "https://shop.test", "SHOP_KEY": "x"}, []),
+    ],
+)
+def test_a_setting_that_a_function_would_miss_on_a_call_is_told_at_the_start(
+    more: str, environ: dict[str, str], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "shop_by_http", raising=False)
+    (tmp_path / "shop_by_http.py").write_text(SHOP + more)
+    roster = roster_from(["shop_by_http"])
+
+    try:
+        refuse_unfit(roster, AS_THE_SERVER, environ)
+        problems = []
+    except RosterError as refused:
+        problems = [str(problem) for problem in refused.problems]
+
+    assert [says in problem for says, problem in zip(told, problems, strict=True)] == [True] * len(told)
+    assert all(problem.startswith("agent 'desk': functions.find: {SHOP_") for problem in problems)
 
 
 async def test_settings_fill_the_address_and_the_headers(autojump_clock: MockClock) -> None:

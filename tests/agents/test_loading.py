@@ -129,6 +129,8 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
         ("./nowhere", "", "AGENTS: ./nowhere: there is no folder or file"),
         ("~nobody-of-this-name/acme", "", "AGENTS: ~nobody-of-this-name/acme: nobody's home has this name"),
         ("./empty", "", "AGENTS: ./empty: there is no roster in"),
+        ("./agents.json", "", "AGENTS: ./agents.json: a roster is Python: name a package, a folder or a .py file"),
+        ("roster.json", "", "AGENTS: roster.json: a roster is Python: name a package, a folder or a .py file"),
         ("shop.agents", "X = 1", "shop/agents/__init__.py: ROSTER: is missing: list the agents"),
         ("shop.agents", "ROSTER = 'desk'", "shop/agents/__init__.py: ROSTER: is no list of agents"),
         ("shop.agents", "ROSTER = (1,)", "shop/agents/__init__.py: ROSTER: is no list of agents"),
@@ -166,6 +168,8 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
 )
 def test_what_is_no_roster_is_told_with_the_fix(source: str, roster: str, told: str, project: Path) -> None:
     (project / "empty").mkdir()
+    for name in ("agents.json", "roster.json"):
+        (project / name).write_text("[]")
     (project / "shop" / "agents" / "broken").mkdir()
     (project / "shop" / "agents" / "broken" / "__init__.py").write_text("def broken(:")
     (project / "shop" / "agents" / "__init__.py").write_text(roster or 'ROSTER = (".desk",)')

@@ -618,6 +618,14 @@ def test_an_edge_is_soft_or_hard_and_not_both() -> None:
     )
 
 
+def test_an_agent_joins_where_nobody_has_named_it() -> None:
+    two = attrs.evolve(agent("two", ends=True), joins_from={"one": "they ask for it"})
+
+    assert "hands_to: 'two' is there more than once: leave it out there, or in its joins_from" in refusal(
+        agent("one", to=("two",)), two
+    )
+
+
 @pytest.mark.parametrize(
     "options",
     [AgentOptions(listen_model="nova-3"), AgentOptions(listen_keyterms=("Acme",)), AgentOptions(mip_opt_out=True)],

@@ -149,7 +149,7 @@ async def test_a_caller_who_thanks_or_reads_back_over_a_reply_hears_it_out_and_i
         (
             mistakes.look_up_and_say_nothing,
             GOOD,
-            r"handler: .* look_up had a mistake at .* returned NoneType, which is no",
+            r"handler: .* look_up had a mistake at .* returned NoneType, which is no .*: return Answer\(…\)\n",
         ),
         (
             mistakes.look_up_and_hand_to_nobody,

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from actors.facts import SessionCrashed, SessionFailed
 from actors.journal import Entry
 from actors.session.opening import Offered, SettingsForm, VoiceAgentOptions
-from agents.roster import Roster, RosterError, default_roster, refuse_options
+from agents.roster import Roster, RosterError, default_roster, refuse_unfit
 from agents.spec import AgentOptions, ThinkModel
 from protocol.deepgram import AgentSettings
 from tests.web.fakes import settings
@@ -258,7 +258,7 @@ def test_options_of_an_agent_that_cannot_work_are_refused_at_the_start(options: 
     roster = changed(lambda given: attrs.evolve(given, **options))  # type: ignore[arg-type]
 
     with pytest.raises(RosterError, match=says):
-        refuse_options(roster, settings().options)
+        refuse_unfit(roster, settings().options, {})
 
 
 async def test_what_is_offered_reaches_the_settings_of_the_next_session(autojump_clock: MockClock) -> None:
