@@ -144,13 +144,14 @@ class Deadlines:
 
     # The end
     goodbye_onset: float = 1.0
-    """For a goodbye to begin, or to go on, when all that was sent has been played."""
+    """For a goodbye to begin, or to go on, when all that was sent has been played; and for the service to say, behind a
+    sound of the caller's, that it hears them."""
     goodbye_audio: float = 8.0
     """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
     goodbye_grace: float = 2.0
     """Beyond the audio that is left to play, for its mark to come back, or for a caller's voice to end."""
     late_voice: float = 0.3
-    """Behind a goodbye that was played, for the voice of a caller to be noticed who began to speak before its end."""
+    """Behind last words that were played, for the voice of a caller to be noticed who began to speak before that."""
     farewell_noise: float = 5.0
     """For a line to become quiet behind the agent's goodbye, where the service hears nobody."""
     closing: float = 5.0

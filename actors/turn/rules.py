@@ -99,7 +99,7 @@ def nobody_speaks_since(state: TurnState) -> float:
         return since + state.deadlines.farewell_noise
     last = max(state.at.heard, state.at.spoken)  # the service may not say that it hears a word, and transcribe it
     if max(state.at.understood, state.at.said) >= last:
-        return AT_ONCE
+        return state.at.voiced + state.deadlines.goodbye_onset  # it says by then that it hears a short one
     return min(last, since + state.deadlines.farewell_noise) + state.deadlines.silence_budget
 
 
@@ -111,8 +111,8 @@ def end_of_closing(state: TurnState) -> float:
 
 
 def heard_since(state: TurnState) -> float:
-    """Return when the last words are heard; if they were a question, when the caller has had the time to answer."""
-    return state.at.quiet + (state.deadlines.silence_budget if state.has_asked else 0.0)
+    """Return when the last words are heard, and a late voice; behind a question, when there was time to answer it."""
+    return state.at.quiet + (state.deadlines.silence_budget if state.has_asked else state.deadlines.late_voice)
 
 
 def end_of_goodbye(state: TurnState) -> float:
@@ -120,8 +120,7 @@ def end_of_goodbye(state: TurnState) -> float:
     slow = min(at.alive, at.phase + deadlines.think_patience - deadlines.goodbye_audio)
     last = max(at.phase + deadlines.goodbye_grace, at.said, slow) + deadlines.goodbye_audio  # if none comes
     if state.debt is Debt.SETTLED and state.voice in (VoiceState.IDLE, VoiceState.ABSENT):
-        played = max(at.quiet + deadlines.late_voice, heard_since(state))
-        last = min(last, max(played, max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
+        last = min(last, max(heard_since(state), max(at.done, at.phase, at.wanted) + deadlines.goodbye_onset))
     told = at.key + deadlines.digit_pause + deadlines.goodbye_onset  # an entry on the keypad that nothing has finished
     return max(last, nobody_speaks_since(state), min(told, at.phase + deadlines.longest_turn))
 
@@ -212,14 +211,14 @@ RULES: tuple[Rule, ...] = (
          "Played + `late_voice` (`silence_budget` after a question), and received + `goodbye_onset`; else ended + "
          "`goodbye_audio` + `goodbye_grace`, said, or slow, + `goodbye_audio` (`think_patience` at most); and nobody "
          "speaks: `longest_turn` at most, a noise `farewell_noise`, a word of which the service says nothing "
-         "`silence_budget`, a key + `digit_pause` + `goodbye_onset`",
+         "`silence_budget`, a shorter sound `goodbye_onset`, a key + `digit_pause` + `goodbye_onset`",
          end_of_goodbye),
     Rule("the transfer's sentence is heard", (TRANSFERRING,),
          ("the transfer is announced", "nothing comes or sounds", "nobody is heard", "no lasting work is done"),
          do(Actions.put_through),
-         "Played (+ `silence_budget` after a question), and received + `goodbye_onset`",
+         "Played + `late_voice` (`silence_budget` after a question), and received, or a voice, + `goodbye_onset`",
          lambda state: max(heard_since(state),
-                           max(state.at.done, state.at.phase) + state.deadlines.goodbye_onset)),
+                           max(state.at.done, state.at.phase, state.at.voiced) + state.deadlines.goodbye_onset)),
     Rule("the transfer's sentence never comes", (TRANSFERRING,),
          ("nothing sounds", "nobody is heard", "no lasting work is done"), do(Actions.put_through),
          "Wanted, or played (and asked, as above), + 2 `goodbye_onset`",

@@ -221,6 +221,26 @@ def test_a_caller_who_began_to_speak_before_the_end_of_a_goodbye_is_heard_behind
     assert got == [(6.5, AnswerFunction("end", POLICY.wording.reopened))]
 
 
+def test_a_word_behind_a_goodbye_is_heard_however_short_it_is() -> None:
+    """The service says that it hears it within a second of its end."""
+    no: list[Step] = [(5.1, Signal.VOICE_BEGAN), (5.8, VoiceEnded(5.4)), (6.3, Signal.CALLER_STARTED_SPEAKING)]
+
+    got = seen(*GOODBYE, (5, Signal.PLAYED), *no, (6.8, CallerSaid("No.")), until=7)
+
+    assert got == [(6.8, AnswerFunction("end", POLICY.wording.reopened))]
+
+
+def test_noises_behind_a_goodbye_of_which_the_service_says_nothing_hold_the_line_for_a_second_each() -> None:
+    one: list[Step] = [(5.1, Signal.VOICE_BEGAN), (5.8, VoiceEnded(5.4))]
+    many: list[Step] = [
+        step for at in range(5, 30) for step in [(at + 0.2, Signal.VOICE_BEGAN), (at + 0.9, VoiceEnded(at + 0.5))]
+    ]
+    ended = EndConversation("completed", "done", heard=True)
+
+    assert seen(*GOODBYE, (5, Signal.PLAYED), *one, until=40) == [(6.4, ended)]
+    assert seen(*GOODBYE, (5, Signal.PLAYED), *many, until=40) == [(10.2, ended)]
+
+
 TO_A_PERSON: list[Step] = [
     *caller_says(1),
     (2.8, FunctionsAsked(("t",))),
@@ -245,6 +265,20 @@ def test_a_caller_who_speaks_into_the_sentence_before_a_transfer_takes_it_back()
     assert got == [(6.5, AnswerFunction("t", POLICY.wording.taken_back))]
 
 
+@pytest.mark.parametrize("late", [-0.3, 0.01, 0.29])
+def test_so_does_a_caller_who_begins_to_speak_at_its_end(late: float) -> None:
+    """Their voice is known of later, and that the service hears them later still."""
+    no: list[Step] = [
+        (5 + late, Signal.VOICE_BEGAN),
+        (5.6 + late, Signal.CALLER_STARTED_SPEAKING),
+        (6.2, VoiceEnded(6)),
+    ]
+
+    got = seen(*TO_A_PERSON, *no, (6.5, CallerSaid("No, wait.")), *reply(7, "As you like."), until=12)
+
+    assert got == [(6.5, AnswerFunction("t", POLICY.wording.taken_back))]
+
+
 def test_a_noise_in_the_sentence_before_a_transfer_holds_it_up_and_takes_nothing_back() -> None:
     assert seen(*TO_A_PERSON, (4, Signal.CALLER_STARTED_SPEAKING), until=8.5) == [(8, PutThrough("t"))]
 
@@ -261,7 +295,7 @@ def test_who_is_being_put_through_and_presses_the_key_for_it_is_put_through_once
 
     got = seen(*TO_A_PERSON, (at, KeysEntered("0", wants_person=True)), *failed, until=7.5)
 
-    assert got == [(5, PutThrough("t"))]
+    assert got == [(5 + LATE_VOICE, PutThrough("t"))]
 
 
 def test_the_words_that_a_transfer_answers_do_not_take_it_back() -> None:
@@ -291,14 +325,14 @@ def test_a_transfer_and_an_end_in_one_request_are_a_transfer() -> None:
 
     got = seen(*caller_says(1), *both, *reply(3, "I put you through. Goodbye.", played=2), until=7)
 
-    assert got[1:] == [(2.9, AnswerFunction("e", POLICY.wording.refused)), (5, PutThrough("t"))]
+    assert got[1:] == [(2.9, AnswerFunction("e", POLICY.wording.refused)), (5 + LATE_VOICE, PutThrough("t"))]
 
 
 def test_a_transfer_outlives_the_session_that_has_announced_it() -> None:
     turn = on_floor()
     script: list[Step] = [*BYE, (3.2, TransferWanted("t")), *lost(4)]
 
-    assert play(turn, script, 5.1) == [(5.0, PutThrough("t"))]
+    assert play(turn, script, 5.4) == [(5 + LATE_VOICE, PutThrough("t"))]
     assert TellAsCaller("engaged") in effects_of(play(turn, [(6.5, PutThroughFailed("engaged"))]))
 
 

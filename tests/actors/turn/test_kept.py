@@ -174,9 +174,9 @@ def test_polite_words_over_a_goodbye_take_nothing_back(polite: list[Step]) -> No
 def test_nor_do_they_over_the_sentence_before_a_transfer() -> None:
     announced: list[Step] = [*reply(3, "I put you through.", played=3)[:2], (3.2, TransferWanted("t"))]
 
-    got = seen(*announced, (3.5, Signal.AUDIO_DONE), *POLITELY, (6, Signal.PLAYED), until=6)
+    got = seen(*announced, (3.5, Signal.AUDIO_DONE), *POLITELY, (6, Signal.PLAYED), until=7)
 
-    assert got == [(6, PutThrough("t"))]
+    assert got == [(6 + LATE_VOICE, PutThrough("t"))]
 
 
 def test_nor_do_they_take_back_one_that_they_have_cut() -> None:

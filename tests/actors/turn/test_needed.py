@@ -92,13 +92,15 @@ def test_nor_is_who_speaks_where_no_goodbye_comes() -> None:
 # A person, and another agent
 
 
-@pytest.mark.parametrize(("filled", "noise"), [(8.0, []), (8.6, NOISE)], ids=["the sentence", "a noise behind it"])
-def test_who_is_being_put_through_has_waited_since_the_last_that_was_heard(filled: float, noise: list[Step]) -> None:
+@pytest.mark.parametrize(("asked", "noise"), [(5.4, []), (5.6, NOISE)], ids=["the sentence", "a noise behind it"])
+def test_who_is_being_put_through_has_waited_since_the_last_that_was_heard(asked: float, noise: list[Step]) -> None:
     wanted: list[Step] = [*reply(3, "I put you through.", played=1), (3.2, FunctionsAsked(("t",)))]
+
+    filled = 8.6 if noise else 8.0
 
     got = seen(*wanted, *noise, (4.4, TransferWanted("t")), until=filled)
 
-    assert got == [(5.4, PutThrough("t")), (filled, clip())]
+    assert got == [(asked, PutThrough("t")), (filled, clip())]
 
 
 ENDS: list[Step] = [(3, FunctionsAsked(("e",))), (3, EndWanted("e", "done"))]

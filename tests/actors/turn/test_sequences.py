@@ -323,7 +323,7 @@ def test_a_key_for_a_person_puts_the_caller_through() -> None:
     ]
     assert play(turn, script, 8.3) == [
         (3, SayAsAgent(SpeechKind.TRANSFER, ENGLISH.putting_through)),
-        (5.4, PutThrough("")),
+        (5.4 + LATE_VOICE, PutThrough("")),
         (8, TellAsCaller(f"{describe_keys(('0',))} nobody", ("0",))),
     ]
 
