@@ -155,7 +155,7 @@ class Actions(TurnState):
 
     def doubt_hearing(self) -> None:
         """The caller has spoken to a service that does not hear them, or it was a noise: the next silence shows it."""
-        self.deaf_words += 1
+        self.deaf_words += self.caller is CallerState.QUIET  # else it has said that it hears them
         if self.is_waited_for and not (self.is_unended or self.owes_deed):
             return  # whether it answers what it has heard shows that it is there
         self._doubt(self.at.voiced)

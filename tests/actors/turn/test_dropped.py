@@ -78,6 +78,14 @@ def test_a_service_that_thinks_is_not_deaf_to_what_is_said_meanwhile() -> None:
     assert seen(*caller_says(0.2), *noises, until=4) == []
 
 
+def test_nor_is_one_that_hears_the_caller_and_takes_its_time_to_find_the_end_of_their_turn() -> None:
+    """It reports nothing meanwhile, as one does that is older; a noise comes behind the words."""
+    words: list[Step] = [*caller_says(1)[:2], (2.4, VoiceEnded(2, deaf=True))]
+    noise: list[Step] = [(3, Signal.VOICE_BEGAN), (3.9, VoiceEnded(3.5, deaf=True))]
+
+    assert seen(*words, *noise, (4.5, CallerSaid("When can you come?")), *reply(5), until=8) == []
+
+
 def test_a_word_that_is_not_heard_ends_the_silence_before_it() -> None:
     """The agent has answered, and the caller says something else to a service that is deaf to it."""
     noise: list[Step] = [(8, Signal.VOICE_BEGAN), (9, VoiceEnded(9, deaf=True))]
