@@ -292,8 +292,9 @@ class Actions(TurnState):
     # Functions that decide: a handoff, a transfer, the end
 
     def refuse(self) -> None:
-        """Two decisions in one request: the first holds."""
-        self._answer(self.asking, self.wording.refused)
+        """Two decisions in one request: the first holds, and what was said with it."""
+        self.at.result = self.now
+        self.emit(effects.AnswerFunction(self.asking, self.wording.refused))
 
     def _answer(self, call_id: str, text: str) -> None:
         """Answer a function that asks for what cannot be had, or no longer."""

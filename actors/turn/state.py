@@ -201,8 +201,9 @@ class TurnState:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the agent's last words came after what was asked last."""
-        return self.reply.has_sound and not self.session.running and self.at.answered >= self.at.wanted
+        """Whether the agent's last words came after what was asked last; behind a decision, little is waited for."""
+        works = self.session.does_lasting_work if self.is_decided else self.session.running
+        return self.reply.has_sound and not works and self.at.answered >= self.at.wanted
 
     @property
     def is_audible(self) -> bool:

@@ -29,6 +29,7 @@ from protocol.deepgram import (
     AgentAudioDone,
     CancelledCall,
     ConversationText,
+    FunctionCall,
     FunctionCallCancelled,
     FunctionCallRequest,
     FunctionCallResponse,
@@ -447,6 +448,24 @@ async def test_an_end_and_a_handoff_in_one_request_end_in_the_goodbye(autojump_c
         assert call.phone.heard(1) == 2.0
         assert call.ended.outcome == "completed"
         assert call.service.attempts == 1
+
+
+@pytest.mark.parametrize("reason", one_in(2, ["task_complete", "customer_goodbye"]))
+async def test_a_goodbye_that_the_model_was_asked_for_ends_the_call_though_it_ends_it_once_more(
+    reason: str, autojump_clock: MockClock
+) -> None:
+    again = FunctionCallRequest((FunctionCall("again", "end_conversation", f'{{"reason": "{reason}"}}', True),))
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That was all.")
+        await call.far.say(END)
+        await call.far.hear(FunctionCallResponse)
+        await call.far.say(*sentence(1, "Goodbye then.", 2.0, done=False), again, AgentAudioDone())
+        with trio.fail_after(2.5):
+            await call.over.wait()
+
+    assert call.phone.heard(1) == 2.0
+    assert (call.ended.outcome, call.facts(SilenceMet)) == ("completed", [])
 
 
 # Row C22, words before a function

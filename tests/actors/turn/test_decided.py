@@ -232,13 +232,22 @@ def test_a_word_behind_a_goodbye_is_heard_however_short_it_is() -> None:
 
 def test_noises_behind_a_goodbye_of_which_the_service_says_nothing_hold_the_line_for_a_second_each() -> None:
     one: list[Step] = [(5.1, Signal.VOICE_BEGAN), (5.8, VoiceEnded(5.4))]
-    many: list[Step] = [
-        step for at in range(5, 30) for step in [(at + 0.2, Signal.VOICE_BEGAN), (at + 0.9, VoiceEnded(at + 0.5))]
-    ]
+    many: list[Step] = [(at + 0.2, Signal.VOICE_BEGAN) for at in range(5, 30)]
+    many += [(at + 0.9, VoiceEnded(at + 0.5)) for at in range(5, 30)]
     ended = EndConversation("completed", "done", heard=True)
 
     assert seen(*GOODBYE, (5, Signal.PLAYED), *one, until=40) == [(6.4, ended)]
     assert seen(*GOODBYE, (5, Signal.PLAYED), *many, until=40) == [(10.2, ended)]
+
+
+@pytest.mark.parametrize("again", [[], [(4.4, EndWanted("e2", "done"))]], ids=["it waits", "it is refused"])
+def test_a_goodbye_that_was_asked_for_ends_the_call_though_the_model_ends_it_once_more(again: list[Step]) -> None:
+    """Its prompt says so: a goodbye, and then the function. The request comes before the end of the audio."""
+    goodbye = [*reply(4, "Goodbye.", sent=0.5), (4.3, FunctionsAsked(("e2",)))]
+
+    got = seen(*caller_says(1), (3, EndWanted("e", "done")), *goodbye, *again, until=20)
+
+    assert got[-1] == (6 + LATE_VOICE, EndConversation("completed", "done", heard=True))
 
 
 TO_A_PERSON: list[Step] = [
