@@ -15,21 +15,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
-import trio
-import typer
-from typer.core import TyperCommand
+_INTERRUPTED = 128 + 2
+"""The status that a shell gives a program ended by Ctrl-C."""
 
-from cli_calls import call, calls, follow_call, show
-from cli_campaigns import campaign, do_not_call
-from cli_live import COMMANDS
-from cli_people import export, forget, kept, migrate, webhooks
-from cli_shared import client_at, environment_here, err, fail, out, print_lines, run_or_fail, settings_here
-from cli_testing import new, probe, replay
-from model_settings import AGENTS
-from setting_reader import SettingsError, read_one
-from settings import Settings, environment
-from web.clients.operator import Operator, OperatorError
-from web.worker.logs import configure_logs
+try:
+    import trio
+    import typer
+    from typer.core import TyperCommand
+
+    from cli_calls import call, calls, follow_call, show
+    from cli_campaigns import campaign, do_not_call
+    from cli_live import COMMANDS
+    from cli_people import export, forget, kept, migrate, webhooks
+    from cli_shared import client_at, environment_here, err, fail, out, print_lines, run_or_fail, settings_here
+    from cli_testing import new, probe, replay
+    from model_settings import AGENTS
+    from setting_reader import SettingsError, read_one
+    from settings import Settings, environment
+    from web.clients.operator import Operator, OperatorError
+    from web.worker.logs import configure_logs
+except KeyboardInterrupt:  # on a busy machine they take seconds
+    sys.exit(_INTERRUPTED)
 
 commands = typer.Typer(
     name="switchboard",
@@ -47,8 +53,6 @@ FaultOption = Annotated[
 ]
 
 _LAST_PORT = 65535
-_INTERRUPTED = 128 + 2
-"""The status that a shell gives a program ended by Ctrl-C."""
 
 
 class ListsScenarios(TyperCommand):

@@ -141,4 +141,4 @@ def migrate() -> None:
     except ValueError as exc:
         fail(str(exc), 2)
     except OSError as exc:
-        fail(str(exc))
+        fail(f"The tables of DATABASE_URL cannot be made: {exc}")

@@ -1,6 +1,8 @@
 """The command line asks, prints, and says with its exit status how it went."""
 
+import builtins
 import errno
+import importlib
 import io
 import json
 import os
@@ -855,6 +857,14 @@ def test_tables_are_made_before_a_worker_starts(tmp_path: Path, monkeypatch: pyt
     assert run("migrate").exit_code == 2
 
 
+@pytest.mark.parametrize("url", ["sqlite:////proc/none/calls.db", "postgresql://nobody@127.0.0.1:1/none"])
+def test_tables_that_cannot_be_made_name_the_setting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    told = run("migrate")
+
+    assert (told.exit_code, "DATABASE_URL" in told.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("encoding", "printed"), [("ascii", "Zo? ?? \n"), ("latin-1", "Zoë ?? \n"), ("utf-8", "Zoë █░ \n")]
 )
@@ -893,6 +903,29 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(
         cli.main()
 
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
+
+
+@pytest.mark.parametrize("module", ["trio", "typer", "cli_calls", "settings", "web.worker.logs"])
+def test_ctrl_c_while_it_imports_ends_it_without_a_traceback(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def interrupted(
+        name: str,
+        globals_: Mapping[str, object] | None = None,
+        locals_: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> object:
+        if name == module:
+            raise KeyboardInterrupt
+        return real(name, globals_, locals_, fromlist, level)
+
+    monkeypatch.delitem(sys.modules, "cli")
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("cli")
+
+    assert ended.value.code == 130
 
 
 def test_a_command_whose_output_nobody_reads_any_more_ends_without_a_traceback(
