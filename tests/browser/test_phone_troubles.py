@@ -235,6 +235,31 @@ async def test_without_a_network_no_call_is_placed_and_with_it_one_is() -> None:
     await on_page(use)
 
 
+@pytest.mark.parametrize("at", ["the token", "the line"])
+async def test_a_call_that_a_frozen_network_keeps_from_beginning_is_given_up(at: str) -> None:
+    """Else the page says "Calling …" for minutes, and has no button that ends it."""
+    async with on_the_bench(Bench(idle)) as server, network_to(server) as network:
+
+        def freeze_behind(route: "Route") -> None:
+            answer = route.fetch()
+            trio.from_thread.run_sync(network.freeze)
+            route.fulfill(response=answer)
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(network.origin + PAGE)
+                if at == "the token":
+                    trio.from_thread.run_sync(network.freeze)
+                else:
+                    page.route("**/console/phone/token", freeze_behind)
+                page.click("#call")
+                wait_until(page, lambda: page.is_enabled("#call") and page.is_visible("#call"))
+                assert PHONE_TOLD["no_network" if at == "the token" else "line_lost"] in page.inner_text("main")
+
+        await visit(drive)
+
+
 # The server
 
 

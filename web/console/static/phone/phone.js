@@ -3,6 +3,7 @@
 
 const HERE = new URL(".", import.meta.url);
 const LATENCY_EVERY = 500; // ms
+const PATIENCE = 10_000; // ms, of each step to an open line: a network that carries nothing breaks no connection
 
 const REASONS = {
   NotAllowedError: "microphone_refused",
@@ -50,7 +51,8 @@ export async function call({ url, ticket, typed, deviceId, sinkId, tell }) {
   try {
     context.resume(); // within the click; it is waited for below
     if (!typed) await phone.listen(await microphone(deviceId));
-    await phone.connect(url, ticket, sinkId);
+    const late = new Promise((_, fail) => { setTimeout(fail, PATIENCE, new Refused("no_network")); });
+    await Promise.race([phone.connect(url, ticket, sinkId), late]);
   } catch (error) {
     await phone.close();
     throw error;
@@ -86,7 +88,9 @@ class Phone {
     const { accountSid, callSid, streamSid, token } = await ticket();
     this.call = { accountSid, callSid };
     await this.hearOn(sinkId);
+    if (!this.open) return; // given up meanwhile
     this.build();
+    this.opening = setTimeout(() => this.tell({ state: "closed", reason: "line_lost" }), PATIENCE);
     this.worker.postMessage({ open: { url, accountSid, callSid, streamSid, token } });
   }
 
@@ -103,7 +107,10 @@ class Phone {
     this.playback.port.onmessage = ({ data }) => this.tell({ theirs: data.level });
     this.echo.port.onmessage = ({ data }) => this.tell({ said: data.level });
     this.worker = new Worker(LINE, { type: "module" });
-    this.worker.onmessage = ({ data }) => this.tell(data);
+    this.worker.onmessage = ({ data }) => {
+      if (data.state) clearTimeout(this.opening);
+      this.tell(data);
+    };
     this.join();
     this.measure();
     this.timer = setInterval(() => this.measure(), LATENCY_EVERY);
@@ -153,6 +160,7 @@ class Phone {
     if (!this.open) return;
     this.open = false;
     clearInterval(this.timer);
+    clearTimeout(this.opening);
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     for (const node of [this.capture, this.playback, this.echo]) node?.port.postMessage({ end: true });
     this.worker?.terminate();
