@@ -35,7 +35,7 @@ from store.records import (
     TurnRecord,
     Usage,
 )
-from tests.browser.chromium import needs_chromium, open_browser, visit, wait_until, watch
+from tests.browser.chromium import ALLOWED, needs_chromium, open_browser, visit, wait_until, watch
 from tests.demo.sample import sample_journal
 from tests.web.console.test_watching import Running
 from tests.web.fakes import CALL_SID, HERE, LEAD, OTHER_CALL_SID, ROSTER, Exchange, context_of, exchange, record
@@ -44,7 +44,7 @@ from web.calls.campaigns import CampaignRules
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
-from web.console.rendering import OPERATE
+from web.console.rendering import OPERATE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -341,6 +341,30 @@ async def test_an_operator_talks_with_the_caller_on_the_phone_of_the_live_page(t
 
     assert told == ("You are on the call no longer.", "Take over with this page's phone")
     assert all('"event":"media"' in str(frame) for frame in heard)
+
+
+@pytest.mark.parametrize(
+    ("word", "args", "has_devices"),
+    [
+        ("microphone_refused", ["--deny-permission-prompts"], True),
+        ("no_microphone", [ALLOWED], False),
+        ("no_network", [ALLOWED], True),
+    ],
+)
+async def test_an_operator_who_cannot_talk_is_told_why(
+    word: str, args: list[str], has_devices: bool, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:20])
+
+        def drive() -> None:
+            with open_browser(args, has_devices=has_devices) as browser:
+                page = opened(browser, console, "live")
+                page.route("**/phone", lambda route: route.abort())
+                page.locator("#talk").click()
+                wait_until(page, lambda: page.inner_text("#command-answer") == PHONE_TOLD[word])
+
+        await visit(drive)
 
 
 async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> None:

@@ -121,6 +121,51 @@ async def test_a_listener_does_not_stay_behind_by_what_a_network_held_up(tmp_pat
     assert max(ahead) <= 1.0
 
 
+async def test_what_was_written_is_there_again_behind_the_form_to_sign_in(tmp_path: Path) -> None:
+    """The server restarts, say, and the session is over meanwhile: the live page gives way to the form."""
+    async with served(tmp_path) as console, network_to(console.origin) as network:
+        console.replay(sample_journal()[:20])
+
+        def signed_out(route: "Route") -> None:
+            route.fulfill(status=401, body="<main>Sign in</main>", content_type="text/html")
+
+        def drive() -> list[str]:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(network.origin + PAGES["live"])
+                wait_live(page)
+                prompt = page.locator("form[data-command=prompt] textarea")
+                page.get_by_text(OPERATE["prompt"]).first.click()
+                prompt.fill("You are patient.\nYou are brief.")
+                page.locator("form[data-command=transfer] input[name=reason]").fill("asks for a person")
+                page.route("**/console/calls/**", signed_out)
+                trio.from_thread.run(network.cut)
+                wait_until(page, lambda: page.inner_text("body") == "Sign in")
+                page.unroute("**/console/calls/**")
+                page.goto(network.origin + PAGES["live"])
+                wait_until(page, prompt.is_visible)
+                reasons = page.locator("#operate input[name=reason]").all()
+                return [prompt.input_value(), *(field.input_value() for field in reasons)]
+
+        assert await visit(drive) == ["You are patient.\nYou are brief.", "asks for a person"]
+
+
+async def test_a_listener_is_told_why_nothing_is_heard(tmp_path: Path) -> None:
+    async with served(tmp_path) as console:
+        console.replay(sample_journal()[:20])
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = opened(browser, console, "live")
+                refusal = {"error": "too many watch already", "fix": "Close other pages, or try again later."}
+                page.route("**/audio", lambda route: route.fulfill(status=503, json=refusal))
+                page.click("#listen")
+                wait_until(page, lambda: page.inner_text("#connection") == " — ".join(refusal.values()))
+                assert page.inner_text("#listen") == LIVE["listen"]
+
+        await visit(drive)
+
+
 async def test_a_command_that_was_not_carried_out_stays_to_be_sent_again(tmp_path: Path) -> None:
     """As where the session has expired meanwhile: the fix is told, and nothing has to be written anew."""
     async with served(tmp_path) as console:

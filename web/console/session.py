@@ -155,6 +155,13 @@ def _wants_page() -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
+def _wanted_page() -> str:
+    """Return where a browser goes on after signing in: the page it asked for, or the one whose form it sent."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    return "/" + "".join((request.referrer or "").split("/", 3)[3:])
+
+
 @attrs.frozen
 class SignInCheck:
     """Lets signed-in operators in; everyone else gets the form."""
@@ -204,12 +211,13 @@ class SignInCheck:
             if self.context.settings.api_token is None and not self.is_own(request.headers, request.host):
                 answer = problem(401, PHONE_TOLD["other_address"], word="other_address", fix=_OPEN_IT_THERE)
             return self.context.rate_limits.answer(answer)
-        wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return self.context.rate_limits.answer(await self._form(401, wanted))
+        is_undone = request.method in _CHANGING and request.endpoint != "console.sign_out"
+        told = TEXT["signed_out"] if is_undone else ""
+        return self.context.rate_limits.answer(await self._form(401, _wanted_page(), told))
 
-    async def _form(self, status: int, wanted: str, *, wrong: bool = False) -> Response:
+    async def _form(self, status: int, wanted: str, told: str = "") -> Response:
         needs_token = self.context.settings.api_token is not None
-        page = await render("sign_in.html", wanted=local_path(wanted), wrong=wrong, needs_token=needs_token)
+        page = await render("sign_in.html", wanted=local_path(wanted), alert=told, needs_token=needs_token)
         return Response(page, status)
 
     async def sign_in(self) -> ResponseReturnValue:
@@ -223,7 +231,8 @@ class SignInCheck:
             _log.warning("sign_in_refused", why="asked for by a page at another address", fix=_OPEN_IT_THERE)
         if expected is None or not own or not knows:
             self.context.counts.refused("no_token")
-            return self.context.rate_limits.answer(await self._form(401, wanted, wrong=expected is not None))
+            told = PHONE_TOLD["other_address"] if knows else TEXT["token_wrong"]
+            return self.context.rate_limits.answer(await self._form(401, wanted, told if expected else ""))
         vouch(request.scope)
         response = Response("", 303, headers={"Location": wanted})
         self.sessions.put(response, self.sessions.issue())

@@ -1,6 +1,7 @@
 """Unsigned visitors get nothing of the console, and a page of another site can do nothing in a signed-in browser."""
 
 import hmac
+from html import unescape
 from http.cookies import SimpleCookie
 
 import pytest
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 
 from tests.web.console.visitors import CONSOLE, Visitor, signed_in, target_of
 from tests.web.fakes import API_TOKEN, CALL_SID, ORIGIN, at_home, exchange, record, settings
-from web.console.rendering import TEXT
+from web.console.rendering import PHONE_TOLD, TEXT
 from web.console.session import CSRF_FIELD, LIFETIME, Sessions, is_own_request, local_path
 
 HERE = "http://127.0.0.1:8000"
@@ -117,6 +118,39 @@ async def test_a_form_of_another_session_is_answered_with_a_page(
     assert (answer.status_code, answer.headers["content-type"], says in answer.text) == (403, content_type, True)
 
 
+FORMS = {
+    f"/console/calls/{CALL_SID}/erase": f"/console/calls/{CALL_SID}?numbers=shown",
+    "/console/campaigns/spring/pause": "/console/campaigns",
+}
+
+
+@pytest.mark.parametrize("target", FORMS)
+async def test_a_form_whose_session_is_over_says_that_nothing_was_changed_and_leads_back_to_its_page(
+    target: str, autojump_clock: MockClock
+) -> None:
+    """Else the operator would take a call for erased, or a campaign for paused."""
+    visitor = Visitor(exchange())
+    visitor.headers["Referer"] = f"{ORIGIN}{FORMS[target]}"
+    answer = await visitor.send(target)
+
+    assert answer.status_code == 401
+    assert TEXT["signed_out"] in answer.text
+    assert f'name="next" value="{FORMS[target]}"' in answer.text
+
+
+@pytest.mark.parametrize("referrer", ["", "-", "https://[", f"{ORIGIN}//evil.example/", "https://evil.example"])
+async def test_the_page_of_a_form_is_one_of_ours(referrer: str, autojump_clock: MockClock) -> None:
+    visitor = Visitor(exchange())
+    visitor.headers["Referer"] = referrer
+    answer = await visitor.send("/console/campaigns/spring/pause")
+
+    assert (answer.status_code, 'name="next" value="/"' in answer.text) == (401, True)
+
+
+async def test_signing_out_twice_is_no_change_that_was_not_made(autojump_clock: MockClock) -> None:
+    assert TEXT["signed_out"] not in (await Visitor(exchange()).send("/console/sign-out")).text
+
+
 async def test_signing_out_ends_the_session_in_the_browser(autojump_clock: MockClock) -> None:
     visitor = signed_in(exchange())
     answer = await visitor.send("/console/sign-out")
@@ -207,6 +241,7 @@ async def test_an_operator_signs_in_through_a_proxy_that_writes_its_own_host(aut
                 statuses.append(answer.status_code)
 
     assert statuses == [303, 401]
+    assert PHONE_TOLD["other_address"] in unescape(answer.text)  # the token is right
     assert ["Host header" in line["fix"] for line in lines if line["event"] == "sign_in_refused"] == [True]
 
 

@@ -30,7 +30,7 @@ export class Listener {
     this.onChange(true);
     try {
       const answer = await fetch(this.address, { signal: abort.signal });
-      if (!answer.ok) this.onRefused();
+      if (!answer.ok) this.onRefused(await answer.json().catch(() => ({})));
       else await this.play(answer.body.getReader(), context);
     } catch { /* stopped, or the connection is lost: the button says so */ }
     context.close();

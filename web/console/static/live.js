@@ -212,7 +212,7 @@ const button = byId("listen");
 const listener = new Listener(`${call.dataset.base}/audio`, (on) => {
   button.setAttribute("aria-pressed", String(on));
   button.textContent = on ? words.stop_listening : words.listen;
-}, () => say(words.not_here));
+}, ({ error, fix }) => say(error ? `${error} — ${fix}` : words.not_here));
 button.addEventListener("click", () => listener.toggle());
 begin();
 say(words.connecting);

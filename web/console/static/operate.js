@@ -1,6 +1,6 @@
 // The commands of the live page: each form is sent as JSON under an id of its own, and what became of it is told. The
 // button takes the call over with the phone of this page (phone/phone.js).
-import { call } from "./phone/phone.js";
+import { Refused, call } from "./phone/phone.js";
 
 const section = document.getElementById("operate");
 const words = JSON.parse(section.dataset.words);
@@ -48,8 +48,8 @@ const talk = document.getElementById("talk");
 let phone = null; // while we talk with the caller
 
 async function ticket() {
-  const [told, { ok }] = await post("phone", {});
-  if (!ok) throw new Error([told.error, told.fix].filter((text) => text).join(" — "));
+  const [told, { ok }] = await post("phone", {}).catch(() => { throw new Refused("no_network"); });
+  if (!ok) throw new Refused([told.error, told.fix].filter((text) => text).join(" — "));
   return told;
 }
 
@@ -78,10 +78,24 @@ talk.addEventListener("click", async () => {
     const url = new URL(talk.dataset.stream, location.href.replace(/^http/, "ws")).href;
     phone = await call({ url, ticket, typed: false, tell: hear });
   } catch (error) {
-    show(Object.hasOwn(words, error.word ?? "") ? error.word : error.message || "cannot_talk");
+    show(error instanceof Refused ? error.word : "cannot_call");
   } finally {
     talk.disabled = false;
   }
+});
+
+// What is written and not sent stays in this tab while the page is loaded anew, as behind the form to sign in.
+const PLACE = location.pathname;
+const fields = [...section.querySelectorAll("input, textarea")];
+const nameOf = (field) => `${field.form.dataset.command} ${field.name}`;
+const written = JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
+for (const field of fields) {
+  field.value = written[nameOf(field)] ?? "";
+  if (field.value) field.closest("details")?.setAttribute("open", "");
+}
+addEventListener("pagehide", () => {
+  const unsent = fields.map((field) => [nameOf(field), field.value]);
+  sessionStorage.setItem(PLACE, JSON.stringify(Object.fromEntries(unsent)));
 });
 
 section.inert = false; // before, a command would be sent as a form
