@@ -32,7 +32,7 @@ T = TypeVar("T")
 CONNECTIONS = 3
 """Of one worker, beside the one that listens."""
 PATIENCE = 1.0
-"""Seconds for one statement, and for one connection; a server that is there gives a statement up a little earlier."""
+"""Seconds for one statement, with its connection; a server that is there gives a statement up a little earlier."""
 _ITS_PART = 0.8
 QUIET_SECONDS = 10.0
 """After so long without a word, a connection that listens is asked whether it is still one: a way can go silently."""
@@ -53,6 +53,7 @@ _NOT_NOW = (errors.QueryCanceled, psycopg.ProgrammingError, psycopg.InternalErro
 """It is there, and this was too much, or is locked, broken, or refused by a trigger of the operator's."""
 
 CONNECT_SECONDS = 3
+"""For a connection for which no call waits: seven round trips, with TLS and a password."""
 _STRAY = re.compile(r" |%(?![0-9A-Fa-f]{2})")
 """A space, or a percent sign that begins no code: libpq refuses both, and quotes the password that has them."""
 _PATIENCE = {
@@ -142,18 +143,18 @@ class TrioConnection(AsyncConnection[TupleRow]):
 
     @classmethod
     async def open(cls, conninfo: str, patience: float) -> Self:
-        """Connect to the first of the hosts, and of their addresses, that takes us; each has its part of the time.
+        """Connect to the first of the hosts, and of their addresses, that takes us; each has half of the time left.
 
         A statement may take `patience` seconds there.
 
         Raises: `psycopg.OperationalError`, `OSError`.
         """
-        ways = await _ways(conninfo)
-        for left in range(len(ways), 1, -1):
+        *ways, last = await _ways(conninfo)
+        for way in ways:
             time_left = trio.current_effective_deadline() - trio.current_time()
-            with suppress(psycopg.OperationalError), trio.move_on_after(time_left / left):
-                return await cls._open(ways[-left], patience)
-        return await cls._open(ways[-1], patience)
+            with suppress(psycopg.OperationalError), trio.move_on_after(time_left / 2):
+                return await cls._open(way, patience)
+        return await cls._open(last, patience)
 
     @classmethod
     async def _open(cls, way: str, patience: float) -> Self:
@@ -229,7 +230,7 @@ class Database:
     _few: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CONNECTIONS), init=False)
 
     async def ask(self, sql: str, arguments: Arguments | None = None, *, even_away: bool = False) -> Rows:
-        """Run one statement and return its rows.
+        """Run one statement and return its rows; `even_away`: no call waits for it, and it may take time to connect.
 
         Raises: `DatabaseUnavailable`; `psycopg.IntegrityError` where the statement meets a constraint;
         `psycopg.DataError`.
@@ -237,7 +238,7 @@ class Database:
         if not even_away and (self.is_away or not self.is_ready):
             raise self._absence
         try:
-            with trio.fail_after(self.patience):
+            with trio.fail_after(self.patience + (CONNECT_SECONDS if even_away and not self._idle else 0)):
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
@@ -259,8 +260,11 @@ class Database:
     async def _ask(self, sql: str, arguments: Arguments | None) -> Rows:
         """Run a statement; again only where the server says that it did not carry it out."""
         for _ in range(_TRIES - 1):
-            with suppress(errors.DeadlockDetected, errors.SerializationFailure, errors.AdminShutdown):
-                return await self._ask_once(sql, arguments)
+            with suppress(errors.DeadlockDetected, errors.SerializationFailure):
+                try:
+                    return await self._ask_once(sql, arguments)
+                except errors.AdminShutdown:
+                    self.close()  # the others were ended with it
         return await self._ask_once(sql, arguments)
 
     async def _ask_once(self, sql: str, arguments: Arguments | None) -> Rows:
@@ -301,6 +305,18 @@ class Database:
         self._used += 1
         return self._idle.pop()
 
+    async def fill(self) -> None:
+        """Open the connections that are missing, so that no call waits for one. Raises nothing."""
+        while len(self._idle) + self._used < CONNECTIONS:
+            self._used += 1
+            try:
+                with trio.fail_after(CONNECT_SECONDS):
+                    self._idle.append(await TrioConnection.open(self.conninfo, self.patience))
+            except (trio.TooSlowError, psycopg.OperationalError, OSError):
+                return  # what there is has to do
+            finally:
+                self._give_back()
+
     def _give_back(self) -> None:
         self._used -= 1
         self._given_back.unpark_all()
@@ -332,7 +348,7 @@ async def listen(conninfo: str, channel: str, tell: Callable[[str], None]) -> No
 
     Raises: `psycopg.OperationalError`, `OSError` when the server has gone.
     """
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(CONNECT_SECONDS):
         connection = await TrioConnection.open(conninfo, PATIENCE)
     try:
         connection.add_notify_handler(lambda notified: tell(notified.payload))  # of those that come with an answer

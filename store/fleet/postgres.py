@@ -340,6 +340,7 @@ class PostgresFleet(Fleet):
         self.state = State.UP
         await self._compare()  # what was let in here since the last one
         await self._give_up()
+        await self.database.fill()
 
     def _fall_back(self) -> None:
         if self.state is not State.AWAY:

@@ -16,6 +16,7 @@ from store.fleet.commands import OtherWorkers
 from store.fleet.driver import Database, conninfo_of
 from tests.store.throw_away_postgres import Cluster
 from tests.store.ways import open_way
+from tests.store.ways_between import way_to
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("workers")]
 
@@ -53,7 +54,7 @@ def database_at(url: str) -> Database:
 
 DEAF = "127.0.0.9"
 """Takes connections, and says nothing."""
-NAMES = Names({"twofold": ("127.0.0.8", "127.0.0.1"), "deaf": (DEAF, "127.0.0.1")})
+NAMES = Names({"twofold": ("127.0.0.8", "127.0.0.1"), "deaf": (DEAF, "127.0.0.1"), "many": ("127.0.0.1", *5 * [DEAF])})
 
 
 @pytest.mark.real_time
@@ -72,6 +73,45 @@ async def test_one_of_all_hosts_and_addresses_is_enough(
                 database.close()
     finally:
         trio.socket.set_custom_hostname_resolver(before)
+
+
+@pytest.mark.real_time
+async def test_the_first_of_many_addresses_may_be_far_away(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of hosted databases stand for six: what each had for the greetings was less than a slow one takes."""
+    monkeypatch.setattr(driver, "PATIENCE", 6.0)
+    before = trio.socket.set_custom_hostname_resolver(NAMES)
+    try:
+        async with way_to(cluster.folder, delay=0.6) as way:
+            with socket.create_server((DEAF, way.port)):
+                database = database_at(f"postgresql://switchboard@many:{way.port}/postgres")
+                assert await database.ask("SELECT 1") == [(1,)]
+                database.close()
+    finally:
+        trio.socket.set_custom_hostname_resolver(before)
+
+
+@pytest.mark.real_time
+async def test_a_database_whose_greetings_take_longer_than_a_statement_may_is_reached_and_heard(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TLS and a password that is six answers and more: a tenth of a second each, from another continent."""
+    monkeypatch.setattr(driver, "PATIENCE", 1.0)
+    told = list[str]()
+    async with way_to(cluster.folder, delay=0.7) as way, trio.open_nursery() as nursery:
+        database = database_at(way.url)
+        with pytest.raises(DatabaseUnavailable):  # a call does not wait for that
+            await database.ask("SELECT 1")
+        assert await database.ask("SELECT 1", even_away=True) == [(1,)]
+        await database.fill()
+        async with trio.open_nursery() as calls:
+            for _ in range(driver.CONNECTIONS):
+                calls.start_soon(database.ask, "SELECT 2")
+        assert not database.is_away
+        nursery.start_soon(OtherWorkers(database_at(way.url), lambda: "w1")._listen_on, told.append)
+        with trio.fail_after(20):
+            await wait_posted(cluster.url, told, "first")
+        nursery.cancel_scope.cancel(reason="it has heard")
+        database.close()
 
 
 async def test_a_statement_whose_answer_was_lost_is_not_asked_again(cluster: Cluster) -> None:
