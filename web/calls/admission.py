@@ -22,7 +22,7 @@ from protocol.fields import json_or
 from protocol.phone_numbers import identity_of
 from store.json_text import known_fields
 from store.tokens import TokenStore
-from web.calls.live_calls import wall_time
+from web.calls.live_calls import KnownCall, wall_time
 
 TOKEN_SECONDS = 60.0
 LONGEST_TALK = 4 * 3600.0
@@ -108,6 +108,10 @@ class Admission:
     """The session of the visitor from whose page the call comes; empty for a call from Twilio."""
     came_at: str = attrs.field(default="", eq=False)
     """When its webhook came."""
+
+    def known(self, status: str) -> KnownCall:
+        """Return the call as a worker knows it that hears of it first."""
+        return KnownCall(self.key, self.direction, self.caller, self.line, status, self.call_sid)
 
 
 def arrival_of(form: MultiDict[str, str], order: str) -> Admission:

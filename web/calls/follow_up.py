@@ -146,8 +146,7 @@ async def settle_unused(context: AppContext, text: bytes) -> None:
         return  # another text
     is_first = told.direction == "inbound" and not (told.resumes or told.visitor or told.takes_over)
     if is_first and context.live_calls.find(told.call_sid) is None:
-        about = told.call_sid, told.direction, told.caller, told.line, "completed", told.call_sid
-        call = KnownCall(*about).dated(told.came_at)
+        call = told.known("completed").dated(told.came_at)
         await unharmed(partial(context.outcomes.conclude, call, "completed", NO_SHOW), "unheard_call_crashed")
 
 

@@ -35,7 +35,7 @@ from store.records import TRANSFERRING, CallRecord
 from web.calls.admission import Admission, CallText, NotAdmitted
 from web.calls.commands import NotHere
 from web.calls.context import AppContext
-from web.calls.live_calls import PAGE_CALLER, KnownCall, wall_time
+from web.calls.live_calls import wall_time
 from web.calls.returning import STREAM_PATH, Returns
 from web.routes.problems import is_call_sid, is_stream_sid
 from web.sockets.asgi_events import (
@@ -155,7 +155,7 @@ class MediaStreams:
     async def _carry_page(self, socket: OpenSocket, started: StreamStarted, admitted: Admission) -> None:
         """Carry a call from a page: nobody else knows of it, and its stream's end is its own."""
         call_sid, context = started.call_sid, self.context
-        context.live_calls.add(KnownCall(call_sid, "inbound", PAGE_CALLER, "", "in-progress", call_sid).carried())
+        context.live_calls.add(admitted.known("in-progress").carried())
         services = attrs.evolve(context.services, line=PageLine(), transfers=None, operator_transfers=None)
         try:
             with (

@@ -26,7 +26,7 @@ from store.calls import DatabaseRefused
 from store.json_text import json_text
 from web.calls.context import AppContext
 from web.calls.orders import LONGEST_KEY, OrderError
-from web.calls.rate_limits import RateLimits, harden
+from web.calls.rate_limits import harden
 from web.calls.returning import STREAM_PATH
 from web.clients.signatures import SIGNATURE
 from web.clients.twilio import CALL_SID
@@ -173,7 +173,6 @@ class Misrouted:
 
     context: AppContext
     routes: Map
-    _allowance: RateLimits = attrs.field(factory=RateLimits, init=False)
 
     async def answer(self, exc: HTTPException) -> Response:
         """Answer a refusal of the framework's: of a request, or of an upgrade."""
@@ -192,7 +191,7 @@ class Misrouted:
     def _tell(self, asked: BaseRequestWebsocket, method: str, status: int, fix: str, *, is_ours: bool) -> None:
         """Log what was meant for us: whatever Twilio has signed is, too."""
         is_strange = not is_ours and SIGNATURE not in asked.headers
-        if not is_strange and not self._allowance.refuse(asked.scope.get("client")):
+        if not is_strange and not self.context.rate_limits.refuse(asked.scope.get("client")):
             path = asked.path[:LONGEST_PATH]
             _log.warning("request_misrouted", method=method, path=path, status=status, fix=fix)
 

@@ -25,7 +25,7 @@ from web.calls.admission import PAST, Admission, CallText, arrival_of, is_of_ear
 from web.calls.context import AppContext
 from web.calls.ending import LOST
 from web.calls.follow_up import NO_SHOW
-from web.calls.live_calls import KnownCall, wall_time
+from web.calls.live_calls import wall_time
 from web.calls.orders import kept_order
 from web.calls.outcomes import why, why_stream
 from web.calls.placing import PLACED_SECONDS
@@ -121,7 +121,8 @@ class TwilioRoutes:
         elif not await self.context.slots.let_in(arrival.key, seconds):
             await self.context.admissions.withdraw(token)
             return await self._turn_away(arrival, order, says)
-        self._show(arrival, status, order)
+        shown = self.context.live_calls.add(arrival.known(status))
+        self.context.live_calls.name(shown.id, call_sid)
         origin, sockets = self.context.signatures.origin, self.context.signatures.socket_origin
         socket_url = sockets + STREAM_PATH
         return xml(twiml.connect_stream(origin, socket_url, token, notice=notice, language=says.language))
@@ -291,8 +292,7 @@ class TwilioRoutes:
     async def _conclude(self, form: MultiDict[str, str], order: str) -> None:
         arrival, status = arrival_of(form, order), form["CallStatus"]
         if arrival.direction == "outbound" and order:
-            known = self.context.live_calls.find(arrival.call_sid)
-            call = known or KnownCall(order, "outbound", arrival.caller, arrival.line, status, arrival.call_sid)
+            call = self.context.live_calls.find(arrival.call_sid) or arrival.known(status)
             await self.context.outcomes.conclude(call, status, why(status, form))
 
     async def _conclude_no_show(self, form: MultiDict[str, str]) -> None:
@@ -300,12 +300,10 @@ class TwilioRoutes:
 
         Of the end of one that we have placed, Twilio tells by its order.
         """
-        call, arrival = self.context.live_calls.find(form["CallSid"]), arrival_of(form, "")
+        arrival = arrival_of(form, "")
         if arrival.direction == "outbound":
             return
-        if call is None:
-            about = arrival.direction, arrival.caller, arrival.line, "completed", arrival.call_sid
-            call = KnownCall(arrival.call_sid, *about)
+        call = self.context.live_calls.find(arrival.call_sid) or arrival.known("completed")
         await self.context.outcomes.conclude(call, "completed", NO_SHOW)
         if not (call.outcome or call.streamed):  # it was let in; a later look finds the worker that has carried it
             self.context.live_calls.add(call).refreshed("completed")
@@ -326,11 +324,6 @@ class TwilioRoutes:
             record = CallRecord(call_sid, "", *parties, wall_time(), 0.0, TURNED_AWAY, why=_TURNED_AWAY[why])
             await unharmed(partial(self.context.services.save, record), "outcome_not_kept", call_sid=call_sid)
         return xml(twiml.say_and_end(says.not_now if why == "draining" else says.busy, says.language))
-
-    def _show(self, admission: Admission, status: str, order: str) -> None:
-        call_sid, parties = admission.call_sid, (admission.direction, admission.caller, admission.line)
-        shown = self.context.live_calls.add(KnownCall(order or call_sid, *parties, status, call_sid))
-        self.context.live_calls.name(shown.id, call_sid)
 
 
 def is_taken(form: Mapping[str, str], may_be: bool) -> bool:
