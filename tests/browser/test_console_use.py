@@ -23,6 +23,7 @@ from tests.browser.test_console import (
     requests_of,
     sample_record,
     served,
+    shoot,
     violations,
     wait_live,
 )
@@ -323,6 +324,23 @@ async def test_long_names_leave_room_and_words_from_right_to_left_are_read_so(tm
                 assert ours.evaluate("(node) => getComputedStyle(node).unicodeBidi") == "isolate"
 
         await visit(drive)
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_text_is_as_large_as_the_reader_has_set_it(name: str, tmp_path: Path) -> None:
+    """In the browser's own settings, which many who see badly have changed: 32 px instead of 16."""
+    async with served(tmp_path, sample_record()) as console:
+        console.replay(sample_journal()[:20])
+
+        def drive() -> tuple[str, bool]:
+            with open_browser(["--blink-settings=defaultFontSize=32"]) as browser:
+                page = browser.new_page(viewport={"width": 640, "height": 900})
+                page.goto(console.origin + PAGES[name])
+                shoot(page, f"large-{name}")
+                size: str = page.evaluate("getComputedStyle(document.documentElement).fontSize")
+                return size, page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+        assert await visit(drive) == ("30px", True)
 
 
 async def test_a_count_stays_in_one_line_and_a_time_says_its_zone_on_a_phone(tmp_path: Path) -> None:
