@@ -91,13 +91,7 @@ class PhoneRoutes:
 
     async def page(self) -> ResponseReturnValue:
         lines = tuple(dict.fromkeys(self.voice.lines)) if self.voice is not None else None
-        return await render(
-            "phone.html",
-            key_names=PHONE_KEYS,
-            lines=lines,
-            longest=LONGEST_TYPED,
-            stream=PHONE_STREAM,
-        )
+        return await render("phone.html", key_names=PHONE_KEYS, lines=lines, longest=LONGEST_TYPED, stream=PHONE_STREAM)
 
     async def token(self) -> Response:
         """Give what a call starts with: its ids, and the token that lets it in once."""

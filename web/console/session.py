@@ -155,13 +155,6 @@ def _wants_page() -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _wanted_page() -> str:
-    """Return where a browser goes on after signing in: the page it asked for, or the one whose form it sent."""
-    if request.method == "GET":
-        return request.full_path.rstrip("?")
-    return "/" + "".join((request.referrer or "").split("/", 3)[3:])
-
-
 @attrs.frozen
 class SignInCheck:
     """Lets signed-in operators in; everyone else gets the form."""
@@ -211,9 +204,10 @@ class SignInCheck:
             if self.context.settings.api_token is None and not self.is_own(request.headers, request.host):
                 answer = problem(401, PHONE_TOLD["other_address"], word="other_address", fix=_OPEN_IT_THERE)
             return self.context.rate_limits.answer(answer)
+        page_of_form = "/" + "".join((request.referrer or "").split("/", 3)[3:])
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else page_of_form
         is_undone = request.method in _CHANGING and request.endpoint != "console.sign_out"
-        told = TEXT["signed_out"] if is_undone else ""
-        return self.context.rate_limits.answer(await self._form(401, _wanted_page(), told))
+        return self.context.rate_limits.answer(await self._form(401, wanted, TEXT["signed_out"] if is_undone else ""))
 
     async def _form(self, status: int, wanted: str, told: str = "") -> Response:
         needs_token = self.context.settings.api_token is not None
