@@ -38,8 +38,8 @@ BUSY_SECONDS = 10.0
 """Until an order that finds no line may be worth another try."""
 PLACED_SECONDS = RING_SECONDS
 """From placing a call to asking after it, where nothing was noted of its end."""
-OF_THE_ACCOUNT = frozenset({10001, 20003, 20005, 21205, 21210, 21212, 90010})
-"""Refusals that are no fault of the number: an account that is not active, credentials, our address, our own number."""
+OF_THE_ACCOUNT = frozenset({401, 403, 404, 10001, 20003, 20005, 20404, 21205, 21210, 21212, 90010})
+"""Refusals that are no fault of the number: of account, credentials, our address, our own number; or not Twilio's."""
 PASSING = frozenset({0, 429, 10004, 20429})
 """Refusals that pass: Twilio cannot be reached, too many calls at once, too many requests."""
 NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"
