@@ -20,6 +20,7 @@ from web.sockets.connections import (
     RESERVED,
     AcceptErrors,
     Connections,
+    Seldom,
     descriptors_allowed,
     room_beside,
 )
@@ -193,7 +194,7 @@ async def test_errors_of_accept_are_told_once_a_minute_with_their_count(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """trio tries again every 0.1 s, and logs each with its stack."""
-    monkeypatch.setattr(logging.getLogger("trio.serve_listeners"), "filters", [AcceptErrors(now=trio.current_time)])
+    monkeypatch.setattr(logging.getLogger("trio.serve_listeners"), "filters", [AcceptErrors(Seldom(trio.current_time))])
     with capture_logs() as logs, trio.move_on_after(200):
         await trio.serve_listeners(trio.aclose_forcefully, [FullListener(1000)])
 

@@ -895,6 +895,18 @@ async def test_an_upgrade_that_is_none_is_refused_in_words(
     assert [(line["event"], line["path"], told in line["why"]) for line in logs] == [("upgrade_refused", "/", True)]
 
 
+async def test_strangers_fill_no_log_with_upgrades_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with capture_logs() as logs:
+        async with serving(echo, monkeypatch, connections=Connections()) as port:
+            for _ in range(5):
+                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                    await stream.send_all(UPGRADE.removesuffix(KEY) + b"\r\n")
+                    with trio.fail_after(5):
+                        assert b"400" in b"".join([data async for data in stream])
+
+    assert [(line["event"], line["times"]) for line in logs] == [("upgrade_refused", 1)]
+
+
 async def test_a_request_that_a_proxy_has_made_look_like_an_upgrade_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

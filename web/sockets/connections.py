@@ -107,6 +107,23 @@ class Terminated(Protocol):
     async def wait(self) -> None: ...
 
 
+@attrs.define
+class Seldom:
+    """Counts what may come as often as strangers like, and has a line in the log once a minute."""
+
+    now: Callable[[], float] = time.monotonic
+    _count: int = attrs.field(default=0, init=False)
+    _told: float = attrs.field(default=-TELL_SECONDS, init=False)
+
+    def times(self) -> int:
+        """Count one more; return how many there were since the last line, or 0 if it is not time for another."""
+        self._count += 1
+        if self.now() - self._told < TELL_SECONDS:
+            return 0
+        count, self._count, self._told = self._count, 0, self.now()
+        return count
+
+
 @attrs.define(eq=False)
 class Connections:
     """The connections of one worker. It awaits nothing."""
@@ -119,8 +136,9 @@ class Connections:
     """In the order in which they came, with their addresses."""
     _terminated: Terminated | None = attrs.field(default=None, init=False)
     """Of the server whose connections leave with it."""
-    _displaced: int = attrs.field(default=0, init=False)
-    _told: float = attrs.field(default=-TELL_SECONDS, init=False)
+    _full: Seldom = attrs.field(default=attrs.Factory(lambda self: Seldom(self.now), takes_self=True), init=False)
+    refused: Seldom = attrs.field(default=attrs.Factory(lambda self: Seldom(self.now), takes_self=True), init=False)
+    """Upgrades that are none."""
 
     @classmethod
     def beside(cls, calls: int, descriptors: int | None) -> "Connections":
@@ -171,7 +189,8 @@ class Connections:
 
     def _displace(self, connections: list[Connection]) -> bool:
         """Close the first connection that waits, one without a credential before others; False if none waits."""
-        self._tell()
+        if times := self._full.times():
+            _log.warning("connections_full", most=self.most, times=times)
         unknown_first = sorted(connections, key=lambda connection: connection.vouched)
         leaves = next((connection for connection in unknown_first if connection.waits), None)
         if leaves is None:
@@ -180,30 +199,20 @@ class Connections:
         leaves.leave()
         return True
 
-    def _tell(self) -> None:
-        self._displaced += 1
-        if self.now() - self._told >= TELL_SECONDS:
-            _log.warning("connections_full", most=self.most, times=self._displaced)
-            self._displaced, self._told = 0, self.now()
-
 
 @attrs.define(eq=False)
 class AcceptErrors(logging.Filter):
     """Has one line a minute, with a count, for the errors of `accept`: trio logs ten a second, each with its stack."""
 
-    now: Callable[[], float] = time.monotonic
-    _count: int = attrs.field(default=0, init=False)
-    _told: float = attrs.field(default=-TELL_SECONDS, init=False)
+    seldom: Seldom = attrs.field(factory=Seldom)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell of an error in a line of ours, if it is time for one; never let trio's own line through."""
-        self._count += 1
-        if self.now() - self._told >= TELL_SECONDS:
+        if times := self.seldom.times():
             error = record.exc_info[1] if record.exc_info else None
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else record.getMessage()
             fix = "Raise the limit of open files (ulimit -n, LimitNOFILE), or lower MAX_CALLS."
-            _log.error("accept_failed", why=why, times=self._count, fix=fix)
-            self._count, self._told = 0, self.now()
+            _log.error("accept_failed", why=why, times=times, fix=fix)
         return False
 
 

@@ -354,8 +354,9 @@ class PullServer(TCPServer):
             raise WrongProtocol("HTTP/2 without TLS")
         protocol = cast("H11Protocol", self.protocol.protocol)
         if why := why_no_upgrade(request, protocol.connection.trailing_data[0]):
-            path = request.target.decode("latin1")[:LONGEST_PATH]
-            _log.warning("upgrade_refused", path=path, why=why, fix=UPGRADE_FIX)
+            if times := self._connections.refused.times():
+                path = request.target.decode("latin1")[:LONGEST_PATH]
+                _log.warning("upgrade_refused", path=path, why=why, times=times, fix=UPGRADE_FIX)
             body, send = json_text({"error": why, "fix": UPGRADE_FIX}), protocol._send_h11_event
             about = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
             await send(h11.Response(status_code=400, headers=[*{**about, **HEADERS}.items()]))
