@@ -53,11 +53,6 @@ class Roster:
         return self.agents[self.first]
 
     @property
-    def firsts(self) -> frozenset[str]:
-        """The agents that begin calls without an order that names one."""
-        return frozenset({self.first, *self.entries.values(), *self.extras.inbound.values()})
-
-    @property
     def beginners(self) -> frozenset[str]:
         """The names by which an order may choose the agent that begins."""
         return frozenset({*self.agents, *self.entries})
