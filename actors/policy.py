@@ -144,8 +144,7 @@ class Deadlines:
 
     # The end
     goodbye_onset: float = 1.0
-    """For a goodbye to begin, or to go on, when all that was sent has been played; and for the service to say, behind a
-    sound of the caller's, that it hears them."""
+    """For a goodbye to begin, or go on, behind what was played; for the service to say that it has heard a sound."""
     goodbye_audio: float = 8.0
     """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
     goodbye_grace: float = 2.0

@@ -351,13 +351,9 @@ class Actions(TurnState):
 
     def reopen(self) -> None:
         """The caller has spoken: it is answered, and the agent ends the conversation, or puts them through, anew."""
-        if self.session.transfer:
-            self.reopened.append(Phase.TRANSFERRING)
-            self._answer(self.session.transfer, self.wording.taken_back)
-            self.session.transfer = ""
-        else:
-            self.reopened.append(Phase.ENDING)
-            self._answer(self.end.id, self.wording.reopened)
+        transfer, self.session.transfer = self.session.transfer, ""
+        self.reopened.append(Phase.TRANSFERRING if transfer else Phase.ENDING)
+        self._answer(transfer or self.end.id, self.wording.taken_back if transfer else self.wording.reopened)
 
     def end_completed(self) -> None:
         unsaid = "" if self.has_spoken or self.has_parted else self.sentences.farewell
