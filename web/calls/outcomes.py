@@ -38,7 +38,6 @@ _CODES: Mapping[str, str] = {
     "32005": "the number cannot be reached",
 }
 _SIP: Mapping[str, str] = {
-    "403": "the carrier refused the call",
     "404": "the number does not exist",
     "408": "the carrier did not answer in time",
     "410": "the number is no longer in use",
@@ -47,7 +46,6 @@ _SIP: Mapping[str, str] = {
     "486": "the line was engaged",
     "487": "it rang until the time for it was over",
     "488": "the phone and Twilio have no audio format in common",
-    "503": "the carrier could not take the call",
     "600": "the line was engaged",
     "603": "the call was declined",
     "604": "the number does not exist",
@@ -84,12 +82,8 @@ _STREAM_CODES: Mapping[str, str] = {
     "31924": "Twilio read something that is not the WebSocket protocol, perhaps from a proxy",
     "31930": "Twilio dropped audio of the caller's: the way to our server is too slow",
     "31931": "Twilio dropped audio of ours: it had more than ten minutes to play",
-    "31940": "Twilio could not set the stream up",
-    "31941": "this kind of stream cannot have the track that was asked for",
-    "31942": "Twilio could not set the stream up",
     "31950": "Twilio could not decode a message of ours",
     "31951": "Twilio did not understand a message of ours",
-    "31952": "Twilio does not know this kind of stream",
     "31953": "no more audio came from the caller's carrier",
 }
 """https://www.twilio.com/docs/api/errors, from 31900 on."""
