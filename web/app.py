@@ -17,7 +17,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from actors.call import run_call
-from actors.supervision import keep_running
+from actors.supervision import in_background, keep_running
 from settings import Settings
 from store.fleet.shared import TELL
 from web.calls.campaign_runner import CampaignRunner
@@ -43,7 +43,7 @@ from web.routes.twilio import TwilioRoutes
 from web.routes.views import CallViews
 from web.routes.watch_elsewhere import WATCH, CallsElsewhere
 from web.sockets.asgi_events import MESSAGES
-from web.worker.retention import Removal
+from web.worker.retention import EVERY_SECONDS, FAILED, Removal
 from web.worker.watchdog import Watchdog
 
 MAX_BODY_BYTES = 64 * 1024
@@ -97,11 +97,8 @@ class BackgroundTasks:
         if scope["type"] != "lifespan":
             await self.application(scope, receive, send)
             return
-        async with trio.open_nursery() as nursery:
-            for run in self.runs:
-                nursery.start_soon(run)
+        async with in_background(*self.runs):
             await self.application(scope, receive, send)
-            nursery.cancel_scope.cancel(reason="the server has closed")
 
 
 def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[[], Awaitable[None]]]:
@@ -125,7 +122,7 @@ def _tasks_of(context: AppContext, dispatcher: Dispatcher) -> Sequence[Callable[
     if context.uploads is not None:
         tasks.append(partial(keep_running, context.uploads.run, "uploads_crashed"))
     if context.settings.retention_days.ends:
-        tasks.append(Removal.of(context).run)
+        tasks.append(partial(keep_running, Removal.of(context).look, FAILED, EVERY_SECONDS))
     if context.webhooks is not None:
         tasks.append(partial(keep_running, context.webhooks.run, "webhooks_crashed"))
     return tasks
@@ -173,7 +170,7 @@ def create_app(
     phone = PhoneRoutes(context, gate, voice)
     console = Console(context, views, calls, gate, phone, CampaignRoutes(context))
     app.register_blueprint(console.blueprint())
-    app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
+    app.register_error_handler(HTTPException, Misrouted(context).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
     app.before_request(credentials.refuse_unauthenticated)

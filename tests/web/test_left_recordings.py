@@ -15,7 +15,7 @@ from actors.record.recording import Recording, finish_left, is_left
 from protocol.audio import BYTES_PER_SECOND, SILENCE
 from tests.web.fakes import settings
 from web.services import open_services
-from web.worker.left_recordings import ABANDONED_SECONDS, AGAIN_SECONDS, QUIET_SECONDS, LeftRecordings, joining
+from web.worker.left_recordings import ABANDONED_SECONDS, AGAIN_SECONDS, LeftRecordings, joining
 
 SECOND = BYTES_PER_SECOND
 HEADER, STEREO = 44, 4
@@ -35,7 +35,7 @@ def left(recordings: Path, sid: str, writer: str | None, *, begins_at: float = 0
     return folder
 
 
-def aged(folder: Path, seconds: float = QUIET_SECONDS + 1) -> Path:
+def aged(folder: Path, seconds: float = ABANDONED_SECONDS + 1) -> Path:
     for track in folder.glob(".*.ulaw"):
         os.utime(track, (time.time() - seconds,) * 2)
     return folder
@@ -107,7 +107,7 @@ def test_among_many_calls_the_tracks_of_a_dead_process_are_found_within_seconds(
 def test_our_own_and_those_of_a_living_worker_are_left_alone(here: LeftRecordings) -> None:
     other = LeftRecordings(here.folder)
     other.hold()
-    folders = [aged(left(here.folder, "CA1", here.writer)), aged(left(here.folder, "CA2", other.writer))]
+    folders = [aged(left(here.folder, "CA1", here.writer), 20), aged(left(here.folder, "CA2", other.writer))]
 
     assert here.look() == 0
     assert all(is_left(folder) for folder in folders)
@@ -132,10 +132,14 @@ def test_one_whose_lock_is_gone_is_dead(here: LeftRecordings) -> None:
     assert (here.look(), names(folder)) == (1, {"call.wav"})
 
 
-def test_tracks_without_a_note_are_joined_once_nobody_writes_them(here: LeftRecordings) -> None:
+def test_tracks_without_a_note_are_joined_once_nobody_writes_them(
+    here: LeftRecordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = left(here.folder, "CA1", None)
     assert here.look() == 0
     aged(folder)
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + AGAIN_SECONDS)
 
     assert (here.look(), names(folder)) == (1, {"call.wav"})
 

@@ -14,6 +14,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.supervision import keep_running
 from keeping_settings import Retention
 from store.calls import MemoryRecords
 from store.databases import SqliteDatabase
@@ -23,7 +24,7 @@ from store.search import CallQuery, CallSummary
 from store.spill import SpillingRecords
 from tests.web.fakes import exchange, record, settings
 from web.calls.call_files import CallFiles
-from web.worker.retention import EVERY_SECONDS, Removal, without_words
+from web.worker.retention import EVERY_SECONDS, FAILED, Removal, without_words
 
 DAYS = (0.5, 3.0, 20.0)
 """The ages of three calls."""
@@ -132,7 +133,7 @@ async def test_a_database_that_is_away_is_asked_again_in_an_hour(autojump_clock:
             raise OSError("away")
 
     with trio.move_on_after(2.5 * EVERY_SECONDS), capture_logs() as logs:
-        await Removal(Retention(records=1), Away(), CallFiles(None)).run()
+        await keep_running(Removal(Retention(records=1), Away(), CallFiles(None)).look, FAILED, EVERY_SECONDS)
 
     assert [at - asked[0] for at in asked] == [0, EVERY_SECONDS, 2 * EVERY_SECONDS]
     assert [(line["event"], line["of"]) for line in logs] == [("retention_failed", "records")] * 3

@@ -2,8 +2,8 @@
 
 The worker with the page asks the worker with the call for one piece after the other (`Fleet.ask`). That one reads the
 call as for a page of its own (`stream_of`), and compresses what comes. Where no answer comes for `QUIET_SECONDS`, the
-answer to the browser ends, which comes back with its `Last-Event-ID`. A watcher that leaves is told of; one that has
-asked for nothing for `STALL_SECONDS` takes nothing, or its worker is dead, and is forgotten. The call waits for none.
+answer to the browser ends, which comes back with its `Last-Event-ID`. A watcher that has asked for nothing for
+`STALL_SECONDS` has left, takes nothing, or its worker is dead, and is forgotten. The call waits for none.
 
     page ─▶ worker of the page ──next piece?──▶ worker of the call
                               ◀──piece, or why there is none──
@@ -38,8 +38,6 @@ LARGE = 4096
 """… but behind a piece of so many bytes more is waiting."""
 OVER, NONE, MANY, NO_ANSWER = "over", "none", "many", "no answer"
 """Why a stream ends, or there is none."""
-LEFT = "left"
-"""A watcher has left: asks for nothing, and has the stream forgotten."""
 
 _log = structlog.stdlib.get_logger()
 
@@ -89,7 +87,6 @@ class _Sent:
 
     parts: AsyncGenerator[bytes, None]
     asked_at: float = attrs.field(factory=trio.current_time, init=False)
-    has_left: bool = attrs.field(default=False, init=False)
     _pack: "zlib._Compress" = attrs.field(factory=lambda: zlib.compressobj(1), init=False)
 
     async def next_piece(self) -> bytes:
@@ -106,8 +103,6 @@ class CallsElsewhere:
     watched: WatchedCalls
     _reading: WeakValueDictionary[str, RemoteStream] = attrs.field(factory=WeakValueDictionary, init=False)
     """A stream whose browser has gone before the answer began is forgotten by all."""
-    _left: list[RemoteStream] = attrs.field(factory=list, init=False)
-    """Streams that another worker may go on sending; it is told within a second."""
     _sent: dict[str, _Sent] = attrs.field(factory=dict, init=False)
 
     @property
@@ -125,16 +120,11 @@ class CallsElsewhere:
         return stream.why
 
     def leave(self, stream: RemoteStream) -> None:
-        if self._reading.pop(stream.name, None) is not None and stream.why == NO_ANSWER:
-            self._left.append(stream)
+        self._reading.pop(stream.name, None)
 
     async def answer(self, _: str, about: object) -> object:
         """Give a watcher elsewhere the next piece of a call here. Raises: `ValueError` for one of another version."""
         match about:
-            case {"id": str(name), "watch": "left"}:
-                if (sent := self._sent.get(name)) is not None:
-                    sent.has_left = True
-                return {"end": LEFT}
             case {"id": str(name), "watch": str(what), "call": str(call), "since": str(since), "is_first": is_first}:
                 why = self._begin(name, stream_of(self.watched.find(call), what, since)) if is_first else ""
                 piece = b"" if why else await self._next_piece(name)
@@ -165,18 +155,13 @@ class CallsElsewhere:
         return piece
 
     async def run(self) -> None:
-        """Tell of watchers that have left, and forget those of other workers, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                await trio.sleep(1)
-                while self._left:
-                    stream = self._left.pop()
-                    stream.asked = {**stream.asked, "watch": LEFT}
-                    nursery.start_soon(stream.next_piece, ANSWER_SECONDS)
-                for name, sent in [*self._sent.items()]:
-                    if sent.asked_at + (0 if sent.has_left else STALL_SECONDS) <= trio.current_time():
-                        del self._sent[name]
-                        await sent.parts.aclose()
+        """Forget watchers at other workers that ask for nothing any more, until cancelled."""
+        while True:
+            await trio.sleep(1)
+            for name, sent in [*self._sent.items()]:
+                if sent.asked_at + STALL_SECONDS <= trio.current_time():
+                    del self._sent[name]
+                    await sent.parts.aclose()
 
 
 async def read_tree(stream: Stream) -> bytes | None:

@@ -39,8 +39,6 @@ from actors.messages import CloseCall
 from actors.session.function_calls import HANDLER_TASK
 from web.calls.slots import Slots
 
-HANG_UP = getattr(signal, "SIGHUP", None)
-"""None on Windows."""
 LEAVE_SECONDS = 2.0
 """For the rest of the process to end by itself."""
 
@@ -81,7 +79,7 @@ def close_calls(services: CallServices) -> float:
 
 async def _hurry(signals: AsyncIterator[int], waiting: trio.CancelScope) -> None:
     async for number in signals:
-        if number != HANG_UP:
+        if number != signal.SIGHUP:
             waiting.cancel(reason="a second signal")
             return
 
@@ -115,7 +113,7 @@ class Closing:
         with receive_stops() as received:
             task_status.started()
             async for number in received:
-                if number in {signal.SIGTERM, HANG_UP}:
+                if number in {signal.SIGTERM, signal.SIGHUP}:
                     self.begin()
                 else:
                     self.told(number)
@@ -135,7 +133,7 @@ class Closing:
 
 def receive_stops() -> AbstractContextManager[AsyncIterator[int]]:
     """Receive the signals that stop a server; that its terminal is gone is none where it is ignored (nohup)."""
-    hang_ups = [] if HANG_UP is None or signal.getsignal(HANG_UP) is signal.SIG_IGN else [HANG_UP]
+    hang_ups = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hang_ups)
 
 

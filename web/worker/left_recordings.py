@@ -2,8 +2,8 @@
 
 `LeftRecordings` holds a lock in the recordings folder for as long as this process lives, and the tracks of its calls
 name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Our own that a
-full disk has kept from being joined are found some minutes later. Tracks without a note (of an older version) are
-joined when nobody has written to them for `QUIET_SECONDS`. No call waits for any of it, and a disk that fails costs a
+full disk has kept from being joined are found some minutes later, and so are tracks that name nobody, where the file
+system has no locks. No call waits for any of it, and a disk that fails costs a
 line in the log.
 """
 
@@ -25,9 +25,8 @@ from store.leisure import leisurely
 from store.private import ProcessLock, own_folder
 
 EVERY_SECONDS = 5.0
-QUIET_SECONDS = 15.0
 ABANDONED_SECONDS = 60.0
-"""After so long without a word nobody goes on with tracks of this process: the disk had no room for their end."""
+"""After so long without a word nobody goes on with tracks of this process (its disk was full), or of no known one."""
 AGAIN_SECONDS = 600.0
 """Between looks through all folders for such tracks."""
 _FOLDERS = 128
@@ -81,10 +80,8 @@ class LeftRecordings:
             others = {path for path in self.locks.glob("*.lock") if path not in {self._own.path, ours.path}}
             dead = {path.stem: lock for path in sorted(others) if (lock := ProcessLock(path)).hold(new=False)}
             found = 0
-            now = time.monotonic()
-            if dead or now >= self._looked + AGAIN_SECONDS:
-                found, young = self._look_through(frozenset(dead))
-                self._looked = -math.inf if young else now
+            if dead or time.monotonic() >= self._looked + AGAIN_SECONDS:
+                found, self._looked = self._look_through(frozenset(dead)), time.monotonic()
             for lock in dead.values():
                 lock.path.unlink(missing_ok=True)
                 lock.let_go()
@@ -92,16 +89,13 @@ class LeftRecordings:
             ours.let_go()
         return found
 
-    def _look_through(self, dead: frozenset[str]) -> tuple[int, int]:
-        """Return how many recordings were joined, and how many without a note may still be written to."""
-        found = young = 0
+    def _look_through(self, dead: frozenset[str]) -> int:
+        found = 0
         for folder in leisurely(self.folder.iterdir(), _FOLDERS):
             if folder.is_dir() and is_left(folder):
                 with alone_in(folder):
-                    is_written = self._is_written(folder, dead)
-                    young += is_written and not writer_of(folder)
-                    found += not is_written and is_left(folder) and _join(folder)
-        return found, young
+                    found += not self._is_written(folder, dead) and is_left(folder) and _join(folder)
+        return found
 
     def _is_written(self, folder: Path, dead: frozenset[str]) -> bool:
         writer = writer_of(folder)
@@ -110,7 +104,7 @@ class LeftRecordings:
         if writer and writer != self.writer:
             return ProcessLock(self.locks / f"{writer}.lock").is_anybodys()
         changed = max((track.stat().st_mtime for track in folder.glob(".*.ulaw")), default=0.0)
-        return changed > time.time() - (ABANDONED_SECONDS if writer else QUIET_SECONDS)
+        return changed > time.time() - ABANDONED_SECONDS
 
 
 def _join(folder: Path) -> bool:

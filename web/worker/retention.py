@@ -3,7 +3,7 @@
 Every worker looks each hour; what another one has removed is no matter. Audio and words on the disk go by the age of
 their files, audio in the object store by the age of its object, records by the start of their calls: with a record goes
 everything of its call, and news of it that have not arrived. The time is the database's: a worker whose clock is wrong
-removes nothing too early. What disk, store or database refuse is logged each hour, holds up nothing else, and the next
+removes nothing too early. What disk, store or database refuse is logged, holds up nothing else, and the next
 hour finds what is left.
 """
 
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import attrs
 import structlog
-import trio
 
 from actors.supervision import unharmed
 from keeping_settings import Retention
@@ -53,11 +52,6 @@ class Removal:
     @classmethod
     def of(cls, context: AppContext) -> "Removal":
         return cls(context.settings.retention_days, context.announced.kept_in, context.files, context.outbox)
-
-    async def run(self) -> None:
-        while True:
-            await unharmed(self.look, FAILED, of="all")
-            await trio.sleep(EVERY_SECONDS)
 
     async def look(self) -> None:
         """Remove what is too old. Raises: `OSError`, where the database does not tell the time."""
