@@ -64,8 +64,7 @@ class Switchboard:
                 if multiprocessing.parent_process() is not None:
                     tell_of_workers(sys.argv)  # hypercorn's, of which this is one
                 self._running = ready.app
-                stack.callback(self._stop)
-                drain = draining(ready.slots, settings.drain_timeout, ready.close_calls, ready.end_at_once)
+                drain = draining(ready.slots, settings.drain_timeout, ready.close_calls)
                 await stack.enter_async_context(drain)
                 freeze_gc()
                 await self._running(scope, receive, send)
@@ -82,9 +81,6 @@ class Switchboard:
         for line in unknown_names(environ):
             _log.warning("setting_unknown", says=line)
         return settings, await stack.enter_async_context(started(settings))
-
-    def _stop(self) -> None:
-        self._running = None
 
 
 app = Switchboard()

@@ -26,21 +26,13 @@ ALIKE, HALF_ALIKE = 0.85, 0.7
 _UNSEEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
-MOST_BYTES = 2**26
-
-
 def text_of_file(file: Path) -> str:
     """Return what a file says in UTF-8; the byte order mark of some editors is no part of it.
 
-    Raises: `ValueError` with what is wrong, in words that go on after the name of the file. One that never ends, such
-    as a device, is not read to its end.
+    Raises: `ValueError` with what is wrong, in words that go on after the name of the file.
     """
     try:
-        with file.open("rb") as opened:
-            found = opened.read(MOST_BYTES + 1)
-        if len(found) > MOST_BYTES:
-            raise ValueError("is longer than 64 MiB")
-        return found.decode("utf-8-sig")
+        return file.read_bytes().decode("utf-8-sig")
     except OSError as exc:
         raise ValueError(f"cannot be read: {exc.strerror}. Make it a text file that this user can read") from exc
     except UnicodeDecodeError as exc:

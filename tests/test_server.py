@@ -149,24 +149,6 @@ async def test_a_second_ctrl_c_hurries_a_worker(environ: Mapping[str, str], monk
     assert slots.draining
 
 
-async def test_a_second_ctrl_c_leaves_no_grace_to_what_goes_on(
-    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slots = Slots(9)
-    monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
-    with trio.fail_after(5), slots.take("call"):
-        async with under_hypercorn(trio.Event(), grace=60.0) as address:
-            peer = await trio.open_tcp_stream("127.0.0.1", int(address.rpartition(":")[2]))
-            await peer.send_all(HALF_A_REQUEST)
-            await trio.sleep(0.1)
-            signal.raise_signal(signal.SIGINT)
-            await slots.wait_draining()
-            signal.raise_signal(signal.SIGINT)
-        await peer.aclose()
-
-    assert slots.draining
-
-
 async def test_hypercorn_is_left_as_it_was(environ: Mapping[str, str]) -> None:
     before = hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
     async with under_hypercorn(told := trio.Event()):

@@ -71,7 +71,6 @@ class Started:
     app: QuartTrio
     slots: Slots
     close_calls: Callable[[], float]
-    end_at_once: Callable[[], None]
 
 
 @asynccontextmanager
@@ -92,7 +91,7 @@ async def started(
         install(connections)
         app = create_app(settings, opened, voice=voice)
         async with keeping_memory_free(opened.slots, find_trim()):
-            yield Started(app, opened.slots, partial(close_calls, opened.services), connections.end_at_once)
+            yield Started(app, opened.slots, partial(close_calls, opened.services))
 
 
 async def serve_calls(

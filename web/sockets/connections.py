@@ -25,7 +25,6 @@ from typing import Protocol
 import attrs
 import structlog
 import trio
-from hypercorn.config import Config
 from hypercorn.typing import WWWScope
 
 MOST = 1000
@@ -130,8 +129,6 @@ class Connections:
 
     most: int = MOST
     now: Callable[[], float] = time.monotonic
-    config: Config | None = None
-    """Of the server whose connections these are, once there was one."""
     _open: dict[Connection, str] = attrs.field(factory=dict, init=False)
     """In the order in which they came, with their addresses."""
     _terminated: Terminated | None = attrs.field(default=None, init=False)
@@ -164,11 +161,6 @@ class Connections:
     def release(self, connection: Connection) -> None:
         """Count a connection no more: it is closed, or a call's."""
         self._open.pop(connection, None)
-
-    def end_at_once(self) -> None:
-        """Have the server give those that are left no time when it closes."""
-        if self.config is not None:
-            self.config.graceful_timeout = 0.0
 
     def leave_with(self, terminated: Terminated) -> None:
         """Have idle connections closed when their server closes: one task for all of them."""

@@ -136,7 +136,6 @@ class PullServer(TCPServer):
         self._applications = 0
         self.vouched = False
         self._connections = connections or Connections()
-        self._connections.config = config
         self._whole, self._reader = trio.CancelScope(), trio.CancelScope()
         self._reads = False
         self._has_given_stream = False

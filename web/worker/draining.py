@@ -138,20 +138,17 @@ def receive_stops() -> AbstractContextManager[AsyncIterator[int]]:
 
 
 @asynccontextmanager
-async def draining(
-    slots: Slots, seconds: float, close_calls: Callable[[], float], end_at_once: Callable[[], None]
-) -> AsyncIterator[None]:
+async def draining(slots: Slots, seconds: float, close_calls: Callable[[], float]) -> AsyncIterator[None]:
     """Have hypercorn's trio worker stop only when it is drained, for as long as the `async with` lasts.
 
-    After a second Ctrl-C, `end_at_once` has it give what is left no time.
+    What is left then, as after a second Ctrl-C, has hypercorn's own graceful timeout.
     """
     closing = Closing()
     # the name that hypercorn's worker looks up, which it imported and does not export
     theirs = hypercorn.trio.run.raise_shutdown  # type: ignore[attr-defined]
 
     async def drain() -> None:
-        if await wait_drained(closing.signals, slots, seconds, close_calls):
-            end_at_once()
+        await wait_drained(closing.signals, slots, seconds, close_calls)
         closing.drained.set()
 
     async with trio.open_nursery() as nursery:
