@@ -68,6 +68,18 @@ def run_virtually(test: Any) -> None:  # noqa: ANN401 - a coroutine function of 
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Say of a file that cannot be imported which package of ours another one hides, as an `agents` of the project."""
+    report = yield
+    for name in ("actors", "agents", "protocol", "simulators", "store", "testkit", "web"):
+        found = find_spec(name) if f"No module named '{name}." in str(report.longrepr or "") else None
+        if found is not None and found.origin and Path(found.origin).parents[1] != Path(__file__).parent:
+            told = f"{found.origin} hides the package {name!r} of Switchboard: give yours another name"
+            report.sections.append(("switchboard", told))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -167,6 +167,8 @@ def not_loaded(name: str, error: BaseException) -> RosterProblem:
     if not places:  # the module itself was not found
         what += f": check the name, and that its package is installed, or in {Path.cwd()}"
         return RosterProblem(name, "import", f"cannot be imported: {what}")
+    if isinstance(error, KeyError) and places[-1].filename in {"<frozen os>", os.__file__}:
+        what += ", which os.environ does not have: what stands in .env is in environment() of the module `settings`"
     place = next((place for place in reversed(places) if _is_users(place.filename)), places[-1])
     return RosterProblem(in_project(place.filename), f"line {place.lineno}", f"cannot be imported: {what}")
 
@@ -206,15 +208,15 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     """Load one agent: a spec, a module, or a module's name. *Raises* `RosterError`."""
     if isinstance(source, AgentSpec):
         return source, f"agent {quoted(source.name)}" if roster is None else file_of(roster)
-    package = roster.__package__ if roster is not None else None
+    package, module = roster.__package__ if roster is not None else None, source
     if isinstance(source, str) and (source.startswith(".") or (package and "." not in source)):
-        if not package:
+        if roster is None or not package:
             wanted = "a file by itself has no package: list the agents themselves, or make a folder with __init__.py"
             where = "roster" if roster is None else file_of(roster)
             raise RosterError([RosterProblem(where, "ROSTER", f"{source!r}: {wanted}")])
-        _refuse_missing(source, package, roster)
-        source = f"{package}{source}" if source.startswith(".") else source
-    module = import_module(source) if isinstance(source, str) else source
+        module = _import_listed(source, roster, package)
+    elif isinstance(source, str):
+        module = import_module(source)
     if not isinstance(module, ModuleType):
         wanted = "write an AgentSpec, a module, or its name"
         raise RosterError([RosterProblem("roster", "agents", f"{module!r} is no agent: {wanted}")])
@@ -224,23 +226,16 @@ def load_agent(source: Source, roster: ModuleType | None = None) -> Named:
     return agent, file_of(module)
 
 
-def _refuse_missing(name: str, package: str, roster: ModuleType | None) -> None:
-    """Refuse the name of a module that is not there, and say which are in the roster's package."""
-    importlib.invalidate_caches()
+def _import_listed(name: str, roster: ModuleType, package: str) -> ModuleType:
+    """Import a module that a roster lists; where there is none, say which are in the roster's package."""
+    whole = f"{package}{name}" if name.startswith(".") else name
+    try:
+        return import_module(whole)
+    except RosterError as refused:
+        missing = refused.__cause__
+        if not (isinstance(missing, ModuleNotFoundError) and missing.name and whole.startswith(missing.name)):
+            raise
     beside = [f".{one.name}" for one in pkgutil.iter_modules(getattr(roster, "__path__", ()))]
-    if roster is None or _is_there(f"{package}{name}" if name.startswith(".") else name):
-        return
     near = difflib.get_close_matches(name, beside, 1)
     fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, beside)) or 'none'}"
     raise RosterError([RosterProblem(file_of(roster), "ROSTER", f"there is no {name!r} here; {fix}")])
-
-
-def _is_there(name: str) -> bool:
-    """Say whether there is a module of this name. The packages that it stands in are imported."""
-    with _Told(name):
-        try:
-            return importlib.util.find_spec(name) is not None
-        except ModuleNotFoundError as missing:
-            if missing.name is None or not name.startswith(missing.name):
-                raise  # a package that it stands in lacks another one
-    return False

@@ -97,7 +97,11 @@ MISTAKES = [
     ("x = 1\nx.no_such_thing", "shop/agents/desk.py: line 2: cannot be imported: AttributeError"),
     ("class Odd(Exception): ...\nraise Odd('x')", "shop/agents/desk.py: line 2: cannot be imported: Odd: x"),
     ("import sys\nsys.exit('bye')", "shop/agents/desk.py: line 2: cannot be imported: SystemExit: bye"),
-    ("import os\n\nos.environ['NO_SUCH_NAME']", "shop/agents/desk.py: line 3: cannot be imported: KeyError"),
+    (
+        "import os\n\nos.environ['NO_SUCH_NAME']",
+        "shop/agents/desk.py: line 3: cannot be imported: KeyError: 'NO_SUCH_NAME', which os.environ does not have: ",
+    ),
+    ("{}['NAME']", "shop/agents/desk.py: line 1: cannot be imported: KeyError: 'NAME'"),
     ("import json\n\njson.loads('{')", "shop/agents/desk.py: line 3: cannot be imported: JSONDecodeError"),
     (
         "from agents.functions import transfer_to_human\ntransfer_to_human('12')",
@@ -116,6 +120,7 @@ def test_a_mistake_of_the_user_is_told_with_file_and_line(named: str, source: st
         roster_from([named])
 
     assert str(refused.value).startswith(told)
+    assert ("os.environ" in str(refused.value)) == ("os.environ" in told)
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,21 @@ def test_without_the_option_nothing_is_written(tmp_path: Path) -> None:
 
     assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
     assert not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.parametrize("name", ["agents", "store"])
+def test_a_package_of_the_project_that_hides_one_of_ours_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+
+    done = run_pytest(tmp_path, "-q")
+
+    told = f"{tmp_path / name / '__init__.py'} hides the package '{name}' of Switchboard: give yours another name"
+    assert told in done.stdout
+
+
+def test_a_package_that_is_missing_elsewhere_is_told_as_pytest_does(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "-q", tests="import agents.no_such_module")
+
+    assert "No module named 'agents.no_such_module'" in done.stdout
+    assert "hides" not in done.stdout
