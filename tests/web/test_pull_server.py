@@ -41,7 +41,7 @@ from protocol.wire import PacedWebSocket
 from simulators.pacing import PacedClock
 from web.clients.deepgram import open_socket
 from web.sockets.asgi_events import HEADERS, accept
-from web.sockets.connections import Connections, vouch
+from web.sockets.connections import Connections, limit_stalled_writes, vouch
 from web.sockets.frame_stream import write_some
 from web.sockets.open_socket import OpenSocket
 from web.sockets.pull_server import PullServer
@@ -338,7 +338,7 @@ async def test_a_connection_says_that_it_closes_where_an_answer_came_before_the_
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux gives such a peer up")
 async def test_a_peer_that_reads_nothing_keeps_no_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     """It came before anybody could set a limit on the listening socket, as under hypercorn's own command."""
-    monkeypatch.setattr("web.sockets.pull_server.STALL_SECONDS", 0.5)
+    monkeypatch.setattr("web.sockets.pull_server.limit_stalled_writes", partial(limit_stalled_writes, seconds=0.5))
 
     async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
