@@ -293,7 +293,6 @@ class Actions(TurnState):
 
     def refuse(self) -> None:
         """Two decisions in one request: the first holds, and what was said with it."""
-        self.at.result = self.now
         self.emit(effects.AnswerFunction(self.asking, self.wording.refused))
 
     def _answer(self, call_id: str, text: str) -> None:

@@ -38,6 +38,7 @@ from tests.actors.turn.script import (
     POLICY,
     Step,
     caller_says,
+    clip,
     effects_of,
     filler_asked,
     lost,
@@ -320,6 +321,14 @@ def test_who_is_asked_whether_they_want_a_person_can_answer() -> None:
 
     assert seen(*script, until=9.1)[0] == (9, PutThrough("t"))
     assert PutThrough("t") not in effects_of(seen(*script, (7.5, CallerSaid("No.")), until=10))
+
+
+def test_a_note_that_is_taken_meanwhile_ends_no_silence_of_who_is_asked() -> None:
+    asked: list[Step] = [*reply(3, "Shall I put you through?", sent=0.3, played=2), (3.1, TransferWanted("t"))]
+
+    got = seen(*caller_says(1), *asked, (7, FunctionsAsked(("note",))), until=9.5)
+
+    assert got == [(9, PutThrough("t")), (9, clip())]
 
 
 def test_a_question_that_was_answered_is_waited_for_no_longer() -> None:
