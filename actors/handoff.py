@@ -201,8 +201,7 @@ class Handoff:
         prepared = await prepared_brief(self.state, wanted.to)
         took = round(trio.current_time() - began, 6)
         before = self.change.holder.on_call.brief
-        known = prepared.brief.with_customer(wanted.name, wanted.need)
-        brief = known.completed(conversation.turns(), conversation.facts, before)
+        brief = prepared.brief.completed(conversation.turns(), conversation.facts, before)
         self.change.on_call.take_brief(brief)
         self.state.journal.note(BriefReady(wanted.to, prepared.source, took, prepared.why, brief.filled()))
         self._briefed.set()

@@ -3,8 +3,8 @@
 `Summarizer` answers every `WriteBrief`, whatever Groq does: a failure is a value here, never an exception in the call,
 and the local extract takes the Brief's place. In eager mode it asks ahead, so that a handoff finds a Brief ready: after
 the caller's first turn to an agent that can hand over, and then when the caller has said enough that is new
-(`Numbers.brief_words`), never twice within `Deadlines.brief_gap` seconds. A handoff adds what was said since,
-word for word.
+(`Numbers.brief_words`), never twice within `Deadlines.brief_gap` seconds. A handoff adds what was said since, word
+for word, and what plain patterns find in it.
 """
 
 import math
@@ -174,7 +174,8 @@ class Summarizer:
             extract = local_extract(conversation.turns(), conversation.facts)
             return PreparedBrief(extract, "extract", self._failure or "nothing was summarised yet")
         recent = conversation.turns(written.seen)
-        return PreparedBrief(written.brief.with_facts(conversation.facts).with_recent(recent), "groq")
+        brief = written.brief.with_gaps_filled(local_extract(recent, {})).with_facts(conversation.facts)
+        return PreparedBrief(brief.with_recent(recent), "groq")
 
 
 async def prepared_brief(state: CallState, reader: str) -> PreparedBrief:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import attrs
 import orjson
 
+from agents.caller_words import said_by_caller
 from agents.quoting import CALLER, SpokenTurn, in_quotes, neutral
 from agents.unknown import heard_name, is_no_name, is_unknown
 from protocol.errors import RemoteProtocolError
@@ -95,10 +96,6 @@ class Brief:
         """Take from another Brief the entries that last and are empty here."""
         empty = (name for name in _LASTING if not getattr(self, name))
         return attrs.evolve(self, recent=self.recent, **{name: getattr(other, name) for name in empty})
-
-    def with_customer(self, name: str, need: str) -> "Brief":
-        """Take these words of the outgoing agent's where nothing else is known."""
-        return self.with_gaps_filled(Brief().with_facts({"name": name, "need": need}))
 
     def over(self, earlier: "Brief") -> "Brief":
         """Take from an earlier Brief all that is empty here."""
@@ -240,8 +237,15 @@ def parse_brief(text: str, added: Mapping[str, str] | None = None) -> Brief:
 
 
 def local_extract(turns: Sequence[SpokenTurn], facts: Mapping[str, str]) -> Brief:
-    """Make the Brief that needs nobody's help: recorded facts, and the last turns word for word."""
-    return Brief().with_facts(facts).with_recent(turns)
+    """Make the best Brief that needs nobody's help: recorded facts, plain patterns, the last turns word for word."""
+    known = Brief(recent=(), recorded=(), added=(), **said_by_caller(turns)).with_facts(facts)
+    return attrs.evolve(known, summary=known.summary or _summary_of(known)).with_recent(turns)
+
+
+def _summary_of(known: Brief) -> str:
+    where = f" in {known.location}" if known.location else ""
+    wants = f" wants to talk about {known.need}" if known.need else ""
+    return f"{known.name or 'The customer'}{where}{wants}." if known.name or where or wants else ""
 
 
 def transcript_lines(turns: Sequence[SpokenTurn]) -> list[str]:

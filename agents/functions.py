@@ -78,17 +78,12 @@ class Answer:
 
 @attrs.frozen
 class HandOff:
-    """Another agent should take the call; `back`: the one that handed it over, which goes on with its conversation.
-
-    `name` and `need` are the customer's, as the model has heard them: for the Brief, where nothing else says them.
-    """
+    """Another agent should take the call; `back`: the one that handed it over, which goes on with its conversation."""
 
     to: str
     reason: str
     notes: str = ""
     back: bool = False
-    name: str = attrs.field(default="", kw_only=True)
-    need: str = attrs.field(default="", kw_only=True)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -113,8 +108,6 @@ class TransferToHuman:
     reason: str
     notes: str = ""
     number: str = ""
-    name: str = attrs.field(default="", kw_only=True)
-    need: str = attrs.field(default="", kw_only=True)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -189,21 +182,12 @@ class FunctionSpec:
         return any(map(inspect.iscoroutinefunction, entries))
 
 
-_CustomersName: TypeAlias = Annotated[str, "The customer's name as they gave it; leave out if they did not"]
-_CustomersNeed: TypeAlias = Annotated[str, "What they want help with: at most five words that fit after 'talk about'"]
-
-
 @attrs.frozen
 class HandoffArguments:
     """Sent by the model with `handoff_to_next_agent`."""
 
     reason: Annotated[str, "Why the customer should speak to the next agent, in one short sentence"]
     notes: Annotated[str, "What the next agent should know and the customer said; leave out what was not said"] = ""
-    name: _CustomersName = ""
-    need: _CustomersNeed = ""
-
-    def to(self, agent: str, *, back: bool = False) -> "HandOff":
-        return HandOff(agent, self.reason, self.notes, back, name=self.name, need=self.need)
 
 
 EndReason: TypeAlias = Literal["customer_goodbye", "task_complete", "customer_request", "not_interested"]
@@ -226,8 +210,6 @@ class TransferArguments:
 
     reason: Annotated[str, "Why the customer wants or needs a person, in one short sentence"]
     notes: Annotated[str, "What the person should know and the customer said; leave out what was not said"] = ""
-    name: _CustomersName = ""
-    need: _CustomersNeed = ""
 
 
 @attrs.frozen
@@ -250,7 +232,7 @@ def handoff_to_next_agent(to: str, *, name: str = "handoff_to_next_agent", when:
     """Make the function that hands the call to agent `to`; a second target needs a `name` of its own."""
 
     async def hand_off(arguments: HandoffArguments, context: CallContext) -> Outcome:  # noqa: ARG001
-        return arguments.to(to)
+        return HandOff(to=to, reason=arguments.reason, notes=arguments.notes)
 
     situation = when or "the customer agreed to speak to the next person"
     return FunctionSpec(
@@ -271,7 +253,7 @@ def hand_back(*, name: str = "hand_back", when: str = "") -> FunctionSpec:
     async def give_back(arguments: HandoffArguments, context: CallContext) -> Outcome:
         if not context.before:
             return Answer({"error": "Nobody had the customer before you. Go on yourself."})
-        return arguments.to(context.before, back=True)
+        return HandOff(to=context.before, reason=arguments.reason, notes=arguments.notes, back=True)
 
     situation = when or "your part is done, or the customer wants what the colleague before you was there for"
     return FunctionSpec(
@@ -297,7 +279,7 @@ def transfer_to_human(number: str = "", *, name: str = "transfer_to_human", when
         raise ValueError(f"{number!r} is not a phone number in E.164: write + and 7 to 15 digits")
 
     async def transfer(arguments: TransferArguments, context: CallContext) -> Outcome:  # noqa: ARG001
-        return TransferToHuman(arguments.reason, arguments.notes, number, name=arguments.name, need=arguments.need)
+        return TransferToHuman(reason=arguments.reason, notes=arguments.notes, number=number)
 
     situation = when or "the customer asks for a person, or needs something that only a person can do"
     return FunctionSpec(

@@ -48,8 +48,7 @@ async def _put_through(state: CallState, transfers: Transfers, wish: Wish) -> No
     async def write_brief() -> None:
         nonlocal brief
         prepared = await prepared_brief(state, str(next(iter(wish.agent.hands_to), wish.agent.name)))
-        known = prepared.brief.with_customer(wanted.name, wanted.need)
-        brief = known.completed(conversation.turns(), conversation.facts)
+        brief = prepared.brief.completed(conversation.turns(), conversation.facts)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write_brief)

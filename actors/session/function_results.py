@@ -40,9 +40,8 @@ def checked(outcome: object) -> Outcome:
     match outcome:
         case Answer(content=content, facts=facts):
             return Answer(_content(content), _facts(facts))
-        case HandOff(to=to, back=back):
-            words = {field: _said(field, getattr(outcome, field)) for field in ("reason", "notes", "name", "need")}
-            return HandOff(_short("to", to), back=back is True, **words)
+        case HandOff(to=to, reason=reason, notes=notes, back=back):
+            return HandOff(_short("to", to), _said("reason", reason), _said("notes", notes), back is True)
         case EndCall():
             return _texts(EndCall, outcome)
         case TransferToHuman():

@@ -251,14 +251,33 @@ async def test_an_agent_that_nobody_expected_gets_an_extract_at_once(autojump_cl
         assert prepared.source == "extract"
 
 
-async def test_what_the_caller_has_said_since_the_brief_comes_word_for_word(autojump_clock: MockClock) -> None:
-    async with a_summarizer(written("Calls."), written("Calls twice.")) as scene:
+@pytest.mark.parametrize(
+    ("said", "entry", "found"),
+    [
+        ("My name is Ada.", "name", "Ada"),
+        ("I'm over in Denver.", "location", "Denver"),
+        ("I'm interested in a pension.", "need", "pension"),
+    ],
+)
+async def test_what_the_caller_has_said_since_the_brief_fills_its_gaps(
+    said: str, entry: str, found: str, autojump_clock: MockClock
+) -> None:
+    async with a_summarizer(written("Calls."), written("Calls.", **{entry: "something else"})) as scene:
         await ask_with_turns(scene, "Hello there.")
-        await scene.hear("My name is Ada.")
+        await scene.hear(said)
         prepared = await scene.ask()
 
         assert len(scene.model.asked) == 1
-        assert [turn.text for turn in prepared.brief.recent] == ["My name is Ada."]
+        assert getattr(prepared.brief, entry) == found
+        assert [turn.text for turn in prepared.brief.recent] == [said]
+
+
+async def test_what_the_model_has_understood_is_not_overruled_by_a_pattern(autojump_clock: MockClock) -> None:
+    async with a_summarizer(written("Calls.", name="Ada")) as scene:
+        await ask_with_turns(scene, "I am Ada.")
+        await scene.hear("My name is Bob.")
+
+        assert (await scene.ask()).brief.name == "Ada"
 
 
 async def test_the_journal_says_what_a_brief_has_cost(autojump_clock: MockClock) -> None:

@@ -88,12 +88,12 @@ async def test_what_is_left_out_of_a_call_is_not_kept_for_the_person_either(auto
         state.conversation.add_caller(turn)
         state.journal.note(TurnHeard("first", turn))
     state.mail.summarizer.close()
-    wanted = TransferToHuman("pays by 4539148803436467", "4539 1488 0343 6467", name="Ada", need="4539 1488")
+    wanted = TransferToHuman("pays by 4539148803436467", "4539 1488 0343 6467")
     await transfer(state, wanted)
 
     ((_, order),) = line.asked
     assert (order.reason, order.notes) == ("pays by [card]", "[card]")
-    assert (order.brief.name, order.brief.need) == ("Ada", "[digits]")
+    assert (order.brief.name, order.brief.timeline) == ("Ada", "by [digits]")
 
 
 @pytest.mark.parametrize(("crashed", "at"), [(True, 1.0), (False, 2.0)])
@@ -107,7 +107,7 @@ async def test_a_summarizer_that_does_not_answer_costs_its_deadline_and_no_more(
     await transfer(state)
 
     ((asked_at, order),) = line.asked
-    assert [turn.text for turn in order.brief.recent] == ["My name is Ada."]
+    assert order.brief.name == "Ada"
     assert asked_at == pytest.approx(at)
 
 

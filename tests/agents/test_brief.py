@@ -194,25 +194,16 @@ def test_the_schema_asks_for_every_entry_and_nothing_else() -> None:
 def test_the_local_extract_needs_no_language_model() -> None:
     brief = local_extract(CALL, {"handoff_reason": "wants to plan his retirement", "handoff_notes": "in good spirits"})
 
-    assert brief == Brief(recent=tuple(CALL[-6:]), reason="wants to plan his retirement", notes="in good spirits")
-
-
-@pytest.mark.parametrize(
-    ("written", "name", "need", "known"),
-    [
-        (Brief(), "John Smith", "retirement planning", ("John Smith", "retirement planning")),
-        (Brief(name="John", need="a loan"), "Jack", "a boat", ("John", "a loan")),
-        (Brief(), "Bob", "unclear", ("", "")),
-        (Brief(), "not provided", "", ("", "")),
-    ],
-    ids=["known", "understood already", "nobody said so", "not known"],
-)
-def test_the_model_that_hands_over_names_the_customer_where_nothing_else_does(
-    written: Brief, name: str, need: str, known: tuple[str, str]
-) -> None:
-    brief = written.with_customer(name, need).completed(CALL, {})
-
-    assert (brief.name, brief.need) == known
+    assert brief == Brief(
+        summary=("John Smith in Seattle wants to talk about retirement planning."),
+        name="John Smith",
+        location="Seattle",
+        need="retirement planning",
+        timeline="retire by sixty",
+        recent=tuple(CALL[-6:]),
+        reason="wants to plan his retirement",
+        notes="in good spirits",
+    )
 
 
 def test_what_functions_recorded_overrules_what_was_heard() -> None:
@@ -223,6 +214,12 @@ def test_what_functions_recorded_overrules_what_was_heard() -> None:
 
 def test_an_extract_of_nothing_is_empty() -> None:
     assert local_extract([], {}) == Brief()
+
+
+def test_an_extract_without_a_name_speaks_of_the_customer() -> None:
+    brief = local_extract([SpokenTurn("caller", "I'm in Seattle.")], {})
+
+    assert brief.summary == "The customer in Seattle."
 
 
 def test_recorded_facts_can_complete_a_brief_that_was_written() -> None:
