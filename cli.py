@@ -23,9 +23,8 @@ try:
     import typer
     from typer.core import TyperCommand
 
-    from cli_calls import call, calls, follow_call, show
+    from cli_calls import COMMANDS, follow_call
     from cli_campaigns import campaign, do_not_call
-    from cli_live import COMMANDS
     from cli_people import export, forget, kept, migrate, webhooks
     from cli_shared import client_at, environment_here, err, fail, out, print_lines, run_or_fail, settings_here
     from cli_testing import new, probe, replay
@@ -240,7 +239,7 @@ def talk(
 
 commands.add_typer(campaign, name="campaign")
 commands.add_typer(do_not_call, name="do-not-call")
-for command in (call, calls, show, *COMMANDS, new, replay, probe, kept, export, forget, webhooks, migrate):
+for command in (*COMMANDS, new, replay, probe, kept, export, forget, webhooks, migrate):
     commands.command()(command)
 
 

@@ -21,7 +21,6 @@ FILES = (
     "cli.py",
     "cli_calls.py",
     "cli_people.py",
-    "cli_live.py",
     "cli_campaigns.py",
     "cli_shared.py",
     "cli_testing.py",

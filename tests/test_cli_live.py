@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import cli
-import cli_live
+import cli_calls
 from actors.commands import KINDS
 from tests.web.fakes import CALL_SID, ENVIRON, LEAD
 from web.calls.operator_commands import read_action
@@ -59,7 +59,7 @@ GIVEN: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def test_there_is_a_command_for_everything_that_an_operator_can_do() -> None:
-    assert GIVEN.keys() == KINDS.keys() <= {command.__name__.replace("_", "-") for command in cli_live.COMMANDS}
+    assert GIVEN.keys() == KINDS.keys() <= {command.__name__.replace("_", "-") for command in cli_calls.COMMANDS}
 
 
 @pytest.mark.parametrize("name", GIVEN)
@@ -151,7 +151,7 @@ def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
 def test_colours_make_no_terminal_of_a_pipe(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a CI that asks for them, the calls would be shown for ever."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(cli_live, "Live", None)
+    monkeypatch.setattr(cli_calls, "Live", None)
     server.answer = LIVE
 
     assert run("live").exit_code == 0
