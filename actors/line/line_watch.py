@@ -5,9 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays, and marks that are
-missing mean nothing for the rest of the call. It touches neither the socket nor the call: the bridge tells it what it
-sees, and ends the stream.
+is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays, and for the rest of the
+call our clock says what was played where marks are missing. It touches neither the socket nor the call: the bridge
+tells it what it sees, and ends the stream.
 
 `Keypad` makes entries of single keys, and tells the turn each one. The bridge presses; `collect` is a child of the call
 and takes an entry for finished when no key has followed for a while. `#` finishes it at once.
@@ -83,9 +83,11 @@ class LineWatch:
         if mark != self._mark:
             self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
         has_answered, self._turns = self.talk.caller_turns > self._turns, self.talk.caller_turns
-        self._plays_untold = self._plays_untold or (has_answered and now >= self._mark_due + self.limit / _LOOKS)
-        if self._plays_untold:
+        is_late = now >= self._mark_due + self.limit / _LOOKS
+        self._plays_untold = self._plays_untold or (has_answered and is_late)
+        if self._plays_untold and is_late:
             self._mark_due = math.inf
+            self.ledger.give_up_marks()
 
 
 BREATH = 0.4
