@@ -343,6 +343,8 @@ class Turn(Actions):
                 self._forget_said()
             case events.TransferWanted() | events.EndWanted():
                 self.session.running.discard(event.id)
+            case events.HandoffWanted() if self.phase is not Phase.CONVERSING:  # it is refused
+                self.session.running.discard(event.id)
             case events.HandoffWanted() | events.FunctionCancelled():
                 self.session.running.discard(event.id)
                 self.want()

@@ -23,6 +23,7 @@ from actors.turn.events import (
     FunctionCancelled,
     FunctionDone,
     FunctionsAsked,
+    HandoffWanted,
     KeysEntered,
     PutThroughFailed,
     Signal,
@@ -241,7 +242,11 @@ def test_noises_behind_a_goodbye_of_which_the_service_says_nothing_hold_the_line
     assert seen(*GOODBYE, (5, Signal.PLAYED), *many, until=40) == [(10.2, ended)]
 
 
-@pytest.mark.parametrize("again", [[], [(4.4, EndWanted("e2", "done"))]], ids=["it waits", "it is refused"])
+@pytest.mark.parametrize(
+    "again",
+    [[], [(4.4, EndWanted("e2", "done"))], [(4.4, HandoffWanted("e2"))]],
+    ids=["it waits", "it is refused", "a handoff is refused"],
+)
 def test_a_goodbye_that_was_asked_for_ends_the_call_though_the_model_ends_it_once_more(again: list[Step]) -> None:
     """Its prompt says so: a goodbye, and then the function. The request comes before the end of the audio."""
     goodbye = [*reply(4, "Goodbye.", sent=0.5), (4.3, FunctionsAsked(("e2",)))]
