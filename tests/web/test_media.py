@@ -373,7 +373,8 @@ async def test_frames_before_the_start_are_one_line_in_the_log(
                 peer.starts(token).says("hello")
             await trio.sleep(10)
 
-    assert [line["event"] for line in lines].count("frames_refused") == 1
+    (line,) = [line for line in lines if line["event"] in {"frame_refused", "frames_refused"}]
+    assert (line["count"], line["stream_sid"]) == (frames, STREAM_SID)
     assert len(there.calls.plans) == starts
 
 
@@ -396,6 +397,17 @@ async def test_a_stranger_who_sends_frames_and_no_start_has_none_of_them_kept(au
         most = len(kept)
 
     assert most <= 1
+
+
+async def test_refused_frames_that_name_no_stream_are_those_of_the_stream_that_starts(
+    autojump_clock: MockClock,
+) -> None:
+    there = exchange()
+    with capture_logs() as lines:
+        await Peer().says("?").starts(await token_of(there)).says("hello").visit(there.app)
+
+    (line,) = [line for line in lines if line["event"] == "frames_refused"]
+    assert line["stream_sid"] == STREAM_SID
 
 
 # One call, two streams

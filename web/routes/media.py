@@ -13,6 +13,7 @@ parent: `await run_call(…)` and nothing else. Whatever `run_call` raises is th
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import attrs
@@ -29,6 +30,7 @@ from actors.record.resumption import Resumption
 from agents.brief import Brief
 from protocol.errors import RemoteProtocolError
 from protocol.twilio import MediaStreamDialogue, StreamStarted, StreamStopped
+from protocol.twilio.codec import decode_addressed
 from protocol.wire import PacedWebSocket
 from store.fleet.shared import LiveCall
 from store.records import TRANSFERRING, CallRecord
@@ -53,6 +55,7 @@ START_SECONDS = 5.0
 RETURN_SECONDS = 90.0
 """For a call that is put through to ring, to be declined, and to come back: so long its line is kept."""
 NORMAL, TRY_AGAIN_LATER = 1000, 1013
+LONGEST_SID = 34
 
 RunCall: TypeAlias = Callable[[PacedWebSocket, CallPlan, CallServices], Awaitable[CallRecord]]
 Application: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -244,17 +247,19 @@ async def _wait_start(socket: PacedWebSocket, pending: trio.CapacityLimiter) -> 
     """Read up to and with `start`. A peer that is late or gone is refused; a frame nobody can read is passed over."""
     if not pending.available_tokens:
         return NotAdmitted("too many streams have not started yet")
+    refused = _RefusedFrames()
     pending.acquire_nowait()
     try:
         with trio.move_on_after(START_SECONDS):
-            return await _read_start(socket)
+            return await _read_start(socket, refused)
         return NotAdmitted("did not start in time")
     finally:
         pending.release()
+        refused.log()
 
 
-async def _read_start(socket: PacedWebSocket) -> StreamStarted | NotAdmitted:
-    dialogue, is_told = MediaStreamDialogue(), False
+async def _read_start(socket: PacedWebSocket, refused: "_RefusedFrames") -> StreamStarted | NotAdmitted:
+    dialogue = MediaStreamDialogue()
     while True:
         try:
             frame = await socket.get_message()
@@ -263,11 +268,30 @@ async def _read_start(socket: PacedWebSocket) -> StreamStarted | NotAdmitted:
         try:
             event = dialogue.receive(frame)
         except RemoteProtocolError as exc:
-            if not is_told:
-                _log.warning("frames_refused", why=exc.reason)
-            is_told = True
+            refused.note(frame, exc.reason)
             continue
         if isinstance(event, StreamStarted):
+            refused.stream_sid = event.stream_sid
             return event if event.media_format.is_telephone else NotAdmitted(f"unknown audio: {event.media_format}")
         if isinstance(event, StreamStopped):
             return NotAdmitted("stopped before it started")
+
+
+@attrs.define
+class _RefusedFrames:
+    """The frames of one socket that could not be read before its `start`: counted, for one line in the log."""
+
+    count: int = 0
+    first: str = ""
+    stream_sid: str = ""
+
+    def note(self, frame: str | bytes, why: str) -> None:
+        self.count += 1
+        self.first = self.first or why
+        if not self.stream_sid:
+            with suppress(RemoteProtocolError):
+                self.stream_sid = decode_addressed(frame)[1][:LONGEST_SID]
+
+    def log(self) -> None:
+        if self.count:
+            _log.warning("frames_refused", count=self.count, stream_sid=self.stream_sid, why=self.first)
