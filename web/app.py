@@ -170,7 +170,7 @@ def create_app(
     phone = PhoneRoutes(context, gate, voice)
     console = Console(context, views, calls, gate, phone, CampaignRoutes(context))
     app.register_blueprint(console.blueprint())
-    app.register_error_handler(HTTPException, Misrouted(context).answer)
+    app.register_error_handler(HTTPException, Misrouted(context, app.url_map).answer)
     app.after_request(harden)
     count_requests(app, context.counts)
     app.before_request(credentials.refuse_unauthenticated)

@@ -1,4 +1,4 @@
-"""A request of Twilio's that has missed its route is told in the log with the fix, and so is a spoiled upgrade."""
+"""A request that nearly reached a route is told in the log with the fix, and counted under that route."""
 
 from typing import cast
 
@@ -10,9 +10,10 @@ from trio.testing import MockClock
 
 from tests.web.fakes import LEAD, ORIGIN, Exchange, Peer, exchange, voice_form
 from web.calls.rate_limits import ALLOWANCE
+from web.routes.problems import meant
 from web.sockets.asgi_events import HEADERS
 
-SET_IT = f"Set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
+SET_IT = f"set the number's webhook to {ORIGIN}/twilio/voice, HTTP POST."
 
 
 async def refusal(
@@ -28,24 +29,32 @@ async def refusal(
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "status"),
+    ("method", "target", "status", "route"),
     [
-        ("GET", "/twilio/voice", 405),
-        ("GET", "/twilio/voice?CallSid=CA1", 405),
-        ("PUT", "/twilio/voice", 405),
-        ("POST", "/twilio/voice/", 404),
-        ("POST", "/twilio//voice", 404),
-        ("POST", "/Twilio/Voice", 404),
-        ("POST", "/app/twilio/voice", 404),
+        ("GET", "/twilio/voice", 405, "/twilio/voice"),
+        ("GET", "/twilio/voice?CallSid=CA1", 405, "/twilio/voice"),
+        ("PUT", "/twilio/voice", 405, "/twilio/voice"),
+        ("POST", "/twilio/voice/", 404, "/twilio/voice"),
+        ("GET", "/twilio/voice/", 404, "/twilio/voice"),
+        ("POST", "/twilio//voice", 404, "/twilio/voice"),
+        ("POST", "/twilio/voice//", 404, "/twilio/voice"),
+        ("POST", "/Twilio/Voice", 404, "/twilio/voice"),
+        ("POST", "/app/twilio/voice", 404, "/twilio/voice"),
+        ("GET", "/twilio/status", 405, "/twilio/status"),
+        ("POST", "/twilio/status/", 404, "/twilio/status"),
     ],
 )
-async def test_a_webhook_that_misses_its_route_is_told_with_the_fix(
-    method: str, target: str, status: int, autojump_clock: MockClock
+async def test_a_webhook_that_misses_its_route_is_told_with_the_fix_and_counted(
+    method: str, target: str, status: int, route: str, autojump_clock: MockClock
 ) -> None:
-    answered, (told,) = await refusal(exchange(), method, target)
+    there = exchange()
+    answered, (told,) = await refusal(there, method, target)
+    metrics = (await there.operator("GET", "/metrics")).text
 
     assert answered == status
-    assert (told["method"], told["path"], told["fix"]) == (method, target.partition("?")[0], SET_IT)
+    assert (told["method"], told["path"]) == (method, target.partition("?")[0])
+    assert f"{ORIGIN}{route}, HTTP POST." in told["fix"]
+    assert f'switchboard_http_requests_total{{method="{method}",route="{route}",status="{status}"}} 1.0' in metrics
 
 
 @pytest.mark.parametrize("target", ["/", "/voice", "/twilio", "/incoming/call"])
@@ -68,11 +77,16 @@ async def test_an_upgrade_that_a_proxy_made_a_plain_request_of_is_told(target: s
     assert ["Upgrade" in line["fix"] for line in logs if line["event"] == "request_misrouted"] == [True]
 
 
-@pytest.mark.parametrize("target", ["/favicon.ico", "/twilio/voice", f"/calls-of/{LEAD}", "/.env"])
-async def test_what_is_not_twilios_is_not_told(target: str, autojump_clock: MockClock) -> None:
-    status, told = await refusal(exchange(), "GET", target, signed=False)
+async def test_an_operator_who_misses_a_route_is_told_it(autojump_clock: MockClock) -> None:
+    there = exchange()
+    _, (told,) = await refusal(there, "PUT", "/calls/CA1", signed=False)
 
-    assert (status in {404, 405}, told) == (True, [])
+    assert told["fix"] == "Send it to /calls/<name>, with a method that the route has."
+
+
+@pytest.mark.parametrize("target", ["/favicon.ico", "/wp-login.php", f"/calls-of/{LEAD}", "/.env"])
+async def test_what_is_like_no_route_is_not_told(target: str, autojump_clock: MockClock) -> None:
+    assert await refusal(exchange(), "GET", target, signed=False) == (404, [])
 
 
 @pytest.mark.parametrize(
@@ -124,3 +138,9 @@ async def test_no_address_is_redirected_from(autojump_clock: MockClock) -> None:
     answers = [await there.twilio(target, voice_form()) for target in ("/twilio//voice", "/twilio/voice/")]
 
     assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_made_up_methods_and_paths_are_no_labels() -> None:
+    routes = exchange().app.url_map
+
+    assert [meant(routes, path) for path in ("/", "", "/coffee", "/twilio", "/x" * 5000)] == 5 * [None]

@@ -2,8 +2,8 @@
 
 `/readyz` is false while draining, while every slot is taken, and until a PostgreSQL was first reached (some seconds at
 most); `/healthz` is true as long as the worker can answer. Both need no credential; `/metrics` and `/webhooks` need the
-API token (`web.routes.credentials`). `count_requests` counts and times every request under its route, never under its
-address.
+API token (`web.routes.credentials`). `count_requests` counts and times every request under its route, or the route that
+was meant, and never under its address.
 """
 
 import re
@@ -15,10 +15,10 @@ from quart_trio import QuartTrio
 
 from web.calls.context import AppContext
 from web.calls.counts import CONTENT_TYPE, Counts
-from web.routes.problems import json_answer, json_of_request, problem, unreachable
+from web.routes.problems import json_answer, json_of_request, meant, problem, unreachable
 
 UNKNOWN = "none"
-"""The route, and the method, of a request that has no route: anybody may make up any number of those."""
+"""The route, and the method, of a request that is like no route: anybody may make up any number of those."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 MOST_WEBHOOKS = 200
 _WITHOUT_BODY = attrs.filters.exclude("body")
@@ -75,7 +75,7 @@ def count_requests(app: QuartTrio, counts: Counts) -> None:
 
     @app.after_request
     async def _end(response: Response) -> Response:
-        rule = request.url_rule
+        rule = request.url_rule or meant(app.url_map, request.path)
         method = request.method if rule is not None and request.method in _METHODS else UNKNOWN
         route = rule.rule if rule is not None else UNKNOWN
         counts.answered(method, route, response.status_code, trio.current_time() - g.began)

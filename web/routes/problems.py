@@ -1,9 +1,9 @@
 """Answers to refused requests: JSON, with the problem and its fix.
 
 `problem` writes such an answer, and `answer_to` gives the framework's own refusals the same form. The log alone says
-what broke inside. `Misrouted` logs what comes from Twilio and has no route here (a number set to GET, a path with a
-slash behind it, a proxy's prefix), and upgrades that a proxy has spoiled, with the fix. Other requests are not logged:
-a public address gets many.
+what broke inside. `Misrouted` logs requests that nearly reached a route (a number set to GET, a path with a slash
+behind it, a proxy's prefix) with the method, the path and the fix. Requests that resemble none of our routes are not
+logged: a public address gets many.
 
 `malformed` and the `is_…` functions check ids and counts in signed requests: a signature does not say that they are
 well-formed, and what comes in is kept under these ids, in folders and in rows.
@@ -19,6 +19,7 @@ import structlog
 from quart import Response, abort, current_app, has_websocket_context, request, websocket
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
 
 from protocol.fields import json_or
 from store.calls import DatabaseRefused
@@ -42,6 +43,7 @@ _FIXES: Mapping[int, str] = {
 OTHER_VERSION = "the database is none that this switchboard can use"
 CHANGE_VERSION = "See the log. Update this switchboard, or name another database: DATABASE_URL."
 _SOCKET_FIX = "A proxy took the Upgrade header of a WebSocket away: have it pass Upgrade and Connection, over HTTP/1.1."
+_METHODS = ("POST", "GET", "DELETE", "PUT")
 _log = structlog.stdlib.get_logger()
 
 
@@ -145,30 +147,62 @@ def answer_to(exc: HTTPException, fix: str = "") -> Response:
     return response
 
 
+def meant(routes: Map, path: str) -> Rule | None:
+    """Return the route that a path is, or nearly is; None if it is like none."""
+    if len(path) > LONGEST_PATH:
+        return None
+    tidy = "/" + re.sub(r"/+", "/", path).strip("/").lower()
+    prefixed = "/twilio/" in tidy[1:]
+    candidates = (path, tidy, tidy[tidy.rindex("/twilio/") :] if prefixed else tidy)
+    if tidy == "/":  # the console's; everybody who looks for a way in sends something there
+        return None
+    adapter = routes.bind("switchboard")
+    for candidate in candidates:
+        for method in _METHODS:
+            try:
+                rule, _ = adapter.match(candidate, method, return_rule=True)
+            except HTTPException:
+                continue
+            return rule
+    return None
+
+
 @attrs.frozen
 class Misrouted:
-    """Answers what the framework refuses, and tells of Twilio's requests and of upgrades that have no route."""
+    """Answers what the framework refuses, and tells of requests that were meant for a route."""
 
     context: AppContext
+    routes: Map
 
     async def answer(self, exc: HTTPException) -> Response:
         """Answer a refusal of the framework's: of a request, or of an upgrade."""
-        signatures = self.context.signatures
         if has_websocket_context():
-            fix = f"The stream's address is {signatures.socket_origin}{STREAM_PATH}"
-            if SIGNATURE in websocket.headers or STREAM_PATH in f"/{websocket.path.strip('/').lower()}":
-                self._tell(websocket, "WEBSOCKET", f"{fix}; see what the proxy makes of it.")
+            is_near = STREAM_PATH in f"/{websocket.path.strip('/').lower()}"
+            fix = f"The stream's address is {self.context.signatures.socket_origin}{STREAM_PATH}"
+            told = f"{fix}; see what the proxy makes of it."
+            self._tell(websocket, "WEBSOCKET", HTTPStatus.NOT_FOUND, told, is_ours=is_near)
             return await harden(answer_to(exc, f"{fix}, for Twilio; that of the console's phone is /phone."))
-        if request.url_rule is None and "sec-websocket-key" in request.headers:
-            self._tell(request, request.method[:20], _SOCKET_FIX)
-        elif request.url_rule is None and SIGNATURE in request.headers:
-            fix = f"Set the number's webhook to {signatures.origin}/twilio/voice, HTTP POST."
-            self._tell(request, request.method[:20], fix)
+        if exc.code in {404, 405} and request.url_rule is None:
+            rule, is_socket = meant(self.routes, request.path), "sec-websocket-key" in request.headers
+            fix = _SOCKET_FIX if is_socket else self._fix(rule, SIGNATURE in request.headers)
+            self._tell(request, request.method[:20], exc.code, fix, is_ours=rule is not None or is_socket)
         return answer_to(exc)
 
-    def _tell(self, asked: BaseRequestWebsocket, method: str, fix: str) -> None:
-        if not self.context.rate_limits.refuse(asked.scope.get("client")):
-            _log.warning("request_misrouted", method=method, path=asked.path[:LONGEST_PATH], fix=fix)
+    def _tell(self, asked: BaseRequestWebsocket, method: str, status: int, fix: str, *, is_ours: bool) -> None:
+        """Log what was meant for us: whatever Twilio has signed is, too."""
+        is_strange = not is_ours and SIGNATURE not in asked.headers
+        if not is_strange and not self.context.rate_limits.refuse(asked.scope.get("client")):
+            path = asked.path[:LONGEST_PATH]
+            _log.warning("request_misrouted", method=method, path=path, status=status, fix=fix)
+
+    def _fix(self, rule: Rule | None, is_twilios: bool) -> str:
+        origin = self.context.signatures.origin
+        if rule is not None and not rule.rule.startswith("/twilio"):
+            return f"Send it to {rule.rule}, with a method that the route has."
+        route = rule.rule if rule is not None else "/twilio/voice"
+        webhook = "the number's webhook" if route == "/twilio/voice" else "this webhook"
+        whose = "" if is_twilios else "If it was Twilio's: "
+        return f"{whose}set {webhook} to {origin}{route}, HTTP POST."
 
 
 _CALL, _STREAM = re.compile(CALL_SID), re.compile(r"MZ[0-9a-fA-F]{32}")
