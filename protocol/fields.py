@@ -8,6 +8,7 @@ import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -97,6 +98,21 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 def quoted(value: object) -> str:
     """Return `shown(value)`, a text in the quotes of its `repr`."""
     return repr(shown(value)) if isinstance(value, str) else shown(value)
+
+
+def names_twice(text: bytes) -> Sequence[str]:
+    """Return the names that stand more than once in one object of a JSON text, in order: which of them counts?"""
+    twice: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        twice.update(dict.fromkeys(name for name in counts if counts[name] > 1))
+
+    try:
+        json.loads(text, object_pairs_hook=note)
+    except (ValueError, RecursionError):  # it is no JSON, or as deep as orjson alone reads
+        return ()
+    return tuple(twice)
 
 
 def load_object(frame: str | bytes) -> dict[str, JSON]:

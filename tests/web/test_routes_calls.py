@@ -96,6 +96,22 @@ async def test_every_mistake_in_an_order_is_named(order: object, fields: list[st
     assert there.line.placed == []
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"to": "+15557650000", "to": "+15557650001"}', "to"),
+        (b'{"to": "+15557650000", "context": {"name": "Ann", "name": "Bob"}}', "name"),
+        (b'{"to": "+15557650000", "metadata": {"a": [{"b": 1, "\\u0062": 2}]}}', "b"),
+    ],
+)
+async def test_of_two_values_of_one_field_none_is_taken(body: bytes, field: str, autojump_clock: MockClock) -> None:
+    there = exchange()
+    answer = await there.operator("POST", "/calls", body)
+
+    told = {"field": field, "problem": "is there more than once", "fix": "Write it once."}
+    assert (answer.status_code, answer.json()["problems"], there.line.placed) == (400, [told], [])
+
+
 async def test_a_misspelt_field_is_answered_with_the_one_that_was_meant(autojump_clock: MockClock) -> None:
     answer = await exchange().operator("POST", "/calls", {"to": LEAD, "context": {"nmae": "John"}})
 

@@ -18,7 +18,7 @@ import structlog
 
 from actors.policy import OnMachine
 from agents.brief import Brief
-from protocol.fields import hidden_in
+from protocol.fields import hidden_in, names_twice
 from protocol.phone_numbers import is_phone_number
 from settings import Settings
 from store.json_text import OtherVersion, known_fields
@@ -193,6 +193,8 @@ def object_of(body: bytes, fix: str) -> dict[str, Any]:
         raise OrderError((OrderProblem("body", f"is not JSON: {exc}", fix),)) from exc
     if not isinstance(given, dict):
         raise OrderError((OrderProblem("body", "is not an object", fix),))
+    if twice := names_twice(body):
+        raise OrderError([OrderProblem(name, "is there more than once", "Write it once.") for name in twice])
     return given
 
 

@@ -21,7 +21,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from protocol.fields import json_or
+from protocol.fields import json_or, names_twice
 from store.calls import DatabaseRefused
 from store.json_text import json_text
 from web.calls.context import AppContext
@@ -92,8 +92,9 @@ async def body_of_request() -> bytes:
 
 
 async def json_of_request() -> object:
-    """Return the body as JSON; None if it is none."""
-    return json_or(await body_of_request(), None)
+    """Return the body as JSON; None if it is none, or says something twice."""
+    body = await body_of_request()
+    return None if names_twice(body) else json_or(body, None)
 
 
 def key_of_request() -> str | None:
