@@ -7,8 +7,10 @@ The check of languages asks nobody, and refuses nothing. A voice of Deepgram's h
 Cartesia's have none, and nothing is said of them.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -47,6 +49,7 @@ from web.routes.problems import CHANGE_VERSION
 from web.twilio_checks import Finding, check_twilio, check_way_in
 
 CHECK_SECONDS = 10.0
+CLOCK_SECONDS = 5.0
 
 
 async def check_deepgram(connect: Connect, opening: deepgram.Settings) -> Finding:
@@ -209,6 +212,19 @@ async def check_groq(settings: Settings, http: httpx.AsyncClient) -> Finding:
     return Finding(well=True, says=f"has {', '.join(client.models)}")
 
 
+async def check_clock(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float] = time.time) -> Finding:
+    """Compare this machine's clock with Twilio's, in whole seconds."""
+    try:
+        answer = await http.get(settings.twilio_api_url)
+        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError) as exc:
+        return Finding(well=True, says=f"not compared: Twilio gave no date ({type(exc).__name__})")
+    off = abs(now() - theirs)
+    if off > CLOCK_SECONDS:
+        return Finding(well=False, says=f"{off:.0f} s off", fix="Synchronise this machine's clock (NTP).")
+    return Finding(well=True, says=f"agrees with Twilio's to {max(1.0, off):.0f} s")
+
+
 def check_token(settings: Settings) -> Finding:
     """See whether an operator from elsewhere could place calls."""
     says = "required of every operator" if settings.api_token else "not set: calls are placed from this machine only"
@@ -254,6 +270,7 @@ async def check_everything(settings: Settings) -> Mapping[str, Finding]:
             "Groq" if settings.summary_url is None else "Briefs": partial(check_groq, settings, http),
             "Twilio": partial(check_twilio, settings, api),
             "Public address": partial(check_way_in, settings, context),
+            "Clock": partial(check_clock, settings, http),
             "Languages": partial(check_languages, settings),
         }
         if settings.recordings_url is not None:

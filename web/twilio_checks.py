@@ -5,6 +5,7 @@ the public address, signed with our own auth token, and once each unsigned, whic
 """
 
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -175,7 +176,20 @@ async def _ask_webhooks(settings: Settings, context: ssl.SSLContext) -> Finding 
         return _unheard(f"{voice}: an unsigned POST got HTTP {unsigned.status_code} instead of our 403")
     if twilio.status_code != httpx.codes.NO_CONTENT:
         return _unheard(f"{stream}: a signed POST got HTTP {twilio.status_code} instead of our 204")
-    return None
+    return _expiring(twilio)
+
+
+def _expiring(answer: httpx.Response) -> Finding | None:
+    """Say of the certificate that an answer came with that it is to be renewed; None for one that is good for a week.
+
+    An authority's own programs renew it some weeks before.
+    """
+    network = answer.extensions.get("network_stream")
+    tls = None if network is None else network.get_extra_info("ssl_object")
+    if tls is None or (days := (ssl.cert_time_to_seconds(tls.getpeercert()["notAfter"]) - time.time()) / 86_400) > 7:
+        return None
+    fix = "Renew it: Twilio refuses one that has expired (31910)."
+    return Finding(well=False, says=f"its certificate expires in {int(days)} days", fix=fix)
 
 
 def _unheard(says: str) -> Finding:

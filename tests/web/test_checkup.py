@@ -38,6 +38,7 @@ from tests.store.samples import newer_tables
 from tests.web.fakes import ENVIRON, HERE, at_home, settings
 from tests.web.test_serving import listening
 from web.checkup import (
+    check_clock,
     check_deepgram,
     check_everything,
     check_fillers,
@@ -240,6 +241,25 @@ async def test_deepgram_is_shown_the_settings_of_the_first_agent(autojump_clock:
     assert [orjson.loads(text)["agent"]["listen"]["provider"]["model"] for text in agent.heard] == [
         "flux-general-multi"
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "well", "says"),
+    [
+        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:00:00 GMT"}), True, "agrees with Twilio's to 2 s"),
+        (httpx.Response(404, headers={"date": "Thu, 26 Nov 2026 00:01:00 GMT"}), False, "58 s off"),
+        (httpx.Response(404), True, "not compared: Twilio gave no date (KeyError)"),
+        (httpx.ConnectError("refused"), True, "not compared: Twilio gave no date (ConnectError)"),
+    ],
+)
+async def test_a_clock_that_is_off_is_found(
+    answer: httpx.Response | Exception, well: bool, says: str, autojump_clock: MockClock
+) -> None:
+    now = 1795651202.0  # 2026-11-26 00:00:02 UTC
+
+    finding = await check_clock(settings(), http(answer), lambda: now)
+
+    assert (finding.well, finding.says) == (well, says)
 
 
 @pytest.mark.parametrize(
@@ -477,6 +497,7 @@ async def test_everything_is_checked_side_by_side_and_nothing_raises() -> None:
 
     assert [(subject, finding.well) for subject, finding in findings.items()] == [
         ("API token", True),
+        ("Clock", True),
         ("Deepgram", False),
         ("Fillers", False),
         ("Groq", False),
@@ -505,6 +526,7 @@ async def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
         )
 
     assert [subject for subject, finding in findings.items() if not finding.well] == [
+        "Clock",
         "Deepgram",
         "Fillers",
         "Groq",
@@ -573,6 +595,7 @@ async def test_each_service_is_shown_its_own_credential_and_nobody_else_one(
         "/v1/speak": deepgram,
         "/openai/v1/models": {"Bearer groq-key"},
         f"{rest_url}{ENVIRON['TWILIO_ACCOUNT_SID']}/IncomingPhoneNumbers.json": {basic},
+        "/": {"nothing"},
         "socket /twilio": {"nothing", signed(f"ws{origin.removeprefix('http')}/twilio", {})},
         "/twilio/voice": {"nothing"},
         "/twilio/stream": {signed(f"{origin}/twilio/stream", {"StreamEvent": "check"})},
