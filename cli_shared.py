@@ -92,7 +92,7 @@ def environment_here() -> Mapping[str, str]:
 def settings_here() -> Settings:
     """Return the settings of this environment; end the command with their problems, if there are any."""
     try:
-        environ = environment()
+        environ = environment(tell=_warn)
         settings = Settings.from_environ(environ)
     except SettingsError as exc:
         fail(str(exc), 2)

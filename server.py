@@ -75,11 +75,14 @@ class Switchboard:
 
     @staticmethod
     async def _start(stack: AsyncExitStack) -> tuple[Settings, Started]:
-        environ = environment()
+        repeated = list[str]()
+        environ = environment(tell=repeated.append)
         settings = Settings.from_environ(environ)
         configure_logs(settings.secrets())
         for line in unknown_names(environ):
             _log.warning("setting_unknown", says=line)
+        for line in repeated:
+            _log.warning("setting_repeated", says=line)
         return settings, await stack.enter_async_context(started(settings))
 
 

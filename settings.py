@@ -8,7 +8,7 @@ in a `repr`. Blank means unset. Settings of models and voices are in `model_sett
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from io import StringIO
 from itertools import permutations
@@ -69,8 +69,10 @@ class TransferMode(Enum):
     COLD = "cold"
 
 
-def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
-    """Return the process environment over what a `.env` file says; neither is changed. The last value of a name counts.
+def environment(dotenv: Path = Path(".env"), tell: Callable[[str], object] = str) -> Mapping[str, str]:
+    """Return the process environment over what a `.env` file says; neither is changed.
+
+    `tell` takes a line for each name that the file sets to several values; the last value counts.
 
     Raises: `SettingsError` when the file cannot be read.
     """
@@ -80,9 +82,19 @@ def environment(dotenv: Path = Path(".env")) -> Mapping[str, str]:
         wanted = "Write NAME=VALUE, with quotes that are closed."
         raise SettingsError(tuple(f"{dotenv} cannot be read in line {_first_line(one)}. {wanted}" for one in odd))
     _refuse_unset(dotenv, statements)
+    for line in _repeated(dotenv, statements):
+        tell(line)
     pairs = [(statement.key, statement.value) for statement in statements if statement.key is not None]
     written = resolve_variables(pairs, override=False)
     return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
+
+
+def _repeated(dotenv: Path, statements: Sequence[Binding]) -> Iterator[str]:
+    named = {name: [one for one in statements if one.key == name] for name in dict.fromkeys(s.key for s in statements)}
+    for name, found in named.items():
+        if name is not None and len({one.value for one in found}) > 1:
+            lines = ", ".join(str(_first_line(one)) for one in found)
+            yield f"{name} is set in lines {lines} of {dotenv}, and only the last counts. Leave one."
 
 
 def _text_of(dotenv: Path) -> str:

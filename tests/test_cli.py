@@ -715,6 +715,30 @@ def test_a_line_of_a_dotenv_file_that_nobody_can_read_is_told(written: str, line
     assert f".env cannot be read in line {line}. Write NAME=VALUE, with quotes that are closed." in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        ("MAX_CALLS=5\nAGENTS=agents\nMAX_CALLS=50\n", "1, 3"),
+        ("\ufeffMAX_CALLS=5\n\n# more\nexport MAX_CALLS='50'\nMAX_CALLS=5\n", "1, 4, 5"),
+        ("MAX_CALLS=\nMAX_CALLS = 5  # a comment\n", "1, 2"),
+    ],
+)
+def test_a_name_that_a_dotenv_file_sets_to_several_values_is_told(written: str, lines: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(written + "LEAD_SERVER_PORT=x\n")
+
+    told = run("serve")
+
+    assert told.exit_code == 2
+    assert f"MAX_CALLS is set in lines {lines} of .env, and only the last counts. Leave one." in told.stderr
+
+
+@pytest.mark.parametrize("written", ["", "MAX_CALLS=5\nMAX_CALLS='5'\n", "MAX_CALLS=5\n# MAX_CALLS=50\n"])
+def test_a_name_that_a_dotenv_file_sets_to_one_value_is_not_told(written: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(written + "LEAD_SERVER_PORT=x\n")
+
+    assert "only the last counts" not in run("serve").stderr
+
+
 def test_a_dotenv_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("\ufeffSWITCHBOARD_PROBE=5\n".encode())
 

@@ -93,6 +93,22 @@ async def test_a_setting_that_is_misspelt_is_logged_at_the_start(
     assert told == "LISTEN_MODLE is no setting, and nothing reads it. Did you mean LISTEN_MODEL?"
 
 
+async def test_a_setting_that_the_file_sets_twice_is_logged_at_the_start(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("THINK_PATIENCE=10\nTHINK_PATIENCE=11\n")
+    host, app = Host(), Switchboard()
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, SCOPE, host.receive, host.send)
+            await host.started.wait()
+            host.leave.set()
+
+    (told,) = [log["says"] for log in logs if log["event"] == "setting_repeated"]
+    assert told == "THINK_PATIENCE is set in lines 1, 2 of .env, and only the last counts. Leave one."
+
+
 async def test_the_collector_spares_what_stays_for_as_long_as_it_serves(environ: Mapping[str, str]) -> None:
     spared = gc.get_freeze_count()
     async with under_hypercorn(trio.Event()):
