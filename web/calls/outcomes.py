@@ -82,8 +82,12 @@ _STREAM_CODES: Mapping[str, str] = {
     "31924": "Twilio read something that is not the WebSocket protocol, perhaps from a proxy",
     "31930": "Twilio dropped audio of the caller's: the way to our server is too slow",
     "31931": "Twilio dropped audio of ours: it had more than ten minutes to play",
+    "31940": "Twilio could not set the stream up",
+    "31941": "this kind of stream cannot have the track that was asked for",
+    "31942": "Twilio could not set the stream up",
     "31950": "Twilio could not decode a message of ours",
     "31951": "Twilio did not understand a message of ours",
+    "31952": "Twilio does not know this kind of stream",
     "31953": "no more audio came from the caller's carrier",
 }
 """https://www.twilio.com/docs/api/errors, from 31900 on."""
