@@ -33,7 +33,7 @@ try:
     from settings import Settings, environment
     from web.clients.operator import Operator, OperatorError
     from web.worker.logs import configure_logs
-except KeyboardInterrupt:  # on a busy machine they take seconds
+except KeyboardInterrupt:  # the imports take seconds on a busy machine
     sys.exit(_INTERRUPTED)
 
 commands = typer.Typer(

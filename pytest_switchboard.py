@@ -69,7 +69,7 @@ def run_virtually(test: Any) -> None:  # noqa: ANN401 - a coroutine function of 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Say of a file that cannot be imported which package of ours another one hides, as an `agents` of the project."""
+    """Where a test file cannot be imported, say whether a package of the project (`agents`, say) hides one of ours."""
     report = yield
     for name in ("actors", "agents", "protocol", "simulators", "store", "testkit", "web"):
         found = find_spec(name) if f"No module named '{name}." in str(report.longrepr or "") else None

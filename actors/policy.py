@@ -144,13 +144,13 @@ class Deadlines:
 
     # The end
     goodbye_onset: float = 1.0
-    """For a goodbye to begin, or go on, behind what was played; for the service to say that it has heard a sound."""
+    """For a goodbye to begin, or go on after what was played; and for the service to say that it has heard a sound."""
     goodbye_audio: float = 8.0
     """From the end of the conversation until the service has sent the whole goodbye; longer while it keeps coming."""
     goodbye_grace: float = 2.0
     """Beyond the audio that is left to play, for its mark to come back, or for a caller's voice to end."""
     late_voice: float = 0.3
-    """Behind last words that were played, for the voice of a caller to be noticed who began to speak before that."""
+    """After the last words were played: to notice the voice of a caller who began to speak before their end."""
     farewell_noise: float = 5.0
     """For a line to become quiet behind the agent's goodbye, where the service hears nobody."""
     closing: float = 5.0

@@ -172,7 +172,7 @@ def http_function(
 
 
 def settings_of(function: FunctionSpec) -> Sequence[str]:
-    """Name the settings without which a function of `http_function` asks nothing; none of any other function."""
+    """Return the names of the settings that a function of `http_function` needs; of another function, none."""
     request = function.handler
     texts = (request.url, *request.headers.values()) if isinstance(request, _HttpRequest) else ()
     return list(filter(_ENV.fullmatch, dict.fromkeys(blank for text in texts for blank in blanks_of(text))))

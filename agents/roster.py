@@ -117,7 +117,7 @@ def refuse_unfit(roster: Roster, defaults: AgentOptions, environ: Mapping[str, s
 
 
 def _missing(agent: AgentSpec, prefixes: tuple[str, ...], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the settings without which a function that asks an HTTP service could only fail on a call."""
+    """Yield each setting that an `http_function` lacks: on a call, it could only fail."""
     for field, name in ((f"functions.{each.name}", name) for each in agent.functions for name in settings_of(each)):
         if not name.startswith(prefixes):
             yield field, f"{{{name}}} begins with no ENV_PREFIX of the roster: add it there"

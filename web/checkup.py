@@ -133,7 +133,7 @@ def heard_by(model: str, languages: Sequence[str]) -> frozenset[str]:
 
 
 def unfit(voice: str, options: AgentOptions) -> Iterator[str]:
-    """Yield what of an agent's options does not go with its voice."""
+    """Yield which of an agent's options do not fit its voice, and why."""
     spoken, heard = language_of_voice(voice), heard_by(options.listen_model or "", options.listen_language or ())
     if heard and spoken and spoken not in heard:
         yield f"speaks {spoken} ({voice}) and hears {', '.join(sorted(heard))} ({options.listen_model})"

@@ -32,7 +32,7 @@ GRACE_SECONDS = 5.0
 
 
 class LimitedConfig(Config):
-    """A configuration of hypercorn: its listening sockets limit stalled writes, where its connections are its own."""
+    """hypercorn's configuration; its listening sockets limit stalled writes, also where there is no `PullServer`."""
 
     def create_sockets(self) -> Sockets:
         """Create the sockets to listen on.

@@ -203,7 +203,7 @@ class Conversation:
     def _recall_answers(self, name: str, arguments: str) -> Iterator[str]:
         """Return how this call was answered on an earlier stream, in the same turn; "" if it was broken off.
 
-        Of one whose numbers were left out of the record, only the name is known.
+        A call whose arguments had numbers, which the record leaves out, is known by its name alone.
         """
         told = json_or(arguments, arguments)
         alike = (one for one in self._recalled if one[0] == name and (one[1] == told or has_gaps(one[1])))

@@ -111,7 +111,7 @@ def end_of_closing(state: TurnState) -> float:
 
 
 def heard_since(state: TurnState) -> float:
-    """Return when the last words are heard, and a late voice; behind a question, when there was time to answer it."""
+    """Return when the last words, and a late voice, are heard; after a question, when it could be answered."""
     return state.at.quiet + (state.deadlines.silence_budget if state.has_asked else state.deadlines.late_voice)
 
 

@@ -201,7 +201,7 @@ class TurnState:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the agent's last words came after what was asked last; behind a decision, little is waited for."""
+        """Whether the agent's last words came after what was asked last; after a decision, only lasting work counts."""
         works = self.session.does_lasting_work if self.is_decided else self.session.running
         return self.reply.has_sound and not works and self.at.answered >= self.at.wanted
 

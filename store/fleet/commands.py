@@ -29,7 +29,7 @@ from store.fleet.shared import Answering, Answers, Question
 
 LOOK_SECONDS = 1.0
 _LATEST = 1000
-"""A row may come to be seen later than so many with a higher number: each is written by one short statement."""
+"""So many rows with higher numbers may be seen before a row is: each is written by one short statement."""
 _WORKERS = 1000
 _UNANSWERED = object()
 

@@ -313,7 +313,7 @@ class Database:
                 with trio.fail_after(CONNECT_SECONDS):
                     self._idle.append(await TrioConnection.open(self.conninfo, self.patience))
             except (trio.TooSlowError, psycopg.OperationalError, OSError):
-                return  # what there is has to do
+                return  # those that are open have to do
             finally:
                 self._give_back()
 

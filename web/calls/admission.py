@@ -110,7 +110,7 @@ class Admission:
     """When its webhook came."""
 
     def known(self, status: str) -> KnownCall:
-        """Return the call as a worker knows it that hears of it first."""
+        """Return the call, as the worker notes it that is the first to hear of it."""
         return KnownCall(self.key, self.direction, self.caller, self.line, status, self.call_sid)
 
 
@@ -137,7 +137,7 @@ def is_of_earlier(form: Mapping[str, str]) -> bool:
     """Tell whether a call that rings, by a signed webhook, came in longer ago than a call lasts.
 
     Its `CallToken` says when, where Twilio sends one: `{"callSid": "CA…", "from": …, "to": …, "iat": "1661176204"}`, as
-    in captures. It is not documented: whatever else it is tells nothing.
+    in captures. The format is not documented: a token of another one tells nothing.
     """
     found = _CLAIMS.search(form.get("CallToken", ""))
     try:

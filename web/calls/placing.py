@@ -23,7 +23,7 @@ from web.clients.twilio import LineError
 RING_SECONDS = 150.0
 """The longest that a call may be on its way: 60 s of ringing, and the network's own delays."""
 ORDER_SECONDS = 900.0
-"""Above one call a second Twilio queues: so long a call may be on its way that was asked for."""
+"""Above one call a second Twilio queues: a call that was asked for may be on its way for so long."""
 LATEST_SECONDS = 900.0
 """An order that nobody could place in so long fails: operators want their calls soon."""
 PLACE_SECONDS = 15.0
@@ -39,7 +39,7 @@ BUSY_SECONDS = 10.0
 PLACED_SECONDS = RING_SECONDS
 """From placing a call to asking after it, where nothing was noted of its end."""
 OF_THE_ACCOUNT = frozenset({401, 403, 404, 10001, 20003, 20005, 20404, 21205, 21210, 21212, 90010})
-"""Refusals that are no fault of the number: of account, credentials, our address, our own number; or not Twilio's."""
+"""Refusals that are not the number's fault: account, credentials, our address or number, or another server's answer."""
 PASSING = frozenset({0, 429, 10004, 20429})
 """Refusals that pass: Twilio cannot be reached, too many calls at once, too many requests."""
 NEVER_TOLD = "no agent ever heard of the call, and Twilio does not tell how it ended"

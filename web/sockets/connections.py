@@ -108,7 +108,7 @@ class Terminated(Protocol):
 
 @attrs.define
 class Seldom:
-    """Counts what may come as often as strangers like, and has a line in the log once a minute."""
+    """Counts events that strangers can cause as often as they like, for one line in the log a minute."""
 
     now: Callable[[], float] = time.monotonic
     _count: int = attrs.field(default=0, init=False)
@@ -135,7 +135,7 @@ class Connections:
     """Of the server whose connections leave with it."""
     _full: Seldom = attrs.field(default=attrs.Factory(lambda self: Seldom(self.now), takes_self=True), init=False)
     refused: Seldom = attrs.field(default=attrs.Factory(lambda self: Seldom(self.now), takes_self=True), init=False)
-    """Upgrades that are none."""
+    """Malformed WebSocket upgrades."""
 
     @classmethod
     def beside(cls, calls: int, descriptors: int | None) -> "Connections":

@@ -3,8 +3,7 @@
 `LeftRecordings` holds a lock in the recordings folder for as long as this process lives, and the tracks of its calls
 name it. Tracks whose process is dead are joined: at the start, and soon after another worker has died. Our own that a
 full disk has kept from being joined are found some minutes later, and so are tracks that name nobody, where the file
-system has no locks. No call waits for any of it, and a disk that fails costs a
-line in the log.
+system has no locks. No call waits for any of it, and a disk that fails costs a line in the log.
 """
 
 import math
@@ -26,7 +25,7 @@ from store.private import ProcessLock, own_folder
 
 EVERY_SECONDS = 5.0
 ABANDONED_SECONDS = 60.0
-"""After so long without a word nobody goes on with tracks of this process (its disk was full), or of no known one."""
+"""Tracks of this process (its disk was full), or of no known one, are joined when unchanged for so long."""
 AGAIN_SECONDS = 600.0
 """Between looks through all folders for such tracks."""
 _FOLDERS = 128
