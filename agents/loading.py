@@ -233,7 +233,7 @@ def _import_listed(name: str, roster: ModuleType, package: str) -> ModuleType:
         return import_module(whole)
     except RosterError as refused:
         missing = refused.__cause__
-        if not (isinstance(missing, ModuleNotFoundError) and missing.name and whole.startswith(missing.name)):
+        if not (isinstance(missing, ModuleNotFoundError) and f"{whole}.".startswith(f"{missing.name}.")):
             raise
     beside = [f".{one.name}" for one in pkgutil.iter_modules(getattr(roster, "__path__", ()))]
     near = difflib.get_close_matches(name, beside, 1)

@@ -94,6 +94,7 @@ def test_no_shipped_agent_is_loaded_for_a_roster_of_ones_own(project: Path) -> N
 MISTAKES = [
     ("AGENT = (", "shop/agents/desk.py: line 1: syntax error: '(' was never closed"),
     ("import nowhere_to_be_found", "shop/agents/desk.py: line 1: cannot be imported: ModuleNotFoundError"),
+    ("import sho", "shop/agents/desk.py: line 1: cannot be imported: ModuleNotFoundError: No module named 'sho'"),
     ("x = 1\nx.no_such_thing", "shop/agents/desk.py: line 2: cannot be imported: AttributeError"),
     ("class Odd(Exception): ...\nraise Odd('x')", "shop/agents/desk.py: line 2: cannot be imported: Odd: x"),
     ("import sys\nsys.exit('bye')", "shop/agents/desk.py: line 2: cannot be imported: SystemExit: bye"),
