@@ -78,7 +78,7 @@ class OtherWorkers:
         rows = await self.database.ask(statements.HEAR, {"worker": self.name(), "after": self._newest - _LATEST})
         fresh = [(call_sid, body) for row, call_sid, body in rows if row not in self._passed_on]
         self._passed_on.update(row for row, _, _ in rows)
-        self._newest = max(self._newest, *self._passed_on, 0)
+        self._newest = max(self._newest, *(row for row, _, _ in rows), 0)
         for call_sid, body in fresh:
             match json_or(body, None):
                 case {"kind": str(kind), "about": about, "from": str(worker), "token": str(token)}:

@@ -271,11 +271,14 @@ class PostgresFleet(Fleet):
 
         Raises: `DatabaseUnavailable`.
         """
+        began = trio.current_time()
         try:
             await self._beat()
         except DatabaseUnavailable:
             self._fall_back()
             raise
+        if self._compared >= began:
+            await self.database.fill()
 
     async def _beat(self) -> None:
         now = trio.current_time()
@@ -340,7 +343,6 @@ class PostgresFleet(Fleet):
         self.state = State.UP
         await self._compare()  # what was let in here since the last one
         await self._give_up()
-        await self.database.fill()
 
     def _fall_back(self) -> None:
         if self.state is not State.AWAY:

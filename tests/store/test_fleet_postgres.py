@@ -25,7 +25,7 @@ from store.erasing import Subject
 from store.fleet import driver, statements
 from store.fleet.commands import OtherWorkers
 from store.fleet.cut_calls import adopt_cut, close_dead
-from store.fleet.driver import Database, PostgresDatabase
+from store.fleet.driver import CONNECTIONS, Database, PostgresDatabase
 from store.fleet.migrations import MIGRATIONS, Migration, migrate
 from store.fleet.postgres import PostgresFleet
 from store.fleet.shared import BEAT_SECONDS, DEAD_SECONDS, TELL, Answers, Question, State, skew
@@ -682,6 +682,41 @@ async def test_a_message_that_cannot_be_taken_away_is_passed_on_once(workers: Wo
     assert sorted(heard) == ["1", "2"]
     assert await hear_all(rows, heard) == []
     assert execute(workers.url, "SELECT * FROM commands") == []
+
+
+async def test_another_server_is_heard_whose_rows_have_lower_numbers_than_those_left_at_the_first(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was heard last could not be taken away any more: then the first one was gone."""
+    monkeypatch.setattr("store.fleet.commands._LATEST", 50)
+    await workers.join(2, "other")
+    database = Losing(workers.url, statement=statements.HEARD, is_carried_out=False)
+    database.is_ready = True
+    workers.opened.append(database)
+    rows, heard = ears(database)
+    execute(workers.url, SAY, 100)
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(DatabaseUnavailable):
+            await rows.hear(nursery)
+    execute(workers.url, "TRUNCATE commands RESTART IDENTITY")
+    rows._newest = 0  # as when it listens to another one
+    assert await hear_all(rows, heard) == []
+    execute(workers.url, SAY, 2)
+
+    assert await hear_all(rows, heard) == ["1", "2"]
+
+
+async def test_connections_that_were_lost_are_opened_again_before_calls_need_them(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is far away is not reached in the time that a call has."""
+    monkeypatch.setattr("store.fleet.postgres.COMPARE_SECONDS", 0.0)
+    fleet = await workers.join(2)
+    fleet.database.close()
+
+    await fleet.beat()
+
+    assert (fleet.state, len(fleet.database._idle)) == (State.UP, CONNECTIONS)
 
 
 async def test_the_worker_of_a_call_is_not_asked_when_it_is_dead(workers: Workers) -> None:
