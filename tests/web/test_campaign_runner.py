@@ -100,7 +100,7 @@ async def test_a_number_that_twilio_could_not_be_asked_for_is_called_off_as_well
         assert await counted(there, spring) == [("over", "canceled", 1)]
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 10001, 20003, 20005, 20404, 90010])
+@pytest.mark.parametrize("code", [302, 401, 403, 404, 407, 10001, 20003, 20005, 20404, 90010])
 async def test_a_campaign_pauses_and_loses_no_number_when_the_account_may_call_nobody(
     code: int, autojump_clock: MockClock
 ) -> None:

@@ -13,6 +13,7 @@ import attrs
 import orjson
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from store.calls import MemoryRecords
@@ -202,9 +203,12 @@ async def test_a_call_that_rang_hours_ago_is_known_by_its_token(
     """Nothing else tells it: what is kept of its stream and of its end is gone."""
     there, rang = exchange(), str(int(time.time() - seconds))
 
-    answer = await there.twilio("/twilio/voice", voice_form(CallToken=call_token(CALL_SID, {"iat": rang})))
+    with capture_logs() as logs:
+        answer = await there.twilio("/twilio/voice", voice_form(CallToken=call_token(CALL_SID, {"iat": rang})))
 
     assert ("<Stream" in answer.text, there.slots.expected) == (is_connected, int(is_connected))
+    told = [line["call_sid"] for line in logs if line["event"] == "call_of_earlier"]
+    assert told == ([] if is_connected else [CALL_SID])  # a clock that is hours ahead keeps every caller out
 
 
 ODD_TOKENS: Mapping[str, str] = {

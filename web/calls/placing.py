@@ -38,7 +38,7 @@ BUSY_SECONDS = 10.0
 """Until an order that finds no line may be worth another try."""
 PLACED_SECONDS = RING_SECONDS
 """From placing a call to asking after it, where nothing was noted of its end."""
-OF_THE_ACCOUNT = frozenset({401, 403, 404, 10001, 20003, 20005, 20404, 21205, 21210, 21212, 90010})
+OF_THE_ACCOUNT = frozenset({*range(300, 400), *range(401, 408), 10001, 20003, 20005, 20404, 21205, 21210, 21212, 90010})
 """Refusals that are not the number's fault: account, credentials, our address or number, or another server's answer."""
 PASSING = frozenset({0, 429, 10004, 20429})
 """Refusals that pass: Twilio cannot be reached, too many calls at once, too many requests."""

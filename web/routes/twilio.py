@@ -101,7 +101,10 @@ class TwilioRoutes:
         form = await request.form
         order, call_sid, status = request.args.get("order", ""), form["CallSid"], form.get("CallStatus", "")
         is_over, is_streamed = await self._look_back(call_sid, status)
-        if is_over or (status == RINGING and is_of_earlier(form)):
+        is_earlier = status == RINGING and is_of_earlier(form)
+        if is_earlier and not self.context.rate_limits.refuse(request.scope.get("client")):  # it may come for ever
+            _log.warning("call_of_earlier", call_sid=call_sid, fix="If it has just come in, set this machine's clock.")
+        if is_over or is_earlier:
             return xml(twiml.nothing())
         if is_streamed:  # a fallback URL, a redirect, a repetition
             return xml(await Returns(self.context).take_back(form, again=True))
