@@ -235,6 +235,25 @@ async def test_without_a_network_no_call_is_placed_and_with_it_one_is() -> None:
     await on_page(use)
 
 
+async def test_a_network_that_breaks_while_the_page_fetches_its_audio_is_told() -> None:
+    async with on_the_bench(Bench(idle)) as server, network_to(server) as network:
+
+        def is_given_up(page: "Page") -> bool:
+            trio.from_thread.run(network.cut)
+            return page.is_enabled("#call")
+
+        def drive() -> None:
+            with open_browser() as browser:
+                page = browser.new_page()
+                page.goto(network.origin + PAGE)
+                trio.from_thread.run_sync(network.freeze)
+                page.click("#call")
+                wait_until(page, lambda: is_given_up(page))
+                told(page, "no_network")
+
+        await visit(drive)
+
+
 @pytest.mark.parametrize("at", ["the token", "the line"])
 async def test_a_call_that_a_frozen_network_keeps_from_beginning_is_given_up(at: str) -> None:
     """Else the page says "Calling …" for minutes, and has no button that ends it."""

@@ -84,7 +84,10 @@ class Phone {
 
   async connect(url, ticket, sinkId) {
     const { context } = this;
-    await Promise.all(["capture.js", "play.js"].map((name) => context.audioWorklet.addModule(new URL(name, HERE))));
+    const parts = ["capture.js", "play.js"].map((name) => context.audioWorklet.addModule(new URL(name, HERE)));
+    await Promise.all(parts).catch((error) => { // an AbortError: it was not fetched
+      throw error.name === "AbortError" ? new Refused("no_network") : error;
+    });
     const { accountSid, callSid, streamSid, token } = await ticket();
     this.call = { accountSid, callSid };
     await this.hearOn(sinkId);
