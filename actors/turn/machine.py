@@ -343,12 +343,11 @@ class Turn(Actions):
                 self._forget_said()
             case events.TransferWanted() | events.EndWanted():
                 self.session.running.discard(event.id)
-            case events.HandoffWanted() if self.phase is not Phase.CONVERSING:  # it is refused
-                self.session.running.discard(event.id)
             case events.HandoffWanted() | events.FunctionCancelled():
                 self.session.running.discard(event.id)
-                self.want()
-                self._forget_said()
+                if self.phase is Phase.CONVERSING:  # else it is refused, or what the call does instead is not held up
+                    self.want()
+                    self._forget_said()
             case Signal.HANDOFF_ENDED:
                 self.wait_anew()  # the session could say nothing meanwhile
             case _:
