@@ -345,7 +345,7 @@ class Turn(Actions):
                 self.session.running.discard(event.id)
             case events.HandoffWanted() | events.FunctionCancelled():
                 self.session.running.discard(event.id)
-                if self.phase is Phase.CONVERSING:  # else it is refused, or what the call does instead is not held up
+                if self.phase is Phase.CONVERSING:  # else the call does something else, which waits for no answer
                     self.want()
                     self._forget_said()
             case Signal.HANDOFF_ENDED:

@@ -741,7 +741,7 @@ async def test_a_message_is_heard_at_once_or_after_a_second(
         nursery.start_soon(rows.hear_on)
         if is_notified:
             await wait_listening(workers.url)
-            nursery.start_soon(one.ask, Question(TELL, {"kind": "1"}, call="CA1"), 0.0)
+            nursery.start_soon(one.ask, Question(TELL, {"kind": "1"}, call="CA1"), 5.0)  # then it is taken back
         else:
             execute(workers.url, SAY, 1)
         with trio.fail_after(10):
