@@ -250,9 +250,8 @@ async def test_a_call_is_placed_once_whatever_the_clock_is_set_to_meanwhile(
         await trio.sleep(600)
 
         assert len(there.line.placed) == 1
-        assert (await there.order()).call_sid == (
-            SID if jump > -600 else ""
-        )  # it is looked for when the clock has caught up
+        has_caught_up = jump > -600  # then Twilio is asked
+        assert (await there.order()).call_sid == (SID if has_caught_up else "")
 
 
 async def test_a_process_that_was_stopped_for_too_long_does_not_ask_any_more(autojump_clock: MockClock) -> None:

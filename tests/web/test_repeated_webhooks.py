@@ -200,7 +200,7 @@ def call_token(call_sid: str, claims: object = None) -> str:
 async def test_a_call_that_rang_hours_ago_is_known_by_its_token(
     seconds: float, is_connected: bool, autojump_clock: MockClock
 ) -> None:
-    """Nothing else tells it: what is kept of its stream and of its end is gone."""
+    """Only the `CallToken` tells it: the workers keep nothing of the call any more."""
     there, rang = exchange(), str(int(time.time() - seconds))
 
     with capture_logs() as logs:
