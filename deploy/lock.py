@@ -22,7 +22,7 @@ NOT_IN_METADATA: Mapping[str, str] = {"espeakng-loader": "GPL-3.0-or-later (espe
 _HEAD = """\
 # Licences
 
-Switchboard is under the [MIT licence](../LICENSE). A production installation (`pip install switchboard-voice`, the
+Switchboard is under the [MIT licence](../LICENSE). A production installation (`pip install .`, the
 image) brings these packages. `psycopg` is LGPL: it is used as a library, unchanged, and can be replaced.
 
 espeak-ng, the speech synthesiser of the demo and of the simulators, is GPL-3.0-or-later. It is in the extra `demo`
