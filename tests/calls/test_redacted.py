@@ -143,7 +143,7 @@ async def test_a_card_said_in_parts_is_nowhere_whenever_its_worker_dies(
     journal = Journal([book.read, scribe.read, followed.read], redaction=redaction)
     under_way = Reply("advisor", 1, 2.0, received=16_000, played=16_000, whole=True)
     under_way.add_text("You said 4539 1488")
-    waiting = SpillingRecords(MemoryRecords(), tmp_path / "waiting", SpillPolicy(save=0.05))
+    waiting = SpillingRecords(MemoryRecords(), tmp_path / "waiting", SpillPolicy(save=50.0))
     lived, lives = (Checkpoints(tmp_path / "running", waiting) for _ in range(2))
     with lived.keeping(CALL_SID, lambda: book.so_far(journal.now, {}, [under_way] * (journal.count > 1))):
         for fact in SPLIT[:died_after]:

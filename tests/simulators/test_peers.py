@@ -85,10 +85,16 @@ async def wait_refused(stream: trio.SocketStream) -> None:
         read += data
 
 
+async def end_and_read(stream: trio.SocketStream) -> None:
+    """Say that we send no more, unless the other end has gone already, and read until it is gone."""
+    with suppress(trio.BrokenResourceError):
+        await stream.send_eof()
+    await read_to_end(stream)
+
+
 async def out_of_turn(what: str, stream: trio.SocketStream) -> None:
     await stream.send_all(FROM_CLIENT[what])
-    await stream.send_eof()
-    await read_to_end(stream)
+    await end_and_read(stream)
 
 
 async def out_of_turn_at_the_end(what: str, stream: trio.SocketStream) -> None:
@@ -179,8 +185,7 @@ async def ends_of_calls(*servers: Misbehaviour, hangs_up: bool = False) -> list[
 async def serve_out_of_turn(what: str, stream: trio.SocketStream) -> None:
     await upgrade_as_server(stream)
     await stream.send_all(FROM_SERVER[what])
-    await stream.send_eof()
-    await read_to_end(stream)
+    await end_and_read(stream)
 
 
 async def serve_out_of_turn_at_the_end(what: str, stream: trio.SocketStream) -> None:

@@ -302,22 +302,29 @@ async def test_a_service_that_never_answers_is_given_up(monkeypatch: pytest.Monk
 
 
 @known_version
-async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_at_once() -> None:
+async def test_a_service_that_hangs_up_in_the_middle_of_the_upgrade_is_an_error_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.clients.deepgram.CONNECT_SECONDS", 1000.0)
+
     async def hang_up(stream: trio.SocketStream) -> None:
         await stream.receive_some()
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
-        began = trio.current_time()
         with pytest.raises(AgentUnavailable, match="hung up during the upgrade") as refused:
             await opened(listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()
 
-    assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
+    assert refused.value.retryable
 
 
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-async def test_a_service_that_breaks_off_the_handshake_of_tls_may_be_tried_again_at_once(says: bytes) -> None:
+async def test_a_service_that_breaks_off_the_handshake_of_tls_may_be_tried_again_at_once(
+    says: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.clients.deepgram.CONNECT_SECONDS", 1000.0)
+
     async def break_off(stream: trio.SocketStream) -> None:
         async with stream:
             await stream.receive_some()
@@ -325,37 +332,37 @@ async def test_a_service_that_breaks_off_the_handshake_of_tls_may_be_tried_again
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, break_off, 0)
-        began = trio.current_time()
         with pytest.raises(AgentUnavailable, match=r"^SSL\w*Error: ") as refused:
             await opened(listeners[0].socket.getsockname()[1], "wss")
         nursery.cancel_scope.cancel()
 
-    assert (refused.value.retryable, trio.current_time() - began < 2) == (True, True)
+    assert refused.value.retryable
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_a_connection_that_is_given_up_while_it_opens_is_closed(scheme: str) -> None:
-    read = list[bytes]()
+    read, opening = list[bytes](), trio.CancelScope()
 
     async def read_on(stream: trio.SocketStream) -> None:
-        read.extend([bytes(await stream.receive_some()), bytes(await stream.receive_some())])
+        read.append(bytes(await stream.receive_some()))
+        opening.cancel(reason="its upgrade has come here")
+        read.append(bytes(await stream.receive_some()))
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, read_on, 0)
-        with trio.move_on_after(0.05):
+        with opening:
             await opened(listeners[0].socket.getsockname()[1], scheme)
-        await trio.sleep(2)
+        await trio.sleep_forever()
 
     assert (len(read), read[-1]) == (2, b"")
 
 
 async def test_a_service_that_is_not_there_is_told_by_what_the_network_said() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-
-    with pytest.raises(AgentUnavailable, match=r"^ConnectionRefusedError: .*Connection refused") as refused:
-        await opened(port)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        with pytest.raises(AgentUnavailable, match=r"^ConnectionRefusedError: .*Connection refused") as refused:
+            await opened(deaf.getsockname()[1])
 
     assert refused.value.retryable
 

@@ -29,6 +29,7 @@ from actors.call_services import CallPlan
 from actors.errors import AgentUnavailable
 from actors.messages import CloseCall
 from protocol.wire import PacedWebSocket, WebSocket
+from simulators.pacing import PacedClock
 from store.calls import MemoryRecords
 from tests.web.fakes import (
     AUTH_TOKEN,
@@ -100,8 +101,7 @@ async def test_a_call_comes_and_goes_over_a_real_socket() -> None:
         await media.send_message("hello")
 
         assert await media.get_message() == "hello"
-        with trio.fail_after(5):
-            await there.slots.wait_empty()
+        await there.slots.wait_empty()
 
 
 async def test_an_unsigned_upgrade_gets_403() -> None:
@@ -165,12 +165,12 @@ async def test_a_peer_that_never_answers_the_goodbye_does_not_hold_the_server(mo
 
 @pytest.mark.parametrize(("installed", "pinged"), [("0.18.0", b""), ("0.19.0", b"\x89\x00")])
 async def test_another_version_of_hypercorn_pings_by_itself(
-    installed: str, pinged: bytes, monkeypatch: pytest.MonkeyPatch
+    installed: str, pinged: bytes, monkeypatch: pytest.MonkeyPatch, fast_clock: PacedClock
 ) -> None:
     monkeypatch.setattr("hypercorn.trio.run.TCPServer", TCPServer)
     monkeypatch.setattr("web.sockets.versions._installed", {**WRITTEN_FOR, "hypercorn": installed}.get)
-    monkeypatch.setattr("web.serving.SILENT_SECONDS", 0.05)
-    monkeypatch.setattr("web.routes.media.START_SECONDS", 0.2)
+    monkeypatch.setattr("web.serving.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("web.routes.media.START_SECONDS", 4.0)
     install()
     head = b"GET /twilio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-twilio-signature: "
@@ -291,7 +291,7 @@ async def test_calls_that_are_left_get_the_grace_unless_a_second_signal_hurries(
     monkeypatch.setattr("web.serving.hypercorn_serve", serve)
     monkeypatch.setattr("web.serving.close_calls", lambda _: 0.0 if signals == 1 else math.inf)
     monkeypatch.setattr("web.from_settings.Slots", lambda *_: slots)
-    with slots.take("call"), trio.fail_after(5):
+    with slots.take("call"):
         await serving.serve_until(Signals(signals * [0.01]), chosen, config)
 
     assert graces == [grace]
@@ -399,10 +399,9 @@ async def test_a_request_whose_client_has_left_is_answered_no_further(
         client = await trio.open_tcp_stream("127.0.0.1", int(address.rpartition(":")[2]))
         length = b"Content-Length: 4\r\n" if body else b""
         await client.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n" + body)
-        with trio.fail_after(5):
-            await began.wait()
-            await client.aclose()
-            await left.wait()
+        await began.wait()
+        await client.aclose()
+        await left.wait()
         closing.set()
 
 

@@ -145,7 +145,7 @@ async def test_faults_reach_a_real_socket(fault: str, code: int) -> None:
     async with served(faults=[f"deepgram: {fault}"]) as at, opened(at) as socket:
         await socket.send_message(encode_client(settings_for(greeting=None)))
         await read_until(socket, SettingsApplied)
-        with pytest.raises(ConnectionClosed) as closed, trio.fail_after(5):
+        with pytest.raises(ConnectionClosed) as closed:
             await socket.get_message()
 
         assert closed.value.reason is not None
