@@ -39,7 +39,7 @@ from actors.supervision import Crashed, Standby, describe, guard, root_cause
 from actors.supervisor import Supervisor
 from actors.ticks import Looker
 from actors.turn.effects import EndConversation
-from actors.twilio_bridge import CALL_OVER, TwilioBridge
+from actors.twilio_bridge import CALL_OVER, STOPPED, TwilioBridge
 from agents.roster import Roster
 from agents.sentences import Sentences
 from protocol.audio import FRAME_BYTES
@@ -259,6 +259,8 @@ class Call:
         gone = "line_dead" if left.how in DEATHS else "caller_hung_up"
         is_with_person = self.state.switch.underway is not None and left.how != CALL_OVER
         self._end_as(TRANSFERRING if is_with_person else gone)
+        if left.how == STOPPED and not is_with_person:
+            await self.state.turn.hear_out()
         call.cancel(reason=f"{self._outcome} ({left.how})")
 
     def _note_refused(self, why: str) -> None:
@@ -267,6 +269,8 @@ class Call:
 
     async def _conclude(self, outcome: EndConversation | None) -> None:
         match outcome:
+            case _ if self._outcome:
+                pass  # the caller has left
             case EndConversation(outcome=name, unsaid=""):
                 self._end_as(name)
                 await self._ask_line("hang_up", lambda: self.services.line.hang_up(self.plan.call_sid))

@@ -161,6 +161,8 @@ class Deadlines:
     """For Twilio's REST API to take a transfer to a person, and for the stream to end."""
     last_word: float = 3.0
     """For what an agent has said to be played, before Twilio says the apology."""
+    parting_words: float = 1.0
+    """For the transcript of what a caller has said who hangs up at once."""
     settle: float = 2.0
     """For the call record and the recording to be written; shielded."""
     longest_call: float = math.inf

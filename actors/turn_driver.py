@@ -24,7 +24,7 @@ from actors.turn import effects
 from actors.turn.effects import Aside, Effect, EndConversation, Listening, SayAsAgent, SpeechKind
 from actors.turn.events import CloseAsked, Event, FloorGiven, Signal, VoiceEnded
 from actors.turn.machine import Turn
-from actors.turn.state import Debt, Phase, VoiceState
+from actors.turn.state import CallerState, Debt, Phase, VoiceState
 from agents.spec import AgentSpec
 
 _REST = 0.01
@@ -281,6 +281,14 @@ class TurnDriver:
         awaits_mark = phase in _LAST_WORDS and not is_to_come and marks.oldest
         late = self.turn.policy.deadlines.goodbye_grace if awaits_mark else 0.0
         return self.ledger.quiet_at + late
+
+    async def hear_out(self) -> None:
+        """Wait for the last words of a caller who has left, if the service hears them: they belong into the record."""
+        if self.turn.caller is CallerState.HEARD:
+            self._perform(Listening.END_CALLERS_TURN)
+        with trio.move_on_after(self.turn.policy.deadlines.parting_words):
+            while self.turn.caller is CallerState.HEARD:
+                await self.wait_change()
 
     async def wait_change(self) -> None:
         """Wait until something has been told to `Turn`."""

@@ -27,6 +27,8 @@ from protocol.errors import RemoteProtocolError
 from protocol.twilio import FromTwilio, MediaStreamDialogue, StreamState
 from protocol.wire import PacedWebSocket, pump
 
+STOPPED = "stop"
+"""How the caller has left if Twilio says so on the socket."""
 CALL_OVER = "call over"
 """How the caller has left if Twilio's webhooks say so, and the socket does not."""
 _REFUSALS_IN_A_ROW = 250
@@ -130,7 +132,7 @@ class TwilioBridge:
         if heard:
             self._on_audio(heard, frames)
         if is_over or self._refused_in_a_row >= _REFUSALS_IN_A_ROW:
-            raise _Over("stop" if is_over else "nonsense")
+            raise _Over(STOPPED if is_over else "nonsense")
 
     def _on_audio(self, payloads: list[bytes], frames: list[str | bytes]) -> None:
         audio, voiced, now, state = b"".join(payloads), any(map(is_voiced, payloads)), self._now(), self.state

@@ -218,7 +218,7 @@ class Turn(Actions):
         self.reply.began = max(self.now, self.at.wanted)
 
     def _note_own_words(self, event: events.AgentSaid) -> None:
-        self.has_asked = event.asks
+        self.has_asked, self.asks_to_wait = event.asks, event.asks_to_wait and not event.takes_leave
         self.own_words += f" {event.text}"
         self.session.overtake_filler()
         is_heard = self.is_audible
@@ -343,6 +343,8 @@ class Turn(Actions):
                 self._forget_said()
             case events.TransferWanted() | events.EndWanted():
                 self.session.running.discard(event.id)
+                is_no_goodbye = self.asks_to_wait and isinstance(event, events.EndWanted)
+                self.has_spoken = self.has_spoken and not is_no_goodbye
             case events.HandoffWanted() | events.FunctionCancelled():
                 self.session.running.discard(event.id)
                 if self.phase is Phase.CONVERSING:  # else the call does something else, which waits for no answer
