@@ -150,7 +150,8 @@ class SqliteDatabase:
     """The write-ahead log beside it."""
     _abandoned: list[sqlite3.Connection] = attrs.field(factory=list, init=False)
     """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
-    _refused: str = attrs.field(default="", init=False)
+    _refused: set[str] = attrs.field(factory=set, init=False)
+    """Statements for which the file was of no use when they were asked last: a broken page is met by some only."""
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
@@ -183,24 +184,27 @@ class SqliteDatabase:
         with self._one:
             try:
                 self._leave_lost_file()
-                return _carry_out(self._connection or self._open(), sql, given)
+                rows = _carry_out(self._connection or self._open(), sql, given)
             except (sqlite3.IntegrityError, sqlite3.DataError) as exc:
                 raise Conflict(str(exc)) from exc
             except DatabaseRefused as exc:
-                raise self._refuse(exc) from exc
+                raise self._refuse(exc, sql) from exc
             except (sqlite3.Error, OSError) as exc:
                 if type(exc) is sqlite3.DatabaseError:  # it is no database, or a broken one: that does not pass
-                    raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}")) from exc
+                    raise self._refuse(DatabaseRefused(f"{exc}. {self.remedy}"), sql) from exc
                 if self.file != IN_MEMORY:  # what is in memory would be gone
                     self._close()
                 raise DatabaseUnavailable(f"{self.file}: {exc}") from exc
+            else:
+                self._refused.discard(sql)
+                return rows
 
-    def _refuse(self, why: DatabaseRefused) -> DatabaseRefused:
+    def _refuse(self, why: DatabaseRefused, sql: str) -> DatabaseRefused:
         """Return why this file is of no use; the log has it once."""
         self._close()
         if not self._refused:
             _log.error("database_refused", file=self.file, why=str(why))
-        self._refused = str(why)
+        self._refused.add(sql)
         return DatabaseRefused(f"{self.file}: {why}")
 
     def _leave_lost_file(self) -> None:
@@ -226,7 +230,7 @@ class SqliteDatabase:
         connection.create_function("to_timestamp", 1, float, deterministic=True)
         connection.create_function("decode", 2, lambda text, _: bytes.fromhex(text), deterministic=True)
         _make_tables(connection, self.steps)
-        self._opened, self._log_opened, self._refused = _identity(self.file), _identity(f"{self.file}-wal"), ""
+        self._opened, self._log_opened = _identity(self.file), _identity(f"{self.file}-wal")
         return connection
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
 `TokenStore` keeps them in a table, under a digest of their name, each with an expiry by the database's clock: in the
 PostgreSQL that workers share, in a file of SQLite of their own, or in this process's memory. Taking one is a
 `DELETE … RETURNING`, which only one taker wins. What the database does not take, a worker keeps in a store in its own
-memory: a call whose stream comes to the worker of its webhook is let in all the same. That holds as well where a
-database of several workers has taken it and is lost before the stream comes (`put`, `has_copy`).
+memory: a call whose stream comes to the worker of its webhook is let in all the same. That holds as well where the
+database has taken it and is lost, locked or full before the stream comes (`put`, `has_copy`).
 To look at a text, or to drop it, is for news of a call, which goes on without: what cannot be looked up is not there,
 and the log has that once. Where "not there" and "not known" are two answers (a stream's token), it is taken.
 """
@@ -84,7 +84,7 @@ class TokenStore:
     _copies: dict[str, tuple[bytes, float]] = attrs.field(factory=dict, init=False)
     """What the database has as well, and until when (trio's clock), for a taker while it is away."""
     _given: set[bytes] = attrs.field(factory=set, init=False)
-    """Keys of copies that were taken: the database is asked to remove theirs before it is asked anything else."""
+    """Keys of copies that were taken: the database is asked to remove theirs before anything is taken from it."""
     _failing: bool = attrs.field(default=False, init=False)
     _is_away: bool = attrs.field(default=False, init=False)
     """Whether the database did not answer when it was asked last."""
@@ -98,7 +98,7 @@ class TokenStore:
 
         False: nothing was put, since there is a text under one of `unless`.
 
-        `has_copy`: a name that is never put again; this worker gives it to a taker while a database of several is away.
+        `has_copy`: a name that is never put again; this worker gives it to a taker while the database is away.
         """
         expires = self._note_expiry(seconds)
         if self._own is not None and await self._own.peek_all(unless):
@@ -115,7 +115,7 @@ class TokenStore:
         self._failing = False
         if self._own is not None:
             await self._own.take(name)
-        if rows and has_copy and not isinstance(self.database, SqliteDatabase):
+        if rows and has_copy:
             self._copies[name] = content, expires
         return bool(rows)
 
@@ -243,7 +243,7 @@ class TokenStore:
 
     async def _ask(self, sql: str, **arguments: object) -> Rows:
         with trio.move_on_after(ANSWER_SECONDS):
-            if self._given:
+            if self._given and sql != _PEEK:  # a full disk can be read, and nobody looks at a token
                 given = [*self._given]
                 await self.database.ask(_ERASE, {"texts": _listed(given)})
                 self._given.difference_update(given)

@@ -49,6 +49,11 @@ _RIGHTS = (
     "Have the role that owns the tables run `switchboard migrate` (with its own DATABASE_URL),"
     " and GRANT SELECT, INSERT, UPDATE, DELETE on them to this one"
 )
+_PRIMARY = (
+    "It only lets itself be read, as a replica does: DATABASE_URL is to name the primary; of several hosts,"
+    " target_session_attrs=read-write finds it"
+)
+_FIXES = {errors.InsufficientPrivilege: _RIGHTS, errors.ReadOnlySqlTransaction: _PRIMARY}
 _NOT_NOW = (errors.QueryCanceled, psycopg.ProgrammingError, psycopg.InternalError, psycopg.NotSupportedError)
 """It is there, and this was too much, or is locked, broken, or refused by a trigger of the operator's."""
 
@@ -62,6 +67,7 @@ _PATIENCE = {
     "keepalives_idle": "5",
     "keepalives_interval": "2",
     "application_name": "switchboard",
+    "client_encoding": "UTF8",
 }
 """A way that has gone silently is noticed ten seconds later, and not, as the kernel would, after two hours."""
 
@@ -223,6 +229,8 @@ class Database:
     is_ready: bool = attrs.field(default=False, init=False)
     """Whether there are tables, as far as is known: until then, only `ask(even_away=True)` asks."""
     _refusal: DatabaseUnavailable | None = attrs.field(default=None, init=False)
+    refused_for: str = attrs.field(default="", init=False)
+    """Of which kind the last refusal was that the log has; empty once the database is of use again."""
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _used: int = attrs.field(default=0, init=False)
     """Connections that are in use, or being opened."""
@@ -242,8 +250,8 @@ class Database:
                 rows = await self._ask(sql, arguments)
         except _USELESS as exc:
             self.close()  # another connection may lead to another server
-            why = f"{told(exc)}. {_RIGHTS}" if isinstance(exc, errors.InsufficientPrivilege) else told(exc)
-            raise self.refuse(DatabaseUnavailable(why)) from exc
+            why = f"{told(exc)}. {_FIXES[type(exc)]}" if type(exc) in _FIXES else told(exc)
+            raise self.refuse(DatabaseUnavailable(why), type(exc).__name__) from exc
         except _NOT_NOW as exc:
             raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
@@ -335,10 +343,12 @@ class Database:
         refusal = self._refusal or DatabaseUnavailable("the database has no tables of ours yet")
         return type(refusal)(str(refusal))
 
-    def refuse(self, why: DatabaseUnavailable) -> DatabaseUnavailable:
-        """Return why this program does not work with the database; the log has it once."""
-        if str(why) != str(self._refusal):
+    def refuse(self, why: DatabaseUnavailable, kind: str = "") -> DatabaseUnavailable:
+        """Return why this program does not work with the database; the log has it once, whatever was asked."""
+        kind = kind or str(why)
+        if kind != self.refused_for:
             _log.warning("database_refused", why=str(why))
+        self.refused_for = kind
         self._refusal = type(why)(str(why))  # which no traceback hangs on
         return why
 

@@ -103,7 +103,9 @@ MIGRATIONS: Sequence[Migration] = (
 """Drafts made the first nine steps one by one."""
 
 _FOUND = "SELECT coalesce(max(number), 0), coalesce(max(oldest), 0) FROM fleet_schema"
-_MADE = "SELECT to_regclass('fleet_schema') IS NOT NULL"
+_MADE = "SELECT to_regclass('fleet_schema') IS NOT NULL, getdatabaseencoding()"
+_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
+"""That keep every character; the second does not look at what it keeps."""
 _STEP = """
 BEGIN;
 SET LOCAL statement_timeout = 0;
@@ -154,7 +156,10 @@ async def check_step(database: Database, program: int = PROGRAM) -> int:
 
 async def is_made(database: Database) -> bool:
     """Tell whether there are tables of ours. Raises: `DatabaseUnavailable`."""
-    ((is_there,),) = await database.ask(_MADE, even_away=True)
+    ((is_there, encoding),) = await database.ask(_MADE, even_away=True)
+    if encoding not in _ENCODINGS:
+        fix = "Name another in DATABASE_URL: CREATE DATABASE switchboard ENCODING 'UTF8' TEMPLATE template0."
+        raise database.refuse(DatabaseRefused(f"its encoding, {encoding}, lacks characters that people use. {fix}"))
     return bool(is_there)
 
 

@@ -18,7 +18,6 @@ others dead only after it has beaten for that long itself.
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 import attrs
 import psycopg
@@ -89,7 +88,7 @@ class PostgresFleet(Fleet):
     _noting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _base: int = attrs.field(default=attrs.Factory(lambda self: self.max_calls, takes_self=True), init=False)
     """How many calls this worker may hold by itself; all of them, while it has never reached the database."""
-    left_at: datetime | None = attrs.field(default=None, init=False)
+    left_at: float | None = attrs.field(default=None, init=False)
     """When this worker was last UP, by the database's clock, and by ours."""
     _left_at: float = attrs.field(default=0.0, init=False)
     _workers: int = attrs.field(default=1, init=False)
@@ -313,11 +312,11 @@ class PostgresFleet(Fleet):
         if not patient:
             await close_dead(self.database, self.worker)
 
-    def _has_jumped(self, beaten_at: datetime, now: float) -> bool:
+    def _has_jumped(self, beaten_at: float, now: float) -> bool:
         """Whether the database's clock was set: nobody is declared dead before all have beaten by it."""
         if self.left_at is None or self.state is not State.UP:
             return False
-        ahead = (beaten_at - self.left_at).total_seconds() - (now - self._left_at)
+        ahead = beaten_at - self.left_at - (now - self._left_at)
         if is_set := abs(ahead) > CLOCK_SECONDS:
             _log.warning("database_clock_jumped", seconds=round(ahead))
         return is_set
@@ -335,10 +334,11 @@ class PostgresFleet(Fleet):
         self._noted = running
         return rows
 
-    async def _become_up(self, now: datetime) -> None:
+    async def _become_up(self, now: float) -> None:
         if self.state is State.UP:
             return
         _log.info("fleet_joined", worker=self.worker, workers=self._workers, calls=len(self._calls), **skew(now))
+        self.database.refused_for = ""
         self._noted = {}  # a crash of the database has emptied them
         self.state = State.UP
         await self._compare()  # what was let in here since the last one

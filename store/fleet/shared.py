@@ -10,8 +10,8 @@ it does instead.
 import math
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeAlias
 
@@ -216,12 +216,12 @@ class State(Enum):
     UP = "up"
 
 
-def skew(database_now: datetime) -> Mapping[str, float]:
+def skew(database_now: float) -> Mapping[str, float]:
     """Say by how many seconds this machine's clock is ahead of the database's, where that is more than a few.
 
     Slots, orders and tokens go by the database's clock; times in records are the worker's that carried the call.
     """
-    ahead = (datetime.now(UTC) - database_now).total_seconds()
+    ahead = time.time() - database_now
     if abs(ahead) <= CLOCK_SECONDS:
         return {}
     _log.warning("clock_differs", seconds_ahead=round(ahead), fix="Set this machine's clock, or the database's: NTP.")

@@ -17,7 +17,7 @@ from store.fleet.driver import Database
 from store.fleet.shared import DEAD_SECONDS, LiveCall
 from store.json_text import known_fields
 
-_LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)s::timestamptz,
+_LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(to_timestamp(%(left)s::double precision),
     CASE WHEN EXISTS (SELECT FROM workers w
         WHERE w.worker <> %(worker)s AND w.beat > clock_timestamp() - interval '3 s')
     THEN pg_postmaster_start_time() ELSE '-infinity' END) - interval '3 s'"""
@@ -25,6 +25,8 @@ _LATE = """beat < clock_timestamp() - interval '3 s' AND beat > coalesce(%(left)
 
 It was, if it was when this one lost the database (`left`), or for a new one: when the database was stopped.
 """
+_NOW = "extract(epoch FROM clock_timestamp())::double precision"
+"""And not a `timestamptz`: how that is written is the operator's (`DateStyle`), and psycopg reads only some of it."""
 _FREE = f"""SELECT slot FROM slots
     WHERE key IS NULL AND slot <= (SELECT max_calls FROM account)
     AND NOT EXISTS (SELECT FROM live_calls WHERE slotless)
@@ -107,7 +109,7 @@ BEAT = f"""WITH beaten AS (UPDATE workers SET beat = clock_timestamp(),
 noted AS (INSERT INTO call_notes (call_sid, note) SELECT * FROM unnest(%(sids)s::text[], %(notes)s::text[])
     WHERE EXISTS (SELECT FROM beaten) ON CONFLICT (call_sid) DO UPDATE SET note = excluded.note)
 SELECT (SELECT allowance FROM beaten), (SELECT count(*) FROM workers),
-    (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND {_LATE}), clock_timestamp(),
+    (SELECT count(*) FROM workers WHERE worker <> %(worker)s AND {_LATE}), {_NOW},
     pg_postmaster_start_time() > clock_timestamp() - interval '14 s', (SELECT max_calls FROM account)"""  # noqa: S608 - constants
 
 REAP = f"""WITH dead AS MATERIALIZED (SELECT worker, beat FROM workers

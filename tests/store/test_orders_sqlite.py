@@ -4,6 +4,7 @@ import gc
 import sqlite3
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -114,6 +115,44 @@ async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what:
                 await queue.find("OR1")
 
     assert [line["event"] for line in lines] == ["database_refused"]
+
+
+async def test_a_page_that_some_statements_meet_is_told_once_and_again_when_it_was_mended(tmp_path: Path) -> None:
+    """Orders are looked for every other second, and what is not in the page is found as before."""
+    database = SqliteDatabase(str(tmp_path / "calls.db"))
+    queue = OrderQueue(database)
+    await put(queue, "OR1")
+    events = list[str]()
+    for _ in range(2):
+        restore = spoil_page(database, "orders_due")
+        with capture_logs() as lines:
+            for _ in range(3):
+                with pytest.raises(DatabaseRefused, match="malformed"):
+                    await queue.take("w1", 20)
+                assert await state_of(queue, "OR1") == "waiting"
+        events += [line["event"] for line in lines]
+        restore()
+        await queue.take("w1", 20)
+    database.close()
+
+    assert events == ["database_refused"] * 2
+
+
+def spoil_page(database: SqliteDatabase, index: str) -> Callable[[], None]:
+    """Break the page of an index; return what restores it."""
+    database.close()
+    file = Path(database.file)
+    with closing(sqlite3.connect(file)) as connection:
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [index])
+        ((size,),) = connection.execute("PRAGMA page_size")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: (page - 1) * size] + b"x" * size + whole[page * size :])
+
+    def restore() -> None:
+        database.close()
+        file.write_bytes(whole)
+
+    return restore
 
 
 def spoil(file: Path, begin: int) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
@@ -738,12 +739,43 @@ async def test_of_a_token_that_is_too_old_or_erased_a_worker_keeps_nothing(
     assert tokens._copies == {}
 
 
-async def test_nothing_is_kept_twice_where_it_is_no_token_or_the_database_is_a_file(shared: Shared) -> None:
-    one, other = TokenStore(SqliteDatabase()), TokenStore(shared)
-    await one.put("token", b"content", 60, has_copy=True)
-    await other.put("name", b"content", 60)
+async def test_nothing_is_kept_twice_where_it_is_no_token(shared: Shared) -> None:
+    tokens = TokenStore(shared)
+    await tokens.put("name", b"content", 60)
 
-    assert (one._copies, other._copies) == ({}, {})
+    assert tokens._copies == {}
+
+
+@attrs.define(eq=False)
+class Filling(SqliteDatabase):
+    """A file that can be read when the disk is full, and not written to."""
+
+    is_full: bool = False
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        if self.is_full and not sql.startswith("SELECT"):
+            raise DatabaseUnavailable("the disk is full")
+        return await super().ask(sql, arguments)
+
+
+@pytest.mark.parametrize("way", ["exchange", "take"])
+async def test_a_disk_that_fills_between_webhook_and_stream_refuses_no_stream(tmp_path: Path, way: str) -> None:
+    """The token is got once, and what can be read is read as before."""
+    database = Filling(str(tmp_path / ".tokens.db"))
+    tokens, other = TokenStore(database), TokenStore(SqliteTokens(database.file))
+    await tokens.put("token", b"content", 60, has_copy=True)
+    await tokens.put("earlier", b"text", 60)
+    database.is_full = True
+    first, read = await take_of(tokens, way), await tokens.peek("earlier")
+    with pytest.raises(OSError, match="full"):
+        await take_of(tokens, way)
+    database.is_full = False
+
+    assert (first, read) == (b"content", b"text")
+    assert await tokens.take("another") is None
+    assert await other.take("token") is None
+    database.close()
+    cast("SqliteDatabase", other.database).close()
 
 
 async def test_a_caller_waits_for_a_database_that_hangs_no_longer_than_for_one_answer(
