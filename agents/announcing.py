@@ -25,22 +25,22 @@ _NO_ANNOUNCEMENT: Final = word_set(
 
 
 _WAIT: Final = re.compile(
-    r"\b(?:(?:just a|one|give me a|wait a) (?:moment|second|sec|minute)|hold on|hang on|hold the line|bear with me"
-    r"|please wait|let me (?:check|look|see|find|get|pull)|(?:ill|i will) (?:look|check|find out)"
-    r"|(?:looking|checking|pulling) (?:that|it|up|into|for you))\b"
+    r"\b(?:(?:just a|one|give me a|wait a) (?:moment|second|sec|minute)|hold on|hang (?:on|tight)|hold the line"
+    r"|(?<!\bi )(?<!have to )(?<!need to )(?:stay|remain) on the line|(?:be|come|coming) right back$|bear with me"
+    r"|please wait|let me (?:check|look|see|find|get|pull|think)|(?:looking|checking|pulling) (?:that|it|up|into|now"
+    r"|for you)|(?:ill|i will) (?:look|check|find out|(?:have|take) a look(?:$| at (?:that|it|this)| for you)))\b"
 )
 """Words that ask for patience in general, in English."""
 _LITTLE: Final = r"(?:moment|sec|second|min|minute)s?(?:$| please| to (?:find|get|think|look)\b)"
 _FEW: Final = "(?:two|five|a few|a couple of)"
 _AWAY: Final = re.compile(
-    r"\b(?:(?<!\bi )(?<!have to )(?<!need to )(?:stay|remain) on the line|dont hang up(?! on)"
-    r"|(?:be|come|coming) right back$|(?:ill|i will|let me) see if|youre on hold)\b|^right back$"
+    r"\b(?:dont hang up(?! on)|(?:ill|i will|let me) see if|youre on hold)\b|^right back$"
     r"|\b(?:put(?:ting)? you (?:through|on hold)\b|(?:connect|transfer)r?(?:ing)? you(?:r call)?(?: now| over| to\b|$))"
     r"|^hold$|\bplease hold(?:$| while| for)|\bhold please\b|^(?:\w+ )?hold up(?:$| a )"
     r"|\b(?:you|mind) hold(?:ing)?(?:$| for an?\b)"
     rf"|(?:\b(?:give me|gimme|need|wait|(?:ill|will|wont|just|only) be)|^just) (?:a|one|{_FEW}) {_LITTLE}"
     rf"|^(?:a|one) {_LITTLE}|^{_FEW} \w+ please|^wait(?: wait)*$"
-    r"|\blet me (?:think|grab|open (?:my|it|that)|transfer you|connect|ask (?:my|her|him|them|some)"
+    r"|\blet me (?:grab|open (?:my|it|that)|transfer you|connect|ask (?:my|her|him|them|some)"
     r"|go (?:and|get|find|grab|check)\b|write (?:\w+ )?down)"
     r"|\b(?:ill|i (?:will|have to|need to)) (?:(?:just|go|and) )*"
     r"(?:(?:fetch|find|grab) my \w+|get (?:it|her|him|them)(?: for you)?)$"

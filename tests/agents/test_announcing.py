@@ -122,6 +122,13 @@ def test_no_words_can_break_it(text: str) -> None:
         "Bear with me, this takes a while.",
         "One moment, it will take a few seconds.",
         "One second please, thank you.",
+        "Hang tight.",
+        "Please stay on the line.",
+        "I'll be right back.",
+        "Alright, let me think of a quick one to share.",
+        "Okay, checking now.",
+        "I will have a look.",
+        "I'll take a look at that for you.",
     ],
 )
 def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
@@ -134,6 +141,7 @@ def test_the_caller_is_asked_to_wait_in_general(text: str) -> None:
         "",
         "Let me see, that is on Tuesday.",
         "Let me check: you have Tuesday at nine.",
+        "Let me think, Tuesday is good.",
         "Let me see, I have Tuesday at nine.",
         "One moment, I need to ask you something.",
         "Hold on, I need to know your name.",
@@ -161,6 +169,9 @@ def test_what_is_followed_by_its_answer_asks_for_no_patience(text: str) -> None:
         "Hang on to your receipt.",
         "It takes just a second to sign up.",
         "One minute costs ten pence.",
+        "Do I have to stay on the line?",
+        "I need to stay on the line.",
+        "I'll take a look at your website tomorrow.",
     ],
 )
 def test_nobody_has_to_wait_on_the_line_for_another_day(text: str) -> None:
