@@ -142,10 +142,10 @@ async def drip_welcome(stream: trio.SocketStream) -> None:
 
 
 async def drip(stream: trio.SocketStream, text: bytes) -> None:
-    """One byte a second, as far as anybody listens."""
+    """Send a byte now and then, as far as anybody listens; never as a limit of five or ten seconds is over."""
     with suppress(trio.BrokenResourceError):
         for byte in text:
-            await trio.sleep(1)
+            await trio.sleep(1.5)
             await stream.send_all(bytes([byte]))
         await trio.sleep_forever()
 
@@ -229,7 +229,7 @@ STALLS: Mapping[str, tuple[bytes, float]] = {
     "HTTP/2": (H2_PREFACE, 0.0),
     "an offer of HTTP/2": (H2_UPGRADE + b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", 5.0),
 }
-"""What a peer says before it drips a byte a second, and after how long it is hung up on."""
+"""What a peer says before it drips, and after how long it is hung up on."""
 
 
 async def seconds_until_hung_up_on(port: int, begin: bytes) -> float:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 
@@ -53,12 +54,12 @@ class Cluster:
     @property
     def url(self) -> str:
         """Where it is reached."""
-        return f"postgresql://switchboard@/postgres?host={self.folder}"
+        return f"postgresql://switchboard@/postgres?host={quote(str(self.folder))}"
 
     @property
     def options(self) -> str:
         """How it is started; it keeps few files of its log, so that many tests leave no more of them than one."""
-        return f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c max_wal_size=128MB"
+        return f"-c listen_addresses= -c unix_socket_directories='{self.folder}' -c fsync=off -c max_wal_size=128MB"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -151,9 +151,9 @@ async def test_what_was_said_while_the_disk_was_busy_is_seen_at_once(tmp_path: P
     watch = watched(tmp_path)
     async with Stream.of(watch, tmp_path) as call:
         call.scribe.threads = BusyThreads()
-        for index in range(30):
+        for index in range(20):
             call.says(ALL[index])
-            await trio.sleep(0.1)
+            await trio.sleep(0.3)
             assert words(await seen(watch, until=after(index + 1))) == ALL[: index + 1]
         kept = watch.count - watch.first
 
