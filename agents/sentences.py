@@ -75,11 +75,6 @@ class Sentences:
             if value != "" or name not in _INSTEAD:
                 yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
 
-    def as_in(self, other: "Sentences", text: str) -> str:
-        """Return what `other` says where these say `text`; it stays where it is none of them, or `other` has none."""
-        found = (name for name, said in self.all() if said == text and name != "fillers") if other is not self else ()
-        return next((str(getattr(other, name)) for name in found), "") or text
-
     @property
     def filler(self) -> str:
         """The first words in a silence, which the clips say."""

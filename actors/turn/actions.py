@@ -21,9 +21,7 @@ class Actions(TurnState):
         if isinstance(given, FloorGiven):  # no other event gives it
             self.leave_floor()
             self.is_opened = not given.owes
-            before, self.sentences = self.sentences, given.sentences
-            if self.remark is not None:  # it is still to be said in an agent's place: in this one's words
-                self.remark = attrs.evolve(self.remark, text=before.as_in(self.sentences, self.remark.text))
+            self.sentences = given.sentences
             if not given.greeting:  # else it is the same service, with another agent
                 self.session = Session()
             if converses:
@@ -373,7 +371,7 @@ class Actions(TurnState):
         self.enter(Phase.CLOSING)
         self.drop()
         if self.voice is not VoiceState.ABSENT and self.closing is not None:
-            self.say(SayAsAgent(SpeechKind.CLOSING, self.last_sentence))
+            self.say(SayAsAgent(SpeechKind.CLOSING, self.closing.sentence))
 
     def end_closing(self) -> None:
         """All audio was received. If that was the last sentence, nothing behind it is to be heard."""
@@ -393,7 +391,7 @@ class Actions(TurnState):
 
     def close_unsaid(self) -> None:
         if self.closing is not None:
-            self.emit(effects.EndConversation(self.closing.outcome, unsaid=self.last_sentence))
+            self.emit(effects.EndConversation(self.closing.outcome, unsaid=self.closing.sentence))
 
     def end_closed(self) -> None:
         if self.closing is not None:

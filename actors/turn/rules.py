@@ -47,7 +47,7 @@ def closing_limit(state: TurnState) -> float:
     deadlines, at, closing = state.deadlines, state.at, state.closing
     if closing is None or not closing.sentence:
         return AT_ONCE
-    spoken = max(deadlines.goodbye_audio, len(state.last_sentence) / state.numbers.slowest_speech)
+    spoken = max(deadlines.goodbye_audio, len(closing.sentence) / state.numbers.slowest_speech)
     longest = 2 * deadlines.goodbye_onset + spoken + deadlines.goodbye_grace
     if state.has_closing_begun:
         return at.begun + longest

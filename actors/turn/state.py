@@ -124,7 +124,6 @@ class TurnState:
     remark: SayAsAgent | None = None  # it waits for a pause
     remark_begun: str = ""  # the id of the last one that an agent was heard to begin
     closing: CloseAsked | None = None
-    closed_in: Sentences = ENGLISH  # of the agent that had the floor when `closing` was asked for
     may_stay: bool = False  # the call is to close for the caller's silence, and for nothing else
     is_closing_sent: bool = False  # the last sentence was received whole: nothing behind it is to be heard
 
@@ -208,11 +207,6 @@ class TurnState:
     def is_audible(self) -> bool:
         """Whether words that come now will be heard."""
         return self.gate is Gate.OPEN or self.voice is VoiceState.LATE
-
-    @property
-    def last_sentence(self) -> str:
-        """The last words of a call that is to close, as the agent on the floor says them."""
-        return "" if self.closing is None else self.closed_in.as_in(self.sentences, self.closing.sentence)
 
     @property
     def has_closing_begun(self) -> bool:
@@ -390,7 +384,7 @@ class TurnState:
             self.enter(Phase.CLOSING)
         self.may_stay = False  # a second wish keeps a silent caller from staying
         if self.closing is None:
-            self.closing, self.closed_in, self.at.close_asked = closing, self.sentences, self.now
+            self.closing, self.at.close_asked = closing, self.now
 
     def understand(self, said: CallerSaid) -> None:
         """Take the words of the caller's as their last turn.

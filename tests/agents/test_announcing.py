@@ -17,7 +17,7 @@ from agents.functions import (
     handoff_to_next_agent,
     transfer_to_human,
 )
-from agents.sentences import ENGLISH, Sentences
+from agents.sentences import Sentences
 from agents.unknown import is_question
 from tests.examples import UNICODE
 
@@ -482,12 +482,3 @@ def test_every_phrase_of_ours_may_be_recognised() -> None:
 
 def test_phrases_in_a_list_are_taken_as_well() -> None:
     assert is_farewell("Tschüss", Sentences(farewells=["tschüss"]))  # type: ignore[arg-type]
-
-
-def test_a_sentence_is_said_as_the_next_agent_says_it_and_stays_where_that_one_has_none() -> None:
-    """An agent may have a voicemail of its own: after a handoff nothing would be left on the machine."""
-    ours = Sentences(voicemail="Wir rufen wieder an.", reconnected="Da bin ich wieder.")
-
-    assert ours.as_in(ENGLISH, "Da bin ich wieder.") == ENGLISH.reconnected
-    assert ours.as_in(ENGLISH, "Wir rufen wieder an.") == "Wir rufen wieder an."
-    assert ours.as_in(ENGLISH, "Something else.") == "Something else."

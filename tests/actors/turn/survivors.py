@@ -30,7 +30,6 @@ SURVIVORS: dict[str, str] = {
     "change added: phase: CallerSaid in CLOSING as in TRANSFERRING": '"it may be taken back" does not hold there',
     "branch: actions.say_closing: self.closing is not None in *": _FOR_THE_TYPES,
     "branch: rules.closing_limit: closing is None in *": _FOR_THE_TYPES,
-    "branch: state.last_sentence: '' if self.closing is None": _FOR_THE_TYPES,
     "branch: tables.<lambda>: isinstance(state.event, events.* in *": _FOR_THE_TYPES,
     "branch: state.asking: * if not isinstance(*": _FOR_THE_TYPES,
     "change added: phase: TAKEN_OVER in TAKEN_OVER as in CONVERSING": _SAME_STATE,

@@ -26,7 +26,6 @@ from actors.turn.events import (
     VoiceEnded,
 )
 from actors.turn.state import CallerState, Debt, Phase, VoiceState
-from agents.sentences import ENGLISH, Sentences
 from tests.actors.turn.script import (
     ASK,
     Seen,
@@ -473,53 +472,3 @@ def test_a_long_last_sentence_that_has_begun_is_waited_for_as_long_as_it_takes_t
     ]
 
     assert play(on_floor(), script, 60)[-1] == (35.3, EndConversation("ended", unsaid=sentence))
-
-
-GERMAN = Sentences(
-    closing="Wir müssen hier enden.", length_goodbye="Die Zeit ist um.", length_warning="Noch eine Minute."
-)
-
-
-@pytest.mark.parametrize("name", ["closing", "length_goodbye"])
-def test_last_words_that_were_asked_for_before_a_handoff_are_those_of_the_agent_that_says_them(name: str) -> None:
-    """Where its session is lost, the line says them, in its language."""
-    script: list[Step] = [
-        (1, Signal.FLOOR_VACATED),
-        (1.5, CloseAsked("ended", getattr(ENGLISH, name))),
-        (2, FloorGiven(owes=False, sentences=GERMAN)),
-        (2.1, Signal.FLOOR_VACATED),
-    ]
-
-    seen = [effect for _, effect in play(on_floor(), script, 12)]
-
-    own = getattr(GERMAN, name)
-    assert [effect.text for effect in seen if isinstance(effect, SayAsAgent)] == [own]
-    assert [effect.unsaid for effect in seen if isinstance(effect, EndConversation)] == [own]
-
-
-def test_last_words_of_an_agent_that_speaks_german_are_english_behind_a_handoff_to_one_that_does_not() -> None:
-    turn = on_floor()
-    german: list[Step] = [(1, FloorGiven(owes=False, sentences=GERMAN)), (2, Signal.FLOOR_VACATED)]
-    play(turn, [*german, (2.5, CloseAsked("ended", GERMAN.closing)), (3, FloorGiven(owes=False))])
-
-    assert turn.last_sentence == ENGLISH.closing
-
-
-def test_last_words_that_are_nobodys_sentence_stay_as_they_are_at_a_handoff() -> None:
-    turn = on_floor()
-    script: list[Step] = [(1, Signal.FLOOR_VACATED), (1.5, CloseAsked("ended", "We close."))]
-    play(turn, [*script, (2, FloorGiven(owes=False, sentences=GERMAN))])
-
-    assert turn.last_sentence == "We close."
-
-
-def test_a_warning_that_waits_for_a_pause_is_said_in_the_words_of_the_agent_that_says_it() -> None:
-    script: list[Step] = [
-        (1, Signal.FLOOR_VACATED),
-        (1.5, RemarkMade(ENGLISH.length_warning)),
-        (2, FloorGiven(owes=False, sentences=GERMAN)),
-    ]
-
-    said = [effect for _, effect in play(on_floor(), script, 9) if isinstance(effect, SayAsAgent)]
-
-    assert [effect.text for effect in said if effect.kind is SpeechKind.REMARK] == ["Noch eine Minute."]
