@@ -137,10 +137,7 @@ def show(
     from web.showing import lines
 
     shown = ask_server(server, lambda operator: operator.ask("GET", "calls", name))
-    if as_json:
-        print_json(shown)
-        return
-    run_or_fail(lambda: print_lines(*lines(shown)), RecordError)
+    run_or_fail(lambda: print_json(shown) if as_json else print_lines(*lines(shown)), RecordError)
 
 
 def live(
@@ -164,6 +161,7 @@ async def _watch(operator: Operator, as_json: bool) -> None:
     if as_json:
         print_json(calls)
     elif not (out.is_terminal and sys.stdout.isatty()):
+        out.width = 2000  # a call is one line, to be searched for
         out.print(_table(calls))
     else:
         with Live(_table(calls), console=out, auto_refresh=False) as shown:

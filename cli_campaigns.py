@@ -1,15 +1,18 @@
 """The commands of `switchboard` for campaigns and the do-not-call list: campaign, do-not-call."""
-# ruff: noqa: PLC0415 - as in cli.py
 
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, cast
 
+import orjson
 import trio
 import typer
+from rich.live import Live
+from rich.text import Text
 
 from actors.policy import OnMachine
 from cli_shared import JsonOption, ServerOption, ask_server, fail, out, plain, print_json, print_lines, saving, text_in
@@ -98,24 +101,21 @@ def status(
 ) -> None:
     """Show how a campaign goes: a bar, the time left at its pace, and outcomes."""
     if follow:
-        ask_server(server, lambda operator: _follow(operator, name))
+        ask_server(server, lambda operator: _follow(operator, name, as_json))
         return
     shown = ask_server(server, lambda operator: operator.ask("GET", "campaigns", name))
-    if as_json:
-        print_json(shown)
-    else:
-        _print(shown)
+    (print_json if as_json else _print)(shown)
 
 
-async def _follow(operator: Operator, name: str) -> None:
-    """Redraw the bar until every number is done."""
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=out, auto_refresh=False) as live:
+async def _follow(operator: Operator, name: str, as_json: bool) -> None:
+    """Redraw the bar, or print a line of JSON, until every number is done."""
+    with nullcontext() if as_json else Live(console=out, auto_refresh=False) as live:
         while True:
             shown = await operator.ask("GET", "campaigns", name)
-            live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
+            if live is None:
+                print_lines(orjson.dumps(shown).decode())
+            else:
+                live.update(Text(plain("\n".join(lines_of(shown)))), refresh=True)
             progress = cast("Mapping[str, int]", shown["progress"])
             if progress["done"] == progress["numbers"]:
                 return

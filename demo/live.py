@@ -24,6 +24,7 @@ from web.console.rendering import shown_duration
 AGENT_STYLES = ("green", "magenta", "yellow", "blue", "red")
 STYLES: Mapping[Tone, str] = {
     Tone.CALLER: "bold",
+    Tone.AGENT: "",
     Tone.STEP: "dim",
     Tone.FUNCTION: "cyan",
     Tone.HANDOFF: "bold blue",
@@ -101,8 +102,7 @@ class LiveView:
         row.add_column(width=WHO_WIDTH, no_wrap=True)
         row.add_column(ratio=1)
         is_caller, colour = line.who == "caller", self._colour(line.who)
-        style = colour if line.tone is Tone.AGENT else STYLES[line.tone]
-        words = Padding(self._writable(_signed(line), style), (0, 0, 0, 0 if is_caller else AGENT_INDENT))
+        words = Padding(self._writable(_signed(line), STYLES[line.tone]), (0, 0, 0, 0 if is_caller else AGENT_INDENT))
         who = self._writable(line.who, "bold" if is_caller else f"bold {colour}")
         row.add_row(Text(f"{at:.1f}", "dim"), who, words)
         self.console.print(row)

@@ -66,6 +66,8 @@ def test_a_campaign_is_made_shown_and_turned(there: Exchange) -> None:
     assert shown["rules"]["retry"] == {"busy": {"times": 1, "minutes": 120}}
     assert "canceled 2" in run("campaign", "list").output
     assert run("campaign", "status", "spring", "--follow").exit_code == 0
+    followed = run("campaign", "status", "spring", "--follow", "--json").output
+    assert [orjson.loads(line)["progress"]["done"] for line in followed.splitlines()] == [2]
 
 
 def test_each_bad_line_is_told(there: Exchange) -> None:

@@ -148,6 +148,14 @@ def test_the_calls_that_go_on_are_a_table(server: Server) -> None:
     assert "\x1b" not in text
 
 
+def test_a_call_in_a_pipe_is_one_line(server: Server) -> None:
+    """Else a program that looks for it finds a piece."""
+    words = "I would like to change my appointment " * 10
+    server.answer = {"calls": [{**LIVE["calls"][0], "last_words": words}]}
+
+    assert f"caller: {words}".strip() in run("live").output
+
+
 def test_colours_make_no_terminal_of_a_pipe(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a CI that asks for them, the calls would be shown for ever."""
     monkeypatch.setenv("FORCE_COLOR", "1")

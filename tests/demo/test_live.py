@@ -238,15 +238,17 @@ def test_clock_of_the_status_line_never_goes_back() -> None:
     assert "0:03" not in output_of(console)
 
 
-def test_agents_have_colours_of_their_own() -> None:
+def test_agents_have_colours_of_their_own_and_their_words_that_of_the_terminal() -> None:
+    """A sentence in yellow is not to be read on a light background."""
     written = shown(
         terminal(),
         fact("reply_text", agent="qualifier", text="Hello"),
         fact("reply_text", agent="advisor", text="Welcome"),
     )
 
-    assert "\x1b[32mHello" in written
-    assert "\x1b[35mWelcome" in written
+    assert "\x1b[1;32mqualifier" in written
+    assert "\x1b[1;35madvisor" in written
+    assert "     Hello" in written
 
 
 def test_terminal_is_given_back_when_the_call_fails() -> None:
