@@ -44,7 +44,7 @@ from web.calls.campaigns import CampaignRules
 from web.calls.context import AppContext
 from web.calls.live_calls import KnownCall
 from web.calls.watching import WatchedCall
-from web.console.rendering import OPERATE, PHONE_TOLD
+from web.console.rendering import LIVE, OPERATE, PHONE_TOLD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -297,7 +297,7 @@ async def test_a_live_page_shows_what_happens_and_turns_into_the_page_afterwards
                 wait_until(page, lambda: not page.inner_text("#floor").startswith("qualifier holds"))
                 wait_until(page, lambda: handoff_choice(page) == ("qualifier", ["closer"]))
                 page.locator("#listen").click()
-                wait_until(page, lambda: page.get_attribute("#listen", "aria-pressed") == "true")
+                wait_until(page, lambda: page.inner_text("#listen") == LIVE["stop_listening"])
                 trio.from_thread.run(save)
                 wait_until(page, lambda: page.locator(".turns").count() == 1)
                 return page.inner_text("h1")

@@ -173,6 +173,17 @@ async def test_sound_that_the_browser_stops_is_told_until_it_is_back() -> None:
     await on_page(use, script=CAPTURED)
 
 
+async def test_sound_that_never_runs_is_told() -> None:
+    """As in a Firefox without a loudspeaker: the page would say "Connected.", and neither side would hear a word."""
+
+    def use(page: "Page", bench: Bench) -> None:
+        connect(page)
+        told(page, "interrupted")
+        hang_up(page, bench)
+
+    await on_page(use, script='Object.defineProperty(BaseAudioContext.prototype, "state", { get: () => "suspended" })')
+
+
 # The network
 
 

@@ -68,6 +68,14 @@ async def test_numbers_in_the_reason_of_a_call_are_masked_until_the_operator_ask
     assert why in (await visitor.ask("GET", f"{page}?numbers=shown")).text
 
 
+async def test_the_rows_of_no_call_are_no_empty_answer() -> None:
+    """Firefox makes no document of one, and the page would say that the server does not answer."""
+    visitor = signed_in(exchange(records=MemoryRecords()))
+    answer = await visitor.ask("GET", "/console/live")
+    assert answer.text.strip()
+    assert "<li" not in answer.text
+
+
 @pytest.mark.parametrize("target", ["/", "/console/live"])
 async def test_a_call_that_goes_on_has_floor_seconds_and_last_words(target: str, autojump_clock: MockClock) -> None:
     """Of the first of many; the others are listed, too."""

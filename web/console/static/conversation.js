@@ -58,14 +58,14 @@ export class Conversation {
 
   replyOf(fact) {
     const key = `${fact.agent}/${fact.generation}`;
-    if (!this.replies.has(key)) this.replies.set(key, { node: this.line(fact, "agent", fact.agent), text: "" });
+    if (!this.replies.has(key)) this.replies.set(key, this.line(fact, "agent", fact.agent).appendChild(new Text()));
     return this.replies.get(key);
   }
 
+  // A screen reader reads what is new in a text that grows; of another text in its place it would read all.
   reply(fact) {
-    const reply = this.replyOf(fact);
-    reply.text = `${reply.text} ${fact.text}`.trim();
-    reply.node.textContent = reply.text;
+    const said = this.replyOf(fact);
+    said.appendData(`${said.data && " "}${fact.text}`);
   }
 
   replyEnded(fact) {
@@ -74,6 +74,8 @@ export class Conversation {
     unheard.textContent = fact.text.startsWith(fact.heard) ? fact.text.slice(fact.heard.length) : fact.text;
     unheard.title = this.words.not_heard;
     note.textContent = `(${this.words.not_heard})`;
-    this.replyOf(fact).node.replaceChildren(fact.heard, " ", unheard, " ", note);
+    const said = this.replyOf(fact);
+    said.data = fact.heard;
+    said.after(" ", unheard, " ", note);
   }
 }

@@ -5,6 +5,7 @@ import { Listener } from "./listen.js";
 
 const RENEW_MS = 3000;
 const QUIET_MS = 5000; // without `now`, which comes four times a second: the network carries nothing
+const PAST_MS = 1000; // for what was before; a screen reader would read all of it out
 const call = document.getElementById("call");
 const words = JSON.parse(call.dataset.words);
 const deadlines = JSON.parse(call.dataset.deadlines);
@@ -21,6 +22,10 @@ function begin() {
   for (const id of ["handoff", "troubles", "journal"]) byId(id).replaceChildren();
   byId("no-handoff").hidden = byId("no-troubles").hidden = false;
   byId("floor").textContent = words.vacant;
+  for (const region of [byId("floor"), byId("words"), byId("troubles")]) {
+    region.setAttribute("aria-live", "off");
+    setTimeout(() => region.setAttribute("aria-live", "polite"), PAST_MS);
+  }
 }
 
 function trouble(fact, text) {
@@ -210,7 +215,6 @@ function connectAgain(events) {
 
 const button = byId("listen");
 const listener = new Listener(`${call.dataset.base}/audio`, (on) => {
-  button.setAttribute("aria-pressed", String(on));
   button.textContent = on ? words.stop_listening : words.listen;
 }, ({ error, fix }) => say(error ? `${error} — ${fix}` : words.not_here));
 button.addEventListener("click", () => listener.toggle());

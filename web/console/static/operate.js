@@ -56,7 +56,6 @@ async function ticket() {
 function show(word) {
   answer.textContent = words[word] ?? word;
   talk.textContent = phone ? words.talk_end : words.talk;
-  talk.setAttribute("aria-pressed", String(phone !== null));
 }
 
 async function hear({ state, reason }) {

@@ -197,7 +197,7 @@ async function feelPulse() {
 }
 
 find("call").addEventListener("click", start);
-find("call").disabled = false;
+inCall(false); // Firefox keeps what was enabled before the page was loaded again
 find("hang-up").addEventListener("click", () => {
   leaving = true;
   phone?.hangUp();

@@ -49,7 +49,7 @@ export async function call({ url, ticket, typed, deviceId, sinkId, tell }) {
   const context = new AudioContext({ latencyHint: "interactive" });
   const phone = new Phone(context, tell);
   try {
-    context.resume(); // within the click; it is waited for below
+    context.resume(); // within the click
     if (!typed) await phone.listen(await microphone(deviceId));
     const late = new Promise((_, fail) => { setTimeout(fail, PATIENCE, new Refused("no_network")); });
     await Promise.race([phone.connect(url, ticket, sinkId), late]);
@@ -113,6 +113,7 @@ class Phone {
     this.worker.onmessage = ({ data }) => {
       if (data.state) clearTimeout(this.opening);
       this.tell(data);
+      if (data.state === "open" && context.state !== "running") this.tell({ context: context.state }); // no loudspeaker
     };
     this.join();
     this.measure();
