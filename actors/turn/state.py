@@ -87,7 +87,7 @@ class TurnState:
     session: Session = attrs.field(factory=Session)
     reply: LastReply = attrs.field(factory=LastReply)
     has_asked: bool = until(False, CallerSaid)  # the agent's last words are a question
-    asks_to_wait: bool = until(False, CallerSaid)  # they ask the caller for time, and are no goodbye
+    asks_to_wait: bool = False  # they ask the caller for time, and are no goodbye
     is_ended: bool = between(Signal.AUDIO_DONE, *events.WORDS)  # the end of the last reply was told behind its words
     has_words: bool = until(False, Signal.AUDIO_DONE)  # words of any kind have come, heard or not
     sounds_wanted: bool = False  # an answer is a part of what sounds: if a noise cuts it, all of it is wanted again

@@ -578,3 +578,28 @@ def test_noises_behind_a_word_that_the_service_has_heard_keep_the_line_longer() 
     got = seen(*ENDED, *noises, (22.5, CallerSaid("Wait, one thing.")), until=22.6)
 
     assert got == [(22.5, AnswerFunction("end", POLICY.wording.reopened))]
+
+
+# An end that comes with words which ask the caller to wait: nobody hangs up on whom they have asked to
+
+
+def _waits_and_ends(*, takes_leave: bool = False) -> list[Step]:
+    words = AgentSaid("One moment.", asks_to_wait=True, takes_leave=takes_leave)
+    said: list[Step] = [*caller_says(1), (3, Signal.AUDIO_BEGAN), (3, words), (3.1, Signal.AUDIO_DONE)]
+    return [*said, (3.2, FunctionsAsked(("end",))), (3.2, EndWanted("end", "done"))]
+
+
+def test_words_that_ask_the_caller_to_wait_are_no_goodbye() -> None:
+    assert seen(*_waits_and_ends(), until=3.3) == [(3.2, AnswerFunction("end", POLICY.wording.ask_goodbye))]
+
+
+def test_they_are_one_if_they_take_leave_too() -> None:
+    assert seen(*_waits_and_ends(takes_leave=True), until=3.3) == []
+
+
+def test_they_are_words_of_a_transfer() -> None:
+    steps = _waits_and_ends()[:-2]
+
+    got = seen(*steps, (3.2, FunctionsAsked(("t",))), (3.2, TransferWanted("t")), (4, Signal.PLAYED), until=7)
+
+    assert [type(effect).__name__ for _, effect in got] == ["PutThrough"]
