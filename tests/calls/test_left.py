@@ -3,16 +3,24 @@
 Each test names the report it is about.
 """
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.messages import MachineAnswered
-from protocol.deepgram import ConversationText, ForceEndTurn, FunctionCall, FunctionCallRequest, FunctionCallResponse
+from protocol.deepgram import (
+    ConversationText,
+    ForceEndTurn,
+    FunctionCall,
+    FunctionCallRequest,
+    FunctionCallResponse,
+    InjectAgentMessage,
+)
 from simulators.scenario import parse_scenario
 from testkit.harness import play
-from tests.actors.fakes import CALL_SID, END, calls
-from tests.calls.by_hand import STARTED, a_call, sentence
+from tests.actors.fakes import CALL_SID, END, HAND_OFF, calls
+from tests.calls.by_hand import STARTED, Telephone, a_call, sentence
 from tests.calls.test_turns import POLICY, WITHDRAWN, was_hung_up_on
 
 PARTING = POLICY.deadlines.parting_words
@@ -153,3 +161,79 @@ async def test_an_agent_whose_end_was_taken_back_can_end_the_call_when_it_is_ask
         with trio.fail_after(2):
             await call.over.wait()
         assert (call.phone.heard(3), call.ended.outcome) == (1.0, "completed")
+
+
+# livekit/agents#5150: one request has the same decision twice, or one beside other work
+
+
+@pytest.mark.parametrize("call_id", ["id-end_conversation", "another"])
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_an_end_that_one_request_asks_for_twice_is_one_goodbye_and_one_end(
+    is_said: bool, call_id: str, autojump_clock: MockClock
+) -> None:
+    (end,) = END.functions
+    goodbye = sentence(1, "Goodbye then.", 2.0)
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("That is all.")
+        await call.far.say(*(goodbye if is_said else []), FunctionCallRequest((end, attrs.evolve(end, id=call_id))))
+        if not is_said:
+            await call.far.hear(FunctionCallResponse)
+            await call.far.say(*goodbye)
+        with trio.fail_after(4):
+            await call.over.wait()
+
+        assert (call.phone.heard(1), call.ended.outcome, len(call.line.asked)) == (2.0, "completed", 1)
+
+
+@pytest.mark.parametrize("call_id", ["id-handoff_to_next_agent", "another"])
+async def test_a_handoff_that_one_request_asks_for_twice_is_one_greeting(
+    call_id: str, autojump_clock: MockClock
+) -> None:
+    (handoff,) = HAND_OFF.functions
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("The next one, please.")
+        await call.far.say(
+            FunctionCallRequest((handoff, attrs.evolve(handoff, id=call_id), *calls("look_up").functions))
+        )
+        first, call.far = call.far, await call.service.live()
+        await call.far.say(*sentence(1, "I am the second.", 1.0))
+        await call.far.hear_for(8)
+
+        assert (call.service.attempts, call.phone.heard(1)) == (2, 1.0)
+        assert [answer.name for answer in first.said(FunctionCallResponse)].count("handoff_to_next_agent") <= 1
+        assert not was_hung_up_on(call)
+
+
+# pipecat-ai/pipecat#2741, bolna-ai/bolna#1050: what the line says of what it has played
+
+
+async def test_marks_that_come_back_in_another_order_or_twice_cost_nobody_a_word(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[dict[str, object]] = []
+    plain = Telephone._send
+
+    async def send(phone: Telephone, event: str, **fields: object) -> None:
+        if event != "mark":
+            await plain(phone, event, **fields)
+        elif held:  # the later one first, and twice
+            for each in (fields, fields, held.pop()):
+                await plain(phone, event, **each)
+        else:
+            held.append(fields)
+
+    monkeypatch.setattr(Telephone, "_send", send)
+    async with a_call() as call:
+        await call.greet()
+        await call.speak("And?")
+        await call.far.say(*sentence(1, "It is ten.", 2.0))
+        await call.far.hear_for(3)
+        await call.speak("That is all.")
+        await call.far.say(*sentence(2, "Goodbye then.", 2.0), END)
+        with trio.fail_after(6):
+            await call.over.wait()
+
+        assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (2.0, 2.0, "completed")
+        assert call.far.said(InjectAgentMessage) == []

@@ -597,9 +597,9 @@ def test_they_are_one_if_they_take_leave_too() -> None:
     assert seen(*_waits_and_ends(takes_leave=True), until=3.3) == []
 
 
-def test_they_are_words_of_a_transfer() -> None:
-    steps = _waits_and_ends()[:-2]
+def test_they_are_the_sentence_before_a_transfer() -> None:
+    turn = on_floor()
 
-    got = seen(*steps, (3.2, FunctionsAsked(("t",))), (3.2, TransferWanted("t")), (4, Signal.PLAYED), until=7)
+    play(turn, [*_waits_and_ends()[:-2], (3.2, FunctionsAsked(("t",))), (3.2, TransferWanted("t"))], 3.3)
 
-    assert [type(effect).__name__ for _, effect in got] == ["PutThrough"]
+    assert state_of(turn).debt is Debt.SETTLED
