@@ -64,7 +64,8 @@ class TwilioBridge:
     _refused_in_a_row: int = attrs.field(default=0, init=False)
     _watch: LineWatch = attrs.field(
         default=attrs.Factory(
-            lambda self: LineWatch(self.state.ledger, self.state.policy.deadlines.dead_line), takes_self=True
+            lambda self: LineWatch(self.state.ledger, self.state.conversation, self.state.policy.deadlines.dead_line),
+            takes_self=True,
         ),
         init=False,
     )

@@ -280,6 +280,11 @@ class Ledger:
             piece.start, piece.stop = self._play_end, self._play_end + len(piece.audio) / BYTES_PER_SECOND
             self._play_end = piece.stop
 
+    def give_up_marks(self) -> None:
+        """Take our clock's word for what was marked so far: the line plays it, and echoes no mark."""
+        self.marks.give_up()
+        self._wake()
+
     # What the bridge sends
 
     def work_now(self) -> Work | None:

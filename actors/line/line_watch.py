@@ -5,8 +5,9 @@ timeline, and is a second source for whether somebody speaks.
 
 `LineWatch` finds a line that is dead and does not say so (promise 8). A media stream always carries the caller's
 frames, takes what it is sent, and echoes each mark once it was played. A line that fails in one of these for so long
-is given up: `died_of` says why. It touches neither the socket nor the call: the bridge tells it what it sees, and ends
-the stream.
+is given up: `died_of` says why. If the caller answers what no mark has told of, the line plays, and for the rest of the
+call our clock says what was played where marks are missing. It touches neither the socket nor the call: the bridge
+tells it what it sees, and ends the stream.
 
 `Keypad` makes entries of single keys, and tells the turn each one. The bridge presses; `collect` is a child of the call
 and takes an entry for finished when no key has followed for a while. `#` finishes it at once.
@@ -14,6 +15,7 @@ and takes an entry for finished when no key has followed for a while. `#` finish
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import attrs
 import trio
@@ -33,11 +35,18 @@ _LOOKS = 4
 """How often, within the time a mark may be late, it is looked whether one has come back."""
 
 
+class Talk(Protocol):
+    """The conversation, as the line knows it."""
+
+    caller_turns: int
+
+
 @attrs.define(eq=False)
 class LineWatch:
     """Watches one line. Times are trio's."""
 
     ledger: Ledger
+    talk: Talk
     limit: float
     """Seconds."""
     heard: float = attrs.field(factory=trio.current_time)
@@ -47,6 +56,10 @@ class LineWatch:
     died_of: str = attrs.field(default="", init=False)
     _mark: str | None = attrs.field(default=None, init=False)
     _mark_due: float = attrs.field(default=math.inf, init=False)
+    _turns: int = attrs.field(default=0, init=False)
+    """How many there were when it was looked last."""
+    _plays_untold: bool = attrs.field(default=False, init=False)
+    """A turn has come behind a mark that was due."""
     _next: float = attrs.field(factory=trio.current_time, init=False)
     """When the next look is due."""
 
@@ -57,15 +70,24 @@ class LineWatch:
         self.heard += late
         self.sending_since += late
         self._mark_due += late
-        mark = self.ledger.marks.oldest
-        if mark != self._mark:
-            self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
+        self._look_for_mark(now)
         due = {NO_MEDIA: self.heard, READS_NOTHING: self.sending_since, PLAYS_NOTHING: self._mark_due}
         why = min(due, key=lambda sign: due[sign])
         dies = due[why] + self.limit
         self.died_of = why if now >= dies else ""
         self._next = min(dies, now + self.limit / _LOOKS)
         return -math.inf if self.died_of else self._next
+
+    def _look_for_mark(self, now: float) -> None:
+        mark = self.ledger.marks.oldest
+        if mark != self._mark:
+            self._mark, self._mark_due = mark, math.inf if mark is None else now + self.ledger.buffered
+        has_answered, self._turns = self.talk.caller_turns > self._turns, self.talk.caller_turns
+        is_late = now >= self._mark_due + self.limit / _LOOKS
+        self._plays_untold = self._plays_untold or (has_answered and is_late)
+        if self._plays_untold and is_late:
+            self._mark_due = math.inf
+            self.ledger.give_up_marks()
 
 
 BREATH = 0.4

@@ -221,6 +221,11 @@ class Marks:
         self._out = {later: one for later, one in self._out.items() if one[0] > position}
         return position if now >= soonest - _TOO_SOON else None
 
+    def give_up(self) -> None:
+        """Expect none of the marks that are out: as if they had come back too soon."""
+        self._out.clear()
+        self.told = self.marked
+
     def flush(self, sent: int, now: float) -> None:
         """Note that the line was cleared, or is given up."""
         self._out.clear()

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import pytest
@@ -388,9 +389,57 @@ async def test_a_stream_that_echoes_no_mark_for_ten_seconds_is_dead(autojump_clo
         nursery.start_soon(scene.speak, silence(50 * 30))
         await trio.sleep(3)
         scene.watched.state.ledger.put(scene.voice, words(1).data)
+        await trio.sleep(0.5)
+        scene.watched.state.conversation.add_caller("Hello?")  # which answers nothing that they have heard
 
         assert await scene.hung_up() == CallerHungUp("plays nothing")
         assert trio.current_time() == pytest.approx(3 + 10, abs=3)
+        nursery.cancel_scope.cancel(reason="end of the test")
+
+
+async def _echo(scene: Scene, left: int, *, flushed: bool) -> None:
+    """Echo the first marks, and no more; or those that are out whenever the line is cleared."""
+    out: list[str] = []
+    while True:
+        heard = decode_command(await scene.socket.get_message())
+        if isinstance(heard, SendMark):
+            out.append(heard.name)
+        if left or (flushed and isinstance(heard, ClearBuffer)):
+            left -= min(left, len(out))
+            while out:
+                await scene.say(MarkReached(out.pop(0)))
+
+
+async def _talk(scene: Scene, until: float) -> None:
+    """The agent speaks for a second, many times. The caller answers, and sometimes talks over it."""
+    state, count = scene.watched.state, 0
+    while True:
+        state.ledger.put(scene.voice, words(1).data)
+        state.ledger.end_reply(scene.voice)
+        count += 1
+        await trio.sleep(0.5)
+        if count % 40 == 0:
+            state.ledger.cut()
+        await trio.sleep(1.5)
+        if trio.current_time() < until:
+            state.conversation.add_caller("And then?")
+
+
+@pytest.mark.parametrize("talks_until", [180, 30], ids=["who talks on", "who falls silent"])
+@pytest.mark.parametrize(
+    ("echoed", "flushed"), [(0, False), (3, False), (0, True)], ids=["none", "three", "upon clear"]
+)
+async def test_a_line_that_does_not_echo_marks_is_believed_once_its_caller_has_answered(
+    echoed: int, flushed: bool, talks_until: float, autojump_clock: MockClock
+) -> None:
+    async with a_stream() as scene, trio.open_nursery() as nursery:
+        nursery.start_soon(scene.speak, silence(50 * 200))
+        nursery.start_soon(partial(_echo, scene, echoed, flushed=flushed))
+        nursery.start_soon(_talk, scene, talks_until)
+        with trio.move_on_after(170):
+            await scene.over.wait()
+
+        assert scene.left is None
         nursery.cancel_scope.cancel(reason="end of the test")
 
 

@@ -18,6 +18,7 @@ from actors.facts import (
     GoodbyeHeard,
     GoodbyeStarted,
     HandoffAsked,
+    ReplyEnded,
     SessionCrashed,
     SilenceMet,
     TransferAsked,
@@ -165,6 +166,28 @@ async def test_a_mark_that_does_not_come_back_ends_no_call_and_delays_no_goodbye
             await call.over.wait()
 
     assert (call.phone.heard(1), call.phone.heard(2), call.ended.outcome) == (6.0, 2.0, "completed")
+
+
+async def test_a_caller_who_answers_is_heard_to_the_end_on_a_line_that_echoes_no_mark(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        call.phone.loses = 10**6
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(1, "Ten pounds.", 25.0))
+        await call.far.hear_for(20)
+        await call.speak("Stop.")
+        await call.far.say(*sentence(2, "Of course.", 15.0))
+        await call.far.hear_for(20)
+        told = [fact.heard for fact in call.facts(ReplyEnded)]
+        await call.speak("That is all.")
+        await call.far.say(*sentence(3, "Goodbye then.", 2.0), END)
+        with trio.fail_after(6):
+            await call.over.wait()
+
+    assert (call.phone.heard(2), call.phone.heard(3), call.ended.outcome) == (15.0, 2.0, "completed")
+    assert told[-1:] == ["Of course."]  # as it was heard, and not at the end of the call
 
 
 async def test_words_without_audio_leave_nobody_in_silence(autojump_clock: MockClock) -> None:
