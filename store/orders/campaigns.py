@@ -57,10 +57,11 @@ _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EX
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
 """That the name is not empty has to be said: the index has only such, and would be of no use without."""
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
-    WHERE campaign = :campaign AND state = 'running' AND next_turn <= {{now}}
+    WHERE campaign = :campaign AND state = 'running' AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap)
     AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY})
         <= :at_once RETURNING 1"""  # noqa: S608
-"""The number that was taken for this turn is among those under way."""
+"""The number that was taken for this turn is among those under way. A turn further off was claimed before the clock
+was set back."""
 _TAKE = f"""UPDATE orders SET worker = :worker, due = {{now}} + :lease, latest = {{now}} + :latest
     WHERE order_id = (SELECT order_id FROM orders
         WHERE campaign = :campaign AND {_WAITS} AND not_before <= {{now}} ORDER BY not_before, line LIMIT 1 {{skip}})

@@ -201,6 +201,14 @@ async def test_turns_are_apart_and_only_so_many_calls_are_under_way(store: Campa
     assert [await store.turn(other.campaign, 0, most) for most in (1, 2, 2)] == [False, True, True]
 
 
+async def test_a_turn_that_was_claimed_by_a_clock_hours_ahead_is_claimed_anew(store: CampaignStore) -> None:
+    campaign = await create(store)
+    await store.turn(campaign.campaign, 60, 1)
+    await store.database.ask("UPDATE campaigns SET next_turn = {now} + 7200", {})
+
+    assert [await store.turn(campaign.campaign, 60, 1) for _ in range(2)] == [True, False]
+
+
 async def test_another_attempt_is_the_same_number_under_a_new_id(store: CampaignStore) -> None:
     campaign, queue = await create(store, count=1), OrderQueue(store.database)
     order = await take(store, campaign)

@@ -134,3 +134,13 @@ async def test_a_number_waits_while_twilio_takes_no_more_calls_or_requests(
         line.refusal = None
         await trio.sleep(30)
         assert [to for to, _ in line.placed] == [LEAD]
+
+
+async def test_a_clock_that_was_hours_ahead_and_is_set_right_holds_no_campaign_up(autojump_clock: MockClock) -> None:
+    """Its next turn was claimed by the wrong clock; it goes on at its pace."""
+    async with running() as there:
+        spring = await create(there, "spring", LEAD, OTHER_LEAD)
+        await there.context.orders.database.ask("UPDATE campaigns SET next_turn = {now} + 7200", {})
+        await trio.sleep(10)
+
+        assert await counted(there, spring) == [("placed", "", 2)]

@@ -70,7 +70,7 @@ class CampaignRunner:
                 _log.warning("campaign_left", name=campaign.name, why=UNREAD)
             self._left.add(campaign.campaign)
             return False
-        if campaign.next_turn > 0:
+        if 0 < campaign.next_turn <= rules.gap:  # further off, the clock was set back since it was claimed
             return False
         worker = self.dispatcher.worker
         order = await self.context.campaigns.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
