@@ -4,8 +4,8 @@
 #   docker build --build-arg OBJECTS=s3 -t switchboard .    for RECORDINGS_URL=s3://…
 #   docker run --env-file .env -p 8000:8000 switchboard
 # With a list of what is inside (SBOM, SPDX) and the provenance: docker buildx build --sbom=true --provenance=true .
-# A newer base image: docker buildx imagetools inspect python:3.12-slim-bookworm
-ARG PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
+# A newer base image: docker buildx imagetools inspect python:3.13-slim-trixie
+ARG PYTHON_IMAGE=python:3.13-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build

@@ -158,7 +158,7 @@ def test_a_long_recording_is_joined_in_little_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
 
-    assert most < 500_000
+    assert most < 1_000_000  # of 1.9 MB that the tracks have; 0.4 MB are three files' buffers since Python 3.14
 
 
 @pytest.mark.parametrize("is_over", [False, True])

@@ -46,7 +46,7 @@ def test_a_new_project_has_nothing_that_ruff_would_mend(name: str, here: Path, m
     monkeypatch.chdir(name)
     write_agent("lost_parcels", Path())
 
-    command = ["ruff", "check", "--extend-select", "I,UP,B,PT", "--no-cache", "."]
+    command = [sys.executable, "-m", "ruff", "check", "--extend-select", "I,UP,B,PT", "--no-cache", "."]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own tool
 
     assert done.returncode == 0, done.stdout

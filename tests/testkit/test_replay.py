@@ -350,10 +350,10 @@ def test_the_command_plays_with_the_agents_of_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: str
 ) -> None:
     (tmp_path / "journal.jsonl").write_text(journal)
-    (tmp_path / "night_desk.py").write_text(
+    (tmp_path / "late_desk.py").write_text(
         "from tests.testkit.mistakes import roster\nAGENT = roster().agents['returns']\n"
     )
-    monkeypatch.setenv("AGENTS", str(tmp_path / "night_desk.py"))
+    monkeypatch.setenv("AGENTS", str(tmp_path / "late_desk.py"))
 
     ran = CliRunner().invoke(commands, ["replay", str(tmp_path)])
     probed = CliRunner().invoke(commands, ["probe", "--offline", "--model", "gpt"])
