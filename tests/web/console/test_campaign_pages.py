@@ -57,6 +57,17 @@ async def test_a_campaign_is_shown_as_it_goes(autojump_clock: MockClock) -> None
     assert ['data-name="spring"' in one for one in alone] == [True, False]
 
 
+async def test_whatever_is_pressed_is_read_out_with_its_campaign(autojump_clock: MockClock) -> None:
+    """A screen reader's list of twenty buttons would have "Cancel" ten times."""
+    there = exchange()
+    await made(there, "spring")
+    main = (await page_of(signed_in(there))).partition("<main")[2]
+    pressed = re.findall(r"<(?:button|summary|a)\b[^>]*>", main)
+
+    assert len(pressed) == 4
+    assert [one for one in pressed if 'aria-describedby="campaign-spring"' not in one] == []
+
+
 async def test_its_buttons_pause_it_go_on_and_cancel_it(autojump_clock: MockClock) -> None:
     there = exchange()
     await made(there, "spring")
