@@ -252,6 +252,8 @@ class Database:
             self.close()  # another connection may lead to another server
             why = f"{told(exc)}. {_FIXES[type(exc)]}" if type(exc) in _FIXES else told(exc)
             raise self.refuse(DatabaseUnavailable(why), type(exc).__name__) from exc
+        except errors.DiskFull as exc:  # it is there, and other statements may find room
+            raise self.refuse(DatabaseUnavailable(f"{told(exc)}. Make room on its disk"), "DiskFull") from None
         except _NOT_NOW as exc:
             raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:

@@ -1322,6 +1322,26 @@ async def test_how_a_database_writes_dates_and_names_its_time_zone_is_no_matter(
     assert fleet.state is State.UP
 
 
+async def test_a_database_whose_disk_is_full_is_asked_what_needs_no_room_and_the_log_has_it_once(
+    workers: Workers,
+) -> None:
+    fleet = await workers.join(2)
+    queue = orders.OrderQueue(PostgresDatabase(fleet.database))
+    raised = "RAISE EXCEPTION 'could not extend file %', NEW.order_id USING ERRCODE = 'disk_full'"
+    full = f"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raised}; END $$"
+    execute(workers.url, full)
+    execute(workers.url, "CREATE TRIGGER full_disk BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION full_disk()")
+    with capture_logs() as told:
+        for name in ("OR1", "OR2"):
+            with pytest.raises(DatabaseUnavailable, match="Make room"):
+                await queue.put(orders.NewOrder(name, "+15557650000", {}), "w1", lease=5, latest=5)
+            assert await queue.find(name) is None
+            assert await fleet.admit(call(name))
+
+    assert fleet.state is State.UP
+    assert [one["event"] for one in told] == ["database_refused"]
+
+
 @contextmanager
 def hidden_settings(url: str, *settings: str) -> Iterator[None]:
     """Have the operator's settings hold for every new connection."""
