@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.policy import describe_keys
 from actors.turn.effects import (
     Aside,
     EndConversation,
@@ -50,6 +51,20 @@ from tests.actors.turn.script import (
 TURN = "When can you come?"
 TURN_AGAIN = TellAsCaller(TURN)
 DOES_NOT_HEAR = EndSession("it does not hear the caller")
+
+
+# Words that come before the service has understood what they are to answer
+
+
+@pytest.mark.parametrize(
+    "asked", [[*caller_says(1)], [(1, KeysEntered("1")), (1.5, CallerSaid(describe_keys(("1",))))]]
+)
+def test_words_before_a_turn_or_an_echo_are_no_answer_to_it(asked: list[Step]) -> None:
+    turn = on_floor()
+
+    play(turn, [*asked])
+
+    assert state_of(turn).at.wanted > asked[-1][0]
 
 
 # Words without audio, audio without words, and the end of the audio before all of it
