@@ -126,6 +126,21 @@ async def test_without_a_token_this_machine_may_read_the_metrics_and_no_browser_
     assert [answer.status_code for answer in answers] == [200, 401, 401]
 
 
+@pytest.mark.parametrize(
+    "told", [{"X-Forwarded-For": "203.0.113.7"}, {"Forwarded": "for=203.0.113.7"}, {"Via": "1.1 x"}]
+)
+@pytest.mark.parametrize(("target", "status"), [("/metrics", 200), ("/", 200), ("/console/phone", 200)])
+async def test_without_a_token_nobody_is_of_this_machine_behind_a_proxy_on_it(
+    told: dict[str, str], target: str, status: int, autojump_clock: MockClock
+) -> None:
+    """Apache and some tunnels write the server's own name into the Host header."""
+    there = at_home()
+    async with there.client() as client:
+        answers = [await client.get(f"http://127.0.0.1:8000{target}", headers=headers) for headers in ({}, told)]
+
+    assert [answer.status_code for answer in answers] == [status, 401]
+
+
 @pytest.mark.parametrize(("right", "vouched"), [(True, 1), (False, 0)])
 @pytest.mark.parametrize("target", ["/twilio/status", "/calls"])
 async def test_a_connection_is_vouched_for_by_a_credential(

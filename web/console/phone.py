@@ -82,10 +82,9 @@ class PhoneRoutes:
         return NotAdmitted(refusal or "no session of the console")
 
     def _why_refused(self, scope: WebsocketScope, headers: Mapping[str, str]) -> str:
-        host = headers.get("host", "")
-        if not self.gate.is_own(headers, host):
+        if not self.gate.is_own(headers, headers.get("host", "")):
             return "asked for by a page of another site"
-        if self.context.settings.api_token is None and not is_here(scope.get("client"), host):
+        if self.context.settings.api_token is None and not is_here(scope):
             return "without an API_TOKEN, only this machine is served"
         return ""
 

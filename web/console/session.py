@@ -185,8 +185,7 @@ class SignInCheck:
 
     def _of_this_machine(self, session: OperatorSession | None) -> OperatorSession | None:
         """Return the session where there is no token; a browser on this machine that has none gets one."""
-        here = is_here(request.scope.get("client"), request.host)
-        if not here or not self.is_own(request.headers, request.host):
+        if not is_here(request.scope) or not self.is_own(request.headers, request.host):
             return None
         if session is None and request.method not in _CHANGING:
             g.console_cookie = self.sessions.issue()

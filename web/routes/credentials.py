@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
+from hypercorn.typing import WWWScope
 from quart import Response, request
 from quart.datastructures import FileStorage
 from quart.wrappers.request import Body
@@ -24,6 +25,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from setting_values import is_loopback
 from web.calls.context import AppContext
 from web.routes.problems import problem
+from web.sockets.asgi_events import headers_of
 from web.sockets.connections import vouch
 
 SIGNED = frozenset({"twilio"})
@@ -35,20 +37,26 @@ OPEN = frozenset({"health.healthz", "health.readyz", "openapi.openapi"})
 MOST_FIELDS = 300
 """In a form: Twilio sends some forty, and one for each header of a SIP call."""
 _OF_A_BROWSER = ("origin", "sec-fetch-site")
+_OF_A_PROXY = frozenset({"forwarded", "via", "x-forwarded-for"})
 
 
-def is_here(client: tuple[str, int] | None, host: str) -> bool:
-    """Tell whether a request comes from this machine, and was sent to it by a loopback name."""
+def is_here(scope: WWWScope) -> bool:
+    """Tell whether a request comes from this machine, was sent to it by a loopback name, and came through no proxy.
+
+    A proxy on this machine brings strangers' requests, under a loopback name too. Most say for whom they ask; nginx
+    does not unless it is told to.
+    """
+    client, headers = scope.get("client"), headers_of(scope)
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
     except ValueError:
         return False
-    return client is not None and is_loopback(client[0]) and is_loopback(name)
+    is_direct = client is not None and is_loopback(client[0]) and _OF_A_PROXY.isdisjoint(headers)
+    return is_direct and is_loopback(name)
 
 
 def _from_this_machine() -> bool:
-    from_a_browser = any(name in request.headers for name in _OF_A_BROWSER)
-    return is_here(request.scope.get("client"), request.host) and not from_a_browser
+    return is_here(request.scope) and not any(name in request.headers for name in _OF_A_BROWSER)
 
 
 def is_token(given: str, expected: str) -> bool:
