@@ -65,8 +65,8 @@ from web.sockets.versions import MAX_MESSAGE_BYTES, SILENT_SECONDS
 
 CLOSE_SECONDS = 2.0
 """For the goodbye of a TLS connection to leave."""
-VOUCHED_SECONDS = 75.0
-"""Idle, for a connection with a credential: proxies that keep theirs (nginx and AWS: 60 s) close it first."""
+VOUCHED_SECONDS = 130.0
+"""Idle, for a connection with a credential: proxies (nginx: 60 s; Traefik: 90; Caddy: 120) close theirs first."""
 
 _AS_ASCII = frozenset({b":method", b":path", b"sec-websocket-extensions", b"sec-websocket-protocol"})
 """The fields of a request that hypercorn reads so."""
