@@ -126,7 +126,9 @@ class Ledger:
         if voice is not self.floor or self.gate is Gate.SHUT:
             self._leave_out(voice.reply)
             return None
-        reply = voice.reply if voice.reply is not None and voice.reply.takes_late else self._reply_of(voice)
+        reply = voice.reply if voice.reply is not None and voice.reply.takes_late(text) else self._reply_of(voice)
+        if reply.repeats(text):
+            return reply
         if self.gate is Gate.ASIDE:
             self._aside.put_text(reply, text)
             return None

@@ -52,6 +52,7 @@ class Reply:
     spoken: list[tuple[float, float]] = attrs.field(factory=list, init=False)
     """When the caller heard it (trio time); more than one interval if the audio arrived too slowly."""
     _sentences: list[tuple[str, int]] = attrs.field(factory=list, init=False)
+    _received_at_text: int = attrs.field(default=0, init=False)
 
     @property
     def text(self) -> str:
@@ -66,12 +67,17 @@ class Reply:
 
         (The first audio of a sentence comes just before its text: Deepgram reference, section 6.2.)
         """
+        self._received_at_text = self.received
         self._sentences.append((text, (self.received if at is None else at) if self._sentences else 0))
 
-    @property
-    def takes_late(self) -> bool:
-        """Whether a sentence that comes behind all of its audio is its own."""
-        return self.whole and not (self.is_over or self._sentences)
+    def repeats(self, text: str) -> bool:
+        """Say whether this is its last sentence again: no audio has come since, or all has."""
+        is_last = bool(self._sentences) and self._sentences[-1][0] == text
+        return is_last and (self.whole or self.received == self._received_at_text)
+
+    def takes_late(self, text: str) -> bool:
+        """Say whether a sentence that comes behind all of its audio is its own."""
+        return self.whole and not self.is_over and (not self._sentences or self.repeats(text))
 
     def end(self) -> list[tuple[float, float]]:
         """End it; return when it was heard, which is not kept."""

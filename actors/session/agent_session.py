@@ -305,6 +305,8 @@ class AgentSession:
 
     def _on_caller_turn(self, text: str, reader: TapeReader) -> None:
         turn, has_words = self.state.turn.turn, any(map(str.isalnum, text))
+        if turn.repeats(text):
+            return  # the message has come twice
         self._forces_end = False
         self.service.note_caller(is_turn=True)
         self._latency.close()

@@ -11,7 +11,7 @@ from actors.turn import events
 from actors.turn.actions import Actions
 from actors.turn.effects import Effect, Gate, NoteSilence, SayAsAgent, SpeechKind
 from actors.turn.events import NOW, SPEECH, Event, Recognised, Signal, kind_of
-from actors.turn.parts import JUST_BEHIND, NEVER, LastReply
+from actors.turn.parts import JUST_BEHIND, NEVER, LastReply, words_of
 from actors.turn.rules import RULES_IN
 from actors.turn.state import NOTES, CallerState, Debt, Phase, VoiceState
 from actors.turn.tables import TABLES, take
@@ -116,6 +116,8 @@ class Turn(Actions):
     def _recognise_turn(self, event: events.CallerSaid, text: str) -> Recognised:
         if self.echoes(text):
             return Signal.TOLD_ECHOED
+        if self.repeats(text):
+            return Signal.TIME_PASSED
         is_answer = self.sounds_wanted or self.aside is SpeechKind.ANSWER  # it sounds, or was cut and may be played on
         only_listens = is_answer and not self.ends_upon_words and not event.is_farewell
         is_spoken_into = self.is_spoken_over or only_listens
@@ -129,6 +131,9 @@ class Turn(Actions):
             return Signal.TIME_PASSED
         if asked is not None and asked.text.startswith(text):
             return events.InjectionBegan(asked, asked.text.removeprefix(text).lstrip())
+        is_coming = self.voice in (VoiceState.COMING, VoiceState.LATE)
+        if is_coming and self.reply.asked.endswith(f"{text} {self.session.rest}".strip()):
+            return Signal.TIME_PASSED  # it is told twice
         if self.session.rest.startswith(text):
             return events.InjectionWentOn(self.session.rest.removeprefix(text).lstrip())
         if text == self.session.late_filler and self.debt is Debt.OWED:
@@ -158,6 +163,7 @@ class Turn(Actions):
             case events.TurnToldLate():
                 self._note_late_turn(event)
             case Signal.TOLD_ECHOED:
+                self.transcript = words_of(self.session.told)
                 self.want()
                 self.expect_words()
             case events.VoiceEnded(at=at):
@@ -173,7 +179,7 @@ class Turn(Actions):
             if self.aside:  # the rest of what they have not cut settles it
                 self.want()
         if self.is_own_echo(event.said.text, self.now):
-            self.hears_itself = True
+            self.hears_itself, self.transcript = True, words_of(event.said.text)
         else:
             self.understand(event.said)
 
@@ -198,7 +204,7 @@ class Turn(Actions):
             case events.InjectionWentOn(rest=rest):
                 self.session.rest = rest
             case Signal.LATE_FILLER_BEGAN:
-                self.reply.kind = SpeechKind.FILLER
+                self.reply.begin_as(SpeechKind.FILLER, self.session.late_filler)
             case _:
                 pass  # it goes on, or is not heard
 
@@ -237,7 +243,7 @@ class Turn(Actions):
             self.unsay_words()  # the audio behind them is not theirs
         if begun.id and self.is_audible:
             self.remark_begun = begun.id
-        self.reply.kind = begun.kind
+        self.reply.begin_as(begun.kind, begun.text)
         if begun.kind is SpeechKind.GREETING:
             self.reply.take_own_words()
             self.take_for_answer(max(self.now, self.at.wanted))
@@ -248,12 +254,14 @@ class Turn(Actions):
         match event:
             case Signal.AUDIO_DONE:
                 self._take_words_for_granted()
+                self.transcript = self.transcript if self.sounding else ""
                 self.end_closing()
             case Signal.PLAYED:
                 is_heard = self.is_resumed and self.now >= self.at.resumed + self.deadlines.shortest_word
                 if is_heard and self.is_answered:
                     self.settle()
                 self.fall_quiet()
+                self.transcript = "" if self.voice is VoiceState.IDLE else self.transcript
             case Signal.SAY_REFUSED:
                 self._note_refusal()
             case Signal.THINKING_BEGAN if not self.session.late_filler:

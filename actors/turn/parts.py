@@ -51,6 +51,7 @@ class LastReply:
     """What the service says, or said last. A new one begins as what the model says of its own accord."""
 
     kind: SpeechKind = SpeechKind.ANSWER
+    asked: str = ""  # the words that it was asked for with, if it was
     has_own_words: bool = False  # it has words that the model chose
     takes_leave: bool = False  # they are a goodbye
     began: float = NEVER  # its audio began; infinity: it has none
@@ -59,6 +60,10 @@ class LastReply:
     @property
     def has_sound(self) -> bool:
         return self.began < NEVER
+
+    def begin_as(self, kind: SpeechKind, asked: str) -> None:
+        """Turn out to be what the service was asked to say."""
+        self.kind, self.asked = kind, asked
 
     def take_own_words(self) -> None:
         """Count as an answer from now on, whatever it began as."""

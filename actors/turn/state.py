@@ -100,6 +100,8 @@ class TurnState:
     own_words: str = until("", CallerSaid)  # what the agents have said
     hears_itself: bool = until(False, CallerSaid)  # the service has taken the agent's words for the caller's
     last_turn: str = ""  # the caller's last turn, if it can be asked again
+    # The words of the caller's last turn, until they may have been said again
+    transcript: str = until("", Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, events.FloorGiven)
     long_turns: Counter[str] = attrs.field(factory=Counter)  # each that is no answer, and how often
     deaf_words: int = until(0, Signal.CALLER_STARTED_SPEAKING)  # how often the line has carried a word
     times_silent: int = 0  # how many sessions were lost because their service answered no ping
@@ -268,6 +270,10 @@ class TurnState:
         """Whether a transcript is what the service was told as the caller's words."""
         return self.session.told != "" and words_of(text) == words_of(self.session.told)
 
+    def repeats(self, text: str) -> bool:
+        """Whether the service sends a transcript again: nobody has spoken since, and no reply was heard."""
+        return self.transcript != "" and words_of(text) == self.transcript
+
     def is_own_echo(self, text: str, now: float) -> bool:
         """Whether a transcript is what the agent has said: the service heard it begin while that sounded.
 
@@ -391,11 +397,11 @@ class TurnState:
 
         Hang up on a recording that begins anew: nobody says so much so often in the same words.
         """
-        self.last_turn, self.is_away, words = said.text, said.asks_for_time, words_of(said.text)
+        self.last_turn, self.transcript, self.is_away = said.text, words_of(said.text), said.asks_for_time
         self.at.understood, self.deaf_words, self.times_asked = self.now, 0, 0
-        if len(words.split()) > LONGEST_ANSWER:
-            self.long_turns[words] += 1
-        if self.long_turns[words] >= self.numbers.loops:
+        if len(self.transcript.split()) > LONGEST_ANSWER:
+            self.long_turns[self.transcript] += 1
+        if self.long_turns[self.transcript] >= self.numbers.loops:
             self.close(CloseAsked(MACHINE))
 
     def leave_turn(self) -> None:

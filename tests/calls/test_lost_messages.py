@@ -1,4 +1,4 @@
-"""Messages that are lost or come too early, and decisions that a noise or a word meets, in whole calls by hand.
+"""Messages that are lost, come twice or too early, and decisions that a noise or a word meets, in whole calls by hand.
 
 What the caller heard is read from the simulated telephone, and what is left from the record. The scripts of the turn
 alone are in `tests/actors/turn/test_lost.py`.
@@ -62,8 +62,11 @@ def turns(call: HandCall) -> list[tuple[str, str]]:
 
 
 ANSWERS: dict[str, list[ServerMessage]] = {
+    "the words come twice": [voice(1, 1.0), WORDS, WORDS, voice(1, 1.0), DONE],
+    "the words come again behind the end": [voice(1, 2.0), WORDS, DONE, WORDS],
     "the words come behind the end": [voice(1, 2.0), DONE, WORDS],
     "the end comes before the audio": [WORDS, DONE, voice(1, 2.0)],
+    "the caller's come again behind the end": [voice(1, 2.0), WORDS, DONE, ConversationText("user", QUESTION)],
     "words that are none come around them": [NO_WORDS, voice(1, 2.0), WORDS, NO_WORDS, DONE, NO_WORDS],
 }
 
@@ -212,6 +215,18 @@ async def test_a_reply_without_its_end_is_not_joined_by_the_next_sentence(autoju
         await call.far.hear_for(2)
 
     assert turns(call) == [("Ten pounds.", "Ten pounds."), (ASK, ASK)]
+
+
+async def test_a_transcript_that_comes_twice_is_one_turn_of_the_record(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        await call.far.say(*sentence(1, "Ten pounds.", 3.0, done=False), ConversationText("user", QUESTION), DONE)
+        await call.far.hear_for(8)
+
+        assert [fact.text for fact in call.facts(TurnHeard)] == [QUESTION]
+        assert call.phone.heard(1) == 3.0
+        assert call.far.said(InjectAgentMessage) == []
 
 
 async def test_a_cough_that_the_service_ignores_costs_one_question(autojump_clock: MockClock) -> None:
@@ -533,3 +548,14 @@ async def test_a_filler_that_the_answer_has_overtaken_is_not_heard_behind_it_wha
     assert (call.phone.heard(1), call.phone.heard(9)) == (2.0, 0.0)
     assert call.facts(SilenceMet) != []
     assert turns(call) == [("Ten pounds.", "Ten pounds.")]
+
+
+async def test_a_filler_whose_words_come_twice_is_no_answer(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        await call.greet()
+        await call.speak(QUESTION)
+        asked = await call.far.hear(InjectAgentMessage)
+        words = ConversationText("assistant", asked.message)
+        await call.far.say(voice(9, 1.0), words, words, DONE)
+        with trio.fail_after(4.5):
+            await call.far.hear(InjectAgentMessage)

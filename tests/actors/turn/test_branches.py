@@ -94,8 +94,11 @@ def test_a_remark_is_awaited_by_its_own_id() -> None:
     assert (turn.awaits_remark("a"), turn.awaits_remark("b")) == (True, False)
 
 
-def test_nothing_is_no_echo() -> None:
-    assert not on_floor().echoes("")
+def test_nothing_is_neither_an_echo_nor_a_repetition() -> None:
+    turn = on_floor()
+
+    assert not turn.echoes("")
+    assert not turn.repeats("")
 
 
 # What the caller says

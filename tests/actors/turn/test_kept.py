@@ -300,6 +300,7 @@ def test_nor_is_one_that_is_transcribed_when_the_reply_was_heard() -> None:
     play(turn, [*reply(3, LONG, played=1.5), *ECHOED], 6)
 
     assert (turn.debt, turn.caller) == (Debt.SETTLED, CallerState.QUIET)
+    assert turn.repeats(ECHO), "a message that comes twice is noted once"
 
 
 @pytest.mark.parametrize("shut", [VoiceState.CUT, VoiceState.LATE], ids=["a goodbye", "a filler"])

@@ -62,7 +62,7 @@ def test_a_turn_that_is_told_behind_its_answer_is_the_callers_last_all_the_same(
     play(turn, [(3, CallerSaid(" When? ", asks_for_time=True))])
 
     assert isinstance(state.event, TurnToldLate)
-    assert (state.last_turn, state.is_away) == (" When? ", True)
+    assert (state.last_turn, state.transcript, state.is_away) == (" When? ", "when", True)
     assert (state.times_asked, state.deaf_words) == (0, 0)
 
 

@@ -1,4 +1,6 @@
-"""Things that are lost: messages, words, audio, and debts that a session leaves to the next one."""
+"""Things that are lost, or come twice: messages, words, audio, and debts that a session leaves to the next one."""
+
+from itertools import permutations
 
 import pytest
 
@@ -65,6 +67,44 @@ def test_words_before_a_turn_or_an_echo_are_no_answer_to_it(asked: list[Step]) -
     play(turn, [*asked])
 
     assert state_of(turn).at.wanted > asked[-1][0]
+
+
+# A transcript that comes twice
+
+
+@pytest.mark.parametrize("again", [TURN, "when can you come"])
+def test_a_transcript_that_comes_twice_is_one_turn(again: str) -> None:
+    turn = on_floor()
+
+    assert play(turn, [*caller_says(1), *reply(3, sent=1.5, played=2), (4, CallerSaid(again))], 12) == []
+    assert turn.debt is Debt.SETTLED
+
+
+def test_an_echo_that_comes_twice_is_no_turn() -> None:
+    turn = on_floor()
+    script: list[Step] = [(1, KeysEntered("1")), (1.1, CallerSaid(describe_keys(("1",)))), *reply(2, sent=1.5)]
+
+    play(turn, [*script, (3, CallerSaid(describe_keys(("1",))))], 5)
+
+    assert turn.debt is Debt.SETTLED
+
+
+@pytest.mark.parametrize(
+    ("signs", "is_turn"),
+    [
+        *(((sign,), True) for sign in (Signal.CALLER_STARTED_SPEAKING, Signal.VOICE_BEGAN, FloorGiven(owes=False))),
+        *((signs, True) for signs in permutations((Signal.AUDIO_DONE, Signal.PLAYED))),
+        *(((sign,), False) for sign in (Signal.AUDIO_DONE, Signal.PLAYED)),
+    ],
+)
+def test_the_same_words_are_another_turn_where_somebody_has_spoken(signs: tuple[Event, ...], is_turn: bool) -> None:
+    """An agent has if the reply was heard to its end; until then its words would be lost to a repetition."""
+    turn = on_floor()
+    reply: list[Step] = [(3, Signal.AUDIO_BEGAN), (3.1, AgentSaid("No.")), *((6, sign) for sign in signs)]
+
+    play(turn, [*caller_says(1), *reply, (7, CallerSaid(TURN))])
+
+    assert (state_of(turn).at.wanted > 7) is is_turn
 
 
 # Words without audio, audio without words, and the end of the audio before all of it

@@ -325,6 +325,16 @@ def test_a_filler_behind_words_before_a_function_answers_nothing_when_it_is_resu
 TWO = Sentences(fillers=("Hold on. I will see.",))
 
 
+@pytest.mark.parametrize("pieces", [["Hold on."] * 2, ["Hold on.", "I will see.", "I will see."]])
+def test_a_filler_whose_words_come_twice_answers_nothing(pieces: list[str]) -> None:
+    turn = on_floor(sentences=TWO)
+    said: list[Step] = [(5.3, AgentSaid(piece)) for piece in pieces]
+
+    play(turn, [*caller_says(1), (5.2, Signal.AUDIO_BEGAN), *said, (5.5, Signal.AUDIO_DONE), (6, Signal.PLAYED)])
+
+    assert (turn.debt, turn.reply.kind) == (Debt.OWED, SpeechKind.FILLER)
+
+
 def test_the_same_words_behind_the_end_of_a_filler_are_the_models_own() -> None:
     turn = on_floor()
 
@@ -360,6 +370,14 @@ def test_who_whispers_is_not_hung_up_on_for_want_of_a_goodbye() -> None:
     got = seen(*caller_says(1), *ends, *clips, *whispers, until=16)
 
     assert effects_of(got)[-1] == AnswerFunction("end", POLICY.wording.reopened)
+
+
+def test_a_late_filler_whose_words_come_twice_is_not_heard() -> None:
+    turn = on_floor()
+
+    play(turn, [*caller_says(1), *reply(5.2)[:3], (6, AgentSaid(FIRST)), (6.05, AgentSaid(FIRST))])
+
+    assert turn.gate is Gate.SHUT
 
 
 def test_words_upon_the_answer_of_a_function_do_not_prove_that_nobody_speaks() -> None:

@@ -110,7 +110,7 @@ VOICE_CASES: dict[str, Case] = {
         {"voice": LATE, "sounding": True}, []),
     "a late filler that is needed again is heard": (
         {"debt": OWED, "late_filler": FIRST}, [AgentSaid(FIRST)],
-        {"voice": COMING, "reply": LastReply(SpeechKind.FILLER)}, []),
+        {"voice": COMING, "reply": LastReply(SpeechKind.FILLER, FIRST)}, []),
     "what is told cuts an answer that sounds": (
         {"sounding": True, "sounds_wanted": True, "told": "1", "debt": OWED}, [Signal.CALLER_STARTED_SPEAKING],
         {"caller": CallerState.QUIET, "sounding": False}, [Aside.CUT, Aside.FORGET]),

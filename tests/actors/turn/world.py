@@ -340,6 +340,8 @@ class World:
         self.sending += 1
         self.silenced, self.is_unclear = self.sending, False
         self.feed(CallerSaid(text))
+        if self.rng.random() < 0.05:  # the message comes twice
+            self.feed(CallerSaid(text))
 
     def think(self) -> None:
         """The model thinks: quickly, slowly, or for ever."""

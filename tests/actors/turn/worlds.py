@@ -6,7 +6,7 @@ from typing import ClassVar
 import attrs
 
 from actors.turn.effects import Aside, Effect, Gate, Listening, PlayClip, SayAsAgent
-from actors.turn.events import CallerSaid, Event, FunctionsAsked, KeysEntered, RemarkMade, Signal, kind_of
+from actors.turn.events import AgentSaid, CallerSaid, Event, FunctionsAsked, KeysEntered, RemarkMade, Signal, kind_of
 from actors.turn.parts import MOST_SILENT
 from tests.actors.turn.script import POLICY
 from tests.actors.turn.world import Reply, World
@@ -17,7 +17,7 @@ FEWEST_WORDS_OF_AN_ECHO = 5
 """Fewer may be the caller's own, which end their silence."""
 _DOUBLED = {
     Signal.AUDIO_DONE, Signal.CALLER_STARTED_SPEAKING, Signal.SAY_REFUSED, Signal.THINKING_BEGAN,
-    Signal.NOTHING_UNDERSTOOD,
+    Signal.NOTHING_UNDERSTOOD, AgentSaid, CallerSaid,
 }  # fmt: skip
 
 
@@ -182,7 +182,7 @@ class LostCallers(World):
 
 @attrs.define(eq=False)
 class Doubled(World):
-    """A service that tells twice what it does: at once, or a moment later."""
+    """A service that says things twice: at once, or a moment later."""
 
     def feed(self, event: Event) -> list[Effect]:
         effects = super().feed(event)
