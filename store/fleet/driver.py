@@ -36,6 +36,7 @@ PATIENCE = 1.0
 _ITS_PART = 0.8
 QUIET_SECONDS = 10.0
 """After so long without a word, a connection that listens is asked whether it is still one: a way can go silently."""
+TOLD_SECONDS = 3600.0
 _TRIES = 3
 _USELESS = (
     errors.ReadOnlySqlTransaction,
@@ -231,6 +232,7 @@ class Database:
     _refusal: DatabaseUnavailable | None = attrs.field(default=None, init=False)
     refused_for: str = attrs.field(default="", init=False)
     """Of which kind the last refusal was that the log has; empty once the database is of use again."""
+    _told_at: float = attrs.field(default=0.0, init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _used: int = attrs.field(default=0, init=False)
     """Connections that are in use, or being opened."""
@@ -346,11 +348,11 @@ class Database:
         return type(refusal)(str(refusal))
 
     def refuse(self, why: DatabaseUnavailable, kind: str = "") -> DatabaseUnavailable:
-        """Return why this program does not work with the database; the log has it once, whatever was asked."""
-        kind = kind or str(why)
-        if kind != self.refused_for:
+        """Return why this program does not work with the database; the log has it once an hour, whatever was asked."""
+        kind, now = kind or str(why), trio.current_time()
+        if kind != self.refused_for or now > self._told_at + TOLD_SECONDS:  # a disk that fills again is told again
             _log.warning("database_refused", why=str(why))
-        self.refused_for = kind
+            self.refused_for, self._told_at = kind, now
         self._refusal = type(why)(str(why))  # which no traceback hangs on
         return why
 

@@ -1322,8 +1322,8 @@ async def test_how_a_database_writes_dates_and_names_its_time_zone_is_no_matter(
     assert fleet.state is State.UP
 
 
-async def test_a_database_whose_disk_is_full_is_asked_what_needs_no_room_and_the_log_has_it_once(
-    workers: Workers,
+async def test_a_database_whose_disk_is_full_is_asked_what_needs_no_room_and_the_log_has_it_once_an_hour(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = await workers.join(2)
     queue = orders.OrderQueue(PostgresDatabase(fleet.database))
@@ -1337,9 +1337,12 @@ async def test_a_database_whose_disk_is_full_is_asked_what_needs_no_room_and_the
                 await queue.put(orders.NewOrder(name, "+15557650000", {}), "w1", lease=5, latest=5)
             assert await queue.find(name) is None
             assert await fleet.admit(call(name))
+        monkeypatch.setattr("store.fleet.driver.TOLD_SECONDS", 0)  # an hour later, when it has filled again
+        with pytest.raises(DatabaseUnavailable):
+            await queue.put(orders.NewOrder("OR3", "+15557650000", {}), "w1", lease=5, latest=5)
 
     assert fleet.state is State.UP
-    assert [one["event"] for one in told] == ["database_refused"]
+    assert [one["event"] for one in told] == ["database_refused"] * 2
 
 
 @contextmanager
