@@ -16,6 +16,8 @@ from store.schema import NEVER
 
 LEFT_SECONDS = 3600.0
 """How long the numbers of an import that was cut off stay."""
+LATE_SECONDS = 5.0
+"""A claim that waited for another worker's goes by a time that is older than that one's, but by no more than this."""
 _CAMPAIGN = "campaign, name, state, rules, created, why, next_turn - {now}"
 _WAITS = f"state = 'waiting' AND due >= {NEVER}"
 _UNDER_WAY = f"state <> 'over' AND due < {NEVER}"
@@ -57,7 +59,8 @@ _RUNNABLE = f"""SELECT {_CAMPAIGN} FROM campaigns WHERE state = 'running' AND EX
     AND orders.not_before <= {{now}}) ORDER BY next_turn"""  # noqa: S608
 """That the name is not empty has to be said: the index has only such, and would be of no use without."""
 _TURN = f"""UPDATE campaigns SET next_turn = {{now}} + :gap
-    WHERE campaign = :campaign AND state = 'running' AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap)
+    WHERE campaign = :campaign AND state = 'running'
+    AND (next_turn <= {{now}} OR next_turn > {{now}} + :gap + {LATE_SECONDS})
     AND (SELECT count(*) FROM orders o WHERE o.campaign = campaigns.campaign AND {_UNDER_WAY})
         <= :at_once RETURNING 1"""  # noqa: S608
 """The number that was taken for this turn is among those under way. A turn further off was claimed before the clock

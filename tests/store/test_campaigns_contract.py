@@ -209,6 +209,15 @@ async def test_a_turn_that_was_claimed_by_a_clock_hours_ahead_is_claimed_anew(st
     assert [await store.turn(campaign.campaign, 60, 1) for _ in range(2)] == [True, False]
 
 
+async def test_a_claim_that_waited_for_another_workers_is_no_turn(store: CampaignStore) -> None:
+    """It goes by the time at which it began to wait, and so the other one's turn is more than a gap away."""
+    campaign = await create(store)
+    await store.turn(campaign.campaign, 60, 1)
+    await store.database.ask("UPDATE campaigns SET next_turn = {now} + 62", {})
+
+    assert not await store.turn(campaign.campaign, 60, 1)
+
+
 async def test_another_attempt_is_the_same_number_under_a_new_id(store: CampaignStore) -> None:
     campaign, queue = await create(store, count=1), OrderQueue(store.database)
     order = await take(store, campaign)

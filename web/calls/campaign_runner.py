@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from actors.supervision import UnharmedAgain
-from store.orders.campaigns import Campaign
+from store.orders.campaigns import LATE_SECONDS, Campaign
 from store.orders.queue import KeptOrder
 from web.calls.campaigns import UNREAD, CampaignRules, rules_of
 from web.calls.context import AppContext
@@ -70,7 +70,7 @@ class CampaignRunner:
                 _log.warning("campaign_left", name=campaign.name, why=UNREAD)
             self._left.add(campaign.campaign)
             return False
-        if 0 < campaign.next_turn <= rules.gap:  # further off, the clock was set back since it was claimed
+        if 0 < campaign.next_turn <= rules.gap + LATE_SECONDS:  # further off, the clock was set back since its claim
             return False
         worker = self.dispatcher.worker
         order = await self.context.campaigns.take(campaign.campaign, worker, lease=LEASE_SECONDS, latest=LATEST_SECONDS)
