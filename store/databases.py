@@ -35,6 +35,7 @@ MOST = 1000
 """Rows that one statement changes."""
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes to a file."""
+TOLD_SECONDS = 3600.0
 ANSWER_SECONDS = 2.0
 """For one question while a caller waits: a webhook asks several, and Twilio gives up on it after 15 s."""
 
@@ -152,6 +153,7 @@ class SqliteDatabase:
     """Of files that were taken away: SQLite would remove the log of the new file if it closed the old one."""
     _refused: set[str] = attrs.field(factory=set, init=False)
     """Statements for which the file was of no use when they were asked last: a broken page is met by some only."""
+    _told_at: float = attrs.field(default=0.0, init=False)
     _one: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
@@ -200,10 +202,11 @@ class SqliteDatabase:
                 return rows
 
     def _refuse(self, why: DatabaseRefused, sql: str) -> DatabaseRefused:
-        """Return why this file is of no use; the log has it once."""
+        """Return why this file is of no use; the log has it once an hour."""
         self._close()
-        if not self._refused:
+        if not self._refused or time.monotonic() > self._told_at + TOLD_SECONDS:  # it may be another damage
             _log.error("database_refused", file=self.file, why=str(why))
+            self._told_at = time.monotonic()
         self._refused.add(sql)
         return DatabaseRefused(f"{self.file}: {why}")
 

@@ -25,7 +25,7 @@ from trio.lowlevel import ParkingLot, wait_readable, wait_writable
 
 from protocol.errors import one_line
 from store.calls import DatabaseUnavailable
-from store.databases import Arguments, Conflict, Rows, for_postgres
+from store.databases import TOLD_SECONDS, Arguments, Conflict, Rows, for_postgres
 
 T = TypeVar("T")
 
@@ -36,7 +36,8 @@ PATIENCE = 1.0
 _ITS_PART = 0.8
 QUIET_SECONDS = 10.0
 """After so long without a word, a connection that listens is asked whether it is still one: a way can go silently."""
-TOLD_SECONDS = 3600.0
+AWAY_TOLD_SECONDS = 60.0
+"""At most once in so long the log has that a database is away: one that is slow comes and goes with each statement."""
 _TRIES = 3
 _USELESS = (
     errors.ReadOnlySqlTransaction,
@@ -233,6 +234,8 @@ class Database:
     refused_for: str = attrs.field(default="", init=False)
     """Of which kind the last refusal was that the log has; empty once the database is of use again."""
     _told_at: float = attrs.field(default=0.0, init=False)
+    _is_told_away: bool = attrs.field(default=False, init=False)
+    _may_tell_away: float = attrs.field(default=0.0, init=False)
     _idle: list[TrioConnection] = attrs.field(factory=list, init=False)
     _used: int = attrs.field(default=0, init=False)
     """Connections that are in use, or being opened."""
@@ -260,13 +263,14 @@ class Database:
             raise DatabaseUnavailable(told(exc)) from None
         except (trio.TooSlowError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as exc:
             self.close()  # what is idle leads the same way
-            if not self.is_away:
+            if not self._is_told_away and trio.current_time() >= self._may_tell_away:
                 _log.warning("database_away", why=told(exc))
+                self._is_told_away, self._may_tell_away = True, trio.current_time() + AWAY_TOLD_SECONDS
             self.is_away = True
             raise DatabaseUnavailable(told(exc)) from exc
-        if self.is_away:
+        if self._is_told_away:
             _log.info("database_back")
-        self.is_away = False
+        self.is_away = self._is_told_away = False
         return rows
 
     async def _ask(self, sql: str, arguments: Arguments | None) -> Rows:

@@ -83,6 +83,26 @@ async def test_a_worker_starts_until_the_database_has_answered_or_for_some_secon
     assert fleet.is_away == (not is_there)
 
 
+async def test_a_database_that_comes_and_goes_is_told_once_a_minute_and_one_that_stays_away_is_told(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = await workers.join(1)
+    with capture_logs() as told:
+        for _ in range(3):
+            with hidden(fleet.database), pytest.raises(DatabaseUnavailable):
+                await fleet.beat()
+            await fleet.beat()
+        with hidden(fleet.database):
+            for seconds in (60, 0, 0):
+                fleet.database._may_tell_away -= 60 - seconds
+                with pytest.raises(DatabaseUnavailable):
+                    await fleet.beat()
+        await fleet.beat()
+
+    events = [one["event"] for one in told if one["event"].startswith("database_")]
+    assert events == ["database_away", "database_back"] * 2
+
+
 async def test_two_workers_that_start_with_one_name_hold_their_calls_each(workers: Workers) -> None:
     """As copies of one machine do that was saved with its memory."""
     one, other = [await workers.join(2, "twin") for _ in range(2)]

@@ -117,6 +117,25 @@ async def test_a_file_that_is_of_no_use_is_refused_and_the_log_has_it_once(what:
     assert [line["event"] for line in lines] == ["database_refused"]
 
 
+async def test_a_file_that_is_of_no_use_is_told_again_after_an_hour_whatever_was_asked_of_it_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that is hardly ever asked would have kept the log silent about the next damage."""
+    database = SqliteDatabase(str(tmp_path / "calls.db"))
+    queue = OrderQueue(database)
+    await put(queue, "OR1")
+    with capture_logs() as lines:
+        for _ in range(2):
+            restore = spoil_page(database, "orders_due")
+            with pytest.raises(DatabaseRefused):
+                await queue.take("w1", 20)
+            restore()
+            monkeypatch.setattr("store.databases.TOLD_SECONDS", -1.0)
+    database.close()
+
+    assert [line["event"] for line in lines] == ["database_refused"] * 2
+
+
 async def test_a_page_that_some_statements_meet_is_told_once_and_again_when_it_was_mended(tmp_path: Path) -> None:
     """Orders are looked for every other second, and what is not in the page is found as before."""
     database = SqliteDatabase(str(tmp_path / "calls.db"))
