@@ -173,6 +173,7 @@ class TokenStore:
         """Take what this worker keeps alone, and from the database as well: its answer may have been late, or lost."""
         own = await self._own.take(name) if self._own is not None else None
         if own is not None:
+            self._given.add(_key(name))
             with suppress(OSError):
                 await self._ask(_TAKE, name=_key(name))
         return own

@@ -406,6 +406,32 @@ class Late(SqliteDatabase):
         return rows
 
 
+@attrs.define(eq=False)
+class Failing(SqliteDatabase):
+    """Keeps what it is given, and does not say so; then it does not answer once."""
+
+    left: int = 2
+
+    async def ask(self, sql: str, arguments: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        self.left -= 1
+        if self.left == 1:
+            await super().ask(sql, arguments)
+        if self.left >= 0:
+            raise DatabaseUnavailable("no answer")
+        return await super().ask(sql, arguments)
+
+
+@pytest.mark.parametrize("way", ["take", "exchange"])
+async def test_a_token_that_was_kept_unsaid_is_given_once_where_the_database_does_not_take_it_back(way: str) -> None:
+    tokens = TokenStore(Failing())
+    await tokens.put("token", b"content", 60, has_copy=True)
+
+    async def redeem() -> bytes | None:
+        return await (tokens.take("token") if way == "take" else tokens.exchange("token", "streamed", 60))
+
+    assert [await redeem(), await redeem()] == [b"content", None]
+
+
 @pytest.mark.parametrize("way", ["a sweep of which the answer is lost", "an erasure of somebody else"])
 async def test_what_nobody_took_is_told_whatever_removes_it(way: str, autojump_clock: MockClock) -> None:
     database, told = Late(), list[bytes]()
