@@ -411,7 +411,7 @@ async def test_an_operator_acts_on_a_live_call_from_its_page(tmp_path: Path) -> 
             told = await visit(drive)
             nursery.cancel_scope.cancel()
 
-    fix = "See how the call goes, and ask again under a new key."
+    fix = "See how the call goes, and ask again; an Idempotency-Key must be a new one."
     assert told == ["Say: done", f"Restart the session: refused — a handoff is under way — {fix}"]
     assert [command.action for command in given] == [Say("We will call you back."), RestartAgent()]
     assert all(command.by.startswith("console ") for command in given)

@@ -182,7 +182,7 @@ class CallRoutes:
                 return await self._repeated(order)
             case DoNotCall():
                 self.context.counts.refused("do_not_call")
-                fix = "Take it off the list only where the person has asked to be called: DELETE /do-not-call/{number}."
+                fix = "Take it off only where the person has asked to be called: switchboard do-not-call remove NUMBER."
                 return problem(403, "the number is on the do-not-call list", field="to", fix=fix)
             case (call, taken):
                 return _taken(call, taken)
@@ -323,5 +323,5 @@ def _answered(answer: CommandAnswer | Pending, shown: Mapping[str, object]) -> R
     told, status = {**shown, "outcome": answer.outcome.value, "why": answer.why}, _STATUS[answer.outcome]
     if status == 200:
         return json_answer(told)
-    fix = "See how the call goes, and ask again under a new key."
+    fix = "See how the call goes, and ask again; an Idempotency-Key must be a new one."
     return json_answer({"error": answer.why, **told, "fix": fix}, status)
