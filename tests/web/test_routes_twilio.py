@@ -409,6 +409,28 @@ async def test_a_call_that_goes_on_is_not_told_that_it_is_over(status: str, auto
             mailbox.receive_nowait()
 
 
+async def test_the_end_of_a_call_whose_record_is_not_kept_yet_is_announced_when_it_is(
+    autojump_clock: MockClock,
+) -> None:
+    """Twilio tells of a hang-up at once, and the call waits for what its caller said last."""
+    there = exchange()
+    context = context_of(there)
+
+    async def carry() -> None:
+        with context.streams.carry(CALL_SID):
+            await trio.sleep(1.0)
+            await context.announced.save(record(outcome="caller_hung_up"))
+
+    with capture_logs() as lines:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry)
+            await trio.sleep(0.1)
+            await there.twilio("/twilio/status", form(CallStatus="completed", SequenceNumber="3"))
+
+    assert [line["outcome"] for line in lines if line["event"] == "call_ended"] == ["caller_hung_up"]
+    assert context.announced.parked == {}
+
+
 @pytest.mark.parametrize("outbound", [False, True])
 @pytest.mark.parametrize(
     ("said", "shown"),

@@ -141,6 +141,7 @@ class TwilioRoutes:
             self.context.slots.release(order)
             self.context.slots.release(call_sid)
             await self._note_ended(call_sid)
+            await self.context.streams.settle(call_sid)  # its record may be about to be kept
             self.context.announced.over(call_sid)
             await self._conclude(form, order)
         _log.info("call_progressed", call_sid=call_sid, status=status, error_code=form.get("ErrorCode"))
