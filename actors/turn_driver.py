@@ -283,7 +283,7 @@ class TurnDriver:
         return self.ledger.quiet_at + late
 
     async def hear_out(self) -> None:
-        """Wait for the last words of a caller who has left, if the service hears them: they belong into the record."""
+        """Wait until the record has the last words of a caller who has left, if the service hears them."""
         if self.turn.caller is CallerState.HEARD:
             self._perform(Listening.END_CALLERS_TURN)
         with trio.move_on_after(self.turn.policy.deadlines.parting_words):

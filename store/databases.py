@@ -36,6 +36,7 @@ MOST = 1000
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process that writes to a file."""
 TOLD_SECONDS = 3600.0
+"""How often the log repeats that a database is of no use."""
 ANSWER_SECONDS = 2.0
 """For one question while a caller waits: a webhook asks several, and Twilio gives up on it after 15 s."""
 

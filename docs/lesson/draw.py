@@ -111,6 +111,7 @@ def watch(second: str, fault: Fault, moments: Sequence[tuple[str, Callable[[Worl
                 inside.start_soon(the_call, scope, name="the call")
             outside.cancel_scope.cancel()
 
+    # trio has no public name for it: tasks that wait for the same moment run in an order that is the same each time
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
     trio._core._run._r.seed(0)  # type: ignore[attr-defined]
     trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[watcher])

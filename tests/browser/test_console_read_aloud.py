@@ -32,7 +32,8 @@ LISTEN = """() => {
   const all = { subtree: true, childList: true, characterData: true, characterDataOldValue: true };
   document.addEventListener("readystatechange", () => observer.observe(document, all), { once: true }); // it is parsed
 }"""
-"""Note what a screen reader reads out: what is added to a live region (https://www.w3.org/TR/wai-aria/#aria-live)."""
+"""Notes each text that the page adds to a live region: a screen reader reads it out
+(https://www.w3.org/TR/wai-aria/#aria-live)."""
 
 
 async def test_a_line_of_the_call_is_read_out_once_and_nothing_that_was_before_it(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ async def test_a_line_of_the_call_is_read_out_once_and_nothing_that_was_before_i
 
 
 async def test_what_a_colour_shows_is_seen_in_the_readers_own_colours(tmp_path: Path) -> None:
-    """Those have no backgrounds but one: what is said now, and where, has a line, too."""
+    """Forced colours drop backgrounds. So the page draws a line at the current turn and at the cursor."""
     async with served(tmp_path, sample_record()) as console:
 
         def drive() -> tuple[float, str]:

@@ -206,7 +206,7 @@ async def test_a_handoff_that_one_request_asks_for_twice_is_one_greeting(
         assert not was_hung_up_on(call)
 
 
-# pipecat-ai/pipecat#2741, bolna-ai/bolna#1050: what the line says of what it has played
+# pipecat-ai/pipecat#2741, bolna-ai/bolna#1050: Twilio echoes marks twice, or in another order
 
 
 async def test_marks_that_come_back_in_another_order_or_twice_cost_nobody_a_word(
